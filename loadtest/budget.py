@@ -1,0 +1,39 @@
+"""How many sessions a run may still create: one counter file for all its processes, respawns included.
+
+A place is reserved before a session starts and never given back, so that N is never exceeded on any path
+(INTERFACE.md `--max-sessions`).
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Self
+
+
+class Budget:
+    """`limit` None: no bound. Use as a context manager."""
+
+    def __init__(self, path: Path, limit: int | None) -> None:
+        self._limit = limit
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644) if limit is not None else -1
+
+    def reserve(self) -> bool:
+        """Whether one more session may be created; if so, it is counted. Safe between processes."""
+        if self._limit is None:
+            return True
+        fcntl.lockf(self._fd, fcntl.LOCK_EX)
+        try:
+            taken = int.from_bytes(os.pread(self._fd, 8, 0), "little")
+            if taken >= self._limit:
+                return False
+            os.pwrite(self._fd, (taken + 1).to_bytes(8, "little"), 0)
+            return True
+        finally:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)

@@ -1,0 +1,222 @@
+"""`avaload …`: the command line (INTERFACE.md). A composition root: parse, call, print, exit code."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from loadtest import settings as settings_module
+from loadtest.errors import ConfigError, Exit, GeneratorError, HarnessError
+
+_OPTIONS: tuple[tuple[str, str, str, str], ...] = (
+    # option, setting, placeholder, help
+    ("--users", "load.users", "N", "closed population (default 20)"),
+    ("--duration", "load.duration", "T", "no new session after it: 60s, 10m, 1h30m (default 60s)"),
+    ("--ramp", "load.ramp", "T", "time to reach all users; not in the steady part (default 5s)"),
+    ("--graceful-stop", "load.graceful_stop", "T", "time for sessions in flight (default nominal length + 30 s)"),
+    ("--pacing", "load.pacing", "T", "start to start of a user's sessions, at a random phase"),
+    ("--processes", "load.processes", "N", "load processes on this host (default 1)"),
+    ("--seed", "load.seed", "N", "of everything random (default 1)"),
+    ("--openai-base-url", "target.openai_base_url", "URL", "with /v1"),
+    ("--avaturn-base-url", "target.avaturn_base_url", "URL", "origin"),
+    ("--room", "target.room", "KIND", "auto | websocket | none (no room, no conversation)"),
+    ("--max-sessions", "target.max_sessions", "N", "sessions created in total, reserved before each create"),
+    ("--max-active", "target.max_active", "N", "refuse a plan with more sessions than this at a time"),
+    ("--proxy", "target.proxy", "URL", "for all HTTP calls"),
+    ("--ca-file", "target.ca_file", "FILE", "certificates to trust instead of the system's"),
+    ("--run-dir", "output.run_dir", "DIR", "default runs/<utc time>-<name>"),
+    ("--metrics-port", "output.metrics_port", "N|off", "Prometheus exposition on loopback (default 9646)"),
+    ("--metrics-linger", "output.metrics_linger", "T", "keep serving metrics after the run"),
+    ("--otlp-endpoint", "output.otlp_endpoint", "URL", "export traces (OTLP/HTTP)"),
+    ("--trace-share", "output.trace_share", "SHARE", "of good sessions; failed ones are always kept"),
+    ("--web-port", "output.web_port", "N", "Locust's live UI with the Sessions tab"),
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but a mistake is one line on stderr."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} (see {self.prog} --help)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code. Nothing escapes but bugs."""
+    try:
+        arguments = _parser().parse_args(argv)
+        command: Callable[[argparse.Namespace], Exit] = arguments.command
+        return int(command(arguments))
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"avaload: {problem}", file=sys.stderr)
+        return Exit.BAD_INPUT
+    except GeneratorError as error:
+        print(f"avaload: {error}", file=sys.stderr)
+        return Exit.INVALID
+    except HarnessError as error:
+        print(f"avaload: {error}", file=sys.stderr)
+        return Exit.BAD_INPUT
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.PASS
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="avaload", description="Load-tests whole real-time avatar sessions and proves that they end.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def add(name: str, command: Callable[[argparse.Namespace], Exit], text: str, example: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}", allow_abbrev=False)
+        sub.set_defaults(command=command)
+        return sub
+
+    run = add("run", _run, "a load run; without endpoints: the embedded twin", "avaload run --users 50 --duration 2m")
+    run.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.toml")
+    for option, setting, placeholder, text in _OPTIONS:
+        run.add_argument(option, dest=setting, metavar=placeholder, help=text, default=argparse.SUPPRESS)
+    run.add_argument(
+        "--live",
+        dest="target.live",
+        action="store_const",
+        const=True,
+        default=argparse.SUPPRESS,
+        help="allow endpoints that are not on this machine; needs --max-sessions",
+    )
+    run.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="build, environment …; repeatable")
+    run.add_argument("--slo", type=Path, metavar="FILE", help="thresholds (TOML) instead of the scenario's")
+    run.add_argument("--json", action="store_true", help="print report.json on stdout")
+
+    twin = commands.add_parser("twin", help="serve the twin of both services", add_help=False)
+    twin.set_defaults(command=_twin)
+
+    report = add(
+        "report", _report, "rebuild the reports from the journals, judge again", "avaload report runs/x --slo slo.toml"
+    )
+    report.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    report.add_argument("--slo", type=Path, metavar="FILE", help="thresholds (TOML) instead of the scenario's")
+    report.add_argument("--json", action="store_true", help="print report.json on stdout")
+
+    session = add("session", _session, "one session's timeline", "avaload session runs/x 1f3a")
+    session.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    session.add_argument("session", metavar="ID", help="our id (= trace id), the beginning of it, or Avaturn's id")
+
+    export = add(
+        "export", _export, "spans of a run from its journals", "avaload export runs/x --otlp-endpoint http://127.0.0.1:4318"
+    )
+    export.add_argument("run_dir", metavar="RUN_DIR")
+    export.add_argument("--otlp-endpoint", required=True, metavar="URL")
+    export.add_argument("--trace-share", default="1", metavar="SHARE")
+    export.add_argument("--follow", action="store_true", help="while the run goes on")
+
+    swept = add("sweep", _sweep, "delete what the journals say may be left; idempotent", "avaload sweep runs/x")
+    swept.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    swept.add_argument("--json", action="store_true", help="print the result as JSON")
+
+    doctor = add("doctor", _doctor, "check this machine, keys and endpoints", "avaload doctor")
+    doctor.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.toml")
+    doctor.add_argument("--json", action="store_true", help="print the checks as JSON")
+    return parser
+
+
+def _settings(arguments: argparse.Namespace) -> settings_module.Settings:
+    options: dict[str, Any] = {name: value for name, value in vars(arguments).items() if "." in name}
+    for tag in getattr(arguments, "tag", []):
+        key, separator, value = tag.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"--tag {tag}: KEY=VALUE is needed")
+        options[f"tags.{key}"] = value
+    if getattr(arguments, "slo", None) is not None:
+        options["slo"] = settings_module.read_slo_tables(arguments.slo)
+    return settings_module.resolve(arguments.scenario, options)
+
+
+def _run(arguments: argparse.Namespace) -> Exit:
+    from loadtest.run import run
+
+    run_dir, report, code = run(_settings(arguments))
+    if report is None:
+        print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
+    else:
+        _show(report, run_dir, as_json=arguments.json)
+    return code
+
+
+def _twin(_arguments: argparse.Namespace) -> Exit:
+    raise AssertionError("handled before parsing: the twin parses its own options")
+
+
+def _report(arguments: argparse.Namespace) -> Exit:
+    from loadtest import slo
+    from reports.build import build
+
+    report = build(arguments.run_dir, slos=slo.load(arguments.slo) if arguments.slo else None)
+    _show(report, arguments.run_dir, as_json=arguments.json)
+    return Exit(report["verdict"]["exit_code"])
+
+
+def _session(arguments: argparse.Namespace) -> Exit:
+    from reports.timeline import timeline
+
+    print(timeline(arguments.run_dir, arguments.session))
+    return Exit.PASS
+
+
+def _export(arguments: argparse.Namespace) -> Exit:
+    from exporters.traces import main as export
+
+    follow = ["--follow"] if arguments.follow else []
+    options = ["--otlp-endpoint", arguments.otlp_endpoint, "--trace-share", arguments.trace_share]
+    return Exit(export([arguments.run_dir, *options, *follow]))
+
+
+def _sweep(arguments: argparse.Namespace) -> Exit:
+    from loadtest.sweeping import sweep_run
+
+    outcome = asyncio.run(sweep_run(arguments.run_dir))
+    if arguments.json:
+        print(json.dumps(outcome.as_dict()))
+    else:
+        print("\n".join(outcome.sentences()))
+    return Exit.LEFT_BEHIND if outcome.failed else Exit.PASS
+
+
+def _doctor(arguments: argparse.Namespace) -> Exit:
+    from loadtest.doctor import examine
+
+    checks = asyncio.run(examine(_settings(arguments)))
+    if arguments.json:
+        print(json.dumps([check.as_dict() for check in checks]))
+    else:
+        for check in checks:
+            print(f"{check.state:<5} {check.name}: {check.text}")
+    return Exit.BAD_INPUT if any(check.state == "bad" for check in checks) else Exit.PASS
+
+
+def _show(report: Mapping[str, Any], run_dir: Path, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(report))
+        return
+    verdict = report["verdict"]
+    print(f"verdict: {verdict['outcome']}")
+    for reason in verdict["reasons"]:
+        print(f"  - {reason}")
+    print(f"report:  {run_dir / 'report.html'}")
+
+
+def entry() -> int:
+    """The console script. `avaload twin` goes straight to the twin, which has an option parser of its own."""
+    if sys.argv[1:2] == ["twin"]:
+        from loadtest.twin import main as twin
+
+        return twin(sys.argv[2:])
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(entry())

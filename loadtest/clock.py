@@ -1,0 +1,27 @@
+"""The only clock: monotonic nanoseconds, one wall-clock anchor, and the one place that sleeps."""
+
+import asyncio
+import time
+from pathlib import Path
+
+now_ns = time.perf_counter_ns
+"""CLOCK_MONOTONIC on Linux: the same base in every process of a host (DESIGN.md 4)."""
+
+
+def wall_ns() -> int:
+    """Unix time in ns; for anchors and reports only, never for durations."""
+    return time.time_ns()
+
+
+def boot_id() -> str:
+    """Names the monotonic clock's base: stamps of two files compare only where it is equal."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return "unknown"
+
+
+async def sleep_until(due_ns: int) -> None:
+    """Return at `due_ns` or at once if it has passed. Event loops round timers to a millisecond, so it looks again."""
+    while (left_ns := due_ns - now_ns()) > 0:
+        await asyncio.sleep(left_ns / 1e9)

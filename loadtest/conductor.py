@@ -1,0 +1,314 @@
+"""What a Locust process does besides its users: start and stop of the engine, journal, sinks, snapshots, the end of the run.
+
+One process alone is both `load` and conductor. With `--processes` the forked workers are the load processes; the master has
+no users and no engine: it merges the workers' cumulative snapshots, serves them, and waits until every worker has drained.
+"""
+
+import contextlib
+import itertools
+import json
+import logging
+import os
+import select
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent.event import Event as Signal
+from locust.env import Environment
+from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
+
+from exporters import catalogue
+from exporters.aggregate import SEPARATOR, Aggregate, Snapshot, merged
+from loadtest import clock, journal
+from loadtest.arrival import ClosedPopulation
+from loadtest.engine.client import EngineClient
+from loadtest.errors import GeneratorError
+from loadtest.events import Event, Fault, GeneratorFailed, Outcome, RunFinished, RunStarted, StageStarted
+from loadtest.fanout import Fanout
+from loadtest.health import PROBE_S, Health
+from loadtest.lifecycle import Ticket
+from loadtest.settings import Settings
+
+SNAPSHOT = "avaload.snapshot"
+STOP = "avaload.stop"
+DONE = "avaload.done"
+SNAPSHOT_S = 1.0
+TEARDOWN_MARGIN_S = 75.0
+"""Beyond the graceful time: cancelled sessions are deleted (engine/process.py gives them 60 s)."""
+INDEX_LIMIT_S = 10.0
+LOST_AFTER_S = 30.0
+"""A worker that was only paused comes back; one that is silent for longer is lost."""
+
+_log = logging.getLogger(__name__)
+
+
+class LoadProcess:
+    """A process that runs users: local, or a worker."""
+
+    def __init__(
+        self, environment: Environment, settings: Settings, run_dir: Path, *, sinks: dict[str, Callable[[Event], None]]
+    ) -> None:
+        self.settings, self.run_dir, self.stopping = settings, run_dir, False
+        load = settings.load
+        self.population = ClosedPopulation(
+            users=load.users, ramp_s=load.ramp, duration_s=load.duration, pacing_s=load.pacing
+        )
+        self._environment = environment
+        self._index = worker_index(environment)
+        self._tickets, self._users = itertools.count(), itertools.count()
+        self.aggregate = Aggregate([settings.name])
+        self._fanout = Fanout({"prometheus": self.aggregate.add, **sinks})
+        self._health = Health(source="hub", process=self._index)
+        self._started_ns = 0
+        self._ended = Signal()
+        role = "worker" if isinstance(environment.runner, WorkerRunner) else "load"
+        self._journal, self._first_line = open_journal(
+            settings, run_dir, role="load", name=f"{role}-{self._index}", process=self._index
+        )
+        self._engine = EngineClient(run_dir, process=self._index, on_event=self._fanout, on_own_event=self._record)
+
+    def start(self) -> None:
+        """Bring the engine up. Raises GeneratorError."""
+        self._record(self._first_line)
+        self._engine.start()
+        gevent.spawn(self._probe_lag)
+        gevent.spawn(self._sample_health)
+
+    def begin(self) -> None:
+        """The run starts now: all offsets of the plan count from here."""
+        if self._started_ns:
+            return
+        self._started_ns = clock.now_ns()
+        load = self.settings.load
+        for stage, users, steady in (("ramp", 0, False), ("steady", load.users, True)):
+            at_ns = self._started_ns + (int(load.ramp * 1e9) if steady else 0)
+            self._record(StageStarted(t_ns=at_ns, stage=stage, users=users, steady=steady))
+        gevent.spawn(self._end_in_time)
+
+    def next_user(self) -> int:
+        """A number for a new user, unique in the run while workers are numbered from 0."""
+        return next(self._users) * self.settings.load.processes + self._index
+
+    def elapsed_s(self) -> float:
+        return (clock.now_ns() - self._started_ns) / 1e9
+
+    def run_session(self, *, user: int, iteration: int, due_s: float) -> str:
+        """One session that is due `due_s` after the start of the run; see EngineClient.run for what comes back."""
+        ticket = Ticket(
+            number=next(self._tickets),
+            user=user,
+            iteration=iteration,
+            due_ns=self._started_ns + int(due_s * 1e9),
+        )
+        return self._engine.run(ticket)
+
+    def snapshot(self) -> Snapshot:
+        return self.aggregate.snapshot(sink_errors=self._fanout.errors)
+
+    def stop(self, *, graceful_s: float, reason: str) -> None:
+        """Drain the engine and close the journal. Returns when all is said; idempotent, a second call only waits."""
+        if self.stopping:
+            self._ended.wait(TEARDOWN_MARGIN_S + graceful_s)
+            return
+        self.stopping = True
+        limit_s = graceful_s + TEARDOWN_MARGIN_S
+        if not self._engine.drain(graceful_s=graceful_s, reason=reason, limit_s=limit_s):
+            self._record(GeneratorFailed(t_ns=clock.now_ns(), fault=Fault.DRAIN_TIMEOUT, process=self._index))
+        self._engine.close()
+        for name, lost in self._fanout.errors.items():
+            if lost:
+                self._record(
+                    GeneratorFailed(
+                        t_ns=clock.now_ns(), fault=Fault.SINK_FAILED, process=self._index, detail=f"{name}: {lost}"
+                    )
+                )
+        self._record(self._health.sample(sessions_active=0))
+        self._record(RunFinished(t_ns=clock.now_ns(), reason=reason))
+        self._journal.close()
+        self._ended.set()
+
+    def interrupt(self) -> None:
+        """Cut everything short: what is in flight is cancelled and deleted."""
+        if self.stopping and not self._ended.is_set():
+            self._engine.drain(graceful_s=0, reason="interrupted", limit_s=TEARDOWN_MARGIN_S)
+        self.stop(graceful_s=0, reason="interrupted")
+
+    def wait_ended(self, timeout_s: float | None = None) -> bool:
+        """Whether all is drained and written, by then."""
+        return bool(self._ended.wait(timeout_s))
+
+    def _record(self, event: Event) -> None:
+        """An event that this process knows first: into its own journal, then to the sinks."""
+        if not self._ended.is_set():
+            self._journal.write(journal.encode(event))
+        self._fanout(event)
+
+    def _end_in_time(self) -> None:
+        gevent.sleep(max(0.0, self.settings.load.duration - self.elapsed_s()))
+        self.stop(graceful_s=self.settings.graceful_stop_s, reason="completed")
+
+    def _probe_lag(self) -> None:
+        while not self._ended.is_set():
+            due_ns = clock.now_ns() + int(PROBE_S * 1e9)
+            gevent.sleep(PROBE_S)
+            self._health.lag(max(0, clock.now_ns() - due_ns))
+
+    def _sample_health(self) -> None:
+        while not self._ended.is_set():
+            gevent.sleep(1.0)
+            if not self.stopping:
+                self._record(self._health.sample(sessions_active=0))
+
+
+def report_to_master(environment: Environment, process: LoadProcess) -> None:
+    """A worker's duty: ship cumulative snapshots until the process has ended, obey the master's stop, and end when the
+    master is gone (Locust itself would notice that after a minute)."""
+    runner, parent = environment.runner, os.getppid()
+    runner.register_message(STOP, lambda **_: gevent.spawn(process.interrupt))
+    while not process.wait_ended(SNAPSHOT_S):
+        runner.send_message(SNAPSHOT, process.snapshot())
+        if os.getppid() != parent:
+            _log.error("the master is gone: ending")
+            process.interrupt()
+    runner.send_message(DONE, process.snapshot())
+
+
+class Master:
+    """Merges what the workers ship and knows when all are done."""
+
+    def __init__(self, environment: Environment, settings: Settings, run_dir: Path) -> None:
+        self._runner, self._settings = environment.runner, settings
+        self._latest: dict[str, Snapshot] = {}
+        self._done: set[str] = set()
+        self._stopping = False
+        self._own = Aggregate([settings.name])
+        self._journal, started = open_journal(settings, run_dir, role="master", name="master", process=-1)
+        self._record(started)
+        self._runner.register_message(SNAPSHOT, self._on_snapshot)
+        self._runner.register_message(DONE, self._on_done)
+        self._ended = Signal()
+        gevent.spawn(self._watch_workers)
+
+    def snapshot(self) -> Snapshot:
+        return merged([self._own.snapshot(), *self._latest.values()])
+
+    def wait_ended(self, timeout_s: float | None = None) -> bool:
+        """Whether every expected worker is done, or lost, or far too late, by then."""
+        return bool(self._ended.wait(timeout_s))
+
+    def _watch_workers(self) -> None:
+        load = self._settings.load
+        deadline_ns = clock.now_ns() + int(
+            (load.duration + self._settings.graceful_stop_s + 2 * TEARDOWN_MARGIN_S) * 1e9
+        )
+        heard_ns: dict[str, int] = {}
+        lost: set[str] = set()
+        while len(self._done | lost) < load.processes and clock.now_ns() < deadline_ns:
+            gevent.sleep(0.2)
+            for worker in self._runner.clients.values():
+                if worker.state != STATE_MISSING:
+                    heard_ns[worker.id] = clock.now_ns()
+            for worker_id, at_ns in heard_ns.items():
+                if worker_id not in self._done | lost and clock.now_ns() - at_ns > LOST_AFTER_S * 1e9:
+                    lost.add(worker_id)
+                    self._record(GeneratorFailed(t_ns=clock.now_ns(), fault=Fault.WORKER_LOST, process=-1))
+        self._ended.set()
+
+    def interrupt(self) -> None:
+        self._stopping = True
+        self._runner.send_message(STOP, {})
+
+    def close(self) -> None:
+        reason = "interrupted" if self._stopping else "completed"
+        self._record(RunFinished(t_ns=clock.now_ns(), reason=reason))
+        self._journal.close()
+
+    def _record(self, event: Event) -> None:
+        self._journal.write(journal.encode(event))
+        self._own.add(event)
+
+    def _on_snapshot(self, msg: Any, **_: Any) -> None:
+        self._latest[msg.node_id] = msg.data
+
+    def _on_done(self, msg: Any, **_: Any) -> None:
+        self._latest[msg.node_id] = msg.data
+        self._done.add(msg.node_id)
+
+
+def worker_index(environment: Environment) -> int:
+    """0 for a process alone; a worker asks its master. Raises GeneratorError if that never answers."""
+    runner = environment.runner
+    if not isinstance(runner, WorkerRunner):
+        return 0
+    with gevent.Timeout(INDEX_LIMIT_S, GeneratorError("the master did not number this worker")):
+        while runner.worker_index < 0:
+            gevent.sleep(0.05)
+    return int(runner.worker_index)
+
+
+def open_journal(
+    settings: Settings, run_dir: Path, *, role: str, name: str, process: int
+) -> tuple[journal.Journal, RunStarted]:
+    """A process's own file and the line it begins with."""
+    host = socket.gethostname()
+    started = RunStarted(
+        t_ns=clock.now_ns(),
+        wall_ns=clock.wall_ns(),
+        run_id=run_dir.name,
+        scenario=settings.name,
+        role=role,
+        host=host,
+        process=process,
+        incarnation=0,
+        pid=os.getpid(),
+        boot_id=clock.boot_id(),
+    )
+    return journal.Journal(run_dir / "journal" / f"{host}-{name}.jsonl"), started
+
+
+def on_owner_gone(action: Callable[[], None]) -> None:
+    """Call `action` when the process that started us closes our stdin, or dies. Nothing on a terminal or /dev/null."""
+    if os.environ.get("AVALOAD_OWNER") != "stdin":
+        return
+
+    def watch() -> None:
+        while True:
+            readable, _, _ = select.select([sys.stdin], [], [], 1.0)
+            if readable and not os.read(sys.stdin.fileno(), 1024):
+                action()
+                return
+
+    gevent.spawn(watch)
+
+
+def tell_progress(run: LoadProcess | Master, fd: int) -> None:
+    """A JSON line a second for whoever started us; a reader that is slow or gone costs nothing but the line."""
+    os.set_blocking(fd, False)
+    started_ns = clock.now_ns()
+    while not run.wait_ended(SNAPSHOT_S):
+        snapshot = run.snapshot()
+        finished = {outcome: _total(snapshot, catalogue.SESSIONS.name, outcome) for outcome in Outcome}
+        line = {
+            "elapsed_s": (clock.now_ns() - started_ns) / 1e9,
+            "open": _total(snapshot, catalogue.SESSIONS_OPEN.name),
+            "left": _total(snapshot, catalogue.SESSIONS_LEFT.name),
+            **finished,
+        }
+        with contextlib.suppress(OSError):
+            os.write(fd, json.dumps(line).encode() + b"\n")
+
+
+def _total(snapshot: Snapshot, metric: str, label: str | None = None) -> int:
+    """Sum of a metric's series, or of those with that label value."""
+    series = snapshot.get(metric, {})
+    return int(
+        sum(
+            value
+            for key, value in series.items()
+            if not isinstance(value, list) and (label is None or label in key.split(SEPARATOR))
+        )
+    )

@@ -1,0 +1,174 @@
+"""The HTTP steps, as integrators write them: `AsyncOpenAI` mints, httpx creates, asks and deletes.
+
+Foreign exceptions are translated here, once. No call retries (`max_retries=0`) and none has a timeout of its own: the
+step's deadline is the only one (PROTOCOL.md 1.4).
+"""
+
+import json
+import ssl
+from collections.abc import Awaitable, Mapping
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+import httpx2
+import openai
+
+from loadtest.errors import Code, Kind, StepError
+from loadtest.ports import DELETED_STATUS, Call, ClientSecret, Created, Grant
+from loadtest.redact import redact
+from loadtest.settings import Settings
+from loadtest.transport import Httpx2Transport, HttpxTransport, current_call, open_session
+
+
+class Control:
+    """One OpenAI client and one httpx client for a whole process, on one pool. Use as an async context manager."""
+
+    def __init__(self, settings: Settings, keys: Mapping[str, str], *, connections: int) -> None:
+        target = settings.target
+        assert target.openai_base_url is not None
+        assert target.avaturn_base_url is not None
+        verify = ssl.create_default_context(cafile=str(target.ca_file) if target.ca_file else None)
+        self._openai_key, self._avaturn_key = keys["OPENAI_API_KEY"], keys["AVATURN_API_KEY"]
+        self._session = open_session(connections=connections, verify=verify)
+        self._openai = openai.AsyncOpenAI(
+            api_key=self._openai_key,
+            base_url=target.openai_base_url,
+            max_retries=0,
+            timeout=None,
+            http_client=httpx2.AsyncClient(
+                transport=Httpx2Transport(self._session, target.proxy), trust_env=False, timeout=None
+            ),
+        )
+        self._create_secret = self._openai.realtime.client_secrets.with_raw_response.create
+        self._avaturn = httpx.AsyncClient(
+            transport=HttpxTransport(self._session, target.proxy),
+            base_url=target.avaturn_base_url,
+            trust_env=False,
+            timeout=None,
+        )
+        self._bearer = f"Bearer {self._avaturn_key}"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._openai.close()
+        await self._avaturn.aclose()
+        await self._session.close()
+
+    async def mint(self, call: Call, *, ttl_s: int, realtime: Mapping[str, Any], traceparent: str) -> ClientSecret:
+        """A fresh client secret (PROTOCOL.md 1.1, 1.2). Raises StepError."""
+        current_call.set(call)
+        try:
+            answer = await self._create_secret(
+                expires_after={"anchor": "created_at", "seconds": ttl_s},
+                session=realtime,  # type: ignore[arg-type]  # free-form by design: the SDK checks nothing either
+                extra_headers={"traceparent": traceparent},
+            )
+        except openai.APIStatusError as error:
+            raise _refused(error.status_code, error.response.text, error.code, self._openai_key) from error
+        except openai.APIConnectionError as error:
+            if isinstance(error.__cause__, StepError):
+                raise error.__cause__ from None
+            raise StepError(Kind.TRANSPORT, Code.CONNECTION_LOST, redact(str(error))) from error
+        body = _json_object(answer.content)
+        value, expires_at_s = body.get("value"), body.get("expires_at")
+        if not isinstance(value, str) or not isinstance(expires_at_s, int):
+            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "the mint's answer lacks value or expires_at")
+        return ClientSecret(value=value, expires_at_s=expires_at_s)
+
+    async def create(self, call: Call, *, secret: ClientSecret, fields: Mapping[str, Any], traceparent: str) -> Created:
+        """An Avaturn session on that secret (PROTOCOL.md 3.1, 3.2). Raises StepError."""
+        body = {"conversation_engine": {"type": "openai-realtime", "client_secret": secret.value}, **fields}
+        response = await self._send(
+            call,
+            self._avaturn.post(
+                "/api/v1/sessions", json=body, headers={"Authorization": self._bearer, "traceparent": traceparent}
+            ),
+        )
+        if response.status_code // 100 != 2:
+            raise _refused(response.status_code, response.text, None, secret.value, self._avaturn_key)
+        created = _json_object(response.content)
+        session_id, token = created.get("session_id"), created.get("token")
+        if not isinstance(session_id, str) or not isinstance(token, str) or not session_id:
+            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "the create's answer lacks session_id or token")
+        return Created(avaturn_session_id=session_id, token=token)
+
+    async def sdk_session(self, call: Call, *, token: str, traceparent: str) -> Grant:
+        """The room's address and token (PROTOCOL.md 3.4). Raises StepError."""
+        response = await self._look(call, token, traceparent)
+        if response.status_code != 200:
+            raise _refused(response.status_code, response.text, None, token)
+        body = _json_object(response.content)
+        url, room_token = body.get("room_url"), body.get("limited_access_token")
+        if not isinstance(url, str) or not isinstance(room_token, str):
+            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "the SDK session lacks room_url or limited_access_token")
+        return Grant(room_url=url, token=room_token)
+
+    async def look(self, call: Call, *, token: str, traceparent: str) -> int:
+        """HTTP status of the SDK session: 200 = alive, GONE_STATUS = ended. Raises StepError below HTTP."""
+        return (await self._look(call, token, traceparent)).status_code
+
+    async def delete(self, call: Call, *, avaturn_session_id: str, traceparent: str) -> int:
+        """End the session; its HTTP status, one of DELETED_STATUS (PROTOCOL.md 3.1). Raises StepError for any other."""
+        response = await self._send(
+            call,
+            self._avaturn.delete(
+                f"/api/v1/sessions/{quote(avaturn_session_id, safe='')}",
+                headers={"Authorization": self._bearer, "traceparent": traceparent},
+            ),
+        )
+        if response.status_code not in DELETED_STATUS:
+            raise _refused(response.status_code, response.text, None, self._avaturn_key)
+        return response.status_code
+
+    async def _look(self, call: Call, token: str, traceparent: str) -> httpx.Response:
+        return await self._send(
+            call,
+            self._avaturn.get("/_sdk/v0/sessions", headers={"X-Session-Token": token, "traceparent": traceparent}),
+        )
+
+    async def _send(self, call: Call, request: Awaitable[httpx.Response]) -> httpx.Response:
+        current_call.set(call)
+        try:
+            return await request
+        except httpx.HTTPError as error:
+            raise StepError(Kind.TRANSPORT, Code.CONNECTION_LOST, redact(str(error))) from error
+
+
+def _refused(status: int, body: str, provider_code: str | None, *secrets: str) -> StepError:
+    """An HTTP refusal as data; the provider's own code wins where it is more telling than the status."""
+    if provider_code in ("insufficient_quota", "billing_hard_limit_reached"):
+        code = Code.QUOTA
+    elif provider_code == "invalid_api_key":
+        code = Code.INVALID_API_KEY
+    elif provider_code == "beta_api_shape_disabled":
+        code = Code.VERSION_MISMATCH
+    elif "limits_exceeded" in body:
+        code = Code.LIMITS_EXCEEDED
+    elif status in _CODES:
+        code = _CODES[status]
+    else:
+        code = {3: Code.HTTP_3XX, 5: Code.HTTP_5XX}.get(status // 100, Code.HTTP_4XX)
+    return StepError(Kind.REJECTED, code, redact(f"HTTP {status}: {body}", *secrets), http_status=status)
+
+
+_CODES = {
+    400: Code.INVALID_REQUEST,
+    401: Code.UNAUTHORIZED,
+    403: Code.UNAUTHORIZED,
+    404: Code.NOT_FOUND,
+    422: Code.INVALID_REQUEST,
+    429: Code.RATE_LIMITED,
+}
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except ValueError as error:
+        raise StepError(Kind.PROTOCOL, Code.BAD_JSON, "the answer is not JSON") from error
+    if not isinstance(value, dict):
+        raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "the answer is no JSON object")
+    return value

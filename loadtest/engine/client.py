@@ -1,0 +1,217 @@
+"""The Locust side of the engine: starts it, hands it tickets, hears its events, replaces it when it dies.
+
+Runs under gevent: a virtual user's greenlet waits in `run()` while its session plays in the engine.
+"""
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import gevent
+from gevent.event import AsyncResult, Event
+
+from loadtest import clock, journal
+from loadtest.engine.link import EVENT_PREFIX
+from loadtest.errors import Code, GeneratorError, Kind
+from loadtest.events import Event as JournalEvent
+from loadtest.events import (
+    Failure,
+    Fault,
+    GeneratorFailed,
+    Outcome,
+    Remains,
+    RemainsChanged,
+    SessionFinished,
+    SessionStarted,
+    Step,
+)
+from loadtest.lifecycle import Ticket
+
+READY_LIMIT_S = 60.0
+RESTARTS = 5
+BACKOFF_S = 1.0
+EXIT_LIMIT_S = 5.0
+LIFELINE = "AVALOAD_LIFELINE_FD"
+"""Environment: an inherited pipe that the embedded twin reads; it stays open while any process of the run lives."""
+
+_log = logging.getLogger(__name__)
+
+
+class EngineClient:
+    """One engine at a time. `on_event` gets the engine's events; `on_own_event` those that only this side knows."""
+
+    def __init__(
+        self,
+        run_dir: Path,
+        *,
+        process: int,
+        on_event: Callable[[JournalEvent], None],
+        on_own_event: Callable[[JournalEvent], None],
+    ) -> None:
+        self._run_dir, self._process = run_dir, process
+        self._on_event, self._on_own_event = on_event, on_own_event
+        self._incarnation = 0
+        self._child: subprocess.Popen[bytes] | None = None
+        self._wire: socket.socket | None = None
+        self._reader: gevent.Greenlet | None = None
+        self._pending: dict[int, AsyncResult] = {}
+        self._open: dict[str, tuple[SessionStarted, Remains]] = {}
+        self._ready, self._drained, self._closing = Event(), Event(), False
+
+    def start(self) -> None:
+        """Spawn the engine and wait until it is warm. Raises GeneratorError if it never says so."""
+        self._spawn(predecessor=None)
+        if not self._ready.wait(READY_LIMIT_S):
+            raise GeneratorError("the session engine did not start; see locust.log")
+
+    def run(self, ticket: Ticket) -> str:
+        """Have one session run; blocks this greenlet. Returns done | cancelled | dropped | refused | died."""
+        if not self._ready.wait(READY_LIMIT_S):
+            return "died"
+        result = self._pending[ticket.number] = AsyncResult()
+        self._say(
+            op="run",
+            number=ticket.number,
+            user=ticket.user,
+            iteration=ticket.iteration,
+            due_ns=ticket.due_ns,
+            purpose=ticket.purpose,
+        )
+        try:
+            return str(result.get())  # no deadline of its own: every step of a session has one, and the drain ends all
+        except gevent.GreenletExit:
+            self._say(op="cancel", number=ticket.number)
+            raise
+
+    def drain(self, *, graceful_s: float, reason: str, limit_s: float) -> bool:
+        """End all sessions: those in flight may finish for `graceful_s`, then they are cancelled and deleted.
+
+        True once the engine has said its last word; every event has reached `on_event` by then.
+        """
+        self._closing = True
+        if self._child is None or self._drained.is_set():
+            return True
+        self._say(op="drain", graceful_s=graceful_s, reason=reason)
+        return bool(self._drained.wait(limit_s))
+
+    def close(self) -> None:
+        """Wait for the engine's exit; one that hangs is killed. Idempotent."""
+        self._closing = True
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+        if self._child is not None:
+            try:
+                self._child.wait(EXIT_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                self._child.send_signal(signal.SIGKILL)
+                self._child.wait()
+            self._child = None
+
+    def _spawn(self, predecessor: Path | None) -> None:
+        ours, theirs = socket.socketpair()
+        fds = [theirs.fileno()]
+        if lifeline := os.environ.get(LIFELINE):
+            fds.append(int(lifeline))
+        command = [sys.executable, "-m", "loadtest.engine.process", str(self._run_dir)]
+        command += [str(self._process), str(self._incarnation), str(theirs.fileno())]
+        if predecessor is not None:
+            command.append(str(predecessor))
+        self._child = subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL, start_new_session=True)
+        theirs.close()
+        self._wire = ours
+        self._reader = gevent.spawn(self._read, ours)
+
+    def _say(self, **message: object) -> None:
+        if self._wire is None:
+            return
+        try:
+            self._wire.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            _log.debug("the engine is gone; its reader will notice")
+
+    def _read(self, wire: socket.socket) -> None:
+        rest = b""
+        while True:
+            try:
+                data = wire.recv(1 << 18)
+            except OSError:  # reset, or closed by our own side
+                data = b""
+            if not data:
+                break
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                if line.startswith(EVENT_PREFIX):
+                    self._hear(journal.decode(line))
+                else:
+                    self._obey(json.loads(line))
+        if not self._drained.is_set() and not (self._closing and self._wire is None):
+            self._on_death()
+
+    def _hear(self, event: JournalEvent) -> None:
+        if type(event) is SessionStarted:
+            self._open[event.session] = (event, Remains.NOTHING)
+        elif type(event) is RemainsChanged and event.session in self._open:
+            self._open[event.session] = (self._open[event.session][0], event.remains)
+        elif type(event) is SessionFinished:
+            self._open.pop(event.session, None)
+        self._on_event(event)
+
+    def _obey(self, message: dict[str, object]) -> None:
+        match message["op"]:
+            case "ready":
+                self._ready.set()
+            case "done":
+                if (result := self._pending.pop(int(str(message["number"])), None)) is not None:
+                    result.set(message["outcome"])
+            case "drained":
+                self._drained.set()
+
+    def _on_death(self) -> None:
+        """The engine died with sessions in flight: they fail once, as ours; a new engine deletes what is left of them."""
+        _log.error("session engine %d.%d died", self._process, self._incarnation)
+        self._ready.clear()
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+        now = clock.now_ns()
+        self._on_own_event(
+            GeneratorFailed(
+                t_ns=now, fault=Fault.ENGINE_DIED, process=self._process, detail=f"incarnation {self._incarnation}"
+            )
+        )
+        failure = Failure(step=Step.CONVERSE, kind=Kind.ENGINE_DIED, code=Code.ENGINE_DIED)
+        for started, remains in self._open.values():
+            self._on_own_event(
+                SessionFinished(
+                    t_ns=now,
+                    session=started.session,
+                    scenario=started.scenario,
+                    started_ns=started.t_ns,
+                    due_ns=started.due_ns,
+                    outcome=Outcome.FAILED,
+                    remains=remains,
+                    failure=failure,
+                    purpose=started.purpose,
+                )
+            )
+        self._open.clear()
+        dead = self._run_dir / "journal" / f"{socket.gethostname()}-engine-{self._process}-{self._incarnation}.jsonl"
+        self._incarnation += 1
+        if self._closing or self._incarnation > RESTARTS:
+            self._drained.set()
+        else:
+            gevent.sleep(BACKOFF_S * self._incarnation)
+            if not self._closing:
+                self._spawn(predecessor=dead if dead.exists() and dead.stat().st_size else None)
+            else:
+                self._drained.set()
+        pending, self._pending = self._pending, {}
+        for result in pending.values():
+            result.set("died")

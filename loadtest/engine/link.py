@@ -1,0 +1,45 @@
+"""The wire between a Locust process and its engine: JSON lines over a socket pair.
+
+Event lines are the journal's own bytes; everything else has an `op`. To the engine: `run` (a ticket), `cancel` (its number),
+`drain` (graceful_s, reason). From it: `ready`, `done` (number, outcome of the ticket), `drained`.
+"""
+
+import asyncio
+import json
+from typing import Any
+
+EVENT_PREFIX = b'{"event":'
+FLUSH_S = 0.05
+MAX_BUFFERED_BYTES = 64 << 20
+"""What a stopped Locust process may cost the engine; above it event lines are dropped and counted."""
+
+
+class Outbox:
+    """The engine's writing end: batches events, never blocks, counts what it had to drop."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._transport = writer.transport
+        self._batch = bytearray()
+        self._timer: asyncio.TimerHandle | None = None
+        self.lost = 0
+
+    def event(self, line: bytes) -> None:
+        if len(self._batch) + self._transport.get_write_buffer_size() > MAX_BUFFERED_BYTES:
+            self.lost += 1
+            return
+        self._batch += line
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+
+    def say(self, **message: Any) -> None:
+        """A control message, after all events so far, in the next turn of the loop."""
+        self._batch += json.dumps(message).encode() + b"\n"
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(0, self.flush)
+
+    def flush(self) -> None:
+        self._timer = None
+        if self._batch and not self._transport.is_closing():
+            self._transport.write(bytes(self._batch))
+        self._batch.clear()

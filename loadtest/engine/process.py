@@ -1,0 +1,242 @@
+"""The engine's main: `python -m loadtest.engine.process RUN_DIR PROCESS INCARNATION FD [DEAD_PREDECESSOR]`.
+
+It is the clock: it waits for due times, runs sessions and writes its journal, nothing else. When the other end of its socket
+closes it deletes its sessions within a bounded time and exits.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import resource
+import socket
+import sys
+import traceback
+from pathlib import Path
+
+import uvloop
+
+from loadtest import clock, journal
+from loadtest.budget import Budget
+from loadtest.control import Control
+from loadtest.engine.link import Outbox
+from loadtest.engine.warmup import warm_up
+from loadtest.events import (
+    DropReason,
+    Event,
+    Fault,
+    GeneratorFailed,
+    IterationDropped,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+)
+from loadtest.health import PROBE_S, Health
+from loadtest.lifecycle import CENSORED, Lifecycle, Surroundings, Ticket
+from loadtest.redact import redact
+from loadtest.rooms.opening import open_room
+from loadtest.rooms.pacing import Ticker
+from loadtest.scenario import Say
+from loadtest.settings import KEYS, Settings, guard, load_resolved
+from loadtest.speech import corpus
+from loadtest.sweep import sweep
+
+TEARDOWN_LIMIT_S = 60.0
+"""How long cancelled sessions may take to delete themselves before the engine gives up and exits."""
+
+
+class Engine:
+    """Runs tickets until it is drained or orphaned."""
+
+    def __init__(self, settings: Settings, *, process: int, file: journal.Journal, budget: Budget) -> None:
+        self._settings, self._process, self._file, self._budget = settings, process, file, budget
+        self._outbox: Outbox | None = None
+        self._health = Health(source="engine", process=process)
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._reason = "completed"
+
+    def emit(self, event: Event) -> None:
+        """Journal first: what the Locust process sees is in the file already."""
+        line = journal.encode(event)
+        self._file.write(line)
+        if self._outbox is not None:
+            self._outbox.event(line)
+            self._health.events_lost = self._outbox.lost
+        if type(event) is StepFinished and event.pool_wait_ns is not None:
+            self._health.pool_wait_ns.append(event.pool_wait_ns)
+
+    async def run(self, wire: socket.socket, predecessor: Path | None) -> None:
+        loop = asyncio.get_running_loop()
+        reader, writer = await asyncio.open_connection(sock=wire, limit=1 << 20)
+        self._outbox = Outbox(writer)
+        keys = {key: os.environ.get(key, "") for key in KEYS}
+        ticker = Ticker(loop, on_late_ns=lambda late_ns: self._health.pacing_ns.append(late_ns))
+        spoken = {turn.clip for turn in self._settings.conversation.turns if isinstance(turn, Say)}
+        async with Control(self._settings, keys, connections=256 + 2 * self._settings.load.users) as control:
+            around = Surroundings(
+                settings=self._settings,
+                control=control,
+                open_room=lambda grant, listener: open_room(grant, listener, ticker, self._settings),
+                clips={source: corpus(source) for source in sorted(spoken)},
+                emit=self.emit,
+                lag_ns=lambda: self._health.lag_ns,
+                salt=bytes.fromhex(os.environ.get("AVALOAD_SALT", "")) or os.urandom(16),
+            )
+            await warm_up(around, keys)
+            gc.collect()
+            gc.freeze()
+            self._health.watch_gc()
+            watchers = [asyncio.ensure_future(self._probe_lag()), asyncio.ensure_future(self._sample_health())]
+            if predecessor is not None:
+                watchers.append(asyncio.ensure_future(self._sweep(control, predecessor)))
+            self._outbox.say(op="ready")
+            try:
+                await self._serve(reader, around)
+            finally:
+                await self._cancel_all()
+                for watcher in watchers[:2]:
+                    watcher.cancel()
+                if watchers[2:]:
+                    await asyncio.wait(watchers[2:], timeout=TEARDOWN_LIMIT_S)
+                self.emit(self._health.sample(sessions_active=0))
+                self.emit(RunFinished(t_ns=clock.now_ns(), reason=self._reason))
+                self._outbox.say(op="drained")
+                self._outbox.flush()
+                writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, around: Surroundings) -> None:
+        """Take orders until the drain is done; the end of the stream means that the Locust process is dead."""
+        draining: asyncio.Task[None] | None = None
+        while draining is None or not draining.done():
+            order = asyncio.ensure_future(reader.readline())
+            await asyncio.wait({order, draining} if draining else {order}, return_when=asyncio.FIRST_COMPLETED)
+            if not order.done():
+                order.cancel()
+                return
+            try:
+                line = order.result()
+            except OSError:
+                line = b""
+            if not line:
+                self._reason = "orphaned"
+                return
+            message = json.loads(line)
+            match message.pop("op"):
+                case "run":
+                    self._start(around, Ticket(**message), refuse=draining is not None)
+                case "cancel":
+                    if (task := self._running.get(message["number"])) is not None:
+                        task.cancel()
+                case "drain":
+                    self._reason = message["reason"]
+                    if draining is not None:
+                        draining.cancel()
+                    draining = asyncio.ensure_future(self._drain(message["graceful_s"]))
+
+    def _start(self, around: Surroundings, ticket: Ticket, *, refuse: bool) -> None:
+        if refuse:
+            self._done(ticket.number, "refused")
+            return
+        self._running[ticket.number] = asyncio.ensure_future(self._run_ticket(around, ticket))
+
+    async def _run_ticket(self, around: Surroundings, ticket: Ticket) -> None:
+        outcome = "done"
+        try:
+            if self._budget.reserve():
+                await Lifecycle(around, ticket).run()
+            else:
+                outcome = "dropped"
+                self.emit(
+                    IterationDropped(
+                        t_ns=clock.now_ns(),
+                        due_ns=ticket.due_ns,
+                        scenario=self._settings.name,
+                        reason=DropReason.MAX_SESSIONS,
+                        purpose=ticket.purpose,
+                    )
+                )
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+        except Exception as error:  # a bug of ours: said loudly, but it must not take the other sessions along
+            traceback.print_exc()
+            self._fail(Fault.BUG, repr(error))
+        finally:
+            del self._running[ticket.number]
+            self._done(ticket.number, outcome)
+
+    def _done(self, number: int, outcome: str) -> None:
+        if self._outbox is not None:
+            self._outbox.say(op="done", number=number, outcome=outcome)
+
+    async def _drain(self, graceful_s: float) -> None:
+        """Let the sessions in flight finish for `graceful_s`, then cancel them: they delete themselves."""
+        if self._running:
+            await asyncio.wait(set(self._running.values()), timeout=graceful_s)
+        await self._cancel_all()
+
+    async def _cancel_all(self) -> None:
+        tasks = set(self._running.values())
+        for task in tasks:
+            task.cancel(CENSORED)
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=TEARDOWN_LIMIT_S)
+            if late:
+                self._fail(Fault.DRAIN_TIMEOUT, f"{len(late)} sessions were still being deleted")
+
+    async def _sweep(self, control: Control, predecessor: Path) -> None:
+        """What a killed engine left is deleted by the one that replaces it."""
+        left = journal.leftovers(journal.read(predecessor).events)
+        await sweep(control, left, emit=self.emit, timeout_s=self._settings.target.delete_timeout_s)
+
+    def _fail(self, fault: Fault, detail: str) -> None:
+        self.emit(GeneratorFailed(t_ns=clock.now_ns(), fault=fault, process=self._process, detail=redact(detail)))
+
+    async def _probe_lag(self) -> None:
+        due_ns = clock.now_ns()
+        while True:
+            due_ns = max(due_ns + int(PROBE_S * 1e9), clock.now_ns())
+            await asyncio.sleep((due_ns - clock.now_ns()) / 1e9)
+            self._health.lag(max(0, clock.now_ns() - due_ns))
+
+    async def _sample_health(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self.emit(self._health.sample(sessions_active=len(self._running)))
+
+
+def main(argv: list[str]) -> int:
+    """Run an engine to its end. The exit code says little: what happened is in the journal."""
+    run_dir, process, incarnation = Path(argv[0]), int(argv[1]), int(argv[2])
+    wire = socket.socket(fileno=int(argv[3]))
+    settings = load_resolved(run_dir)
+    guard(settings)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    host = socket.gethostname()
+    path = run_dir / "journal" / f"{host}-engine-{process}-{incarnation}.jsonl"
+    with (
+        journal.Journal(path) as file,
+        Budget(run_dir / "sessions.reserved", settings.target.max_sessions) as budget,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        engine = Engine(settings, process=process, file=file, budget=budget)
+        engine.emit(
+            RunStarted(
+                t_ns=clock.now_ns(),
+                wall_ns=clock.wall_ns(),
+                run_id=run_dir.name,
+                scenario=settings.name,
+                role="engine",
+                host=host,
+                process=process,
+                incarnation=incarnation,
+                pid=os.getpid(),
+                boot_id=clock.boot_id(),
+            )
+        )
+        runner.run(engine.run(wire, Path(argv[4]) if len(argv) > 4 else None))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,102 @@
+"""Before the first session: run the real lifecycle against a toy target inside the engine, so that lazy imports, caches and
+first calls (139 ms for the first audio frame, MEDIA.md B.5) don't end up in somebody's latency.
+
+The toy knows no rule of the services: it answers just enough for every line of the client side to have run once.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import picows
+
+from loadtest.control import Control
+from loadtest.lifecycle import Lifecycle, Surroundings, Ticket
+from loadtest.clock import now_ns
+from loadtest.scenario import Conversation, Pause
+from loadtest.speech import FRAME_BYTES, Ear
+
+SESSIONS = 4
+WARM_UP_LIMIT_S = 20.0
+_LOUD = b"\x00\x20" * (FRAME_BYTES // 2)
+
+
+async def warm_up(around: Surroundings, keys: Mapping[str, str]) -> None:
+    """Returns when SESSIONS toy sessions went through all steps. Raises whatever broke: the engine can't work then."""
+    rooms = await picows.ws_create_server(lambda _request: _ToyRoom(), "127.0.0.1", 0)
+    room_port = rooms.sockets[0].getsockname()[1]
+    toy = await asyncio.start_server(lambda r, w: _answer(r, w, room_port), "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{toy.sockets[0].getsockname()[1]}"
+    settings = around.settings.with_endpoints(openai_base_url=url + "/v1", avaturn_base_url=url)
+    settings = settings.model_copy(
+        update={
+            "conversation": Conversation(turns=(Pause(for_s=0.1),)),
+            "target": settings.target.model_copy(update={"proxy": None}),
+        }
+    )
+    failures: list[Any] = []
+    ear = Ear(on_onset=lambda _t: None, on_offset=lambda _t: None)
+    for _ in range(3):
+        ear.hear(now_ns(), _LOUD)
+    try:
+        async with asyncio.timeout(WARM_UP_LIMIT_S), Control(settings, keys, connections=8) as control:
+            toy_world = replace(
+                around,
+                settings=settings,
+                control=control,
+                emit=lambda event: failures.append(event) if getattr(event, "failure", None) else None,
+            )
+            for number in range(SESSIONS):
+                await Lifecycle(toy_world, Ticket(number=number, user=0, iteration=0, due_ns=0)).run()
+    finally:
+        toy.close()
+        rooms.close()
+    if failures:
+        raise RuntimeError(f"warm-up failed: {failures[0].failure}")
+
+
+class _ToyRoom(picows.WSListener):
+    def on_ws_connected(self, transport: Any) -> None:
+        transport.send(picows.WSMsgType.TEXT, b'{"type":"room.joined"}')
+        transport.send(picows.WSMsgType.BINARY, bytes(FRAME_BYTES))
+
+    def on_ws_frame(self, transport: Any, frame: Any) -> None:
+        if frame.msg_type == picows.WSMsgType.CLOSE:
+            transport.send_close(frame.get_close_code())
+            transport.disconnect()
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, room_port: int) -> None:
+    """HTTP/1.1 with keep-alive for the five calls; a deleted session's look is a 404."""
+    deleted = False
+    try:
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            verb, path = head.split(b" ", 2)[:2]
+            length = next((int(v) for k, _, v in _headers(head) if k == b"content-length"), 0)
+            if length:
+                await reader.readexactly(length)
+            body: dict[str, Any] = {}
+            if path.endswith(b"/client_secrets"):
+                body = {"value": "ek_toy", "expires_at": 1, "session": {"type": "realtime"}}
+            elif verb == b"POST":
+                body, deleted = {"session_id": "toy", "token": "toy"}, False
+            elif verb == b"DELETE":
+                deleted = True
+            else:
+                body = {"room_url": f"ws://127.0.0.1:{room_port}/", "limited_access_token": "toy"}
+            status = b"404 Not Found" if verb == b"GET" and deleted else b"200 OK"
+            text = json.dumps(body).encode()
+            writer.write(
+                b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+                % (status, len(text), text)
+            )
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
+def _headers(head: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    return [line.lower().partition(b":") for line in head.split(b"\r\n")[1:]]

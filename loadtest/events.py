@@ -1,0 +1,296 @@
+"""The language of avaload: facts in the past tense, written by the engine, read by everybody else.
+
+Times are nanoseconds of `time.perf_counter_ns()` (CLOCK_MONOTONIC: one base for all processes of a host) unless the
+name says `wall`. `None` means "not observed", never zero. `session` is 32 hex digits and is the trace id too, so a
+journal row, a span and the target's own trace agree. `purpose` is "load", or "probe:<rule id>" for a session that was
+made to provoke something; service levels read "load" alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from loadtest.errors import Code, Kind
+
+LOAD: Final = "load"
+SCHEMA: Final = 1
+"""Version of the journal's line format; raised when a field changes its meaning."""
+
+
+class Step(StrEnum):
+    """The steps of a session, in order. A TURN is a part of CONVERSE."""
+
+    MINT = "mint"
+    CREATE = "create"
+    CONNECT = "connect"
+    CONVERSE = "converse"
+    TURN = "turn"
+    DELETE = "delete"
+
+
+class Mark(StrEnum):
+    """A moment inside a step."""
+
+    SDK_SESSION = "sdk_session"  # the SDK session was answered with the room's address and token
+    SIGNALLED = "signalled"  # the room's socket is open
+    JOINED = "joined"  # the room says that we are in
+    AVATAR_PRESENT = "avatar_present"  # the avatar is in the room
+    FIRST_FRAME = "first_frame"  # the avatar's first media frame, silent or not
+    SPEECH_START = "speech_start"  # the user's first voiced frame left
+    SPEECH_END = "speech_end"  # the user's last voiced frame left
+    FIRST_AUDIO = "first_audio"  # onset of the avatar's answer, heard in the audio itself
+    LAST_AUDIO = "last_audio"  # its last loud sample
+    AVATAR_STARTED = "avatar_started"  # the app-message, not the audio
+    AVATAR_ENDED = "avatar_ended"
+    USER_TRANSCRIPT = "user_transcript"
+    AVATAR_TRANSCRIPT = "avatar_transcript"
+    TRANSCRIPT_FAILED = "transcript_failed"  # the marker text of PROTOCOL.md TR-4, not user speech
+    BARGE_IN = "barge_in"
+    SILENCED = "silenced"
+
+
+class Outcome(StrEnum):
+    OK = "ok"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Remains(StrEnum):
+    """What a session may have left at the target; written before the call that could leave it."""
+
+    NOTHING = "nothing"
+    DOUBTFUL = "doubtful"  # create was sent and never answered: no id, so it can't be swept
+    LEAKED = "leaked"  # create was answered, delete not confirmed
+
+
+class Gone(StrEnum):
+    """What the look after a delete showed (DESIGN.md 3): only a refusal of a once good token proves the end."""
+
+    CONFIRMED = "confirmed"
+    UNCONFIRMED = "unconfirmed"
+    STILL_ALIVE = "still_alive"
+
+
+class EndedBy(StrEnum):
+    DELETE = "delete"
+    USER_ABSENT_TIMEOUT = "user_absent_timeout"
+    MAX_DURATION = "max_duration"
+    UNEXPECTED = "unexpected"
+
+
+class DropReason(StrEnum):
+    """Why an iteration that was due did not become a session."""
+
+    LATE = "late"
+    NO_USER = "no_user"
+    MAX_SESSIONS = "max_sessions"
+    ENGINE_DOWN = "engine_down"
+
+
+class Fault(StrEnum):
+    """What went wrong in the generator itself; any of them makes the run's numbers suspect or invalid."""
+
+    ENGINE_DIED = "engine_died"
+    WORKER_LOST = "worker_lost"
+    EVENTS_LOST = "events_lost"
+    DRAIN_TIMEOUT = "drain_timeout"
+    SINK_FAILED = "sink_failed"
+    BUG = "bug"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a step failed. `detail` is redacted text for people; it never becomes a label."""
+
+    step: Step
+    kind: Kind
+    code: Code
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """First line of every journal file: who writes it, and both clocks at one instant."""
+
+    t_ns: int
+    wall_ns: int
+    run_id: str
+    scenario: str
+    role: str  # engine | load | master
+    host: str
+    process: int  # index of the load process in the run
+    incarnation: int  # 0, or how often this engine was respawned
+    pid: int
+    boot_id: str  # perf_counter_ns of two files compares only if this is equal
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageStarted:
+    """The plan's next stage: `users` virtual users from now on; `steady` once the ramp is over."""
+
+    t_ns: int
+    stage: str
+    users: int
+    steady: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStarted:
+    t_ns: int
+    session: str
+    span_id: str  # of the session's root span
+    scenario: str
+    user: int
+    due_ns: int  # when it was to start; t_ns - due_ns is the generator's lateness
+    purpose: str = LOAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretMinted:
+    """A client secret was answered. `fingerprint` is a salted hash: equal for equal secrets of one run, useless outside."""
+
+    t_ns: int
+    session: str
+    fingerprint: str
+    ttl_s: int  # as asked for
+    expires_at_s: int  # unix seconds, the provider's clock
+    wall_ns: int  # our wall clock at t_ns
+    purpose: str = LOAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemainsChanged:
+    t_ns: int
+    session: str
+    remains: Remains
+    reason: str  # create_sent | create_answered | create_refused | deleted | delete_failed | still_alive | swept
+    avaturn_session_id: str | None = None
+    purpose: str = LOAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFinished:
+    """A step, a turn, or one attempt of a delete, ended at `t_ns`.
+
+    `server_ns`: how long the target says it worked on it (`x-twin-handled-ns`; None in production).
+    `pool_wait_ns`: waited for a connection of our own pool: the generator's fault. `lag_ns`: how late our event loop
+    was when the end was stamped. `first_audio_ns` (turns only): from the end of the user's speech to the first audible
+    sample of the answer.
+    """
+
+    t_ns: int
+    session: str
+    step: Step
+    started_ns: int
+    outcome: Outcome
+    span_id: str
+    parent_id: str
+    failure: Failure | None = None
+    turn: int | None = None
+    attempt: int = 1
+    http_status: int | None = None
+    server_ns: int | None = None
+    pool_wait_ns: int | None = None
+    lag_ns: int | None = None
+    first_audio_ns: int | None = None
+    purpose: str = LOAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """A mark inside a step: `turn` counts from 0, None outside of turns."""
+
+    t_ns: int
+    session: str
+    mark: Mark
+    turn: int | None = None
+    lag_ns: int | None = None
+    purpose: str = LOAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoneChecked:
+    """The look after the delete. `deleted_ns`: when the confirmed delete was sent; `t_ns`: when the last look was answered."""
+
+    t_ns: int
+    session: str
+    gone: Gone
+    deleted_ns: int
+    looks: int
+    http_status: int | None
+    purpose: str = LOAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionFinished:
+    """Last word on a session. `censored`: cut off by the end of the run, so its length says nothing."""
+
+    t_ns: int
+    session: str
+    scenario: str
+    started_ns: int
+    due_ns: int
+    outcome: Outcome
+    remains: Remains
+    failure: Failure | None = None
+    ended_by: EndedBy | None = None
+    gone: Gone | None = None
+    censored: bool = False
+    purpose: str = LOAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IterationDropped:
+    t_ns: int
+    due_ns: int
+    scenario: str
+    reason: DropReason
+    purpose: str = LOAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSampled:
+    """One second of the generator's own health, and a fresh pair of both clocks.
+
+    `source`: engine (asyncio loop) or hub (gevent). Lags and pool waits are over the second; `pacing_p99_ns`: how late
+    audio frames left. `cpu_percent`: of one core, this process.
+    """
+
+    t_ns: int
+    wall_ns: int
+    source: str
+    process: int
+    lag_p99_ns: int
+    lag_max_ns: int
+    cpu_percent: float
+    rss_bytes: int
+    sessions_active: int = 0
+    pacing_p99_ns: int | None = None
+    pool_wait_p99_ns: int | None = None
+    gc_pause_max_ns: int | None = None
+    events_lost: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorFailed:
+    t_ns: int
+    fault: Fault
+    process: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """Last line of a journal file; without it the file is truncated and is reported so."""
+
+    t_ns: int
+    reason: str  # completed | interrupted | orphaned
+
+
+SessionEvent = SessionStarted | SecretMinted | RemainsChanged | StepFinished | Observed | GoneChecked | SessionFinished
+Event = RunStarted | StageStarted | SessionEvent | IterationDropped | HealthSampled | GeneratorFailed | RunFinished
+
+Sink = Callable[[Event], None]
+"""Takes an event. Never blocks, never raises: `fanout.Fanout` counts what a sink loses."""

@@ -1,0 +1,66 @@
+"""Composition root of a load process: settings → engine → sinks; start and stop hooks. `avaload run` starts Locust with it."""
+
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust import events
+from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+
+from exporters import live, locust_stats
+from exporters.prometheus import MetricsServer, serve
+from loadtest.conductor import LoadProcess, Master, on_owner_gone, report_to_master, tell_progress
+from loadtest.settings import Settings, load_resolved
+from loadtest.users import VirtualUser as VirtualUser
+
+_log = logging.getLogger(__name__)
+
+
+@events.init.add_listener  # type: ignore[untyped-decorator]
+def start(environment: Environment, web_ui: Any = None, **_: object) -> None:
+    """Bring this process up; when it returns, Locust may spawn users."""
+    run_dir = Path(os.environ["AVALOAD_RUN_DIR"])
+    settings = load_resolved(run_dir)
+    if isinstance(environment.runner, MasterRunner):
+        master = Master(environment, settings, run_dir)
+        environment.events.quitting.add_listener(lambda **_: master.close())
+        conduct(environment, settings, master, web_ui)
+        return
+    locust_stats.install_precise_buckets()
+    process = LoadProcess(environment, settings, run_dir, sinks={"locust": locust_stats.sink(environment)})
+    environment.avaload = process
+    process.start()
+    environment.events.test_start.add_listener(lambda **_: process.begin())
+    environment.events.quitting.add_listener(lambda **_: process.interrupt())
+    if isinstance(environment.runner, WorkerRunner):
+        gevent.spawn(report_to_master, environment, process)
+    else:
+        conduct(environment, settings, process, web_ui)
+
+
+def conduct(environment: Environment, settings: Settings, run: LoadProcess | Master, web_ui: Any) -> None:
+    """The process that owns the run: serves its metrics, waits for its end, then lets Locust quit."""
+    server: MetricsServer | None = None
+    if listener := os.environ.get("AVALOAD_METRICS_FD"):
+        server = serve(socket.socket(fileno=int(listener)), run.snapshot)
+    if web_ui is not None:
+        live.install(web_ui, run.snapshot)
+
+    def finish() -> None:
+        run.wait_ended()
+        if server is not None:
+            linger_s = settings.output.metrics_linger
+            gevent.sleep(server.linger_s() if linger_s is None else linger_s)
+            server.stop()
+        if web_ui is not None:
+            web_ui.stop()
+        environment.runner.quit()
+
+    gevent.spawn(finish)
+    if progress := os.environ.get("AVALOAD_PROGRESS_FD"):
+        gevent.spawn(tell_progress, run, int(progress))
+    on_owner_gone(run.interrupt)

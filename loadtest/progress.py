@@ -1,0 +1,56 @@
+"""What a person sees while a run goes on: one live line on a terminal, a plain line every ten seconds elsewhere."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from rich.console import Console
+from rich.status import Status
+
+from loadtest.settings import Settings
+
+PLAIN_EVERY_S = 10.0
+
+
+class Progress:
+    """Writes to stderr. Use as a context manager."""
+
+    def __init__(self, settings: Settings, run_dir: Path) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._duration_s = settings.load.duration
+        self._status: Status | None = None
+        self._next_plain_s = 0.0
+        load, target = settings.load, settings.target
+        self._console.print(
+            f"avaload: {load.users} users for {self._duration_s:g} s on {target.avaturn_base_url or 'the embedded twin'}",
+            soft_wrap=True,
+        )
+        self._console.print(f"writing {run_dir}", soft_wrap=True)
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            self._status = self._console.status("starting the session engines")
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def show(self, now: dict[str, Any]) -> None:
+        """`now` as loadtest/conductor.py ships it each second."""
+        text = (
+            f"{now['elapsed_s']:.0f}/{self._duration_s:g} s · open {now['open']} · ok {now['ok']}"
+            f" · failed {now['failed']} · cancelled {now['cancelled']} · left behind {now['left']}"
+        )
+        if self._status is not None:
+            self._status.update(text)
+        elif time.monotonic() >= self._next_plain_s:
+            self._next_plain_s = time.monotonic() + PLAIN_EVERY_S
+            self._console.print(text, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """What is being done now."""
+        if self._status is not None:
+            self._status.update(text)

@@ -1,0 +1,17 @@
+"""The one redactor: no secret reaches a journal, a span, a log or a report (PROTOCOL.md SEC-1, SEC-2)."""
+
+import re
+
+MAX_DETAIL = 300
+_SECRETS = re.compile(r"(?:\b(?:sk|ek)[-_][A-Za-z0-9_\-]{4,}|(?i:\bbearer\s+)\S+|\beyJ[A-Za-z0-9_\-.]{10,})")
+
+
+def redact(text: str, *known: str | None) -> str:
+    """`text` without anything that looks like a key or a token and without the `known` values, cut to 300 characters.
+
+    422 bodies echo what was sent (PROTOCOL.md 3.3), so a session's own secrets are always among `known`.
+    """
+    for value in known:
+        if value:
+            text = text.replace(value, "[redacted]")
+    return _SECRETS.sub("[redacted]", text)[:MAX_DETAIL]

@@ -1,0 +1,138 @@
+"""The WebSocket room: PCM16 frames and JSON app-messages on one socket (INTERFACE.md "Room over WebSocket")."""
+
+import asyncio
+import json
+from typing import Any
+
+import picows
+
+from loadtest.clock import now_ns
+from loadtest.errors import Code, Kind, StepError
+from loadtest.events import Mark
+from loadtest.rooms.pacing import Ticker
+from loadtest.ports import Grant, Listener
+from loadtest.speech import SILENCE, Clip
+
+CLOSE_TIMEOUT_S = 1.0
+HANDSHAKE_TIMEOUT_S = 60.0
+"""Above every connect timeout: the step's own deadline ends a handshake that hangs."""
+
+
+class WebSocketRoom(picows.WSListener):
+    """One user's side of a room. `between_turns` False: nothing is sent while nothing is spoken."""
+
+    def __init__(self, grant: Grant, listener: Listener, ticker: Ticker, *, send_silence: bool) -> None:
+        self._grant, self._listener, self._ticker, self._send_silence = grant, listener, ticker, send_silence
+        self._transport: Any = None
+        self._clip: Clip | None = None
+        self._next_frame = 0
+        self._joined = asyncio.get_running_loop().create_future()
+        self._leaving = False
+        self._first_frame = True
+        self._parts = bytearray()
+
+    async def connect(self) -> None:
+        try:
+            await picows.ws_connect(
+                lambda: self,
+                self._grant.room_url,
+                extra_headers={"Authorization": f"Bearer {self._grant.token}"},
+                websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+                max_redirects=0,
+            )
+        except picows.WSHandshakeError as error:
+            raise StepError(Kind.REJECTED, Code.WS_REFUSED, str(error)) from error
+        except OSError as error:
+            raise StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, str(error)) from error
+        except picows.WSError as error:
+            raise StepError(Kind.PROTOCOL, Code.WS_REFUSED, str(error)) from error
+        await self._joined
+
+    def speak(self, clip: Clip) -> None:
+        if self._transport is None or self._transport.is_disconnected:
+            raise StepError(Kind.TRANSPORT, Code.WS_CLOSED, "the room is over")
+        self._clip, self._next_frame = clip, 0
+
+    async def close(self) -> None:
+        self._leaving = True
+        self._ticker.remove(self._tick)
+        if self._transport is None or self._transport.is_disconnected:
+            return
+        self._transport.send_close(picows.WSCloseCode.OK)
+        try:
+            await asyncio.wait_for(self._transport.wait_disconnected(), CLOSE_TIMEOUT_S)
+        except TimeoutError:
+            self._transport.disconnect(graceful=False)
+
+    def _tick(self) -> None:
+        clip = self._clip
+        if clip is None:
+            if self._send_silence:
+                self._transport.send(picows.WSMsgType.BINARY, SILENCE)
+            return
+        index = self._next_frame
+        self._transport.send(picows.WSMsgType.BINARY, clip.frames[index])
+        if index == clip.first_voiced:
+            self._listener.on_mark(now_ns(), Mark.SPEECH_START)
+        if index == clip.last_voiced:
+            self._listener.on_mark(now_ns(), Mark.SPEECH_END)
+        self._next_frame = index + 1
+        if self._next_frame == len(clip.frames):
+            self._clip = None
+
+    def on_ws_connected(self, transport: Any) -> None:
+        self._transport = transport
+        self._listener.on_mark(now_ns(), Mark.SIGNALLED)
+        if self._leaving:  # cancelled while the handshake was under way
+            transport.disconnect(graceful=False)
+
+    def on_ws_frame(self, transport: Any, frame: Any) -> None:
+        t_ns = now_ns()
+        kind = frame.msg_type
+        if kind == picows.WSMsgType.BINARY and frame.fin:
+            if self._first_frame:
+                self._first_frame = False
+                self._listener.on_mark(t_ns, Mark.FIRST_FRAME)
+                if not self._joined.done():
+                    self._joined.set_result(None)
+            self._listener.on_audio(t_ns, frame.get_payload_as_bytes())
+        elif kind == picows.WSMsgType.TEXT or kind == picows.WSMsgType.CONTINUATION:
+            self._parts += frame.get_payload_as_memoryview()
+            if frame.fin:
+                text, self._parts = bytes(self._parts), bytearray()
+                self._on_text(t_ns, text)
+        elif kind == picows.WSMsgType.CLOSE:
+            self._on_end(t_ns, int(frame.get_close_code()), frame.get_close_reason() or "")
+            transport.send_close(frame.get_close_code())
+            transport.disconnect()
+
+    def on_ws_disconnected(self, transport: Any) -> None:
+        self._on_end(now_ns(), 1006, "connection lost")
+
+    def _on_text(self, t_ns: int, text: bytes) -> None:
+        try:
+            message = json.loads(text)
+            kind = message["type"]
+        except (ValueError, KeyError, TypeError):
+            self._fail(StepError(Kind.PROTOCOL, Code.BAD_JSON, "a text message that is no JSON object with a type"))
+            return
+        if kind == "room.joined":
+            self._listener.on_mark(t_ns, Mark.JOINED)
+            if not self._leaving:
+                self._ticker.add(self._tick)
+        elif kind == "room.participant" and message.get("owner") and message.get("state") == "joined":
+            self._listener.on_mark(t_ns, Mark.AVATAR_PRESENT)
+        else:
+            self._listener.on_message(t_ns, message)
+
+    def _on_end(self, t_ns: int, code: int, reason: str) -> None:
+        self._ticker.remove(self._tick)
+        if not self._leaving:
+            self._leaving = True
+            self._fail(StepError(Kind.TRANSPORT, Code.WS_CLOSED, f"close {code} {reason}".strip()))
+            self._listener.on_closed(t_ns, code, reason)
+
+    def _fail(self, error: StepError) -> None:
+        if not self._joined.done():
+            self._joined.set_exception(error)
+            self._joined.exception()  # seen: nobody may be waiting any more

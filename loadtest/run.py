@@ -1,0 +1,116 @@
+"""The run command: check everything, start everything, wait, report. Nothing is started before all input was checked."""
+
+import contextlib
+import json
+import os
+import platform
+import socket
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import reports.build
+from loadtest import __version__, supervisor
+from loadtest.errors import ConfigError, Exit
+from loadtest.progress import Progress
+from loadtest.scenario import Say, vad_silence_s
+from loadtest.settings import KEYS, Settings
+from loadtest.speech import check_pauses, corpus
+
+_VERSIONS = ("locust", "gevent", "openai", "httpx", "aiohttp", "picows", "uvloop", "prometheus-client", "pandas")
+
+
+def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple[Path, dict[str, Any] | None, Exit]:
+    """A whole load run. Returns its directory, its report (None if the operator skipped it) and the exit code.
+
+    Raises ConfigError before anything is started, GeneratorError if a process of ours could not be started.
+    """
+    check_clips(settings)
+    if settings.output.web_port is not None:
+        supervisor.check_port_free(settings.output.web_port, "output.web_port")
+    started_at = datetime.now(UTC)
+    run_dir = settings.output.run_dir or Path("runs") / f"{started_at:%Y%m%dT%H%M%SZ}-{settings.name}"
+    if run_dir.exists() and any(run_dir.iterdir()):
+        raise ConfigError(f"{run_dir}: exists and is not empty")
+    run_dir = run_dir.resolve()
+    interruption = supervisor.Interruption()
+    with contextlib.ExitStack() as stack:
+        metrics = supervisor.bind_metrics(settings.output.metrics_port)
+        if metrics is not None:
+            stack.enter_context(metrics)
+        (run_dir / "journal").mkdir(parents=True)
+        stack.enter_context(interruption.heard())
+        read_fd, write_fd = stack.enter_context(supervisor.lifeline())
+        keys = {key: environ.get(key, "") for key in KEYS}
+        embedded = settings.embedded_twin
+        if embedded:
+            twin = stack.enter_context(supervisor.embedded_twin(read_fd))
+            keys = {"OPENAI_API_KEY": twin["openai_api_key"], "AVATURN_API_KEY": twin["avaturn_api_key"]}
+            settings = settings.with_endpoints(
+                openai_base_url=twin["openai_base_url"], avaturn_base_url=twin["avaturn_base_url"]
+            )
+        write_settings(settings, run_dir, started_at=started_at, embedded_twin=embedded)
+        progress = stack.enter_context(Progress(settings, run_dir))
+        with supervisor.trace_exporter(settings, run_dir):
+            supervisor.run_locust(
+                settings,
+                run_dir,
+                keys=keys,
+                metrics=metrics,
+                lifeline_fd=write_fd,
+                interruption=interruption,
+                on_progress=progress.show,
+            )
+            progress.say("waiting for the last deletes")
+            supervisor.wait_for_engines(run_dir)
+        if interruption.count > 1:
+            return run_dir, None, Exit.INTERRUPTED
+        progress.say("writing the reports")
+        report = reports.build.build(run_dir)
+    return run_dir, report, Exit(report["verdict"]["exit_code"])
+
+
+def check_clips(settings: Settings) -> None:
+    """Every clip of the scenario can be read and spoken without a pause that the service takes for the end of the turn."""
+    if settings.target.room == "none":
+        return
+    silence_s = vad_silence_s(settings.realtime)
+    for source in sorted({turn.clip for turn in settings.conversation.turns if isinstance(turn, Say)}):
+        clips = corpus(source)
+        if silence_s is not None:
+            check_pauses(clips, silence_s)
+
+
+def write_settings(settings: Settings, run_dir: Path, *, started_at: datetime, embedded_twin: bool) -> None:
+    """`settings.json`: what the run was told and where it ran, without secrets; its processes read it too."""
+    written = {
+        "schema": 1,
+        "run_id": run_dir.name,
+        "started_at": started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "scenario": settings.model_dump(mode="json"),
+        "tags": settings.tags,
+        "embedded_twin": embedded_twin,
+        "versions": {"avaload": __version__, "python": platform.python_version(), **_versions()},
+        "git_revision": _git_revision(),
+        "seed": settings.load.seed,
+        "host": {"name": socket.gethostname(), "cores": os.cpu_count(), "system": platform.platform()},
+    }
+    text = json.dumps(written, indent=1, ensure_ascii=False) + "\n"
+    (run_dir / "settings.json").write_text(text, encoding="utf-8")
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in _VERSIONS}
+
+
+def _git_revision() -> str | None:
+    """Of the directory the run was started in: usually the integrator's own build."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True, stdin=subprocess.DEVNULL
+        )
+        return done.stdout.strip()
+    return None

@@ -1,0 +1,187 @@
+"""Service levels: a bound on one indicator of a run, from a scenario's `[[slo]]` tables or from `--slo FILE`.
+
+The indicators are a closed set, so that a misspelt one is bad input and not a gate that never fires. This module says
+what may be asked; `reports.verdict` says what was observed.
+"""
+
+import difflib
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from loadtest.durations import parse_s
+from loadtest.errors import ConfigError
+from loadtest.events import Step
+
+QUANTILES: Final = ("p50", "p90", "p95", "p99", "max")
+STEPS: Final = tuple(step for step in Step if step is not Step.TURN)
+"""The steps that have service levels of their own; a turn is judged by its time to first audio."""
+
+SECONDS: Final = "s"
+SHARE: Final = "share"
+
+INDICATORS: Final[Mapping[str, str]] = {
+    **{f"{step}.{quantile}": SECONDS for step in STEPS for quantile in QUANTILES},
+    **{f"{step}.failed_rate": SHARE for step in STEPS},
+    **{f"turn.time_to_first_audio.{quantile}": SECONDS for quantile in QUANTILES},
+    "turn.failed_rate": SHARE,
+    "turn.answered_early_rate": SHARE,
+    **{f"session.setup.{quantile}": SECONDS for quantile in QUANTILES},
+    "session.failed_rate": SHARE,
+    **{f"teardown.time_to_gone.{quantile}": SECONDS for quantile in QUANTILES},
+    "secret.margin.min": SECONDS,
+}
+"""Indicator → unit: seconds, or a share of 1. `session.setup` is mint's start to connect's end."""
+
+_KEYS: Final = ("name", "indicator", "max", "min", "window", "abort")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slo:
+    """One objective. Exactly one of `max` and `min` is set, in the indicator's unit.
+
+    `window_s`: judged over each sliding window of that length instead of the whole run (None). `abort`: the run stops
+    early when it is broken. Both are kept; today's verdict judges the whole run.
+    """
+
+    name: str
+    indicator: str
+    max: float | None = None
+    min: float | None = None
+    window_s: float | None = None
+    abort: bool = False
+
+    @property
+    def objective(self) -> float:
+        """The bound itself, whichever side it is on."""
+        bound = self.min if self.max is None else self.max
+        assert bound is not None, "parsing lets through exactly one bound"
+        return bound
+
+    @property
+    def unit(self) -> str:
+        """SECONDS or SHARE."""
+        return INDICATORS[self.indicator]
+
+    def met(self, observed: float) -> bool:
+        """The bound itself is still good."""
+        return observed >= self.objective if self.max is None else observed <= self.objective
+
+    def table(self) -> dict[str, object]:
+        """The `[[slo]]` table that parses back to this: for settings.json."""
+        row: dict[str, object] = {"name": self.name, "indicator": self.indicator}
+        row["min" if self.max is None else "max"] = self.objective
+        if self.window_s is not None:
+            row["window"] = self.window_s
+        if self.abort:
+            row["abort"] = True
+        return row
+
+
+DEFAULT_SLOS: Final = (
+    Slo(name="sessions that fail", indicator="session.failed_rate", max=0.01),
+    Slo(name="turns that fail", indicator="turn.failed_rate", max=0.01),
+)
+"""Judged when neither the scenario nor `--slo` asks for anything."""
+
+
+def parse_slos(tables: object, *, where: str = "slo") -> list[Slo]:
+    """The objectives of a list of `[[slo]]` tables. Raises ConfigError with every problem of every table."""
+    if not isinstance(tables, list | tuple):
+        raise ConfigError(f"{where}: must be a list of tables ([[slo]])")
+    slos: list[Slo] = []
+    problems: list[str] = []
+    for number, table in enumerate(tables, start=1):
+        try:
+            slos.append(parse_slo(table, where=f"{where}[{number}]"))
+        except ConfigError as error:
+            problems += error.problems
+    names = [slo.name for slo in slos]
+    problems += [f"{where}: two objectives have the name {name!r}" for name in sorted(_repeated(names))]
+    if problems:
+        raise ConfigError(problems)
+    return slos
+
+
+def parse_slo(table: object, *, where: str = "slo") -> Slo:
+    """One `[[slo]]` table. Raises ConfigError with all of its problems, each beginning with `where`."""
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{where}: must be a table")
+    problems = [f"{where}: unknown key {key!r}{_closest(str(key), _KEYS)}" for key in table if key not in _KEYS]
+
+    indicator = table.get("indicator")
+    if indicator is None:
+        problems.append(f"{where}: indicator is missing")
+    elif not isinstance(indicator, str) or indicator not in INDICATORS:
+        problems.append(f"{where}: unknown indicator {indicator!r}{_closest(str(indicator), tuple(INDICATORS))}")
+    name = table.get("name", indicator)
+    if name is not None and (not isinstance(name, str) or not name.strip()):
+        problems.append(f"{where}: name must be a text, not {name!r}")
+
+    bounds = {key: table[key] for key in ("max", "min") if key in table}
+    if len(bounds) != 1:
+        problems.append(f"{where}: needs exactly one of max and min")
+    for key, bound in bounds.items():
+        problems += _bound_problems(bound, f"{where}: {key}", str(indicator))
+
+    window_s: float | None = None
+    if "window" in table:
+        try:
+            window_s = parse_s(table["window"])
+        except ValueError as error:
+            problems.append(f"{where}: window: {error}")
+        if window_s == 0:
+            problems.append(f"{where}: window must be longer than nothing")
+    abort = table.get("abort", False)
+    if not isinstance(abort, bool):
+        problems.append(f"{where}: abort must be true or false, not {abort!r}")
+
+    if problems:
+        raise ConfigError(problems)
+    return Slo(
+        name=str(name),
+        indicator=str(indicator),
+        window_s=window_s,
+        abort=bool(abort),
+        **{key: float(bound) for key, bound in bounds.items()},
+    )
+
+
+def load_slos(path: Path) -> list[Slo]:
+    """The objectives of a `--slo` file: TOML with nothing but `[[slo]]` tables. Raises ConfigError."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+    problems = [f"{path}: unknown key {key!r}" for key in document if key != "slo"]
+    if "slo" not in document:
+        problems.append(f"{path}: holds no [[slo]] table")
+    try:
+        slos = parse_slos(document.get("slo", []), where=f"{path}: slo")
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return slos
+
+
+def _bound_problems(bound: object, where: str, indicator: str) -> list[str]:
+    if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+        return [f"{where} must be a number, not {bound!r}"]
+    if INDICATORS.get(indicator) == SHARE and not 0 <= bound <= 1:
+        return [f"{where} must be a share between 0 and 1, not {bound!r}"]
+    return []
+
+
+def _closest(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _repeated(names: Sequence[str]) -> set[str]:
+    return {name for name in names if names.count(name) > 1}

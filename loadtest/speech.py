@@ -1,0 +1,167 @@
+"""Speech in and out: the clips a virtual user speaks, and the ear that hears the avatar.
+
+All audio is 24 kHz mono PCM16LE in frames of 20 ms (PROTOCOL.md 2.4, INTERFACE.md). A frame is *loud* when its RMS is at
+least 200 of 32768 (about -44 dBFS, MEDIA.md E): the same figure says what the user's last voiced frame is and when the
+avatar is heard.
+"""
+
+import wave
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from loadtest.errors import ConfigError
+
+RATE_HZ = 24_000
+FRAME_MS = 20
+FRAME_NS = FRAME_MS * 1_000_000
+FRAME_SAMPLES = RATE_HZ * FRAME_MS // 1000
+FRAME_BYTES = FRAME_SAMPLES * 2
+SILENCE = bytes(FRAME_BYTES)
+LOUD_RMS = 200.0
+CONFIRM_FRAMES = 2
+"""Loud frames in a row that make an onset: one alone may be a click."""
+QUIET_NS = 240_000_000
+"""Silence that ends a stretch of speech; shorter gaps are pauses between words."""
+
+CORPUS = Path(__file__).parent / "corpus"
+_LOUD_SUM = LOUD_RMS * LOUD_RMS
+
+
+def is_loud(pcm: bytes) -> bool:
+    """Whether a stretch of PCM is loud. Digital silence, the usual case, costs a comparison."""
+    if not pcm or pcm == SILENCE:
+        return False
+    samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
+    return float(np.dot(samples, samples)) >= _LOUD_SUM * len(samples)
+
+
+def first_loud_ns(pcm: bytes) -> int:
+    """Where in a loud frame the sound begins, ns from its start: the first sample at the loudness threshold."""
+    samples = np.abs(np.frombuffer(pcm, dtype="<i2").astype(np.int32))
+    return int(np.argmax(samples >= LOUD_RMS)) * 1_000_000_000 // RATE_HZ
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """An utterance cut into frames; the last one is padded with silence.
+
+    `first_voiced` and `last_voiced` are frame indices; `longest_pause_s` is the longest inner stretch without a loud frame.
+    """
+
+    name: str
+    frames: tuple[bytes, ...]
+    first_voiced: int
+    last_voiced: int
+    longest_pause_s: float
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.frames) * FRAME_MS / 1000
+
+
+def clip_of(name: str, pcm: bytes) -> Clip:
+    """A clip of raw PCM. Raises ConfigError where nothing in it is loud."""
+    cut = [pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES)]
+    frames = tuple(frame.ljust(FRAME_BYTES, b"\0") for frame in cut)
+    voiced = [index for index, frame in enumerate(frames) if is_loud(frame)]
+    if not voiced:
+        raise ConfigError(f"{name}: no speech in it (nothing above -44 dBFS)")
+    pauses = [after - before - 1 for before, after in zip(voiced, voiced[1:], strict=False)]
+    return Clip(
+        name=name,
+        frames=frames,
+        first_voiced=voiced[0],
+        last_voiced=voiced[-1],
+        longest_pause_s=max(pauses, default=0) * FRAME_MS / 1000,
+    )
+
+
+def read_wav(path: Path) -> Clip:
+    """Raises ConfigError with one sentence where the file is not 24 kHz mono 16-bit PCM with speech in it."""
+    try:
+        with wave.open(str(path), "rb") as file:
+            shape = (file.getframerate(), file.getnchannels(), file.getsampwidth())
+            pcm = file.readframes(file.getnframes())
+    except (OSError, EOFError, wave.Error) as error:
+        raise ConfigError(f"{path}: not a readable WAV file ({error})") from error
+    if shape != (RATE_HZ, 1, 2):
+        rate_hz, channels, width = shape
+        raise ConfigError(
+            f"{path}: {rate_hz} Hz, {channels} channel(s), {width * 8} bit; 24000 Hz mono 16 bit is needed"
+        )
+    return clip_of(path.name, pcm)
+
+
+@cache
+def corpus(source: str) -> tuple[Clip, ...]:
+    """The clips of `corpus:<language>`, of a WAV file, or of a folder of WAV files, in the order of their names.
+
+    Raises ConfigError, with a sentence for every file that can't be used.
+    """
+    path = CORPUS / source.removeprefix("corpus:") if source.startswith("corpus:") else Path(source)
+    if path.is_file():
+        return (read_wav(path),)
+    files = sorted(path.glob("*.wav"))
+    if not files:
+        raise ConfigError(f"{source}: no WAV file or folder of WAV files there")
+    clips, problems = [], []
+    for file in files:
+        try:
+            clips.append(read_wav(file))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return tuple(clips)
+
+
+def check_pauses(clips: tuple[Clip, ...], vad_silence_s: float) -> None:
+    """Raises ConfigError for clips that pause as long as the service waits: it would answer into the user's sentence."""
+    problems = [
+        f"{clip.name}: pauses for {clip.longest_pause_s:.2f} s, but the service takes {vad_silence_s:.2f} s of silence"
+        " as the end of the turn"
+        for clip in clips
+        if clip.longest_pause_s >= vad_silence_s
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+class Ear:
+    """Energy voice activity detection with back-dated edges: confirming an onset must not delay its stamp.
+
+    `on_onset(t_ns)` is called once two loud frames came in a row, with the arrival of the first one plus where in it the
+    sound begins; `on_offset(t_ns)` after a stretch of quiet, with the end of the last loud frame.
+    """
+
+    def __init__(self, *, on_onset: Callable[[int], None], on_offset: Callable[[int], None]) -> None:
+        self._on_onset, self._on_offset = on_onset, on_offset
+        self._speaking = False
+        self._loud_frames = 0
+        self._onset_ns = 0
+        self._last_loud_ns = 0
+
+    def hear(self, t_ns: int, pcm: bytes) -> None:
+        """Take a stretch of audio (normally a frame) that arrived at `t_ns`."""
+        if not is_loud(pcm):
+            if not self._speaking:
+                self._loud_frames = 0
+            elif t_ns - self._last_loud_ns >= QUIET_NS:
+                self._speaking = False
+                self._loud_frames = 0
+                self._on_offset(self._last_loud_ns)
+            return
+        length_ns = len(pcm) // 2 * 1_000_000_000 // RATE_HZ
+        self._last_loud_ns = t_ns + length_ns
+        if self._speaking:
+            return
+        if self._loud_frames == 0:
+            self._onset_ns = t_ns + first_loud_ns(pcm)
+        self._loud_frames += max(1, length_ns // FRAME_NS)
+        if self._loud_frames >= CONFIRM_FRAMES:
+            self._speaking = True
+            self._on_onset(self._onset_ns)

@@ -1,0 +1,86 @@
+"""`avaload sweep RUN_DIR`: from a run directory to a sweep of its leftovers, written down like everything else."""
+
+import os
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from loadtest import clock, journal
+from loadtest.control import Control
+from loadtest.errors import ConfigError
+from loadtest.events import Event, RunFinished, RunStarted
+from loadtest.settings import KEYS, guard, is_embedded, load_resolved
+from loadtest.sweep import AT_ONCE, sweep
+
+WAIT_S = 90.0
+"""For a run that is still writing: its engines may be deleting what we would."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepOutcome:
+    """`gone`: sessions deleted now, or found gone. `failed`: session -> why. `doubtful`: can't be deleted, only waited for."""
+
+    gone: list[str]
+    failed: dict[str, str]
+    doubtful: list[str]
+    absent_timeout_s: int | None
+    note: str = ""
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+    def sentences(self) -> list[str]:
+        """For a person."""
+        lines = [self.note] if self.note else []
+        lines.append(f"{len(self.gone)} deleted or already gone, {len(self.failed)} failed")
+        lines += [f"  {session}: {why}" for session, why in self.failed.items()]
+        if self.doubtful:
+            bound = f"user_absent_timeout ({self.absent_timeout_s} s)" if self.absent_timeout_s else "its own timeout"
+            lines.append(
+                f"{len(self.doubtful)} doubtful: their create was never answered, so there is no id to delete;"
+                f" if they exist, {bound} ends them"
+            )
+        return lines
+
+
+async def sweep_run(run_dir: Path) -> SweepOutcome:
+    """Raises ConfigError for a directory that is no run, for a run that does not stop writing, and for missing keys."""
+    settings = load_resolved(run_dir)
+    guard(settings)
+    if not journal.wait_until_closed(run_dir, timeout_s=WAIT_S):
+        raise ConfigError(f"{run_dir}: the run is still writing; sweep it once it has ended")
+    left = journal.leftovers(journal.merged(journal.read_run(run_dir)))
+    doubtful, absent_timeout_s = sorted(left.doubtful), settings.session.user_absent_timeout
+    if not left.leaked or is_embedded(run_dir):
+        note = "the run's embedded twin has ended, and its sessions with it" if left.leaked else "nothing to delete"
+        return SweepOutcome(
+            gone=sorted(left.leaked), failed={}, doubtful=doubtful, absent_timeout_s=absent_timeout_s, note=note
+        )
+    host = socket.gethostname()
+    keys = {key: os.environ[key] for key in KEYS}
+    number = len(list((run_dir / "journal").glob("*-sweep-*.jsonl")))
+    with journal.Journal(run_dir / "journal" / f"{host}-sweep-{number}.jsonl") as file:
+
+        def emit(event: Event) -> None:
+            file.write(journal.encode(event))
+
+        emit(
+            RunStarted(
+                t_ns=clock.now_ns(),
+                wall_ns=clock.wall_ns(),
+                run_id=run_dir.name,
+                scenario=settings.name,
+                role="sweep",
+                host=host,
+                process=0,
+                incarnation=number,
+                pid=os.getpid(),
+                boot_id=clock.boot_id(),
+            )
+        )
+        async with Control(settings, keys, connections=2 * AT_ONCE) as control:
+            swept = await sweep(control, left, emit=emit, timeout_s=settings.target.delete_timeout_s)
+        emit(RunFinished(t_ns=clock.now_ns(), reason="completed"))
+    return SweepOutcome(
+        gone=sorted(swept.gone), failed=swept.failed, doubtful=doubtful, absent_timeout_s=absent_timeout_s
+    )

@@ -1,0 +1,104 @@
+"""HTTP transport under the official clients: aiohttp, for httpx and for the httpx2 that `openai` sits on.
+
+Why our own 40 lines: the ready-made ones cap themselves at 100 connections or hide how long a call waited for one
+(DESIGN.md 4), and both facts decide whether a latency is the target's or ours. The body is read whole: nothing here
+streams. Redirects are never followed and the environment's proxies are never used: a loopback run stays on loopback.
+"""
+
+import asyncio
+from contextvars import ContextVar
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import httpx
+import httpx2
+
+from loadtest.clock import now_ns
+from loadtest.errors import Code, Kind, StepError
+from loadtest.ports import Call
+
+HANDLED_HEADER = "x-twin-handled-ns"
+
+
+current_call: ContextVar[Call] = ContextVar("current_call")
+"""Set by the caller before the client's method; the clients have no place to pass it through."""
+
+
+async def _queued(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+    context.queued_ns = now_ns()
+
+
+async def _dequeued(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+    context.trace_request_ctx.pool_wait_ns += now_ns() - context.queued_ns
+
+
+def open_session(*, connections: int, verify: Any) -> aiohttp.ClientSession:
+    """One pool for a process. `connections` must be above the calls in flight; waiting for one is measured."""
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_queued_start.append(_queued)
+    trace.on_connection_queued_end.append(_dequeued)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=connections, ssl=verify, keepalive_timeout=60, ttl_dns_cache=60),
+        trace_configs=[trace],
+        trust_env=False,
+        auto_decompress=True,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=("User-Agent", "Accept-Encoding"),
+        timeout=aiohttp.ClientTimeout(total=None),
+    )
+
+
+async def _fetch(session: aiohttp.ClientSession, request: Any, proxy: str | None) -> tuple[int, Any, bytes]:
+    """Raises StepError for whatever went wrong below HTTP; `sent` says if the target may have seen the request."""
+    call = current_call.get()
+    try:
+        async with session.request(
+            request.method,
+            str(request.url),
+            headers=request.headers,
+            data=request.content or None,
+            allow_redirects=False,
+            proxy=proxy,
+            trace_request_ctx=call,
+        ) as response:
+            body = await response.read()
+    except aiohttp.ClientConnectorError as error:
+        raise StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, str(error), sent=False) from error
+    except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
+        raise StepError(Kind.TRANSPORT, Code.CONNECTION_LOST, f"{type(error).__name__}: {error}") from error
+    call.http_status = response.status
+    if (handled := response.headers.get(HANDLED_HEADER, "")).isdigit():
+        call.server_ns = int(handled)
+    return response.status, response.raw_headers, body
+
+
+class HttpxTransport(httpx.AsyncBaseTransport):
+    """For `httpx.AsyncClient`. The session is the caller's to close."""
+
+    def __init__(self, session: aiohttp.ClientSession, proxy: str | None) -> None:
+        self._session, self._proxy = session, proxy
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        status, headers, body = await _fetch(self._session, request, self._proxy)
+        return httpx.Response(status, headers=_plain(headers), content=body)
+
+
+class Httpx2Transport(httpx2.AsyncBaseTransport):
+    """For the client of `openai`. The session is the caller's to close."""
+
+    def __init__(self, session: aiohttp.ClientSession, proxy: str | None) -> None:
+        self._session, self._proxy = session, proxy
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        status, headers, body = await _fetch(self._session, request, self._proxy)
+        return httpx2.Response(status, headers=_plain(headers), content=body)
+
+
+def _plain(headers: Any) -> list[tuple[bytes, bytes]]:
+    """The body is already decoded and whole: its transfer's headers no longer hold."""
+    return [
+        (name, value)
+        for name, value in headers
+        if name.lower() not in (b"content-encoding", b"transfer-encoding", b"content-length")
+    ]
