@@ -10,6 +10,8 @@ from typing import Any
 
 EVENT_PREFIX = b'{"event":'
 FLUSH_S = 0.05
+DONE_FLUSH_S = 0.004
+"""For the end of a session: soon, but each write is a switch to the Locust process, so not for every one."""
 MAX_BUFFERED_BYTES = 64 << 20
 """What a stopped Locust process may cost the engine; above it event lines are dropped and counted."""
 
@@ -21,6 +23,7 @@ class Outbox:
         self._transport = writer.transport
         self._batch = bytearray()
         self._timer: asyncio.TimerHandle | None = None
+        self._urgent = False
         self.lost = 0
 
     def event(self, line: bytes) -> None:
@@ -32,14 +35,16 @@ class Outbox:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
 
     def say(self, **message: Any) -> None:
-        """A control message, after all events so far, in the next turn of the loop."""
+        """A control message, after all events so far, within DONE_FLUSH_S."""
         self._batch += json.dumps(message).encode() + b"\n"
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(0, self.flush)
+        if not self._urgent:
+            self._urgent = True
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(DONE_FLUSH_S, self.flush)
 
     def flush(self) -> None:
-        self._timer = None
+        self._timer, self._urgent = None, False
         if self._batch and not self._transport.is_closing():
             self._transport.write(bytes(self._batch))
         self._batch.clear()

@@ -1,0 +1,61 @@
+# Two commands matter: `make run` and `make test`. Everything is installed into .venv from hashes.
+PYTHON ?= python3
+BIN := .venv/bin
+UV_COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-header --quiet --extra build
+
+.PHONY: help run test install lint check bench soak lock generated system
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: install ## the main job against the embedded twin: 20 users, 60 s, a report
+	$(BIN)/avaload run
+
+test: .venv/.dev system ## the whole test suite
+	$(BIN)/python -m pytest
+
+install: .venv/.base ## create .venv and install what a run needs, nothing else
+
+lint: .venv/.dev ## formatting, lint, types, import contracts, generated files up to date
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m exporters.catalogue | diff -u METRICS.md -
+
+check: lint test ## lint and test
+
+bench: .venv/.dev ## speed and accuracy: medians, ratios, bars; about ten minutes
+	$(BIN)/python -m tests.benchmarks
+
+generated: .venv/.dev ## write generated files anew
+	$(BIN)/python -m exporters.catalogue > METRICS.md
+
+lock: .venv/.dev ## resolve the dependencies anew
+	$(BIN)/python -m pip install --quiet uv
+	$(UV_COMPILE) --output-file requirements.lock
+	$(UV_COMPILE) --extra dev --output-file requirements-dev.lock
+
+.venv/.created:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "avaload needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.base: requirements.lock pyproject.toml | .venv/.created
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: requirements-dev.lock .venv/.base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# Debian's servers and browser for the tests that use the real ones; without root those tests are skipped, by name.
+# RUNLEVEL=1 keeps the packages from starting services.
+system:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    ! { command -v promtool && command -v chromium; } >/dev/null; then \
+	  apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends prometheus chromium >/dev/null; \
+	fi || echo "could not install prometheus and chromium: the tests that need them are skipped"
