@@ -71,7 +71,9 @@ def _parser() -> _Parser:
     parser = _Parser(prog="avaload", description="Load-tests whole real-time avatar sessions and proves that they end.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
-    def add(name: str, command: Callable[[argparse.Namespace], Exit], text: str, example: str) -> argparse.ArgumentParser:
+    def add(
+        name: str, command: Callable[[argparse.Namespace], Exit], text: str, example: str
+    ) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}", allow_abbrev=False)
         sub.set_defaults(command=command)
         return sub
@@ -107,7 +109,10 @@ def _parser() -> _Parser:
     session.add_argument("session", metavar="ID", help="our id (= trace id), the beginning of it, or Avaturn's id")
 
     export = add(
-        "export", _export, "spans of a run from its journals", "avaload export runs/x --otlp-endpoint http://127.0.0.1:4318"
+        "export",
+        _export,
+        "spans of a run from its journals",
+        "avaload export runs/x --otlp-endpoint http://127.0.0.1:4318",
     )
     export.add_argument("run_dir", metavar="RUN_DIR")
     export.add_argument("--otlp-endpoint", required=True, metavar="URL")

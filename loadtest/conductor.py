@@ -184,6 +184,7 @@ class Master:
         self._runner, self._settings = environment.runner, settings
         self._latest: dict[str, Snapshot] = {}
         self._done: set[str] = set()
+        self._silent: set[str] = set()
         self._stopping = False
         self._own = Aggregate([settings.name])
         self._journal, started = open_journal(settings, run_dir, role="master", name="master", process=-1)
@@ -194,7 +195,10 @@ class Master:
         gevent.spawn(self._watch_workers)
 
     def snapshot(self) -> Snapshot:
-        return merged([self._own.snapshot(), *self._latest.values()])
+        """Of the whole run; a silent worker's gauges have left it, what it counted stays."""
+        live = [shipped for worker, shipped in self._latest.items() if worker not in self._silent]
+        silent = [shipped for worker, shipped in self._latest.items() if worker in self._silent]
+        return merged([self._own.snapshot(), *live], lost=silent)
 
     def wait_ended(self, timeout_s: float | None = None) -> bool:
         """Whether every expected worker is done, or lost, or far too late, by then."""
@@ -209,9 +213,9 @@ class Master:
         lost: set[str] = set()
         while len(self._done | lost) < load.processes and clock.now_ns() < deadline_ns:
             gevent.sleep(0.2)
-            for worker in self._runner.clients.values():
-                if worker.state != STATE_MISSING:
-                    heard_ns[worker.id] = clock.now_ns()
+            present = {worker.id for worker in self._runner.clients.values() if worker.state != STATE_MISSING}
+            heard_ns |= dict.fromkeys(present, clock.now_ns())
+            self._silent = set(heard_ns) - present - self._done
             for worker_id, at_ns in heard_ns.items():
                 if worker_id not in self._done | lost and clock.now_ns() - at_ns > LOST_AFTER_S * 1e9:
                     lost.add(worker_id)

@@ -254,7 +254,7 @@ class IterationDropped:
 class HealthSampled:
     """One second of the generator's own health, and a fresh pair of both clocks.
 
-    `source`: engine (asyncio loop) or hub (gevent). Lags and pool waits are over the second; `pacing_p99_ns`: how late
+    `source`: engine (asyncio loop) or hub (gevent). Lags, pool waits and `events_lost` are of that second; `pacing_p99_ns`: how late
     audio frames left. `cpu_percent`: of one core, this process.
     """
 

@@ -66,6 +66,6 @@ class Health:
             gc_pause_max_ns=self._gc_pause_ns,
             events_lost=self.events_lost,
         )
-        self._cpu_s, self._since_ns, self._gc_pause_ns = cpu_s, t_ns, 0
+        self._cpu_s, self._since_ns, self._gc_pause_ns, self.events_lost = cpu_s, t_ns, 0, 0
         self._lags_ns, self.pacing_ns, self.pool_wait_ns = [], [], []
         return sampled

@@ -17,22 +17,22 @@ MAX_BUFFERED_BYTES = 64 << 20
 
 
 class Outbox:
-    """The engine's writing end: batches events, never blocks, counts what it had to drop."""
+    """The engine's writing end: batches events, never blocks, says what it had to drop."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._transport = writer.transport
         self._batch = bytearray()
         self._timer: asyncio.TimerHandle | None = None
         self._urgent = False
-        self.lost = 0
 
-    def event(self, line: bytes) -> None:
+    def event(self, line: bytes) -> bool:
+        """Whether the line was taken; it is dropped while the other side is far behind."""
         if len(self._batch) + self._transport.get_write_buffer_size() > MAX_BUFFERED_BYTES:
-            self.lost += 1
-            return
+            return False
         self._batch += line
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+        return True
 
     def say(self, **message: Any) -> None:
         """A control message, after all events so far, within DONE_FLUSH_S."""

@@ -60,8 +60,7 @@ class Engine:
         line = journal.encode(event)
         self._file.write(line)
         if self._outbox is not None:
-            self._outbox.event(line)
-            self._health.events_lost = self._outbox.lost
+            self._health.events_lost += not self._outbox.event(line)
         if type(event) is StepFinished and event.pool_wait_ns is not None:
             self._health.pool_wait_ns.append(event.pool_wait_ns)
 

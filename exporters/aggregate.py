@@ -1,0 +1,310 @@
+"""Events folded into the values of the metrics: plain dicts, a few hundred ns per event, no metrics library.
+
+An `Aggregate` lives in each Locust process. Its snapshots are cumulative, so one that is repeated or lost on the way to
+the master costs delay and nothing else.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from exporters import catalogue as c
+from loadtest import __version__
+from loadtest.errors import Kind
+from loadtest.events import (
+    LOAD,
+    Event,
+    GeneratorFailed,
+    Gone,
+    GoneChecked,
+    HealthSampled,
+    IterationDropped,
+    Mark,
+    Observed,
+    Outcome,
+    Remains,
+    RemainsChanged,
+    RunFinished,
+    RunStarted,
+    SecretMinted,
+    SessionFinished,
+    SessionStarted,
+    Step,
+    StepFinished,
+)
+
+Value = float | list[float]
+"""Of a counter or gauge a number; of a histogram a count per bucket, the count above the last edge, the sum."""
+
+Snapshot = dict[str, dict[str, Value]]
+"""Metric name → series → value; a series is its label values, in the catalogue's order, joined by SEPARATOR."""
+
+SEPARATOR: Final = "\x1f"
+
+Series = dict[tuple[str, ...], Any]
+
+_AFTER: Final[dict[str, str]] = {
+    Step.MINT: Step.CREATE,
+    Step.CREATE: Step.CONNECT,
+    Step.CONNECT: Step.CONVERSE,
+    Step.CONVERSE: Step.DELETE,
+    Step.DELETE: Step.DELETE,
+}
+
+
+class _Running:
+    """What the fold has to remember of a load session until it ends."""
+
+    __slots__ = ("expires_ns", "failed", "minted_ns", "scenario", "set_up", "started_ns", "state")
+
+    def __init__(self, scenario: str, started_ns: int) -> None:
+        self.scenario = scenario
+        self.started_ns = started_ns
+        self.state: str = Step.MINT
+        self.minted_ns = 0  # 0: no secret yet
+        self.expires_ns = 0  # on our monotonic clock
+        self.set_up = False
+        self.failed = False  # one of its steps failed and was counted
+
+
+def _observe(histogram: list[float], edges: tuple[float, ...], value: float) -> None:
+    histogram[bisect_left(edges, value)] += 1
+    if value > 0:  # a sum must not fall; only a margin can be negative
+        histogram[-1] += value
+
+
+class Aggregate:
+    """The fold. `add` is a `Sink`; `snapshot` may be called at any time. One process, one thread of greenlets.
+
+    `scenarios` are the names that may appear as labels; a session of any other counts as "other".
+    """
+
+    def __init__(self, scenarios: Sequence[str]) -> None:
+        self._scenarios = frozenset(scenarios)
+        self._unknown = scenarios[0] if len(scenarios) == 1 else c.OTHER
+        self._series: dict[str, Series] = {
+            metric.name: {key: _zero(metric) for key in metric.initial(scenarios)} for metric in c.METRICS
+        }
+        self._running: dict[str, _Running] = {}
+        self._open: set[str] = set()  # created and not confirmed deleted, of any purpose
+        self._unsettled: set[str] = set()  # the engine died with them: its journal's sweep says what became of them
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            SessionStarted: self._session_started,
+            SecretMinted: self._secret_minted,
+            RemainsChanged: self._remains_changed,
+            StepFinished: self._step_finished,
+            Observed: self._observed,
+            GoneChecked: self._gone_checked,
+            SessionFinished: self._session_finished,
+            IterationDropped: self._iteration_dropped,
+            HealthSampled: self._health_sampled,
+            GeneratorFailed: self._generator_failed,
+            RunStarted: self._run_started,
+            RunFinished: self._run_finished,
+        }
+        # The two that the hot path reads most.
+        self._active = self._series[c.SESSIONS_ACTIVE.name]
+        self._steps = self._series[c.STEP_DURATION.name]
+
+    def add(self, event: Event) -> None:
+        """Fold one event in."""
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+
+    def left_by_lost_worker(self, sessions: int) -> None:
+        """Count sessions of a worker that is gone for good, not only silent: counters can't go back."""
+        self._count(c.SESSIONS_LEFT, ("worker_lost",), sessions)
+
+    def snapshot(self, *, sink_errors: Mapping[str, int] | None = None) -> Snapshot:
+        """All values so far, fit for JSON and msgpack. `sink_errors`: what each sink failed to take, cumulative."""
+        self._series[c.SESSIONS_OPEN.name][()] = len(self._open)
+        for sink, errors in (sink_errors or {}).items():
+            self._series[c.SINK_ERRORS.name][(sink,)] = errors
+        return {
+            name: {SEPARATOR.join(key): value.copy() if type(value) is list else value for key, value in series.items()}
+            for name, series in self._series.items()
+        }
+
+    # Sessions
+
+    def _session_started(self, event: SessionStarted) -> None:
+        if event.purpose != LOAD:
+            return
+        scenario = event.scenario if event.scenario in self._scenarios else c.OTHER
+        self._running[event.session] = running = _Running(scenario, event.t_ns)
+        self._active[(running.state,)] += 1
+        self._count(c.SESSIONS_STARTED, (scenario,))
+        self._observe(c.SCHEDULE_LAG, (), (event.t_ns - event.due_ns) / 1e9)
+
+    def _secret_minted(self, event: SecretMinted) -> None:
+        if (running := self._running.get(event.session)) is not None:
+            running.minted_ns = event.t_ns
+            running.expires_ns = event.t_ns + event.expires_at_s * 1_000_000_000 - event.wall_ns
+
+    def _remains_changed(self, event: RemainsChanged) -> None:
+        session = event.session
+        if event.remains is Remains.LEAKED:
+            self._open.add(session)
+        else:
+            self._open.discard(session)
+        if session in self._unsettled:
+            if event.remains is Remains.NOTHING:
+                self._unsettled.remove(session)
+            elif event.reason in ("delete_failed", "still_alive"):
+                self._unsettled.remove(session)
+                self._count(c.SESSIONS_LEFT, (event.reason,))
+
+    def _step_finished(self, event: StepFinished) -> None:
+        if event.purpose != LOAD:
+            return
+        running = self._running.get(event.session)
+        scenario = self._unknown if running is None else running.scenario
+        step, outcome = event.step, event.outcome
+        key = (scenario, step, outcome)
+        histogram = self._steps.get(key)
+        if histogram is None:
+            histogram = self._steps[key] = _zero(c.STEP_DURATION)
+        _observe(histogram, c.LATENCY_S, (event.t_ns - event.started_ns) / 1e9)
+        if outcome is Outcome.FAILED and event.failure is not None:
+            self._count(c.LIFECYCLE_ERRORS, (scenario, step, event.failure.code))
+            if running is not None:
+                running.failed = True
+        if step is Step.TURN:
+            self._count(c.TURNS, (scenario, outcome))
+            if event.first_audio_ns is not None:
+                self._observe(c.FIRST_AUDIO, (scenario,), event.first_audio_ns / 1e9)
+        elif running is not None:
+            self._active[(running.state,)] -= 1
+            running.state = _AFTER[step] if outcome is Outcome.OK else Step.DELETE
+            self._active[(running.state,)] += 1
+            if running.minted_ns:
+                self._secret_used(running, event)
+
+    def _secret_used(self, running: _Running, event: StepFinished) -> None:
+        if event.step in (Step.CREATE, Step.CONNECT):
+            self._observe(c.SECRET_AGE, (event.step,), (event.started_ns - running.minted_ns) / 1e9)
+        if event.step is Step.CONNECT and event.outcome is Outcome.OK:
+            self._observe(c.SECRET_MARGIN, (), (running.expires_ns - event.t_ns) / 1e9)
+
+    def _observed(self, event: Observed) -> None:
+        if event.mark is not Mark.FIRST_FRAME:
+            return
+        running = self._running.get(event.session)
+        if running is not None and not running.set_up:
+            running.set_up = True
+            self._observe(c.SESSION_SETUP, (running.scenario,), (event.t_ns - running.started_ns) / 1e9)
+
+    def _gone_checked(self, event: GoneChecked) -> None:
+        if event.purpose != LOAD:
+            return
+        self._count(c.GONE_CHECKS, (event.gone,))
+        if event.gone is Gone.CONFIRMED:
+            self._observe(c.TIME_TO_GONE, (), (event.t_ns - event.deleted_ns) / 1e9)
+
+    def _session_finished(self, event: SessionFinished) -> None:
+        if event.remains is Remains.LEAKED:
+            self._open.add(event.session)
+        else:
+            self._open.discard(event.session)
+        if event.purpose != LOAD:
+            return
+        scenario = event.scenario if event.scenario in self._scenarios else c.OTHER
+        running = self._running.pop(event.session, None)
+        if running is not None:
+            self._active[(running.state,)] -= 1
+        self._count(c.SESSIONS, (scenario, event.outcome))
+        self._observe(c.SESSION_DURATION, (scenario, event.outcome), (event.t_ns - event.started_ns) / 1e9)
+        failure = event.failure
+        if failure is not None and event.outcome is Outcome.FAILED and (running is None or not running.failed):
+            # No step said so: the engine died in the middle of one, or the session outlived its delete.
+            self._count(c.LIFECYCLE_ERRORS, (scenario, failure.step, failure.code))
+        if event.remains is Remains.NOTHING:
+            return
+        if failure is not None and failure.kind is Kind.ENGINE_DIED:
+            self._unsettled.add(event.session)
+        elif event.remains is Remains.DOUBTFUL:
+            self._count(c.SESSIONS_LEFT, ("create_unanswered",))
+        else:
+            self._count(c.SESSIONS_LEFT, ("still_alive" if event.gone is Gone.STILL_ALIVE else "delete_failed",))
+
+    def _iteration_dropped(self, event: IterationDropped) -> None:
+        if event.purpose == LOAD:
+            scenario = event.scenario if event.scenario in self._scenarios else c.OTHER
+            self._count(c.ITERATIONS_DROPPED, (scenario, event.reason))
+
+    # The generator
+
+    def _health_sampled(self, event: HealthSampled) -> None:
+        source = event.source if event.source in (c.SOURCE.values or ()) else c.OTHER
+        self._observe(c.LOOP_LAG, (source,), event.lag_max_ns / 1e9)
+        if event.gc_pause_max_ns is not None:
+            self._observe(c.GC_PAUSE, (source,), event.gc_pause_max_ns / 1e9)
+        if event.pacing_p99_ns is not None:
+            self._observe(c.PACING_ERROR, (), event.pacing_p99_ns / 1e9)
+        if event.pool_wait_p99_ns is not None:
+            self._observe(c.POOL_WAIT, (), event.pool_wait_p99_ns / 1e9)
+        worker = (str(event.process), source)
+        self._series[c.WORKER_LAG.name][worker] = event.lag_p99_ns / 1e9
+        self._series[c.WORKER_CPU.name][worker] = event.cpu_percent / 100
+        self._series[c.WORKER_RSS.name][worker] = event.rss_bytes
+        self._count(c.EVENTS_LOST, (), event.events_lost)
+
+    def _generator_failed(self, event: GeneratorFailed) -> None:
+        self._count(c.GENERATOR_FAULTS, (event.fault,))
+
+    def _run_started(self, event: RunStarted) -> None:
+        started = self._series[c.RUN_START.name]
+        if not started[()]:
+            started[()] = event.wall_ns / 1e9
+            self._series[c.RUN_INFO.name][(event.run_id, event.scenario, __version__)] = 1
+        self._series[c.RUN_ACTIVE.name][()] = 1
+
+    def _run_finished(self, _event: RunFinished) -> None:
+        self._series[c.RUN_ACTIVE.name][()] = 0
+
+    def _count(self, metric: c.Metric, key: tuple[str, ...], by: int = 1) -> None:
+        series = self._series[metric.name]
+        series[key] = series.get(key, 0) + by
+
+    def _observe(self, metric: c.Metric, key: tuple[str, ...], value: float) -> None:
+        series = self._series[metric.name]
+        histogram = series.get(key)
+        if histogram is None:
+            histogram = series[key] = _zero(metric)
+        _observe(histogram, metric.buckets, value)
+
+
+def _zero(metric: c.Metric) -> Any:
+    return [0] * (len(metric.buckets) + 2) if metric.type is c.Type.HISTOGRAM else 0
+
+
+def merged(live: Iterable[Snapshot], *, lost: Iterable[Snapshot] = ()) -> Snapshot:
+    """The run's values from the latest snapshot of each process.
+
+    `lost`: last snapshots of workers that are silent or gone: what they counted stays, their gauges leave.
+    """
+    total: Snapshot = {}
+    for snapshot in live:
+        _add(total, snapshot, gauges=True)
+    for snapshot in lost:
+        _add(total, snapshot, gauges=False)
+    return total
+
+
+def _add(total: Snapshot, snapshot: Snapshot, *, gauges: bool) -> None:
+    for name, series in snapshot.items():
+        metric = c.BY_NAME.get(name)
+        if metric is None or (metric.type is c.Type.GAUGE and not gauges):
+            continue
+        into = total.setdefault(name, {})
+        for key, value in series.items():
+            so_far = into.get(key)
+            if isinstance(value, list):
+                into[key] = [a + b for a, b in zip(so_far, value, strict=True)] if isinstance(so_far, list) else value
+            elif isinstance(so_far, list):
+                continue
+            elif metric.of_run:
+                into[key] = max(so_far or 0, value)
+            else:
+                into[key] = (so_far or 0) + value

@@ -1,0 +1,103 @@
+"""Locust's web UI: a Sessions tab while the run goes on, and no way to start, edit or stop it from there."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
+
+from exporters import catalogue as c
+from exporters.aggregate import SEPARATOR, Snapshot, Value
+
+if TYPE_CHECKING:
+    from locust.web import WebUI
+
+REFUSAL: Final = (
+    "The run's plan is the scenario's: it can't be started, edited, reset or stopped here. Use avaload run.\n"
+)
+
+_KEY: Final = "sessions"  # the UI pairs tab, table and rows by one key
+_REFUSED: Final = ("/swarm", "/stop", "/user", "/stats/reset")
+
+
+def install(web_ui: "WebUI", snapshot: Callable[[], Snapshot]) -> None:
+    """Add the tab and the refusal. Call it once, before the first request; `snapshot` as for `prometheus.Collector`."""
+    from flask import Response, request
+
+    app = web_ui.app
+    if app is None:
+        raise ValueError("the web UI has no app")
+    web_ui.template_args["extended_tabs"] = [{"title": "Sessions", "key": _KEY}]
+    web_ui.template_args["extended_tables"] = [
+        {"key": _KEY, "structure": [{"key": key, "title": key.capitalize()} for key in ("group", "item", "value")]}
+    ]
+
+    def refuse() -> Response | None:
+        if request.path.rstrip("/").endswith(_REFUSED):
+            return Response(REFUSAL, status=403, mimetype="text/plain")
+        return None
+
+    def add_rows(response: Response) -> Response:
+        if request.path.endswith("/stats/requests") and response.is_json and response.status_code == 200:
+            body = response.get_json()
+            body["extended_stats"] = [{"key": _KEY, "data": list(rows(snapshot()))}]
+            response.set_data(json.dumps(body))
+        return response
+
+    app.before_request(refuse)
+    app.after_request(add_rows)
+
+
+def rows(snapshot: Snapshot) -> Iterator[dict[str, str]]:
+    """The table: what is open, how it ended, what failed, what is left, how fast it answers, how the generator does."""
+
+    def each(group: str, metric: c.Metric, *, only_seen: bool = False) -> Iterator[dict[str, str]]:
+        for key, value in snapshot.get(metric.name, {}).items():
+            if isinstance(value, list) or (only_seen and not value):
+                continue
+            yield {"group": group, "item": key.replace(SEPARATOR, " · "), "value": f"{value:g}"}
+
+    def quantiles(group: str, metric: c.Metric) -> Iterator[dict[str, str]]:
+        for key, value in snapshot.get(metric.name, {}).items():
+            if not isinstance(value, list) or not sum(value[:-1]):
+                continue
+            for q in (0.5, 0.95):
+                item = " · ".join([*key.split(SEPARATOR), f"p{q * 100:g}"]).removeprefix(" · ")
+                yield {"group": group, "item": item, "value": _seconds(value, metric.buckets, q)}
+
+    yield from each("running, by step", c.SESSIONS_ACTIVE)
+    yield {"group": "open", "item": "at the target", "value": _number(snapshot, c.SESSIONS_OPEN)}
+    yield from each("finished", c.SESSIONS)
+    yield from each("dropped", c.ITERATIONS_DROPPED, only_seen=True)
+    yield from each("errors", c.LIFECYCLE_ERRORS, only_seen=True)
+    yield from each("left behind", c.SESSIONS_LEFT)
+    yield from quantiles("time to first audio", c.FIRST_AUDIO)
+    yield from quantiles("loop lag, worst of a second", c.LOOP_LAG)
+    yield from quantiles("lateness of starts", c.SCHEDULE_LAG)
+    yield from each("generator faults", c.GENERATOR_FAULTS, only_seen=True)
+
+
+def quantile(histogram: list[float], edges: tuple[float, ...], q: float) -> float | None:
+    """A quantile in seconds, as if values lay evenly in their bucket. None: above the last edge, or no values."""
+    counts = histogram[:-1]
+    rank = q * sum(counts)
+    if not rank:
+        return None
+    below = 0.0
+    for i, so_far in enumerate(accumulate(counts)):
+        if so_far >= rank:
+            if i == len(edges):
+                return None
+            lower = edges[i - 1] if i else 0.0
+            return lower + (edges[i] - lower) * (rank - below) / counts[i]
+        below = so_far
+    return None
+
+
+def _seconds(histogram: list[float], edges: tuple[float, ...], q: float) -> str:
+    value = quantile(histogram, edges, q)
+    return f"> {edges[-1]:g} s" if value is None else f"{value:.3f} s"
+
+
+def _number(snapshot: Mapping[str, Mapping[str, Value]], metric: c.Metric) -> str:
+    value = snapshot.get(metric.name, {}).get("", 0)
+    return "0" if isinstance(value, list) else f"{value:g}"

@@ -1,0 +1,245 @@
+"""Spans of a run from its journals, while it runs or later: `python -m exporters.traces RUN_DIR --otlp-endpoint URL`.
+
+A process of its own: spans cost some 20 µs each, which in the engine would be late audio and in Locust late arrivals.
+Whole sessions are kept or left out; every failed one is kept. Nothing here can hold up the run: requests have 2 s, the
+queue is bounded, what doesn't get out is counted, and the end waits 2 s at most.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+from opentelemetry.sdk.resources import Resource
+
+from exporters.follow import Follower, Source
+from exporters.otlp import Sender
+from exporters.spans import died, resource, spans
+from loadtest.errors import ConfigError, Exit, HarnessError, Kind
+from loadtest.events import Event, Outcome, Remains, SessionFinished, SessionStarted
+from loadtest.journal import JournalError
+
+_POLL_S: Final = 0.2
+_APPEAR_S: Final = 60.0
+_FLUSH_S: Final = 2.0
+_MAX_BUFFERED: Final = 500_000
+"""Events of unfinished sessions held at once, some 200 MB; above it the oldest session is given up."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of a run's sessions. `spans` + `dropped` are those of the sessions that were kept."""
+
+    sessions: int = 0  # whole traces handed to the sender
+    spans: int = 0  # taken by the endpoint
+    dropped: int = 0  # spans that it didn't take in time
+    not_sampled: int = 0  # sessions left out by the share
+    incomplete: int = 0  # sessions without a beginning, without an end while the run goes on, or given up for room
+    bad_lines: int = 0
+
+    def line(self) -> str:
+        """One line for people."""
+        rest = [
+            f"{count} {what}"
+            for count, what in (
+                (self.not_sampled, "sessions not sampled"),
+                (self.incomplete, "sessions incomplete"),
+                (self.bad_lines, "unreadable lines"),
+            )
+            if count
+        ]
+        return ", ".join([f"traces: {self.sessions} sessions, {self.spans} spans sent, {self.dropped} dropped", *rest])
+
+
+@dataclass(slots=True)
+class _Buffer:
+    """A session that goes on: what it said, where, and that file's clock when it began."""
+
+    started: SessionStarted
+    source: Source
+    offset_ns: int
+    events: list[Event] = field(default_factory=list)
+
+
+def endpoint_url(text: str) -> str:
+    """The traces URL of an OTLP/HTTP endpoint; `v1/traces` is appended to a base URL. Raises ConfigError."""
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or parts.query or parts.fragment or parts.username is not None:
+        raise ConfigError("--otlp-endpoint: must be like http://127.0.0.1:4318, without user, query or fragment")
+    path = parts.path.rstrip("/")
+    if not path.endswith("/v1/traces"):
+        path += "/v1/traces"
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def kept(finished: SessionFinished, share: float) -> bool:
+    """Whether to export a session: all that failed or may have left something, of the rest a share, by the trace id."""
+    if finished.outcome is Outcome.FAILED or finished.remains is not Remains.NOTHING:
+        return True
+    # The last 56 bits are random by W3C Trace Context, so every process that samples so agrees.
+    return int(finished.session[-14:], 16) < share * (1 << 56)
+
+
+class _Sessions:
+    """Events of sessions until their end, and then their spans to the sender."""
+
+    def __init__(self, sender: Sender, share: float) -> None:
+        self.counts = Counts()
+        self._sender, self._share = sender, share
+        self._buffers: OrderedDict[str, _Buffer] = OrderedDict()
+        self._buffered = 0
+        self._late: list[SessionFinished] = []
+        self._resources: dict[str, Resource] = {}
+
+    def add(self, source: Source, event: Event) -> None:
+        if isinstance(event, SessionStarted):
+            self._buffers[event.session] = _Buffer(event, source, source.offset_ns)
+            return
+        if isinstance(event, SessionFinished):
+            if event.failure is not None and event.failure.kind is Kind.ENGINE_DIED:
+                # Not the engine's word: it stands in another file than the session's events, which may be read later.
+                self._late.append(event)
+            else:
+                self._finish(event)
+            return
+        buffer = self._buffers.get(getattr(event, "session", ""))
+        if buffer is not None:
+            buffer.events.append(event)
+            self._buffered += 1
+            while self._buffered > _MAX_BUFFERED:
+                _, oldest = self._buffers.popitem(last=False)
+                self._buffered -= len(oldest.events)
+                self.counts.incomplete += 1
+
+    def take_late(self) -> list[SessionFinished]:
+        """Ends that were read since the last call; give them to `finish_late` when every file was read once more."""
+        late, self._late = self._late, []
+        return late
+
+    def finish_late(self, late: Sequence[SessionFinished]) -> None:
+        """End those that their engine did not end itself before it died."""
+        for finished in late:
+            if finished.session in self._buffers:
+                self._finish(finished)
+
+    def end(self) -> None:
+        """No more events. Sessions without an end: their engine was killed, if it no longer holds its file."""
+        for buffer in list(self._buffers.values()):
+            if buffer.source.finished or buffer.source.unlocked:
+                self._finish(died(buffer.started, buffer.events))
+            else:
+                self.counts.incomplete += 1
+
+    def _finish(self, finished: SessionFinished) -> None:
+        buffer = self._buffers.pop(finished.session, None)
+        if buffer is None or buffer.source.started is None:
+            self.counts.incomplete += 1
+            return
+        self._buffered -= len(buffer.events)
+        if not kept(finished, self._share):
+            self.counts.not_sampled += 1
+            return
+        run = buffer.source.started
+        if run.host not in self._resources:
+            self._resources[run.host] = resource(run)
+        self.counts.sessions += 1
+        self._sender.put(
+            spans(
+                buffer.started,
+                buffer.events,
+                finished,
+                run=run,
+                offset_ns=buffer.offset_ns,
+                resource=self._resources[run.host],
+            )
+        )
+
+
+def export(
+    run_dir: Path, *, otlp_endpoint: str, follow: bool, share: float = 1.0, stop: threading.Event | None = None
+) -> Counts:
+    """Send the spans of a run; with `follow` as its sessions end, until the run is over or `stop` is set.
+
+    Raises ConfigError for a bad endpoint and JournalError where there are no journals (with `follow`: after a minute)
+    or they are of another version. An endpoint that is down, hung or slow raises nothing: it shows in `dropped`.
+    """
+    stop = stop or threading.Event()
+    stop_by = float("inf")
+    appear_by = time.monotonic() + (_APPEAR_S if follow else 0)
+    with Sender(endpoint_url(otlp_endpoint), patient=not follow, stop=stop) as sender, Follower(run_dir) as follower:
+        sessions = _Sessions(sender, share)
+        while True:
+            late = sessions.take_late()
+            for source, event in follower.read():
+                sessions.add(source, event)
+                if stop.is_set():
+                    stop_by = min(stop_by, time.monotonic() + _FLUSH_S)
+                    if time.monotonic() > stop_by - _FLUSH_S / 2:  # the rest of the time is for sending
+                        break
+            sessions.finish_late(late)
+            if follower.empty and time.monotonic() >= appear_by:
+                raise JournalError(f"{run_dir}: no journal files")
+            if not follow or stop.is_set() or (not follower.empty and follower.over):
+                break
+            stop.wait(_POLL_S)
+        sessions.finish_late(sessions.take_late())
+        sessions.end()
+        sender.close(min(_FLUSH_S, max(0.0, stop_by - time.monotonic())))
+        counts = sessions.counts
+        counts.spans, counts.dropped, counts.bad_lines = sender.sent, sender.dropped, follower.bad_lines
+        return counts
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The process. Prints one line; exit 2 for bad input, 4 where spans of a finished run did not get out."""
+    parser = argparse.ArgumentParser(
+        prog="python -m exporters.traces",
+        description="Send the spans of a run to an OTLP/HTTP endpoint.",
+        epilog="Example: python -m exporters.traces runs/20260102-quick --otlp-endpoint http://127.0.0.1:4318",
+    )
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--otlp-endpoint", required=True, metavar="URL")
+    parser.add_argument("--follow", action="store_true", help="follow a run that goes on, until it is over")
+    parser.add_argument("--trace-share", type=float, default=1.0, metavar="SHARE", help="of sessions that did not fail")
+    options = parser.parse_args(argv)
+    stop = threading.Event()
+
+    def on_signal(number: int, _frame: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)  # the second one kills
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    if options.follow:
+        os.nice(10)  # the load comes first
+    try:
+        if not 0 <= options.trace_share <= 1:
+            raise ConfigError("--trace-share: must be from 0 to 1")
+        counts = export(
+            options.run_dir,
+            otlp_endpoint=options.otlp_endpoint,
+            follow=options.follow,
+            share=options.trace_share,
+            stop=stop,
+        )
+    except HarnessError as error:
+        print(error, file=sys.stderr)
+        return Exit.BAD_INPUT
+    print(counts.line(), flush=True)
+    return Exit.INVALID if counts.dropped and not options.follow else Exit.PASS
+
+
+if __name__ == "__main__":
+    sys.exit(main())

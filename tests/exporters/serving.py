@@ -1,0 +1,35 @@
+"""A process that serves a finished session's metrics until its stdin closes: `python -m tests.exporters.serving FD`.
+
+As in a load process: monkey-patched, on a listener that somebody else has bound.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import socket  # noqa: E402
+import sys  # noqa: E402
+
+from gevent.fileobject import FileObjectThread  # noqa: E402
+
+from exporters.prometheus import Aggregate, merged, serve  # noqa: E402
+from tests.exporters.script import run_started, session  # noqa: E402
+
+
+def main() -> None:
+    workers = [Aggregate(["support"]), Aggregate(["support"])]
+    for worker, aggregate in enumerate(workers):
+        aggregate.add(run_started(process=worker))
+        for number in range(1, 8):
+            for event in session(number, turn_fails=number == 7):
+                aggregate.add(event)
+    server = serve(
+        socket.socket(fileno=int(sys.argv[1])), lambda: merged([aggregate.snapshot() for aggregate in workers])
+    )
+    FileObjectThread(sys.stdin.buffer).read()
+    server.stop()
+    print(server.scrapes, server.linger_s())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+from pathlib import Path
+
+from exporters import catalogue as c
+from loadtest.errors import Code
+from loadtest.events import Step
+
+
+def test_metrics_md_is_what_the_catalogue_says() -> None:
+    written = (Path(__file__).parents[2] / "METRICS.md").read_text()
+    assert written == c.markdown() + "\n", "run: python -m exporters.catalogue > METRICS.md"
+
+
+def test_names_follow_the_conventions_of_prometheus() -> None:
+    assert len(c.BY_NAME) == len(c.METRICS)
+    for metric in c.METRICS:
+        assert metric.name.startswith("avaload_")
+        assert metric.name.endswith("_total") == (metric.type is c.Type.COUNTER)
+        assert bool(metric.buckets) == (metric.type is c.Type.HISTOGRAM)
+        assert not metric.buckets or metric.name.endswith("_seconds")
+        assert list(metric.buckets) == sorted(set(metric.buckets))
+
+
+def test_known_series_are_the_product_of_their_closed_labels() -> None:
+    assert list(c.SECRET_AGE.initial(["a"])) == [("create",), ("connect",)]
+    assert list(c.SESSIONS.initial(["a", "b"])) == [(s, o) for s in "ab" for o in ("ok", "failed", "cancelled")]
+    assert list(c.SESSIONS_OPEN.initial(["a"])) == [()]
+    assert list(c.WORKER_CPU.initial(["a"])) == []
+    errors = set(c.LIFECYCLE_ERRORS.initial(["a"]))
+    assert len(errors) == len(Step) * (len(Code) - 1)
+    assert ("a", "mint", "timeout") in errors
+    assert ("a", "mint", "cancelled") not in errors

@@ -1,0 +1,128 @@
+"""The live tab and Locust's table, in a Locust process: importing it here would patch this one."""
+
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporters.live import quantile, rows
+from exporters.locust_stats import bucket_response_time
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Ui:
+    port: int
+    process: "subprocess.Popen[str]"
+
+    def ask(self, path: str, data: bytes | None = None) -> tuple[int, str]:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=data)
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+
+@pytest.fixture(scope="module")
+def ui() -> Iterator[Ui]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.exporters.locust_ui"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()  # ends with the process, if not with the port
+    assert line, "the process ended"
+    yield Ui(int(line), process)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_the_page_has_a_sessions_tab(ui: Ui) -> None:
+    status, page = ui.ask("/?tab=sessions")
+    assert status == 200
+    assert "Sessions" in page
+    assert "extended_tables" in page or "extendedTables" in page
+
+
+def test_the_table_has_the_snapshots_values_however_often_it_is_asked(ui: Ui) -> None:
+    for _ in range(2):  # the second answer comes from Locust's cache
+        status, body = ui.ask("/stats/requests")
+        assert status == 200
+        (table,) = json.loads(body)["extended_stats"]
+        assert table["key"] == "sessions"
+    found = {(row["group"], row["item"]): row["value"] for row in table["data"]}
+    assert found["running, by step", "converse"] == "1"
+    assert found["running, by step", "mint"] == "0"
+    assert found["open", "at the target"] == "1"
+    assert found["finished", "support · ok"] == "1"
+    assert found["finished", "support · failed"] == "1"
+    assert found["errors", "support · turn · no_answer"] == "1"
+    assert found["left behind", "delete_failed"] == "0"
+    assert found["time to first audio", "support · p50"] == "0.850 s"
+    assert found["loop lag, worst of a second", "engine · p95"] == "0.005 s"
+    assert ("errors", "support · mint · timeout") not in found
+
+
+@pytest.mark.parametrize("path", ["/swarm", "/stop", "/user", "/stats/reset", "/stop/"])
+@pytest.mark.parametrize("data", [None, b"user_count=1&spawn_rate=1"])
+def test_the_run_cannot_be_changed_from_the_ui(ui: Ui, path: str, data: bytes | None) -> None:
+    status, said = ui.ask(path, data)
+    assert status == 403
+    assert said.startswith("The run's plan is the scenario's")
+    assert json.loads(ui.ask("/stats/requests")[1])["state"] == "ready"
+
+
+def test_locusts_table_shows_sessions_steps_and_turns_of_the_load() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.exporters.locust_ui"],
+        input="",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=ROOT,
+    )
+    table, errors = json.loads(done.stdout.splitlines()[1])
+    assert table == [
+        ["session", "support", 2, 1, 3000],
+        ["step", "connect", 3, 0, 400],
+        ["step", "converse", 2, 1, 2000],
+        ["step", "create", 3, 0, 200],
+        ["step", "delete", 2, 0, 50],
+        ["step", "mint", 3, 0, 100],
+        ["turn", "time to first audio", 2, 1, 800],
+    ]
+    assert errors == ["no_response/no_answer"]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [(0.4, 0), (147.2, 147), (999.6, 1000), (1234, 1230), (9996, 10000), (58_760, 58_800)]
+)
+def test_response_times_keep_three_digits(given: float, kept: int) -> None:
+    assert bucket_response_time(given) == kept
+
+
+def test_quantiles_are_read_from_the_buckets() -> None:
+    edges = (1.0, 2.0, 4.0)
+    assert quantile([2, 2, 0, 0, 5.0], edges, 0.5) == 1.0
+    assert quantile([0, 4, 0, 0, 6.0], edges, 0.5) == 1.5
+    assert quantile([0, 0, 1, 1, 9.0], edges, 0.95) is None
+    assert quantile([0, 0, 0, 0, 0.0], edges, 0.5) is None
+
+
+def test_an_empty_snapshot_has_a_table_too() -> None:
+    found: list[dict[str, Any]] = list(rows({}))
+    assert found == [{"group": "open", "item": "at the target", "value": "0"}]
