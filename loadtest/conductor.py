@@ -25,7 +25,7 @@ from exporters import catalogue
 from exporters.aggregate import SEPARATOR, Aggregate, Snapshot, merged
 from loadtest import clock, journal
 from loadtest.arrival import ClosedPopulation
-from loadtest.engine.client import EngineClient
+from loadtest.engine.client import READY_LIMIT_S, EngineClient
 from loadtest.errors import GeneratorError
 from loadtest.events import Event, Fault, GeneratorFailed, Outcome, RunFinished, RunStarted, StageStarted
 from loadtest.fanout import Fanout
@@ -64,7 +64,7 @@ class LoadProcess:
         self._fanout = Fanout({"prometheus": self.aggregate.add, **sinks})
         self._health = Health(source="hub", process=self._index)
         self._started_ns = 0
-        self._ended = Signal()
+        self._up, self._ended = Signal(), Signal()
         role = "worker" if isinstance(environment.runner, WorkerRunner) else "load"
         self._journal, self._first_line = open_journal(
             settings, run_dir, role="load", name=f"{role}-{self._index}", process=self._index
@@ -75,12 +75,16 @@ class LoadProcess:
         """Bring the engine up. Raises GeneratorError."""
         self._record(self._first_line)
         self._engine.start()
+        self._up.set()
         gevent.spawn(self._probe_lag)
         gevent.spawn(self._sample_health)
 
     def begin(self) -> None:
-        """The run starts now: all offsets of the plan count from here."""
-        if self._started_ns:
+        """The run starts now, or as soon as the engine is up: all offsets of the plan count from here.
+
+        A worker's master may say "go" while the engine is still warming up; no user is spawned before this returns.
+        """
+        if self._started_ns or not self._up.wait(READY_LIMIT_S):
             return
         self._started_ns = clock.now_ns()
         load = self.settings.load

@@ -33,9 +33,9 @@ def start(environment: Environment, web_ui: Any = None, **_: object) -> None:
     locust_stats.install_precise_buckets()
     process = LoadProcess(environment, settings, run_dir, sinks={"locust": locust_stats.sink(environment)})
     environment.avaload = process
-    process.start()
     environment.events.test_start.add_listener(lambda **_: process.begin())
     environment.events.quitting.add_listener(lambda **_: process.interrupt())
+    process.start()
     if isinstance(environment.runner, WorkerRunner):
         gevent.spawn(report_to_master, environment, process)
     else:
