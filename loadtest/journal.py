@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from types import UnionType
@@ -45,13 +45,12 @@ _CONVERTERS = {
     name: {k: c for k, h in get_type_hints(cls).items() if (c := _converter(h))} for name, cls in _CLASSES.items()
 }
 _WRITTEN: dict[type, tuple[str, tuple[tuple[str, Any], ...]]] = {
-    cls: (name, tuple((f.name, None if f.default is MISSING else f.default) for f in fields(cls)))
-    for name, cls in _CLASSES.items()
+    cls: (name, tuple((f.name, f.default) for f in fields(cls))) for name, cls in _CLASSES.items()
 }
 
 
 def encode(event: Event) -> bytes:
-    """One JSON line with its newline; fields that hold their default are left out."""
+    """One JSON line with its newline; fields that hold their default are left out (one without a default never is)."""
     name, written = _WRITTEN[type(event)]
     row: dict[str, Any] = {"event": name}
     for key, default in written:

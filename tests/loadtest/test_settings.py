@@ -1,0 +1,150 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtest.durations import parse_s
+from loadtest.errors import ConfigError
+from loadtest.settings import LIVE_AVATURN, Settings, is_loopback, resolve
+
+KEYS = {"OPENAI_API_KEY": "sk-x", "AVATURN_API_KEY": "x"}
+LOOPBACK = {"target.openai_base_url": "http://127.0.0.1:1/v1", "target.avaturn_base_url": "http://[::1]:2"}
+
+
+def resolved(options: dict[str, Any] | None = None, *, toml: Path | None = None, **environ: str) -> Settings:
+    return resolve(toml, options or {}, environ)
+
+
+def problems(options: dict[str, Any] | None = None, *, toml: Path | None = None, **environ: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        resolved(options, toml=toml, **environ)
+    return caught.value.problems
+
+
+def file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "scenario.toml"
+    path.write_text(text)
+    return path
+
+
+def test_an_option_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
+    toml = file(tmp_path, "[load]\nusers = 7\nduration = '2m'\nseed = 5")
+    settings = resolved({"load.users": "9"}, toml=toml, AVALOAD_LOAD__USERS="8", AVALOAD_LOAD__SEED="6")
+    load = settings.load
+    assert (load.users, load.seed, load.duration, load.ramp) == (9, 6, 120.0, 5.0)
+
+
+def test_every_problem_is_reported_at_once_and_no_value_is_quoted(tmp_path: Path) -> None:
+    toml = file(
+        tmp_path, "colour = 1\n[load]\nusers = 0\nduration = 'soon'\n[secret]\nttl_s = 9\n[session]\nmodle = 'x'"
+    )
+    told = problems(toml=toml)
+    assert told == [
+        "load.users: Input should be greater than or equal to 1",
+        "load.duration: 'soon' is not a length of time such as 60s, 10m or 1h30m",
+        "secret.ttl_s: Input should be greater than or equal to 10",
+        "session.modle: unknown key",
+        "colour: unknown key",
+    ]
+
+
+def test_one_field_of_the_mint_can_be_set_without_the_others(tmp_path: Path) -> None:
+    settings = resolved(toml=file(tmp_path, "[realtime.audio.output]\nvoice = 'cedar'"))
+    assert settings.realtime["audio"]["output"] == {"voice": "cedar"}
+    assert settings.realtime["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 500
+
+
+def test_settings_survive_the_file_that_the_other_processes_read() -> None:
+    settings = resolved({"load.users": 3, "target.room": "none"})
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_without_endpoints_the_twin_is_the_target_and_no_key_is_needed() -> None:
+    assert resolved().embedded_twin is True
+
+
+def test_loopback_endpoints_need_keys_but_no_permission() -> None:
+    assert resolved(LOOPBACK, **KEYS).embedded_twin is False
+    assert problems(LOOPBACK) == [
+        "OPENAI_API_KEY is not set in the environment",
+        "AVATURN_API_KEY is not set in the environment",
+    ]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://api.example.com", "http://10.0.0.1", "http://127.0.0.1.example.com", "http://0.0.0.0"]
+)
+def test_an_endpoint_off_this_machine_is_refused_without_live(url: str) -> None:
+    told = problems({**LOOPBACK, "target.avaturn_base_url": url}, **KEYS)
+    assert told == [
+        f"{url}: not on this machine; a run against it needs --live and --max-sessions N",
+        "--live needs --max-sessions N: how many sessions may be created in total",
+    ]
+
+
+def test_a_proxy_off_this_machine_is_refused_too() -> None:
+    assert "http://10.0.0.1:3128" in problems({**LOOPBACK, "target.proxy": "http://10.0.0.1:3128"}, **KEYS)[0]
+
+
+def test_live_alone_means_the_real_services_and_needs_a_bound_and_keys() -> None:
+    assert problems({"target.live": True}) == [
+        "--live needs --max-sessions N: how many sessions may be created in total",
+        "OPENAI_API_KEY is not set in the environment",
+        "AVATURN_API_KEY is not set in the environment",
+    ]
+    settings = resolved({"target.live": True, "target.max_sessions": 5}, **KEYS)
+    assert settings.target.avaturn_base_url == LIVE_AVATURN
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"target.openai_base_url": "http://127.0.0.1/v1"}, "target: give both"),
+        ({**LOOPBACK, "target.avaturn_base_url": "ftp://127.0.0.1"}, "is not an http(s) URL"),
+        ({**LOOPBACK, "target.avaturn_base_url": "http://user:pw@127.0.0.1"}, "user name or password"),
+        ({**LOOPBACK, "target.avaturn_base_url": "http://127.0.0.1:99999"}, "is not an http(s) URL"),
+        ({"load.ramp": "2m"}, "ramp is longer than duration"),
+        ({"load.processes": 30}, "more processes than users"),
+        ({"target.max_active": 5}, "20 users, but target.max_active is 5"),
+        ({"output.metrics_port": "70000"}, "70000 is not a port"),
+        ({"slo": [{"name": "x", "indicator": "mint.p94", "max": 1}]}, "mint.p94"),
+    ],
+)
+def test_bad_input_is_one_sentence(options: dict[str, Any], told: str) -> None:
+    (problem,) = problems(options, **KEYS)
+    assert told in problem
+
+
+def test_a_secret_in_the_wrong_place_is_not_echoed(tmp_path: Path) -> None:
+    assert "sk-secret" not in str(problems(toml=file(tmp_path, "openai_api_key = 'sk-secret'")))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("60s", 60), ("10m", 600), ("1h30m", 5400), ("500ms", 0.5), ("1.5", 1.5), (2, 2), ("0", 0)]
+)
+def test_lengths_of_time_are_read_as_people_write_them(text: object, seconds: float) -> None:
+    assert parse_s(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "10 minutes", "-1s", "1m2", "nan", "inf", True, None])
+def test_anything_else_is_no_length_of_time(text: object) -> None:
+    with pytest.raises(ValueError, match="length of time"):
+        parse_s(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "loopback"),
+    [
+        ("http://127.0.0.1", True),
+        ("http://127.8.9.1:80/v1", True),
+        ("http://[::1]:80", True),
+        ("ws://localhost:1/x", True),
+        ("http://localhost.example.com", False),
+        ("http://0.0.0.0", False),
+        ("http://[::]", False),
+        ("http://192.168.0.1", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_this_machine_itself(url: str, loopback: bool) -> None:
+    assert is_loopback(url) is loopback

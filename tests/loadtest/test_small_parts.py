@@ -1,0 +1,121 @@
+"""The arithmetic, the budget, the redactor, the fan-out and the engine's outbox."""
+
+import asyncio
+import multiprocessing
+import socket
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtest.arrival import ClosedPopulation
+from loadtest.budget import Budget
+from loadtest.engine import link
+from loadtest.events import Event, RunFinished
+from loadtest.fanout import Fanout
+from loadtest.health import quantile_ns
+from loadtest.redact import MAX_DETAIL, redact
+
+PACED = ClosedPopulation(users=10, ramp_s=5.0, duration_s=60.0, pacing_s=1.0)
+UNPACED = ClosedPopulation(users=10, ramp_s=5.0, duration_s=60.0, pacing_s=None)
+
+
+def test_users_come_in_evenly_over_the_ramp() -> None:
+    assert [UNPACED.first_s(user, 0.0) for user in (0, 1, 9)] == [0.0, 0.5, 4.5]
+    assert UNPACED.first_s(9, 0.999) < 5.0
+
+
+def test_a_user_without_pacing_goes_on_at_once() -> None:
+    assert UNPACED.next_s(3.0, 13.2) == 13.2
+
+
+@given(st.floats(0, 50), st.floats(0, 30))
+def test_a_paced_user_keeps_its_phase_and_never_starts_in_the_past(started_s: float, took_s: float) -> None:
+    due_s = PACED.next_s(started_s, started_s + took_s)
+    assert due_s >= started_s + took_s - 1e-9
+    assert due_s - (started_s + took_s) <= 1.0 + 1e-9
+    assert (due_s - started_s) % 1.0 == pytest.approx(0, abs=1e-6) or (due_s - started_s) % 1.0 == pytest.approx(1)
+
+
+def test_no_session_starts_at_or_after_the_end() -> None:
+    assert (PACED.is_over(59.999), PACED.is_over(60.0)) == (False, True)
+
+
+def _reserve(path: Path, granted: "multiprocessing.Queue[int]") -> None:
+    with Budget(path, 50) as budget:
+        granted.put(sum(budget.reserve() for _ in range(40)))
+
+
+def test_the_budget_is_never_exceeded_by_processes_that_reserve_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    granted: multiprocessing.Queue[int] = context.Queue()
+    workers = [context.Process(target=_reserve, args=(tmp_path / "budget", granted)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    total = sum(granted.get(timeout=30) for _ in workers)
+    for worker in workers:
+        worker.join(10)
+    assert total == 50
+
+
+def test_without_a_limit_everything_may_be_created_and_no_file_is_made(tmp_path: Path) -> None:
+    with Budget(tmp_path / "budget", None) as budget:
+        assert budget.reserve() is True
+    assert not (tmp_path / "budget").exists()
+
+
+@pytest.mark.parametrize(
+    "secret", ["sk-proj-abc123456", "ek_68a1b2c3d4", "Bearer abc.def", "bearer xyz", "eyJhbGciOiJIUzI1NiJ9.abc.def"]
+)
+def test_whatever_looks_like_a_key_or_token_is_redacted(secret: str) -> None:
+    text = redact(f'{{"input":"{secret}","at":"body"}}')
+    assert secret not in text
+    assert "[redacted]" in text
+    assert '"at":"body"' in redact(f'{{"input":"{secret}" ,"at":"body"}}') or " " in secret
+
+
+def test_known_secrets_are_redacted_whatever_they_look_like_even_at_the_cut() -> None:
+    text = redact("x" * (MAX_DETAIL - 5) + "plainword", "plainword", None, "")
+    assert "plain" not in text
+    assert len(text) == MAX_DETAIL
+
+
+def test_a_failing_sink_is_counted_and_does_not_hurt_the_others() -> None:
+    got: list[Event] = []
+
+    def broken(_event: Event) -> None:
+        raise ValueError
+
+    fanout = Fanout({"broken": broken, "good": got.append})
+    event = RunFinished(t_ns=1, reason="completed")
+    fanout(event)
+    fanout(event)
+    assert got == [event, event]
+    assert fanout.errors == {"broken": 2, "good": 0}
+
+
+def test_quantiles_are_of_nearest_rank() -> None:
+    assert quantile_ns([], 0.99) == 0
+    assert quantile_ns(range(100), 0.99) == 99
+    assert quantile_ns([5, 1, 3], 0.5) == 3
+
+
+def test_the_outbox_drops_and_says_so_once_the_other_side_is_far_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "MAX_BUFFERED_BYTES", 100_000)
+
+    async def scene() -> list[bool]:
+        ours, theirs = socket.socketpair()
+        _, writer = await asyncio.open_connection(sock=ours)
+        outbox = link.Outbox(writer)
+        taken = []
+        for _ in range(20):
+            taken.append(outbox.event(b"x" * 50_000))
+            outbox.flush()
+        writer.transport.abort()
+        theirs.close()
+        return taken
+
+    taken = asyncio.run(scene())
+    assert taken[0] is True
+    assert taken[-1] is False
