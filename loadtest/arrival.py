@@ -7,8 +7,9 @@ from dataclasses import dataclass
 class ClosedPopulation:
     """A fixed number of users, each with one session at a time.
 
-    Users come in over `ramp_s`, evenly. With `pacing_s` a user's sessions start at `phase + n * pacing_s` (a start that was
-    missed because the session before took longer is skipped, not caught up); without it, as soon as the last one ended.
+    Users come in over `ramp_s`, evenly. With `pacing_s` a user's sessions start at `phase + n * pacing_s` (a start that
+    was missed because the session before took longer is skipped, not caught up); without it, as soon as the last one
+    ended.
     """
 
     users: int
@@ -17,7 +18,8 @@ class ClosedPopulation:
     pacing_s: float | None
 
     def first_s(self, user: int, phase: float) -> float:
-        """Offset of the user's first session. `phase` in [0, 1) spreads users inside their share of the ramp or pacing."""
+        """Offset of the user's first session. `phase` in [0, 1) spreads users inside their share of the ramp or
+        pacing."""
         ramped_s = self.ramp_s * (user + phase) / self.users
         return ramped_s if self.pacing_s is None else ramped_s + phase * self.pacing_s
 

@@ -160,7 +160,7 @@ def _report(arguments: argparse.Namespace) -> Exit:
     from loadtest import slo
     from reports.build import build
 
-    report = build(arguments.run_dir, slos=slo.load(arguments.slo) if arguments.slo else None)
+    report = build(arguments.run_dir, slos=slo.load_slos(arguments.slo) if arguments.slo else None)
     _show(report, arguments.run_dir, as_json=arguments.json)
     return Exit(report["verdict"]["exit_code"])
 

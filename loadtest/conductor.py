@@ -1,7 +1,9 @@
-"""What a Locust process does besides its users: start and stop of the engine, journal, sinks, snapshots, the end of the run.
+"""What a Locust process does besides its users: start and stop of the engine, journal, sinks, snapshots, the end of the
+run.
 
-One process alone is both `load` and conductor. With `--processes` the forked workers are the load processes; the master has
-no users and no engine: it merges the workers' cumulative snapshots, serves them, and waits until every worker has drained.
+One process alone is both `load` and conductor. With `--processes` the forked workers are the load processes; the master
+has no users and no engine: it merges the workers' cumulative snapshots, serves them, and waits until every worker has
+drained.
 """
 
 import contextlib
@@ -19,7 +21,7 @@ from typing import Any
 import gevent
 from gevent.event import Event as Signal
 from locust.env import Environment
-from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
+from locust.runners import STATE_MISSING, WorkerRunner
 
 from exporters import catalogue
 from exporters.aggregate import SEPARATOR, Aggregate, Snapshot, merged
@@ -299,7 +301,7 @@ def tell_progress(run: LoadProcess | Master, fd: int) -> None:
     started_ns = clock.now_ns()
     while not run.wait_ended(SNAPSHOT_S):
         snapshot = run.snapshot()
-        finished = {outcome: _total(snapshot, catalogue.SESSIONS.name, outcome) for outcome in Outcome}
+        finished = {outcome.value: _total(snapshot, catalogue.SESSIONS.name, outcome.value) for outcome in Outcome}
         line = {
             "elapsed_s": (clock.now_ns() - started_ns) / 1e9,
             "open": _total(snapshot, catalogue.SESSIONS_OPEN.name),

@@ -44,7 +44,7 @@ class Control:
         self._avaturn = httpx.AsyncClient(
             transport=HttpxTransport(self._session, target.proxy),
             trust_env=False,
-            timeout=None,
+            timeout=httpx.Timeout(None),  # the step's deadline is the only one
         )
         # Whole URLs, parsed once: joining a path to a base URL costs as much as parsing two.
         self._sessions_url = httpx.URL(target.avaturn_base_url + "/api/v1/sessions")
@@ -63,8 +63,8 @@ class Control:
         """A fresh client secret (PROTOCOL.md 1.1, 1.2). Raises StepError."""
         current_call.set(call)
         try:
-            # As extra_body the SDK sends the same bytes but does not walk the session by its type hints (0.15 ms a call);
-            # it validates nothing either way (PROTOCOL.md 1.1).
+            # As extra_body the SDK sends the same bytes but does not walk the session by its type hints (0.15 ms a
+            # call); it validates nothing either way (PROTOCOL.md 1.1).
             answer = await self._create_secret(
                 extra_body={"expires_after": {"anchor": "created_at", "seconds": ttl_s}, "session": realtime},
                 extra_headers={"traceparent": traceparent},

@@ -1,8 +1,8 @@
 """The converse step: turns spoken into a room, and what was heard back, timed from the audio itself.
 
-`Conversation` is the room's `Listener`: it is told every stamp and wakes whoever waits for one. Time to first audio runs
-from the user's last voiced frame to the onset of the avatar's first audible sound; an onset before that is an early
-answer, never a negative number (DESIGN.md 9).
+`Conversation` is the room's `Listener`: it is told every stamp and wakes whoever waits for one. Time to first audio
+runs from the user's last voiced frame to the onset of the avatar's first audible sound; an onset before that is an
+early answer, never a negative number (DESIGN.md 9).
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from loadtest import scenario
 from loadtest.clock import now_ns
 from loadtest.errors import Code, Kind, StepError
 from loadtest.events import Mark
-from loadtest.redact import redact
 from loadtest.ports import Room
+from loadtest.redact import redact
 from loadtest.speech import Clip, Ear
 
 STALLED_NS = 5_000_000_000
@@ -148,7 +148,8 @@ class Conversation:
                 return
 
     async def _until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Whether `condition` came true within `timeout_s`. Raises StepError as soon as the room is over or its stream dead."""
+        """Whether `condition` came true within `timeout_s`. Raises StepError as soon as the room is over or its stream
+        dead."""
         deadline_ns = now_ns() + int(timeout_s * 1e9)
         while True:
             if self.over is not None:
@@ -175,4 +176,5 @@ class Conversation:
 
 
 def pick(clips: Sequence[Clip], chance: random.Random) -> Clip:
+    """One of the clips, by seeded chance."""
     return clips[chance.randrange(len(clips))]

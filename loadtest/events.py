@@ -51,6 +51,8 @@ class Mark(StrEnum):
 
 
 class Outcome(StrEnum):
+    """How a step, a turn or a session ended. Cancelled is nobody's failure: service levels leave it out."""
+
     OK = "ok"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -73,6 +75,8 @@ class Gone(StrEnum):
 
 
 class EndedBy(StrEnum):
+    """What ended a session at the target (PROTOCOL.md 4.2)."""
+
     DELETE = "delete"
     USER_ABSENT_TIMEOUT = "user_absent_timeout"
     MAX_DURATION = "max_duration"
@@ -138,6 +142,8 @@ class StageStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStarted:
+    """An iteration became a session; its mint is next."""
+
     t_ns: int
     session: str
     span_id: str  # of the session's root span
@@ -149,7 +155,8 @@ class SessionStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretMinted:
-    """A client secret was answered. `fingerprint` is a salted hash: equal for equal secrets of one run, useless outside."""
+    """A client secret was answered. `fingerprint` is a salted hash: equal for equal secrets of one run, useless
+    outside."""
 
     t_ns: int
     session: str
@@ -162,6 +169,8 @@ class SecretMinted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemainsChanged:
+    """What the session may leave behind from now on; written before the call that could leave it."""
+
     t_ns: int
     session: str
     remains: Remains
@@ -212,7 +221,8 @@ class Observed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoneChecked:
-    """The look after the delete. `deleted_ns`: when the confirmed delete was sent; `t_ns`: when the last look was answered."""
+    """The look after the delete. `deleted_ns`: when the confirmed delete was sent; `t_ns`: when the last look was
+    answered."""
 
     t_ns: int
     session: str
@@ -243,6 +253,8 @@ class SessionFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IterationDropped:
+    """An iteration that was due and did not become a session: counted, never silently skipped."""
+
     t_ns: int
     due_ns: int
     scenario: str
@@ -254,8 +266,8 @@ class IterationDropped:
 class HealthSampled:
     """One second of the generator's own health, and a fresh pair of both clocks.
 
-    `source`: engine (asyncio loop) or hub (gevent). Lags, pool waits and `events_lost` are of that second; `pacing_p99_ns`: how late
-    audio frames left. `cpu_percent`: of one core, this process.
+    `source`: engine (asyncio loop) or hub (gevent). Lags, pool waits and `events_lost` are of that second;
+    `pacing_p99_ns`: how late audio frames left. `cpu_percent`: of one core, this process.
     """
 
     t_ns: int
@@ -275,6 +287,8 @@ class HealthSampled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratorFailed:
+    """Something of ours broke; `detail` is for people."""
+
     t_ns: int
     fault: Fault
     process: int

@@ -1,4 +1,5 @@
-"""The generator watching itself: how late its loops are, what they cost, how long the garbage collector stopped them."""
+"""The generator watching itself: how late its loops are, what they cost, how long the garbage collector stopped
+them."""
 
 import gc
 import os

@@ -109,11 +109,13 @@ class JournalFile:
 
 
 def paths(run_dir: Path) -> list[Path]:
+    """The journal files of a run, none if it has none."""
     return sorted((run_dir / "journal").glob("*.jsonl"))
 
 
 def read(path: Path) -> JournalFile:
-    """A whole file. A last line without its newline was cut by a kill and is left out; any other bad line is an error."""
+    """A whole file. A last line without its newline was cut by a kill and is left out; any other bad line is an
+    error."""
     lines = path.read_bytes().split(b"\n")
     events = [decode(line) for line in lines[:-1] if line]
     if not events or not isinstance(events[0], RunStarted):

@@ -1,9 +1,9 @@
 """One session from mint to a guaranteed delete: the heart of avaload.
 
-It emits events and knows neither Locust nor Prometheus nor OpenTelemetry. What it creates it deletes in the same function's
-`finally`, whatever happened in between, a cancellation included; what may remain is in the journal *before* the call that
-could leave it (DESIGN.md 3). Nothing is retried inside a measured step; only the delete is, a bounded number of times, each
-attempt a StepFinished of its own.
+It emits events and knows neither Locust nor Prometheus nor OpenTelemetry. What it creates it deletes in the same
+function's `finally`, whatever happened in between, a cancellation included; what may remain is in the journal *before*
+the call that could leave it (DESIGN.md 3). Nothing is retried inside a measured step; only the delete is, a bounded
+number of times, each attempt a StepFinished of its own.
 """
 
 import asyncio
@@ -174,7 +174,8 @@ class Lifecycle:
         return secret
 
     async def _create(self, call: Call, span: str, secret: ClientSecret) -> Created:
-        """The call runs in a task of its own: neither the deadline nor a cancellation may lose the id that it brings."""
+        """The call runs in a task of its own: neither the deadline nor a cancellation may lose the id that it
+        brings."""
         fields = self._settings.session.model_dump(exclude_none=True)
         self._remain(Remains.DOUBTFUL, "create_sent")
         self._creating = asyncio.ensure_future(
@@ -311,10 +312,8 @@ class Lifecycle:
                     )
             except (StepError, TimeoutError):
                 status = None
-            if status in GONE_STATUS:
-                gone = Gone.CONFIRMED
-            else:
-                gone = Gone.STILL_ALIVE if status == 200 else Gone.UNCONFIRMED
+            alive_or_unknown = Gone.STILL_ALIVE if status == 200 else Gone.UNCONFIRMED
+            gone = Gone.CONFIRMED if status in GONE_STATUS else alive_or_unknown
         self._gone = gone
         self._around.emit(
             GoneChecked(

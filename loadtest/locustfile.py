@@ -1,4 +1,5 @@
-"""Composition root of a load process: settings → engine → sinks; start and stop hooks. `avaload run` starts Locust with it."""
+"""Composition root of a load process: settings → engine → sinks; start and stop hooks. `avaload run` starts Locust with
+it."""
 
 import logging
 import os

@@ -27,12 +27,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSecret:
+    """What the mint answered; `expires_at_s` is unix time of the provider's clock."""
+
     value: str = field(repr=False)
     expires_at_s: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Created:
+    """What the create answered: the id to delete it by, the token to use it with."""
+
     avaturn_session_id: str
     token: str = field(repr=False)
 
@@ -81,11 +85,14 @@ class Listener(Protocol):
 
 
 class Room(Protocol):
+    """One user's side of the place where user and avatar hear each other."""
+
     async def connect(self) -> None:
         """Return when the avatar's first frame is there; the caller bounds it. Raises StepError."""
 
     def speak(self, clip: Clip) -> None:
-        """Send the clip frame by frame in real time; its end is the mark SPEECH_END. Raises StepError if the room is over."""
+        """Send the clip frame by frame in real time; its end is the mark SPEECH_END. Raises StepError if the room is
+        over."""
 
     async def close(self) -> None:
         """Leave; bounded, idempotent, never raises."""

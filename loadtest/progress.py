@@ -23,8 +23,7 @@ class Progress:
         self._next_plain_s = 0.0
         load, target = settings.load, settings.target
         self._console.print(
-            f"avaload: {load.users} users for {self._duration_s:g} s on {target.avaturn_base_url or 'the embedded twin'}",
-            soft_wrap=True,
+            f"avaload: {load.users} users for {self._duration_s:g} s on {target.avaturn_base_url}", soft_wrap=True
         )
         self._console.print(f"writing {run_dir}", soft_wrap=True)
 

@@ -1,4 +1,5 @@
-"""The run command: check everything, start everything, wait, report. Nothing is started before all input was checked."""
+"""The run command: check everything, start everything, wait, report. Nothing is started before all input was
+checked."""
 
 import contextlib
 import json
@@ -74,7 +75,8 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
 
 
 def check_clips(settings: Settings) -> None:
-    """Every clip of the scenario can be read and spoken without a pause that the service takes for the end of the turn."""
+    """Every clip of the scenario can be read and spoken without a pause that the service takes for the end of the
+    turn."""
     if settings.target.room == "none":
         return
     silence_s = vad_silence_s(settings.realtime)

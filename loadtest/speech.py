@@ -1,14 +1,15 @@
 """Speech in and out: the clips a virtual user speaks, and the ear that hears the avatar.
 
-All audio is 24 kHz mono PCM16LE in frames of 20 ms (PROTOCOL.md 2.4, INTERFACE.md). A frame is *loud* when its RMS is at
-least 200 of 32768 (about -44 dBFS, MEDIA.md E): the same figure says what the user's last voiced frame is and when the
-avatar is heard.
+All audio is 24 kHz mono PCM16LE in frames of 20 ms (PROTOCOL.md 2.4, INTERFACE.md). A frame is *loud* when its RMS is
+at least 200 of 32768 (about -44 dBFS, MEDIA.md E): the same figure says what the user's last voiced frame is and when
+the avatar is heard.
 """
 
 import wave
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,8 @@ def first_loud_ns(pcm: bytes) -> int:
 class Clip:
     """An utterance cut into frames; the last one is padded with silence.
 
-    `first_voiced` and `last_voiced` are frame indices; `longest_pause_s` is the longest inner stretch without a loud frame.
+    `first_voiced` and `last_voiced` are frame indices; `longest_pause_s` is the longest inner stretch without a loud
+    frame.
     """
 
     name: str
@@ -70,7 +72,7 @@ def clip_of(name: str, pcm: bytes) -> Clip:
     voiced = [index for index, frame in enumerate(frames) if is_loud(frame)]
     if not voiced:
         raise ConfigError(f"{name}: no speech in it (nothing above -44 dBFS)")
-    pauses = [after - before - 1 for before, after in zip(voiced, voiced[1:], strict=False)]
+    pauses = [after - before - 1 for before, after in pairwise(voiced)]
     return Clip(
         name=name,
         frames=frames,
@@ -120,7 +122,8 @@ def corpus(source: str) -> tuple[Clip, ...]:
 
 
 def check_pauses(clips: tuple[Clip, ...], vad_silence_s: float) -> None:
-    """Raises ConfigError for clips that pause as long as the service waits: it would answer into the user's sentence."""
+    """Raises ConfigError for clips that pause as long as the service waits: it would answer into the user's
+    sentence."""
     problems = [
         f"{clip.name}: pauses for {clip.longest_pause_s:.2f} s, but the service takes {vad_silence_s:.2f} s of silence"
         " as the end of the turn"
@@ -134,8 +137,8 @@ def check_pauses(clips: tuple[Clip, ...], vad_silence_s: float) -> None:
 class Ear:
     """Energy voice activity detection with back-dated edges: confirming an onset must not delay its stamp.
 
-    `on_onset(t_ns)` is called once two loud frames came in a row, with the arrival of the first one plus where in it the
-    sound begins; `on_offset(t_ns)` after a stretch of quiet, with the end of the last loud frame.
+    `on_onset(t_ns)` is called once two loud frames came in a row, with the arrival of the first one plus where in it
+    the sound begins; `on_offset(t_ns)` after a stretch of quiet, with the end of the last loud frame.
     """
 
     def __init__(self, *, on_onset: Callable[[int], None], on_offset: Callable[[int], None]) -> None:

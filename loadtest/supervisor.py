@@ -1,7 +1,8 @@
 """The processes of a run: starts the twin, Locust and the trace exporter, waits, stops them in the right order.
 
-The twin is the last to go: it reads a pipe (the lifeline) that every other process of the run holds open, so that it outlives
-them all and no kill leaves it running. Locust's stdin is ours: when this process dies, Locust notices and ends the run.
+The twin is the last to go: it reads a pipe (the lifeline) that every other process of the run holds open, so that it
+outlives them all and no kill leaves it running. Locust's stdin is ours: when this process dies, Locust notices and ends
+the run.
 """
 
 import contextlib
@@ -89,7 +90,8 @@ def embedded_twin(read_fd: int, *, arguments: tuple[str, ...] = ()) -> Iterator[
 
 
 def bind_metrics(port: int | str) -> socket.socket | None:
-    """The listening socket of `/metrics`, taken before anything is started. Raises ConfigError if the port is in use."""
+    """The listening socket of `/metrics`, taken before anything is started. Raises ConfigError if the port is in
+    use."""
     if not isinstance(port, int):
         return None
     listener = socket.socket()
@@ -192,7 +194,8 @@ def _follow(
     interruption: Interruption,
     on_progress: Callable[[dict[str, Any]], None],
 ) -> int:
-    """Wait for Locust, passing its progress on; far beyond its time it is killed: its engines then delete by themselves."""
+    """Wait for Locust, passing its progress on; far beyond its time it is killed: its engines then delete by
+    themselves."""
     linger_s = settings.output.metrics_linger or 120.0
     deadline = time.monotonic() + START_UP_S + settings.load.duration + settings.graceful_stop_s + SETTLE_S + linger_s
     rest = b""

@@ -1,4 +1,5 @@
-"""Delete what the journals say may be left. Idempotent: a session that is already gone answers 404 or 410, which is fine."""
+"""Delete what the journals say may be left. Idempotent: a session that is already gone answers 404 or 410, which is
+fine."""
 
 import asyncio
 import random

@@ -18,7 +18,8 @@ WAIT_S = 90.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepOutcome:
-    """`gone`: sessions deleted now, or found gone. `failed`: session -> why. `doubtful`: can't be deleted, only waited for."""
+    """`gone`: sessions deleted now, or found gone. `failed`: session -> why. `doubtful`: can't be deleted, only waited
+    for."""
 
     gone: list[str]
     failed: dict[str, str]

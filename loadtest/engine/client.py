@@ -174,7 +174,8 @@ class EngineClient:
                 self._drained.set()
 
     def _on_death(self) -> None:
-        """The engine died with sessions in flight: they fail once, as ours; a new engine deletes what is left of them."""
+        """The engine died with sessions in flight: they fail once, as ours; a new engine deletes what is left of
+        them."""
         _log.error("session engine %d.%d died", self._process, self._incarnation)
         self._ready.clear()
         if self._wire is not None:

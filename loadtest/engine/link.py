@@ -1,7 +1,7 @@
 """The wire between a Locust process and its engine: JSON lines over a socket pair.
 
-Event lines are the journal's own bytes; everything else has an `op`. To the engine: `run` (a ticket), `cancel` (its number),
-`drain` (graceful_s, reason). From it: `ready`, `done` (number, outcome of the ticket), `drained`.
+Event lines are the journal's own bytes; everything else has an `op`. To the engine: `run` (a ticket), `cancel` (its
+number), `drain` (graceful_s, reason). From it: `ready`, `done` (number, outcome of the ticket), `drained`.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The engine's main: `python -m loadtest.engine.process RUN_DIR PROCESS INCARNATION FD [DEAD_PREDECESSOR]`.
 
-It is the clock: it waits for due times, runs sessions and writes its journal, nothing else. When the other end of its socket
-closes it deletes its sessions within a bounded time and exits.
+It is the clock: it waits for due times, runs sessions and writes its journal, nothing else. When the other end of its
+socket closes it deletes its sessions within a bounded time and exits.
 """
 
 import asyncio

@@ -3,8 +3,8 @@
 from urllib.parse import urlsplit
 
 from loadtest.errors import Code, Kind, StepError
-from loadtest.rooms.pacing import Ticker
 from loadtest.ports import Grant, Listener, Room
+from loadtest.rooms.pacing import Ticker
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.settings import Settings, is_loopback
 

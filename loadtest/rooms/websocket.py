@@ -9,8 +9,8 @@ import picows
 from loadtest.clock import now_ns
 from loadtest.errors import Code, Kind, StepError
 from loadtest.events import Mark
-from loadtest.rooms.pacing import Ticker
 from loadtest.ports import Grant, Listener
+from loadtest.rooms.pacing import Ticker
 from loadtest.speech import SILENCE, Clip
 
 CLOSE_TIMEOUT_S = 1.0

@@ -1,7 +1,7 @@
 """What the benchmarks share: a pinned twin, a pinned run, and the CPU time that each process of them used.
 
-Core 0 carries the harness (Locust and engine), core 1 the twin and whatever only watches. Rates come from the steady part
-of the journals, CPU times from /proc, never from the tool under test.
+Core 0 carries the harness (Locust and engine), core 1 the twin and whatever only watches. Rates come from the steady
+part of the journals, CPU times from /proc, never from the tool under test.
 """
 
 import contextlib

@@ -1,4 +1,5 @@
-"""HTTP lifecycles per second (`--room none`) through the whole path, engine and Locust on one core, the twin on the other.
+"""HTTP lifecycles per second (`--room none`) through the whole path, engine and Locust on one core, the twin on the
+other.
 
 Asked: >= 550/s without proof of gone (a prototype made 600). `python -m tests.benchmarks.http_lifecycles`
 """

@@ -22,8 +22,8 @@ def refused(status: int, *, sent: bool = True) -> StepError:
 
 
 class FakeControl:
-    """Implements ControlApi. `scripts[name]` is a list: an exception is raised, a callable awaited, anything else returned;
-    the last entry repeats. `alive` is the ground truth."""
+    """Implements ControlApi. `scripts[name]` is a list: an exception is raised, a callable awaited, anything else
+    returned; the last entry repeats. `alive` is the ground truth."""
 
     def __init__(self, **scripts: list[Any]) -> None:
         self.scripts = scripts

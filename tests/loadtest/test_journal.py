@@ -18,7 +18,7 @@ from loadtest.events import (
     RunStarted,
 )
 
-EVENTS = [cls for cls in get_args(Event)]
+EVENTS = list(get_args(Event))
 
 
 @given(st.one_of([st.builds(cls) for cls in EVENTS]))
