@@ -1,0 +1,7 @@
+"""`python -m loadtest.twin`."""
+
+import sys
+
+from loadtest.twin import main
+
+sys.exit(main())

@@ -1,0 +1,121 @@
+"""The items of one Realtime conversation and the tokens they cost (PROTOCOL.md 2.3, 2.4)."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from loadtest.twin.openai_side.errors import RefusedError
+
+_USER_TOKENS_PER_S = 10
+_ASSISTANT_TOKENS_PER_S = 20
+_CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass(slots=True, kw_only=True)
+class Item:
+    """One item. Sound is kept only as its length in ms."""
+
+    id: str
+    type: str = "message"
+    role: str | None = None
+    status: str = "completed"
+    content: list[dict[str, Any]] = field(default_factory=list)
+    audio_ms: float = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Fields of items that are no messages (function calls)."""
+
+    def body(self) -> dict[str, Any]:
+        """The item as the wire has it."""
+        role = {} if self.role is None else {"role": self.role, "content": self.content}
+        return {
+            "id": self.id,
+            "object": "realtime.item",
+            "type": self.type,
+            "status": self.status,
+            **role,
+            **self.extra,
+        }
+
+    @property
+    def audio_tokens(self) -> int:
+        """Tokens of its sound."""
+        per_s = _ASSISTANT_TOKENS_PER_S if self.role == "assistant" else _USER_TOKENS_PER_S
+        return round(self.audio_ms / 1000 * per_s)
+
+    @property
+    def text_tokens(self) -> int:
+        """Tokens of its text; a transcript of user speech is not read by the model."""
+        characters = sum(len(part.get("text") or "") for part in self.content)
+        return -(-characters // _CHARACTERS_PER_TOKEN)
+
+
+class Conversation:
+    """The items in order. Every response reads all of them again, so input usage grows with each turn."""
+
+    def __init__(self, conversation_id: str) -> None:
+        self.id = conversation_id
+        self.has_spoken = False
+        """Whether assistant sound was ever generated."""
+        self._items: dict[str, Item] = {}
+        self._cached = {"text_tokens": 0, "audio_tokens": 0}
+
+    def add(self, item: Item) -> str | None:
+        """Append; returns the id of the item before it."""
+        previous = next(reversed(self._items), None)
+        self._items[item.id] = item
+        return previous
+
+    def get(self, item_id: object, *, param: str) -> Item:
+        """The item, or RefusedError."""
+        item = self._items.get(item_id) if isinstance(item_id, str) else None
+        if item is None:
+            raise RefusedError(f"Item with item_id {item_id!r} not found.", code="item_not_found", param=param)
+        return item
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._items
+
+    def delete(self, item_id: str) -> None:
+        """Remove; the caller made sure that it is there."""
+        del self._items[item_id]
+
+    def truncate(self, item: Item, *, audio_end_ms: int) -> None:
+        """Forget what lies after `audio_end_ms` of an assistant's answer, and its transcript with it."""
+        if item.role != "assistant":
+            raise RefusedError(
+                "Only model output audio messages can be truncated", code="invalid_value", param="item_id"
+            )
+        if audio_end_ms > item.audio_ms:
+            raise RefusedError(
+                f"Audio content of {int(item.audio_ms)}ms is already shorter than {audio_end_ms}ms",
+                code=None,
+                param="audio_end_ms",
+            )
+        item.audio_ms = audio_end_ms
+        for part in item.content:
+            part["transcript"] = None
+
+    def usage(self, *, instructions: str, output: Item) -> dict[str, Any]:
+        """What a response that produced `output` cost; call it once per response."""
+        before = [item for item in self._items.values() if item is not output]
+        text_in = -(-len(instructions) // _CHARACTERS_PER_TOKEN) + sum(item.text_tokens for item in before)
+        audio_in = sum(item.audio_tokens for item in before)
+        cached = {
+            "text_tokens": min(self._cached["text_tokens"], text_in),
+            "audio_tokens": min(self._cached["audio_tokens"], audio_in),
+        }
+        self._cached = {"text_tokens": text_in, "audio_tokens": audio_in}
+        transcript = sum(len(part.get("transcript") or part.get("text") or "") for part in output.content)
+        text_out, audio_out = -(-transcript // _CHARACTERS_PER_TOKEN), output.audio_tokens
+        return {
+            "total_tokens": text_in + audio_in + text_out + audio_out,
+            "input_tokens": text_in + audio_in,
+            "output_tokens": text_out + audio_out,
+            "input_token_details": {
+                "text_tokens": text_in,
+                "audio_tokens": audio_in,
+                "image_tokens": 0,
+                "cached_tokens": sum(cached.values()),
+                "cached_tokens_details": {**cached, "image_tokens": 0},
+            },
+            "output_token_details": {"text_tokens": text_out, "audio_tokens": audio_out},
+        }

@@ -1,0 +1,58 @@
+"""OpenAI's error object: the same in a REST body and in an `error` event (PROTOCOL.md 1.3, 2.6)."""
+
+import json
+from typing import Any
+
+
+class RefusedError(Exception):
+    """OpenAI says no. `status` is the HTTP status where there is one."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None,
+        param: str | None = None,
+        kind: str = "invalid_request_error",
+        status: int = 400,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.param = param
+        self.kind = kind
+        self.status = status
+
+    def body(self) -> bytes:
+        """The REST envelope as JSON."""
+        return json.dumps({"error": self.fields()}).encode()
+
+    def fields(self) -> dict[str, Any]:
+        """What is inside `error`."""
+        return {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+
+
+def beta_is_gone() -> RefusedError:
+    """Any use of the beta shape (PROTOCOL.md 1.5)."""
+    return RefusedError(
+        "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API.",
+        code="beta_api_shape_disabled",
+    )
+
+
+def bad_key(message: str = "Incorrect API key provided.") -> RefusedError:
+    """A key or secret that is missing, unknown, expired or of the wrong kind."""
+    return RefusedError(message, code="invalid_api_key", status=401)
+
+
+def injected(status: int) -> RefusedError:
+    """A fault of the profile, dressed as the real service would dress that status."""
+    if status == 401:
+        return bad_key()
+    if status == 429:
+        return RefusedError("Rate limit reached.", code="rate_limit_exceeded", kind="requests", status=status)
+    if status >= 500:
+        return RefusedError(
+            "The server had an error while processing your request.", code=None, kind="server_error", status=status
+        )
+    return RefusedError("The request was refused.", code=None, status=status)

@@ -1,0 +1,170 @@
+"""Rules that check a JSON value and refuse it as OpenAI does: with a `param` path and a code (PROTOCOL.md 1.3).
+
+A rule is called with the value and its path; it returns nothing or raises RefusedError.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+
+from loadtest.twin.openai_side.errors import RefusedError
+
+Rule = Callable[[object, str], None]
+
+_JSON_NAMES = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a decimal",
+    type(None): "null",
+}
+
+
+def anything(value: object, path: str) -> None:
+    """No check at all."""
+
+
+def text(value: object, path: str) -> None:
+    """A string."""
+    if not isinstance(value, str):
+        raise _wrong_type(value, path, "a string")
+
+
+def boolean(value: object, path: str) -> None:
+    """true or false."""
+    if not isinstance(value, bool):
+        raise _wrong_type(value, path, "a boolean")
+
+
+def number(lowest: float, highest: float) -> Rule:
+    """A number in a closed range."""
+
+    def check(value: object, path: str) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise _wrong_type(value, path, "a decimal")
+        _in_range(value, path, lowest, highest, "decimal")
+
+    return check
+
+
+def integer(lowest: int, highest: int) -> Rule:
+    """A whole number in a closed range."""
+
+    def check(value: object, path: str) -> None:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise _wrong_type(value, path, "an integer")
+        _in_range(value, path, lowest, highest, "integer")
+
+    return check
+
+
+def one_of(*allowed: object) -> Rule:
+    """One of these values, usually strings."""
+
+    def check(value: object, path: str) -> None:
+        if not any(value is each or (type(value) is type(each) and value == each) for each in allowed):
+            listed = ", ".join(repr(each) for each in allowed)
+            raise RefusedError(
+                f"Invalid value: {value!r}. Supported values are: {listed}.", code="invalid_value", param=path
+            )
+
+    return check
+
+
+def nullable(rule: Rule) -> Rule:
+    """null, or what `rule` accepts."""
+
+    def check(value: object, path: str) -> None:
+        if value is not None:
+            rule(value, path)
+
+    return check
+
+
+def either(*rules: Rule) -> Rule:
+    """What any of the rules accepts; the complaint is that of the last."""
+
+    def check(value: object, path: str) -> None:
+        for rule in rules[:-1]:
+            try:
+                return rule(value, path)
+            except RefusedError:
+                continue
+        return rules[-1](value, path)
+
+    return check
+
+
+def list_of(rule: Rule) -> Rule:
+    """An array, each element by `rule`."""
+
+    def check(value: object, path: str) -> None:
+        if not isinstance(value, list):
+            raise _wrong_type(value, path, "an array")
+        for index, each in enumerate(value):
+            rule(each, f"{path}[{index}]")
+
+    return check
+
+
+def record(fields: Mapping[str, Rule], *, required: Collection[str] = ()) -> Rule:
+    """An object with these fields and no other."""
+
+    def check(value: object, path: str) -> None:
+        if not isinstance(value, dict):
+            raise _wrong_type(value, path, "an object")
+        prefix = f"{path}." if path else ""
+        for name in required:
+            if name not in value:
+                raise _missing(prefix + name)
+        for name, each in value.items():
+            rule = fields.get(name)
+            if rule is None:
+                raise RefusedError(
+                    f"Unknown parameter: '{prefix}{name}'.", code="unknown_parameter", param=prefix + name
+                )
+            rule(each, prefix + name)
+
+    return check
+
+
+def tagged(kinds: Mapping[str, Rule]) -> Rule:
+    """An object whose `type` says which rule it follows."""
+    known = one_of(*kinds)
+
+    def check(value: object, path: str) -> None:
+        if not isinstance(value, dict):
+            raise _wrong_type(value, path, "an object")
+        where = f"{path}.type" if path else "type"
+        if "type" not in value:
+            raise _missing(where)
+        known(value["type"], where)
+        kinds[value["type"]](value, path)
+
+    return check
+
+
+def _in_range(value: float, path: str, lowest: float, highest: float, kind: str) -> None:
+    if value < lowest:
+        raise RefusedError(
+            f"Invalid '{path}': {kind} below minimum value. Expected a value >= {lowest}, but got {value} instead.",
+            code=f"{kind}_below_min_value",
+            param=path,
+        )
+    if value > highest:
+        raise RefusedError(
+            f"Invalid '{path}': {kind} above maximum value. Expected a value <= {highest}, but got {value} instead.",
+            code=f"{kind}_above_max_value",
+            param=path,
+        )
+
+
+def _missing(path: str) -> RefusedError:
+    return RefusedError(f"Missing required parameter: '{path}'.", code="missing_required_parameter", param=path)
+
+
+def _wrong_type(value: object, path: str, expected: str) -> RefusedError:
+    got = _JSON_NAMES.get(type(value), "something else")
+    return RefusedError(
+        f"Invalid type for '{path}': expected {expected}, but got {got} instead.", code="invalid_type", param=path
+    )
