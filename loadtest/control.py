@@ -28,9 +28,9 @@ class Control:
         target = settings.target
         assert target.openai_base_url is not None
         assert target.avaturn_base_url is not None
-        verify = ssl.create_default_context(cafile=str(target.ca_file) if target.ca_file else None)
+        self.trust = ssl.create_default_context(cafile=str(target.ca_file) if target.ca_file else None)
         self._openai_key, self._avaturn_key = keys["OPENAI_API_KEY"], keys["AVATURN_API_KEY"]
-        self._session = open_session(connections=connections, verify=verify)
+        self._session = open_session(connections=connections, verify=self.trust)
         self._openai = openai.AsyncOpenAI(
             api_key=self._openai_key,
             base_url=target.openai_base_url,

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from loadtest.clock import now_ns, sleep_until, wall_ns
 from loadtest.conversation import Conversation, pick
-from loadtest.errors import Code, HarnessError, Kind, StepError
+from loadtest.errors import Code, Kind, StepError
 from loadtest.events import (
     LOAD,
     EndedBy,
@@ -445,8 +445,5 @@ async def _uncancellable(work: Coroutine[Any, Any, None]) -> None:
             await asyncio.shield(task)
         except asyncio.CancelledError as error:
             cancelled = error
-        except HarnessError:
-            break
-    task.result()
     if cancelled is not None:
         raise cancelled

@@ -23,7 +23,7 @@ class Progress:
         self._next_plain_s = 0.0
         load, target = settings.load, settings.target
         self._console.print(
-            f"avaload: {load.users} users for {self._duration_s:g} s on {target.avaturn_base_url}", soft_wrap=True
+            f"{load.users} users for {self._duration_s:g} s on {target.avaturn_base_url}", soft_wrap=True
         )
         self._console.print(f"writing {run_dir}", soft_wrap=True)
 
@@ -39,8 +39,10 @@ class Progress:
 
     def show(self, now: dict[str, Any]) -> None:
         """`now` as loadtest/conductor.py ships it each second."""
+        over_s = now["elapsed_s"] - self._duration_s
+        clock = f"{now['elapsed_s']:.0f}/{self._duration_s:g} s" if over_s <= 0 else f"finishing for {over_s:.0f} s"
         text = (
-            f"{now['elapsed_s']:.0f}/{self._duration_s:g} s · open {now['open']} · ok {now['ok']}"
+            f"{clock} · open {now['open']} · ok {now['ok']}"
             f" · failed {now['failed']} · cancelled {now['cancelled']} · left behind {now['left']}"
         )
         if self._status is not None:

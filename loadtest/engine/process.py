@@ -75,7 +75,7 @@ class Engine:
             around = Surroundings(
                 settings=self._settings,
                 control=control,
-                open_room=lambda grant, listener: open_room(grant, listener, ticker, self._settings),
+                open_room=lambda grant, listener: open_room(grant, listener, ticker, self._settings, control.trust),
                 clips={source: corpus(source) for source in sorted(spoken)},
                 emit=self.emit,
                 lag_ns=lambda: self._health.lag_ns,

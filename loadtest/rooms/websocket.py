@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from typing import Any
 
 import picows
@@ -19,10 +20,20 @@ HANDSHAKE_TIMEOUT_S = 60.0
 
 
 class WebSocketRoom(picows.WSListener):
-    """One user's side of a room. `between_turns` False: nothing is sent while nothing is spoken."""
+    """One user's side of a room. `send_silence` False: nothing is sent while nothing is spoken."""
 
-    def __init__(self, grant: Grant, listener: Listener, ticker: Ticker, *, send_silence: bool) -> None:
+    def __init__(
+        self,
+        grant: Grant,
+        listener: Listener,
+        ticker: Ticker,
+        *,
+        send_silence: bool,
+        proxy: str | None,
+        trust: ssl.SSLContext,
+    ) -> None:
         self._grant, self._listener, self._ticker, self._send_silence = grant, listener, ticker, send_silence
+        self._proxy, self._trust = proxy, trust
         self._transport: Any = None
         self._clip: Clip | None = None
         self._next_frame = 0
@@ -39,6 +50,8 @@ class WebSocketRoom(picows.WSListener):
                 extra_headers={"Authorization": f"Bearer {self._grant.token}"},
                 websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
                 max_redirects=0,
+                proxy=self._proxy,
+                ssl_context=self._trust if self._grant.room_url.startswith("wss:") else None,
             )
         except picows.WSHandshakeError as error:
             raise StepError(Kind.REJECTED, Code.WS_REFUSED, str(error)) from error
@@ -108,6 +121,10 @@ class WebSocketRoom(picows.WSListener):
 
     def on_ws_disconnected(self, transport: Any) -> None:
         self._on_end(now_ns(), 1006, "connection lost")
+
+    def pause_writing(self) -> None:
+        """The peer takes no more audio: what was "sent" has not left, and no stamp of it would be true."""
+        self._on_end(now_ns(), 1006, "the room takes no more audio")
 
     def _on_text(self, t_ns: int, text: bytes) -> None:
         try:

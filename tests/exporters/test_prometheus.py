@@ -1,17 +1,11 @@
-import json
 import re
-import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -21,8 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporters import catalogue as c
 from exporters.prometheus import Aggregate, Collector
 from tests.exporters.script import health, run_started, session
-
-ROOT = Path(__file__).parents[2]
+from tests.support import ROOT, eventually, get, needed, prometheus
 
 
 def shown(aggregate: Aggregate) -> CollectorRegistry:
@@ -80,11 +73,9 @@ def test_there_is_no_created_series_and_the_size_is_bounded() -> None:
 
 
 def test_promtool_accepts_the_exposition() -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool isn't installed (Debian: prometheus)")
+    promtool = needed("promtool", "prometheus")
     with serving() as port:
-        text = get(port)[1]
+        text = get(f"http://127.0.0.1:{port}/metrics")[1]
     checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, timeout=30, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
@@ -108,66 +99,30 @@ def serving() -> Iterator[int]:
         assert process.returncode == 0
 
 
-def get(port: int, path: str = "/metrics", accept: str = "text/plain") -> tuple[str, bytes]:
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Accept": accept})
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
-        return answer.headers["Content-Type"], answer.read()
-
-
 def test_the_server_speaks_openmetrics_where_asked_and_nothing_but_metrics() -> None:
     with serving() as port:
-        kind, text = get(port, accept="application/openmetrics-text;version=1.0.0")
+        kind, text = get(f"http://127.0.0.1:{port}/metrics", accept="application/openmetrics-text;version=1.0.0")
         assert kind.startswith("application/openmetrics-text; version=1.0.0")
         assert text.endswith(b"# EOF\n")
-        kind, text = get(port)
+        kind, text = get(f"http://127.0.0.1:{port}/metrics", accept="text/plain")
         assert kind.startswith("text/plain")
         sessions = next(f for f in text_string_to_metric_families(text.decode()) if f.name == "avaload_sessions")
         assert {s.labels["outcome"]: s.value for s in sessions.samples} == {"ok": 12, "failed": 2, "cancelled": 0}
         with pytest.raises(urllib.error.HTTPError, match="404"):
-            get(port, path="/")
-
-
-def query(port: int, promql: str) -> Any:
-    quoted = urllib.parse.urlencode({"query": promql})
-    return json.loads(get(port, path=f"/api/v1/query?{quoted}")[1])["data"]["result"]
+            get(f"http://127.0.0.1:{port}/")
 
 
 def test_a_real_prometheus_scrapes_it_and_has_the_same_totals(tmp_path: Path) -> None:
-    prometheus = shutil.which("prometheus")
-    if prometheus is None:
-        pytest.skip("prometheus isn't installed (Debian: prometheus)")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        own = probe.getsockname()[1]
-    with serving() as port:
-        config = (ROOT / "dashboards" / "prometheus.yml").read_text()
-        config = config.replace("127.0.0.1:9646", f"127.0.0.1:{port}").replace("interval: 5s", "interval: 1s")
-        (tmp_path / "prometheus.yml").write_text(config)
-        with (tmp_path / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [
-                    prometheus,
-                    f"--config.file={tmp_path / 'prometheus.yml'}",
-                    f"--storage.tsdb.path={tmp_path / 'tsdb'}",
-                    f"--web.listen-address=127.0.0.1:{own}",
-                ],
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            deadline = time.monotonic() + 60
-            found: list[Any] = []
-            while not found and time.monotonic() < deadline and server.poll() is None:
-                with suppress(urllib.error.URLError, ConnectionError):  # not up yet
-                    found = query(own, 'sum(avaload_sessions_total{job="avaload"})')
-                time.sleep(0.1)
-            assert found, (tmp_path / "log").read_text()
-            assert found[0]["value"][1] == "14"
-            create = query(own, 'avaload_step_duration_seconds_sum{step="create",outcome="ok"}')
-            assert float(create[0]["value"][1]) == pytest.approx(2.8)
-            assert query(own, "sum(avaload_lifecycle_errors_total)")[0]["value"][1] == "4"
-        finally:
-            server.terminate()
-            server.wait(30)
+    with serving() as port, prometheus(port, tmp_path) as server:
+        found = eventually(
+            lambda: server.query('sum(avaload_sessions_total{job="avaload"})'),
+            within_s=60,
+            what=f"a scrape; see {server.log}",
+        )
+        assert found[0]["value"][1] == "14"
+        create = server.query('avaload_step_duration_seconds_sum{step="create",outcome="ok"}')
+        assert float(create[0]["value"][1]) == pytest.approx(2.8)
+        assert server.query("sum(avaload_lifecycle_errors_total)")[0]["value"][1] == "4"
 
 
 def test_linger_is_two_scrape_intervals_and_nothing_where_nobody_scrapes() -> None:

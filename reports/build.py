@@ -1,0 +1,125 @@
+"""The entry to the reports: a run directory in, report.json, report.md, report.html and junit.xml out."""
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from loadtest import slo
+from loadtest.errors import ConfigError
+from loadtest.slo import Slo
+from reports import (
+    expiry,
+    frames,
+    generator,
+    junit,
+    render_html,
+    render_md,
+    sessions,
+    steps,
+    teardown,
+    verdict,
+)
+
+SCHEMA = 1
+
+
+def build(run_dir: Path, *, slos: Sequence[Slo] | None = None) -> dict[str, Any]:
+    """Judge the run and write its reports; returns what is in report.json.
+
+    `slos`: instead of the scenario's own (None), e.g. to judge an old run again. Works for a run whose processes were
+    all killed, and for one without settings.json. Raises JournalError or ConfigError, one line per problem, and then
+    has written nothing.
+    """
+    settings = _settings(run_dir)
+    if slos is None:
+        slos = _slos(settings)
+    run = frames.load(run_dir)
+    report = judge(run, settings, slos)
+    text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    pages = {
+        "report.json": text,
+        "report.md": render_md.render(report),
+        "report.html": render_html.render(report, run.load_only(), run_name=_shown(run_dir), settings=settings),
+        "junit.xml": junit.render(report),
+    }
+    for name, page in pages.items():
+        _write(run_dir / name, page)
+    return report
+
+
+def judge(run: frames.Run, settings: dict[str, Any], slos: Sequence[Slo]) -> dict[str, Any]:
+    """The report.json dict of a run. A pure function: nothing is read or written."""
+    load = run.load_only()
+    left = sessions.left_behind(load)
+    interrupted = bool((run.files["finish"] == "interrupted").any())
+    report: dict[str, Any] = {
+        "schema": SCHEMA,
+        "run_id": settings.get("run_id") or run.run_id,
+        "scenario": _table(settings, "scenario").get("name") or run.scenario,
+        "tags": _table(settings, "tags"),
+        "started_at": settings.get("started_at") or _rfc3339(run.wall_start_ns),
+        "duration_s": round((run.end_ns - run.start_ns) / 1e9, 3),
+        "interrupted": interrupted,
+        "being_written": run.being_written,
+        "verdict": None,
+        "sessions": sessions.section(load, left),
+        "steps": steps.section(load),
+        "turns": steps.turns(load),
+        "secrets": expiry.section(load),
+        "teardown": teardown.section(load),
+        "rules": [],
+        "slos": [],
+        "generator": generator.section(load),
+        "capacity": None,
+        "failures": sessions.failures(load),
+        "evidence": sessions.evidence(load, left),
+    }
+    report["slos"] = verdict.judge(report, slos)
+    absent_timeout_s = _table(_table(settings, "scenario"), "session").get("user_absent_timeout")
+    report["verdict"] = verdict.verdict(report, interrupted=interrupted, absent_timeout_s=absent_timeout_s)
+    return report
+
+
+def _settings(run_dir: Path) -> dict[str, Any]:
+    """settings.json as a dict; empty where there is none (its writer may have been killed first)."""
+    path = run_dir / "settings.json"
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: can't be read: {error}") from error
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{path}: must hold an object")
+    return settings
+
+
+def _slos(settings: dict[str, Any]) -> list[Slo]:
+    tables = _table(settings, "scenario").get("slo")
+    return slo.parse_slos(tables, where="settings.json: scenario.slo") if tables else []
+
+
+def _table(settings: dict[str, Any], key: str) -> dict[str, Any]:
+    """A sub-table, empty where it is lacking or is something else."""
+    table = settings.get(key)
+    return table if isinstance(table, dict) else {}
+
+
+def _shown(run_dir: Path) -> str:
+    """The directory as commands name it; one elsewhere by its last part: a page tells nobody where a home is."""
+    path = run_dir.resolve()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
+
+
+def _rfc3339(wall_ns: int) -> str:
+    return datetime.fromtimestamp(wall_ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all: somebody may be looking at the old one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

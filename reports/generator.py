@@ -1,0 +1,172 @@
+"""Was the instrument itself healthy? Asked before any number is read: valid, suspect or invalid.
+
+Health comes a sample a second from each process. A run's figure is the 95th percentile of its seconds, without each
+process's first two: one second of garbage collection must not void an hour, one in twenty must. What a bad second did
+to the numbers is judged apart and exactly, by how late the steps' own ends were stamped.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from loadtest.errors import Kind
+from loadtest.events import DropReason, Fault
+from loadtest.slo import SECONDS
+from reports.frames import Run
+from reports.measures import counts, quantile, seconds
+from reports.sessions import active
+from reports.words import amount, plural
+
+WARM_UP_S: Final = 2.0
+SECONDS_SHARE: Final = 0.95
+
+SUSPECT_ENGINE_LAG_S: Final = 0.010
+INVALID_ENGINE_LAG_S: Final = 0.050
+SUSPECT_POOL_WAIT_S: Final = 0.010
+INVALID_POOL_WAIT_S: Final = 0.100
+SUSPECT_PACING_S: Final = 0.020
+SUSPECT_CPU_PERCENT: Final = 90.0
+IDLE_SHARE: Final = 0.5
+"""A drop while fewer than this share of the stage's users were in a session is ours: the target wasn't busy."""
+
+_LOAD_ROLES: Final = ("engine", "load", "master")
+_FAULTS: Final = {
+    Fault.ENGINE_DIED: "an engine died",
+    Fault.WORKER_LOST: "a worker was lost",
+    Fault.EVENTS_LOST: "events were lost before they reached a journal",
+    Fault.DRAIN_TIMEOUT: "sessions in flight did not end in their time",
+}
+"""Faults that make a run invalid, in words. SINK_FAILED costs a view, not the truth: it only counts."""
+
+
+def section(run: Run) -> dict[str, Any]:
+    """`generator` of report.json; invalid_because and suspect_because are sentences, the worst first.
+
+    engine_lag_p99_s, hub_lag_p99_s, pacing_error_p99_s: what 99 % of a second stayed under, in 95 % of the seconds.
+    stamp_lag_p99_s: how late the ends of steps were stamped. pool_wait_p99_s: over the calls. `…_max`: true maxima.
+    """
+    warm = warm_health(run)
+    engine, hub = warm[warm["source"] == "engine"], warm[warm["source"] == "hub"]
+    lost = int(run.health["events_lost"].sum())
+    sink_faults = int((run.faults["fault"] == Fault.SINK_FAILED).sum())
+    figures: dict[str, Any] = {
+        "hub_lag_p99_s": _sustained_s(hub["lag_p99_ns"]),
+        "engine_lag_p99_s": _sustained_s(engine["lag_p99_ns"]),
+        "engine_lag_max_s": quantile(seconds(engine["lag_max_ns"]), 1.0),
+        "stamp_lag_p99_s": quantile(seconds(run.steps["lag_ns"]), 0.99),
+        "pacing_error_p99_s": _sustained_s(engine["pacing_p99_ns"]),
+        "pool_wait_p99_s": _pool_wait_s(run, engine),
+        "gc_pause_max_s": quantile(seconds(warm["gc_pause_max_ns"]), 1.0),
+        "start_lateness_p99_s": _start_lateness_s(run),
+        "cpu_percent_max": quantile(warm["cpu_percent"], 1.0),
+        "cpu_percent_p95": quantile(warm["cpu_percent"], SECONDS_SHARE),
+        "rss_bytes_max": int(warm["rss_bytes"].max()) if len(warm) else None,
+        "sink_errors": sink_faults + lost,
+        "events_lost": lost,
+        "faults": counts(run.faults["fault"]),
+        "truncated": _truncated(run),
+    }
+    invalid, suspect = _invalid_because(run, figures), _suspect_because(run, figures)
+    return {
+        "outcome": "invalid" if invalid else "suspect" if suspect else "valid",
+        **figures,
+        "invalid_because": invalid,
+        "suspect_because": suspect,
+    }
+
+
+def warm_health(run: Run) -> pd.DataFrame:
+    """The samples of processes that have found their feet."""
+    born_ns = run.health["file"].map(run.files["started_ns"])
+    return run.health[run.health["t_ns"] - born_ns >= WARM_UP_S * 1e9]
+
+
+def _sustained_s(per_second_ns: "pd.Series[Any]") -> float | None:
+    return quantile(seconds(per_second_ns), SECONDS_SHARE)
+
+
+def _pool_wait_s(run: Run, engine: pd.DataFrame) -> float | None:
+    """Exact, from the calls; where no call says it, from the seconds."""
+    exact = quantile(seconds(run.steps["pool_wait_ns"]), 0.99)
+    return _sustained_s(engine["pool_wait_p99_ns"]) if exact is None else exact
+
+
+def _start_lateness_s(run: Run) -> float | None:
+    return quantile(seconds(run.sessions["started_ns"] - run.sessions["due_ns"]), 0.99)
+
+
+def _truncated(run: Run) -> list[str]:
+    """Names of the journals without a last word. A sweep's journal is no part of the measurement."""
+    truncated = run.truncated
+    return [str(name) for name in truncated[truncated["role"].isin(_LOAD_ROLES)]["name"]]
+
+
+def _invalid_because(run: Run, figures: dict[str, Any]) -> list[str]:
+    because: list[str] = []
+    if not len(run.sessions):
+        because.append("no session was started")
+    for fault, words in _FAULTS.items():
+        found = run.faults[run.faults["fault"] == fault]
+        if len(found):
+            detail = next((f" ({text})" for text in found["detail"].dropna() if text), "")
+            because.append(f"{words}{_times(len(found))}{detail}")
+    if truncated := figures["truncated"]:
+        names = ", ".join(truncated[:3]) + (" …" if len(truncated) > 3 else "")
+        words = "still being written" if run.being_written else "cut short because their process was killed"
+        because.append(f"journals {words}: {len(truncated)} of {len(run.files)} ({names})")
+    orphans = int((run.files["finish"] == "orphaned").sum())
+    if orphans:
+        because.append(f"an engine lost its load process{_times(orphans)} and stopped early")
+    bugs = int((run.sessions["kind"] == Kind.BUG).sum())
+    if bugs:
+        because.append(f"{plural(bugs)} hit a bug of avaload itself")
+    because += _above(figures, "engine_lag_p99_s", "event loop lag", INVALID_ENGINE_LAG_S)
+    because += _above(figures, "stamp_lag_p99_s", "lateness of our own time stamps", INVALID_ENGINE_LAG_S)
+    because += _above(figures, "pool_wait_p99_s", "waiting for our own connections", INVALID_POOL_WAIT_S)
+    return because
+
+
+def _suspect_because(run: Run, figures: dict[str, Any]) -> list[str]:
+    because: list[str] = []
+    because += _above(figures, "engine_lag_p99_s", "event loop lag", SUSPECT_ENGINE_LAG_S, INVALID_ENGINE_LAG_S)
+    because += _above(
+        figures, "stamp_lag_p99_s", "lateness of our own time stamps", SUSPECT_ENGINE_LAG_S, INVALID_ENGINE_LAG_S
+    )
+    because += _above(
+        figures, "pool_wait_p99_s", "waiting for our own connections", SUSPECT_POOL_WAIT_S, INVALID_POOL_WAIT_S
+    )
+    because += _above(figures, "pacing_error_p99_s", "lateness of sent audio", SUSPECT_PACING_S)
+    cpu = figures["cpu_percent_p95"]
+    if cpu is not None and cpu > SUSPECT_CPU_PERCENT:
+        because.append(f"a process used {cpu:.0f} % of a core or more in one second of twenty")
+    if figures["sink_errors"]:
+        because.append(f"{figures['sink_errors']} events or batches did not reach a live view (the journals have them)")
+    idle = _drops_while_idle(run)
+    if idle:
+        because.append(f"{idle} iterations were dropped while the target was not busy")
+    return because
+
+
+def _above(figures: dict[str, Any], name: str, words: str, bound_s: float, other_bound_s: float = np.inf) -> list[str]:
+    value_s = figures[name]
+    if value_s is None or not bound_s < value_s <= other_bound_s:
+        return []
+    return [f"{words}: p99 {amount(value_s, SECONDS)}, more than {amount(bound_s, SECONDS)}"]
+
+
+def _drops_while_idle(run: Run) -> int:
+    """Drops that the plan didn't ask for, at moments when few of the stage's users were in a session."""
+    ours = run.drops[run.drops["reason"] != DropReason.MAX_SESSIONS]
+    if not len(ours):
+        return 0
+    line = active(run)
+    at = np.searchsorted(line["t_ns"], ours["t_ns"], side="right") - 1
+    busy = np.where(at >= 0, line["active"].to_numpy()[at], 0) if len(line) else np.zeros(len(ours))
+    stage = np.searchsorted(run.stages["t_ns"], ours["t_ns"], side="right") - 1
+    users = np.where(stage >= 0, run.stages["users"].to_numpy()[stage], 0) if len(run.stages) else np.zeros(len(ours))
+    return int(((busy == 0) | (busy < IDLE_SHARE * users)).sum())
+
+
+def _times(count: int) -> str:
+    return "" if count == 1 else f" ({count} times)"

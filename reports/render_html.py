@@ -1,0 +1,123 @@
+"""report dict and frames → one self-contained page: it opens offline and asks nothing of anybody."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from loadtest.errors import Exit
+from loadtest.events import EndedBy
+from loadtest.slo import SECONDS, SHARE
+from reports import charts, generator
+from reports.frames import Run
+from reports.verdict import describe
+from reports.words import amount
+
+_EXITS: Final = {
+    Exit.PASS: "everything that was asked for held",
+    Exit.FAIL: "an objective was missed",
+    Exit.INVALID: "the generator was not healthy: nothing below says anything sure about the target",
+    Exit.LEFT_BEHIND: "sessions were left behind at the target",
+    Exit.INTERRUPTED: "the run was stopped before its end",
+}
+_EVIDENCE: Final = {
+    "leaked": "Left behind",
+    "doubtful": "Doubtful: create was never answered",
+    "failed": "Failed",
+    "unconfirmed": "Deleted, not proved gone",
+    "unfinished": "Without an end",
+}
+_ENDINGS: Final = {
+    EndedBy.DELETE: "our delete",
+    EndedBy.USER_ABSENT_TIMEOUT: "user_absent_timeout",
+    EndedBy.MAX_DURATION: "max_duration",
+    EndedBy.UNEXPECTED: "the target, unexpectedly",
+}
+_SETTINGS: Final = ("scenario", "tags", "embedded_twin", "versions", "git_revision", "seed", "host")
+"""What of settings.json is shown. Named one by one: a page is passed around more freely than a run directory."""
+_PRIVATE: Final = (".instructions", ".prompt")
+"""Of a prompt the page tells the length alone."""
+
+
+def render(report: dict[str, Any], run: Run, *, run_name: str, settings: dict[str, Any]) -> str:
+    """The text of report.html. `run` is the load sessions alone; `run_name` is how commands name its directory."""
+    drawn = (charts.concurrency(run), charts.latency(run), charts.first_audio(run), charts.generator_health(run))
+    page = _environment().get_template("page.html.j2")
+    return page.render(
+        report=report,
+        run_name=run_name,
+        exit_words=_EXITS[Exit(report["verdict"]["exit_code"])],
+        charts={chart.name: chart for chart in drawn if chart is not None},
+        health=_health(report["generator"]),
+        evidence=[(why, words, _total(report, why), report["evidence"][why]) for why, words in _EVIDENCE.items()],
+        endings=_ENDINGS,
+        settings=_flat({key: settings[key] for key in _SETTINGS if key in settings}),
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["seconds"] = lambda value: "–" if value is None else amount(value, SECONDS)
+    environment.filters["share"] = lambda value: "–" if value is None else amount(value, SHARE)
+    environment.filters["count"] = lambda value: "–" if value is None else f"{value:,}"
+    environment.filters["slo"] = describe
+    environment.filters["amount"] = amount
+    return environment
+
+
+def _health(figures: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """What, observed, suspect above, invalid above."""
+
+    def lag(name: str, words: str, suspect_s: float | None, invalid_s: float | None) -> tuple[str, str, str, str]:
+        bounds = ["–" if bound_s is None else amount(bound_s, SECONDS) for bound_s in (suspect_s, invalid_s)]
+        return (words, amount(figures[name], SECONDS), bounds[0], bounds[1])
+
+    cpu, rss = figures["cpu_percent_p95"], figures["rss_bytes_max"]
+    late_s = (generator.SUSPECT_ENGINE_LAG_S, generator.INVALID_ENGINE_LAG_S)
+    pool_s = (generator.SUSPECT_POOL_WAIT_S, generator.INVALID_POOL_WAIT_S)
+    return [
+        lag("engine_lag_p99_s", "Engine's loop lag, p99 of a second, in 95 % of the seconds", *late_s),
+        lag("engine_lag_max_s", "Engine's loop lag, longest", None, None),
+        lag("stamp_lag_p99_s", "Steps' ends stamped late, p99", *late_s),
+        lag("pool_wait_p99_s", "Waiting for a connection of our own, p99 of the calls", *pool_s),
+        lag("pacing_error_p99_s", "Audio frames sent late, p99 of a second", generator.SUSPECT_PACING_S, None),
+        lag("hub_lag_p99_s", "Hub's loop lag, p99 of a second", None, None),
+        lag("start_lateness_p99_s", "Sessions started after they were due, p99", None, None),
+        lag("gc_pause_max_s", "Garbage collection, longest pause", None, None),
+        (
+            "CPU of a process, in 95 % of the seconds",
+            "not observed" if cpu is None else f"{cpu:.0f} % (at most {figures['cpu_percent_max']:.0f} %)",
+            f"{generator.SUSPECT_CPU_PERCENT:.0f} %",
+            "–",
+        ),
+        ("Memory of a process, most", "not observed" if rss is None else f"{rss / 2**20:,.0f} MiB", "–", "–"),
+        ("Events that live views lost", f"{figures['sink_errors']:,}", "0", "–"),
+        ("Journals without a last word", f"{len(figures['truncated']):,}", "–", "0"),
+    ]
+
+
+def _total(report: dict[str, Any], why: str) -> int:
+    return int(report["sessions"][why])
+
+
+def _flat(tree: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as dotted names, what is empty left out."""
+    if isinstance(tree, dict):
+        return [row for key, value in tree.items() for row in _flat(value, f"{prefix}.{key}" if prefix else str(key))]
+    if isinstance(tree, list) and any(isinstance(item, dict | list) for item in tree):
+        return [row for number, item in enumerate(tree, 1) for row in _flat(item, f"{prefix}[{number}]")]
+    if tree in (None, "", []):
+        return []
+    if prefix.endswith(_PRIVATE):
+        return [(prefix, f"({len(str(tree)):,} characters)")]
+    return [(prefix, ", ".join(map(_plain, tree)) if isinstance(tree, list) else _plain(tree))]
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,64 @@
+"""How long each step and each turn took. Quantiles are of those that succeeded, counts of all that were finished."""
+
+from typing import Any
+
+import pandas as pd
+
+from loadtest.errors import Kind
+from loadtest.events import Outcome, Step
+from loadtest.slo import STEPS
+from reports.frames import Run
+from reports.measures import counts, failed_rate, judged, quantiles, seconds
+
+
+def section(run: Run) -> dict[str, dict[str, Any]]:
+    """`steps` of report.json: count (ok and failed), failed, cancelled, failures by kind, quantiles in s of ok ones.
+
+    delete is its first attempts; `retries` counts the others. A retry's time is not the target's answer to a user.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for step in STEPS:
+        rows = run.steps[run.steps["step"] == step]
+        found[step.value] = _step(rows[rows["attempt"] == 1])
+        if step is Step.DELETE:
+            found[step.value]["retries"] = int((rows["attempt"] > 1).sum())
+    return found
+
+
+def _step(rows: pd.DataFrame) -> dict[str, Any]:
+    failed = rows[rows["outcome"] == Outcome.FAILED]
+    return {
+        "count": int((rows["outcome"] != Outcome.CANCELLED).sum()),
+        "failed": len(failed),
+        "cancelled": int((rows["outcome"] == Outcome.CANCELLED).sum()),
+        "failed_rate": failed_rate(rows),
+        "failures": counts(failed["kind"]),
+        **quantiles(durations_s(rows)),
+    }
+
+
+def durations_s(rows: pd.DataFrame) -> "pd.Series[float]":
+    """Lengths of the steps that succeeded; one that failed has no length, only an end."""
+    good = rows[rows["outcome"] == Outcome.OK]
+    return (good["t_ns"] - good["started_ns"]) / 1e9
+
+
+def turns(run: Run) -> dict[str, Any]:
+    """`turns` of report.json. time_to_first_audio: end of the user's speech to the first audible sample, ok turns."""
+    rows = run.turns
+    failed = rows[rows["outcome"] == Outcome.FAILED]
+    early = failed["kind"] == Kind.ANSWERED_EARLY
+    to_judge = judged(rows)
+    first_audio_s = seconds(rows[rows["outcome"] == Outcome.OK]["first_audio_ns"])
+    return {
+        "count": int((rows["outcome"] != Outcome.CANCELLED).sum()),
+        "failed": len(failed),
+        "cancelled": int((rows["outcome"] == Outcome.CANCELLED).sum()),
+        "failed_rate": failed_rate(rows),
+        "failures": counts(failed["kind"]),
+        "answered_early": int(early.sum()),
+        "answered_early_rate": round(float(early.sum() / len(to_judge)), 9) if len(to_judge) else None,
+        "time_to_first_audio": {"count": len(first_audio_s), **quantiles(first_audio_s)},
+        # Nothing interrupts the avatar yet, so there is nothing to measure.
+        "barge_in": {"count": 0, "censored": 0, **quantiles([], ("p50", "p95", "max"))},
+    }

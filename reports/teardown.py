@@ -1,0 +1,34 @@
+"""Do sessions end when they should: deleted, and proved gone."""
+
+from typing import Any
+
+import pandas as pd
+
+from loadtest.events import EndedBy, Gone
+from reports.frames import Run
+from reports.measures import counts, quantiles
+
+
+def times_to_gone_s(run: Run) -> "pd.Series[float]":
+    """From the confirmed delete to the look that proved the end. Late by up to one interval between looks."""
+    proved = run.looks[run.looks["gone"] == Gone.CONFIRMED]
+    return (proved["t_ns"] - proved["deleted_ns"]) / 1e9
+
+
+def section(run: Run) -> dict[str, Any]:
+    """`teardown` of report.json: deleted = confirmed_gone + unconfirmed + still_alive + not_checked.
+
+    still_alive stays counted when a sweep removed the session later: the target's answer was wrong all the same.
+    """
+    deleted = run.remains[run.remains["reason"] == "deleted"]["session"].drop_duplicates()
+    gone = counts(run.sessions["gone"].reindex(pd.Index(deleted)))
+    ended_by = counts(run.sessions["ended_by"])
+    return {
+        "deleted": len(deleted),
+        "confirmed_gone": gone.get(Gone.CONFIRMED, 0),
+        "unconfirmed": gone.get(Gone.UNCONFIRMED, 0),
+        "still_alive": gone.get(Gone.STILL_ALIVE, 0),
+        "not_checked": len(deleted) - sum(gone.values()),
+        "time_to_gone": quantiles(times_to_gone_s(run)),
+        "ended_by": {cause.value: ended_by.get(cause, 0) for cause in EndedBy},
+    }

@@ -1,0 +1,152 @@
+"""The answer before the numbers: objectives judged, one outcome, one exit code, and why in plain sentences."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from loadtest.errors import Exit
+from loadtest.slo import DEFAULT_SLOS, QUANTILES, STEPS, Slo
+from reports.sessions import Left
+from reports.words import amount, plural
+
+Report = dict[str, Any]
+
+_LEFT_WORDS: Final = {
+    Left.DELETE_FAILED: "delete failed",
+    Left.STILL_ALIVE: "seen alive after the delete",
+    Left.DELETE_NEVER_SENT: "never deleted, because their engine died",
+}
+_OUTCOMES: Final = {
+    Exit.PASS: "pass",
+    Exit.FAIL: "fail",
+    Exit.INVALID: "invalid",
+    Exit.INTERRUPTED: "invalid",  # what ran may be right, but it is not the run that was asked for
+    Exit.LEFT_BEHIND: "fail",  # certain, however healthy the generator was
+}
+
+
+def observed(report: Report) -> dict[str, float | None]:
+    """Indicator (`loadtest.slo.INDICATORS`) → what the sections of a report say about it."""
+    steps, turns = report["steps"], report["turns"]
+    found: dict[str, float | None] = {
+        "session.failed_rate": report["sessions"]["failed_rate"],
+        "turn.failed_rate": turns["failed_rate"],
+        "turn.answered_early_rate": turns["answered_early_rate"],
+        "secret.margin.min": report["secrets"]["min_margin_s"],
+    }
+    for step in STEPS:
+        found[f"{step}.failed_rate"] = steps[step]["failed_rate"]
+    for quantile in QUANTILES:
+        for step in STEPS:
+            found[f"{step}.{quantile}"] = steps[step][f"{quantile}_s"]
+        found[f"turn.time_to_first_audio.{quantile}"] = turns["time_to_first_audio"][f"{quantile}_s"]
+        found[f"session.setup.{quantile}"] = report["sessions"]["setup"][f"{quantile}_s"]
+        found[f"teardown.time_to_gone.{quantile}"] = report["teardown"]["time_to_gone"][f"{quantile}_s"]
+    return found
+
+
+def judge(report: Report, slos: Sequence[Slo]) -> list[dict[str, Any]]:
+    """`slos` of report.json, over the whole run.
+
+    An objective that saw no data is not met (observed: null): a gate must not open because nothing was measured. Of
+    the default ones, those without data are left out instead: nobody asked for them.
+    """
+    values = observed(report)
+    rows = []
+    for slo in slos or DEFAULT_SLOS:
+        value = values[slo.indicator]
+        if value is None and not slos:
+            continue
+        rows.append(
+            {
+                "name": slo.name,
+                "indicator": slo.indicator,
+                "outcome": "pass" if value is not None and slo.met(value) else "fail",
+                "bound": "min" if slo.max is None else "max",
+                "objective": slo.objective,
+                "observed": value,
+                "unit": slo.unit,
+                "judged_over": "run",
+            }
+        )
+    return rows
+
+
+def verdict(report: Report, *, interrupted: bool, absent_timeout_s: float | None) -> dict[str, Any]:
+    """`verdict` of report.json from all other sections. The worst wins: 5, 130, 4, 3, 0.
+
+    reasons: sentences for a person, what decided first, then what he should know all the same.
+    """
+    sessions, generator = report["sessions"], report["generator"]
+    broken = [slo for slo in report["slos"] if slo["outcome"] == "fail"]
+    if sessions["leaked"]:
+        exit_code = Exit.LEFT_BEHIND
+    elif interrupted:
+        exit_code = Exit.INTERRUPTED
+    elif generator["outcome"] == "invalid":
+        exit_code = Exit.INVALID
+    elif broken:
+        exit_code = Exit.FAIL
+    else:
+        exit_code = Exit.PASS
+
+    reasons: list[str] = []
+    if sessions["leaked"]:
+        reasons.append(_leaked(sessions))
+    if interrupted:
+        reasons.append(
+            f"stopped by hand after {report['duration_s']:.0f} s: the numbers cover only what had run by then"
+        )
+    reasons += [f"the generator's numbers can't be trusted: {why}" for why in generator["invalid_because"]]
+    reasons += [describe(slo) for slo in broken]
+    if exit_code == Exit.PASS:
+        reasons.append(_passed(report))
+    reasons += _notes(report, absent_timeout_s)
+    return {"outcome": _OUTCOMES[exit_code], "exit_code": int(exit_code), "reasons": reasons}
+
+
+def describe(slo: dict[str, Any]) -> str:
+    """One row of `slos` as a sentence."""
+    wanted = f"wanted at {'most' if slo['bound'] == 'max' else 'least'} {amount(slo['objective'], slo['unit'])}"
+    name = slo["indicator"] if slo["name"] == slo["indicator"] else f"{slo['name']} ({slo['indicator']})"
+    return f"objective {'met' if slo['outcome'] == 'pass' else 'missed'}: {name}: {_found(slo)}, {wanted}"
+
+
+def _found(slo: dict[str, Any]) -> str:
+    return "nothing was observed" if slo["observed"] is None else amount(slo["observed"], slo["unit"])
+
+
+def _leaked(sessions: dict[str, Any]) -> str:
+    causes = [(words, sessions["left_behind"].get(cause, 0)) for cause, words in _LEFT_WORDS.items()]
+    causes = [(words, count) for words, count in causes if count]
+    if len(causes) == 1:
+        return f"{plural(sessions['leaked'])} left behind: {causes[0][0]}"
+    return f"{plural(sessions['leaked'])} left behind: " + ", ".join(f"{count} {words}" for words, count in causes)
+
+
+def _passed(report: Report) -> str:
+    sessions, met = report["sessions"], len(report["slos"])
+    words = {0: "no objective was judged", 1: "the objective was met", 2: "both objectives were met"}
+    objectives = words.get(met, f"all {met} objectives were met")
+    return (
+        f"{objectives}, nothing was left behind, {sessions['completed']:,} of {plural(sessions['started'])} completed"
+    )
+
+
+def _notes(report: Report, absent_timeout_s: float | None) -> list[str]:
+    sessions, notes = report["sessions"], []
+    if doubtful := sessions["doubtful"]:
+        timeout = "user_absent_timeout" + (f" ({absent_timeout_s:g} s)" if absent_timeout_s is not None else "")
+        notes.append(f"{plural(doubtful)} doubtful: create was never answered; {timeout} ends them")
+    if unconfirmed := sessions["unconfirmed"]:
+        notes.append(f"{plural(unconfirmed)} deleted but not proved gone: the look after the delete showed neither")
+    if unfinished := sessions["unfinished"]:
+        notes.append(f"{plural(unfinished)} without an end: still running, or their engine was killed")
+    if swept := sessions["swept"]:
+        notes.append(f"{plural(swept)} left at first and removed by a sweep")
+    if dropped := sessions["dropped"]:
+        by = ", ".join(f"{count} {reason}" for reason, count in sessions["dropped_by"].items())
+        notes.append(f"{plural(dropped, 'iteration')} due and never started ({by})")
+    if censored := sessions["censored"]:
+        notes.append(f"{plural(censored)} cut off by the end of the run, in no quantile of converse")
+    notes += [f"generator suspect: {why}" for why in report["generator"]["suspect_because"]]
+    return notes

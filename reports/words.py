@@ -1,0 +1,25 @@
+"""Numbers as people read them, the same in every report."""
+
+from loadtest.slo import SHARE
+
+
+def amount(value: float | None, unit: str) -> str:
+    """A number as people read it: three significant digits and its unit."""
+    if value is None:
+        return "not observed"
+    if unit == SHARE:
+        return f"{_three_digits(value * 100)} %"
+    if value and abs(value) < 0.9995:
+        return f"{_three_digits(value * 1e3)} ms"
+    return f"{_three_digits(value)} s"
+
+
+def plural(count: int, word: str = "session") -> str:
+    """A count and its noun."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def _three_digits(value: float) -> str:
+    digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
+    text = f"{value:,.{digits}f}"
+    return (text.rstrip("0").rstrip(".") if digits else text).replace("-", "−")
