@@ -6,6 +6,7 @@ number), `drain` (graceful_s, reason). From it: `ready`, `done` (number, outcome
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 EVENT_PREFIX = b'{"event":'
@@ -16,11 +17,27 @@ MAX_BUFFERED_BYTES = 64 << 20
 """What a stopped Locust process may cost the engine; above it event lines are dropped and counted."""
 
 
+class Orders(asyncio.Protocol):
+    """The engine's reading end. All lines of a read are obeyed at once: one a turn of the loop would delay sessions."""
+
+    def __init__(self, obey: Callable[[dict[str, Any]], None], on_lost: Callable[[], None]) -> None:
+        self._obey, self._on_lost = obey, on_lost
+        self._rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._obey(json.loads(line))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._on_lost()
+
+
 class Outbox:
     """The engine's writing end: batches events, never blocks, says what it had to drop."""
 
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        self._transport = writer.transport
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
         self._batch = bytearray()
         self._timer: asyncio.TimerHandle | None = None
         self._urgent = False

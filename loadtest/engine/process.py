@@ -6,20 +6,20 @@ socket closes it deletes its sessions within a bounded time and exits.
 
 import asyncio
 import gc
-import json
 import os
 import resource
 import socket
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
 from loadtest import clock, journal
 from loadtest.budget import Budget
 from loadtest.control import Control
-from loadtest.engine.link import Outbox
+from loadtest.engine.link import Orders, Outbox
 from loadtest.engine.warmup import warm_up
 from loadtest.events import (
     DropReason,
@@ -53,6 +53,9 @@ class Engine:
         self._outbox: Outbox | None = None
         self._health = Health(source="engine", process=process)
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._around: Surroundings | None = None
+        self._draining: asyncio.Task[None] | None = None
+        self._over: asyncio.Future[None] | None = None
         self._reason = "completed"
 
     def emit(self, event: Event) -> None:
@@ -66,13 +69,14 @@ class Engine:
 
     async def run(self, wire: socket.socket, predecessor: Path | None) -> None:
         loop = asyncio.get_running_loop()
-        reader, writer = await asyncio.open_connection(sock=wire, limit=1 << 20)
-        self._outbox = Outbox(writer)
+        self._over = loop.create_future()
+        transport, _ = await loop.create_connection(lambda: Orders(self.obey, self.orphaned), sock=wire)
+        self._outbox = Outbox(transport)
         keys = {key: os.environ.get(key, "") for key in KEYS}
         ticker = Ticker(loop, on_late_ns=lambda late_ns: self._health.pacing_ns.append(late_ns))
         spoken = {turn.clip for turn in self._settings.conversation.turns if isinstance(turn, Say)}
         async with Control(self._settings, keys, connections=256 + 2 * self._settings.load.users) as control:
-            around = Surroundings(
+            around = self._around = Surroundings(
                 settings=self._settings,
                 control=control,
                 open_room=lambda grant, listener: open_room(grant, listener, ticker, self._settings, control.trust),
@@ -90,7 +94,7 @@ class Engine:
                 watchers.append(asyncio.ensure_future(self._sweep(control, predecessor)))
             self._outbox.say(op="ready")
             try:
-                await self._serve(reader, around)
+                await self._over
             finally:
                 await self._cancel_all()
                 for watcher in watchers[:2]:
@@ -101,42 +105,33 @@ class Engine:
                 self.emit(RunFinished(t_ns=clock.now_ns(), reason=self._reason))
                 self._outbox.say(op="drained")
                 self._outbox.flush()
-                writer.close()
+                transport.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, around: Surroundings) -> None:
-        """Take orders until the drain is done; the end of the stream means that the Locust process is dead."""
-        draining: asyncio.Task[None] | None = None
-        while draining is None or not draining.done():
-            order = asyncio.ensure_future(reader.readline())
-            await asyncio.wait({order, draining} if draining else {order}, return_when=asyncio.FIRST_COMPLETED)
-            if not order.done():
-                order.cancel()
-                return
-            try:
-                line = order.result()
-            except OSError:
-                line = b""
-            if not line:
-                self._reason = "orphaned"
-                return
-            message = json.loads(line)
-            match message.pop("op"):
-                case "run":
-                    self._start(around, Ticket(**message), refuse=draining is not None)
-                case "cancel":
-                    if (task := self._running.get(message["number"])) is not None:
-                        task.cancel()
-                case "drain":
-                    self._reason = message["reason"]
-                    if draining is not None:
-                        draining.cancel()
-                    draining = asyncio.ensure_future(self._drain(message["graceful_s"]))
+    def obey(self, message: dict[str, Any]) -> None:
+        """An order of the Locust process (engine/link.py)."""
+        match message.pop("op"):
+            case "run":
+                self._start(Ticket(**message))
+            case "cancel":
+                if (task := self._running.get(message["number"])) is not None:
+                    task.cancel()
+            case "drain":
+                self._reason = message["reason"]
+                if self._draining is not None:
+                    self._draining.cancel()
+                self._draining = asyncio.ensure_future(self._drain(message["graceful_s"]))
 
-    def _start(self, around: Surroundings, ticket: Ticket, *, refuse: bool) -> None:
-        if refuse:
+    def orphaned(self) -> None:
+        """The Locust process is dead: nobody waits for anything any more, but the sessions must be deleted."""
+        if self._over is not None and not self._over.done():
+            self._reason = "orphaned"
+            self._over.set_result(None)
+
+    def _start(self, ticket: Ticket) -> None:
+        if self._draining is not None or self._around is None:
             self._done(ticket.number, "refused")
             return
-        self._running[ticket.number] = asyncio.ensure_future(self._run_ticket(around, ticket))
+        self._running[ticket.number] = asyncio.ensure_future(self._run_ticket(self._around, ticket))
 
     async def _run_ticket(self, around: Surroundings, ticket: Ticket) -> None:
         outcome = "done"
@@ -172,6 +167,8 @@ class Engine:
         if self._running:
             await asyncio.wait(set(self._running.values()), timeout=graceful_s)
         await self._cancel_all()
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
 
     async def _cancel_all(self) -> None:
         tasks = set(self._running.values())

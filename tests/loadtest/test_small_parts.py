@@ -106,13 +106,13 @@ def test_the_outbox_drops_and_says_so_once_the_other_side_is_far_behind(monkeypa
 
     async def scene() -> list[bool]:
         ours, theirs = socket.socketpair()
-        _, writer = await asyncio.open_connection(sock=ours)
-        outbox = link.Outbox(writer)
+        transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+        outbox = link.Outbox(transport)
         taken = []
         for _ in range(20):
             taken.append(outbox.event(b"x" * 50_000))
             outbox.flush()
-        writer.transport.abort()
+        transport.abort()
         theirs.close()
         return taken
 
