@@ -1,0 +1,17 @@
+"""`make bench`: all benchmarks, one after the other; 1 if a bar was missed."""
+
+import sys
+
+from tests.benchmarks import http_lifecycles, truth
+
+
+def main() -> int:
+    missed = 0
+    for benchmark in (http_lifecycles, truth):
+        print(f"== {benchmark.__name__.rsplit('.', 1)[-1]}", flush=True)
+        missed += benchmark.main()
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
