@@ -174,6 +174,8 @@ class Aggregate:
             self._count(c.TURNS, (scenario, outcome))
             if event.first_audio_ns is not None:
                 self._observe(c.FIRST_AUDIO, (scenario,), event.first_audio_ns / 1e9)
+            if event.barge_in_ns is not None:
+                self._observe(c.BARGE_IN, (scenario,), event.barge_in_ns / 1e9)
         elif running is not None:
             self._active[(running.state,)] -= 1
             running.state = _AFTER[step] if outcome is Outcome.OK else Step.DELETE

@@ -156,6 +156,13 @@ FIRST_AUDIO: Final = Metric(
     buckets=LATENCY_S,
     help="From the end of the user's speech to the first audible sample of the answer, heard in the audio",
 )
+BARGE_IN: Final = Metric(
+    name="avaload_barge_in_seconds",
+    type=Type.HISTOGRAM,
+    labels=(SCENARIO,),
+    buckets=LATENCY_S,
+    help="From the user's speech over the avatar to the avatar's last audible sample",
+)
 TURNS: Final = Metric(
     name="avaload_turns_total",
     type=Type.COUNTER,

@@ -71,6 +71,7 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, str]]:
     yield from each("errors", c.LIFECYCLE_ERRORS, only_seen=True)
     yield from each("left behind", c.SESSIONS_LEFT)
     yield from quantiles("time to first audio", c.FIRST_AUDIO)
+    yield from quantiles("barge-in", c.BARGE_IN)
     yield from quantiles("loop lag, worst of a second", c.LOOP_LAG)
     yield from quantiles("lateness of starts", c.SCHEDULE_LAG)
     yield from each("generator faults", c.GENERATOR_FAULTS, only_seen=True)

@@ -235,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stop=stop,
         )
     except HarnessError as error:
-        print(error, file=sys.stderr)
+        print(f"avaload: {error}", file=sys.stderr)
         return Exit.BAD_INPUT
     print(counts.line(), flush=True)
     return Exit.INVALID if counts.dropped and not options.follow else Exit.PASS

@@ -6,11 +6,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from loadtest import settings as settings_module
 from loadtest.errors import ConfigError, Exit, GeneratorError, HarnessError
+from loadtest.lint import lint
 
 _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     # option, setting, placeholder, help
@@ -116,7 +118,7 @@ def _parser() -> _Parser:
     )
     export.add_argument("run_dir", metavar="RUN_DIR")
     export.add_argument("--otlp-endpoint", required=True, metavar="URL")
-    export.add_argument("--trace-share", default="1", metavar="SHARE")
+    export.add_argument("--trace-share", type=float, default=1.0, metavar="SHARE")
     export.add_argument("--follow", action="store_true", help="while the run goes on")
 
     swept = add("sweep", _sweep, "delete what the journals say may be left; idempotent", "avaload sweep runs/x")
@@ -142,9 +144,14 @@ def _settings(arguments: argparse.Namespace) -> settings_module.Settings:
 
 
 def _run(arguments: argparse.Namespace) -> Exit:
+    settings = _settings(arguments)  # before the slow import: bad input is said at once
     from loadtest.run import run
 
-    run_dir, report, code = run(_settings(arguments))
+    if not settings.embedded_twin:
+        for scenario in settings.scenarios:
+            for warning in lint(scenario, today=datetime.now(UTC).date()):
+                print(f"avaload: warning: {warning}", file=sys.stderr)
+    run_dir, report, code = run(settings)
     if report is None:
         print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
     else:
@@ -176,7 +183,7 @@ def _export(arguments: argparse.Namespace) -> Exit:
     from exporters.traces import main as export
 
     follow = ["--follow"] if arguments.follow else []
-    options = ["--otlp-endpoint", arguments.otlp_endpoint, "--trace-share", arguments.trace_share]
+    options = ["--otlp-endpoint", arguments.otlp_endpoint, "--trace-share", str(arguments.trace_share)]
     return Exit(export([arguments.run_dir, *options, *follow]))
 
 

@@ -62,7 +62,7 @@ class LoadProcess:
         self._environment = environment
         self._index = worker_index(environment)
         self._tickets, self._users = itertools.count(), itertools.count()
-        self.aggregate = Aggregate([settings.name])
+        self.aggregate = Aggregate([scenario.name for scenario in settings.scenarios])
         self._fanout = Fanout({"prometheus": self.aggregate.add, **sinks})
         self._health = Health(source="hub", process=self._index)
         self._started_ns = 0
@@ -192,7 +192,7 @@ class Master:
         self._done: set[str] = set()
         self._silent: set[str] = set()
         self._stopping = False
-        self._own = Aggregate([settings.name])
+        self._own = Aggregate([scenario.name for scenario in settings.scenarios])
         self._journal, started = open_journal(settings, run_dir, role="master", name="master", process=-1)
         self._record(started)
         self._runner.register_message(SNAPSHOT, self._on_snapshot)

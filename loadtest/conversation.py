@@ -1,28 +1,21 @@
-"""The converse step: turns spoken into a room, and what was heard back, timed from the audio itself.
+"""What was heard: the room's `Listener`, timed from the audio itself.
 
-`Conversation` is the room's `Listener`: it is told every stamp and wakes whoever waits for one. Time to first audio
-runs from the user's last voiced frame to the onset of the avatar's first audible sound; an onset before that is an
-early answer, never a negative number (DESIGN.md 9).
+It knows when the user's speech left, when the avatar could be heard and when it fell silent, and wakes whoever waits
+for one of these. What the user does is in `turns.py`.
 """
 
 import asyncio
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from loadtest import scenario
 from loadtest.clock import now_ns
 from loadtest.errors import Code, Kind, StepError
 from loadtest.events import Mark
-from loadtest.ports import Room
 from loadtest.redact import redact
-from loadtest.speech import Clip, Ear
+from loadtest.speech import Ear
 
 STALLED_NS = 5_000_000_000
 """A joined room sends frames all the time, silence included; none for this long is a dead stream."""
-SETTLE_S = 1.0
-"""Quiet after which an answer is over where no app-message said so."""
-SPEAK_GRACE_S = 5.0
 
 _MARK_OF_MESSAGE = {
     "avatar_started_speaking": Mark.AVATAR_STARTED,
@@ -41,26 +34,36 @@ Observe = Callable[[int, Mark, int | None], None]
 
 
 class Conversation:
-    """One session's talk. `over` is why the room ended, once it did."""
+    """One session's talk. `over` is why the room ended, once it did. All times are ns, None = not heard.
+
+    `speech_start_ns`, `speech_end_ns`: of the clip that is being spoken. `onset_ns`: where the avatar's present answer
+    began; `last_audio_ns`: the end of its last loud frame, once it fell silent.
+    """
 
     def __init__(self, *, observe: Observe) -> None:
         self._observe = observe
         self._ear = Ear(on_onset=self._on_onset, on_offset=self._on_offset)
         self._waiter: asyncio.Future[None] | None = None
         self._turn: int | None = None
-        self._speech_end_ns: int | None = None
-        self._onset_ns: int | None = None
-        self._last_audio_ns: int | None = None
-        self._avatar_ended = False
-        self._avatar_speaking = False
         self._last_frame_ns = 0
+        self.speech_start_ns: int | None = None
+        self.speech_end_ns: int | None = None
+        self.onset_ns: int | None = None
+        self.last_audio_ns: int | None = None
+        self.silenced_ns: int | None = None
+        self._interrupting = False
+        self.avatar_speaking = False
+        self.avatar_ended = False
+        """The app-message came since the last onset."""
         self.over: StepError | None = None
 
     # What the room tells
 
     def on_mark(self, t_ns: int, mark: Mark) -> None:
-        if mark is Mark.SPEECH_END:
-            self._speech_end_ns = t_ns
+        if mark is Mark.SPEECH_START:
+            self.speech_start_ns = t_ns
+        elif mark is Mark.SPEECH_END:
+            self.speech_end_ns = t_ns
         self._observe(t_ns, mark, self._turn)
         self._wake()
 
@@ -76,13 +79,13 @@ class Conversation:
             if mark is Mark.USER_TRANSCRIPT and message.get("transcript") == "transcription-failed":
                 mark = Mark.TRANSCRIPT_FAILED
             if mark is Mark.AVATAR_ENDED:
-                self._avatar_ended = True
+                self.avatar_ended = True
             self._observe(t_ns, mark, self._turn)
         self._wake()
 
-    def on_closed(self, t_ns: int, code: int, reason: str) -> None:
+    def on_closed(self, t_ns: int, why: StepError) -> None:
         if self.over is None:
-            self.over = StepError(Kind.TRANSPORT, Code.WS_CLOSED, redact(f"the room closed: {code} {reason}".strip()))
+            self.over = why
         self._wake()
 
     def _on_error(self, message: dict[str, Any]) -> None:
@@ -90,65 +93,43 @@ class Conversation:
         error = message.get("error")
         facts = error if isinstance(error, dict) else message
         code = _CODE_OF_ERROR.get(str(facts.get("code")), Code.INTERNAL_ERROR)
-        text = f"{facts.get('code')}: {facts.get('message', '')}"
-        self.over = StepError(Kind.PROTOCOL, code, redact(text))
+        self.over = StepError(Kind.PROTOCOL, code, redact(f"{facts.get('code')}: {facts.get('message', '')}"))
 
     def _on_onset(self, t_ns: int) -> None:
-        self._avatar_speaking = True
-        self._avatar_ended = False
-        if self._onset_ns is None:
-            self._onset_ns = t_ns
+        self.avatar_speaking, self.avatar_ended = True, False
+        if self.onset_ns is None:
+            self.onset_ns = t_ns
         self._wake()
 
     def _on_offset(self, t_ns: int) -> None:
-        self._avatar_speaking = False
-        self._last_audio_ns = t_ns
+        self.avatar_speaking, self.last_audio_ns = False, t_ns
+        if self._interrupting:
+            # Here and not where somebody waits for it: the next onset is of another answer, however soon it comes.
+            self._interrupting, self.silenced_ns, self.onset_ns = False, t_ns, None
         self._wake()
 
-    # What the user does
+    # What the user's side needs
 
-    async def say(self, room: Room, clip: Clip, plan: scenario.Conversation, turn: int) -> int:
-        """Speak, wait for the answer and hear it out. Returns the time to first audio in ns. Raises StepError."""
-        await self._until(lambda: not self._avatar_speaking, plan.answer_max_s)
+    def begin(self, turn: int) -> None:
+        """A new turn: what is heard from now on belongs to it."""
         self._turn = turn
-        self._speech_end_ns = self._onset_ns = self._last_audio_ns = None
-        room.speak(clip)
-        if not await self._until(lambda: self._speech_end_ns is not None, clip.duration_s + SPEAK_GRACE_S):
-            raise StepError(Kind.TRANSPORT, Code.MEDIA_STALLED, "the clip could not be sent in time")
-        speech_end_ns = self._speech_end_ns
-        assert speech_end_ns is not None
-        left_s = plan.answer_timeout_s - (now_ns() - speech_end_ns) / 1e9
-        if not await self._until(lambda: self._onset_ns is not None, left_s):
-            raise StepError(Kind.NO_RESPONSE, Code.NO_ANSWER, f"nothing audible within {plan.answer_timeout_s:g} s")
-        onset_ns = self._onset_ns
-        assert onset_ns is not None
-        self._observe(onset_ns, Mark.FIRST_AUDIO, turn)
-        await self._hear_out(plan.answer_max_s)
-        if self._last_audio_ns is not None:
-            self._observe(self._last_audio_ns, Mark.LAST_AUDIO, turn)
-        if onset_ns < speech_end_ns:
-            early_ms = (speech_end_ns - onset_ns) / 1e6
-            raise StepError(Kind.ANSWERED_EARLY, Code.ANSWERED_EARLY, f"{early_ms:.0f} ms before the user had finished")
-        return onset_ns - speech_end_ns
+        self.speech_start_ns = self.speech_end_ns = None
 
-    async def pause(self, seconds: float) -> None:
-        """Say nothing for a while; ends early only where the room does (StepError)."""
-        await self._until(lambda: False, seconds)
+    def forget_answer(self) -> None:
+        """The next onset begins another answer."""
+        self.onset_ns = self.last_audio_ns = None
 
-    async def _hear_out(self, limit_s: float) -> None:
-        """Wait until the answer is over: quiet, and either announced as ended or quiet for SETTLE_S."""
-        deadline_ns = now_ns() + int(limit_s * 1e9)
-        while now_ns() < deadline_ns:
-            await self._until(lambda: not self._avatar_speaking, (deadline_ns - now_ns()) / 1e9)
-            if self._avatar_ended or not await self._until(
-                lambda: self._avatar_speaking or self._avatar_ended, SETTLE_S
-            ):
-                return
-            if not self._avatar_speaking:
-                return
+    def interrupt(self) -> None:
+        """The answer that is being heard is interrupted: its end will be `silenced_ns`, what comes then is another
+        one."""
+        self._interrupting, self.silenced_ns = True, None
 
-    async def _until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Whether `condition` came true within `timeout_s`. Raises StepError as soon as the room is over or its stream
+    def mark(self, t_ns: int, mark: Mark) -> None:
+        """Write down something that was concluded, not told."""
+        self._observe(t_ns, mark, self._turn)
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Whether `condition` came true within `timeout_s`. Raises StepError at once if the room is over or its stream
         dead."""
         deadline_ns = now_ns() + int(timeout_s * 1e9)
         while True:
@@ -173,8 +154,3 @@ class Conversation:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-def pick(clips: Sequence[Clip], chance: random.Random) -> Clip:
-    """One of the clips, by seeded chance."""
-    return clips[chance.randrange(len(clips))]

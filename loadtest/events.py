@@ -33,7 +33,9 @@ class Mark(StrEnum):
     """A moment inside a step."""
 
     SDK_SESSION = "sdk_session"  # the SDK session was answered with the room's address and token
-    SIGNALLED = "signalled"  # the room's socket is open
+    SIGNALLED = "signalled"  # the room's socket is open, or its answer to our offer is here
+    ICE_CONNECTED = "ice_connected"  # WebRTC: a pair of addresses works
+    DTLS_CONNECTED = "dtls_connected"  # WebRTC: the keys are agreed on
     JOINED = "joined"  # the room says that we are in
     AVATAR_PRESENT = "avatar_present"  # the avatar is in the room
     FIRST_FRAME = "first_frame"  # the avatar's first media frame, silent or not
@@ -185,8 +187,9 @@ class StepFinished:
 
     `server_ns`: how long the target says it worked on it (`x-twin-handled-ns`; None in production).
     `pool_wait_ns`: waited for a connection of our own pool: the generator's fault. `lag_ns`: how late our event loop
-    was when the end was stamped. `first_audio_ns` (turns only): from the end of the user's speech to the first audible
-    sample of the answer.
+    was when the end was stamped. Turns only: `turn_kind` as in the scenario; `first_audio_ns`: from the end of the
+    user's speech to the first audible sample of the answer; `barge_in_ns`: from the user's speech over the avatar to
+    the avatar's last audible sample; `censored`: it never fell silent while we listened, so there is no such number.
     """
 
     t_ns: int
@@ -203,7 +206,10 @@ class StepFinished:
     server_ns: int | None = None
     pool_wait_ns: int | None = None
     lag_ns: int | None = None
+    turn_kind: str | None = None
     first_audio_ns: int | None = None
+    barge_in_ns: int | None = None
+    censored: bool = False
     purpose: str = LOAD
 
 

@@ -9,36 +9,21 @@ number of times, each attempt a StepFinished of its own.
 import asyncio
 import hashlib
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from loadtest.clock import now_ns, sleep_until, wall_ns
-from loadtest.conversation import Conversation, pick
+from loadtest.clock import now_ns, sleep_until
+from loadtest.conversation import Conversation
+from loadtest.converse import converse
 from loadtest.errors import Code, Kind, StepError
-from loadtest.events import (
-    LOAD,
-    EndedBy,
-    Event,
-    Failure,
-    Gone,
-    GoneChecked,
-    Mark,
-    Observed,
-    Outcome,
-    Remains,
-    RemainsChanged,
-    SecretMinted,
-    SessionFinished,
-    SessionStarted,
-    Step,
-    StepFinished,
-)
+from loadtest.events import LOAD, EndedBy, Event, Failure, Gone, Mark, Outcome, Remains, Step
 from loadtest.ports import GONE_STATUS, Call, ClientSecret, ControlApi, Created, OpenRoom, Room
+from loadtest.record import Record, failure, span_id
 from loadtest.redact import redact
-from loadtest.scenario import Say
+from loadtest.scenario import Scenario
 from loadtest.settings import Settings
-from loadtest.speech import Clip
+from loadtest.speech import Microphone
 
 _T = TypeVar("_T")
 
@@ -63,31 +48,35 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What all sessions of an engine share. `lag_ns()`: how late the event loop was at its last probe."""
+    """What all sessions of an engine share. `microphones`: by name of the scenario. `lag_ns()`: how late the event loop
+    was at its last probe."""
 
     settings: Settings
+    scenarios: Sequence[Scenario]
     control: ControlApi
     open_room: OpenRoom
-    clips: dict[str, tuple[Clip, ...]]
+    microphones: Mapping[str, Microphone]
     emit: Callable[[Event], None]
     lag_ns: Callable[[], int]
     salt: bytes
 
 
 class Lifecycle:
-    """Runs one session. `session` is its id in every event, and its trace id."""
+    """Runs one session."""
 
     def __init__(self, around: Surroundings, ticket: Ticket) -> None:
         self._around, self._ticket = around, ticket
         self._settings, self._control = around.settings, around.control
         self._chance = random.Random(f"{self._settings.load.seed}:{ticket.user}:{ticket.iteration}")
-        self.session = f"{random.getrandbits(128):032x}"
-        self._root = _span_id()
+        weights = [scenario.weight for scenario in around.scenarios]
+        self._scenario = self._chance.choices(around.scenarios, weights)[0]
+        self._record = Record(
+            emit=around.emit, lag_ns=around.lag_ns, scenario=self._scenario.name, purpose=ticket.purpose
+        )
         self._failure: Failure | None = None
-        self._remains = Remains.NOTHING
         self._creating: asyncio.Task[Created] | None = None
         self._created: Created | None = None
-        self._started_ns = self._created_ns = 0
+        self._created_ns = 0
         self._alive_seen = False
         self._room: Room | None = None
         self._talk: Conversation | None = None
@@ -97,18 +86,7 @@ class Lifecycle:
     async def run(self) -> None:
         """Wait until the ticket is due, then the whole session. Re-raises a cancellation after its clean-up."""
         await sleep_until(self._ticket.due_ns)
-        self._started_ns = now_ns()
-        self._around.emit(
-            SessionStarted(
-                t_ns=self._started_ns,
-                session=self.session,
-                span_id=self._root,
-                scenario=self._settings.name,
-                user=self._ticket.user,
-                due_ns=self._ticket.due_ns,
-                purpose=self._ticket.purpose,
-            )
-        )
+        self._record.started(user=self._ticket.user, due_ns=self._ticket.due_ns)
         outcome, censored = Outcome.OK, False
         try:
             try:
@@ -127,21 +105,13 @@ class Lifecycle:
         finally:
             if self._failure is not None and outcome is Outcome.OK:
                 outcome = Outcome.FAILED
-            self._around.emit(
-                SessionFinished(
-                    t_ns=now_ns(),
-                    session=self.session,
-                    scenario=self._settings.name,
-                    started_ns=self._started_ns,
-                    due_ns=self._ticket.due_ns,
-                    outcome=outcome,
-                    remains=self._remains,
-                    failure=self._failure,
-                    ended_by=self._ended_by,
-                    gone=self._gone,
-                    censored=censored,
-                    purpose=self._ticket.purpose,
-                )
+            self._record.finished(
+                due_ns=self._ticket.due_ns,
+                outcome=outcome,
+                failure=self._failure,
+                ended_by=self._ended_by,
+                gone=self._gone,
+                censored=censored,
             )
 
     # The steps, in order
@@ -151,35 +121,26 @@ class Lifecycle:
         secret = await self._timed(Step.MINT, target.mint_timeout_s, self._mint)
         created = await self._timed(Step.CREATE, target.create_timeout_s, lambda c, s: self._create(c, s, secret))
         await self._timed(Step.CONNECT, target.connect_timeout_s, lambda c, s: self._connect(c, s, created))
-        if self._room is not None:
-            await self._timed(Step.CONVERSE, None, self._converse)
+        if self._room is not None and self._talk is not None:
+            talk, room = self._talk, self._room
+            await self._timed(Step.CONVERSE, None, lambda _call, span: self._converse(talk, room, span))
 
     async def _mint(self, call: Call, span: str) -> ClientSecret:
-        ttl_s = self._settings.secret.ttl_s
+        ttl_s = self._scenario.secret.ttl_s
         secret = await self._control.mint(
-            call, ttl_s=ttl_s, realtime=self._settings.realtime, traceparent=self._traceparent(span)
+            call, ttl_s=ttl_s, realtime=self._scenario.realtime, traceparent=self._record.traceparent(span)
         )
         fingerprint = hashlib.blake2b(secret.value.encode(), key=self._around.salt, digest_size=8).hexdigest()
-        self._around.emit(
-            SecretMinted(
-                t_ns=now_ns(),
-                session=self.session,
-                fingerprint=fingerprint,
-                ttl_s=ttl_s,
-                expires_at_s=secret.expires_at_s,
-                wall_ns=wall_ns(),
-                purpose=self._ticket.purpose,
-            )
-        )
+        self._record.minted(fingerprint=fingerprint, ttl_s=ttl_s, expires_at_s=secret.expires_at_s)
         return secret
 
     async def _create(self, call: Call, span: str, secret: ClientSecret) -> Created:
         """The call runs in a task of its own: neither the deadline nor a cancellation may lose the id that it
         brings."""
-        fields = self._settings.session.model_dump(exclude_none=True)
-        self._remain(Remains.DOUBTFUL, "create_sent")
+        fields = self._scenario.session.model_dump(exclude_none=True)
+        self._record.remain(Remains.DOUBTFUL, "create_sent")
         self._creating = asyncio.ensure_future(
-            self._control.create(call, secret=secret, fields=fields, traceparent=self._traceparent(span))
+            self._control.create(call, secret=secret, fields=fields, traceparent=self._record.traceparent(span))
         )
         self._creating.add_done_callback(self._on_created)
         return await asyncio.shield(self._creating)
@@ -190,69 +151,31 @@ class Lifecycle:
         error = creating.exception()
         if error is None:
             self._created, self._created_ns = creating.result(), now_ns()
-            self._remain(Remains.LEAKED, "create_answered", self._created.avaturn_session_id)
+            self._record.remain(Remains.LEAKED, "create_answered", self._created.avaturn_session_id)
         elif isinstance(error, StepError) and (not error.sent or (error.http_status or 0) // 100 == 4):
-            self._remain(Remains.NOTHING, "create_refused")
+            self._record.remain(Remains.NOTHING, "create_refused")
 
     async def _connect(self, call: Call, span: str, created: Created) -> None:
-        grant = await self._control.sdk_session(call, token=created.token, traceparent=self._traceparent(span))
+        grant = await self._control.sdk_session(call, token=created.token, traceparent=self._record.traceparent(span))
         self._alive_seen = True
-        self._observe(now_ns(), Mark.SDK_SESSION, None)
+        self._record.observe(now_ns(), Mark.SDK_SESSION, None)
         if self._settings.target.room == "none":
             return
-        self._talk = Conversation(observe=self._observe)
-        self._room = self._around.open_room(grant, self._talk)
+        self._talk = Conversation(observe=self._record.observe)
+        self._room = self._around.open_room(grant, self._talk, self._around.microphones[self._scenario.name].between)
         call.server_ns = None  # of one call among several: says nothing about the step
         await self._room.connect()
 
-    async def _converse(self, _call: Call, span: str) -> None:
-        """All turns; a failed one fails the step, but only the end of the room ends the conversation."""
-        plan, talk, room = self._settings.conversation, self._talk, self._room
-        assert talk is not None
-        assert room is not None
-        failed: StepError | None = None
-        for index, turn in enumerate(plan.turns):
-            if isinstance(turn, Say):
-                await talk.pause(self._chance.uniform(plan.think_min_s, plan.think_max_s))
-                clip = pick(self._around.clips[turn.clip], self._chance)
-                try:
-                    await self._turn(index, span, talk.say(room, clip, plan, index))
-                except StepError as error:
-                    failed = failed or error
-                    if talk.over is not None or error.code is Code.MEDIA_STALLED:
-                        break
-            else:
-                await talk.pause(turn.for_s)
-        if failed is not None:
-            raise failed
-
-    async def _turn(self, index: int, parent: str, saying: Awaitable[int]) -> None:
-        started_ns, outcome, failure, first_audio_ns = now_ns(), Outcome.OK, None, None
-        try:
-            first_audio_ns = await saying
-        except StepError as error:
-            outcome, failure = Outcome.FAILED, _failure(Step.TURN, error)
-            raise
-        except asyncio.CancelledError:
-            outcome = Outcome.CANCELLED
-            raise
-        finally:
-            self._around.emit(
-                StepFinished(
-                    t_ns=now_ns(),
-                    session=self.session,
-                    step=Step.TURN,
-                    started_ns=started_ns,
-                    outcome=outcome,
-                    span_id=_span_id(),
-                    parent_id=parent,
-                    failure=failure,
-                    turn=index,
-                    lag_ns=self._around.lag_ns(),
-                    first_audio_ns=first_audio_ns,
-                    purpose=self._ticket.purpose,
-                )
-            )
+    async def _converse(self, talk: Conversation, room: Room, span: str) -> None:
+        await converse(
+            self._scenario.conversation,
+            talk,
+            room,
+            clips=self._around.microphones[self._scenario.name].clips,
+            chance=self._chance,
+            record=self._record,
+            span=span,
+        )
 
     # The end, whatever came before
 
@@ -276,19 +199,19 @@ class Lifecycle:
                     Step.DELETE,
                     self._settings.target.delete_timeout_s,
                     lambda call, span: self._control.delete(
-                        call, avaturn_session_id=created.avaturn_session_id, traceparent=self._traceparent(span)
+                        call, avaturn_session_id=created.avaturn_session_id, traceparent=self._record.traceparent(span)
                     ),
                     attempt=attempt,
                 )
             except StepError as error:
                 if attempt == DELETE_ATTEMPTS or error.http_status in (401, 403):
-                    self._note(_failure(Step.DELETE, error))
-                    self._remain(Remains.LEAKED, "delete_failed", created.avaturn_session_id)
+                    self._note(failure(Step.DELETE, error))
+                    self._record.remain(Remains.LEAKED, "delete_failed", created.avaturn_session_id)
                     return
                 await asyncio.sleep(DELETE_BACKOFF_S * 2 ** (attempt - 1))
             else:
                 break
-        self._remain(Remains.NOTHING, "deleted", created.avaturn_session_id)
+        self._record.remain(Remains.NOTHING, "deleted", created.avaturn_session_id)
         if self._ended_by is None:
             # 404 or 410: somebody else had ended it before we did.
             self._ended_by = EndedBy.DELETE if status // 100 == 2 else self._ended_early_by()
@@ -308,24 +231,14 @@ class Lifecycle:
             try:
                 async with asyncio.timeout(max(left_s, 0.05)):
                     status = await self._control.look(
-                        Call(), token=created.token, traceparent=self._traceparent(self._root)
+                        Call(), token=created.token, traceparent=self._record.traceparent(self._record.root)
                     )
             except (StepError, TimeoutError):
                 status = None
             alive_or_unknown = Gone.STILL_ALIVE if status == 200 else Gone.UNCONFIRMED
             gone = Gone.CONFIRMED if status in GONE_STATUS else alive_or_unknown
         self._gone = gone
-        self._around.emit(
-            GoneChecked(
-                t_ns=now_ns(),
-                session=self.session,
-                gone=gone,
-                deleted_ns=deleted_ns,
-                looks=looks,
-                http_status=status,
-                purpose=self._ticket.purpose,
-            )
-        )
+        self._record.gone_checked(gone, deleted_ns=deleted_ns, looks=looks, http_status=status)
         if gone is Gone.STILL_ALIVE:
             self._note(
                 Failure(
@@ -335,10 +248,10 @@ class Lifecycle:
                     detail=f"still answers {self._settings.target.gone_timeout_s:g} s after its delete was confirmed",
                 )
             )
-            self._remain(Remains.LEAKED, "still_alive", created.avaturn_session_id)
+            self._record.remain(Remains.LEAKED, "still_alive", created.avaturn_session_id)
 
     def _ended_early_by(self) -> EndedBy:
-        limit_s = self._settings.session.max_duration
+        limit_s = self._scenario.session.max_duration
         if limit_s is not None and now_ns() - self._created_ns >= (limit_s - 1) * 1e9:
             return EndedBy.MAX_DURATION
         return EndedBy.UNEXPECTED
@@ -354,86 +267,42 @@ class Lifecycle:
         attempt: int = 1,
     ) -> _T:
         """Run a step under its deadline and emit its StepFinished. Raises StepError, also for the deadline."""
-        call, span, outcome, failure = Call(), _span_id(), Outcome.OK, None
-        started_ns = now_ns()
+        call, span, outcome = Call(), span_id(), Outcome.OK
+        failed: Failure | None = None
+        started_ns = ended_ns = now_ns()
         try:
             try:
                 async with asyncio.timeout(timeout_s):
-                    value = await work(call, span)
+                    return await work(call, span)
             finally:
                 ended_ns = now_ns()
-            return value
         except TimeoutError:
             timeout = StepError(Kind.TIMEOUT, Code.TIMEOUT, f"no answer within {timeout_s:g} s")
-            outcome, failure = Outcome.FAILED, _failure(step, timeout)
+            outcome, failed = Outcome.FAILED, failure(step, timeout)
             raise timeout from None
         except StepError as error:
-            outcome, failure = Outcome.FAILED, _failure(step, error)
+            outcome, failed = Outcome.FAILED, failure(step, error)
             raise
         except asyncio.CancelledError:
             outcome = Outcome.CANCELLED
             raise
         finally:
-            if failure is not None and step is not Step.DELETE:
-                self._note(failure)
-            self._around.emit(
-                StepFinished(
-                    t_ns=ended_ns,
-                    session=self.session,
-                    step=step,
-                    started_ns=started_ns,
-                    outcome=outcome,
-                    span_id=span,
-                    parent_id=self._root,
-                    failure=failure,
-                    attempt=attempt,
-                    http_status=call.http_status,
-                    server_ns=call.server_ns,
-                    pool_wait_ns=call.pool_wait_ns,
-                    lag_ns=self._around.lag_ns(),
-                    purpose=self._ticket.purpose,
-                )
+            if failed is not None and step is not Step.DELETE:
+                self._note(failed)
+            self._record.step(
+                step,
+                call,
+                span=span,
+                started_ns=started_ns,
+                t_ns=ended_ns,
+                outcome=outcome,
+                failure=failed,
+                attempt=attempt,
             )
 
-    def _note(self, failure: Failure) -> None:
+    def _note(self, failed: Failure) -> None:
         """The first failure is the session's; later ones are its consequences."""
-        self._failure = self._failure or failure
-
-    def _remain(self, remains: Remains, reason: str, avaturn_session_id: str | None = None) -> None:
-        self._remains = remains
-        self._around.emit(
-            RemainsChanged(
-                t_ns=now_ns(),
-                session=self.session,
-                remains=remains,
-                reason=reason,
-                avaturn_session_id=avaturn_session_id,
-                purpose=self._ticket.purpose,
-            )
-        )
-
-    def _observe(self, t_ns: int, mark: Mark, turn: int | None) -> None:
-        self._around.emit(
-            Observed(
-                t_ns=t_ns,
-                session=self.session,
-                mark=mark,
-                turn=turn,
-                lag_ns=self._around.lag_ns(),
-                purpose=self._ticket.purpose,
-            )
-        )
-
-    def _traceparent(self, span: str) -> str:
-        return f"00-{self.session}-{span}-01"
-
-
-def _span_id() -> str:
-    return f"{random.getrandbits(64) or 1:016x}"
-
-
-def _failure(step: Step, error: StepError) -> Failure:
-    return Failure(step=step, kind=error.kind, code=error.code, detail=redact(error.detail))
+        self._failure = self._failure or failed
 
 
 async def _uncancellable(work: Coroutine[Any, Any, None]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from loadtest.errors import StepError
 from loadtest.events import Mark
 from loadtest.speech import Clip
 
@@ -80,8 +81,8 @@ class Listener(Protocol):
     def on_message(self, t_ns: int, message: dict[str, Any]) -> None:
         """An app-message (PROTOCOL.md 3.5)."""
 
-    def on_closed(self, t_ns: int, code: int, reason: str) -> None:
-        """The room is over; at most once, and not for a close of our own."""
+    def on_closed(self, t_ns: int, why: StepError) -> None:
+        """The room is over, and `why`; at most once, and not for a close of our own."""
 
 
 class Room(Protocol):
@@ -99,6 +100,7 @@ class Room(Protocol):
 
 
 class OpenRoom(Protocol):
-    """Chooses the room of a grant; not yet connected. Raises StepError."""
+    """Chooses the room of a grant; not yet connected. `between`: the frames that the microphone sends, in turn, while
+    nothing is spoken; none: it sends nothing then. Raises StepError."""
 
-    def __call__(self, grant: Grant, listener: Listener) -> Room: ...
+    def __call__(self, grant: Grant, listener: Listener, between: tuple[bytes, ...]) -> Room: ...

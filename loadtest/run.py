@@ -17,9 +17,9 @@ import reports.build
 from loadtest import __version__, supervisor
 from loadtest.errors import ConfigError, Exit
 from loadtest.progress import Progress
-from loadtest.scenario import Say, vad_silence_s
+from loadtest.scenario import vad_silence_s
 from loadtest.settings import KEYS, Settings
-from loadtest.speech import check_pauses, corpus
+from loadtest.speech import check_pauses, microphone
 
 _VERSIONS = ("locust", "gevent", "openai", "httpx", "aiohttp", "picows", "uvloop", "prometheus-client", "pandas")
 
@@ -34,15 +34,14 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
         supervisor.check_port_free(settings.output.web_port, "output.web_port")
     started_at = datetime.now(UTC)
     run_dir = settings.output.run_dir or Path("runs") / f"{started_at:%Y%m%dT%H%M%SZ}-{settings.name}"
-    if run_dir.exists() and any(run_dir.iterdir()):
-        raise ConfigError(f"{run_dir}: exists and is not empty")
+    check_unused(run_dir)
     run_dir = run_dir.resolve()
     interruption = supervisor.Interruption()
     with contextlib.ExitStack() as stack:
         metrics = supervisor.bind_metrics(settings.output.metrics_port)
         if metrics is not None:
             stack.enter_context(metrics)
-        (run_dir / "journal").mkdir(parents=True)
+        make_run_dir(run_dir)
         stack.enter_context(interruption.heard())
         read_fd, write_fd = stack.enter_context(supervisor.lifeline())
         keys = {key: environ.get(key, "") for key in KEYS}
@@ -74,16 +73,34 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
     return run_dir, report, Exit(report["verdict"]["exit_code"])
 
 
+def check_unused(run_dir: Path) -> None:
+    """Raises ConfigError unless the directory is empty or not there."""
+    try:
+        used = run_dir.exists() and any(run_dir.iterdir())
+    except OSError as error:
+        raise ConfigError(f"{run_dir}: {error.strerror}") from error
+    if used:
+        raise ConfigError(f"{run_dir}: exists and is not empty")
+
+
+def make_run_dir(run_dir: Path) -> None:
+    """Raises ConfigError where it can't be made."""
+    try:
+        (run_dir / "journal").mkdir(parents=True)
+    except OSError as error:
+        raise ConfigError(f"{run_dir}: {error.strerror}") from error
+
+
 def check_clips(settings: Settings) -> None:
     """Every clip of the scenario can be read and spoken without a pause that the service takes for the end of the
     turn."""
     if settings.target.room == "none":
         return
-    silence_s = vad_silence_s(settings.realtime)
-    for source in sorted({turn.clip for turn in settings.conversation.turns if isinstance(turn, Say)}):
-        clips = corpus(source)
-        if silence_s is not None:
-            check_pauses(clips, silence_s)
+    for scenario in settings.scenarios:
+        silence_s = vad_silence_s(scenario.realtime)
+        for clips in microphone(scenario.conversation).clips.values():
+            if silence_s is not None:
+                check_pauses(clips, silence_s)
 
 
 def write_settings(settings: Settings, run_dir: Path, *, started_at: datetime, embedded_twin: bool) -> None:

@@ -4,14 +4,16 @@ Every section is closed: an unknown key is an error, so that a misspelt one can'
 the exception: it is the session object of the mint, passed to OpenAI as it stands (PROTOCOL.md 1.1).
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from loadtest.durations import parse_s
 
 DurationS = Annotated[float, BeforeValidator(parse_s)]
 """Seconds, written as a length of time."""
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 SERVER_VAD_SILENCE_MS = 500
 """Documented default of `silence_duration_ms`; the spec's examples show 200, so it is always sent (PROTOCOL.md C-4)."""
@@ -47,21 +49,53 @@ class Say(Section):
     clip: str = "corpus:en"
 
 
+class BargeIn(Section):
+    """Speak into the answer of the turn before, `after_s` into it; the avatar is to fall silent and to answer this
+    instead."""
+
+    kind: Literal["barge_in"] = "barge_in"
+    clip: str = "corpus:en"
+    after_s: DurationS = 1.0
+
+
+class Ignore(Section):
+    """Make a noise into the answer of the turn before, `after_s` into it; the avatar is to go on speaking."""
+
+    kind: Literal["ignore"] = "ignore"
+    clip: str = "noise:-60"
+    after_s: DurationS = 0.5
+
+
+class Silence(Section):
+    """Say nothing for `for_s` seconds; the avatar is to say nothing either."""
+
+    kind: Literal["silence"] = "silence"
+    for_s: DurationS = 2.0
+
+
 class Pause(Section):
-    """Say nothing for `for_s` seconds; what the microphone sends meanwhile is `between_turns`."""
+    """Wait for `for_s` seconds, whatever the avatar does meanwhile."""
 
     kind: Literal["pause"] = "pause"
     for_s: DurationS = 1.0
 
 
-Turn = Annotated[Say | Pause, Field(discriminator="kind")]
+Turn = Annotated[Say | BargeIn | Ignore | Silence | Pause, Field(discriminator="kind")]
+Spoken = Say | BargeIn | Ignore
+INTERRUPTING = (BargeIn, Ignore)
+"""Turns that need the answer before them to be still going on."""
 
 
 class Conversation(Section):
     """The turns of a session, in order, and what is sent and waited for around them."""
 
     turns: tuple[Turn, ...] = (Say(), Say())
+    repeat_for: DurationS | None = Field(None, gt=0)
+    """All turns again and again until so much time has passed (None: once)."""
     between_turns: Literal["silence", "none"] = "silence"
+    """What the microphone sends between turns: frames, as a real one does, or nothing."""
+    background_dbfs: float | None = Field(None, ge=-90, le=-20)
+    """Level of the noise in the user's room, under speech and silence alike (None: digital silence)."""
     think_min_s: DurationS = 0.3
     think_max_s: DurationS = 0.8
     answer_timeout_s: DurationS = 10.0
@@ -69,9 +103,37 @@ class Conversation(Section):
     answer_max_s: DurationS = 60.0
     """How long an answer may go on."""
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems = []
+        if self.think_min_s > self.think_max_s:
+            problems.append("think_min_s is above think_max_s")
+        for before, turn in zip((None, *self.turns), self.turns, strict=False):
+            if isinstance(turn, INTERRUPTING) and not isinstance(before, Spoken):
+                problems.append(f"{turn.kind} needs a spoken turn right before it, whose answer it interrupts")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
     def nominal_s(self) -> float:
         """A guess of the length of a conversation, for graceful stops: 5 s a spoken turn."""
-        return sum(5.0 if isinstance(turn, Say) else turn.for_s for turn in self.turns)
+        once = sum(5.0 if isinstance(turn, Spoken) else turn.for_s for turn in self.turns)
+        return once if self.repeat_for is None else self.repeat_for + once
+
+    def clips(self) -> set[str]:
+        """Sources of all clips that are spoken."""
+        return {turn.clip for turn in self.turns if isinstance(turn, Spoken)}
+
+
+class Scenario(Section):
+    """One of the sorts of session that a run is mixed of; `weight` is its share against the others'."""
+
+    name: str = Field(pattern=NAME)
+    weight: float = Field(1.0, gt=0)
+    secret: Secret = Secret()
+    session: SessionFields = SessionFields()
+    realtime: dict[str, Any]
+    conversation: Conversation = Conversation()
 
 
 def default_realtime() -> dict[str, Any]:

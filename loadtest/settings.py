@@ -7,6 +7,7 @@ unless the operator said `--live`, bounded the number of sessions, and both keys
 import ipaddress
 import json
 import os
+import ssl
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,16 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from loadtest.errors import ConfigError
-from loadtest.scenario import Conversation, DurationS, Secret, Section, SessionFields, default_realtime
+from loadtest.scenario import (
+    NAME,
+    Conversation,
+    DurationS,
+    Scenario,
+    Secret,
+    Section,
+    SessionFields,
+    default_realtime,
+)
 from loadtest.slo import Slo, parse_slos
 
 KEYS = ("OPENAI_API_KEY", "AVATURN_API_KEY")
@@ -84,25 +94,32 @@ class Output(Section):
     trace_share: float = Field(1.0, ge=0, le=1)
     web_port: int | None = Field(None, ge=1, le=65535)
 
-    @field_validator("metrics_port")
+    @field_validator("metrics_port", mode="before")
     @classmethod
-    def _is_port(cls, port: int | str) -> int | str:
-        if isinstance(port, int) and not 0 < port < 65536:
-            raise ValueError(f"{port} is not a port")
-        return port
+    def _is_port(cls, port: Any) -> int | str:
+        if port == "off":
+            return "off"
+        if not str(port).isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError(f"{port} is not a port (or off)")
+        return int(port)
 
     @field_validator("otlp_endpoint")
     @classmethod
     def _is_url(cls, url: str | None) -> str | None:
-        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!r} is not an http(s) URL with a host")
+        if parts.query or parts.fragment or parts.username or parts.password:
+            raise ValueError("must be like http://127.0.0.1:4318, without user, query or fragment")
         return url
 
 
 class Settings(Section):
     """Everything a run was told. It holds no secret: keys come from the environment only."""
 
-    name: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    name: str = Field("default", pattern=NAME)
     tags: dict[str, str] = Field(default_factory=dict)
     load: Load = Load()
     target: Target = Target()
@@ -110,15 +127,14 @@ class Settings(Section):
     session: SessionFields = SessionFields()
     realtime: dict[str, Any] = Field(default_factory=default_realtime)
     conversation: Conversation = Conversation()
+    mix: tuple[Scenario, ...] = ()
+    """Several sorts of session in one run; the four sections above are then theirs, not this one's."""
     output: Output = Output()
     slo: tuple[dict[str, Any], ...] = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         problems = []
-        conversation = self.conversation
-        if conversation.think_min_s > conversation.think_max_s:
-            problems.append("conversation: think_min_s is above think_max_s")
         if self.load.ramp > self.load.duration:
             problems.append("load: ramp is longer than duration")
         if self.load.processes > self.load.users:
@@ -139,7 +155,23 @@ class Settings(Section):
     def graceful_stop_s(self) -> float:
         if self.load.graceful_stop is not None:
             return self.load.graceful_stop
-        return (0 if self.target.room == "none" else self.conversation.nominal_s()) + STEP_OVERHEAD_S
+        longest_s = max(scenario.conversation.nominal_s() for scenario in self.scenarios)
+        return (0 if self.target.room == "none" else longest_s) + STEP_OVERHEAD_S
+
+    @property
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """What sessions are made of: the mix, or the one scenario that the settings are."""
+        if self.mix:
+            return self.mix
+        return (
+            Scenario(
+                name=self.name,
+                secret=self.secret,
+                session=self.session,
+                realtime=self.realtime,
+                conversation=self.conversation,
+            ),
+        )
 
     @property
     def slos(self) -> tuple[Slo, ...]:
@@ -175,6 +207,8 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
     for name, value in options.items():
         _put(tree, name.split("."), value, origin=f"option for {name}")
     tree["realtime"] = _deep_merge(default_realtime(), tree.get("realtime", {}))
+    if "mix" in tree:
+        tree["mix"] = _read_mix(tree["mix"], toml_path)
     try:
         settings = Settings.model_validate(tree)
     except ValidationError as error:
@@ -183,7 +217,19 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
     if settings.target.live and settings.target.openai_base_url is None:
         settings = settings.with_endpoints(openai_base_url=LIVE_OPENAI, avaturn_base_url=LIVE_AVATURN)
     guard(settings, environ)
+    _check_ca_file(settings.target.ca_file)
     return settings
+
+
+def _check_ca_file(path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError as error:
+        raise ConfigError(f"target.ca_file: {path}: no certificates in PEM format in it") from error
+    except OSError as error:
+        raise ConfigError(f"target.ca_file: {path}: {error.strerror}") from error
 
 
 def guard(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
@@ -234,6 +280,27 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
+
+
+def _read_mix(entries: Any, toml_path: Path | None) -> list[dict[str, Any]]:
+    """`[[mix]]` tables with their files read. Of a file only what makes a session counts; load and target are the
+    run's."""
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError("mix: [[mix]] tables are needed")
+    folder = toml_path.parent if toml_path is not None else Path()
+    scenarios: list[dict[str, Any]] = []
+    for number, entry in enumerate(entries):
+        if set(entry) - {"scenario", "weight"} or not isinstance(entry.get("scenario"), str):
+            raise ConfigError(f"mix.{number}: scenario (a file) and weight are needed, nothing else")
+        tree = _read_toml(folder / entry["scenario"])
+        taken: dict[str, Any] = {key: tree[key] for key in ("secret", "session", "conversation") if key in tree}
+        realtime = _deep_merge(default_realtime(), tree.get("realtime", {}))
+        name = tree.get("name", Path(entry["scenario"]).stem)
+        scenarios.append({"name": name, "weight": entry.get("weight", 1.0), "realtime": realtime, **taken})
+    names = [scenario["name"] for scenario in scenarios]
+    if len(set(names)) < len(names):
+        raise ConfigError("mix: two scenarios have the same name")
+    return scenarios
 
 
 def _put(tree: dict[str, Any], keys: list[str], value: Any, *, origin: str) -> None:

@@ -27,6 +27,7 @@ INDICATORS: Final[Mapping[str, str]] = {
     **{f"{step}.{quantile}": SECONDS for step in STEPS for quantile in QUANTILES},
     **{f"{step}.failed_rate": SHARE for step in STEPS},
     **{f"turn.time_to_first_audio.{quantile}": SECONDS for quantile in QUANTILES},
+    **{f"turn.barge_in.{quantile}": SECONDS for quantile in QUANTILES},
     "turn.failed_rate": SHARE,
     "turn.answered_early_rate": SHARE,
     **{f"session.setup.{quantile}": SECONDS for quantile in QUANTILES},

@@ -6,15 +6,17 @@ the avatar is heard.
 """
 
 import wave
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from loadtest.errors import ConfigError
+from loadtest.scenario import Conversation
 
 RATE_HZ = 24_000
 FRAME_MS = 20
@@ -27,6 +29,10 @@ CONFIRM_FRAMES = 2
 """Loud frames in a row that make an onset: one alone may be a click."""
 QUIET_NS = 240_000_000
 """Silence that ends a stretch of speech; shorter gaps are pauses between words."""
+
+NOISE_FRAMES = 15
+
+Samples = npt.NDArray[np.float32]
 
 CORPUS = Path(__file__).parent / "corpus"
 _LOUD_SUM = LOUD_RMS * LOUD_RMS
@@ -65,6 +71,10 @@ class Clip:
         return len(self.frames) * FRAME_MS / 1000
 
 
+Clips = Mapping[str, tuple[Clip, ...]]
+"""By source, as the scenario writes it."""
+
+
 def clip_of(name: str, pcm: bytes) -> Clip:
     """A clip of raw PCM. Raises ConfigError where nothing in it is loud."""
     cut = [pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES)]
@@ -83,27 +93,33 @@ def clip_of(name: str, pcm: bytes) -> Clip:
 
 
 def read_wav(path: Path) -> Clip:
-    """Raises ConfigError with one sentence where the file is not 24 kHz mono 16-bit PCM with speech in it."""
+    """A mono 16-bit PCM file of any rate, resampled to 24 kHz. Raises ConfigError with one sentence where it isn't one,
+    or where nothing can be heard in it."""
     try:
         with wave.open(str(path), "rb") as file:
             shape = (file.getframerate(), file.getnchannels(), file.getsampwidth())
             pcm = file.readframes(file.getnframes())
     except (OSError, EOFError, wave.Error) as error:
         raise ConfigError(f"{path}: not a readable WAV file ({error})") from error
-    if shape != (RATE_HZ, 1, 2):
-        rate_hz, channels, width = shape
-        raise ConfigError(
-            f"{path}: {rate_hz} Hz, {channels} channel(s), {width * 8} bit; 24000 Hz mono 16 bit is needed"
-        )
+    rate_hz, channels, width = shape
+    if (channels, width) != (1, 2) or rate_hz <= 0:
+        raise ConfigError(f"{path}: {channels} channel(s), {width * 8} bit; mono 16 bit PCM is needed")
+    if rate_hz != RATE_HZ:
+        import soxr  # only who brings such files pays for it
+
+        pcm = soxr.resample(np.frombuffer(pcm, dtype="<i2"), rate_hz, RATE_HZ).astype("<i2").tobytes()
     return clip_of(path.name, pcm)
 
 
 @cache
 def corpus(source: str) -> tuple[Clip, ...]:
-    """The clips of `corpus:<language>`, of a WAV file, or of a folder of WAV files, in the order of their names.
+    """The clips of `corpus:<language>`, of a WAV file, or of a folder of WAV files, in the order of their names; or
+    `noise:<dBFS>`, a third of a second of noise, loud enough to be heard or not.
 
     Raises ConfigError, with a sentence for every file that can't be used.
     """
+    if source.startswith("noise:"):
+        return (_noise_clip(source),)
     path = CORPUS / source.removeprefix("corpus:") if source.startswith("corpus:") else Path(source)
     if path.is_file():
         return (read_wav(path),)
@@ -119,6 +135,53 @@ def corpus(source: str) -> tuple[Clip, ...]:
     if problems:
         raise ConfigError(problems)
     return tuple(clips)
+
+
+def noise(level_dbfs: float, samples: int) -> Samples:
+    """White noise with that RMS; the same at every call."""
+    return np.random.default_rng(1).normal(0.0, 32768 * 10 ** (level_dbfs / 20), samples).astype(np.float32)
+
+
+def _noise_clip(source: str) -> Clip:
+    try:
+        level_dbfs = float(source.removeprefix("noise:"))
+    except ValueError:
+        level_dbfs = 1.0
+    if not -90 <= level_dbfs <= 0:
+        raise ConfigError(f"{source}: noise:<dBFS> from -90 to 0 is needed")
+    pcm = _pcm(noise(level_dbfs, NOISE_FRAMES * FRAME_SAMPLES))
+    frames = tuple(pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES))
+    return Clip(name=source, frames=frames, first_voiced=0, last_voiced=len(frames) - 1, longest_pause_s=0.0)
+
+
+def _pcm(samples: Samples) -> bytes:
+    return np.clip(samples, -32768, 32767).astype("<i2").tobytes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Microphone:
+    """What a virtual user's microphone sends: clips by source, and the frames between them, in turn (none: nothing)."""
+
+    clips: Clips
+    between: tuple[bytes, ...]
+
+
+def microphone(plan: Conversation) -> Microphone:
+    """Everything that the conversation can need, prepared once. Raises ConfigError as `corpus` does."""
+    clips = {source: corpus(source) for source in sorted(plan.clips())}
+    if plan.background_dbfs is None:
+        return Microphone(clips=clips, between=(SILENCE,) if plan.between_turns == "silence" else ())
+    hum = noise(plan.background_dbfs, RATE_HZ)
+    between = tuple(_pcm(hum[at : at + FRAME_SAMPLES]) for at in range(0, RATE_HZ, FRAME_SAMPLES))
+    noisy = {source: tuple(_over(clip, hum) for clip in of_source) for source, of_source in clips.items()}
+    return Microphone(clips=noisy, between=between if plan.between_turns == "silence" else ())
+
+
+def _over(clip: Clip, hum: Samples) -> Clip:
+    """The clip with noise under it; its voiced frames are still those of the speech."""
+    speech = np.frombuffer(b"".join(clip.frames), dtype="<i2").astype(np.float32)
+    pcm = _pcm(speech + np.resize(hum, len(speech)))
+    return replace(clip, frames=tuple(pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES)))
 
 
 def check_pauses(clips: tuple[Clip, ...], vad_silence_s: float) -> None:

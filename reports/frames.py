@@ -53,7 +53,8 @@ _COLUMNS: Final[dict[type, dict[str, str]]] = {
     StepFinished: {
         "t_ns": NS, "session": TEXT, "purpose": WORD, "step": WORD, "started_ns": NS, "outcome": WORD,
         "turn": "Int64", "attempt": "int64", "http_status": "Int64", "server_ns": MAYBE_NS,
-        "pool_wait_ns": MAYBE_NS, "lag_ns": MAYBE_NS, "first_audio_ns": MAYBE_NS, **_FAILURE,
+        "pool_wait_ns": MAYBE_NS, "lag_ns": MAYBE_NS, "first_audio_ns": MAYBE_NS,
+        "turn_kind": WORD, "barge_in_ns": MAYBE_NS, "censored": "bool", **_FAILURE,
     },
     Observed: {"t_ns": NS, "session": TEXT, "purpose": WORD, "mark": WORD, "turn": "Int64", "lag_ns": MAYBE_NS},
     SecretMinted: {
@@ -78,7 +79,7 @@ _COLUMNS: Final[dict[type, dict[str, str]]] = {
 }  # fmt: skip
 """Event → columns of its frame, named and typed as in `loadtest.events`, a failure flattened. `file` comes on top."""
 
-_DURATIONS: Final = ("server_ns", "pool_wait_ns", "lag_ns", "first_audio_ns", "lag_p99_ns", "lag_max_ns",
+_DURATIONS: Final = ("server_ns", "pool_wait_ns", "lag_ns", "first_audio_ns", "barge_in_ns", "lag_p99_ns", "lag_max_ns",
                      "pacing_p99_ns", "pool_wait_p99_ns", "gc_pause_max_ns", "wall_ns")  # fmt: skip
 """Columns in ns that are no stamps of the monotonic clock: never shifted."""
 

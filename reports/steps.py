@@ -1,6 +1,6 @@
 """How long each step and each turn took. Quantiles are of those that succeeded, counts of all that were finished."""
 
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -9,6 +9,9 @@ from loadtest.events import Outcome, Step
 from loadtest.slo import STEPS
 from reports.frames import Run
 from reports.measures import counts, failed_rate, judged, quantiles, seconds
+
+TAINTED_MS: Final = 10
+"""An event loop later than this may have stamped late (DESIGN.md 4)."""
 
 
 def section(run: Run) -> dict[str, dict[str, Any]]:
@@ -44,12 +47,19 @@ def durations_s(rows: pd.DataFrame) -> "pd.Series[float]":
 
 
 def turns(run: Run) -> dict[str, Any]:
-    """`turns` of report.json. time_to_first_audio: end of the user's speech to the first audible sample, ok turns."""
+    """`turns` of report.json. time_to_first_audio: end of the user's speech to the first audible sample, ok turns.
+
+    barge_in: from the user's speech over the avatar to its last audible sample, whatever came after; `censored` ones
+    never fell silent and have no number. `tainted`: a stamp was taken while our event loop was late by more than
+    TAINTED_MS.
+    """
     rows = run.turns
     failed = rows[rows["outcome"] == Outcome.FAILED]
     early = failed["kind"] == Kind.ANSWERED_EARLY
     to_judge = judged(rows)
     first_audio_s = seconds(rows[rows["outcome"] == Outcome.OK]["first_audio_ns"])
+    barge_in_s = seconds(rows["barge_in_ns"])
+    tainted = rows["lag_ns"] > TAINTED_MS * 1_000_000
     return {
         "count": int((rows["outcome"] != Outcome.CANCELLED).sum()),
         "failed": len(failed),
@@ -58,7 +68,15 @@ def turns(run: Run) -> dict[str, Any]:
         "failures": counts(failed["kind"]),
         "answered_early": int(early.sum()),
         "answered_early_rate": round(float(early.sum() / len(to_judge)), 9) if len(to_judge) else None,
+        "tainted": int(tainted.fillna(False).sum()),
+        "by_kind": {
+            str(kind): {"count": len(of_kind), "failed": int((of_kind["outcome"] == Outcome.FAILED).sum())}
+            for kind, of_kind in rows.groupby("turn_kind", observed=True)
+        },
         "time_to_first_audio": {"count": len(first_audio_s), **quantiles(first_audio_s)},
-        # Nothing interrupts the avatar yet, so there is nothing to measure.
-        "barge_in": {"count": 0, "censored": 0, **quantiles([], ("p50", "p95", "max"))},
+        "barge_in": {
+            "count": len(barge_in_s),
+            "censored": int(rows["censored"].sum()),
+            **quantiles(barge_in_s),
+        },
     }

@@ -39,6 +39,7 @@ def observed(report: Report) -> dict[str, float | None]:
         for step in STEPS:
             found[f"{step}.{quantile}"] = steps[step][f"{quantile}_s"]
         found[f"turn.time_to_first_audio.{quantile}"] = turns["time_to_first_audio"][f"{quantile}_s"]
+        found[f"turn.barge_in.{quantile}"] = turns["barge_in"].get(f"{quantile}_s")
         found[f"session.setup.{quantile}"] = report["sessions"]["setup"][f"{quantile}_s"]
         found[f"teardown.time_to_gone.{quantile}"] = report["teardown"]["time_to_gone"][f"{quantile}_s"]
     return found

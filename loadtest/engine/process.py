@@ -36,9 +36,8 @@ from loadtest.lifecycle import CENSORED, Lifecycle, Surroundings, Ticket
 from loadtest.redact import redact
 from loadtest.rooms.opening import open_room
 from loadtest.rooms.pacing import Ticker
-from loadtest.scenario import Say
 from loadtest.settings import KEYS, Settings, guard, load_resolved
-from loadtest.speech import corpus
+from loadtest.speech import microphone
 from loadtest.sweep import sweep
 
 TEARDOWN_LIMIT_S = 60.0
@@ -74,13 +73,15 @@ class Engine:
         self._outbox = Outbox(transport)
         keys = {key: os.environ.get(key, "") for key in KEYS}
         ticker = Ticker(loop, on_late_ns=lambda late_ns: self._health.pacing_ns.append(late_ns))
-        spoken = {turn.clip for turn in self._settings.conversation.turns if isinstance(turn, Say)}
         async with Control(self._settings, keys, connections=256 + 2 * self._settings.load.users) as control:
             around = self._around = Surroundings(
                 settings=self._settings,
+                scenarios=self._settings.scenarios,
                 control=control,
-                open_room=lambda grant, listener: open_room(grant, listener, ticker, self._settings, control.trust),
-                clips={source: corpus(source) for source in sorted(spoken)},
+                open_room=lambda grant, listener, between: open_room(
+                    grant, listener, between, ticker, self._settings, control.trust
+                ),
+                microphones={s.name: microphone(s.conversation) for s in self._settings.scenarios},
                 emit=self.emit,
                 lag_ns=lambda: self._health.lag_ns,
                 salt=bytes.fromhex(os.environ.get("AVALOAD_SALT", "")) or os.urandom(16),
@@ -144,7 +145,7 @@ class Engine:
                     IterationDropped(
                         t_ns=clock.now_ns(),
                         due_ns=ticket.due_ns,
-                        scenario=self._settings.name,
+                        scenario=self._settings.scenarios[0].name,
                         reason=DropReason.MAX_SESSIONS,
                         purpose=ticket.purpose,
                     )

@@ -16,7 +16,7 @@ from loadtest.clock import now_ns
 from loadtest.control import Control
 from loadtest.lifecycle import Lifecycle, Surroundings, Ticket
 from loadtest.scenario import Conversation, Pause
-from loadtest.speech import FRAME_BYTES, Ear
+from loadtest.speech import FRAME_BYTES, SILENCE, Ear, Microphone
 
 SESSIONS = 4
 WARM_UP_LIMIT_S = 20.0
@@ -33,6 +33,7 @@ async def warm_up(around: Surroundings, keys: Mapping[str, str]) -> None:
     settings = settings.model_copy(
         update={
             "conversation": Conversation(turns=(Pause(for_s=0.1),)),
+            "mix": (),
             "target": settings.target.model_copy(update={"proxy": None}),
         }
     )
@@ -45,6 +46,8 @@ async def warm_up(around: Surroundings, keys: Mapping[str, str]) -> None:
             toy_world = replace(
                 around,
                 settings=settings,
+                scenarios=settings.scenarios,
+                microphones={settings.name: Microphone(clips={}, between=(SILENCE,))},
                 control=control,
                 emit=lambda event: failures.append(event) if getattr(event, "failure", None) else None,
             )

@@ -10,18 +10,18 @@ from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.settings import Settings, is_loopback
 
 
-def open_room(grant: Grant, listener: Listener, ticker: Ticker, settings: Settings, trust: ssl.SSLContext) -> Room:
+def open_room(
+    grant: Grant,
+    listener: Listener,
+    between: tuple[bytes, ...],
+    ticker: Ticker,
+    settings: Settings,
+    trust: ssl.SSLContext,
+) -> Room:
     """The room of `room_url`, not yet connected. Raises StepError where there is none for it, or where a run that was
     allowed only this machine is sent elsewhere."""
     if not settings.target.live and not is_loopback(grant.room_url):
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "room_url is not on this machine, and the run is not --live")
     if urlsplit(grant.room_url).scheme not in ("ws", "wss"):
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "room_url is no WebSocket address")
-    return WebSocketRoom(
-        grant,
-        listener,
-        ticker,
-        send_silence=settings.conversation.between_turns == "silence",
-        proxy=settings.target.proxy,
-        trust=trust,
-    )
+    return WebSocketRoom(grant, listener, between, ticker, proxy=settings.target.proxy, trust=trust)

@@ -1,7 +1,6 @@
 """The WebSocket room: PCM16 frames and JSON app-messages on one socket (INTERFACE.md "Room over WebSocket")."""
 
 import asyncio
-import json
 import ssl
 from typing import Any
 
@@ -11,8 +10,11 @@ from loadtest.clock import now_ns
 from loadtest.errors import Code, Kind, StepError
 from loadtest.events import Mark
 from loadtest.ports import Grant, Listener
+from loadtest.redact import redact
+from loadtest.rooms.app_messages import RoomMessages
+from loadtest.rooms.microphone import Microphone
 from loadtest.rooms.pacing import Ticker
-from loadtest.speech import SILENCE, Clip
+from loadtest.speech import Clip
 
 CLOSE_TIMEOUT_S = 1.0
 HANDSHAKE_TIMEOUT_S = 60.0
@@ -20,23 +22,23 @@ HANDSHAKE_TIMEOUT_S = 60.0
 
 
 class WebSocketRoom(picows.WSListener):
-    """One user's side of a room. `send_silence` False: nothing is sent while nothing is spoken."""
+    """One user's side of a room. `between`: frames for when nothing is spoken, in turn; none: nothing is sent then."""
 
     def __init__(
         self,
         grant: Grant,
         listener: Listener,
+        between: tuple[bytes, ...],
         ticker: Ticker,
         *,
-        send_silence: bool,
         proxy: str | None,
         trust: ssl.SSLContext,
     ) -> None:
-        self._grant, self._listener, self._ticker, self._send_silence = grant, listener, ticker, send_silence
+        self._grant, self._listener, self._ticker = grant, listener, ticker
+        self._microphone = Microphone(listener, self._send, between)
+        self._messages = RoomMessages(listener, on_joined=self._on_joined, on_broken=self._fail)
         self._proxy, self._trust = proxy, trust
         self._transport: Any = None
-        self._clip: Clip | None = None
-        self._next_frame = 0
         self._joined = asyncio.get_running_loop().create_future()
         self._leaving = False
         self._first_frame = True
@@ -64,11 +66,11 @@ class WebSocketRoom(picows.WSListener):
     def speak(self, clip: Clip) -> None:
         if self._transport is None or self._transport.is_disconnected:
             raise StepError(Kind.TRANSPORT, Code.WS_CLOSED, "the room is over")
-        self._clip, self._next_frame = clip, 0
+        self._microphone.speak(clip.frames, first_voiced=clip.first_voiced, last_voiced=clip.last_voiced)
 
     async def close(self) -> None:
         self._leaving = True
-        self._ticker.remove(self._tick)
+        self._ticker.remove(self._microphone.tick)
         if self._transport is None or self._transport.is_disconnected:
             return
         self._transport.send_close(picows.WSCloseCode.OK)
@@ -77,21 +79,8 @@ class WebSocketRoom(picows.WSListener):
         except TimeoutError:
             self._transport.disconnect(graceful=False)
 
-    def _tick(self) -> None:
-        clip = self._clip
-        if clip is None:
-            if self._send_silence:
-                self._transport.send(picows.WSMsgType.BINARY, SILENCE)
-            return
-        index = self._next_frame
-        self._transport.send(picows.WSMsgType.BINARY, clip.frames[index])
-        if index == clip.first_voiced:
-            self._listener.on_mark(now_ns(), Mark.SPEECH_START)
-        if index == clip.last_voiced:
-            self._listener.on_mark(now_ns(), Mark.SPEECH_END)
-        self._next_frame = index + 1
-        if self._next_frame == len(clip.frames):
-            self._clip = None
+    def _send(self, frame: bytes) -> None:
+        self._transport.send(picows.WSMsgType.BINARY, frame)
 
     def on_ws_connected(self, transport: Any) -> None:
         self._transport = transport
@@ -113,7 +102,7 @@ class WebSocketRoom(picows.WSListener):
             self._parts += frame.get_payload_as_memoryview()
             if frame.fin:
                 text, self._parts = bytes(self._parts), bytearray()
-                self._on_text(t_ns, text)
+                self._messages.take(t_ns, text)
         elif kind == picows.WSMsgType.CLOSE:
             self._on_end(t_ns, int(frame.get_close_code()), frame.get_close_reason() or "")
             transport.send_close(frame.get_close_code())
@@ -126,28 +115,17 @@ class WebSocketRoom(picows.WSListener):
         """The peer takes no more audio: what was "sent" has not left, and no stamp of it would be true."""
         self._on_end(now_ns(), 1006, "the room takes no more audio")
 
-    def _on_text(self, t_ns: int, text: bytes) -> None:
-        try:
-            message = json.loads(text)
-            kind = message["type"]
-        except (ValueError, KeyError, TypeError):
-            self._fail(StepError(Kind.PROTOCOL, Code.BAD_JSON, "a text message that is no JSON object with a type"))
-            return
-        if kind == "room.joined":
-            self._listener.on_mark(t_ns, Mark.JOINED)
-            if not self._leaving:
-                self._ticker.add(self._tick)
-        elif kind == "room.participant" and message.get("owner") and message.get("state") == "joined":
-            self._listener.on_mark(t_ns, Mark.AVATAR_PRESENT)
-        else:
-            self._listener.on_message(t_ns, message)
+    def _on_joined(self) -> None:
+        if not self._leaving:
+            self._ticker.add(self._microphone.tick)
 
     def _on_end(self, t_ns: int, code: int, reason: str) -> None:
-        self._ticker.remove(self._tick)
+        self._ticker.remove(self._microphone.tick)
         if not self._leaving:
             self._leaving = True
-            self._fail(StepError(Kind.TRANSPORT, Code.WS_CLOSED, f"close {code} {reason}".strip()))
-            self._listener.on_closed(t_ns, code, reason)
+            why = StepError(Kind.TRANSPORT, Code.WS_CLOSED, redact(f"the room closed: {code} {reason}".strip()))
+            self._fail(why)
+            self._listener.on_closed(t_ns, why)
 
     def _fail(self, error: StepError) -> None:
         if not self._joined.done():

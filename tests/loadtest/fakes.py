@@ -9,7 +9,7 @@ from loadtest.events import Event, Mark
 from loadtest.lifecycle import Lifecycle, Surroundings, Ticket
 from loadtest.ports import Call, ClientSecret, Created, Grant, Listener
 from loadtest.settings import Settings
-from loadtest.speech import FRAME_BYTES, Clip, clip_of
+from loadtest.speech import FRAME_BYTES, Clip, Microphone, clip_of
 
 LOUD_FRAME = b"\x00\x20" * (FRAME_BYTES // 2)
 CLIP: Clip = clip_of("two loud frames", LOUD_FRAME * 2)
@@ -89,16 +89,18 @@ def around(control: FakeControl, events: list[Event], *, room: FakeRoom | None =
     """Everything a lifecycle needs; without a room the scenario has none."""
     target = {"room": "auto" if room else "none", **settings.pop("target", {})}
 
-    def open_room(_grant: Grant, listener: Listener) -> FakeRoom:
+    def open_room(_grant: Grant, listener: Listener, _between: tuple[bytes, ...]) -> FakeRoom:
         assert room is not None
         room.listener = listener
         return room
 
+    resolved = Settings.model_validate({"name": "test", "target": target, **settings})
     return Surroundings(
-        settings=Settings.model_validate({"name": "test", "target": target, **settings}),
+        settings=resolved,
+        scenarios=resolved.scenarios,
         control=control,
         open_room=open_room,
-        clips={"corpus:en": (CLIP,)},
+        microphones={"test": Microphone(clips={"corpus:en": (CLIP,)}, between=())},
         emit=events.append,
         lag_ns=lambda: 0,
         salt=b"salt",

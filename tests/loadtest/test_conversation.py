@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 
 from loadtest import scenario
+from loadtest import turns as turns_module
 from loadtest.clock import now_ns
 from loadtest.conversation import Conversation
 from loadtest.errors import Code, Kind, StepError
 from loadtest.events import Mark
 from loadtest.ports import Listener
 from loadtest.speech import FRAME_NS, QUIET_NS, SILENCE
+from loadtest.turns import AnswerOverError, Heard, Turns
 from tests.loadtest.fakes import CLIP, LOUD_FRAME, FakeRoom
 
 MS = 1_000_000
@@ -40,7 +42,10 @@ def say(script: Callable[[Listener, int], Any], *, before: Callable[[Conversatio
             before(talk)
         room = FakeRoom(on_speak=lambda listener: script(listener, t0))
         room.listener = talk
-        return await talk.say(room, CLIP, PLAN, 0)
+        heard = Heard()
+        await Turns(talk=talk, room=room, plan=PLAN).say(CLIP, 0, heard, hear_out=True)
+        assert heard.first_audio_ns is not None
+        return heard.first_audio_ns
 
     try:
         return asyncio.run(scene()), marks
@@ -124,9 +129,9 @@ def test_a_lifecycle_error_ends_the_turn_nested_or_flat(message: dict[str, Any])
 
 
 def test_a_room_that_closes_ends_the_turn_at_once() -> None:
-    error, _ = say(lambda listener, t0: listener.on_closed(t0, 1000, "session ended"))
-    assert (error.kind, error.code) == (Kind.TRANSPORT, Code.WS_CLOSED)
-    assert "1000" in error.detail
+    why = StepError(Kind.TRANSPORT, Code.WS_CLOSED, "the room closed: 1000 session ended")
+    error, _ = say(lambda listener, t0: listener.on_closed(t0, why))
+    assert error is why
 
 
 def test_a_transcription_failure_is_not_user_speech() -> None:
@@ -149,3 +154,89 @@ def test_a_stream_that_stalls_is_said_to_have_stalled() -> None:
 
     error, _ = say(lambda _listener, _t0: None, before=stale)
     assert (error.kind, error.code) == (Kind.TRANSPORT, Code.MEDIA_STALLED)
+
+
+# Turns that interrupt
+
+Act = Callable[[Listener, int], Any]
+
+
+def interrupt(kind: str, *, answer_frames: int, then: Act) -> tuple[StepError | Heard | str, list[tuple[Mark, int]]]:
+    """A user who speaks 100 ms into an answer that began at t0; `then` plays what the room tells once he does.
+
+    The answer has `answer_frames` loud frames before he speaks; whatever follows is the script's.
+    """
+    marks: list[tuple[Mark, int]] = []
+
+    async def scene() -> Heard | str:
+        t0 = now_ns()
+        talk = Conversation(observe=lambda t_ns, mark, _turn: marks.append((mark, t_ns - t0)))
+        for frame in range(answer_frames):
+            talk.on_audio(t0 + frame * FRAME_NS, LOUD_FRAME)
+        room = FakeRoom(on_speak=lambda listener: then(listener, t0))
+        room.listener = talk
+        turns, heard = Turns(talk=talk, room=room, plan=PLAN), Heard()
+        try:
+            if kind == "barge_in":
+                await turns.barge_in(CLIP, 1, 0.1, heard, hear_out=False)
+            else:
+                await turns.ignore(CLIP, 1, 0.1, hear_out=False)
+        except AnswerOverError:
+            return "over"
+        return heard
+
+    try:
+        return asyncio.run(scene()), marks
+    except StepError as error:
+        return error, marks
+
+
+def test_barge_in_runs_from_the_users_speech_to_the_last_loud_sample() -> None:
+    def yields(listener: Listener, t0: int) -> None:
+        listener.on_mark(t0 + 200 * MS, Mark.SPEECH_START)
+        hear(listener, t0 + 200 * MS, loud=15)
+        listener.on_mark(t0 + 1_000 * MS, Mark.SPEECH_END)
+        hear(listener, t0 + 1_600 * MS, loud=5)
+
+    heard, marks = interrupt("barge_in", answer_frames=5, then=yields)
+    assert heard == Heard(first_audio_ns=600 * MS, barge_in_ns=300 * MS, censored=False)
+    assert (Mark.BARGE_IN, 200 * MS) in marks
+    assert (Mark.SILENCED, 500 * MS) in marks
+
+
+def test_an_avatar_that_goes_on_is_censored_and_has_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "YIELD_LIMIT_S", 0.05)
+    error, marks = interrupt(
+        "barge_in", answer_frames=5, then=lambda listener, t0: listener.on_mark(t0 + 200 * MS, Mark.SPEECH_START)
+    )
+    assert isinstance(error, StepError)
+    assert (error.kind, error.code) == (Kind.PROTOCOL, Code.NOT_SILENCED)
+    assert Mark.SILENCED not in [mark for mark, _ in marks]
+
+
+@pytest.mark.parametrize("kind", ["barge_in", "ignore"])
+def test_an_answer_that_ended_before_it_was_interrupted_says_nothing_about_anybody(kind: str) -> None:
+    assert interrupt(kind, answer_frames=0, then=lambda _listener, _t0: None)[0] == "over"
+
+
+def test_a_noise_that_stops_the_avatar_is_reported() -> None:
+    error, _ = interrupt("ignore", answer_frames=5, then=lambda listener, t0: hear(listener, t0 + 200 * MS, loud=5))
+    assert isinstance(error, StepError)
+    assert (error.kind, error.code) == (Kind.PROTOCOL, Code.STOPPED_BY_NOISE)
+
+
+def test_a_noise_that_the_avatar_ignores_is_a_good_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "NOISE_WATCH_S", 0.05)
+    assert interrupt("ignore", answer_frames=5, then=lambda _listener, _t0: None)[0] == Heard()
+
+
+def test_an_avatar_that_speaks_unasked_fails_a_silent_turn() -> None:
+    async def scene() -> None:
+        talk = Conversation(observe=lambda *_: None)
+        talk.on_audio(now_ns(), SILENCE)
+        asyncio.get_running_loop().call_later(0.02, lambda: [talk.on_audio(now_ns(), LOUD_FRAME) for _ in range(2)])
+        await Turns(talk=talk, room=FakeRoom(), plan=PLAN).silence(5.0, 0)
+
+    with pytest.raises(StepError) as caught:
+        asyncio.run(scene())
+    assert caught.value.code is Code.SPOKE_UNASKED

@@ -89,14 +89,14 @@ def test_a_folder_of_wavs_is_read_in_the_order_of_names(tmp_path: Path) -> None:
 
 
 def test_every_unusable_file_of_a_folder_is_told(tmp_path: Path) -> None:
-    wav(tmp_path / "rate.wav", tone(900, 4_800), rate_hz=16_000)
+    wav(tmp_path / "rate.wav", tone(900, 4_800), channels=2)
     wav(tmp_path / "silent.wav", SILENCE * 9)
     (tmp_path / "text.wav").write_text("no sound")
     with pytest.raises(ConfigError) as caught:
         corpus(str(tmp_path))
     told = caught.value.problems
     assert len(told) == 3
-    assert "rate.wav: 16000 Hz" in told[0]
+    assert "rate.wav: 2 channel(s)" in told[0]
     assert "no speech" in told[1]
     assert "not a readable WAV" in told[2]
 

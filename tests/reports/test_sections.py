@@ -1,6 +1,7 @@
 """Every number of report.json, of a run made by hand: six load sessions that ended in six ways, and a probe."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ from loadtest.events import (
     Remains,
     StageStarted,
     Step,
+    StepFinished,
 )
-from reports.build import build
+from loadtest.slo import DEFAULT_SLOS
+from reports import frames
+from reports.build import build, judge
 from tests.reports import journals as j
 
 SETTINGS = {
@@ -219,8 +223,32 @@ def test_turns_time_the_first_audio_of_those_that_were_answered(report: dict[str
         "time_to_first_audio": {
             "count": 5, "p50_s": 1.0, "p90_s": 1.68, "p95_s": 1.84, "p99_s": 1.968, "max_s": 2.0,
         },
-        "barge_in": {"count": 0, "censored": 0, "p50_s": None, "p95_s": None, "max_s": None},
+        "tainted": 0,
+        "by_kind": {},
+        "barge_in": {
+            "count": 0, "censored": 0, "p50_s": None, "p90_s": None, "p95_s": None, "p99_s": None, "max_s": None,
+        },
     }  # fmt: skip
+
+
+def test_barge_in_counts_who_fell_silent_and_never_a_number_for_who_did_not(run_dir: Path) -> None:
+    turns = (
+        {"turn_kind": "barge_in", "barge_in_ns": j.ns(0.4), "lag_ns": 11_000_000},
+        {"turn_kind": "barge_in", "barge_in_ns": j.ns(0.6), "lag_ns": 9_000_000},
+        {"turn_kind": "barge_in", "censored": True},
+    )
+    j.write_file(run_dir, [replace(turn, **facts) for turn, facts in zip(_turns(3), turns, strict=True)])
+    found = judge(frames.load(run_dir), {}, DEFAULT_SLOS)["turns"]
+    assert found["barge_in"] == {
+        "count": 2, "censored": 1, "p50_s": 0.5, "p90_s": 0.58, "p95_s": 0.59, "p99_s": 0.598, "max_s": 0.6,
+    }  # fmt: skip
+    assert found["by_kind"] == {"barge_in": {"count": 3, "failed": 0}}
+    assert found["tainted"] == 1
+
+
+def _turns(count: int) -> list[StepFinished]:
+    session = j.good_session(1, 1, first_audio_s=(0.8,) * count)
+    return [event for event in session if isinstance(event, StepFinished) and event.step is Step.TURN]
 
 
 def test_secrets_have_their_age_at_each_use(report: dict[str, Any]) -> None:

@@ -1,0 +1,125 @@
+"""One session's events, written with its ids: what `lifecycle` and `converse` say, in the words of `events.py`."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from loadtest.clock import now_ns, wall_ns
+from loadtest.errors import StepError
+from loadtest.events import (
+    Event,
+    Failure,
+    Gone,
+    GoneChecked,
+    Mark,
+    Observed,
+    Outcome,
+    Remains,
+    RemainsChanged,
+    SecretMinted,
+    SessionFinished,
+    SessionStarted,
+    Step,
+    StepFinished,
+)
+from loadtest.ports import Call
+from loadtest.redact import redact
+
+
+class Record:
+    """`session` is the id in every event, and the trace id; `root` the session's span. `remains` is its last word on
+    that."""
+
+    def __init__(
+        self, *, emit: Callable[[Event], None], lag_ns: Callable[[], int], scenario: str, purpose: str
+    ) -> None:
+        self._emit, self._lag_ns, self._scenario, self._purpose = emit, lag_ns, scenario, purpose
+        self.session = f"{random.getrandbits(128):032x}"
+        self.root = span_id()
+        self.remains = Remains.NOTHING
+        self.started_ns = 0
+        self.worst_lag_ns = 0
+        """Of the marks since the caller last set it to 0."""
+
+    def traceparent(self, span: str) -> str:
+        """W3C header value for a call under that span."""
+        return f"00-{self.session}-{span}-01"
+
+    def started(self, *, user: int, due_ns: int) -> None:
+        self.started_ns = now_ns()
+        self._say(
+            SessionStarted, t_ns=self.started_ns, span_id=self.root, scenario=self._scenario, user=user, due_ns=due_ns
+        )
+
+    def minted(self, *, fingerprint: str, ttl_s: int, expires_at_s: int) -> None:
+        self._say(SecretMinted, fingerprint=fingerprint, ttl_s=ttl_s, expires_at_s=expires_at_s, wall_ns=wall_ns())
+
+    def remain(self, remains: Remains, reason: str, avaturn_session_id: str | None = None) -> None:
+        self.remains = remains
+        self._say(RemainsChanged, remains=remains, reason=reason, avaturn_session_id=avaturn_session_id)
+
+    def observe(self, t_ns: int, mark: Mark, turn: int | None) -> None:
+        lag_ns = self._lag_ns()
+        self.worst_lag_ns = max(self.worst_lag_ns, lag_ns)
+        self._say(Observed, t_ns=t_ns, mark=mark, turn=turn, lag_ns=lag_ns)
+
+    def step(
+        self, step: Step, call: Call, *, span: str, started_ns: int, t_ns: int, outcome: Outcome, **facts: Any
+    ) -> None:
+        """An HTTP step, or converse. `facts`: further fields of StepFinished."""
+        self._say(
+            StepFinished,
+            t_ns=t_ns,
+            step=step,
+            started_ns=started_ns,
+            outcome=outcome,
+            span_id=span,
+            parent_id=self.root,
+            http_status=call.http_status,
+            server_ns=call.server_ns,
+            pool_wait_ns=call.pool_wait_ns,
+            lag_ns=self._lag_ns(),
+            **facts,
+        )
+
+    def turn(self, *, parent: str, started_ns: int, outcome: Outcome, **facts: Any) -> None:
+        """A turn under converse's span. `facts`: further fields of StepFinished."""
+        self._say(
+            StepFinished,
+            step=Step.TURN,
+            started_ns=started_ns,
+            outcome=outcome,
+            span_id=span_id(),
+            parent_id=parent,
+            lag_ns=self.worst_lag_ns,
+            **facts,
+        )
+
+    def gone_checked(self, gone: Gone, *, deleted_ns: int, looks: int, http_status: int | None) -> None:
+        self._say(GoneChecked, gone=gone, deleted_ns=deleted_ns, looks=looks, http_status=http_status)
+
+    def finished(self, *, due_ns: int, outcome: Outcome, **facts: Any) -> None:
+        """The last word. `facts`: further fields of SessionFinished."""
+        self._say(
+            SessionFinished,
+            scenario=self._scenario,
+            started_ns=self.started_ns,
+            due_ns=due_ns,
+            outcome=outcome,
+            remains=self.remains,
+            **facts,
+        )
+
+    def _say(self, kind: type, *, t_ns: int | None = None, **fields: Any) -> None:
+        at_ns = now_ns() if t_ns is None else t_ns
+        self._emit(kind(t_ns=at_ns, session=self.session, purpose=self._purpose, **fields))
+
+
+def span_id() -> str:
+    """A new span's id."""
+    return f"{random.getrandbits(64) or 1:016x}"
+
+
+def failure(step: Step, error: StepError) -> Failure:
+    """A raised StepError as data."""
+    return Failure(step=step, kind=error.kind, code=error.code, detail=redact(error.detail))
