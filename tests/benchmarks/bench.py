@@ -19,16 +19,25 @@ HARNESS_CORE, TARGET_CORE = 0, 1
 
 
 @contextlib.contextmanager
-def pinned_twin(*arguments: str) -> Iterator[dict[str, Any]]:
-    """A twin of its own on the target's core; yields its announcement plus `pid`."""
-    command = ["taskset", "-c", str(TARGET_CORE), sys.executable, "-m", "loadtest.twin", *arguments]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
+def pinned_target(module: str, *arguments: str) -> Iterator[dict[str, Any]]:
+    """A target on its own core; yields the line it announced itself with, plus `printed`: its last line, once it
+    stopped."""
+    command = ["taskset", "-c", str(TARGET_CORE), sys.executable, "-m", module, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
-        yield json.loads(child.stdout.readline()) | {"pid": child.pid}
-    finally:
-        child.terminate()
-        child.wait(10)
+        target = json.loads(child.stdout.readline())
+        try:
+            yield target
+        finally:
+            child.terminate()
+            lines = child.stdout.read().splitlines()
+            child.wait(10)
+            target["printed"] = json.loads(lines[-1]) if lines else None
+
+
+def pinned_twin(*arguments: str) -> contextlib.AbstractContextManager[dict[str, Any]]:
+    """A twin of its own on the target's core."""
+    return pinned_target("loadtest.twin", *arguments)
 
 
 def run(twin: dict[str, Any], *options: str, **environ: str) -> tuple[dict[str, Any], Path]:

@@ -1,8 +1,9 @@
-"""Is what is reported true? Users paced at one HTTP lifecycle a second with random phases, 20 ms injected per step; then voice.
+"""Is what is reported true? Users paced at one HTTP lifecycle a second with random phases, 20 ms injected per step;
+then voice.
 
-Error of a call = what the harness reports minus what the twin says it took (`x-twin-handled-ns`): p50 <= 2 ms, p99 <= 5 ms at
-50 users and <= 8 ms at 300. Time to first audio: within 5 ms of the twin's own stamps.
-`python -m tests.benchmarks.truth`
+Error of a call = what the harness reports minus what the twin says it took (`x-twin-handled-ns`): p50 <= 2 ms, p99 <= 5
+ms at 50 users and <= 8 ms at 300. Time to first audio: within 5 ms of the twin's own stamps. `python -m
+tests.benchmarks.truth`
 """
 
 import json
