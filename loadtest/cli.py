@@ -35,6 +35,7 @@ _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("--metrics-linger", "output.metrics_linger", "T", "keep serving metrics after the run"),
     ("--otlp-endpoint", "output.otlp_endpoint", "URL", "export traces (OTLP/HTTP)"),
     ("--trace-share", "output.trace_share", "SHARE", "of good sessions; failed ones are always kept"),
+    ("--keep-audio", "output.keep_audio", "failed|none", "both tracks of failed turns as WAV files (default none)"),
     ("--web-port", "output.web_port", "N", "Locust's live UI with the Sessions tab"),
 )
 

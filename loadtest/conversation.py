@@ -12,7 +12,8 @@ from loadtest.clock import now_ns
 from loadtest.errors import Code, Kind, StepError
 from loadtest.events import Mark
 from loadtest.redact import redact
-from loadtest.speech import Ear
+from loadtest.speech import Clip, Ear
+from loadtest.tape import Tape
 
 STALLED_NS = 5_000_000_000
 """A joined room sends frames all the time, silence included; none for this long is a dead stream."""
@@ -29,8 +30,8 @@ _CODE_OF_ERROR = {
     "internal_error": Code.INTERNAL_ERROR,
 }
 
-Observe = Callable[[int, Mark, int | None], None]
-"""(t_ns, mark, turn)"""
+Observe = Callable[[int, Mark, int | None, str | None], None]
+"""(t_ns, mark, turn, text of a transcript)"""
 
 
 class Conversation:
@@ -40,11 +41,12 @@ class Conversation:
     began; `last_audio_ns`: the end of its last loud frame, once it fell silent.
     """
 
-    def __init__(self, *, observe: Observe) -> None:
-        self._observe = observe
+    def __init__(self, *, observe: Observe, keep_transcripts: bool = False, tape: Tape | None = None) -> None:
+        self._observe, self._keep_transcripts, self.tape = observe, keep_transcripts, tape
         self._ear = Ear(on_onset=self._on_onset, on_offset=self._on_offset)
         self._waiter: asyncio.Future[None] | None = None
         self._turn: int | None = None
+        self._clip: Clip | None = None
         self._last_frame_ns = 0
         self.speech_start_ns: int | None = None
         self.speech_end_ns: int | None = None
@@ -62,13 +64,17 @@ class Conversation:
     def on_mark(self, t_ns: int, mark: Mark) -> None:
         if mark is Mark.SPEECH_START:
             self.speech_start_ns = t_ns
+            if self.tape is not None and self._clip is not None:
+                self.tape.said(t_ns, self._clip)
         elif mark is Mark.SPEECH_END:
             self.speech_end_ns = t_ns
-        self._observe(t_ns, mark, self._turn)
+        self.mark(t_ns, mark)
         self._wake()
 
     def on_audio(self, t_ns: int, pcm: bytes) -> None:
         self._last_frame_ns = t_ns
+        if self.tape is not None:
+            self.tape.heard(t_ns, pcm)
         self._ear.hear(t_ns, pcm)
 
     def on_message(self, t_ns: int, message: dict[str, Any]) -> None:
@@ -80,7 +86,8 @@ class Conversation:
                 mark = Mark.TRANSCRIPT_FAILED
             if mark is Mark.AVATAR_ENDED:
                 self.avatar_ended = True
-            self._observe(t_ns, mark, self._turn)
+            text = message.get("transcript") if self._keep_transcripts else None
+            self._observe(t_ns, mark, self._turn, None if text is None else redact(str(text)))
         self._wake()
 
     def on_closed(self, t_ns: int, why: StepError) -> None:
@@ -110,9 +117,11 @@ class Conversation:
 
     # What the user's side needs
 
-    def begin(self, turn: int) -> None:
-        """A new turn: what is heard from now on belongs to it."""
-        self._turn = turn
+    def begin(self, turn: int, clip: Clip | None = None) -> None:
+        """A new turn, in which that clip will be spoken: what is heard from now on belongs to it."""
+        self._turn, self._clip = turn, clip
+        if self.tape is not None:
+            self.tape.begin(now_ns())
         self.speech_start_ns = self.speech_end_ns = None
 
     def forget_answer(self) -> None:
@@ -125,8 +134,8 @@ class Conversation:
         self._interrupting, self.silenced_ns = True, None
 
     def mark(self, t_ns: int, mark: Mark) -> None:
-        """Write down something that was concluded, not told."""
-        self._observe(t_ns, mark, self._turn)
+        """Write down a moment of the present turn."""
+        self._observe(t_ns, mark, self._turn, None)
 
     async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Whether `condition` came true within `timeout_s`. Raises StepError at once if the room is over or its stream

@@ -12,6 +12,7 @@ from loadtest.ports import Room
 from loadtest.record import Record, failure
 from loadtest.scenario import INTERRUPTING, BargeIn, Ignore, Pause, Say, Silence, Turn
 from loadtest.speech import Clip, Clips
+from loadtest.tape import KeepAudio
 from loadtest.turns import AnswerOverError, Heard, Turns
 
 
@@ -24,6 +25,7 @@ async def converse(
     chance: random.Random,
     record: Record,
     span: str,
+    keep_audio: KeepAudio | None = None,
 ) -> None:
     """All turns; a failed one fails the step, but only the end of the room ends the conversation. Raises StepError."""
     turns = Turns(talk=talk, room=room, plan=plan)
@@ -41,6 +43,8 @@ async def converse(
                 await _play(turns, turn, number, _chosen(turn, clips, chance), record, span, before=after)
             except StepError as error:
                 failed = failed or error
+                if keep_audio is not None and talk.tape is not None:
+                    keep_audio(record.session, number, *talk.tape.tracks())
                 if talk.over is not None or error.code is Code.MEDIA_STALLED:
                     raise failed from error
             number += 1

@@ -215,13 +215,15 @@ class StepFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """A mark inside a step: `turn` counts from 0, None outside of turns."""
+    """A mark inside a step: `turn` counts from 0, None outside of turns. `text`: of a transcript, if the operator keeps
+    them."""
 
     t_ns: int
     session: str
     mark: Mark
     turn: int | None = None
     lag_ns: int | None = None
+    text: str | None = None
     purpose: str = LOAD
 
 

@@ -24,6 +24,7 @@ from loadtest.redact import redact
 from loadtest.scenario import Scenario
 from loadtest.settings import Settings
 from loadtest.speech import Microphone
+from loadtest.tape import KeepAudio, Tape
 
 _T = TypeVar("_T")
 
@@ -59,6 +60,7 @@ class Surroundings:
     emit: Callable[[Event], None]
     lag_ns: Callable[[], int]
     salt: bytes
+    keep_audio: KeepAudio | None = None
 
 
 class Lifecycle:
@@ -161,7 +163,11 @@ class Lifecycle:
         self._record.observe(now_ns(), Mark.SDK_SESSION, None)
         if self._settings.target.room == "none":
             return
-        self._talk = Conversation(observe=self._record.observe)
+        self._talk = Conversation(
+            observe=self._record.observe,
+            keep_transcripts=self._settings.output.keep_transcripts,
+            tape=Tape() if self._around.keep_audio is not None else None,
+        )
         self._room = self._around.open_room(grant, self._talk, self._around.microphones[self._scenario.name].between)
         call.server_ns = None  # of one call among several: says nothing about the step
         await self._room.connect()
@@ -175,6 +181,7 @@ class Lifecycle:
             chance=self._chance,
             record=self._record,
             span=span,
+            keep_audio=self._around.keep_audio,
         )
 
     # The end, whatever came before

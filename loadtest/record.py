@@ -58,10 +58,10 @@ class Record:
         self.remains = remains
         self._say(RemainsChanged, remains=remains, reason=reason, avaturn_session_id=avaturn_session_id)
 
-    def observe(self, t_ns: int, mark: Mark, turn: int | None) -> None:
+    def observe(self, t_ns: int, mark: Mark, turn: int | None, text: str | None = None) -> None:
         lag_ns = self._lag_ns()
         self.worst_lag_ns = max(self.worst_lag_ns, lag_ns)
-        self._say(Observed, t_ns=t_ns, mark=mark, turn=turn, lag_ns=lag_ns)
+        self._say(Observed, t_ns=t_ns, mark=mark, turn=turn, lag_ns=lag_ns, text=text)
 
     def step(
         self, step: Step, call: Call, *, span: str, started_ns: int, t_ns: int, outcome: Outcome, **facts: Any

@@ -54,7 +54,7 @@ class Target(Section):
 
     openai_base_url: str | None = None
     avaturn_base_url: str | None = None
-    room: Literal["auto", "websocket", "none"] = "auto"
+    room: Literal["auto", "websocket", "webrtc", "daily", "none"] = "auto"
     live: bool = False
     max_sessions: int | None = Field(None, ge=1)
     max_active: int | None = Field(None, ge=1)
@@ -92,6 +92,10 @@ class Output(Section):
     metrics_linger: DurationS | None = None
     otlp_endpoint: str | None = None
     trace_share: float = Field(1.0, ge=0, le=1)
+    keep_audio: Literal["failed", "none"] = "none"
+    """Both tracks of failed turns as WAV files in the run's directory."""
+    keep_transcripts: bool = False
+    """Texts of transcripts in the journal; only their number is there otherwise."""
     web_port: int | None = Field(None, ge=1, le=65535)
 
     @field_validator("metrics_port", mode="before")

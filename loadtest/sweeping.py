@@ -47,7 +47,6 @@ class SweepOutcome:
 async def sweep_run(run_dir: Path) -> SweepOutcome:
     """Raises ConfigError for a directory that is no run, for a run that does not stop writing, and for missing keys."""
     settings = load_resolved(run_dir)
-    guard(settings)
     if not journal.wait_until_closed(run_dir, timeout_s=WAIT_S):
         raise ConfigError(f"{run_dir}: the run is still writing; sweep it once it has ended")
     left = journal.leftovers(journal.merged(journal.read_run(run_dir)))
@@ -57,6 +56,7 @@ async def sweep_run(run_dir: Path) -> SweepOutcome:
         return SweepOutcome(
             gone=sorted(left.leaked), failed={}, doubtful=doubtful, absent_timeout_s=absent_timeout_s, note=note
         )
+    guard(settings)
     host = socket.gethostname()
     keys = {key: os.environ[key] for key in KEYS}
     number = len(list((run_dir / "journal").glob("*-sweep-*.jsonl")))

@@ -52,7 +52,7 @@ class Turns:
     async def say(self, clip: Clip, number: int, heard: Heard, *, hear_out: bool) -> None:
         """Speak once the avatar is silent, wait for the answer, hear it out."""
         await self.talk.until(lambda: not self.talk.avatar_speaking, self.plan.answer_max_s)
-        self.talk.begin(number)
+        self.talk.begin(number, clip)
         self.talk.forget_answer()
         self.room.speak(clip)
         await self._hear_answer(clip, number, heard, hear_out=hear_out)
@@ -60,7 +60,7 @@ class Turns:
     async def barge_in(self, clip: Clip, number: int, after_s: float, heard: Heard, *, hear_out: bool) -> None:
         """Speak into the running answer; it is to stop, and this speech is to be answered. Raises AnswerOverError."""
         await self._into_the_answer(after_s)
-        self.talk.begin(number)
+        self.talk.begin(number, clip)
         self.talk.interrupt()
         self.room.speak(clip)
         started_ns = await self._stamp(lambda: self.talk.speech_start_ns, clip)
@@ -81,7 +81,7 @@ class Turns:
     async def ignore(self, clip: Clip, number: int, after_s: float, *, hear_out: bool) -> None:
         """Make a noise into the running answer, which is to go on. Raises AnswerOverError."""
         await self._into_the_answer(after_s)
-        self.talk.begin(number)
+        self.talk.begin(number, clip)
         made_ns = now_ns()
         self.room.speak(clip)
         if await self.talk.until(lambda: not self.talk.avatar_speaking, NOISE_WATCH_S):

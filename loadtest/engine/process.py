@@ -34,11 +34,12 @@ from loadtest.events import (
 from loadtest.health import PROBE_S, Health
 from loadtest.lifecycle import CENSORED, Lifecycle, Surroundings, Ticket
 from loadtest.redact import redact
-from loadtest.rooms.opening import open_room
+from loadtest.rooms.opening import open_room, prepare
 from loadtest.rooms.pacing import Ticker
 from loadtest.settings import KEYS, Settings, guard, load_resolved
 from loadtest.speech import microphone
 from loadtest.sweep import sweep
+from loadtest.tape import write_wavs
 
 TEARDOWN_LIMIT_S = 60.0
 """How long cancelled sessions may take to delete themselves before the engine gives up and exits."""
@@ -84,8 +85,11 @@ class Engine:
                 microphones={s.name: microphone(s.conversation) for s in self._settings.scenarios},
                 emit=self.emit,
                 lag_ns=lambda: self._health.lag_ns,
+                keep_audio=self._keep_audio if self._settings.output.keep_audio == "failed" else None,
                 salt=bytes.fromhex(os.environ.get("AVALOAD_SALT", "")) or os.urandom(16),
             )
+            spoken = (clip for mic in around.microphones.values() for clips in mic.clips.values() for clip in clips)
+            prepare(self._settings, spoken)
             await warm_up(around, keys)
             gc.collect()
             gc.freeze()
@@ -187,6 +191,16 @@ class Engine:
 
     def _fail(self, fault: Fault, detail: str) -> None:
         self.emit(GeneratorFailed(t_ns=clock.now_ns(), fault=fault, process=self._process, detail=redact(detail)))
+
+    def _keep_audio(self, session: str, turn: int, user: bytes, avatar: bytes) -> None:
+        """Written by a thread: a file must not hold up the audio of the other sessions."""
+        folder = self._file.path.parent.parent / "audio"
+        writing = asyncio.get_running_loop().run_in_executor(None, write_wavs, folder, session, turn, user, avatar)
+        writing.add_done_callback(self._on_kept)
+
+    def _on_kept(self, writing: asyncio.Future[None]) -> None:
+        if not writing.cancelled() and (error := writing.exception()) is not None:
+            self._fail(Fault.SINK_FAILED, f"audio could not be kept: {error!r}")
 
     async def _probe_lag(self) -> None:
         due_ns = clock.now_ns()

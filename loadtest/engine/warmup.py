@@ -49,6 +49,7 @@ async def warm_up(around: Surroundings, keys: Mapping[str, str]) -> None:
                 scenarios=settings.scenarios,
                 microphones={settings.name: Microphone(clips={}, between=(SILENCE,))},
                 control=control,
+                keep_audio=None,
                 emit=lambda event: failures.append(event) if getattr(event, "failure", None) else None,
             )
             for number in range(SESSIONS):

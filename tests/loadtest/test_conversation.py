@@ -36,7 +36,7 @@ def say(script: Callable[[Listener, int], Any], *, before: Callable[[Conversatio
 
     async def scene() -> int:
         t0 = now_ns()
-        talk = Conversation(observe=lambda t_ns, mark, _turn: marks.append((mark, t_ns - t0)))
+        talk = Conversation(observe=lambda t_ns, mark, _turn, _text: marks.append((mark, t_ns - t0)))
         talk.on_audio(t0, SILENCE)
         if before is not None:
             before(talk)
@@ -170,7 +170,7 @@ def interrupt(kind: str, *, answer_frames: int, then: Act) -> tuple[StepError | 
 
     async def scene() -> Heard | str:
         t0 = now_ns()
-        talk = Conversation(observe=lambda t_ns, mark, _turn: marks.append((mark, t_ns - t0)))
+        talk = Conversation(observe=lambda t_ns, mark, _turn, _text: marks.append((mark, t_ns - t0)))
         for frame in range(answer_frames):
             talk.on_audio(t0 + frame * FRAME_NS, LOUD_FRAME)
         room = FakeRoom(on_speak=lambda listener: then(listener, t0))
