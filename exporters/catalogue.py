@@ -161,7 +161,7 @@ BARGE_IN: Final = Metric(
     type=Type.HISTOGRAM,
     labels=(SCENARIO,),
     buckets=LATENCY_S,
-    help="From the user's speech over the avatar to the avatar's last audible sample",
+    help="From the user's speech over the avatar to the avatar's last audible frame",
 )
 TURNS: Final = Metric(
     name="avaload_turns_total",

@@ -65,9 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Exit.BAD_INPUT
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
+
+
+def _say(text: str) -> None:
+    """On stdout. A reader that has left (`| head`) must not cost the command its exit code."""
+    try:
+        print(text, flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.PASS
 
 
 def _parser() -> _Parser:
@@ -128,6 +133,9 @@ def _parser() -> _Parser:
 
     doctor = add("doctor", _doctor, "check this machine, keys and endpoints", "avaload doctor")
     doctor.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.toml")
+    doctor.add_argument(
+        "--calibrate", action="store_true", help="measure our own error against the twin: half a minute"
+    )
     doctor.add_argument("--json", action="store_true", help="print the checks as JSON")
     return parser
 
@@ -176,7 +184,7 @@ def _report(arguments: argparse.Namespace) -> Exit:
 def _session(arguments: argparse.Namespace) -> Exit:
     from reports.timeline import timeline
 
-    print(timeline(arguments.run_dir, arguments.session))
+    _say(timeline(arguments.run_dir, arguments.session))
     return Exit.PASS
 
 
@@ -193,33 +201,54 @@ def _sweep(arguments: argparse.Namespace) -> Exit:
 
     outcome = asyncio.run(sweep_run(arguments.run_dir))
     if arguments.json:
-        print(json.dumps(outcome.as_dict()))
+        _say(json.dumps(outcome.as_dict()))
     else:
-        print("\n".join(outcome.sentences()))
+        _say("\n".join(outcome.sentences()))
     return Exit.LEFT_BEHIND if outcome.failed else Exit.PASS
 
 
 def _doctor(arguments: argparse.Namespace) -> Exit:
     from loadtest.doctor import examine
 
+    if arguments.calibrate:
+        return _calibrate(as_json=arguments.json)
     checks = asyncio.run(examine(_settings(arguments)))
     if arguments.json:
-        print(json.dumps([check.as_dict() for check in checks]))
+        _say(json.dumps([check.as_dict() for check in checks]))
     else:
         for check in checks:
-            print(f"{check.state:<5} {check.name}: {check.text}")
+            _say(f"{check.state:<5} {check.name}: {check.text}")
     return Exit.BAD_INPUT if any(check.state == "bad" for check in checks) else Exit.PASS
+
+
+def _calibrate(*, as_json: bool) -> Exit:
+    from loadtest.calibration import calibrate
+    from loadtest.run import CALIBRATION
+
+    result = calibrate()
+    if as_json:
+        _say(json.dumps(result))
+        return Exit.PASS
+    _say(
+        f"error of what is reported, against the twin's own stamps, {result['users']} users"
+        f" (generator: {result['generator']}); also in {CALIBRATION}"
+    )
+    _say(f"{'quantity':<22}{'count':>7}{'p50':>12}{'p99':>12}{'max':>12}")
+    for quantity, error in result["errors"].items():
+        sizes = "".join(f"{error[name]:>9.2f} ms" for name in ("p50_ms", "p99_ms", "max_ms"))
+        _say(f"{quantity:<22}{error['count']:>7}{sizes}")
+    return Exit.PASS
 
 
 def _show(report: Mapping[str, Any], run_dir: Path, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(report))
+        _say(json.dumps(report))
         return
     verdict = report["verdict"]
-    print(f"verdict: {verdict['outcome']}")
+    _say(f"verdict: {verdict['outcome']}")
     for reason in verdict["reasons"]:
-        print(f"  - {reason}")
-    print(f"report:  {run_dir / 'report.html'}")
+        _say(f"  - {reason}")
+    _say(f"report:  {run_dir / 'report.html'}")
 
 
 def entry() -> int:

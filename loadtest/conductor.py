@@ -137,11 +137,11 @@ class LoadProcess:
         self._journal.close()
         self._ended.set()
 
-    def interrupt(self) -> None:
+    def interrupt(self, reason: str = "interrupted") -> None:
         """Cut everything short: what is in flight is cancelled and deleted."""
         if self.stopping and not self._ended.is_set():
-            self._engine.drain(graceful_s=0, reason="interrupted", limit_s=TEARDOWN_MARGIN_S)
-        self.stop(graceful_s=0, reason="interrupted")
+            self._engine.drain(graceful_s=0, reason=reason, limit_s=TEARDOWN_MARGIN_S)
+        self.stop(graceful_s=0, reason=reason)
 
     def wait_ended(self, timeout_s: float | None = None) -> bool:
         """Whether all is drained and written, by then."""
@@ -179,7 +179,7 @@ def report_to_master(environment: Environment, process: LoadProcess) -> None:
         runner.send_message(SNAPSHOT, process.snapshot())
         if os.getppid() != parent:
             _log.error("the master is gone: ending")
-            process.interrupt()
+            process.interrupt("orphaned")
     runner.send_message(DONE, process.snapshot())
 
 

@@ -38,7 +38,7 @@ class Conversation:
     """One session's talk. `over` is why the room ended, once it did. All times are ns, None = not heard.
 
     `speech_start_ns`, `speech_end_ns`: of the clip that is being spoken. `onset_ns`: where the avatar's present answer
-    began; `last_audio_ns`: the end of its last loud frame, once it fell silent.
+    began; `last_audio_ns`: the arrival of its last loud frame, once it fell silent.
     """
 
     def __init__(self, *, observe: Observe, keep_transcripts: bool = False, tape: Tape | None = None) -> None:

@@ -42,7 +42,7 @@ class Mark(StrEnum):
     SPEECH_START = "speech_start"  # the user's first voiced frame left
     SPEECH_END = "speech_end"  # the user's last voiced frame left
     FIRST_AUDIO = "first_audio"  # onset of the avatar's answer, heard in the audio itself
-    LAST_AUDIO = "last_audio"  # its last loud sample
+    LAST_AUDIO = "last_audio"  # its last loud frame
     AVATAR_STARTED = "avatar_started"  # the app-message, not the audio
     AVATAR_ENDED = "avatar_ended"
     USER_TRANSCRIPT = "user_transcript"
@@ -189,7 +189,7 @@ class StepFinished:
     `pool_wait_ns`: waited for a connection of our own pool: the generator's fault. `lag_ns`: how late our event loop
     was when the end was stamped. Turns only: `turn_kind` as in the scenario; `first_audio_ns`: from the end of the
     user's speech to the first audible sample of the answer; `barge_in_ns`: from the user's speech over the avatar to
-    the avatar's last audible sample; `censored`: it never fell silent while we listened, so there is no such number.
+    the avatar's last audible frame; `censored`: it never fell silent while we listened, so there is no such number.
     """
 
     t_ns: int

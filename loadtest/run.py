@@ -21,6 +21,8 @@ from loadtest.scenario import vad_silence_s
 from loadtest.settings import KEYS, Settings
 from loadtest.speech import check_pauses, microphone
 
+CALIBRATION = Path("runs") / "calibration.json"
+
 _VERSIONS = ("locust", "gevent", "openai", "httpx", "aiohttp", "picows", "uvloop", "prometheus-client", "pandas")
 
 
@@ -115,10 +117,20 @@ def write_settings(settings: Settings, run_dir: Path, *, started_at: datetime, e
         "versions": {"avaload": __version__, "python": platform.python_version(), **_versions()},
         "git_revision": _git_revision(),
         "seed": settings.load.seed,
+        "calibration": _calibration(),
         "host": {"name": socket.gethostname(), "cores": os.cpu_count(), "system": platform.platform()},
     }
     text = json.dumps(written, indent=1, ensure_ascii=False) + "\n"
     (run_dir / "settings.json").write_text(text, encoding="utf-8")
+
+
+def _calibration() -> dict[str, Any] | None:
+    """What the last `avaload doctor --calibrate` found here, if there was one."""
+    try:
+        found: dict[str, Any] = json.loads(CALIBRATION.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
 
 
 def _versions() -> dict[str, str]:

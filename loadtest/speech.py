@@ -201,7 +201,8 @@ class Ear:
     """Energy voice activity detection with back-dated edges: confirming an onset must not delay its stamp.
 
     `on_onset(t_ns)` is called once two loud frames came in a row, with the arrival of the first one plus where in it
-    the sound begins; `on_offset(t_ns)` after a stretch of quiet, with the end of the last loud frame.
+    the sound begins; `on_offset(t_ns)` after a stretch of quiet, with the arrival of the last loud frame (whose 20 ms
+    still sound).
     """
 
     def __init__(self, *, on_onset: Callable[[int], None], on_offset: Callable[[int], None]) -> None:
@@ -222,7 +223,7 @@ class Ear:
                 self._on_offset(self._last_loud_ns)
             return
         length_ns = len(pcm) // 2 * 1_000_000_000 // RATE_HZ
-        self._last_loud_ns = t_ns + length_ns
+        self._last_loud_ns = t_ns + length_ns - FRAME_NS
         if self._speaking:
             return
         if self._loud_frames == 0:

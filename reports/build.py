@@ -38,6 +38,7 @@ def build(run_dir: Path, *, slos: Sequence[Slo] | None = None) -> dict[str, Any]
         slos = _slos(settings)
     run = frames.load(run_dir)
     report = judge(run, settings, slos)
+    report["audio"] = sorted(path.relative_to(run_dir).as_posix() for path in run_dir.glob("audio/*.wav"))
     text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     pages = {
         "report.json": text,

@@ -33,7 +33,7 @@ _ENDINGS: Final = {
     EndedBy.MAX_DURATION: "max_duration",
     EndedBy.UNEXPECTED: "the target, unexpectedly",
 }
-_SETTINGS: Final = ("scenario", "tags", "embedded_twin", "versions", "git_revision", "seed", "host")
+_SETTINGS: Final = ("scenario", "tags", "embedded_twin", "versions", "git_revision", "seed", "host", "calibration")
 """What of settings.json is shown. Named one by one: a page is passed around more freely than a run directory."""
 _PRIVATE: Final = (".instructions", ".prompt")
 """Of a prompt the page tells the length alone."""
@@ -50,6 +50,7 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, settings: dict[st
         charts={chart.name: chart for chart in drawn if chart is not None},
         health=_health(report["generator"]),
         evidence=[(why, words, _total(report, why), report["evidence"][why]) for why, words in _EVIDENCE.items()],
+        audio=report.get("audio", []),
         endings=_ENDINGS,
         settings=_flat({key: settings[key] for key in _SETTINGS if key in settings}),
     )

@@ -5,7 +5,7 @@ from typing import Any, Final
 import pandas as pd
 
 from loadtest.errors import Kind
-from loadtest.events import Outcome, Step
+from loadtest.events import Mark, Outcome, Step
 from loadtest.slo import STEPS
 from reports.frames import Run
 from reports.measures import counts, failed_rate, judged, quantiles, seconds
@@ -49,7 +49,7 @@ def durations_s(rows: pd.DataFrame) -> "pd.Series[float]":
 def turns(run: Run) -> dict[str, Any]:
     """`turns` of report.json. time_to_first_audio: end of the user's speech to the first audible sample, ok turns.
 
-    barge_in: from the user's speech over the avatar to its last audible sample, whatever came after; `censored` ones
+    barge_in: from the user's speech over the avatar to its last audible frame, whatever came after; `censored` ones
     never fell silent and have no number. `tainted`: a stamp was taken while our event loop was late by more than
     TAINTED_MS.
     """
@@ -73,6 +73,7 @@ def turns(run: Run) -> dict[str, Any]:
             str(kind): {"count": len(of_kind), "failed": int((of_kind["outcome"] == Outcome.FAILED).sum())}
             for kind, of_kind in rows.groupby("turn_kind", observed=True)
         },
+        "transcripts": _transcripts(run),
         "time_to_first_audio": {"count": len(first_audio_s), **quantiles(first_audio_s)},
         "barge_in": {
             "count": len(barge_in_s),
@@ -80,3 +81,16 @@ def turns(run: Run) -> dict[str, Any]:
             **quantiles(barge_in_s),
         },
     }
+
+
+def _transcripts(run: Run) -> dict[str, int]:
+    """How many came, and to how many answered turns none came (PROTOCOL.md TR-1, TR-2); their texts are not looked
+    at."""
+    answered = run.turns[(run.turns["outcome"] == Outcome.OK) & run.turns["first_audio_ns"].notna()]
+    wanted = set(zip(answered["session"], answered["turn"], strict=True))
+    found = {}
+    for side, mark in (("user", Mark.USER_TRANSCRIPT), ("avatar", Mark.AVATAR_TRANSCRIPT)):
+        rows = run.marks[run.marks["mark"] == mark]
+        found[side] = len(rows)
+        found[f"turns_without_{side}"] = len(wanted - set(zip(rows["session"], rows["turn"], strict=True)))
+    return found | {"failed": int((run.marks["mark"] == Mark.TRANSCRIPT_FAILED).sum())}

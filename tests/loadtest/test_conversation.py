@@ -62,7 +62,7 @@ def test_time_to_first_audio_runs_from_the_last_voiced_frame_to_the_onset() -> N
     first_audio_ns, marks = say(answer)
     assert first_audio_ns == 700 * MS
     assert (Mark.FIRST_AUDIO, 800 * MS) in marks
-    assert (Mark.LAST_AUDIO, 1_000 * MS) in marks
+    assert (Mark.LAST_AUDIO, 980 * MS) in marks
 
 
 def test_the_onset_is_where_the_sound_begins_inside_its_frame() -> None:
@@ -191,7 +191,7 @@ def interrupt(kind: str, *, answer_frames: int, then: Act) -> tuple[StepError | 
         return error, marks
 
 
-def test_barge_in_runs_from_the_users_speech_to_the_last_loud_sample() -> None:
+def test_barge_in_runs_from_the_users_speech_to_the_last_loud_frame() -> None:
     def yields(listener: Listener, t0: int) -> None:
         listener.on_mark(t0 + 200 * MS, Mark.SPEECH_START)
         hear(listener, t0 + 200 * MS, loud=15)
@@ -199,9 +199,9 @@ def test_barge_in_runs_from_the_users_speech_to_the_last_loud_sample() -> None:
         hear(listener, t0 + 1_600 * MS, loud=5)
 
     heard, marks = interrupt("barge_in", answer_frames=5, then=yields)
-    assert heard == Heard(first_audio_ns=600 * MS, barge_in_ns=300 * MS, censored=False)
+    assert heard == Heard(first_audio_ns=600 * MS, barge_in_ns=280 * MS, censored=False)
     assert (Mark.BARGE_IN, 200 * MS) in marks
-    assert (Mark.SILENCED, 500 * MS) in marks
+    assert (Mark.SILENCED, 480 * MS) in marks
 
 
 def test_an_avatar_that_goes_on_is_censored_and_has_no_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def test_the_ear_backdates_the_onset_and_the_offset() -> None:
     for index, frame in enumerate(frames):
         ear.hear(index * FRAME_NS, frame)
     assert onsets == [5 * FRAME_NS + FRAME_NS // 4]
-    assert offsets == [15 * FRAME_NS]
+    assert offsets == [14 * FRAME_NS]
 
 
 def test_a_gap_between_words_is_not_the_end_of_an_answer() -> None:
