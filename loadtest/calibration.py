@@ -95,7 +95,7 @@ def truth_of(state_url: str) -> dict[str, Any]:
 
 
 def calibrate() -> dict[str, Any]:
-    """Run it (about half a minute), write CALIBRATION, return what was written. Raises GeneratorError or ConfigError."""
+    """Run it (half a minute), write CALIBRATION, return what was written. Raises GeneratorError or ConfigError."""
     with contextlib.ExitStack() as stack:
         read_fd, _ = stack.enter_context(supervisor.lifeline())
         twin = stack.enter_context(supervisor.embedded_twin(read_fd, arguments=KNOWN_DELAYS))
