@@ -46,6 +46,8 @@ class Conversation:
         self._ear = Ear(on_onset=self._on_onset, on_offset=self._on_offset)
         self._waiter: asyncio.Future[None] | None = None
         self._turn: int | None = None
+        self._spoken_turn: int | None = None
+        self._answered_turn: int | None = None
         self._clip: Clip | None = None
         self._last_frame_ns = 0
         self.speech_start_ns: int | None = None
@@ -67,7 +69,7 @@ class Conversation:
             if self.tape is not None and self._clip is not None:
                 self.tape.said(t_ns, self._clip)
         elif mark is Mark.SPEECH_END:
-            self.speech_end_ns = t_ns
+            self.speech_end_ns, self._spoken_turn = t_ns, self._turn
         self.mark(t_ns, mark)
         self._wake()
 
@@ -87,13 +89,21 @@ class Conversation:
             if mark is Mark.AVATAR_ENDED:
                 self.avatar_ended = True
             text = message.get("transcript") if self._keep_transcripts else None
-            self._observe(t_ns, mark, self._turn, None if text is None else redact(str(text)))
+            self._observe(t_ns, mark, self._turn_of(mark), None if text is None else redact(str(text)))
         self._wake()
 
     def on_closed(self, t_ns: int, why: StepError) -> None:
         if self.over is None:
             self.over = why
         self._wake()
+
+    def _turn_of(self, mark: Mark) -> int | None:
+        """The turn that a message belongs to: a transcript comes when the next turn may have begun already."""
+        if mark is Mark.AVATAR_TRANSCRIPT:
+            return self._answered_turn
+        if mark in (Mark.USER_TRANSCRIPT, Mark.TRANSCRIPT_FAILED):
+            return self._spoken_turn
+        return self._turn
 
     def _on_error(self, message: dict[str, Any]) -> None:
         """Nested as PROTOCOL.md 3.5 has it, or flat as the seed words it: both are accepted (C-9)."""
@@ -105,7 +115,7 @@ class Conversation:
     def _on_onset(self, t_ns: int) -> None:
         self.avatar_speaking, self.avatar_ended = True, False
         if self.onset_ns is None:
-            self.onset_ns = t_ns
+            self.onset_ns, self._answered_turn = t_ns, self._spoken_turn
         self._wake()
 
     def _on_offset(self, t_ns: int) -> None:

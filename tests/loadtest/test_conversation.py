@@ -240,3 +240,25 @@ def test_an_avatar_that_speaks_unasked_fails_a_silent_turn() -> None:
     with pytest.raises(StepError) as caught:
         asyncio.run(scene())
     assert caught.value.code is Code.SPOKE_UNASKED
+
+
+def test_a_transcript_belongs_to_the_turn_it_transcribes_even_when_the_next_has_begun() -> None:
+    marks: list[tuple[Mark, int | None]] = []
+    talk = Conversation(observe=lambda _t, mark, turn, _text: marks.append((mark, turn)))
+    talk.begin(4)
+    talk.on_mark(1, Mark.SPEECH_END)
+    hear(talk, 2, loud=3, quiet_ns=0)
+    talk.begin(5)
+    talk.on_message(3, {"type": "ce_events.realtime.input_transcript", "transcript": "a", "timestamp": 1.0})
+    talk.on_message(4, {"type": "ce_events.realtime.response_transcript", "transcript": "b", "timestamp": 1.0})
+    talk.on_message(5, {"type": "avatar_ended_speaking"})
+    assert marks[1:] == [(Mark.USER_TRANSCRIPT, 4), (Mark.AVATAR_TRANSCRIPT, 4), (Mark.AVATAR_ENDED, 5)]
+
+
+def test_the_text_of_a_transcript_is_told_only_on_request_and_redacted() -> None:
+    for keep, told in ((False, None), (True, "my key is [redacted]")):
+        texts: list[str | None] = []
+        talk = Conversation(observe=lambda _t, _mark, _turn, text: texts.append(text), keep_transcripts=keep)  # noqa: B023
+        message = {"type": "ce_events.realtime.input_transcript", "transcript": "my key is sk-abcdef123456"}
+        talk.on_message(1, message)
+        assert texts == [told]
