@@ -29,6 +29,9 @@ check: lint test ## lint and test
 bench: .venv/.dev ## speed and accuracy: medians, ratios, bars; about ten minutes
 	$(BIN)/python -m tests.benchmarks
 
+soak: .venv/.dev ## half an hour at 200 sessions: memory and pacing
+	$(BIN)/python -m tests.benchmarks.soak
+
 generated: .venv/.dev ## write generated files anew
 	$(BIN)/python -m exporters.catalogue > METRICS.md
 

@@ -48,7 +48,7 @@ def run(twin: dict[str, Any], *options: str, **environ: str) -> tuple[dict[str, 
     command += ["--openai-base-url", twin["openai_base_url"], "--avaturn-base-url", twin["avaturn_base_url"]]
     command += ["--metrics-port", "off", "--run-dir", str(run_dir), *options]
     done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=900, env=os.environ | keys | environ
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=7200, env=os.environ | keys | environ
     )
     assert done.stdout, f"the run printed nothing; see {run_dir}"
     return json.loads(done.stdout), run_dir
