@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV_COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-header --quiet --extra build
 
-.PHONY: help run test install lint check bench soak lock generated system
+.PHONY: help run test install lint check bench soak stack lock generated system
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,7 @@ lint: .venv/.dev ## formatting, lint, types, import contracts, generated files u
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m exporters.catalogue | diff -u METRICS.md -
+	$(BIN)/python -m pytest -q tests/dashboards -k as_generated
 
 check: lint test ## lint and test
 
@@ -32,13 +33,18 @@ bench: .venv/.dev ## speed and accuracy: medians, ratios, bars; about ten minute
 soak: .venv/.dev ## half an hour at 200 sessions: memory and pacing
 	$(BIN)/python -m tests.benchmarks.soak
 
+stack: install ## this machine's Prometheus and Alertmanager beside a run, on loopback, until Ctrl-C
+	$(BIN)/python -m dashboards.stack
+
 generated: .venv/.dev ## write generated files anew
 	$(BIN)/python -m exporters.catalogue > METRICS.md
+	$(BIN)/python -m dashboards.boards
+	$(BIN)/python -m dashboards.rules
 
 lock: .venv/.dev ## resolve the dependencies anew
 	$(BIN)/python -m pip install --quiet uv
 	$(UV_COMPILE) --output-file requirements.lock
-	$(UV_COMPILE) --extra dev --output-file requirements-dev.lock
+	$(UV_COMPILE) --extra dev --extra webrtc --extra daily --output-file requirements-dev.lock
 
 .venv/.created:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "avaload needs Python 3.11 or newer")'
@@ -58,7 +64,8 @@ lock: .venv/.dev ## resolve the dependencies anew
 # RUNLEVEL=1 keeps the packages from starting services.
 system:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-	    ! { command -v promtool && command -v chromium; } >/dev/null; then \
-	  apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-	    apt-get install -y -qq --no-install-recommends prometheus chromium >/dev/null; \
-	fi || echo "could not install prometheus and chromium: the tests that need them are skipped"
+	    ! { command -v promtool && command -v prometheus-alertmanager && command -v chromium && command -v npm; } \
+	    >/dev/null; then \
+	  apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+	    --no-install-recommends prometheus prometheus-alertmanager chromium nodejs npm >/dev/null; \
+	fi || echo "could not install prometheus, alertmanager, chromium and node: the tests that need them are skipped"

@@ -1,1 +1,1 @@
-"""What watches a run from outside: the scrape config of Prometheus; its names come from `exporters.catalogue`."""
+"""What watches a run from outside: boards, rules, and the servers that show them."""

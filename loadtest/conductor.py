@@ -132,7 +132,8 @@ class LoadProcess:
                         t_ns=clock.now_ns(), fault=Fault.SINK_FAILED, process=self._index, detail=f"{name}: {lost}"
                     )
                 )
-        self._record(self._health.sample(sessions_active=0))
+        if self._health.worth_sampling:
+            self._record(self._health.sample(sessions_active=0))
         self._record(RunFinished(t_ns=clock.now_ns(), reason=reason))
         self._journal.close()
         self._ended.set()
@@ -181,6 +182,9 @@ def report_to_master(environment: Environment, process: LoadProcess) -> None:
             _log.error("the master is gone: ending")
             process.interrupt("orphaned")
     runner.send_message(DONE, process.snapshot())
+    while os.getppid() == parent:  # the master says "quit", unless it is killed before
+        gevent.sleep(SNAPSHOT_S)
+    runner.quit()
 
 
 class Master:
@@ -191,7 +195,7 @@ class Master:
         self._latest: dict[str, Snapshot] = {}
         self._done: set[str] = set()
         self._silent: set[str] = set()
-        self._stopping = False
+        self._stopping = self._closed = False
         self._own = Aggregate([scenario.name for scenario in settings.scenarios])
         self._journal, started = open_journal(settings, run_dir, role="master", name="master", process=-1)
         self._record(started)
@@ -226,6 +230,7 @@ class Master:
                 if worker_id not in self._done | lost and clock.now_ns() - at_ns > LOST_AFTER_S * 1e9:
                     lost.add(worker_id)
                     self._record(GeneratorFailed(t_ns=clock.now_ns(), fault=Fault.WORKER_LOST, process=-1))
+        self.close()
         self._ended.set()
 
     def interrupt(self) -> None:
@@ -233,6 +238,10 @@ class Master:
         self._runner.send_message(STOP, {})
 
     def close(self) -> None:
+        """The last word and the end of the journal; only the first call counts."""
+        if self._closed:
+            return
+        self._closed = True
         reason = "interrupted" if self._stopping else "completed"
         self._record(RunFinished(t_ns=clock.now_ns(), reason=reason))
         self._journal.close()

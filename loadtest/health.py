@@ -12,6 +12,7 @@ from loadtest.clock import now_ns, wall_ns
 from loadtest.events import HealthSampled
 
 PROBE_S = 0.01
+MIN_SAMPLE_NS = 500_000_000
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -49,6 +50,12 @@ class Health:
             self._gc_started_ns = now_ns()
         else:
             self._gc_pause_ns = max(self._gc_pause_ns, now_ns() - self._gc_started_ns)
+
+    @property
+    def worth_sampling(self) -> bool:
+        """Whether so much time has passed since the last sample that shares of it mean something, or something was
+        lost."""
+        return self.events_lost > 0 or now_ns() - self._since_ns > MIN_SAMPLE_NS
 
     def sample(self, *, sessions_active: int) -> HealthSampled:
         t_ns, cpu_s = now_ns(), time.process_time()

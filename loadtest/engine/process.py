@@ -89,8 +89,8 @@ class Engine:
                 salt=bytes.fromhex(os.environ.get("AVALOAD_SALT", "")) or os.urandom(16),
             )
             spoken = (clip for mic in around.microphones.values() for clips in mic.clips.values() for clip in clips)
-            prepare(self._settings, spoken)
-            await warm_up(around, keys)
+            await prepare(self._settings, spoken)
+            await warm_up(around, keys, ticker)
             gc.collect()
             gc.freeze()
             self._health.watch_gc()
@@ -106,7 +106,8 @@ class Engine:
                     watcher.cancel()
                 if watchers[2:]:
                     await asyncio.wait(watchers[2:], timeout=TEARDOWN_LIMIT_S)
-                self.emit(self._health.sample(sessions_active=0))
+                if self._health.worth_sampling:
+                    self.emit(self._health.sample(sessions_active=0))
                 self.emit(RunFinished(t_ns=clock.now_ns(), reason=self._reason))
                 self._outbox.say(op="drained")
                 self._outbox.flush()

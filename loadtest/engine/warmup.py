@@ -15,6 +15,8 @@ import picows
 from loadtest.clock import now_ns
 from loadtest.control import Control
 from loadtest.lifecycle import Lifecycle, Surroundings, Ticket
+from loadtest.rooms.opening import open_room
+from loadtest.rooms.pacing import Ticker
 from loadtest.scenario import Conversation, Pause
 from loadtest.speech import FRAME_BYTES, SILENCE, Ear, Microphone
 
@@ -23,18 +25,19 @@ WARM_UP_LIMIT_S = 20.0
 _LOUD = b"\x00\x20" * (FRAME_BYTES // 2)
 
 
-async def warm_up(around: Surroundings, keys: Mapping[str, str]) -> None:
+async def warm_up(around: Surroundings, keys: Mapping[str, str], ticker: Ticker) -> None:
     """Returns when SESSIONS toy sessions went through all steps. Raises whatever broke: the engine can't work then."""
     rooms = await picows.ws_create_server(lambda _request: _ToyRoom(), "127.0.0.1", 0)
     room_port = rooms.sockets[0].getsockname()[1]
     toy = await asyncio.start_server(lambda r, w: _answer(r, w, room_port), "127.0.0.1", 0)
     url = f"http://127.0.0.1:{toy.sockets[0].getsockname()[1]}"
+    room = "none" if around.settings.target.room == "none" else "websocket"  # the only kind that the toy has
     settings = around.settings.with_endpoints(openai_base_url=url + "/v1", avaturn_base_url=url)
     settings = settings.model_copy(
         update={
             "conversation": Conversation(turns=(Pause(for_s=0.1),)),
             "mix": (),
-            "target": settings.target.model_copy(update={"proxy": None}),
+            "target": settings.target.model_copy(update={"proxy": None, "room": room}),
         }
     )
     failures: list[Any] = []
@@ -49,6 +52,9 @@ async def warm_up(around: Surroundings, keys: Mapping[str, str]) -> None:
                 scenarios=settings.scenarios,
                 microphones={settings.name: Microphone(clips={}, between=(SILENCE,))},
                 control=control,
+                open_room=lambda grant, listener, between: open_room(
+                    grant, listener, between, ticker, settings, control.trust
+                ),
                 keep_audio=None,
                 emit=lambda event: failures.append(event) if getattr(event, "failure", None) else None,
             )

@@ -1,0 +1,230 @@
+"""The alerts of a run. Each has a section of its name in RUNBOOK.md.
+
+They wake a person; they stop nothing (the harness stops itself). What a run has counted is read with `max_over_time`
+instead of `increase`: it is exact, it is seen also if the series was born above 0, and it stays for an hour after the
+run and its scrape target are gone.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dashboards.promql import edge, selector
+from exporters import catalogue as c
+from loadtest.slo import DEFAULT_SLOS
+
+RUNBOOK: Final = "RUNBOOK.md"
+"""Relative to the repository; Alertmanager's template may put the place where you host it in front."""
+
+OBJECTIVE: Final = next(slo.objective for slo in DEFAULT_SLOS if slo.indicator == "session.failed_rate")
+"""Share of sessions that may fail: the error budget."""
+
+FAST_BURN, SLOW_BURN = 14.4, 6.0
+"""How many times faster than allowed: a month's budget in two days, or in five."""
+
+ERRORS_HIGH: Final = 5 * OBJECTIVE
+ENOUGH: Final = 20
+"""Fewer sessions or steps in a window are an anecdote."""
+
+SETUP_S: Final = 10.0
+FIRST_AUDIO_S: Final = 2.0
+SECRET_MARGIN_S: Final = 10.0
+"""Edges of their histograms' buckets: there a quantile is exact."""
+
+LAG_S: Final = 0.05
+CPU_RATIO: Final = 0.9
+"""From where the report calls a run invalid or suspect (reports/generator.py)."""
+
+DROPPED_SHARE: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """`held`: for how long `expr` must be true. The summary names what to look at, the description says it whole."""
+
+    name: str
+    severity: str
+    expr: str
+    summary: str
+    description: str
+    held: str = "0s"
+
+    def rule(self) -> dict[str, Any]:
+        """As Prometheus reads it."""
+        return {
+            "alert": self.name,
+            "expr": self.expr,
+            "for": self.held,
+            "labels": {"severity": self.severity},
+            "annotations": {
+                "summary": self.summary,
+                "description": self.description,
+                "runbook_url": f"{RUNBOOK}#{self.name.lower()}",
+            },
+        }
+
+
+def _counted(metric: c.Metric, by: str, part: str = "", **labels: str) -> str:
+    """What the run has counted so far, or had at its end within the last hour."""
+    return f"sum by ({by}) (max_over_time({selector(metric, part, **labels)}[1h]))"
+
+
+def _last(metric: c.Metric, window: str) -> str:
+    return f"sum by (job, instance) (last_over_time({selector(metric)}[{window}]))"
+
+
+def _burn(short: str, long: str, factor: float, age_s: int) -> str:
+    above = f"> {factor * OBJECTIVE:g}"
+    ratio = "avaload:sessions_failed:ratio_rate"
+    # A window that the run has not filled yet says nothing about a window of that length.
+    return (
+        f"{ratio}{short} {above} and {ratio}{long} {above} and on (job, instance) avaload:run_age_seconds > {age_s:d}"
+    )
+
+
+ALERTS: Final = (
+    Alert(
+        name="SessionsLeftBehind",
+        severity="critical",
+        expr=_counted(c.SESSIONS_LEFT, "job, instance, reason", reason="~delete_failed|still_alive|worker_lost")
+        + " > 0",
+        summary="{{ $value }} sessions left behind by {{ $labels.instance }} ({{ $labels.reason }})",
+        description="Sessions that may still run, and cost, at the target although the run is done with them. "
+        "`avaload sweep RUN_DIR` deletes what can be deleted.",
+    ),
+    Alert(
+        name="OpenAfterRun",
+        severity="critical",
+        held="1m",
+        expr=f"{_last(c.SESSIONS_OPEN, '1h')} > 0 and {_last(c.SESSIONS_ACTIVE, '1h')} == 0",
+        summary="{{ $value }} sessions are open and {{ $labels.instance }} runs none",
+        description="Created at the target, not confirmed deleted, and no session of the run is in progress: nobody "
+        "will delete them.",
+    ),
+    Alert(
+        name="SessionErrorsHigh",
+        severity="critical",
+        held="1m",
+        expr=f"avaload:sessions_failed:ratio_rate5m > {ERRORS_HIGH:g}"
+        f" and avaload:sessions_ended:increase5m >= {ENOUGH}",
+        summary="{{ $value | humanizePercentage }} of the sessions of {{ $labels.scenario }} fail",
+        description=f"Over 5 minutes, at least {ENOUGH} sessions; {OBJECTIVE:.0%} may fail.",
+    ),
+    Alert(
+        name="ErrorBudgetBurnFast",
+        severity="critical",
+        held="2m",
+        expr=_burn("5m", "1h", FAST_BURN, 3600),
+        summary=f"{{{{ $labels.scenario }}}} burns its error budget more than {FAST_BURN:g} times too fast",
+        description="{{ $value | humanizePercentage }} of the sessions of the last 5 minutes failed, and as many in "
+        f"the last hour; {OBJECTIVE:.0%} may. Silent until the run is an hour old.",
+    ),
+    Alert(
+        name="WorkerLost",
+        severity="critical",
+        expr=_counted(c.GENERATOR_FAULTS, "job, instance", fault="worker_lost") + " > 0",
+        summary="{{ $labels.instance }} lost {{ $value }} of its load processes",
+        description="Silent for longer than a pause. Its engine deletes its sessions on its own; the run is invalid.",
+    ),
+    Alert(
+        name="ExporterDown",
+        severity="critical",
+        held="30s",
+        # A target that vanishes after the run has ended is as it should be: then no session was running.
+        expr=f'up{{job="avaload"}} == 0 and on (job, instance) {_last(c.SESSIONS_ACTIVE, "10m")} > 0',
+        summary="{{ $labels.instance }} vanished while sessions were running",
+        description="Nothing is known about the run from here on, also not whether its sessions were deleted.",
+    ),
+    Alert(
+        name="SessionsDoubtful",
+        severity="warning",
+        expr=_counted(c.SESSIONS_LEFT, "job, instance", reason="create_unanswered") + " > 0",
+        summary="{{ $value }} creates of {{ $labels.instance }} may have left a session",
+        description="Unanswered, or answered 5xx: behind a gateway's error a session may exist. It has no id, so "
+        "nobody can delete it; it ends by `user_absent_timeout`.",
+    ),
+    Alert(
+        name="ErrorBudgetBurnSlow",
+        severity="warning",
+        held="15m",
+        expr=_burn("30m", "6h", SLOW_BURN, 21600),
+        summary=f"{{{{ $labels.scenario }}}} burns its error budget more than {SLOW_BURN:g} times too fast",
+        description="{{ $value | humanizePercentage }} of the sessions of the last 30 minutes failed, and as many in "
+        f"the last 6 hours; {OBJECTIVE:.0%} may. Silent until the run is 6 hours old.",
+    ),
+    Alert(
+        name="StepErrorsHigh",
+        severity="warning",
+        held="1m",
+        expr=f"avaload:steps_failed:ratio_rate5m > {ERRORS_HIGH:g} and avaload:steps_ended:increase5m >= {ENOUGH}",
+        summary="{{ $value | humanizePercentage }} of {{ $labels.step }} fail in {{ $labels.scenario }}",
+        description=f"Over 5 minutes, at least {ENOUGH} of them. The board Sessions and steps shows by what.",
+    ),
+    Alert(
+        name="SetupSlow",
+        severity="warning",
+        held="2m",
+        expr=f"avaload:session_setup_duration_seconds:p95_5m > {edge(c.SESSION_SETUP, SETUP_S)}",
+        summary="Set-up of {{ $labels.scenario }} takes {{ $value | humanizeDuration }} (p95)",
+        description=f"From the start of a session to the avatar's first media frame; {SETUP_S:g} s are expected.",
+    ),
+    Alert(
+        name="TurnSlow",
+        severity="warning",
+        held="2m",
+        expr=f"avaload:time_to_first_audio_seconds:p95_5m > {edge(c.FIRST_AUDIO, FIRST_AUDIO_S)}",
+        summary="Users of {{ $labels.scenario }} wait {{ $value | humanizeDuration }} for an answer (p95)",
+        description=f"From the end of the user's speech to the first audible sample; {FIRST_AUDIO_S:g} s are expected.",
+    ),
+    Alert(
+        name="RateLimited",
+        severity="warning",
+        expr=_counted(c.LIFECYCLE_ERRORS, "job, instance, scenario, step, error_type", error_type="~rate_limited|quota")
+        + " > 0",
+        summary="{{ $labels.step }} of {{ $labels.scenario }} is refused: {{ $labels.error_type }}",
+        description="{{ $value }} times in the run. What is measured now is the limit of an account, not the service.",
+    ),
+    Alert(
+        name="TargetNotReached",
+        severity="warning",
+        held="1m",
+        expr="avaload:iterations_dropped:increase5m / (avaload:iterations_dropped:increase5m"
+        f" + avaload:sessions_started:increase5m) > {DROPPED_SHARE:g}",
+        summary="{{ $value | humanizePercentage }} of the due sessions of {{ $labels.scenario }} never started",
+        description="The load is below the plan: too late, no free user, or no engine.",
+    ),
+    Alert(
+        name="GeneratorSaturated",
+        severity="warning",
+        held="1m",
+        # With sessions in progress: what a process needs for its own start and end slows nobody down.
+        expr=f"(max by (job, instance, worker) ({selector(c.WORKER_LAG, source='engine')}) > {LAG_S:g}"
+        f" or max by (job, instance, worker) ({selector(c.WORKER_CPU)}) > {CPU_RATIO:g})"
+        f" and on (job, instance) sum by (job, instance) ({selector(c.SESSIONS_ACTIVE)}) > 0",
+        summary="Load process {{ $labels.worker }} of {{ $labels.instance }} is saturated",
+        description=f"Its event loop lags by more than {LAG_S * 1000:g} ms or it uses more than {CPU_RATIO:.0%} of a "
+        "core: what is slow now may be the generator.",
+    ),
+    Alert(
+        name="GeneratorFault",
+        severity="warning",
+        expr=_counted(c.GENERATOR_FAULTS, "job, instance, fault", fault="~engine_died|events_lost|drain_timeout|bug")
+        + " > 0",
+        summary="{{ $labels.instance }} had a fault of its own: {{ $labels.fault }}",
+        description="{{ $value }} times in the run, which is invalid: its numbers must not be used.",
+    ),
+    Alert(
+        name="SecretMarginLow",
+        severity="warning",
+        expr=_counted(c.SECRET_MARGIN, "job, instance", "_bucket", le=edge(c.SECRET_MARGIN, SECRET_MARGIN_S)) + " > 0",
+        summary=f"Secrets had {SECRET_MARGIN_S:g} s or less left when their sessions were connected",
+        description="{{ $value }} sessions of the run. A slower day and they can't start any more.",
+    ),
+    Alert(
+        name="TelemetryDropping",
+        severity="info",
+        expr=f"{_counted(c.SINK_ERRORS, 'job, instance')} > 0 or {_counted(c.EVENTS_LOST, 'job, instance')} > 0",
+        summary="Metrics of {{ $labels.instance }} miss {{ $value }} events",
+        description="The journals have them: the report is right, these metrics and boards are not.",
+    ),
+)
+"""The gravest first."""

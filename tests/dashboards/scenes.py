@@ -1,0 +1,134 @@
+"""The runs that the alert tests play, and which alerts each must raise: those and no others."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support import ROOT
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+_TALK = """
+name = "fixture"
+[conversation]
+think_min_s = 0
+think_max_s = 0.1
+[[conversation.turns]]
+kind = "say"
+clip = "{clip}"
+"""
+_SILENT = """
+name = "fixture"
+[target]
+room = "none"
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """`twin`, `run`: options. `fires`: alerts that must be raised. `kills`: what is killed on the way.
+
+    `every_s`: between two scrapes when it was recorded; `interval`: when it is played.
+    """
+
+    name: str
+    fires: set[str]
+    twin: tuple[str, ...] = ()
+    run: tuple[str, ...] = ()
+    talks: bool = False
+    ttl_s: int = 600
+    kills: str | None = None
+    every_s: float = 0.25
+    interval: str = "15s"
+    altered: dict[str, str] = field(default_factory=dict)
+    """Series that no twin can cause, put over the recorded ones."""
+    recorded_as: str = ""
+    """Plays the fixture of another scene."""
+
+    def scenario(self, directory: Path) -> list[str]:
+        """The scenario file to run, as an argument."""
+        path = directory / "fixture.toml"
+        clip = ROOT / "loadtest" / "corpus" / "en" / "reset_password.wav"
+        text = _TALK.format(clip=clip) if self.talks else _SILENT
+        path.write_text(f"{text}\n[secret]\nttl_s = {self.ttl_s}\n")
+        return [str(path)]
+
+
+_HERE = 'job="avaload",instance="127.0.0.1:9646"'
+_SHORT = ("--users", "6", "--ramp", "1s", "--duration", "12s")
+_PACED = (*_SHORT, "--pacing", "500ms")
+_FAILING = {"SessionErrorsHigh", "StepErrorsHigh"}
+_REFUSED = {*_FAILING, "SessionsDoubtful"}  # behind a create's 503 a session may exist
+
+SCENES = (
+    Scene(name="clean", fires=set(), talks=True, twin=("--set", "answer_s=0.5"), run=_SHORT),
+    Scene(
+        name="left_behind",
+        # Every session fails, but twelve are too few to call the share of failures high.
+        fires={"SessionsLeftBehind", "OpenAfterRun"},
+        twin=("--set", "mutant=TD-1-keeps-running"),
+        run=_PACED,
+    ),
+    Scene(
+        name="failing",
+        fires=_REFUSED,
+        twin=("--set", "fault.create=503:0.3"),
+        run=("--users", "2", "--ramp", "1s", "--duration", "22s", "--pacing", "500ms"),
+        every_s=0.1,
+        interval="5s",
+    ),
+    Scene(
+        name="failing_for_hours",
+        recorded_as="failing",
+        # A session in some minutes: too few to call a share of five minutes high, enough to burn the budget.
+        fires={"SessionsDoubtful", "ErrorBudgetBurnFast", "ErrorBudgetBurnSlow"},
+        interval="2m",
+    ),
+    Scene(
+        name="rate_limited",
+        fires={"RateLimited", *_FAILING},
+        twin=("--set", "fault.mint=429:0.3"),
+        run=_PACED,
+    ),
+    Scene(
+        name="slow",
+        fires={"SetupSlow", "TurnSlow"},
+        talks=True,
+        twin=("--set", "latency.stream_start=fixed:11", "--set", "answer_after=fixed:2.5", "--set", "answer_s=0.5"),
+        run=("--users", "20", "--ramp", "5s", "--duration", "20s"),
+    ),
+    Scene(
+        name="saturated",
+        fires={"GeneratorSaturated"},
+        run=("--users", "400", "--ramp", "1s", "--duration", "10s"),
+    ),
+    Scene(
+        name="worker_lost",
+        fires={"WorkerLost"},
+        run=("--users", "6", "--ramp", "1s", "--duration", "50s", "--pacing", "500ms", "--processes", "2"),
+        kills="worker",
+        every_s=0.5,
+    ),
+    Scene(name="engine_died", fires={"GeneratorFault"}, run=_PACED, kills="engine"),
+    Scene(
+        name="vanished",
+        fires={"ExporterDown"},
+        twin=("--set", "latency.create=fixed:1"),
+        run=_SHORT,
+        kills="locust",
+    ),
+    Scene(name="short_secrets", fires={"SecretMarginLow"}, run=_PACED, ttl_s=10),
+    Scene(
+        name="events_lost",
+        recorded_as="clean",
+        fires={"TelemetryDropping"},
+        altered={f"avaload_events_lost_total{{{_HERE}}}": "0+0x20 3+0x40"},
+    ),
+    Scene(
+        name="load_below_plan",
+        recorded_as="clean",
+        fires={"TargetNotReached"},
+        altered={
+            f'avaload_iterations_dropped_total{{{_HERE},reason="no_user",scenario="fixture"}}': "0+0x10 0+1x40 stale"
+        },
+    ),
+)

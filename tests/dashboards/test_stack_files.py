@@ -1,0 +1,141 @@
+"""The files of the stack, offline: well-formed, consistent with each other, and on loopback or fenced in."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dashboards import stack
+from dashboards.boards import BOARDS
+from dashboards.distributed import _options
+from loadtest import settings
+from tests.support import ROOT, needed
+
+HERE = ROOT / "dashboards"
+REQUIRED = {
+    ("v1", "ConfigMap"): {"data"},
+    ("v1", "Service"): {"spec.selector", "spec.ports"},
+    ("v1", "PersistentVolumeClaim"): {"spec.accessModes", "spec.resources.requests.storage"},
+    ("apps/v1", "Deployment"): {"spec.selector.matchLabels", "spec.template.metadata.labels", "spec.template.spec"},
+    ("networking.k8s.io/v1", "NetworkPolicy"): {"spec.podSelector", "spec.policyTypes", "spec.ingress"},
+    ("monitoring.coreos.com/v1", "ServiceMonitor"): {"spec.selector", "spec.endpoints"},
+    ("monitoring.coreos.com/v1", "PrometheusRule"): {"spec.groups"},
+    ("kustomize.config.k8s.io/v1beta1", "Kustomization"): {"resources", "configMapGenerator"},
+}
+"""What the API server refuses an object without."""
+
+YAML_FILES = sorted(path for path in HERE.rglob("*.y*ml"))
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def manifests() -> dict[tuple[str, str], dict[str, Any]]:
+    """Kind and name → object."""
+    kustomization = documents(HERE / "kustomization.yaml")[0]
+    found = [document for name in kustomization["resources"] for document in documents(HERE / name)]
+    return {(document["kind"], document["metadata"]["name"]): document for document in found}
+
+
+def at(document: dict[str, Any], path: str) -> Any:
+    for key in path.split("."):
+        document = document[key]
+    return document
+
+
+@pytest.mark.parametrize("path", YAML_FILES, ids=lambda path: str(path.relative_to(HERE)))
+def test_a_file_is_yaml_and_names_no_registry_host(path: Path) -> None:
+    assert documents(path)
+    for image in re.findall(r"^\s*image: (\S+)$", path.read_text(), flags=re.MULTILINE):
+        assert re.fullmatch(r"([a-z0-9-]+/)?[a-z0-9-]+:v?\d+\.\d+\.\d+", image), image
+
+
+def test_manifests_have_what_the_api_server_insists_on() -> None:
+    objects = [*manifests().values(), documents(HERE / "kustomization.yaml")[0]]
+    for each in objects:
+        for path in REQUIRED[each["apiVersion"], each["kind"]]:
+            assert at(each, path), (each["kind"], path)
+
+
+def test_the_master_and_the_workers_fit_together() -> None:
+    found = manifests()
+    master, worker = found["Deployment", "avaload-master"], found["Deployment", "avaload-worker"]
+    for deployment in (master, worker):
+        labels = at(deployment, "spec.template.metadata.labels")
+        assert at(deployment, "spec.selector.matchLabels") == labels
+        volumes = {volume["name"] for volume in at(deployment, "spec.template.spec.volumes")}
+        container = at(deployment, "spec.template.spec.containers")[0]
+        assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert container["command"][:3] == ["python", "-m", "dashboards.distributed"]
+        options = _options([*container["command"][3:], *container["args"]])
+        assert (options.metrics_port, options.master_port) == (9646, 5557)
+    assert (
+        at(master, "spec.template.spec.containers")[0]["env"] == at(worker, "spec.template.spec.containers")[0]["env"]
+    )
+    service = found["Service", "avaload"]
+    assert service["spec"]["selector"] == at(master, "spec.template.metadata.labels")
+    assert (
+        _options(["worker", "--run-dir=x", *at(worker, "spec.template.spec.containers")[0]["args"]]).master_host
+        == (service["metadata"]["name"])
+    )
+    ports = {port["name"]: port["port"] for port in service["spec"]["ports"]}
+    monitor = found["ServiceMonitor", "avaload"]["spec"]
+    assert monitor["endpoints"][0]["port"] in ports
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+
+
+def test_the_scenario_of_the_manifests_is_valid_and_has_a_process_per_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in settings.KEYS:
+        monkeypatch.setenv(key, "k" * 20)
+    found = manifests()
+    scenario = tmp_path / "scenario.toml"
+    scenario.write_text(found["ConfigMap", "avaload-scenario"]["data"]["scenario.toml"])
+    resolved = settings.resolve(scenario, {})
+    assert resolved.load.processes == found["Deployment", "avaload-worker"]["spec"]["replicas"]
+    assert resolved.target.max_sessions == 500
+
+
+def test_every_board_reaches_the_cluster_and_compose_mounts_files_that_exist() -> None:
+    boards = documents(HERE / "kustomization.yaml")[0]["configMapGenerator"][0]["files"]
+    assert boards == [f"generated/{board.name}.json" for board in BOARDS]
+    assert sum((HERE / file).stat().st_size for file in boards) < 900_000  # a ConfigMap holds a MiB
+    compose = documents(HERE / "compose.yaml")[0]
+    for service in compose["services"].values():
+        for mount in service.get("volumes", []):
+            source = mount.split(":")[0]
+            assert source in compose["volumes"] or (HERE / source).exists(), mount
+
+
+def test_what_compose_starts_listens_on_loopback_alone() -> None:
+    compose = documents(HERE / "compose.yaml")[0]["services"]
+    addresses = re.findall(r"\d+\.\d+\.\d+\.\d+", str(compose) + (HERE / "otel-collector.yaml").read_text())
+    assert set(addresses) == {"127.0.0.1"}
+    assert "--web.listen-address=127.0.0.1:9090" in compose["prometheus"]["command"]
+    assert compose["grafana"]["environment"]["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"
+
+
+def test_prometheus_and_alertmanager_accept_their_configurations(tmp_path: Path) -> None:
+    promtool, amtool = needed("promtool", "prometheus"), needed("amtool", "prometheus-alertmanager")
+    for command in (
+        [promtool, "check", "config", HERE / "prometheus.yml"],
+        [amtool, "check-config", HERE / "alertmanager.yml"],
+    ):
+        checked = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_stack_writes_the_ports_that_it_was_given(tmp_path: Path) -> None:
+    ports = stack.Ports(metrics=1, prometheus=2, alertmanager=3, webhook=4)
+    config = yaml.safe_load(stack._written(ports, tmp_path, "1s").read_text())
+    assert config["scrape_configs"][0]["static_configs"] == [{"targets": ["127.0.0.1:1"]}]
+    assert config["alerting"]["alertmanagers"][0]["static_configs"] == [{"targets": ["127.0.0.1:3"]}]
+    assert config["global"] == {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    assert Path(config["rule_files"][0]).exists()
+    assert "127.0.0.1:4" in (tmp_path / "alertmanager.yml").read_text()
