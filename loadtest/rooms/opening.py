@@ -1,13 +1,32 @@
-"""Which room a grant leads to."""
+"""Which room a grant leads to. What WebRTC and Daily need is imported only where such a room is opened."""
 
 import ssl
+from collections.abc import Iterable
+from typing import Literal
 from urllib.parse import urlsplit
 
-from loadtest.errors import Code, Kind, StepError
+from loadtest.errors import Code, ConfigError, Kind, StepError
 from loadtest.ports import Grant, Listener, Room
 from loadtest.rooms.pacing import Ticker
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.settings import Settings, is_loopback
+from loadtest.speech import Clip
+
+RoomKind = Literal["websocket", "webrtc", "daily"]
+DAILY_DOMAIN = "daily.co"
+
+
+def kind_of(room_url: str) -> RoomKind | None:
+    """The sort of room that the address tells of; None: of none that is known."""
+    parts = urlsplit(room_url)
+    host = parts.hostname or ""
+    if parts.scheme in ("ws", "wss"):
+        return "websocket"
+    if parts.scheme in ("http", "https") and parts.path.endswith("/whip"):
+        return "webrtc"
+    if parts.scheme == "https" and (host == DAILY_DOMAIN or host.endswith("." + DAILY_DOMAIN)):
+        return "daily"
+    return None
 
 
 def open_room(
@@ -18,10 +37,45 @@ def open_room(
     settings: Settings,
     trust: ssl.SSLContext,
 ) -> Room:
-    """The room of `room_url`, not yet connected. Raises StepError where there is none for it, or where a run that was
-    allowed only this machine is sent elsewhere."""
-    if not settings.target.live and not is_loopback(grant.room_url):
+    """The room of `room_url`, or of the kind that the settings insist on; not yet connected. Raises StepError where
+    there is none for it, where its extra is not installed, or where a run that was allowed only this machine is sent
+    elsewhere."""
+    target = settings.target
+    if not target.live and not is_loopback(grant.room_url):
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "room_url is not on this machine, and the run is not --live")
-    if urlsplit(grant.room_url).scheme not in ("ws", "wss"):
-        raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "room_url is no WebSocket address")
-    return WebSocketRoom(grant, listener, between, ticker, proxy=settings.target.proxy, trust=trust)
+    kind = kind_of(grant.room_url) if target.room == "auto" else target.room
+    try:
+        if kind == "websocket" and urlsplit(grant.room_url).scheme in ("ws", "wss"):
+            return WebSocketRoom(grant, listener, between, ticker, proxy=target.proxy, trust=trust)
+        if kind == "webrtc" and urlsplit(grant.room_url).scheme in ("http", "https"):
+            from loadtest.rooms.webrtc import WebRtcRoom
+
+            return WebRtcRoom(grant, listener, between, ticker, proxy=target.proxy, trust=trust)
+        if kind == "daily":
+            from loadtest.rooms.daily import DailyRoom
+
+            return DailyRoom(grant, listener, between)
+    except ImportError as error:
+        raise StepError(Kind.BUG, Code.EXTRA_MISSING, _missing(str(kind))) from error
+    raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"room_url is no address of a {kind or 'known kind of'} room")
+
+
+async def prepare(settings: Settings, clips: Iterable[Clip]) -> None:
+    """Import, encode and rehearse before the first session what a kind of room that was asked for by name needs: 0.5 s
+    that would end up in somebody's latency. Raises ConfigError where its extra is not installed."""
+    kind = settings.target.room
+    try:
+        if kind == "webrtc":
+            from loadtest.rooms import opus, rehearsal, webrtc  # noqa: F401
+
+            for clip in clips:
+                opus.packets_of(clip)
+            await rehearsal.rehearse()
+        elif kind == "daily":
+            from loadtest.rooms import daily  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(_missing(kind)) from error
+
+
+def _missing(kind: str) -> str:
+    return f"a {kind} room needs the extra {kind}: pip install 'avaload[{kind}]'"

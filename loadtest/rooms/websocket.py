@@ -35,7 +35,7 @@ class WebSocketRoom(picows.WSListener):
         trust: ssl.SSLContext,
     ) -> None:
         self._grant, self._listener, self._ticker = grant, listener, ticker
-        self._microphone = Microphone(listener, self._send, between)
+        self._microphone = Microphone(between)
         self._messages = RoomMessages(listener, on_joined=self._on_joined, on_broken=self._fail)
         self._proxy, self._trust = proxy, trust
         self._transport: Any = None
@@ -70,7 +70,7 @@ class WebSocketRoom(picows.WSListener):
 
     async def close(self) -> None:
         self._leaving = True
-        self._ticker.remove(self._microphone.tick)
+        self._ticker.remove(self._tick)
         if self._transport is None or self._transport.is_disconnected:
             return
         self._transport.send_close(picows.WSCloseCode.OK)
@@ -79,8 +79,13 @@ class WebSocketRoom(picows.WSListener):
         except TimeoutError:
             self._transport.disconnect(graceful=False)
 
-    def _send(self, frame: bytes) -> None:
-        self._transport.send(picows.WSMsgType.BINARY, frame)
+    def _tick(self) -> None:
+        frame, marks = self._microphone.take()
+        if frame is not None:
+            t_ns = now_ns()  # before the hand-over: nobody can have the frame earlier than its mark says
+            self._transport.send(picows.WSMsgType.BINARY, frame)
+            for mark in marks:
+                self._listener.on_mark(t_ns, mark)
 
     def on_ws_connected(self, transport: Any) -> None:
         self._transport = transport
@@ -117,10 +122,10 @@ class WebSocketRoom(picows.WSListener):
 
     def _on_joined(self) -> None:
         if not self._leaving:
-            self._ticker.add(self._microphone.tick)
+            self._ticker.add(self._tick)
 
     def _on_end(self, t_ns: int, code: int, reason: str) -> None:
-        self._ticker.remove(self._microphone.tick)
+        self._ticker.remove(self._tick)
         if not self._leaving:
             self._leaving = True
             why = StepError(Kind.TRANSPORT, Code.WS_CLOSED, redact(f"the room closed: {code} {reason}".strip()))

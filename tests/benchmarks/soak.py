@@ -1,4 +1,4 @@
-"""Half an hour at 200 sessions: is the memory of engine and Locust flat (± 5 % after the warm-up), does the pacing drift?
+"""Half an hour at 200 sessions: is the memory of engine and Locust flat (± 5 % after warm-up), does the pacing drift?
 
 `python -m tests.benchmarks.soak [MINUTES]`
 """

@@ -1,0 +1,164 @@
+"""One WebRTC connection, lean: aiortc makes the connection and carries the messages, the sound goes past it.
+
+Of aiortc are ICE, DTLS and the data channel. Its RTP sender and receiver are left unused: a task, a queue and a decoder
+thread per session, and a jitter buffer that holds every packet back by 80 ms. Here a packet is written to the socket in
+the tick that makes it, and stamped in the very callback that brings it; a datagram's first byte tells what it is
+(RFC 7983). No RTCP is sent: nobody adapts a bit rate here.
+
+All private names of aiortc and aioice that this relies on are in this file, and tests/rooms/test_peer.py uses each.
+"""
+
+import asyncio
+import struct
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import pylibsrtp
+from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
+from loadtest.clock import now_ns
+
+CHANNEL = "app"
+"""Label of the data channel for app-messages (INTERFACE.md)."""
+CLOSE_TIMEOUT_S = 1.0
+_HEADER = struct.Struct(">BBHII")
+_RTP_STEP = 960
+"""20 ms on Opus' RTP clock, 48 kHz whatever the sound has (RFC 7587 4.1)."""
+
+
+class Ear(Protocol):
+    """What a peer tells its owner; every `t_ns` was taken on arrival."""
+
+    def on_ice_connected(self, t_ns: int) -> None:
+        """A pair of addresses works."""
+
+    def on_dtls_connected(self, t_ns: int) -> None:
+        """The keys are agreed on: sound can flow."""
+
+    def on_failed(self, t_ns: int, part: str) -> None:
+        """`part`, ice or dtls, has failed, now or after it had worked."""
+
+    def on_packet(self, t_ns: int, sequence: int, payload: bytes) -> None:
+        """An RTP packet of the other side; `sequence` counts modulo 65536."""
+
+    def on_text(self, t_ns: int, text: str | bytes) -> None:
+        """A message on the data channel."""
+
+    def on_closed(self, t_ns: int) -> None:
+        """The other side has hung up."""
+
+
+class Peer:
+    """The offering side of one connection with one audio line both ways. `loopback`: the only local address offered;
+    None: all of this host's, loopback not among them. `close` it in any case."""
+
+    def __init__(self, ear: Ear, *, loopback: str | None) -> None:
+        self._ear, self._loopback = ear, loopback
+        # Without this empty list aiortc asks Google's STUN server.
+        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+        line: Any = self._connection.addTransceiver("audio", direction="sendrecv")
+        line.sender.send, line.receiver.receive = self._start_sending, self._start_receiving
+        self._dtls: Any = line.receiver.transport
+        self._ice: Any = self._dtls.transport
+        self._dtls.on("statechange", self._on_dtls_state)
+        self._ice.on("statechange", self._on_ice_state)
+        self._channel = self._connection.createDataChannel(CHANNEL)
+        self._channel.on("message", lambda text: self._ear.on_text(now_ns(), text))
+        self._write: Callable[[bytes], None] | None = None
+        self._first_byte_pair = (0x80, 0)
+        self._ssrc = self._sequence = self._timestamp = 0
+        self._is_closed = False
+
+    async def offer(self) -> str:
+        """The SDP to send, with all candidates in it. No packet leaves the host."""
+        connection = self._ice.iceGatherer._connection
+        if self._loopback is not None:
+            gather, addresses = connection.get_component_candidates, [self._loopback]
+            connection.get_component_candidates = lambda component, **_: gather(component, addresses)
+        await self._connection.setLocalDescription()
+        for protocol in connection._protocols:
+            protocol.datagram_received = self._demultiplexed(protocol.datagram_received)
+        return str(self._connection.localDescription.sdp)
+
+    async def accept(self, answer: str) -> None:
+        """The other side's SDP: connecting begins. Raises ValueError for what is none, or none that fits the offer."""
+        try:
+            await self._connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
+        except Exception as error:  # aiortc's parser raises whatever it stumbles over
+            raise ValueError(f"the answer is no SDP that fits the offer ({error or type(error).__name__})") from error
+
+    def send(self, payload: bytes) -> None:
+        """One 20 ms packet, written to the socket before this returns; nothing while there is no connection."""
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        self._timestamp = (self._timestamp + _RTP_STEP) & 0xFFFFFFFF
+        if self._write is not None:
+            self._write(_HEADER.pack(*self._first_byte_pair, self._sequence, self._timestamp, self._ssrc) + payload)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether sound that is sent now has a chance to arrive."""
+        return self._write is not None
+
+    async def close(self) -> None:
+        """Hang up; bounded, idempotent, never raises. No task is left, and no socket."""
+        self._is_closed, self._write = True, None
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._connection.close()
+        except TimeoutError:
+            for protocol in self._ice.iceGatherer._connection._protocols:
+                protocol.transport.abort()
+
+    async def _start_sending(self, parameters: Any) -> None:
+        """In the place of the sender's own, called once DTLS is up."""
+        pair = self._ice._connection._nominated[1]
+        protect, to, address = self._dtls._tx_srtp.protect, pair.protocol.transport.sendto, pair.remote_addr
+        self._first_byte_pair = (0x80, parameters.codecs[0].payloadType)
+        self._ssrc = parameters.rtcp.ssrc
+        if not self._is_closed:
+            self._write = lambda packet: to(protect(packet), address)
+
+    async def _start_receiving(self, _parameters: Any) -> None:
+        """In the place of the receiver's own, which would start a thread."""
+
+    def _demultiplexed(self, datagram_received: Callable[[bytes, Any], None]) -> Callable[[bytes, Any], None]:
+        """RFC 7983: 128 to 191 is SRTP or SRTCP; of these, RTCP has payload types from 192 to 223 (RFC 5761 4)."""
+
+        def received(data: bytes, address: Any) -> None:
+            t_ns = now_ns()
+            if not 127 < data[0] < 192:
+                datagram_received(data, address)
+            elif not 191 < data[1] < 224 and self._dtls._rx_srtp is not None and not self._is_closed:
+                try:
+                    packet = self._dtls._rx_srtp.unprotect(data)
+                except pylibsrtp.Error:  # a stranger's packet, or one that came twice
+                    return
+                self._ear.on_packet(t_ns, packet[2] << 8 | packet[3], payload_of(packet))
+
+        return received
+
+    def _on_ice_state(self) -> None:
+        if self._ice.state == "completed":
+            self._ear.on_ice_connected(now_ns())
+        elif self._ice.state == "failed" and not self._is_closed:
+            self._ear.on_failed(now_ns(), "ice")
+
+    def _on_dtls_state(self) -> None:
+        if self._dtls.state == "connected":
+            self._ear.on_dtls_connected(now_ns())
+        elif self._is_closed:
+            return
+        elif self._dtls.state == "failed":
+            self._ear.on_failed(now_ns(), "dtls")
+        elif self._dtls.state == "closed":
+            self._write = None
+            self._ear.on_closed(now_ns())
+
+
+def payload_of(packet: bytes) -> bytes:
+    """What an RTP packet carries (RFC 3550 5.1): without header, contributors, extension and padding."""
+    first = packet[0]
+    start = 12 + 4 * (first & 0x0F)
+    if first & 0x10:
+        start += 4 + 4 * (packet[start + 2] << 8 | packet[start + 3])
+    return packet[start : len(packet) - packet[-1] if first & 0x20 else len(packet)]

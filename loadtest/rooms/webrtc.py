@@ -1,0 +1,186 @@
+"""The WebRTC room: WHIP signalling (RFC 9725), Opus both ways, app-messages on a data channel (INTERFACE.md)."""
+
+import asyncio
+import contextlib
+import re
+import ssl
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+
+from loadtest.clock import now_ns
+from loadtest.errors import Code, Kind, StepError
+from loadtest.events import Mark
+from loadtest.ports import Grant, Listener
+from loadtest.redact import redact
+from loadtest.rooms import opus
+from loadtest.rooms.app_messages import RoomMessages
+from loadtest.rooms.microphone import Microphone
+from loadtest.rooms.pacing import Ticker
+from loadtest.rooms.peer import Peer
+from loadtest.settings import is_loopback
+from loadtest.speech import Clip
+
+CLOSE_TIMEOUT_S = 1.0
+_ANSWER_BYTES = 64 * 1024
+_CANDIDATE = re.compile(r"^a=candidate:(?:\S+ ){4}(\S+) ", re.MULTILINE)
+_STATUS_CODES = {401: Code.UNAUTHORIZED, 403: Code.UNAUTHORIZED, 404: Code.NOT_FOUND, 429: Code.RATE_LIMITED}
+
+
+class WebRtcRoom:
+    """One user's side of a room. `between`: frames for when nothing is spoken, in turn; none: nothing is sent then."""
+
+    def __init__(
+        self,
+        grant: Grant,
+        listener: Listener,
+        between: tuple[bytes, ...],
+        ticker: Ticker,
+        *,
+        proxy: str | None,
+        trust: ssl.SSLContext,
+    ) -> None:
+        self._grant, self._listener, self._ticker = grant, listener, ticker
+        self._proxy, self._trust = proxy, trust
+        host = urlsplit(grant.room_url).hostname or ""
+        self._on_this_machine = is_loopback(grant.room_url)
+        self._peer = Peer(self, loopback=("::1" if host == "::1" else "127.0.0.1") if self._on_this_machine else None)
+        self._microphone = Microphone(opus.encode(between))
+        self._messages = RoomMessages(listener, on_joined=self._on_joined, on_broken=self._fail)
+        self._decoder = opus.Decoder()
+        self._resource: str | None = None
+        self._last_sequence: int | None = None
+        self._ready = asyncio.get_running_loop().create_future()
+        self._is_over = False
+
+    async def connect(self) -> None:
+        answer = await self._signal(await self._peer.offer())
+        self._listener.on_mark(now_ns(), Mark.SIGNALLED)
+        if self._on_this_machine and (elsewhere := [a for a in _CANDIDATE.findall(answer) if not _is_local(a)]):
+            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"a room on this machine offers the address {elsewhere[0]}")
+        try:
+            await self._peer.accept(answer)
+        except ValueError as error:
+            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, redact(str(error))) from error
+        await self._ready
+
+    def speak(self, clip: Clip) -> None:
+        if self._is_over or not self._peer.is_open:
+            raise StepError(Kind.TRANSPORT, Code.RTC_CLOSED, "the room is over")
+        packets = opus.packets_of(clip)
+        self._microphone.speak(packets.payloads, first_voiced=packets.first_voiced, last_voiced=packets.last_voiced)
+
+    async def close(self) -> None:
+        self._is_over = True
+        self._ticker.remove(self._tick)
+        resource, self._resource = self._resource, None
+        try:
+            if resource is not None:
+                # RFC 9725 4.2 wants it; the room is left either way.
+                with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+                    async with asyncio.timeout(CLOSE_TIMEOUT_S), self._http() as http, http.delete(resource):
+                        pass
+        finally:
+            await self._peer.close()
+
+    # --- what the peer tells
+
+    def on_ice_connected(self, t_ns: int) -> None:
+        self._listener.on_mark(t_ns, Mark.ICE_CONNECTED)
+
+    def on_dtls_connected(self, t_ns: int) -> None:
+        self._listener.on_mark(t_ns, Mark.DTLS_CONNECTED)
+
+    def on_failed(self, t_ns: int, part: str) -> None:
+        code = Code.ICE_FAILED if part == "ice" else Code.DTLS_FAILED
+        self._end(t_ns, StepError(Kind.TRANSPORT, code, f"{part.upper()} failed"))
+
+    def on_packet(self, t_ns: int, sequence: int, payload: bytes) -> None:
+        last, self._last_sequence = self._last_sequence, sequence
+        if last is None:
+            self._listener.on_mark(t_ns, Mark.FIRST_FRAME)
+            if not self._ready.done():
+                self._ready.set_result(None)
+        elif (sequence - last) & 0xFFFF > 0x7FFF:  # overtaken by the one before: too late to be heard
+            self._last_sequence = last
+            return
+        self._listener.on_audio(t_ns, self._decoder.decode(payload))
+
+    def on_text(self, t_ns: int, text: str | bytes) -> None:
+        self._messages.take(t_ns, text)
+
+    def on_closed(self, t_ns: int) -> None:
+        self._resource = None  # gone with the connection
+        self._end(t_ns, StepError(Kind.TRANSPORT, Code.RTC_CLOSED, "the room hung up"))
+
+    # --- inner workings
+
+    def _tick(self) -> None:
+        frame, marks = self._microphone.take()
+        if frame is not None:
+            self._peer.send(frame)
+            for mark in marks:
+                self._listener.on_mark(now_ns(), mark)
+
+    def _on_joined(self) -> None:
+        if not self._is_over:
+            self._ticker.add(self._tick)
+
+    def _end(self, t_ns: int, why: StepError) -> None:
+        self._ticker.remove(self._tick)
+        if not self._is_over:
+            self._is_over = True
+            self._fail(why)
+            self._listener.on_closed(t_ns, why)
+
+    def _fail(self, error: StepError) -> None:
+        if not self._ready.done():
+            self._ready.set_exception(error)
+            self._ready.exception()  # seen: nobody may be waiting any more
+
+    def _http(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._trust),
+            headers={"Authorization": f"Bearer {self._grant.token}"},
+            proxy=self._proxy,
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),  # the step's deadline is the only one
+        )
+
+    async def _signal(self, offer: str) -> str:
+        """The answer to the offer. Redirects are refusals here: a run that may only reach this machine follows none."""
+        headers = {"Content-Type": "application/sdp"}
+        try:
+            async with (
+                self._http() as http,
+                http.post(self._grant.room_url, data=offer, headers=headers, allow_redirects=False) as response,
+            ):
+                body = (await response.content.read(_ANSWER_BYTES)).decode("utf-8", "replace")
+                if response.status != 201:
+                    raise self._refused(response.status, body)
+                if location := response.headers.get("Location"):
+                    self._resource = self._own(urljoin(self._grant.room_url, location))
+                return body
+        except (aiohttp.ClientConnectorError, aiohttp.ClientConnectionResetError) as error:
+            raise StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, redact(str(error))) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise StepError(Kind.TRANSPORT, Code.CONNECTION_LOST, redact(str(error))) from error
+
+    def _own(self, resource: str) -> str | None:
+        """The resource to delete, if it is where the room is: the token goes nowhere else."""
+        same = urlsplit(resource)[:2] == urlsplit(self._grant.room_url)[:2]
+        return resource if same else None
+
+    def _refused(self, status: int, body: str) -> StepError:
+        if status // 100 == 2:
+            return StepError(
+                Kind.PROTOCOL, Code.BAD_SHAPE, f"HTTP {status} is no WHIP answer (201)", http_status=status
+            )
+        code = _STATUS_CODES.get(status) or {3: Code.HTTP_3XX, 5: Code.HTTP_5XX}.get(status // 100, Code.HTTP_4XX)
+        detail = redact(f"HTTP {status}: {body[:500]}", self._grant.token)
+        return StepError(Kind.REJECTED, code, detail, http_status=status)
+
+
+def _is_local(address: str) -> bool:
+    return is_loopback(f"//[{address}]" if ":" in address else f"//{address}")

@@ -1,0 +1,97 @@
+"""WebRTC rooms: what a session that talks all the time costs the whole harness, and whether its stamps are true.
+
+Asked: <= 6 ms CPU per session-second, >= 100 sessions on one core with pacing p99 <= 10 ms, and time to first audio and
+barge-in p99 <= 3 ms at 50 sessions against the twin's own stamps. Connecting is in the figures: sessions last 20 s.
+Needs the extra webrtc. `python -m tests.benchmarks.rooms_webrtc [ROUNDS] [SESSIONS …]`
+"""
+
+import json
+import statistics
+import sys
+import tempfile
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from loadtest.calibration import KNOWN_DELAYS, summary, truth_of, turn_errors
+from loadtest.events import HealthSampled, Mark, Observed, StageStarted, Step, StepFinished
+from loadtest.journal import read_run
+from tests.benchmarks import bench
+
+SIZES = (30, 50, 100)
+RAMP_S, STEADY_S = 10, 25
+CPU_MS, PACING_MS, ERROR_MS, ERROR_SESSIONS = 6.0, 10.0, 3.0, 50
+SCENARIO = """
+name = "talk"
+[conversation]
+repeat_for = "15s"
+[[conversation.turns]]
+kind = "say"
+[[conversation.turns]]
+kind = "barge_in"
+after_s = 1.0
+"""
+
+
+def measure(sessions: int) -> dict[str, Any]:
+    """CPU ms per session-second of engine and Locust together once the ramp is over; errors of what was reported."""
+    with tempfile.TemporaryDirectory() as folder, bench.pinned_twin("--set=room=webrtc", *KNOWN_DELAYS) as twin:
+        scenario = Path(folder) / "talk.toml"
+        scenario.write_text(SCENARIO)
+        bench.settle()
+        plan = ("--users", str(sessions), "--ramp", f"{RAMP_S}s", "--duration", f"{RAMP_S + STEADY_S}s")
+        report, run_dir = bench.run(twin, str(scenario), *plan, "--room", "webrtc", "--graceful-stop", "0s")
+        truth = truth_of(twin["state_url"])
+    events = [event for file in read_run(run_dir) for event in file.events]
+    began_ns = min(event.t_ns for event in events if isinstance(event, StageStarted))
+    events = [event for event in events if RAMP_S + 2 < (event.t_ns - began_ns) / 1e9 < RAMP_S + STEADY_S - 1]
+    health = [event for event in events if isinstance(event, HealthSampled)]
+    cpu = {s: statistics.mean(e.cpu_percent for e in health if e.source == s) for s in ("engine", "hub")}
+    active = statistics.mean(e.sessions_active for e in health if e.source == "engine")
+    signalled = {e.session: e.t_ns for e in events if isinstance(e, Observed) and e.mark is Mark.SIGNALLED}
+    joined = [
+        (e.t_ns - signalled[e.session]) / 1e6
+        for e in events
+        if isinstance(e, Observed) and e.mark is Mark.DTLS_CONNECTED and e.session in signalled
+    ]
+    # Turns that the end of the run cut off have no truth.
+    for session in truth["sessions"]:
+        session["turns"] = list(takewhile(lambda turn: turn["first_audio_sent_ns"] is not None, session["turns"]))
+    errors = summary(turn_errors(events, truth))
+    counters = truth["counters"]
+    return {
+        "sessions_active": active,
+        "cpu_ms_per_session_s": (cpu["engine"] + cpu["hub"]) * 10 / active,
+        "engine_percent": cpu["engine"],
+        "hub_percent": cpu["hub"],
+        "first_audio_p99_ms": errors["time to first audio"]["p99_ms"],
+        "barge_in_p99_ms": errors["barge-in"]["p99_ms"],
+        "turns": sum(isinstance(e, StepFinished) and e.step is Step.TURN for e in events),
+        "tainted": report["turns"]["tainted"],
+        "answer_to_dtls_p50_ms": statistics.median(joined) if joined else 0,
+        "engine_lag_p99_ms": max(e.lag_p99_ns for e in health if e.source == "engine") / 1e6,
+        "pacing_p99_ms": statistics.median(e.pacing_p99_ns or 0 for e in health if e.source == "engine") / 1e6,
+        "rss_mb": max(e.rss_bytes for e in health if e.source == "engine") / 1e6,
+        "failed": report["sessions"]["failed"],
+        "twin_late_share": counters["audio_ticks_late"] / max(1, counters["audio_ticks"]),
+    }
+
+
+def main() -> int:
+    """Print medians; 1 if a bar is missed."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    sizes = [int(size) for size in sys.argv[2:]] or SIZES
+    missed = False
+    for sessions in sizes:
+        runs = [measure(sessions) for _ in range(rounds)]
+        median = {key: round(statistics.median(run[key] for run in runs), 4) for key in runs[0]}
+        print(json.dumps({"sessions": sessions} | median), flush=True)
+        missed |= median["cpu_ms_per_session_s"] > CPU_MS or median["failed"] > 0
+        missed |= median["pacing_p99_ms"] > PACING_MS
+        if sessions == ERROR_SESSIONS:
+            missed |= max(median["first_audio_p99_ms"], median["barge_in_p99_ms"]) > ERROR_MS
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
