@@ -114,11 +114,15 @@ def test_a_failed_create_leaves_nothing_only_where_that_is_certain(error: StepEr
 
 
 def test_a_create_that_answers_after_its_deadline_is_adopted_and_deleted() -> None:
+    events: list[Event] = []
+
     async def late() -> None:
-        await asyncio.sleep(0.08)
+        while (Step.CREATE, Outcome.FAILED) not in steps(events):
+            await asyncio.sleep(0.001)
 
     control = FakeControl(create=[late])
-    events = run(control, **QUICK)
+    target = QUICK["target"] | {"create_timeout_s": 0.5}
+    asyncio.run(lifecycle(control, events, target=target).run())
     assert control.alive == set()
     assert finished(events).remains is Remains.NOTHING
     assert finished(events).failure.code is Code.TIMEOUT
