@@ -1,5 +1,6 @@
 """What every HTTP answer of both services has in common: its handling time, and a place in the counters."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -33,5 +34,23 @@ def measured(
             await send(event)
 
         await app(scope, receive, answer)
+
+    return wrapped
+
+
+def queued(app: ASGI3Application, *, slots: int, passes: Callable[[str], bool]) -> ASGI3Application:
+    """Let `app` work on `slots` requests at once; the others wait in the order of their arrival.
+
+    With a fixed injected latency this is a server whose capacity is known exactly: slots / latency. Paths that `passes`
+    says yes to don't queue.
+    """
+    free = asyncio.Semaphore(slots)
+
+    async def wrapped(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] == "http" and passes(scope["path"]):
+            await app(scope, receive, send)
+        else:
+            async with free:
+                await app(scope, receive, send)
 
     return wrapped

@@ -4,13 +4,20 @@ import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import NoReturn
 
-from loadtest.twin import profiles
+from loadtest.twin.loading import ProfileError, load
+from loadtest.twin.profiles import KNOBS, Profile
 
 _EXAMPLE = """example:
   avaload twin --port 9700 --profile realistic --set fault.mint=503:0.05 --clock-scale 60
 """
+_FORMS = """knobs of the profile:
+  DURATION is fixed:S, uniform:FROM,TO or lognormal:MU,SIGMA (seconds); FAULTS is NAME:SHARE[,NAME:SHARE...]
+  with a status or a name and a share from 0 to 1.
+"""
+_LONG_FORM = 25
 
 
 class UsageError(Exception):
@@ -29,7 +36,7 @@ class Options:
     port: int
     """Of the OpenAI side; Avaturn gets the next one. 0: two free ones."""
     seed: int
-    profile: profiles.Profile
+    profile: Profile
     clock_scale: float
     lifeline_fd: int | None
     """An inherited pipe; when it reads end-of-file, whoever owns the twin is gone."""
@@ -45,7 +52,7 @@ def parse(argv: Sequence[str]) -> Options:
     parser = _Parser(
         prog="avaload twin",
         description="Serve the twin of OpenAI Realtime and Avaturn Live until SIGINT or SIGTERM.",
-        epilog=_EXAMPLE,
+        epilog=f"{_EXAMPLE}\n{_catalogue()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -55,7 +62,9 @@ def parse(argv: Sequence[str]) -> Options:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all chance (default %(default)s)")
     parser.add_argument("--profile", default="instant", help="instant (default), realistic, or a TOML file")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help=_knobs())
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="a knob, repeatable; see below"
+    )
     parser.add_argument("--clock-scale", type=float, default=1.0, metavar="X", help="timers run X times faster")
     parser.add_argument("--lifeline-fd", type=int, default=None, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
@@ -67,9 +76,12 @@ def parse(argv: Sequence[str]) -> Options:
     if args.lifeline_fd is not None and not _is_open(args.lifeline_fd):
         problems.append(f"argument --lifeline-fd: {args.lifeline_fd} is not an open file descriptor")
     try:
-        profile = profiles.load(name=args.profile, settings=args.settings)
-    except profiles.ProfileError as error:
+        profile = load(name=args.profile, settings=args.settings)
+    except ProfileError as error:
         problems += error.problems
+    else:
+        if profile.room == "webrtc" and find_spec("aiortc") is None:
+            problems.append("--set room=webrtc: needs the extra webrtc (pip install 'avaload[webrtc]')")
     if problems:
         raise UsageError(problems)
     return Options(
@@ -90,8 +102,7 @@ def _is_open(fd: int) -> bool:
     return True
 
 
-def _knobs() -> str:
-    return (
-        "a knob of the profile, repeatable: latency.POINT=fixed:S|lognormal:MU,SIGMA, fault.POINT=STATUS:SHARE, "
-        "mutant=NAME, gone_status=N, answer_after=fixed:S, answer_s=S, limit.sessions=N"
-    )
+def _catalogue() -> str:
+    width = max(len(f"{each.key}={each.form}") for each in KNOBS.values() if len(each.form) < _LONG_FORM)
+    lines = [f"  {f'{each.key}={each.form}':<{width}}  {each.help}" for each in KNOBS.values()]
+    return "\n".join([_FORMS, *lines])

@@ -1,221 +1,133 @@
 """How the twin behaves where the real services are slow, faulty or unknown: one frozen profile, and the seeded chance.
 
-The latencies of `realistic` are PROTOCOL.md section 5.
+A knob is one row here: a point of `LATENCY_POINTS` or `FAULT_POINTS`, or a field of `Profile`. Its reader, its refusal
+and its line of `--help` follow from the row.
 """
 
-import math
+import dataclasses
 import random
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-LATENCY_POINTS = [
-    "mint",
-    "create",
-    "sdk_session",
-    "join",
-    "stream_start",
-    "session_created",
-    "first_delta",
-    "transcription",
-    "delete",
-]
-FAULT_POINTS = ["mint", "create", "sdk_session", "delete", "sdk_session_after_delete"]
-MUTANTS = {"TD-1-keeps-running": "DELETE answers 200 and the session goes on as if nothing had happened"}
-_GONE_STATUSES = (401, 403, 404, 410)
+from loadtest.twin.avaturn_side.knobs import LIFECYCLE_CODES, AvaturnKnobs
+from loadtest.twin.knobs import (
+    Duration,
+    Fault,
+    Freeze,
+    Knob,
+    duration,
+    faults,
+    freeze_at,
+    integer,
+    knob,
+    number,
+    one_of,
+)
+from loadtest.twin.openai_side.faults import REFUSALS, RESPONSE_CUTS, RESPONSE_FAILURES, SOCKET_ERRORS
+from loadtest.twin.openai_side.knobs import OpenAIKnobs
 
-
-class ProfileError(Exception):
-    """The profile can't be used; `problems` has one line for each thing that is wrong with it."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
-
-
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """Always the same duration."""
-
-    seconds: float = 0.0
-
-    def draw(self, chance: random.Random) -> float:
-        """Seconds."""
-        return self.seconds
-
-
-@dataclass(frozen=True, slots=True)
-class LogNormal:
-    """exp(N(mu, sigma)) seconds."""
-
-    mu: float
-    sigma: float
-
-    def draw(self, chance: random.Random) -> float:
-        """Seconds."""
-        return chance.lognormvariate(self.mu, self.sigma)
-
-
-Duration = Fixed | LogNormal
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """An HTTP status answered to a share (0 to 1) of the requests instead of doing what they ask."""
-
-    status: int
-    share: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """Every knob of `--set`; the defaults are the honest and instant twin."""
-
-    latency: Mapping[str, Duration] = field(default_factory=dict)
-    faults: Mapping[str, Fault] = field(default_factory=dict)
-    mutants: frozenset[str] = frozenset()
-    gone_status: int = 404
-    """What the id and the token of an ended session answer."""
-    answer_after: Duration | None = None
-    """From the last voiced frame in the room to the first audible frame of the answer; None: as latency makes it."""
-    answer_s: float = 2.0
-    max_sessions: int | None = None
-    """Sessions alive at once; above, create answers 429."""
-
-
-_REALISTIC = {
-    "latency.mint": "lognormal:-1.386,0.626",
-    "latency.create": "lognormal:-1.204,0.668",
-    "latency.sdk_session": "lognormal:-2.120,0.732",
-    "latency.join": "lognormal:-0.223,0.557",
-    "latency.stream_start": "lognormal:0.916,0.532",
-    "latency.session_created": "lognormal:-1.204,0.596",
-    "latency.first_delta": "lognormal:-0.693,0.532",
-    "latency.transcription": "lognormal:-0.511,0.557",
-    "latency.delete": "lognormal:-1.609,0.668",
+LATENCY_POINTS = {
+    "mint": "answering a mint",
+    "create": "answering an Avaturn create",
+    "sdk_session": "answering GET /_sdk/v0/sessions",
+    "delete": "answering a DELETE",
+    "tasks": "answering a text task",
+    "join": "from the room's socket to room.joined",
+    "stream_start": "from the ready engine to the first avatar frame",
+    "cold_start": "the same for the share `cold_start` of the sessions",
+    "session_created": "from the OpenAI socket to session.created",
+    "first_delta": "from response.created to the first delta",
+    "render": "from OpenAI's sound to the same sound in the room",
+    "transcription": "from the commit to the user's transcript",
+}
+FAULT_POINTS = {
+    "mint": (REFUSALS, True, "a mint is refused with a status or a code"),
+    "create": ((), True, "a create is refused"),
+    "sdk_session": ((), True, "GET /_sdk/v0/sessions is refused"),
+    "delete": ((), True, "a DELETE is refused, and the session lives on"),
+    "tasks": ((), True, "a text task is refused"),
+    "stream_start": (LIFECYCLE_CODES, False, "a session doesn't start, and its room is told this code"),
+    "sdk_session_after_delete": ((), True, "GET /_sdk/v0/sessions of an ended session answers so"),
+    "realtime_open": (REFUSALS, True, "an OpenAI socket is refused: a status on the upgrade, or a code inside it"),
+    "session_update": (("1000", "1001", "1006", "1011"), False, "an OpenAI socket is closed after session.update"),
+    "realtime": (SOCKET_ERRORS, False, "an `error` event during a response; the fatal ones close the socket"),
+    "realtime_close": (
+        ("1000", "1001", "1006", "1011", "1012", "1013"),
+        False,
+        "an OpenAI socket is closed in mid-conversation; 1006: without a close frame",
+    ),
+    "response": ((*RESPONSE_FAILURES, *RESPONSE_CUTS), False, "a response ends failed or incomplete"),
+    "transcription": (("failed",), False, "the user's speech is not transcribed"),
 }
 
 
-def load(*, name: str, settings: Iterable[str]) -> Profile:
-    """The profile `instant`, `realistic` or that of a TOML file, with KEY=VALUE settings on top.
+def _mutant(text: str) -> str:
+    # Mutants are made of the very parts that import this module.
+    from loadtest.twin.mutants import MUTANTS
 
-    Raises ProfileError with all problems at once.
-    """
-    problems: list[str] = []
-    knobs: list[tuple[str, str]] = []
-    if name == "realistic":
-        knobs += _REALISTIC.items()
-    elif name != "instant":
-        knobs += _from_file(Path(name), problems)
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if equals:
-            knobs.append((key.strip(), value.strip()))
-        else:
-            problems.append(f"--set {setting}: must be KEY=VALUE")
-    profile = _build(knobs, problems)
-    if problems:
-        raise ProfileError(problems)
-    return profile
+    if text not in MUTANTS:
+        raise ValueError("unknown; TWIN.md lists them")
+    return text
 
 
-def _from_file(path: Path, problems: list[str]) -> list[tuple[str, str]]:
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        problems.append(f"--profile {path}: {error.strerror or error}; known without a file: instant, realistic")
-        return []
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problems.append(f"--profile {path}: not TOML: {error}")
-        return []
-    return list(_flattened(tables, ""))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile(OpenAIKnobs, AvaturnKnobs):
+    """Every knob of `--set`; the defaults are the honest and instant twin."""
 
+    latency: Mapping[str, Duration] = field(default_factory=dict)
+    faults: Mapping[str, tuple[Fault, ...]] = field(default_factory=dict)
+    mutants: frozenset[str] = frozenset()
 
-def _flattened(table: Mapping[str, object], prefix: str) -> Iterable[tuple[str, str]]:
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _flattened(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
-            yield from ((prefix + key, str(each)) for each in value)
-        else:
-            yield prefix + key, str(value)
+    # --- both services
+    answer_s: float = knob("answer_s", 2.0, number(0.02, 600), "S", "length of every spoken answer")
+    answer_after: Duration | None = knob(  # noqa: RUF009  # a field specifier
+        "answer_after", None, duration, "DURATION", "from the last voiced frame heard to the first audible one sent"
+    )
+    freeze: Freeze | None = knob(  # noqa: RUF009  # a field specifier
+        "freeze", None, freeze_at, "AT,FOR", "stand still, AT seconds after the start, for FOR seconds"
+    )
+    max_sessions: int | None = knob(
+        "limit.sessions", None, integer(0, 10**9), "N", "Avaturn sessions alive at once; one more gets quota_status"
+    )
+    slots: int | None = knob(
+        "limit.slots", None, integer(1, 10**6), "K", "Avaturn calls served at once; the others queue, in order"
+    )
+    upstream: str = knob(
+        "upstream",
+        "socket",
+        one_of("socket", "inline"),
+        "socket|inline",
+        "Avaturn's way to OpenAI: a WebSocket, or memory",
+    )
 
-
-def _build(knobs: Iterable[tuple[str, str]], problems: list[str]) -> Profile:
-    latency: dict[str, Duration] = {}
-    faults: dict[str, Fault] = {}
-    mutants: set[str] = set()
-    plain = Profile()
-    gone_status, answer_after, answer_s, max_sessions = plain.gone_status, plain.answer_after, plain.answer_s, None
-    for key, value in knobs:
-        group, _, point = key.partition(".")
-        try:
-            if group == "latency" and point in LATENCY_POINTS:
-                latency[point] = _duration(value)
-            elif group == "fault" and point in FAULT_POINTS:
-                faults[point] = _fault(value)
-            elif key == "mutant":
-                mutants.add(_one_of(value, MUTANTS))
-            elif key == "gone_status":
-                gone_status = int(_one_of(value, [str(status) for status in _GONE_STATUSES]))
-            elif key == "answer_after":
-                answer_after = _duration(value)
-            elif key == "answer_s":
-                answer_s = _number(value, lowest=0.02, highest=600)
-            elif key == "limit.sessions":
-                max_sessions = int(_number(value, lowest=0, highest=1e9))
-            else:
-                problems.append(f"{key}: unknown knob{_hint(group)}")
-        except ValueError as error:
-            problems.append(f"{key}={value}: {error}")
-    return Profile(
-        latency=latency,
-        faults=faults,
-        mutants=frozenset(mutants),
-        gone_status=gone_status,
-        answer_after=answer_after,
-        answer_s=answer_s,
-        max_sessions=max_sessions,
+    # --- Avaturn
+    cold_start: float = knob(
+        "cold_start", 0.0, number(0, 1), "SHARE", "sessions that start in latency.cold_start instead of stream_start"
     )
 
 
-def _hint(group: str) -> str:
-    points = {"latency": LATENCY_POINTS, "fault": FAULT_POINTS}.get(group)
-    return f"; points: {', '.join(points)}" if points else ""
+FIELDS: dict[str, str] = {
+    each.metadata["knob"].key: each.name for each in dataclasses.fields(Profile) if "knob" in each.metadata
+}
+"""Field of `Profile` by key."""
 
+TABLES = {"latency": "latency", "fault": "faults"}
+"""Groups of knobs that share a field: `latency.mint` is `latency["mint"]`."""
 
-def _one_of(value: str, allowed: Iterable[str]) -> str:
-    if value not in allowed:
-        raise ValueError(f"must be one of {', '.join(allowed)}")
-    return value
-
-
-def _number(text: str, *, lowest: float, highest: float) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not lowest <= number <= highest:
-        raise ValueError(f"must be a number from {lowest:g} to {highest:g}")
-    return number
-
-
-def _duration(text: str) -> Duration:
-    kind, _, rest = text.partition(":")
-    if kind == "fixed":
-        return Fixed(_number(rest, lowest=0, highest=3600))
-    mu, comma, sigma = rest.partition(",")
-    if kind == "lognormal" and comma:
-        return LogNormal(_number(mu, lowest=-20, highest=8), _number(sigma, lowest=0, highest=5))
-    raise ValueError("must be fixed:SECONDS or lognormal:MU,SIGMA")
-
-
-def _fault(text: str) -> Fault:
-    status, colon, share = text.partition(":")
-    if not colon:
-        raise ValueError("must be STATUS:SHARE")
-    return Fault(int(_number(status, lowest=400, highest=599)), _number(share, lowest=0, highest=1))
+KNOBS: dict[str, Knob] = {
+    **{f"latency.{at}": Knob(f"latency.{at}", duration, "DURATION", text) for at, text in LATENCY_POINTS.items()},
+    **{
+        f"fault.{at}": Knob(f"fault.{at}", faults(names, statuses=statuses), "FAULTS", text)
+        for at, (names, statuses, text) in FAULT_POINTS.items()
+    },
+    **{
+        each.metadata["knob"].key: each.metadata["knob"]
+        for each in dataclasses.fields(Profile)
+        if "knob" in each.metadata
+    },
+    "mutant": Knob("mutant", _mutant, "NAME", "a way of being wrong, repeatable; TWIN.md lists them"),
+}
+"""By key, in the order of `--help`."""
 
 
 class Chance:
@@ -228,20 +140,40 @@ class Chance:
 
     def latency_s(self, point: str) -> float:
         """How long this point takes this time, in seconds."""
-        duration = self._profile.latency.get(point)
-        return 0.0 if duration is None else duration.draw(self._stream(point))
+        if point == "stream_start" and self.happens("cold_start", self._profile.cold_start):
+            point = "cold_start"
+        length = self._profile.latency.get(point)
+        return 0.0 if length is None else length.draw(self._stream(point))
 
     def answer_after_s(self) -> float | None:
         """The whole pause before this answer, in seconds; None: not set."""
-        duration = self._profile.answer_after
-        return None if duration is None else duration.draw(self._stream("answer_after"))
+        length = self._profile.answer_after
+        return None if length is None else length.draw(self._stream("answer_after"))
+
+    def close_after_s(self) -> float:
+        """How long the socket of an unlucky OpenAI session lives, in seconds."""
+        return self._profile.close_after.draw(self._stream("close_after"))
+
+    def happens(self, what: str, share: float) -> bool:
+        """Whether something that befalls a share (0 to 1) of the cases befalls this one."""
+        return share > 0 and self._stream(f"share.{what}").random() < share
+
+    def mishap(self, point: str) -> str | None:
+        """The name of the fault that strikes this time, if one does."""
+        possible = self._profile.faults.get(point)
+        if possible is None:
+            return None
+        drawn = self._stream(f"fault.{point}").random()
+        for fault in possible:
+            drawn -= fault.share
+            if drawn < 0:
+                return fault.name
+        return None
 
     def fault(self, point: str) -> int | None:
-        """The status that this request gets instead of an answer, if it is one of the unlucky."""
-        fault = self._profile.faults.get(point)
-        if fault is None or self._stream(f"fault.{point}").random() >= fault.share:
-            return None
-        return fault.status
+        """The same at a point whose faults are HTTP statuses."""
+        name = self.mishap(point)
+        return None if name is None else int(name)
 
     def _stream(self, name: str) -> random.Random:
         stream = self._streams.get(name)

@@ -3,19 +3,27 @@
 import asyncio
 import contextlib
 import socket
+from typing import TYPE_CHECKING
 
-from loadtest.twin.answering import measured
+from loadtest.twin import mutants
+from loadtest.twin.answering import measured, queued
 from loadtest.twin.avaturn_side import api
-from loadtest.twin.avaturn_side.session import Surroundings
-from loadtest.twin.avaturn_side.sessions import Sessions
+from loadtest.twin.avaturn_side.sessions import ROOM_PATH, Sessions
+from loadtest.twin.avaturn_side.surroundings import Surroundings
+from loadtest.twin.dialing import inline, over_socket
 from loadtest.twin.keys import Keys
 from loadtest.twin.listening import listen
 from loadtest.twin.openai_side import mint, realtime_socket
+from loadtest.twin.openai_side.around import Around
 from loadtest.twin.openai_side.client_secrets import ClientSecrets
+from loadtest.twin.openai_side.rate_limits import RateLimits
 from loadtest.twin.profiles import Chance, Profile
 from loadtest.twin.ticker import Ticker
 from loadtest.twin.timers import Timers
 from loadtest.twin.truth import Truth
+
+if TYPE_CHECKING:
+    from loadtest.twin.avaturn_side.webrtc import Whip
 
 _CLOSE_DEADLINE_S = 1.0
 
@@ -33,26 +41,34 @@ class Twin:
         self._sockets = {"openai": openai, "avaturn": avaturn}
         self._servers: list[asyncio.Server] = []
         self._profile = profile
-        self._chance = Chance(profile, seed=seed)
+        self._make = make = mutants.maker(profile.mutants)
+        self._chance = make(Chance)(profile, seed=seed)
         self._ticker = Ticker()
         timers = Timers(scale=clock_scale)
-        self._secrets = ClientSecrets(timers=timers, truth=self.truth)
-        self._realtime = realtime_socket.Realtime(
+        self._limits = RateLimits(
+            requests_per_minute=profile.requests_per_minute,
+            tokens_per_minute=profile.tokens_per_minute,
+            timers=timers,
+        )
+        self._secrets = make(ClientSecrets)(timers=timers, truth=self.truth)
+        self._realtime = make(realtime_socket.Realtime)(
             keys=self.keys,
             client_secrets=self._secrets,
-            timers=timers,
-            chance=self._chance,
             truth=self.truth,
-            answer_s=profile.answer_s,
+            around=Around(profile=profile, chance=self._chance, timers=timers, limits=self._limits),
         )
         surroundings = Surroundings(
             timers=timers,
             chance=self._chance,
             ticker=self._ticker,
             truth=self.truth,
-            realtime_url=f"ws://{self.openai_origin}{realtime_socket.PATH}",
+            dial=inline(self._realtime) if profile.upstream == "inline" else over_socket(self.openai_origin),
+            knobs=profile,
+            make=make,
         )
-        self._sessions = Sessions(keys=self.keys, surroundings=surroundings)
+        self._sessions = make(Sessions)(keys=self.keys, surroundings=surroundings, most=profile.max_sessions)
+
+        self._whip = _whip(self._sessions) if profile.room == "webrtc" else None
 
     @property
     def state_url(self) -> str:
@@ -61,8 +77,14 @@ class Twin:
 
     async def start(self) -> None:
         """Accept connections."""
-        minting = mint.Mint(keys=self.keys, chance=self._chance, client_secrets=self._secrets)
-        openai_app = measured(minting, truth=self.truth, point_of=mint.point_of, extra=mint.common_headers)
+        minting = self._make(mint.Mint)(
+            keys=self.keys,
+            profile=self._profile,
+            chance=self._chance,
+            client_secrets=self._secrets,
+            limits=self._limits,
+        )
+        openai_app = measured(minting, truth=self.truth, point_of=mint.point_of, extra=minting.common_headers)
         avaturn_app = api.build(
             keys=self.keys,
             profile=self._profile,
@@ -71,8 +93,12 @@ class Twin:
             client_secrets=self._secrets,
             truth=self.truth,
             ticker=self._ticker,
-            room_origin=f"ws://{self.avaturn_origin}",
+            room_url=self._room_url,
+            rooms=self._whip.router() if self._whip is not None else None,
+            make=self._make,
         )
+        if self._profile.slots is not None:
+            avaturn_app = queued(avaturn_app, slots=self._profile.slots, passes=lambda path: path == api.STATE_PATH)
         avaturn_app = measured(avaturn_app, truth=self.truth, point_of=api.point_of)
         self._servers = [
             await listen(self._sockets["openai"], app=openai_app, upgrade=self._realtime.upgrade),
@@ -84,11 +110,25 @@ class Twin:
         for server in self._servers:
             server.close()
         self._sessions.stop()
+        if self._whip is not None:
+            await self._whip.stop()
         for connection in list(self._realtime.open):
             connection.close(1001, "twin stopped")
         self._ticker.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._realtime.idle.wait(), _CLOSE_DEADLINE_S)
+
+    def _room_url(self, session_id: str) -> str:
+        if self._whip is None:
+            return f"ws://{self.avaturn_origin}{ROOM_PATH}{session_id}"
+        return f"http://{self.avaturn_origin}{ROOM_PATH}{session_id}/whip"
+
+
+def _whip(sessions: Sessions) -> "Whip":
+    from loadtest.twin.avaturn_side import webrtc  # brings aiortc, which only an extra installs
+
+    webrtc.warm_up()
+    return webrtc.Whip(sessions)
 
 
 def _host_and_port(sock: socket.socket) -> tuple[str, int]:

@@ -77,8 +77,22 @@ async def _serve(options: Options, *, openai: socket.socket, avaturn: socket.soc
     )
     await twin.start()
     print(json.dumps(_announcement(twin, options)), flush=True)
+    freeze = options.profile.freeze
+    if freeze is not None:
+        loop.call_later(freeze.at_s, _stand_still, freeze.for_s, stop)
     await stop.wait()
     await twin.stop()
+
+
+def _stand_still(for_s: float, stop: asyncio.Event) -> None:
+    """Do nothing at all, like a process that the system has suspended; only the signals that end it get through."""
+    ending = {signal.SIGINT, signal.SIGTERM}
+    blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+    try:
+        if signal.sigtimedwait(ending, for_s) is not None:
+            stop.set()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
 
 
 def _announcement(twin: Twin, options: Options) -> dict[str, object]:

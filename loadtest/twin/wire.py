@@ -1,6 +1,8 @@
 """What the three WebSockets of the twin share: whole messages in, an orderly close with a deadline out."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -8,11 +10,32 @@ _CLOSE_DEADLINE_S = 2.0
 _TEXT, _BINARY, _CONTINUATION, _CLOSE = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION, WSMsgType.CLOSE
 
 
+class Transport(Protocol):
+    """What a socket sends through: picows' WSTransport, or an end of an inline connection."""
+
+    @property
+    def is_close_frame_sent(self) -> bool:
+        """Whether `send_close` was called."""
+
+    def send(self, msg_type: WSMsgType, message: bytes | str, /) -> None:
+        """Send a whole message."""
+
+    def send_close(self, close_code: WSCloseCode, close_message: str = "", /) -> None:
+        """Send a close frame."""
+
+    def disconnect(self, graceful: bool = True, /) -> None:
+        """Cut the connection, after what is queued unless it is to be abrupt."""
+
+
+Dial = Callable[["Socket", Mapping[str, str]], Awaitable[None]]
+"""Connects a socket with these request headers. Raises OSError, TimeoutError or picows' WSError."""
+
+
 class Socket(WSListener):
     """A WebSocket that hands over whole messages and answers the peer's close. Children override the `on_…` below."""
 
     def __init__(self) -> None:
-        self._transport: WSTransport | None = None
+        self._transport: Transport | None = None
         self._parts: list[bytes] = []
         self._parts_type = _TEXT
         self._deadline: asyncio.TimerHandle | None = None
@@ -28,6 +51,12 @@ class Socket(WSListener):
 
     def on_lost(self) -> None:
         """The connection is gone, in whatever way; called once."""
+
+    def on_closing(self, code: WSCloseCode) -> None:
+        """The peer has sent its close frame: send ours, if it wasn't we who began, and cut the connection."""
+        if self._transport is not None:
+            self._transport.send_close(WSCloseCode.OK if code == WSCloseCode.NO_INFO else code)
+            self._transport.disconnect()
 
     @property
     def is_open(self) -> bool:
@@ -54,18 +83,25 @@ class Socket(WSListener):
         self._transport.send_close(code, reason)  # type: ignore[arg-type]  # any integer is a legal code
         self._deadline = asyncio.get_running_loop().call_later(_CLOSE_DEADLINE_S, self._transport.disconnect, False)
 
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        """Called by picows."""
+    def drop(self) -> None:
+        """Cut the connection without a close frame: the peer sees 1006."""
+        if self._transport is not None:
+            self._transport.disconnect()
+
+    def connected(self, transport: Transport) -> None:
+        """The handshake is complete."""
         self._transport = transport
         self.on_open()
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Called by picows."""
+        self.connected(transport)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Called by picows; answers a close, joins fragments."""
         kind = frame.msg_type
         if kind == _CLOSE:
-            code = frame.get_close_code()
-            transport.send_close(WSCloseCode.OK if code == WSCloseCode.NO_INFO else code)
-            transport.disconnect()
+            self.on_closing(frame.get_close_code())
         elif kind == _CONTINUATION or not frame.fin:
             self._collect(kind, frame.get_payload_as_bytes(), final=frame.fin)
         elif kind == _TEXT:
@@ -75,6 +111,10 @@ class Socket(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Called by picows."""
+        self.disconnected()
+
+    def disconnected(self) -> None:
+        """The connection is gone."""
         self._transport = None
         if self._deadline is not None:
             self._deadline.cancel()

@@ -102,6 +102,25 @@ def test_it_retries_a_server_error_and_then_says_so() -> None:
         assert twin.state()["counters"]["requests"]["mint"] == {"503": 2}
 
 
+@pytest.mark.parametrize(
+    ("fault", "error", "code"),
+    [
+        ("insufficient_quota", openai.RateLimitError, "insufficient_quota"),
+        ("rate_limit_exceeded", openai.RateLimitError, "rate_limit_exceeded"),
+        ("unsupported_country_region_territory", openai.PermissionDeniedError, "unsupported_country_region_territory"),
+        ("500", openai.InternalServerError, None),
+    ],
+)
+def test_an_injected_fault_is_its_own_exception(fault: str, error: type[openai.APIStatusError], code: str) -> None:
+    async def script(client: openai.AsyncOpenAI) -> Any:
+        await client.realtime.client_secrets.create(session=SESSION)  # type: ignore[arg-type]
+
+    with running_twin("--set", f"fault.mint={fault}:1") as twin:
+        with pytest.raises(error) as caught:
+            _run(twin, script)
+        assert caught.value.code == code
+
+
 TURN = [
     "session.created",
     "input_audio_buffer.speech_started",
@@ -173,6 +192,36 @@ def test_it_interrupts_an_answer_by_speaking(twin: RunningTwin) -> None:
 
     assert response.status == "cancelled"
     assert response.status_details.reason == "turn_detected"
+
+
+def test_it_truncates_an_answer_that_was_complete_when_the_user_spoke(twin: RunningTwin) -> None:
+    pytest.importorskip("websockets", reason=NEEDS_WEBSOCKETS)
+
+    async def script(client: openai.AsyncOpenAI) -> list[Any]:
+        after_done: list[Any] = []
+        async with client.realtime.connect() as connection:
+            await connection.response.create()
+            item_id = None
+            async for event in connection:
+                if event.type == "response.done":
+                    item_id = event.response.output[0].id
+                    await connection.input_audio_buffer.append(audio=base64.b64encode(tone(duration_ms=100)).decode())
+                elif item_id is not None:
+                    after_done.append(event)
+                if event.type == "input_audio_buffer.speech_started":
+                    for audio_end_ms in (601, 300):
+                        await connection.conversation.item.truncate(
+                            item_id=item_id or "", content_index=0, audio_end_ms=audio_end_ms
+                        )
+                elif event.type == "conversation.item.truncated":
+                    break
+        return after_done
+
+    started, refused, truncated = _run(twin, script, key=twin.secret())
+
+    assert started.type == "input_audio_buffer.speech_started"
+    assert refused.error.message == "Audio content of 600ms is already shorter than 601ms"
+    assert (refused.error.code, truncated.audio_end_ms) == (None, 300)
 
 
 def test_a_dead_secret_is_an_error_event_and_a_close(twin: RunningTwin) -> None:

@@ -2,6 +2,7 @@
 
 python -m tests.twin.bench_twin http --seconds 10
 python -m tests.twin.bench_twin rooms --rooms 400 --seconds 20
+python -m tests.twin.bench_twin rooms --rooms 800 --seconds 20 --set upstream=inline
 """
 
 import argparse
@@ -187,8 +188,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=20)
     parser.add_argument("--rooms", type=int, default=400)
     parser.add_argument("--core", type=int, default=0, help="of the twin; the driver takes the last one")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a knob of the twin")
     args = parser.parse_args()
-    command = [sys.executable, "-m", "loadtest.twin"]
+    command = [sys.executable, "-m", "loadtest.twin", *(f"--set={setting}" for setting in args.set)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, preexec_fn=lambda: os.sched_setaffinity(0, {args.core})
     ) as child:

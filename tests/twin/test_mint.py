@@ -62,6 +62,15 @@ def _input(**fields: Any) -> dict[str, Any]:
     return _session(audio={"input": fields})
 
 
+def _invalid(field: str) -> tuple[str, str]:
+    return "invalid_value", f"session.audio.input.{field}"
+
+
+def _unsupported(field: str) -> tuple[str, str]:
+    return "unsupported_parameter", f"session.audio.input.{field}"
+
+
+_TOOL = "session.tools[0]"
 REFUSALS = [
     ({"expires_after": {"seconds": 9}, "session": REALTIME}, "integer_below_min_value", "expires_after.seconds"),
     ({"expires_after": {"seconds": 7201}, "session": REALTIME}, "integer_above_max_value", "expires_after.seconds"),
@@ -105,7 +114,96 @@ REFUSALS = [
         "unknown_parameter",
         "session.audio.input.turn_detection.silence_duration_ms",
     ),
+    (_input(turn_detection={"type": "semantic_vad", "eagerness": "very"}), *_invalid("turn_detection.eagerness")),
+    (_input(noise_reduction={"strength": 1}), "missing_required_parameter", "session.audio.input.noise_reduction.type"),
+    (_input(transcription={"model": "whisper-1", "delay": "low"}), *_unsupported("transcription.delay")),
+    (_input(transcription={"model": "whisper-1", "keywords": ["a"]}), *_unsupported("transcription.keywords")),
+    (_input(transcription={"model": "gpt-realtime-whisper", "prompt": "a"}), *_unsupported("transcription.prompt")),
+    (_session(audio={"output": {"voice": {"id": "mine"}}}), "invalid_value", "session.audio.output.voice.id"),
+    (_session(audio={"output": {"speed": 0.2}}), "decimal_below_min_value", "session.audio.output.speed"),
+    (_session(max_output_tokens="all"), "invalid_value", "session.max_output_tokens"),
+    (_session(reasoning={"effort": "low"}), "unsupported_parameter", "session.reasoning"),
+    (_session(parallel_tool_calls=True), "unsupported_parameter", "session.parallel_tool_calls"),
+    (
+        _session(model="gpt-realtime-2", reasoning={"effort": "extreme"}),
+        "invalid_value",
+        "session.reasoning.effort",
+    ),
+    (_session(tracing="on"), "invalid_value", "session.tracing"),
+    (_session(tracing={"name": "a"}), "unknown_parameter", "session.tracing.name"),
+    (_session(truncation="never"), "invalid_value", "session.truncation"),
+    (
+        _session(truncation={"type": "retention_ratio", "retention_ratio": 1.1}),
+        "decimal_above_max_value",
+        "session.truncation.retention_ratio",
+    ),
+    (
+        _session(truncation={"type": "retention_ratio"}),
+        "missing_required_parameter",
+        "session.truncation.retention_ratio",
+    ),
+    (_session(include=["everything"]), "invalid_value", "session.include[0]"),
+    (_session(prompt={"id": "pmpt_1", "variables": {"a": 1}}), "invalid_type", "session.prompt.variables.a"),
+    (_session(tools=[{"type": "function", "name": "a", "parameters": 1}]), "invalid_type", _TOOL + ".parameters"),
+    (_session(tools=[{"type": "mcp", "server_url": "a"}]), "missing_required_parameter", _TOOL + ".server_label"),
+    (_session(tools=[{"type": "mcp", "server_label": "a"}]), "missing_required_parameter", _TOOL),
+    (_session(tools=[{"type": "browser"}]), "invalid_value", _TOOL + ".type"),
+    (_session(tool_choice="maybe"), "invalid_value", "session.tool_choice"),
+    (_session(tool_choice={"type": "function", "name": "a"}), "invalid_value", "session.tool_choice"),
+    (
+        {"session": {"type": "transcription", "model": "gpt-realtime"}},
+        "unknown_parameter",
+        "session.model",
+    ),
+    (
+        {"session": {"type": "transcription", "audio": {"output": {}}}},
+        "unknown_parameter",
+        "session.audio.output",
+    ),
 ]
+
+ACCEPTED: list[dict[str, Any]] = [
+    {"prompt": {"id": "pmpt_1", "version": "6", "variables": {"tone": "dry", "logo": {"type": "input_image"}}}},
+    {"tools": [{"type": "function", "name": "a", "description": "b", "parameters": {"type": "object"}}]},
+    {"tools": [{"type": "mcp", "server_label": "a", "server_url": "https://a.example", "require_approval": "never"}]},
+    {
+        "tools": [{"type": "function", "name": "a"}],
+        "tool_choice": {"type": "function", "name": "a"},
+    },
+    {"model": "gpt-realtime-2", "reasoning": {"effort": "high"}, "parallel_tool_calls": False},
+    {"tracing": {"workflow_name": "a", "group_id": "b", "metadata": {"c": 1}}},
+    {"truncation": {"type": "retention_ratio", "retention_ratio": 0.8, "token_limits": {"post_instructions": 5000}}},
+    {"include": ["item.input_audio_transcription.logprobs"]},
+    {"max_output_tokens": 4096},
+    {"output_modalities": ["text"]},
+    {"audio": {"output": {"voice": {"id": "voice_1"}, "speed": 1.5, "format": {"type": "audio/pcmu"}}}},
+    {"audio": {"input": {"noise_reduction": {"type": "far_field"}, "turn_detection": None}}},
+    {"audio": {"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 30_000}}}},
+    {"audio": {"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "low"}}}},
+    {"audio": {"input": {"transcription": {"model": "gpt-realtime-whisper", "delay": "xhigh", "language": "en"}}}},
+]
+
+
+@pytest.mark.parametrize("fields", ACCEPTED, ids=lambda fields: "+".join(fields))
+def test_what_the_documents_allow_is_accepted_and_shown(twin: RunningTwin, fields: dict[str, Any]) -> None:
+    answer = twin.mint(_session(**fields))
+
+    assert answer.status_code == 200, answer.text
+    assert _holds(answer.json()["session"], fields)
+
+
+def _holds(whole: Any, part: Any) -> bool:
+    if isinstance(part, dict):
+        return all(name in whole and _holds(whole[name], value) for name, value in part.items())
+    return bool(whole == part)
+
+
+def test_a_transcription_session_has_no_voice(twin: RunningTwin) -> None:
+    session = twin.mint({"session": {"type": "transcription"}}).json()["session"]
+
+    assert session["object"] == "realtime.transcription_session"
+    assert set(session) == {"object", "type", "id", "expires_at", "audio", "include"}
+    assert set(session["audio"]) == {"input"}
 
 
 @pytest.mark.parametrize(("body", "code", "param"), REFUSALS, ids=[f"{row[2]}:{row[1]}" for row in REFUSALS])

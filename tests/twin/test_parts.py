@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from loadtest.twin import append_event, profiles
 from loadtest.twin.avaturn_side.playout import Playout
+from loadtest.twin.loading import load
 from loadtest.twin.openai_side.vad import SpeechStarted, SpeechStopped, Vad
 from loadtest.twin.pcm import FRAME_BYTES, SILENT_FRAME, rms, tone
 
@@ -109,19 +110,19 @@ def test_what_is_discarded_never_comes_back() -> None:
 
 
 def test_equal_seeds_draw_equal_latencies_at_every_point() -> None:
-    profile = profiles.load(name="realistic", settings=[])
+    profile = load(name="realistic", settings=[])
     first, second, other = (profiles.Chance(profile, seed=seed) for seed in (1, 1, 2))
 
-    draws = {point: first.latency_s(point) for point in profiles.LATENCY_POINTS}
+    draws = {point: first.latency_s(point) for point in profile.latency}
 
     # Drawn in another order: each point has a stream of its own.
-    assert {point: second.latency_s(point) for point in reversed(profiles.LATENCY_POINTS)} == draws
-    assert {point: other.latency_s(point) for point in profiles.LATENCY_POINTS} != draws
+    assert {point: second.latency_s(point) for point in reversed([*profile.latency])} == draws
+    assert {point: other.latency_s(point) for point in profile.latency} != draws
     assert min(draws.values()) > 0
 
 
 def test_the_instant_profile_draws_nothing() -> None:
-    chance = profiles.Chance(profiles.load(name="instant", settings=[]), seed=random.Random(0).randrange(99))
+    chance = profiles.Chance(load(name="instant", settings=[]), seed=random.Random(0).randrange(99))
 
     assert {chance.latency_s(point) for point in profiles.LATENCY_POINTS} == {0.0}
     assert {chance.fault(point) for point in profiles.FAULT_POINTS} == {None}

@@ -1,12 +1,26 @@
 """The avatar's mouth: answers queued phrase by phrase, handed out in 20 ms frames (PROTOCOL.md 3.5, 3.7)."""
 
 from collections import deque
+from typing import Protocol
 
-from loadtest.twin.pcm import FRAME_BYTES
+from loadtest.twin.pcm import BYTES_PER_MS, FRAME_BYTES
+
+
+class Listener(Protocol):
+    """An engine that wants to know what became of its phrases."""
+
+    def playback_started(self, phrase_id: str) -> None:
+        """Its first frame is being played."""
+
+    def playback_ended(self, phrase_id: str) -> None:
+        """Its last frame was played."""
+
+    def playback_interrupted(self, phrase_id: str, *, played_s: float) -> None:
+        """It was thrown away, after so many seconds (0: nobody heard any of it)."""
 
 
 class Phrase:
-    """The sound of one OpenAI item: still growing, or complete."""
+    """The sound of one OpenAI item, task or segment: still growing, or complete."""
 
     __slots__ = ("complete", "id", "position", "sound", "started")
 
@@ -21,11 +35,14 @@ class Phrase:
 class Playout:
     """A queue of phrases. It knows no clock: whoever calls `next_frame` every 20 ms makes it real time."""
 
-    def __init__(self) -> None:
-        self._phrases: deque[Phrase] = deque()
+    def __init__(self, listener: Listener | None = None) -> None:
         self.events: deque[dict[str, str]] = deque()
         """App-messages that became true by the last calls; the caller takes them out."""
+        self.phrase_id = ""
+        """The phrase that is playing, or was the last to play."""
+        self._phrases: deque[Phrase] = deque()
         self._speaking = False
+        self._listener = listener
 
     def queue(self, phrase_id: str, sound: bytes) -> None:
         """More sound of a phrase; an unknown id begins a new one behind the others."""
@@ -58,6 +75,8 @@ class Playout:
                 return None
             self._phrases.popleft()
             self._end(phrase)
+            if self._listener is not None:
+                self._listener.playback_ended(phrase.id)
         self._fall_silent()
         return None
 
@@ -65,7 +84,11 @@ class Playout:
         """Throw everything away, now; True if the avatar was speaking."""
         was_speaking = self._speaking
         while self._phrases:
-            self._end(self._phrases.popleft())
+            phrase = self._phrases.popleft()
+            self._end(phrase)
+            if self._listener is not None:
+                played_s = min(phrase.position, len(phrase.sound)) / BYTES_PER_MS / 1000
+                self._listener.playback_interrupted(phrase.id, played_s=played_s)
         self._fall_silent()
         return was_speaking
 
@@ -73,10 +96,13 @@ class Playout:
         if phrase.started:
             return
         phrase.started = True
+        self.phrase_id = phrase.id
         if not self._speaking:
             self._speaking = True
             self.events.append({"type": "avatar_started_speaking", "phrase_id": phrase.id})
         self.events.append({"type": "avatar_started_speaking_phrase", "phrase_id": phrase.id})
+        if self._listener is not None:
+            self._listener.playback_started(phrase.id)
 
     def _end(self, phrase: Phrase) -> None:
         if phrase.started:

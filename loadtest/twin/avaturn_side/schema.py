@@ -1,6 +1,6 @@
-"""The bodies of Avaturn's public API, from which the 422 answers and /openapi.json follow (PROTOCOL.md 3.2, 3.3)."""
+"""The bodies of Avaturn's public API, from which the 422 answers and openapi.json follow (PROTOCOL.md 3.2, 3.3)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -17,6 +17,11 @@ class Voice(BaseModel):
 
     engine: Literal["elevenlabs", "google"] = "elevenlabs"
     voice_id: str
+
+    @property
+    def name(self) -> str:
+        """One voice, one name."""
+        return f"{self.engine}/{self.voice_id}"
 
 
 class TextEcho(BaseModel):
@@ -69,12 +74,57 @@ class CreateSession(BaseModel):
     user_absent_timeout: int = Field(60, ge=10)
     max_duration: int = Field(3600, ge=60, le=86400)
 
+    @property
+    def preset(self) -> str:
+        """The render preset, by whichever name it was given."""
+        return self.render_model or self.model
+
+
+class ModelAlone(CreateSession):
+    """The same where only `model` is honoured: the other name is just another unknown field."""
+
+    render_model: Any = None
+
+    @property
+    def preset(self) -> str:
+        """`render_model` may be anything here."""
+        return self.model
+
+
+class RenderModelAlone(CreateSession):
+    """The same where only `render_model` is honoured."""
+
+    model: Any = "delta"
+
+    @property
+    def preset(self) -> str:
+        """`model` may be anything here."""
+        return self.render_model or "delta"
+
 
 class CreatedSession(BaseModel):
     """Answer of `POST /api/v1/sessions`."""
 
     session_id: str
     token: str
+
+
+class Task(BaseModel):
+    """Body of `…/tasks`, public and of the SDK."""
+
+    text: str
+
+
+class CreatedTask(BaseModel):
+    """Answer of `…/tasks`."""
+
+    task_id: str
+
+
+class ChangedConfig(BaseModel):
+    """Body of `PATCH /_sdk/v0/sessions/config`."""
+
+    conversation_engine: TextEcho
 
 
 class SessionConfig(BaseModel):

@@ -1,46 +1,39 @@
 """One Avaturn session, from create to its end (PROTOCOL.md 3.7)."""
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from loadtest.twin.avaturn_side import app_messages
+from loadtest.twin.avaturn_side.engine import UNREACHABLE, Engine
+from loadtest.twin.avaturn_side.engines import engine_for
+from loadtest.twin.avaturn_side.external import External
+from loadtest.twin.avaturn_side.lifespan import Lifespan
 from loadtest.twin.avaturn_side.room import Room
-from loadtest.twin.avaturn_side.schema import CreateSession, OpenAIRealtime
-from loadtest.twin.avaturn_side.upstream import Upstream
+from loadtest.twin.avaturn_side.schema import CreateSession
+from loadtest.twin.avaturn_side.surroundings import Surroundings
+from loadtest.twin.avaturn_side.upstream import answers_task
 from loadtest.twin.avaturn_side.voice import Voice
-from loadtest.twin.profiles import Chance
-from loadtest.twin.ticker import Ticker
-from loadtest.twin.timers import Timers
-from loadtest.twin.truth import Truth
+from loadtest.twin.openai_side.client_secrets import ClientSecret
 
 State = Literal["created", "starting", "active", "user_absent", "ended"]
 EndReason = Literal[
     "termination_command_received", "user_absent_timeout", "max_duration_reached", "engine_failed", "twin_stopped"
 ]
+Starter = Literal["start_stream", "sdk_session", "join"]
 
 _TRANSCRIPTS = {
-    "conversation.item.input_audio_transcription.completed": "ce_events.realtime.input_transcript",
-    "conversation.item.input_audio_transcription.failed": "ce_events.realtime.input_transcript",
-    "response.output_audio_transcript.done": "ce_events.realtime.response_transcript",
+    "conversation.item.input_audio_transcription.completed": app_messages.INPUT,
+    "conversation.item.input_audio_transcription.failed": app_messages.INPUT,
+    "response.output_audio_transcript.done": app_messages.RESPONSE,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What all sessions share."""
-
-    timers: Timers
-    chance: Chance
-    ticker: Ticker
-    truth: Truth
-    realtime_url: str
+_FAILED = "transcription-failed"
 
 
 class Session:
-    """The state machine: created, starting, active, user_absent, ended. Absence is counted from create until the
-    first join and again from each leave; the longest duration is counted from create."""
+    """The state machine: created, starting, active, user_absent, ended; and the stage of its engine."""
 
     def __init__(
         self,
@@ -51,58 +44,100 @@ class Session:
         on_end: Callable[["Session"], None],
     ) -> None:
         self.id = session_id
+        self.body = body
         self.state: State = "created"
         self.end_reason: EndReason | None = None
         self.trace_ids: list[str] = []
-        self.uses_stacked_alpha = body.background == "transparent"
-        self.room = Room(self)
-        self._engine = body.conversation_engine
+        self.room = Room(self, keeps_errors=surroundings.knobs.early_errors == "kept")
         self._around = surroundings
         self._on_end = on_end
         self._created_at = time.time()
         self._joined_at: float | None = None
         self._ended_at: float | None = None
-        self._upstream = Upstream(self, on_count=self._count_upstream)
-        self._voice = Voice(room=self.room, microphone=self._upstream, chance=surroundings.chance)
+        self._forbidden: str | None = None
+        self._engine = self._new_engine()
+        self._voice = surroundings.make(Voice)(
+            room=self.room,
+            microphone=self._engine,
+            listener=self._engine if isinstance(self._engine, External) else None,
+            chance=surroundings.chance,
+            make=surroundings.make,
+        )
         self._opening: asyncio.Task[None] | None = None
+        self._is_ready = False
+        self._is_live = False
         self._first_frame: asyncio.TimerHandle | None = None
-        self._absence_s = float(body.user_absent_timeout)
-        self._absence: asyncio.TimerHandle | None = None
-        self._longest = surroundings.timers.after(body.max_duration, lambda: self.end("max_duration_reached"))
-        self._wait_for_user()
+        self.lifespan = surroundings.make(Lifespan)(
+            absence_s=body.user_absent_timeout,
+            longest_s=body.max_duration,
+            knobs=surroundings.knobs,
+            timers=surroundings.timers,
+            end=self.end,
+        )
+        self.lifespan.created()
+        if surroundings.knobs.upstream_open_at == "create":
+            self._open_engine()
 
     def seen_with(self, trace_id: str | None) -> None:
         """A call about this session carried this trace id."""
         if trace_id is not None and trace_id not in self.trace_ids:
             self.trace_ids.append(trace_id)
 
-    def start(self) -> None:
-        """Start the stream, if it has not been: start_stream, the SDK's GET and a join all do it."""
-        if self.state != "created":
+    def minted_with(self, secret: ClientSecret) -> None:
+        """This is the secret of its engine; what becomes of it later is none of the session's business (EXP-2)."""
+        self.seen_with(secret.trace_id)
+
+    def forbid(self, code: str) -> None:
+        """It may be created, but it will not start: whoever comes is told this code."""
+        self._forbidden = code
+
+    def start(self, by: Starter) -> None:
+        """Start the stream, if it has not been, and if this is what starts it."""
+        if self.state != "created" or self._around.knobs.starts_on not in ("any", by):
             return
         self.state = "starting"
-        if isinstance(self._engine, OpenAIRealtime):
-            opening = self._upstream.open(self._around.realtime_url, client_secret=self._engine.client_secret)
-            self._opening = asyncio.get_running_loop().create_task(opening)
-        else:
-            self.upstream_ready()
+        code = self._forbidden or self._around.chance.mishap("stream_start")
+        if code is not None:
+            self._fail(code, "The session could not be started.")
+        elif self._opening is None:
+            self._open_engine()
+        elif self._is_ready:
+            self._await_first_frame()
+
+    def terminate(self) -> None:
+        """DELETE: end it, whatever is going on."""
+        self.end("termination_command_received")
 
     def end(self, reason: EndReason) -> None:
-        """End it, whatever is going on: the room and the OpenAI socket close now. A second end does nothing."""
+        """The room and the engine's connection close now. A second end does nothing."""
         if self.state == "ended":
             return
         self.state, self.end_reason, self._ended_at = "ended", reason, time.time()
-        for timer in (self._longest, self._absence, self._first_frame):
-            if timer is not None:
-                timer.cancel()
+        self.lifespan.stop()
+        if self._first_frame is not None:
+            self._first_frame.cancel()
         if self._opening is not None:
             self._opening.cancel()
         self._around.ticker.remove(self._voice)
         self._voice.hush()
-        self._upstream.leave()
-        self.room.say(_participant("left", first_frame=False))
+        self._engine.leave()
+        self.room.say(app_messages.participant("left", first_frame=False))
         self.room.close()
         self._on_end(self)
+
+    def task(self, task_id: str, text: str) -> None:
+        """A text of `/tasks`: queued behind what the avatar is saying; nothing is said while nobody is there."""
+        if self.room.users and self._is_live:
+            self._engine.task(task_id, text)
+
+    def cancel_tasks(self) -> None:
+        """Stop talking."""
+        self._engine.cancel_tasks()
+        self._voice.interrupt()
+
+    def change_voice(self, voice: str) -> None:
+        """Another voice, from the next task on."""
+        self._engine.change_voice(voice)
 
     def record(self) -> dict[str, Any]:
         """The truth about it (INTERFACE.md, `state_url`), but for `upstream_open`."""
@@ -113,6 +148,7 @@ class Session:
             "created_at": self._created_at,
             "joined_at": self._joined_at,
             "ended_at": self._ended_at,
+            "render_preset": self.body.preset,
             "user_audio_frames": self._voice.user_frames,
             "avatar_audio_frames": self._voice.avatar_frames,
             "trace_ids": self.trace_ids,
@@ -122,15 +158,13 @@ class Session:
     # --- what the room says
 
     def user_joined(self) -> None:
-        """A user came: absence is over, whatever is left of it."""
-        if self._absence is not None:
-            self._absence.cancel()
-            self._absence = None
+        """A user came, for the first time or again."""
         self._joined_at = self._joined_at or time.time()
-        self.start()
+        self.lifespan.joined()
+        self.start(by="join")
         if self.state == "user_absent":
             self.state = "active"
-        self.room.say(_participant("joined", first_frame=self.state == "active"))
+        self.room.say(app_messages.participant("joined", first_frame=self.state == "active"))
         self._pace()
 
     def user_left(self) -> None:
@@ -141,35 +175,48 @@ class Session:
             self.state = "user_absent"
         self._around.ticker.remove(self._voice)
         self._voice.hush()
-        self._wait_for_user()
+        self.lifespan.left()
 
     def user_sent(self, pcm: bytes) -> None:
         """Microphone sound."""
         self._voice.hear(pcm)
 
-    # --- what OpenAI says
+    def user_told(self, message: dict[str, Any]) -> None:
+        """An app-message; only those for the engine mean anything here."""
+        if message.get("type") == app_messages.SEND:
+            self._engine.message(message.get("data"))
+
+    # --- what the engine says
 
     def upstream_ready(self) -> None:
-        """The engine is there; the first frame follows after the injected start-up time."""
-        latency_s = self._around.chance.latency_s("stream_start")
-        if latency_s:
-            self._first_frame = asyncio.get_running_loop().call_later(latency_s, self._go_live)
-        else:
-            self._go_live()
+        """The engine is there; the first frame follows if the stream was started."""
+        self._is_ready = True
+        if self.state == "starting" and not self._is_live:
+            self._await_first_frame()
 
-    def upstream_refused(self, code: str | None) -> None:
+    def upstream_refused(self, code: str | None, *, reason: str = UNREACHABLE) -> None:
         """The session can't start; it says so, now or to the first to join, and waits for its timers."""
-        self._fail("openai-realtime-version-mismatch" if code == "beta_api_shape_disabled" else "internal_error")
+        self._fail(
+            "openai-realtime-version-mismatch" if code == "beta_api_shape_disabled" else "internal_error", reason
+        )
 
     def upstream_lost(self) -> None:
         """No answers will come any more: better an ended session than a mute avatar (PROTOCOL.md DUR-1)."""
-        self._fail("internal_error")
+        if self._around.knobs.upstream_reconnects:
+            self._engine = self._voice.microphone = self._new_engine()
+            self._open_engine()
+            return
+        self._fail("internal_error", "The conversation engine was lost.")
         self.end("engine_failed")
 
     def upstream_sound(self, phrase_id: str, sound: bytes) -> None:
         """Sound of an answer; played only to someone."""
         if self.room.users:
-            self._voice.queue(phrase_id, sound)
+            self._voice.queue(self._phrase_id(phrase_id), sound)
+
+    def upstream_complete(self, phrase_id: str) -> None:
+        """The answer's sound is complete."""
+        self._voice.complete(self._phrase_id(phrase_id))
 
     def upstream_event(self, event: dict[str, Any]) -> None:
         """The few other events that matter here; most don't, and recoverable errors don't either (ERR-1)."""
@@ -178,37 +225,86 @@ class Session:
             self._voice.user_started()
         elif kind == "input_audio_buffer.speech_stopped":
             self._voice.user_stopped()
-        elif kind == "response.output_audio.done":
-            self._voice.complete(event["item_id"])
+        elif kind == "response.created":
+            self._voice.answer_begins(to_user=not answers_task(event))
         elif kind in _TRANSCRIPTS:
-            transcript = event.get("transcript", "transcription-failed")
-            self.room.say({"type": _TRANSCRIPTS[kind], "transcript": transcript, "timestamp": time.time()})
+            self.say_transcript(_TRANSCRIPTS[kind], event.get("transcript", _FAILED))
+
+    def segment_begins(self) -> None:
+        """An external engine answers: the user's turn, if there was one, is over."""
+        if self._voice.spoke_since_turn:
+            self._voice.user_stopped()
+        self._voice.answer_begins()
+
+    def interrupted(self) -> None:
+        """An external engine wants silence, because of the user or for reasons of its own."""
+        if self._voice.is_barged_in:
+            self._voice.user_started()
+        else:
+            self._voice.interrupt()
+
+    def to_page(self, data: object) -> None:
+        """A message of an external engine for the page."""
+        self.room.say({"type": app_messages.RECEIVED, "data": data})
 
     # --- inner workings
 
+    def say_transcript(self, kind: str, text: str) -> None:
+        """Tell the page what was said."""
+        too_long = self._around.knobs.long_transcript
+        message = app_messages.transcript(kind, text, self.timestamp(), too_long=too_long)
+        if message is not None:
+            self.room.say(message)
+
+    def timestamp(self) -> float | str:
+        """What a transcript is stamped with: unix seconds."""
+        return time.time()
+
+    def error(self, code: str, message: str) -> dict[str, Any]:
+        """The app-message of a lifecycle error."""
+        return app_messages.lifecycle_error(code, message, session_id=self.id)
+
+    def _fail(self, code: str, message: str) -> None:
+        self.room.say(self.error(code, message), keep=True)
+
+    def _new_engine(self) -> Engine:
+        around = self._around
+        return engine_for(
+            self.body.conversation_engine,
+            stage=self,
+            dial=around.dial,
+            on_count=self._count_upstream,
+            make=around.make,
+        )
+
+    def _open_engine(self) -> None:
+        self._opening = asyncio.get_running_loop().create_task(self._engine.open())
+
+    def _await_first_frame(self) -> None:
+        latency_s = self._around.chance.latency_s("stream_start")
+        if latency_s:
+            self._first_frame = asyncio.get_running_loop().call_later(latency_s, self._go_live)
+        else:
+            self._go_live()
+
     def _go_live(self) -> None:
+        self._is_live = True
         self.state = "active" if self.room.users or self._joined_at is None else "user_absent"
-        self.room.say(_participant("joined", first_frame=True))
+        self.lifespan.first_frame()
+        self.room.say(app_messages.participant("joined", first_frame=True))
         self._pace()
 
     def _pace(self) -> None:
         if self.state == "active" and self.room.users:
             self._around.ticker.add(self._voice)
 
-    def _wait_for_user(self) -> None:
-        self._absence = self._around.timers.after(self._absence_s, lambda: self.end("user_absent_timeout"))
-
-    def _fail(self, code: str) -> None:
-        message = "The conversation engine could not be reached."
-        error = {"type": "session_lifecycle_error", "code": code, "message": message, "session_id": self.id}
-        self.room.say({"type": "error", "error": error}, keep=True)
+    def _phrase_id(self, item_id: str) -> str:
+        if self._around.knobs.phrase_id == "item":
+            return item_id
+        return f"phrase_{hashlib.blake2b(item_id.encode(), digest_size=8).hexdigest()}"
 
     def _count_upstream(self, is_open: bool) -> None:
         if is_open:
             self._around.truth.upstreams_open.add(self.id)
         else:
             self._around.truth.upstreams_open.discard(self.id)
-
-
-def _participant(state: str, *, first_frame: bool) -> dict[str, Any]:
-    return {"type": "room.participant", "owner": True, "state": state, "first_frame": first_frame}

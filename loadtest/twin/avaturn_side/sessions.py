@@ -11,7 +11,8 @@ from loadtest.twin.avaturn_side.room import (
     RoomSocket,
 )
 from loadtest.twin.avaturn_side.schema import CreateSession
-from loadtest.twin.avaturn_side.session import Session, Surroundings
+from loadtest.twin.avaturn_side.session import Session
+from loadtest.twin.avaturn_side.surroundings import Surroundings
 from loadtest.twin.keys import Keys
 
 ROOM_PATH = "/rooms/"
@@ -20,19 +21,34 @@ ROOM_PATH = "/rooms/"
 class Sessions:
     """The living ones as objects, the ended ones as records in the truth."""
 
-    def __init__(self, *, keys: Keys, surroundings: Surroundings) -> None:
+    def __init__(self, *, keys: Keys, surroundings: Surroundings, most: int | None = None) -> None:
         self.alive: dict[str, Session] = {}
         self._keys = keys
         self._around = surroundings
+        self._most = most
+
+    def is_full(self) -> bool:
+        """Whether the quota is used up; a create is not even counted then."""
+        return self._most is not None and len(self.alive) >= self._most
 
     def create(self, body: CreateSession) -> Session:
         """A new session; its timers run from now."""
         raw = secrets.token_hex(16)
-        session_id = f"{raw[:8]}-{raw[8:12]}-{raw[12:16]}-{raw[16:20]}-{raw[20:]}"
-        session = Session(session_id=session_id, body=body, surroundings=self._around, on_end=self._retire)
-        self.alive[session_id] = session
+        session = self.begin(f"{raw[:8]}-{raw[8:12]}-{raw[12:16]}-{raw[16:20]}-{raw[20:]}", body)
         self._around.truth.sessions_created += 1
         return session
+
+    def begin(self, session_id: str, body: CreateSession) -> Session:
+        """A session with this id."""
+        session = self._around.make(Session)(
+            session_id=session_id, body=body, surroundings=self._around, on_end=self.retire
+        )
+        self.alive[session_id] = session
+        return session
+
+    def find(self, session_id: str) -> Session | None:
+        """The session, if it is alive: nothing revives an ended one."""
+        return self.alive.get(session_id)
 
     def has_ended(self, session_id: str) -> bool:
         """Whether this was a session once."""
@@ -56,19 +72,30 @@ class Sessions:
         socket = self._door(path.removeprefix(ROOM_PATH), token)
         return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(), socket)
 
-    def _door(self, session_id: str, token: str) -> RoomSocket:
-        session = self.alive.get(session_id)
-        genuine = self._keys.session_of("room", token) == session_id
-        refusal = None
-        if session is None and not genuine and not self.has_ended(session_id):
-            refusal = (CLOSE_NO_ROOM, "no such room")
-        elif not genuine:
-            refusal = (CLOSE_BAD_TOKEN, "bad token")
-        elif session is None:
-            refusal = (CLOSE_ALREADY_ENDED, "session ended")
-        room = session.room if session is not None and refusal is None else None
-        return RoomSocket(room=room, refusal=refusal, join_latency_s=lambda: self._around.chance.latency_s("join"))
+    def is_room_token(self, session_id: str, token: str) -> bool:
+        """Whether this is the genuine token of the session's room, alive or ended."""
+        return self._keys.session_of("room", token) == session_id
 
-    def _retire(self, session: Session) -> None:
+    def refusal(self, session_id: str, token: str) -> tuple[int, str] | None:
+        """Why this token doesn't open this room: a close code and its reason; None: it does."""
+        genuine = self.is_room_token(session_id, token)
+        if not genuine and self.find(session_id) is None and not self.has_ended(session_id):
+            return CLOSE_NO_ROOM, "no such room"
+        if not genuine:
+            return CLOSE_BAD_TOKEN, "bad token"
+        return (CLOSE_ALREADY_ENDED, "session ended") if self.find(session_id) is None else None
+
+    def join_latency_s(self) -> float:
+        """From the open connection to room.joined, in seconds."""
+        return self._around.chance.latency_s("join")
+
+    def _door(self, session_id: str, token: str) -> RoomSocket:
+        refusal = self.refusal(session_id, token)
+        session = self.find(session_id) if refusal is None else None
+        room = session.room if session is not None else None
+        return RoomSocket(room=room, refusal=refusal, join_latency_s=self.join_latency_s)
+
+    def retire(self, session: Session) -> None:
+        """It has ended."""
         del self.alive[session.id]
         self._around.truth.retire(session.id, session.record())

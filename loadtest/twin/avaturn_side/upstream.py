@@ -3,105 +3,137 @@
 No query, no beta header, no session.update: the secret drives the session.
 """
 
-import asyncio
 import binascii
 import json
+from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-from picows import WSError, ws_connect
+from picows import WSError
 
 from loadtest.twin import append_event
+from loadtest.twin.avaturn_side.engine import Stage
 from loadtest.twin.pcm import SILENT_FRAME
-from loadtest.twin.wire import Socket
+from loadtest.twin.wire import Dial, Socket
 
-_OPEN_DEADLINE_S = 10.0
-
-
-class Engine(Protocol):
-    """What the upstream tells its session; transcripts and sound arrive as OpenAI sent them."""
-
-    def upstream_ready(self) -> None:
-        """session.created has come."""
-
-    def upstream_refused(self, code: str | None) -> None:
-        """No session: OpenAI's error code, or None if there was only silence or a closed door."""
-
-    def upstream_lost(self) -> None:
-        """An established session is gone, and we had not closed it."""
-
-    def upstream_event(self, event: dict[str, Any]) -> None:
-        """Any other server event."""
-
-    def upstream_sound(self, phrase_id: str, sound: bytes) -> None:
-        """Audio of an answer."""
+_TASK = "task_id"
+"""Key in the metadata of a response that a text asked for."""
 
 
 class Upstream(Socket):
-    """One connection to OpenAI; `on_count` is told when it opens (True) and when it is gone (False)."""
+    """The engine `openai-realtime`; `on_count` is told when it opens (True) and when it is gone (False)."""
 
-    def __init__(self, engine: Engine, *, on_count: Callable[[bool], None]) -> None:
+    def __init__(self, stage: Stage, *, dial: Dial, client_secret: str, on_count: Callable[[bool], None]) -> None:
         super().__init__()
-        self._engine: Engine | None = engine
+        self._stage: Stage | None = stage
+        self._dial = dial
+        self._client_secret = client_secret
         self._on_count = on_count
         self._is_ready = False
+        self._is_responding = False
         self._refusal: str | None = None
+        self._tasks: deque[tuple[str, str]] = deque()
 
-    async def open(self, url: str, *, client_secret: str) -> None:
-        """Connect; the rest comes as calls of the engine. Cancelling it leaves nothing open."""
-        headers = {"Authorization": f"Bearer {client_secret}"}
+    async def open(self) -> None:
+        """Connect. Cancelling it leaves nothing open."""
+        headers = {"Authorization": f"Bearer {self._client_secret}"}
         try:
-            # The handshake has a deadline of its own, for a connection whose opening was cancelled.
-            async with asyncio.timeout(_OPEN_DEADLINE_S):
-                await ws_connect(lambda: self, url, extra_headers=headers, websocket_handshake_timeout=_OPEN_DEADLINE_S)
+            await self._dial(self, headers)
         except (OSError, TimeoutError, WSError):
-            if self._engine is not None:
-                self._engine.upstream_refused(None)
+            if self._stage is not None:
+                self._stage.upstream_refused(None)
 
     def append(self, pcm: bytes) -> None:
         """Pass on the user's sound; dropped until the session is ready."""
         if self._is_ready:
             self.send_text(append_event.SILENT_APPEND if pcm == SILENT_FRAME else append_event.encode(pcm))
 
+    def task(self, task_id: str, text: str) -> None:
+        """Make it a message of the user, for the model to answer after what it is saying."""
+        self._tasks.append((task_id, text))
+        self._next_task()
+
+    def cancel_tasks(self) -> None:
+        """Stop what is being generated."""
+        self._tasks.clear()
+        if self._is_responding:
+            self.send_event({"type": "response.cancel"})
+
+    def change_voice(self, voice: str) -> None:
+        """Not for this engine: the secret has set the voice."""
+
+    def message(self, data: object) -> None:
+        """Not for this engine."""
+
     def leave(self) -> None:
-        """Close for good; the engine hears nothing more."""
-        self._engine = None
+        """Close for good; the session hears nothing more."""
+        self._stage = None
         self.close(1000)
 
     def on_open(self) -> None:
         """The socket is there; the session is not yet."""
         self._on_count(True)
-        if self._engine is None:
+        if self._stage is None:
             self.close(1000)
 
     def on_text(self, payload: bytes) -> None:
         """One server event."""
-        engine = self._engine
-        if engine is None:
-            return
-        event = json.loads(payload)
+        if self._stage is not None:
+            self.on_event(json.loads(payload), self._stage)
+
+    def on_event(self, event: dict[str, Any], stage: Stage) -> None:
+        """Tell the session what it means."""
         kind = event["type"]
         if kind == "response.output_audio.delta":
-            engine.upstream_sound(event["item_id"], binascii.a2b_base64(event["delta"]))
+            stage.upstream_sound(event["item_id"], binascii.a2b_base64(event["delta"]))
+        elif kind == "response.output_audio.done":
+            stage.upstream_complete(event["item_id"])
         elif kind == "session.created" and event["session"]["type"] == "realtime":
             self._is_ready = True
-            engine.upstream_ready()
+            stage.upstream_ready()
         elif kind == "session.created":
             # A transcription secret: an error now is better than an avatar that stays mute (PROTOCOL.md GA-4).
             self.leave()
-            engine.upstream_refused(None)
+            stage.upstream_refused(None)
         elif kind == "error" and not self._is_ready:
             self._refusal = event["error"]["code"]
         else:
-            engine.upstream_event(event)
+            self._follow_responses(kind)
+            stage.upstream_event(event)
 
     def on_lost(self) -> None:
-        """Tell the engine, unless it was its own wish."""
+        """Tell the session, unless it was its own wish."""
         self._on_count(False)
-        engine, self._engine = self._engine, None
-        if engine is None:
+        stage, self._stage = self._stage, None
+        if stage is None:
             return
         if self._is_ready:
-            engine.upstream_lost()
+            stage.upstream_lost()
         else:
-            engine.upstream_refused(self._refusal)
+            stage.upstream_refused(self._refusal)
+
+    def send_event(self, event: dict[str, Any]) -> None:
+        """Send one client event."""
+        self.send_text(json.dumps(event, separators=(",", ":")))
+
+    def _follow_responses(self, kind: str) -> None:
+        if kind == "response.created":
+            self._is_responding = True
+        elif kind == "response.done":
+            self._is_responding = False
+            self._next_task()
+
+    def _next_task(self) -> None:
+        if not self._tasks or self._is_responding:
+            return
+        task_id, text = self._tasks.popleft()
+        content = [{"type": "input_text", "text": text}]
+        item = {"type": "message", "role": "user", "content": content}
+        self.send_event({"type": "conversation.item.create", "item": item})
+        self.send_event({"type": "response.create", "response": {"metadata": {_TASK: task_id}}})
+        self._is_responding = True
+
+
+def answers_task(event: dict[str, Any]) -> bool:
+    """Whether a `response.created` is the answer to a text, and not to the user's voice."""
+    return _TASK in (event["response"].get("metadata") or {})

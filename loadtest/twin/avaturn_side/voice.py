@@ -6,8 +6,9 @@ The sound is PROTOCOL.md 3.5 and 3.7; the stamps are those of `state_url` in INT
 import time
 from typing import Protocol
 
-from loadtest.twin.avaturn_side.playout import Playout
+from loadtest.twin.avaturn_side.playout import Listener, Playout
 from loadtest.twin.avaturn_side.room import Room
+from loadtest.twin.parts import Make
 from loadtest.twin.pcm import SILENT_FRAME, VOICED_RMS, rms
 from loadtest.twin.profiles import Chance
 
@@ -27,10 +28,12 @@ class Microphone(Protocol):
 class Turn:
     """The times of one turn, perf_counter_ns; None: not (yet) seen."""
 
-    __slots__ = ("barge_in_heard_ns", "first_audio_sent_ns", "last_voiced_ns", "silenced_ns")
+    __slots__ = ("barge_in_heard_ns", "first_audio_sent_ns", "has_answer", "last_voiced_ns", "silenced_ns")
 
     def __init__(self, *, last_voiced_ns: int) -> None:
         self.last_voiced_ns = last_voiced_ns
+        self.has_answer = False
+        """Whether an answer to it has begun; a later one answers somebody else."""
         self.first_audio_sent_ns: int | None = None
         self.barge_in_heard_ns: int | None = None
         """Arrival of the first voiced frame of the speech that interrupted this turn's answer."""
@@ -50,22 +53,28 @@ class Turn:
 class Voice:
     """Ticked every 20 ms while the stream is live and somebody is in the room."""
 
-    def __init__(self, *, room: Room, microphone: Microphone, chance: Chance) -> None:
+    def __init__(
+        self, *, room: Room, microphone: Microphone, listener: Listener | None, chance: Chance, make: Make
+    ) -> None:
         self.turns: list[Turn] = []
         self.user_frames = 0
         self.avatar_frames = 0
+        self.microphone = microphone
         self._room = room
-        self._microphone = microphone
         self._chance = chance
-        self._playout = Playout()
+        self._playout = make(Playout)(listener)
         self._phrase_id = ""
-        self._answered: Turn | None = None
-        """The turn that the newest phrase answers; None: nobody had spoken."""
+        self._answering: Turn | None = None
+        """The turn that new phrases answer; None: nobody had spoken."""
+        self._turn_of: dict[str, Turn] = {}
+        """By phrase, while it may still be heard."""
         self._quiet_ticks = 0
         self._onset_ns = 0
         self._last_voiced_ns = 0
         self._last_audible_ns = 0
         self._hold_until_ns = 0
+        self._pause_is_set = False
+        """Whether `answer_after` sets the whole pause before the answer, whatever the latencies say."""
 
     # --- from the room
 
@@ -79,7 +88,7 @@ class Voice:
                 if now_ns - self._last_voiced_ns > _NEW_SPEECH_NS:
                     self._onset_ns = now_ns
                 self._last_voiced_ns = now_ns
-        self._microphone.append(pcm)
+        self.microphone.append(pcm)
 
     def tick(self) -> None:
         """Send the next 20 ms of the avatar to the room, and silence to OpenAI if the microphone is off."""
@@ -87,7 +96,7 @@ class Voice:
         if self._quiet_ticks >= _QUIET_TICKS:
             missed = _QUIET_TICKS if self._quiet_ticks == _QUIET_TICKS else 1
             for _ in range(missed):
-                self._microphone.append(SILENT_FRAME)
+                self.microphone.append(SILENT_FRAME)
         self.avatar_frames += 1
         playout = self._playout
         if not playout.waiting or self._is_held():
@@ -102,41 +111,89 @@ class Voice:
             # Stamped before the hand-over, so that nobody can have it earlier than the truth says.
             self._last_audible_ns = time.perf_counter_ns()
             self._room.play(frame)
-            if self._answered is not None and self._answered.first_audio_sent_ns is None:
-                self._answered.first_audio_sent_ns = self._last_audible_ns
+            turn = self._turn_of.get(playout.phrase_id)
+            if turn is not None and turn.first_audio_sent_ns is None:
+                turn.first_audio_sent_ns = self._last_audible_ns
 
     def hush(self) -> None:
         """Nobody listens any more, or the session ends: forget what was to be said."""
         self._playout.discard()
         self._playout.events.clear()
 
-    # --- from OpenAI
+    # --- from the engine
 
     def user_started(self) -> None:
         """The user was heard to speak: whatever the avatar was saying is thrown away."""
+        turn = self.interrupt()
+        if turn is not None:
+            turn.barge_in_heard_ns = self._onset_ns
+
+    def interrupt(self) -> Turn | None:
+        """Throw away what the avatar is saying; returns the turn whose answer that was, if it was one."""
         was_speaking = self._playout.discard()
+        turn = self._turn_of.get(self._playout.phrase_id) if was_speaking else None
         self._announce()
-        if was_speaking and self._answered is not None:
-            self._answered.barge_in_heard_ns = self._onset_ns
-            self._answered.silenced_ns = self._last_audible_ns
+        self._turn_of.clear()
+        if turn is not None:
+            turn.silenced_ns = self._last_audible_ns
+        return turn
 
     def user_stopped(self) -> None:
         """The user's turn is over."""
         self.turns.append(Turn(last_voiced_ns=self._last_voiced_ns))
         answer_after_s = self._chance.answer_after_s()
+        self._pause_is_set = answer_after_s is not None
         if answer_after_s is not None:
             self._hold_until_ns = self._last_voiced_ns + round(answer_after_s * 1e9)
+
+    def answer_begins(self, *, to_user: bool = True) -> None:
+        """New phrases answer the last turn, unless that has an answer already or nobody had asked (`to_user`)."""
+        turn = self.turns[-1] if self.turns and to_user else None
+        self._answering = None if turn is None or turn.has_answer else turn
+        if turn is not None:
+            turn.has_answer = True
+        if not self._playout.waiting:
+            self._turn_of.clear()
+
+    @property
+    def spoke_since_turn(self) -> bool:
+        """Whether the user has spoken since the last turn; for engines that don't say where turns end."""
+        return self._last_voiced_ns > (self.turns[-1].last_voiced_ns if self.turns else 0)
+
+    @property
+    def is_barged_in(self) -> bool:
+        """Whether the user began to speak after the answer became audible."""
+        turn = self._turn_of.get(self._playout.phrase_id)
+        return turn is not None and turn.first_audio_sent_ns is not None and self._onset_ns > turn.first_audio_sent_ns
+
+    @property
+    def speaks(self) -> bool:
+        """Whether there is anything left to say."""
+        return self._playout.waiting
+
+    @property
+    def phrase_id(self) -> str:
+        """The phrase that is playing, or was the last to play."""
+        return self._playout.phrase_id
 
     def queue(self, phrase_id: str, sound: bytes) -> None:
         """More sound of an answer."""
         if phrase_id != self._phrase_id:
             self._phrase_id = phrase_id
-            self._answered = self.turns[-1] if self.turns else None
+            if self._answering is not None:
+                self._turn_of[phrase_id] = self._answering
+            if not self._playout.waiting:
+                self._render()
         self._playout.queue(phrase_id, sound)
 
     def complete(self, phrase_id: str) -> None:
         """The answer's sound is complete."""
         self._playout.complete(phrase_id)
+
+    def _render(self) -> None:
+        render_s = self._chance.latency_s("render")
+        if render_s and not self._pause_is_set:
+            self._hold_until_ns = time.perf_counter_ns() + round(render_s * 1e9)
 
     def _is_held(self) -> bool:
         return self._hold_until_ns > 0 and time.perf_counter_ns() < self._hold_until_ns

@@ -3,13 +3,13 @@
 from typing import Any
 
 from loadtest.twin.openai_side.errors import RefusedError
-from loadtest.twin.openai_side.session_config import SESSION
+from loadtest.twin.openai_side.session_rules import RESPONSE_AUDIO, SESSION, SPEECH
 from loadtest.twin.openai_side.validation import (
     Rule,
     anything,
-    either,
     integer,
     list_of,
+    map_of,
     nullable,
     one_of,
     record,
@@ -17,6 +17,7 @@ from loadtest.twin.openai_side.validation import (
     text,
 )
 
+_LONGEST_AUDIO = 15 * 1024 * 1024
 _CONTENT = tagged(
     {
         "input_text": record({"type": text, "text": text}, required=("text",)),
@@ -41,18 +42,19 @@ _ITEM = tagged(
 )
 _RESPONSE = record(
     {
-        "instructions": text,
-        "output_modalities": one_of(["audio"], ["text"]),
-        "max_output_tokens": either(one_of("inf"), integer(1, 4096)),
-        "metadata": nullable(anything),
+        **SPEECH,
+        "audio": RESPONSE_AUDIO,
         "conversation": one_of("auto", "none"),
-        "audio": anything,
-        "input": anything,
-        "prompt": anything,
-        "tools": anything,
-        "tool_choice": anything,
+        "input": list_of(anything),
+        "metadata": nullable(map_of(text)),
     }
 )
+
+
+def _sound(value: object, path: str) -> None:
+    text(value, path)
+    if len(str(value)) > _LONGEST_AUDIO:
+        raise RefusedError("The audio is longer than 15 MiB.", code="string_above_max_length", param=path)
 
 
 def _event(fields: dict[str, Rule], *, required: tuple[str, ...] = ()) -> Rule:
@@ -61,7 +63,7 @@ def _event(fields: dict[str, Rule], *, required: tuple[str, ...] = ()) -> Rule:
 
 _EVENTS: dict[str, Rule] = {
     "session.update": _event({"session": SESSION}, required=("session",)),
-    "input_audio_buffer.append": _event({"audio": text}, required=("audio",)),
+    "input_audio_buffer.append": _event({"audio": _sound}, required=("audio",)),
     "input_audio_buffer.commit": _event({}),
     "input_audio_buffer.clear": _event({}),
     "conversation.item.create": _event({"item": _ITEM, "previous_item_id": nullable(text)}, required=("item",)),

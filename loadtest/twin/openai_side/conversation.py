@@ -1,13 +1,14 @@
 """The items of one Realtime conversation and the tokens they cost (PROTOCOL.md 2.3, 2.4)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from loadtest.twin.openai_side.errors import RefusedError
 
 _USER_TOKENS_PER_S = 10
-_ASSISTANT_TOKENS_PER_S = 20
-_CHARACTERS_PER_TOKEN = 4
+ASSISTANT_TOKENS_PER_S = 20
+CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,7 +22,7 @@ class Item:
     content: list[dict[str, Any]] = field(default_factory=list)
     audio_ms: float = 0
     extra: dict[str, Any] = field(default_factory=dict)
-    """Fields of items that are no messages (function calls)."""
+    """Fields of items that are no messages (function calls and their results)."""
 
     def body(self) -> dict[str, Any]:
         """The item as the wire has it."""
@@ -38,14 +39,22 @@ class Item:
     @property
     def audio_tokens(self) -> int:
         """Tokens of its sound."""
-        per_s = _ASSISTANT_TOKENS_PER_S if self.role == "assistant" else _USER_TOKENS_PER_S
+        per_s = ASSISTANT_TOKENS_PER_S if self.role == "assistant" else _USER_TOKENS_PER_S
         return round(self.audio_ms / 1000 * per_s)
 
     @property
     def text_tokens(self) -> int:
         """Tokens of its text; a transcript of user speech is not read by the model."""
         characters = sum(len(part.get("text") or "") for part in self.content)
-        return -(-characters // _CHARACTERS_PER_TOKEN)
+        characters += sum(len(self.extra.get(name, "")) for name in ("name", "arguments", "output"))
+        return -(-characters // CHARACTERS_PER_TOKEN)
+
+    @property
+    def spoken_tokens(self) -> int:
+        """Tokens of the text that the model wrote or spoke in it."""
+        characters = sum(len(part.get("transcript") or part.get("text") or "") for part in self.content)
+        characters += sum(len(self.extra.get(name, "")) for name in ("name", "arguments"))
+        return -(-characters // CHARACTERS_PER_TOKEN)
 
 
 class Conversation:
@@ -58,11 +67,22 @@ class Conversation:
         self._items: dict[str, Item] = {}
         self._cached = {"text_tokens": 0, "audio_tokens": 0}
 
-    def add(self, item: Item) -> str | None:
-        """Append; returns the id of the item before it."""
-        previous = next(reversed(self._items), None)
-        self._items[item.id] = item
-        return previous
+    @property
+    def last(self) -> Item | None:
+        """The newest item."""
+        return next(reversed(self._items.values()), None)
+
+    def add(self, item: Item, *, after: str | None = None) -> str | None:
+        """Put behind the item with the id `after` ("root": first), by default the last; returns the id before it."""
+        newest = next(reversed(self._items), None)
+        if after is None or after == newest:
+            self._items[item.id] = item
+            return newest
+        order = list(self._items.values())
+        at = 0 if after == "root" else order.index(self.get(after, param="previous_item_id")) + 1
+        order.insert(at, item)
+        self._items = {each.id: each for each in order}
+        return order[at - 1].id if at else None
 
     def get(self, item_id: object, *, param: str) -> Item:
         """The item, or RefusedError."""
@@ -78,11 +98,18 @@ class Conversation:
         """Remove; the caller made sure that it is there."""
         del self._items[item_id]
 
-    def truncate(self, item: Item, *, audio_end_ms: int) -> None:
-        """Forget what lies after `audio_end_ms` of an assistant's answer, and its transcript with it."""
-        if item.role != "assistant":
+    def truncate(self, item: Item, *, content_index: int, audio_end_ms: int) -> None:
+        """Forget what lies after `audio_end_ms` of an assistant's answer, and its transcript with it.
+
+        Raises RefusedError if there is no such sound (PROTOCOL.md 2.5).
+        """
+        if item.type != "message" or item.role != "assistant":
             raise RefusedError(
                 "Only model output audio messages can be truncated", code="invalid_value", param="item_id"
+            )
+        if content_index > 0:
+            raise RefusedError(
+                f"Item has no content part {content_index}.", code="invalid_value", param="content_index"
             )
         if audio_end_ms > item.audio_ms:
             raise RefusedError(
@@ -94,18 +121,19 @@ class Conversation:
         for part in item.content:
             part["transcript"] = None
 
-    def usage(self, *, instructions: str, output: Item) -> dict[str, Any]:
+    def usage(self, *, instructions: str, output: Sequence[Item]) -> dict[str, Any]:
         """What a response that produced `output` cost; call it once per response."""
-        before = [item for item in self._items.values() if item is not output]
-        text_in = -(-len(instructions) // _CHARACTERS_PER_TOKEN) + sum(item.text_tokens for item in before)
+        new = {item.id for item in output}
+        before = [item for item in self._items.values() if item.id not in new]
+        text_in = -(-len(instructions) // CHARACTERS_PER_TOKEN) + sum(item.text_tokens for item in before)
         audio_in = sum(item.audio_tokens for item in before)
         cached = {
             "text_tokens": min(self._cached["text_tokens"], text_in),
             "audio_tokens": min(self._cached["audio_tokens"], audio_in),
         }
         self._cached = {"text_tokens": text_in, "audio_tokens": audio_in}
-        transcript = sum(len(part.get("transcript") or part.get("text") or "") for part in output.content)
-        text_out, audio_out = -(-transcript // _CHARACTERS_PER_TOKEN), output.audio_tokens
+        text_out = sum(item.spoken_tokens for item in output)
+        audio_out = sum(item.audio_tokens for item in output)
         return {
             "total_tokens": text_in + audio_in + text_out + audio_out,
             "input_tokens": text_in + audio_in,

@@ -22,6 +22,8 @@ class RefusedError(Exception):
         self.param = param
         self.kind = kind
         self.status = status
+        self.retry_after_s: int | None = None
+        """What the header `retry-after` says, if there is to be one."""
 
     def body(self) -> bytes:
         """The REST envelope as JSON."""
@@ -43,16 +45,3 @@ def beta_is_gone() -> RefusedError:
 def bad_key(message: str = "Incorrect API key provided.") -> RefusedError:
     """A key or secret that is missing, unknown, expired or of the wrong kind."""
     return RefusedError(message, code="invalid_api_key", status=401)
-
-
-def injected(status: int) -> RefusedError:
-    """A fault of the profile, dressed as the real service would dress that status."""
-    if status == 401:
-        return bad_key()
-    if status == 429:
-        return RefusedError("Rate limit reached.", code="rate_limit_exceeded", kind="requests", status=status)
-    if status >= 500:
-        return RefusedError(
-            "The server had an error while processing your request.", code=None, kind="server_error", status=status
-        )
-    return RefusedError("The request was refused.", code=None, status=status)

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
+from picows import WSCloseCode, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 
 from loadtest.twin import append_event
 from loadtest.twin.keys import Keys
-from loadtest.twin.openai_side import session_config
+from loadtest.twin.openai_side import faults, session_config
+from loadtest.twin.openai_side.around import Around
 from loadtest.twin.openai_side.client_secrets import ClientSecrets
 from loadtest.twin.openai_side.errors import RefusedError, bad_key, beta_is_gone
 from loadtest.twin.openai_side.realtime_session import LONGEST_S, RealtimeSession
-from loadtest.twin.profiles import Chance
-from loadtest.twin.timers import Timers
+from loadtest.twin.openai_side.session_rules import SESSION
 from loadtest.twin.truth import Truth
 from loadtest.twin.wire import Socket
 
@@ -25,77 +25,83 @@ _KEY_PROTOCOL = "openai-insecure-api-key."
 _CLOSE_REFUSED = 3000
 _CLOSE_BETA = 4000
 _CLOSE_GOING_AWAY = 1001
+_CLOSE_MISSING = 1006
 _EXPIRED = f"Your session hit the maximum duration of {LONGEST_S // 60} minutes."
 
 
 class Realtime:
     """Answers upgrade requests on the OpenAI port and keeps the open sockets."""
 
-    def __init__(
-        self,
-        *,
-        keys: Keys,
-        client_secrets: ClientSecrets,
-        timers: Timers,
-        chance: Chance,
-        truth: Truth,
-        answer_s: float,
-    ) -> None:
-        self.keys = keys
-        self.client_secrets = client_secrets
-        self.timers = timers
-        self.chance = chance
+    def __init__(self, *, keys: Keys, client_secrets: ClientSecrets, truth: Truth, around: Around) -> None:
+        self.around = around
         self.truth = truth
-        self.answer_s = answer_s
         self.open: set[RealtimeSocket] = set()
         self.idle = asyncio.Event()
         """Set while no socket is open."""
         self.idle.set()
+        self._keys = keys
+        self._client_secrets = client_secrets
 
     def upgrade(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-        """Accept the socket; what is wrong with the caller is told inside it, as the real service does."""
-        url = urlsplit(request.path.decode("latin-1"))
-        if url.path != PATH:
-            refusal = RefusedError(f"Invalid URL (GET {url.path})", code=None, status=404)
+        """Answer a request for a WebSocket, as picows wants it."""
+        socket = self.admit(request.headers, request.path.decode("latin-1"))
+        if isinstance(socket, RefusedError):
             headers = {"content-type": "application/json", "x-twin-handled-ns": "0"}
-            answer = WSUpgradeResponse.create_error_response(404, refusal.body(), headers)
+            answer = WSUpgradeResponse.create_error_response(socket.status, socket.body(), headers)
             return WSUpgradeResponseWithListener(answer, None)
-        offered = [each.strip() for each in request.headers.get("sec-websocket-protocol", "").split(",")]
-        extra = {"sec-websocket-protocol": "realtime"} if "realtime" in offered else {}
+        extra = {"sec-websocket-protocol": "realtime"} if "realtime" in _offered(request.headers) else {}
         extra["x-request-id"] = f"req_{secrets.token_hex(16)}"
-        try:
-            config = self._config_for(request, query=parse_qs(url.query), offered=offered)
-        except RefusedError as refusal:
-            socket = RealtimeSocket(self, config=None, refusal=refusal)
-        else:
-            socket = RealtimeSocket(self, config=config, refusal=None)
         return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(extra), socket)
 
-    def _config_for(
-        self, request: WSUpgradeRequest, *, query: Mapping[str, list[str]], offered: list[str]
-    ) -> Mapping[str, Any]:
-        if "openai-beta" in request.headers or any(each.startswith("openai-beta") for each in offered):
-            raise beta_is_gone()
+    def admit(self, headers: Mapping[str, str], target: str) -> "RealtimeSocket | RefusedError":
+        """The socket for this request. What is wrong with the caller is told inside it, as the real service does;
+        a RefusedError is for what the real service, or the profile, refuses by an HTTP status."""
+        url = urlsplit(target)
+        if url.path != PATH:
+            return RefusedError(f"Invalid URL (GET {url.path})", code=None, status=404)
+        try:
+            fault = self.around.chance.mishap("realtime_open")
+            if fault is not None:
+                refusal = faults.refusal(fault)
+                if fault.isdecimal():
+                    return refusal
+                raise refusal
+            config = self.config_for(headers, query=parse_qs(url.query))
+        except RefusedError as refusal:
+            if refusal.code == "invalid_api_key" and self.around.profile.bad_key_refused == "upgrade_401":
+                return refusal
+            return RealtimeSocket(self, config=None, refusal=refusal)
+        return RealtimeSocket(self, config=config, refusal=None)
+
+    def config_for(self, headers: Mapping[str, str], *, query: Mapping[str, list[str]]) -> Mapping[str, Any]:
+        """The session object that this request is entitled to. Raises RefusedError."""
+        offered = _offered(headers)
+        if "openai-beta" in headers or any(each.startswith("openai-beta") for each in offered):
+            self.refuse_beta()
         key = next((each.removeprefix(_KEY_PROTOCOL) for each in offered if each.startswith(_KEY_PROTOCOL)), "")
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             key = token
         model = query.get("model", [""])[0]
         if key.startswith("ek_"):
-            secret = self.client_secrets.find(key)
+            secret = self._client_secrets.find(key)
             if secret is None:
                 raise bad_key("The client secret is unknown or has expired.")
-            if model:
+            if model and self.around.profile.model_beside_key == "refuse":
                 raise RefusedError("A client secret already fixes the model.", code="invalid_model", param="model")
             secret.uses += 1
             return secret.session
-        if not self.keys.is_openai(key):
+        if not self._keys.is_openai(key):
             raise bad_key()
         if not model:
             raise RefusedError("Missing required parameter: 'model'.", code="missing_required_parameter", param="model")
         request_body = {"type": "realtime", "model": model}
-        session_config.SESSION(request_body, "session")
+        SESSION(request_body, "session")
         return session_config.effective(request_body)
+
+    def refuse_beta(self) -> None:
+        """A handshake in the shape of the beta. Raises RefusedError."""
+        raise beta_is_gone()
 
 
 class RealtimeSocket(Socket):
@@ -113,7 +119,7 @@ class RealtimeSocket(Socket):
         if config is not None:
             model = {"model": session_config.resolved_model(config["model"])} if "model" in config else {}
             self._session = RealtimeSession(
-                config={**config, **model}, emit=self._emit, chance=owner.chance, answer_s=owner.answer_s
+                config={**config, **model}, around=owner.around, emit=self._emit, hang_up=self._hang_up
             )
 
     def on_open(self) -> None:
@@ -126,8 +132,8 @@ class RealtimeSocket(Socket):
         if self._session is None:
             self._refuse()
             return
-        self._expiry = owner.timers.after(LONGEST_S, self._expire)
-        latency_s = owner.chance.latency_s("session_created")
+        self._expiry = owner.around.timers.after(LONGEST_S, self._expire)
+        latency_s = owner.around.chance.latency_s("session_created")
         if latency_s:
             self._created = asyncio.get_running_loop().call_later(latency_s, self._session.open)
         else:
@@ -154,23 +160,41 @@ class RealtimeSocket(Socket):
         if self._session is not None:
             self._session.complain(RefusedError("Events must be text messages.", code="invalid_event"))
 
+    def on_closing(self, code: WSCloseCode) -> None:
+        """Answer the client's close, or leave it waiting for that until it gives up."""
+        if self._owner.around.profile.answers_close or not self.is_open:
+            super().on_closing(code)
+        else:
+            self._end_session()
+
     def on_lost(self) -> None:
         """Free everything."""
+        self._end_session()
+        self._owner.open.discard(self)
+        if not self._owner.open:
+            self._owner.idle.set()
+        self._owner.truth.realtime_sockets_open = len(self._owner.open)
+
+    def _end_session(self) -> None:
         for timer in (self._created, self._expiry):
             if timer is not None:
                 timer.cancel()
         if self._session is not None:
             self._session.close()
             self._session = None
-        self._owner.open.discard(self)
-        if not self._owner.open:
-            self._owner.idle.set()
-        self._owner.truth.realtime_sockets_open = len(self._owner.open)
 
     def _emit(self, event: dict[str, Any]) -> None:
         self._events += 1
         stamped = {"type": event["type"], "event_id": f"{self._event_prefix}{self._events:06d}", **event}
         self.send_text(json.dumps(stamped, separators=(",", ":")))
+
+    def _hang_up(self, code: int, reason: str) -> None:
+        """End the session; 1006 is no code to send, but what the client sees when there is none."""
+        self._end_session()
+        if code == _CLOSE_MISSING:
+            self.drop()
+        else:
+            self.close(code, reason)
 
     def _refuse(self) -> None:
         refusal = self._refusal
@@ -182,6 +206,8 @@ class RealtimeSocket(Socket):
     def _expire(self) -> None:
         if self._session is not None:
             self._session.complain(RefusedError(_EXPIRED, code="session_expired"))
-            self._session.close()
-            self._session = None
-        self.close(_CLOSE_GOING_AWAY, _EXPIRED)
+            self._hang_up(_CLOSE_GOING_AWAY, _EXPIRED)
+
+
+def _offered(headers: Mapping[str, str]) -> list[str]:
+    return [each.strip() for each in headers.get("sec-websocket-protocol", "").split(",")]

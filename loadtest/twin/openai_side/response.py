@@ -1,231 +1,212 @@
-"""One answer of the model: the order of its events as data, and its generation faster than real time (PROTOCOL.md 2.4).
-
-Whoever wants another order edits the tables; `_event` says what each step looks like.
-"""
+"""One answer of the model, generated faster than real time: what comes when, and how it ends (PROTOCOL.md 2.4, 2.5)."""
 
 import asyncio
-import binascii
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from loadtest.twin.openai_side.conversation import Conversation, Item
-from loadtest.twin.pcm import BYTES_PER_MS, tone
-
-Emit = Callable[[dict[str, Any]], None]
-
-OPENING = (
-    "response.created",
-    "rate_limits.updated",
-    "response.output_item.added",
-    "conversation.item.added",
-    "response.content_part.added",
+from loadtest.twin.openai_side import faults, order
+from loadtest.twin.openai_side.alarms import Alarms
+from loadtest.twin.openai_side.around import Around, Emit, NewId
+from loadtest.twin.openai_side.conversation import (
+    ASSISTANT_TOKENS_PER_S,
+    CHARACTERS_PER_TOKEN,
+    Conversation,
+    Item,
 )
-AUDIO_DELTAS = ("response.output_audio_transcript.delta", "response.output_audio.delta")
-AUDIO_CLOSING = (
-    "response.output_audio.done",
-    "response.output_audio_transcript.done",
-    "response.content_part.done",
-    "conversation.item.done",
-    "response.output_item.done",
-    "response.done",
-)
-AUDIO_CANCELLED = (
-    "response.output_audio.done",
-    "response.output_audio_transcript.done",
-    "response.content_part.done",
-    "response.output_item.done",
-    "response.done",
-)
-TEXT_DELTAS = ("response.output_text.delta",)
-TEXT_CLOSING = ("response.output_text.done", *AUDIO_CLOSING[2:])
-TEXT_CANCELLED = ("response.output_text.done", *AUDIO_CANCELLED[2:])
-
-DELTA_MS = 200
-_SPEED = 3.0
-_WORDS_PER_DELTA = 2
-_WORDS = [
-    "and",
-    "this",
-    "is",
-    "what",
-    "the",
-    "twin",
-    "has",
-    "to",
-    "say",
-    "about",
-    "it",
-    "for",
-    "as",
-    "long",
-    "as",
-    "the",
-    "answer",
-    "lasts",
-]
-_DELTA_PCM = tone(duration_ms=DELTA_MS)
-"""Whole periods of 440 Hz: deltas of it join without a click."""
-_DELTA_BASE64 = binascii.b2a_base64(_DELTA_PCM, newline=False).decode()
+from loadtest.twin.openai_side.output_item import DELTA_MS, OutputItem, arguments, words
 
 
 class Response:
     """Generates one response on its own timer and says through `emit` what a client sees of it.
 
-    `on_end` is called once, after the last event.
+    `config` is the session's, with the overrides of `response.create`; `on_end` is called once, after the last event.
     """
 
     def __init__(
         self,
         *,
-        response_id: str,
-        item_id: str,
         number: int,
-        first_delta_s: float,
-        answer_s: float,
-        session: Mapping[str, Any],
-        overrides: Mapping[str, Any],
+        config: Mapping[str, Any],
         conversation: Conversation,
+        around: Around,
+        alarms: Alarms,
         emit: Emit,
-        on_end: Callable[[], None],
+        new_id: NewId,
+        on_end: Callable[["Response"], None],
     ) -> None:
-        self.id = response_id
-        self._session = {**session, **overrides}
+        self.id = new_id("resp")
+        self.audio_ms = 0.0
+        """Speech generated so far."""
+        self._number = number
+        self._config = config
         self._conversation = conversation
+        self._around = around
+        self._alarms = alarms
         self._emit = emit
+        self._new_id = new_id
         self._on_end = on_end
-        self._handle: asyncio.TimerHandle | None = None
-        self._is_text = self._session["output_modalities"] == ["text"]
-        self._first_delta_s = first_delta_s
-        self._left_ms = round(answer_s * 1000)
-        self._words = _words(number, deltas=math.ceil(self._left_ms / DELTA_MS))
-        self._spoken: list[str] = []
+        self._is_in_conversation = config.get("conversation") != "none"
+        self._next: asyncio.TimerHandle | None = None
         self._status = "in_progress"
         self._status_details: dict[str, Any] | None = None
         self._usage: dict[str, Any] | None = None
-        self._item = Item(id=item_id, role="assistant", status="in_progress")
-        self._previous_item_id: str | None = None
+        self._items: list[OutputItem] = []
+        self._planned: list[OutputItem] = []
+        self._deltas = 0
+        self._fate = around.chance.mishap("response")
+        self._cut_at: int | None = None
+        """After so many deltas the fate strikes."""
 
     def start(self) -> None:
-        """Announce the response; its first delta follows after `first_delta_s`. Call it once."""
-        self._previous_item_id = self._conversation.add(self._item)
-        self._play(OPENING)
-        if self._first_delta_s > 0:
-            self._handle = asyncio.get_running_loop().call_later(self._first_delta_s, self._generate)
-        else:
-            self._generate()
+        """Announce the response; its first delta follows after the injected latency. Call it once."""
+        self._play(order.response_begins(self._around.profile.rate_limits))
+        if self._fate is None and self._around.limits.tokens.take() > 0:
+            self._fate = "inference_rate_limit_exceeded"
+        latency_s = self._around.chance.latency_s("first_delta")
+        if self._fate in faults.RESPONSE_FAILURES:
+            self._in(latency_s, self._fail)
+            return
+        self._planned = self._call() or self._message()
+        self._open_next()
+        self._in(latency_s, self._generate)
 
     def cancel(self, reason: str) -> None:
         """Stop generating: `turn_detected` or `client_cancelled`."""
-        self._finish("cancelled", {"type": "cancelled", "reason": reason}, TEXT_CANCELLED, AUDIO_CANCELLED)
+        self._end("cancelled", {"type": "cancelled", "reason": reason})
 
-    def abandon(self) -> None:
-        """The connection is gone: stop without a word."""
-        if self._handle is not None:
-            self._handle.cancel()
+    def _in(self, delay_s: float, callback: Callable[[], None]) -> None:
+        if delay_s > 0:
+            self._next = self._alarms.after(delay_s, callback)
+        else:
+            callback()
+
+    # --- what it is going to say
+
+    def _call(self) -> list[OutputItem]:
+        """The call of a tool, if the model is to make one."""
+        tools = [each for each in self._config["tools"] if each["type"] == "function"]
+        choice = self._config["tool_choice"]
+        if isinstance(choice, dict):
+            tools = [each for each in tools if each["name"] == choice.get("name")]
+        elif choice == "auto":
+            last = self._conversation.last
+            has_result = last is not None and last.type == "function_call_output"
+            if has_result or not self._around.chance.happens("tool_calls", self._around.profile.tool_calls):
+                return []
+        if not tools or choice == "none":
+            return []
+        item = Item(id=self._new_id("item"), type="function_call", status="in_progress")
+        item.extra = {"call_id": self._new_id("call"), "name": tools[0]["name"], "arguments": ""}
+        return [self._output_item(item, order.CALL, index=0, pieces=arguments(tools[0]), sound_ms=0)]
+
+    def _message(self) -> list[OutputItem]:
+        """The spoken or written answer, split into as many items as the profile says."""
+        is_text = self._config["output_modalities"] == ["text"]
+        length_ms = round(self._around.profile.answer_s / self._config["audio"]["output"]["speed"] * 1000)
+        pieces = words(self._number, deltas=max(1, math.ceil(length_ms / DELTA_MS)))
+        if self._fate is not None:
+            self._cut_at = len(pieces) // 2
+        count = min(self._around.profile.output_items, len(pieces))
+        planned = []
+        for index in range(count):
+            first, last = (len(pieces) * each // count for each in (index, index + 1))
+            sound_ms = 0 if is_text else min(last * DELTA_MS, length_ms) - first * DELTA_MS
+            item = Item(id=self._new_id("item"), role="assistant", status="in_progress")
+            sequence = order.TEXT if is_text else order.AUDIO
+            part = pieces[first:last]
+            planned.append(self._output_item(item, sequence, index=index, pieces=part, sound_ms=sound_ms))
+        return planned
+
+    def _output_item(
+        self, item: Item, sequence: order.Order, *, index: int, pieces: list[str], sound_ms: int
+    ) -> OutputItem:
+        return OutputItem(
+            item,
+            sequence=sequence,
+            response_id=self.id,
+            index=index,
+            pieces=pieces,
+            sound_ms=sound_ms,
+            is_in_conversation=self._is_in_conversation,
+        )
+
+    # --- saying it
+
+    def _open_next(self) -> None:
+        opened = self._planned.pop(0)
+        self._items.append(opened)
+        if self._is_in_conversation:
+            opened.previous_item_id = self._conversation.add(opened.item)
+        self._say(opened.opening())
 
     def _generate(self) -> None:
-        self._spoken += self._words[len(self._spoken) : len(self._spoken) + _WORDS_PER_DELTA]
-        delta_ms = min(DELTA_MS, self._left_ms)
-        self._left_ms -= delta_ms
-        if not self._is_text:
-            self._item.audio_ms += delta_ms
-            self._conversation.has_spoken = True
-        for step in TEXT_DELTAS if self._is_text else AUDIO_DELTAS:
-            self._emit(self._event(step, delta_ms=delta_ms))
-        if self._left_ms > 0:
-            self._handle = asyncio.get_running_loop().call_later(DELTA_MS / 1000 / _SPEED, self._generate)
-        else:
-            self._finish("completed", None, TEXT_CLOSING, AUDIO_CLOSING)
+        cut = self._cut()
+        if cut is not None:
+            self._end("incomplete", {"type": "incomplete", "reason": cut})
+            return
+        current = self._items[-1]
+        self._deltas += 1
+        self._say(current.grow())
+        self.audio_ms = sum(each.item.audio_ms for each in self._items)
+        self._conversation.has_spoken = self._conversation.has_spoken or self.audio_ms > 0
+        if current.is_complete:
+            self._say(current.close(is_complete=True))
+            if not self._planned:
+                self._end("completed", None)
+                return
+            self._open_next()
+        self._in(DELTA_MS / 1000 / self._around.profile.generation_speed, self._generate)
 
-    def _finish(
-        self, status: str, details: dict[str, Any] | None, text_steps: tuple[str, ...], audio_steps: tuple[str, ...]
-    ) -> None:
-        self.abandon()
+    def _cut(self) -> str | None:
+        """Why the answer ends before its next delta, if it does."""
+        if self._cut_at is not None and self._deltas >= self._cut_at:
+            return self._fate
+        most = self._config["max_output_tokens"]
+        if most == "inf":
+            return None
+        per_delta = DELTA_MS / 1000 * ASSISTANT_TOKENS_PER_S + 2 * 6 / CHARACTERS_PER_TOKEN
+        return "max_output_tokens" if (self._deltas + 1) * per_delta > most else None
+
+    def _fail(self) -> None:
+        assert self._fate is not None
+        self._end("failed", {"type": "failed", "error": faults.of_response(self._fate)})
+
+    def _end(self, status: str, details: dict[str, Any] | None) -> None:
+        self._alarms.cancel(self._next)
+        if self._items and not self._items[-1].is_complete:
+            self._say(self._items[-1].close(is_complete=False))
         self._status, self._status_details = status, details
-        self._item.status = "completed" if status == "completed" else "incomplete"
-        self._item.content = [self._content("output_")]
-        instructions = self._session.get("instructions") or ""
-        self._usage = self._conversation.usage(instructions=instructions, output=self._item)
-        self._play(text_steps if self._is_text else audio_steps)
-        self._on_end()
+        if status != "failed":
+            output = [each.item for each in self._items]
+            self._usage = self._conversation.usage(instructions=self._config["instructions"], output=output)
+            self._around.limits.tokens.take(self._usage["total_tokens"], owed=True)
+        self._play(order.response_ends(self._around.profile.rate_limits))
+        self._on_end(self)
+
+    def _say(self, events: list[dict[str, Any]]) -> None:
+        for event in events:
+            self._emit(event)
 
     def _play(self, steps: tuple[str, ...]) -> None:
         for step in steps:
-            self._emit(self._event(step))
-
-    def _event(self, step: str, *, delta_ms: int = 0) -> dict[str, Any]:
-        """The event of one step, from what is known by now."""
-        item = {"response_id": self.id, "output_index": 0}
-        part = {"response_id": self.id, "item_id": self._item.id, "output_index": 0, "content_index": 0}
-        match step:
-            case "response.created" | "response.done":
-                fields: dict[str, Any] = {"response": self._body()}
-            case "rate_limits.updated":
-                fields = {"rate_limits": _rate_limits()}
-            case "response.output_item.added" | "response.output_item.done":
-                fields = {**item, "item": self._item.body()}
-            case "conversation.item.added" | "conversation.item.done":
-                fields = {"previous_item_id": self._previous_item_id, "item": self._item.body()}
-            case "response.content_part.added" | "response.content_part.done":
-                fields = {**part, "part": self._content("")}
-            case "response.output_audio.delta":
-                fields = {**part, "delta": _audio_delta(delta_ms)}
-            case "response.output_audio_transcript.delta" | "response.output_text.delta":
-                fields = {**part, "delta": self._last_words()}
-            case "response.output_audio.done":
-                fields = part
-            case "response.output_audio_transcript.done":
-                fields = {**part, "transcript": self._text()}
-            case "response.output_text.done":
-                fields = {**part, "text": self._text()}
-            case _:
-                raise ValueError(f"no such step of a response: {step}")
-        return {"type": step, **fields}
+            if step == "rate_limits.updated":
+                self._emit({"type": step, "rate_limits": self._around.limits.described()})
+            else:
+                self._emit({"type": step, "response": self._body()})
 
     def _body(self) -> dict[str, Any]:
-        audio = self._session["audio"]["output"]
+        audio = self._config["audio"]["output"]
         return {
             "id": self.id,
             "object": "realtime.response",
             "status": self._status,
             "status_details": self._status_details,
-            "output": [] if self._status == "in_progress" else [self._item.body()],
-            "conversation_id": self._conversation.id,
-            "output_modalities": self._session["output_modalities"],
-            "max_output_tokens": self._session["max_output_tokens"],
+            "output": [] if self._status == "in_progress" else [each.item.body() for each in self._items],
+            "conversation_id": self._conversation.id if self._is_in_conversation else None,
+            "output_modalities": self._config["output_modalities"],
+            "max_output_tokens": self._config["max_output_tokens"],
             "audio": {"output": {"format": audio["format"], "voice": audio["voice"]}},
             "usage": self._usage,
-            "metadata": self._session.get("metadata"),
+            "metadata": self._config.get("metadata"),
         }
-
-    def _content(self, prefix: str) -> dict[str, Any]:
-        # Items say output_audio, but content parts still say audio.
-        if self._is_text:
-            return {"type": f"{prefix}text", "text": self._text()}
-        return {"type": f"{prefix}audio", "transcript": self._text()}
-
-    def _text(self) -> str:
-        return " ".join(self._spoken)
-
-    def _last_words(self) -> str:
-        start = (len(self._spoken) - 1) // _WORDS_PER_DELTA * _WORDS_PER_DELTA
-        return (" " if start else "") + " ".join(self._spoken[start:])
-
-
-def _words(number: int, *, deltas: int) -> list[str]:
-    wanted = deltas * _WORDS_PER_DELTA
-    return ["Answer", f"{number},", *(_WORDS * (wanted // len(_WORDS) + 1))][:wanted]
-
-
-def _audio_delta(delta_ms: int) -> str:
-    if delta_ms == DELTA_MS:
-        return _DELTA_BASE64
-    return binascii.b2a_base64(_DELTA_PCM[: delta_ms * BYTES_PER_MS], newline=False).decode()
-
-
-def _rate_limits() -> list[dict[str, Any]]:
-    return [
-        {"name": "requests", "limit": 400, "remaining": 399, "reset_seconds": 0.15},
-        {"name": "tokens", "limit": 200_000, "remaining": 199_000, "reset_seconds": 0.3},
-    ]

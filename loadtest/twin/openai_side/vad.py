@@ -9,7 +9,11 @@ from loadtest.twin.pcm import BYTES_PER_MS, FRAME_BYTES, FRAME_MS, SILENT_FRAME,
 _RMS_PER_THRESHOLD = 400.0
 """The default threshold of 0.5 is an RMS of 200."""
 _FRAMES_TO_START = 2
-_SEMANTIC_SILENCE_MS = {"low": 800, "medium": 500, "auto": 500, "high": 300}
+_SEMANTIC_SILENCE_MS = {"low": 1500, "medium": 800, "auto": 800, "high": 400}
+"""After an utterance that sounds finished, by eagerness. Assumed."""
+_SEMANTIC_CAP_MS = {"low": 8000, "medium": 4000, "auto": 4000, "high": 2000}
+_SOUNDS_UNFINISHED_MS = 500
+"""The twin understands no words: a shorter utterance is its "uhm", after which semantic_vad waits in full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,10 @@ class Vad:
         self.position_ms = 0
         """Audio heard so far; whole frames only."""
         self.speaking = False
+        self.started_ms = 0
+        """Where the utterance that is, or was last, heard begins; prefix padding included."""
+        self.voiced_ms = 0
+        """How much of it is voice."""
         self._rest = b""
         self._voiced_run = 0
         self._silent_ms = 0
@@ -44,11 +52,11 @@ class Vad:
         settings = turn_detection or {}
         self._voiced_rms = _RMS_PER_THRESHOLD * settings.get("threshold", 0.5)
         self._prefix_ms = settings.get("prefix_padding_ms", 300)
-        semantic_ms = _SEMANTIC_SILENCE_MS[settings.get("eagerness", "auto")]
-        self._silence_ms = settings.get("silence_duration_ms", semantic_ms)
+        eagerness = settings.get("eagerness", "auto")
+        self._silence_ms = settings.get("silence_duration_ms", _SEMANTIC_SILENCE_MS[eagerness])
+        self._unfinished_ms = settings.get("silence_duration_ms", _SEMANTIC_CAP_MS[eagerness])
         if not self._enabled:
-            self.speaking = False
-            self._voiced_run = 0
+            self.forget_speech()
 
     def hear(self, pcm: bytes) -> Iterator[SpeechStarted | SpeechStopped]:
         """Take in more sound; yields what it reveals, in order. Iterate to the end, or sound is lost."""
@@ -65,6 +73,11 @@ class Vad:
         """Drop the unfinished frame (the buffer was cleared or committed)."""
         self._rest = b""
 
+    def forget_speech(self) -> None:
+        """What is being said belongs to no turn any more; if it goes on, it starts anew."""
+        self.speaking = False
+        self._voiced_run = 0
+
     @property
     def rest_ms(self) -> float:
         """Length of the unfinished frame."""
@@ -77,13 +90,22 @@ class Vad:
         if frame != SILENT_FRAME and rms(frame) >= self._voiced_rms:
             self._voiced_run += 1
             self._silent_ms = 0
-            if not self.speaking and self._voiced_run >= _FRAMES_TO_START:
+            if self.speaking:
+                self.voiced_ms += FRAME_MS
+            elif self._voiced_run >= _FRAMES_TO_START:
                 self.speaking = True
-                onset_ms = self.position_ms - self._voiced_run * FRAME_MS
-                yield SpeechStarted(max(0, onset_ms - self._prefix_ms))
+                self.voiced_ms = self._voiced_run * FRAME_MS
+                self.started_ms = max(0, self.position_ms - self.voiced_ms - self._prefix_ms)
+                yield SpeechStarted(self.started_ms)
         else:
             self._voiced_run = 0
             self._silent_ms += FRAME_MS
-            if self.speaking and self._silent_ms >= self._silence_ms:
+            if self.speaking and self._silent_ms >= self._patience_ms:
                 self.speaking = False
                 yield SpeechStopped(self.position_ms)
+
+    @property
+    def _patience_ms(self) -> float:
+        is_short = self.voiced_ms < _SOUNDS_UNFINISHED_MS
+        patience: float = self._unfinished_ms if is_short else self._silence_ms
+        return patience

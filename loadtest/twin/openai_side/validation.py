@@ -71,6 +71,22 @@ def one_of(*allowed: object) -> Rule:
     return check
 
 
+def starting_with(prefix: str) -> Rule:
+    """A string that begins so."""
+
+    def check(value: object, path: str) -> None:
+        text(value, path)
+        assert isinstance(value, str)
+        if not value.startswith(prefix):
+            raise RefusedError(
+                f"Invalid '{path}': '{value}'. Expected a value that begins with '{prefix}'.",
+                code="invalid_value",
+                param=path,
+            )
+
+    return check
+
+
 def nullable(rule: Rule) -> Rule:
     """null, or what `rule` accepts."""
 
@@ -82,15 +98,16 @@ def nullable(rule: Rule) -> Rule:
 
 
 def either(*rules: Rule) -> Rule:
-    """What any of the rules accepts; the complaint is that of the last."""
+    """What any of the rules accepts; the complaint is the first that isn't about the type, or the last."""
 
     def check(value: object, path: str) -> None:
-        for rule in rules[:-1]:
+        complaints = []
+        for rule in rules:
             try:
                 return rule(value, path)
-            except RefusedError:
-                continue
-        return rules[-1](value, path)
+            except RefusedError as refusal:
+                complaints.append(refusal)
+        raise next((each for each in complaints if each.code != "invalid_type"), complaints[-1])
 
     return check
 
@@ -103,6 +120,31 @@ def list_of(rule: Rule) -> Rule:
             raise _wrong_type(value, path, "an array")
         for index, each in enumerate(value):
             rule(each, f"{path}[{index}]")
+
+    return check
+
+
+def map_of(rule: Rule) -> Rule:
+    """An object with any names, each value by `rule`."""
+
+    def check(value: object, path: str) -> None:
+        if not isinstance(value, dict):
+            raise _wrong_type(value, path, "an object")
+        for name, each in value.items():
+            rule(each, f"{path}.{name}")
+
+    return check
+
+
+def exactly_one_of(*names: str, rule: Rule) -> Rule:
+    """What `rule` accepts, with exactly one of these fields."""
+
+    def check(value: object, path: str) -> None:
+        rule(value, path)
+        assert isinstance(value, dict)
+        if sum(name in value for name in names) != 1:
+            listed = ", ".join(repr(name) for name in names)
+            raise RefusedError(f"Exactly one of {listed} must be given.", code="missing_required_parameter", param=path)
 
     return check
 

@@ -1,0 +1,25 @@
+"""What all Avaturn sessions of a twin share."""
+
+from dataclasses import dataclass
+
+from loadtest.twin.avaturn_side.knobs import AvaturnKnobs
+from loadtest.twin.parts import Make
+from loadtest.twin.profiles import Chance
+from loadtest.twin.ticker import Ticker
+from loadtest.twin.timers import Timers
+from loadtest.twin.truth import Truth
+from loadtest.twin.wire import Dial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """The services that a session uses."""
+
+    timers: Timers
+    chance: Chance
+    ticker: Ticker
+    truth: Truth
+    dial: Dial
+    """To OpenAI."""
+    knobs: AvaturnKnobs
+    make: Make

@@ -1,0 +1,25 @@
+"""What all Realtime sessions of the twin share, and what each is given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from loadtest.twin.openai_side.rate_limits import RateLimits
+from loadtest.twin.profiles import Chance, Profile
+from loadtest.twin.timers import Timers
+
+Emit = Callable[[dict[str, Any]], None]
+"""Sends a server event; its `event_id` is added."""
+
+NewId = Callable[[str], str]
+"""A new id, beginning with the kind of thing it names: `item`, `resp`, `call` …"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """The surroundings of a session."""
+
+    profile: Profile
+    chance: Chance
+    timers: Timers
+    limits: RateLimits

@@ -1,0 +1,211 @@
+"""The user's side of a conversation: the audio buffer, its turns and their transcripts (PROTOCOL.md 2.4)."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from loadtest.twin.openai_side import order
+from loadtest.twin.openai_side.alarms import Alarms
+from loadtest.twin.openai_side.around import Around, Emit, NewId
+from loadtest.twin.openai_side.conversation import CHARACTERS_PER_TOKEN, Conversation, Item
+from loadtest.twin.openai_side.errors import RefusedError
+from loadtest.twin.openai_side.vad import SpeechStarted, Vad
+
+_SHORTEST_COMMIT_MS = 100
+_SHORTEST_WORD_MS = 100
+"""Less voice than this is transcribed as nothing."""
+_TRANSCRIPT = "This is what the user said."
+_LOGPROBS = "item.input_audio_transcription.logprobs"
+_TRANSCRIPTION = "conversation.item.input_audio_transcription"
+
+
+class UserTurns:
+    """Finds the user's turns in the sound, or is told of them; makes an item of each.
+
+    `is_answered` says whether a response is under way. `on_speech` is called when the user begins to speak, `on_turn`
+    when a turn is over that the model may answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: Mapping[str, Any],
+        conversation: Conversation,
+        around: Around,
+        alarms: Alarms,
+        emit: Emit,
+        new_id: NewId,
+        is_answered: Callable[[], bool],
+        on_speech: Callable[[], None],
+        on_turn: Callable[[], None],
+    ) -> None:
+        self._input: Mapping[str, Any] = config["audio"]["input"]
+        self._include = config.get("include") or []
+        self._conversation = conversation
+        self._around = around
+        self._alarms = alarms
+        self._emit = emit
+        self._new_id = new_id
+        self._is_answered = is_answered
+        self._on_speech = on_speech
+        self._on_turn = on_turn
+        self._vad = Vad(self.turn_detection)
+        self._taken_ms = 0
+        """Where in the audio the buffer begins: all before it was committed or cleared."""
+        self._item_id = ""
+        """Of the turn that the user is in."""
+        self._idle: asyncio.TimerHandle | None = None
+        self._waiting: list[tuple[Item, str]] = []
+        """Transcripts that wait for the end of the response."""
+
+    @property
+    def turn_detection(self) -> Mapping[str, Any] | None:
+        """The settings of the VAD; None: it is off."""
+        found: Mapping[str, Any] | None = self._input["turn_detection"]
+        return found
+
+    def configure(self, config: Mapping[str, Any]) -> None:
+        """Take over a changed session object."""
+        self._input = config["audio"]["input"]
+        self._include = config.get("include") or []
+        self._vad.configure(self.turn_detection)
+        self._alarms.cancel(self._idle)
+
+    def hear(self, pcm: bytes) -> None:
+        """Take in sound (PCM16LE, 24 kHz, mono)."""
+        for found in self._vad.hear(pcm):
+            if isinstance(found, SpeechStarted):
+                self._start(found.audio_start_ms)
+            else:
+                self._end_turn(order.USER_TURN, since_ms=self._vad.started_ms, until_ms=found.audio_end_ms)
+
+    def commit(self) -> None:
+        """Make a turn of what is in the buffer, as the client wishes; nobody answers by itself."""
+        length_ms = self._buffered_ms
+        if length_ms < _SHORTEST_COMMIT_MS:
+            raise RefusedError(
+                f"Error committing input audio buffer: buffer too small. Expected at least {_SHORTEST_COMMIT_MS}ms "
+                f"of audio, but buffer only has {length_ms:.2f}ms of audio.",
+                code="input_audio_buffer_commit_empty",
+            )
+        if not self._vad.speaking:
+            self._item_id = self._new_id("item")
+        self._transcribe(self._take(order.USER_TURN[1:], since_ms=self._taken_ms, until_ms=self._vad.position_ms))
+        self._vad.forget_rest()
+        self._vad.forget_speech()
+
+    def clear(self) -> None:
+        """Forget what is in the buffer."""
+        self._taken_ms = self._vad.position_ms
+        self._vad.forget_rest()
+        self._emit({"type": "input_audio_buffer.cleared"})
+
+    def response_ended(self, *, audio_s: float) -> None:
+        """The model has finished a response of this length; the user's patience runs from when it has been heard."""
+        waiting, self._waiting = self._waiting, []
+        for item, transcript in waiting:
+            self._tell(item, transcript)
+        idle_ms = (self.turn_detection or {}).get("idle_timeout_ms")
+        if idle_ms is not None:
+            self._alarms.cancel(self._idle)
+            # Playing takes real time, whatever the scale of the services' own timers.
+            delay_s = audio_s + idle_ms / 1000 / self._around.timers.scale
+            self._idle = self._alarms.after(delay_s, self._give_up_waiting)
+
+    def _start(self, audio_start_ms: int) -> None:
+        self._alarms.cancel(self._idle)
+        self._item_id = self._new_id("item")
+        told = {"audio_start_ms": audio_start_ms, "item_id": self._item_id}
+        self._emit({"type": "input_audio_buffer.speech_started", **told})
+        self._on_speech()
+
+    def _give_up_waiting(self) -> None:
+        """Nobody spoke: OpenAI takes that for a turn."""
+        if self._vad.speaking:
+            return
+        self._item_id = self._new_id("item")
+        self._end_turn(order.IDLE_TURN, since_ms=self._taken_ms, until_ms=self._vad.position_ms)
+
+    def _end_turn(self, steps: tuple[str, ...], *, since_ms: int, until_ms: int) -> None:
+        item = self._take(steps, since_ms=since_ms, until_ms=until_ms)
+        is_late = self._around.profile.transcript == "late"
+        if not is_late:
+            self._transcribe(item)
+        self._on_turn()
+        if is_late:
+            self._transcribe(item)
+
+    def _take(self, steps: tuple[str, ...], *, since_ms: int, until_ms: int) -> Item:
+        since_ms = max(since_ms, self._taken_ms)
+        self._taken_ms = self._vad.position_ms
+        item = Item(id=self._item_id, role="user", audio_ms=until_ms - since_ms)
+        item.content = [{"type": "input_audio", "transcript": None}]
+        previous_item_id = self._conversation.add(item)
+        for step in steps:
+            self._emit(_event(step, item, previous_item_id, since_ms=since_ms, until_ms=until_ms))
+        return item
+
+    def _transcribe(self, item: Item) -> None:
+        if self._input["transcription"] is not None:
+            was_short = self.turn_detection is not None and self._vad.voiced_ms < _SHORTEST_WORD_MS
+            transcript = "" if was_short else _TRANSCRIPT
+            self._alarms.after(
+                self._around.chance.latency_s("transcription"), lambda: self._transcribed(item, transcript)
+            )
+
+    def _transcribed(self, item: Item, transcript: str) -> None:
+        if self._around.profile.transcript == "late" and self._is_answered():
+            self._waiting.append((item, transcript))
+        else:
+            self._tell(item, transcript)
+
+    def _tell(self, item: Item, transcript: str) -> None:
+        where = {"item_id": item.id, "content_index": 0}
+        if self._around.chance.mishap("transcription") is not None:
+            error = {"type": "transcription_error", "code": "audio_unintelligible", "param": None}
+            message = "The audio could not be transcribed."
+            self._emit({"type": f"{_TRANSCRIPTION}.failed", **where, "error": {**error, "message": message}})
+            return
+        item.content = [{"type": "input_audio", "transcript": transcript}]
+        sure = {"logprobs": _logprobs(transcript)} if _LOGPROBS in self._include else {}
+        if transcript:
+            self._emit({"type": f"{_TRANSCRIPTION}.delta", **where, "delta": transcript, **sure})
+        usage = self._transcription_usage(item, transcript)
+        self._emit({"type": f"{_TRANSCRIPTION}.completed", **where, "transcript": transcript, "usage": usage, **sure})
+
+    def _transcription_usage(self, item: Item, transcript: str) -> dict[str, Any]:
+        if (self._input["transcription"] or {}).get("model") == "whisper-1":
+            return {"type": "duration", "seconds": round(item.audio_ms / 1000, 2)}
+        heard, written = item.audio_tokens, -(-len(transcript) // CHARACTERS_PER_TOKEN)
+        return {
+            "type": "tokens",
+            "total_tokens": heard + written,
+            "input_tokens": heard,
+            "output_tokens": written,
+            "input_token_details": {"text_tokens": 0, "audio_tokens": heard},
+        }
+
+    @property
+    def _buffered_ms(self) -> float:
+        return self._vad.position_ms - self._taken_ms + self._vad.rest_ms
+
+
+def _event(step: str, item: Item, previous_item_id: str | None, *, since_ms: int, until_ms: int) -> dict[str, Any]:
+    """One step of a turn."""
+    match step:
+        case "speech_stopped":
+            fields: dict[str, Any] = {"audio_end_ms": until_ms, "item_id": item.id}
+        case "timeout_triggered":
+            fields = {"audio_start_ms": since_ms, "audio_end_ms": until_ms, "item_id": item.id}
+        case "committed":
+            fields = {"item_id": item.id, "previous_item_id": previous_item_id}
+        case "item.added" | "item.done":
+            fields = {"previous_item_id": previous_item_id, "item": item.body()}
+            return {"type": f"conversation.{step}", **fields}
+        case _:
+            raise ValueError(f"no such step of a turn: {step}")
+    return {"type": f"input_audio_buffer.{step}", **fields}
+
+
+def _logprobs(transcript: str) -> list[dict[str, Any]]:
+    return [{"token": word, "logprob": -0.01, "bytes": list(word.encode())} for word in transcript.split()]
