@@ -30,8 +30,9 @@ check: lint test ## lint and test
 bench: .venv/.dev ## speed and accuracy: medians, ratios, bars; about ten minutes
 	$(BIN)/python -m tests.benchmarks
 
-soak: .venv/.dev ## half an hour at 200 sessions: memory and pacing
+soak: .venv/.dev ## the long ones: half an hour at 200 sessions, and a million sessions at the twin
 	$(BIN)/python -m tests.benchmarks.soak
+	$(BIN)/python -m tests.benchmarks.twin_soak
 
 stack: install ## this machine's Prometheus and Alertmanager beside a run, on loopback, until Ctrl-C
 	$(BIN)/python -m dashboards.stack
