@@ -7,6 +7,9 @@ from loadtest.events import LOAD, Event, Failure, Outcome, SessionFinished, Sink
 if TYPE_CHECKING:
     from locust.env import Environment
 
+KEPT_S = 60
+KEPT_POINTS = 720
+
 
 def sink(environment: "Environment") -> Sink:
     """A sink that shows load sessions, their steps and their turns as Locust's "requests".
@@ -44,6 +47,17 @@ def sink(environment: "Environment") -> Sink:
 
 def _text(failure: Failure | None) -> str:
     return "failed" if failure is None else f"{failure.kind}/{failure.code}"
+
+
+def forget_old(environment: "Environment", *, now_s: float) -> None:
+    """Drop what Locust keeps per second and per chart point of a whole run: its table needs ten seconds, its charts an
+    hour, and hours of it are memory that only grows. Call it now and then; `now_s` is unix time."""
+    stats = environment.stats
+    for entry in [stats.total, *stats.entries.values()]:
+        for per_second in (entry.num_reqs_per_sec, entry.num_fail_per_sec):
+            for second in [second for second in per_second if second < now_s - KEPT_S]:
+                del per_second[second]
+    del stats.history[:-KEPT_POINTS]
 
 
 def install_precise_buckets() -> None:

@@ -4,6 +4,7 @@ it."""
 import logging
 import os
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,19 @@ def start(environment: Environment, web_ui: Any = None, **_: object) -> None:
     environment.avaload = process
     environment.events.test_start.add_listener(lambda **_: process.begin())
     environment.events.quitting.add_listener(lambda **_: process.interrupt())
+    gevent.spawn(keep_small, environment)
     process.start()
     if isinstance(environment.runner, WorkerRunner):
         gevent.spawn(report_to_master, environment, process)
     else:
         conduct(environment, settings, process, web_ui)
+
+
+def keep_small(environment: Environment) -> None:
+    """For as long as the process lives: Locust's statistics must not grow with the length of the run."""
+    while True:
+        gevent.sleep(60)
+        locust_stats.forget_old(environment, now_s=time.time())
 
 
 def conduct(environment: Environment, settings: Settings, run: LoadProcess | Master, web_ui: Any) -> None:

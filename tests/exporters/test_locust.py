@@ -8,12 +8,13 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from exporters.live import quantile, rows
-from exporters.locust_stats import bucket_response_time
+from exporters.locust_stats import bucket_response_time, forget_old
 
 ROOT = Path(__file__).parents[2]
 
@@ -126,3 +127,12 @@ def test_quantiles_are_read_from_the_buckets() -> None:
 def test_an_empty_snapshot_has_a_table_too() -> None:
     found: list[dict[str, Any]] = list(rows({}))
     assert found == [{"group": "open", "item": "at the target", "value": "0"}]
+
+
+def test_what_locust_keeps_per_second_is_forgotten_after_a_minute() -> None:
+    entry = SimpleNamespace(num_reqs_per_sec={100: 3, 941: 5, 1000: 2}, num_fail_per_sec={939: 1, 940: 1})
+    total = SimpleNamespace(num_reqs_per_sec={}, num_fail_per_sec={})
+    stats = SimpleNamespace(total=total, entries={("mint", "step"): entry}, history=list(range(1000)))
+    forget_old(SimpleNamespace(stats=stats), now_s=1000.0)  # type: ignore[arg-type]
+    assert (entry.num_reqs_per_sec, entry.num_fail_per_sec) == ({941: 5, 1000: 2}, {940: 1})
+    assert stats.history == list(range(280, 1000))
