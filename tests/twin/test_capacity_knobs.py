@@ -26,13 +26,14 @@ def test_calls_beyond_the_slots_queue_in_order(start_twin: StartTwin) -> None:
 
 
 def test_the_state_is_told_whatever_the_queue(start_twin: StartTwin) -> None:
-    twin = start_twin("--set", "limit.slots=1", "--set", "latency.create=fixed:0.5")
+    twin = start_twin("--set", "limit.slots=1", "--set", "latency.create=fixed:2")
 
-    with ThreadPoolExecutor(1) as pool:
-        creating = pool.submit(twin.create, {})
-        while not twin.state()["sessions"] and not creating.done():
-            assert twin.state()["counters"]["alive"] == 0
-        assert creating.result().status_code == 200
+    with ThreadPoolExecutor(2) as pool:
+        creating = [pool.submit(twin.create, {}) for _ in range(2)]
+        counters = twin.state()["counters"]
+        assert not any(each.done() for each in creating)
+        assert counters["alive"] == 0
+        assert [each.result().status_code for each in creating] == [200, 200]
 
 
 def test_a_frozen_twin_answers_when_it_thaws(start_twin: StartTwin) -> None:

@@ -1,0 +1,268 @@
+"""Bad input: a line per problem, exit 2, and nothing was started, connected to, resolved, written or lost."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import wave
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support import call
+
+WATCH = """
+import os, sys
+STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"}
+REACHES = {"socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname"}
+def hook(event, arguments):
+    if event in STARTS or event in REACHES:
+        os.write(log, f"{event} {arguments!r}\\n".encode())
+log = os.open(os.environ["WATCH_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+sys.addaudithook(hook)
+"""
+
+
+@pytest.fixture(scope="module")
+def watch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PYTHONPATH: a Python with it notes in $WATCH_LOG what it starts and whom it tries to reach."""
+    path = tmp_path_factory.mktemp("watch")
+    (path / "sitecustomize.py").write_text(WATCH)
+    return path
+
+
+def tone(path: Path, *, channels: int = 1, pause_s: float = 0.0) -> None:
+    """A WAV file: a second of sound, a pause, a second of sound."""
+    rate_hz = 24_000
+    sound = (8000 * np.sin(np.arange(rate_hz) * 2 * np.pi * 220 / rate_hz)).astype("<i2").tobytes()
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes(sound + bytes(2 * int(rate_hz * pause_s)) + sound)
+
+
+def saying(clip: str) -> str:
+    return f'[[conversation.turns]]\nkind = "say"\nclip = "{clip}"\n'
+
+
+REMOTE = ("--openai-base-url", "https://openai.invalid/v1", "--avaturn-base-url", "https://avaturn.invalid")
+LOCAL = ("--openai-base-url", "http://127.0.0.1:1/v1", "--avaturn-base-url", "http://127.0.0.1:2")
+KEYS = {"OPENAI_API_KEY": "sk-something-1234", "AVATURN_API_KEY": "something"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """`arguments` after the word avaload; {tmp} is the working directory. `says`: a pattern per line of stderr."""
+
+    name: str
+    arguments: tuple[str, ...]
+    says: tuple[str, ...]
+    toml: str | None = None
+    environ: dict[str, str] = field(default_factory=dict)
+    prepare: Callable[[Path], object] = lambda _tmp: None
+
+
+CASES = [
+    Case("unknown key", ("run", "{toml}"), (r"load\.userz: unknown key",), toml="[load]\nuserz = 3\n"),
+    Case("unknown section", ("run", "{toml}"), (r"lod: unknown key",), toml="[lod]\nusers = 3\n"),
+    Case("syntax", ("run", "{toml}"), (r".*scenario\.toml: not valid TOML: .+",), toml="users = = 3\n"),
+    Case("two problems", ("run", "{toml}"), (r"load\.users: .+", r"lod: .+"), toml="[load]\nusers = 0\n[lod]\n"),
+    Case("no such scenario", ("run", "nowhere.toml"), (r"nowhere\.toml: No such file or directory",)),
+    Case("a folder as scenario", ("run", "{tmp}"), (r".+: Is a directory",)),
+    Case("unknown key in the environment", ("run",), (r"load\.userz: .+",), environ={"AVALOAD_LOAD__USERZ": "3"}),
+    Case("no number in the environment", ("run",), (r"load\.users: .+",), environ={"AVALOAD_LOAD__USERS": "many"}),
+    Case("no users", ("run", "--users", "0"), (r"load\.users: .+",)),
+    Case("users in words", ("run", "--users", "many"), (r"load\.users: .+",)),
+    Case("bad duration", ("run", "--duration", "soon"), (r"load\.duration: .+soon.+",)),
+    Case("no duration", ("run", "--duration", "0s"), (r"load\.duration: .+",)),
+    Case("ramp beyond the end", ("run", "--duration", "5s", "--ramp", "6s"), (r"load: ramp is longer than duration",)),
+    Case("unknown room", ("run", "--room", "carrier-pigeon"), (r"target\.room: .+",)),
+    Case("unknown option", ("run", "--userz", "3"), (r".*--userz.*avaload.*--help.*",)),
+    Case("no command", (), (r".*COMMAND.*",)),
+    Case("unknown command", ("walk",), (r".*walk.*",)),
+    Case("tag without value", ("run", "--tag", "build"), (r"--tag build: KEY=VALUE is needed",)),
+    Case("bad URL", ("run", "--openai-base-url", "nonsense", *LOCAL[2:]), (r"target\.openai_base_url: .+",)),
+    Case(
+        "URL without a port number",
+        ("run", "--openai-base-url", "http://127.0.0.1:x/v1", *LOCAL[2:]),
+        (r"target\.openai_base_url: .+",),
+    ),
+    Case(
+        "URL with a password",
+        ("run", "--openai-base-url", "http://me:hunter2@127.0.0.1/v1", *LOCAL[2:]),
+        (r"target\.openai_base_url: (?!.*hunter2).+",),
+    ),
+    Case("one endpoint", ("run", *LOCAL[:2]), (r"target: give both openai_base_url and avaturn_base_url, .+",)),
+    Case("no keys", ("run", *LOCAL), (r"OPENAI_API_KEY is not set .+", r"AVATURN_API_KEY is not set .+")),
+    Case(
+        "one key",
+        ("run", *REMOTE, "--live", "--max-sessions", "1"),
+        (r"AVATURN_API_KEY is not set .+",),
+        environ={"OPENAI_API_KEY": "sk-something-1234"},
+    ),
+    Case(
+        "remote without --live",
+        ("run", *REMOTE),
+        (r"https://openai.invalid/v1, https://avaturn.invalid: .+--live.+", r"--live needs --max-sessions N: .+"),
+        environ=KEYS,
+    ),
+    Case(
+        "remote backend name",
+        ("run", "--openai-base-url", "http://127.0.0.1.example/v1", *LOCAL[2:]),
+        (r".+not on this machine.+", r"--live needs --max-sessions N: .+"),
+        environ=KEYS,
+    ),
+    Case(
+        "a proxy elsewhere",
+        ("run", "--proxy", "http://proxy.invalid:3128"),
+        (r"http://proxy.invalid:3128: .+--live.+", r"--live needs --max-sessions N: .+"),
+        environ=KEYS,
+    ),
+    Case("live without a bound", ("run", *REMOTE, "--live"), (r"--live needs --max-sessions N: .+",), environ=KEYS),
+    Case(
+        "live with a bound of none",
+        ("run", "--live", "--max-sessions", "0"),
+        (r"target\.max_sessions: .+",),
+        environ=KEYS,
+    ),
+    Case("live without anything", ("run", "--live"), (r"--live needs .+", r"OPENAI_.+", r"AVATURN_.+")),
+    Case("no CA file", ("run", "--ca-file", "nowhere.pem"), (r".*nowhere\.pem: .+",)),
+    Case("a CA file that is none", ("run", "--ca-file", "{toml}"), (r".*scenario\.toml: .+",), toml="name = 'x'\n"),
+    Case(
+        "WAV that is none",
+        ("run", "{toml}"),
+        (r".+text\.wav: not a readable WAV file .+",),
+        toml=saying("{tmp}/text.wav"),
+        prepare=lambda tmp: (tmp / "text.wav").write_text("hello"),
+    ),
+    Case("no WAV there", ("run", "{toml}"), (r".+gone\.wav: .+",), toml=saying("{tmp}/gone.wav")),
+    Case(
+        "WAV in stereo",
+        ("run", "{toml}"),
+        (r".+stereo\.wav: 2 channel.+mono 16 bit.+ is needed",),
+        toml=saying("{tmp}/stereo.wav"),
+        prepare=lambda tmp: tone(tmp / "stereo.wav", channels=2),
+    ),
+    Case(
+        "clip with a long pause",
+        ("run", "{toml}"),
+        (r"pause\.wav: pauses for 0\.\d\d s, but .+ 0\.50 s .+",),
+        toml=saying("{tmp}/pause.wav"),
+        prepare=lambda tmp: tone(tmp / "pause.wav", pause_s=0.6),
+    ),
+    Case(
+        "unknown turn",
+        ("run", "{toml}"),
+        (r"conversation\.turns\.0.*: .+",),
+        toml='[[conversation.turns]]\nkind = "sing"\n',
+    ),
+    Case(
+        "run directory in use",
+        ("run", "--run-dir", "{tmp}/full"),
+        (r".+full: exists and is not empty",),
+        prepare=lambda tmp: ((tmp / "full").mkdir(), (tmp / "full" / "file").touch()),
+    ),
+    Case("a file as run directory", ("run", "--run-dir", "{toml}"), (r".*scenario\.toml.*: .+",), toml="name = 'x'\n"),
+    Case(
+        "run directory inside a file",
+        ("run", "--run-dir", "{toml}/run"),
+        (r".*scenario\.toml.*: .+",),
+        toml="name = 'x'\n",
+    ),
+    Case("no port", ("run", "--metrics-port", "http"), (r"output\.metrics_port: .+",)),
+    Case("no port of the web", ("run", "--web-port", "99999"), (r"output\.web_port: .+",)),
+    Case("bad collector", ("run", "--otlp-endpoint", "nowhere"), (r"output\.otlp_endpoint: .+",)),
+    Case(
+        "collector with a query",
+        ("run", "--otlp-endpoint", "http://127.0.0.1:4318/?a=b"),
+        (r"output\.otlp_endpoint: .+",),
+    ),
+    Case("share of traces", ("run", "--trace-share", "2"), (r"output\.trace_share: .+",)),
+    Case(
+        "unknown indicator",
+        ("run", "{toml}"),
+        (r"slo\[1\]: unknown indicator 'mint\.p51' \(did you mean mint\.p.+\?\)",),
+        toml='[[slo]]\nindicator = "mint.p51"\nmax = 1\n',
+    ),
+    Case(
+        "unknown indicator in a file",
+        ("run", "--slo", "{toml}"),
+        (r".*slo\[1\]: unknown indicator .+",),
+        toml='[[slo]]\nindicator = "mint.p51"\nmax = 1\n',
+    ),
+    Case("no SLO file", ("run", "--slo", "nowhere.toml"), (r"nowhere\.toml: .+",)),
+    Case(
+        "report of no run", ("report", "{tmp}/empty"), (r".+empty.*: .+",), prepare=lambda tmp: (tmp / "empty").mkdir()
+    ),
+    Case("report of nothing", ("report", "nowhere"), (r".*nowhere.*: .+",)),
+    Case("session of no run", ("session", "nowhere", "1f"), (r".*nowhere.*: .+",)),
+    Case("sweep of no run", ("sweep", "nowhere"), (r"nowhere: not a run directory .+",)),
+    Case("export of no run", ("export", "nowhere", "--otlp-endpoint", "http://127.0.0.1:4318"), (r".*nowhere.*: .+",)),
+    Case("export to nowhere", ("export", "nowhere", "--otlp-endpoint", "nowhere"), (r".*--otlp-endpoint: .+",)),
+    Case(
+        "export of a bad share",
+        ("export", "nowhere", "--otlp-endpoint", "http://127.0.0.1:1", "--trace-share", "x"),
+        (r".*--trace-share.*",),
+    ),
+    Case("twin with an unknown knob", ("twin", "--set", "latency.mit=fixed:1"), (r"latency\.mit: unknown knob.+",)),
+    Case("twin with an unknown option", ("twin", "--prot", "1"), (r".*--prot.*",)),
+]
+
+
+def refused(case: Case, watch: Path, tmp_path: Path) -> None:
+    """Run it and hold it to what bad input gets."""
+
+    def filled(text: str) -> str:
+        return text.replace("{tmp}", str(tmp_path)).replace("{toml}", str(tmp_path / "scenario.toml"))
+
+    if case.toml is not None:
+        (tmp_path / "scenario.toml").write_text(filled(case.toml))
+    case.prepare(tmp_path)
+    log = tmp_path / "watch.log"
+    log.touch()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    environ = {"PYTHONPATH": f"{watch}:{os.environ.get('PYTHONPATH', '')}", "WATCH_LOG": str(log), **case.environ}
+    done = call(*map(filled, case.arguments), cwd=tmp_path, environ=environ)
+    assert (done.code, done.out) == (2, ""), done
+    assert len(done.err_lines) == len(case.says), done.err
+    for line, pattern in zip(done.err_lines, case.says, strict=True):
+        assert re.fullmatch(rf"avaload( twin)?: {pattern}", line), line
+    assert log.read_text() == ""
+    after = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.suffix not in (".out", ".err")}
+    assert after == before
+    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))
+def test_bad_input_is_a_line_per_problem_and_exit_2_and_nothing_happens(
+    case: Case, watch: Path, tmp_path: Path
+) -> None:
+    refused(case, watch, tmp_path)
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that somebody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(("option", "name"), [("--metrics-port", "metrics_port"), ("--web-port", "web_port")])
+def test_a_port_in_use_is_bad_input(option: str, name: str, taken: int, watch: Path, tmp_path: Path) -> None:
+    said = (rf"output\.{name}: {taken} on 127\.0\.0\.1: Address already in use.*",)
+    refused(Case(name, ("run", option, str(taken)), said), watch, tmp_path)
+
+
+def test_the_watch_sees_what_is_started_and_reached(watch: Path, tmp_path: Path, taken: int) -> None:
+    log = tmp_path / "watch.log"
+    script = f"import socket, subprocess; subprocess.run(['true']); socket.create_connection(('127.0.0.1', {taken}))"
+    environ = {**os.environ, "PYTHONPATH": str(watch), "WATCH_LOG": str(log)}
+    subprocess.run([sys.executable, "-c", script], env=environ, check=True, timeout=30)
+    seen = {line.split()[0] for line in log.read_text().splitlines()}
+    assert {"subprocess.Popen", "socket.getaddrinfo", "socket.connect"} <= seen
