@@ -16,15 +16,15 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import gevent
 from gevent.event import Event as Signal
 from locust.env import Environment
-from locust.runners import STATE_MISSING, WorkerRunner
+from locust.runners import WorkerRunner
 
 from exporters import catalogue
-from exporters.aggregate import SEPARATOR, Aggregate, Snapshot, merged
+from exporters.aggregate import SEPARATOR, Aggregate, Snapshot
 from loadtest import clock, journal
 from loadtest.arrival import ClosedPopulation
 from loadtest.engine.client import READY_LIMIT_S, EngineClient
@@ -42,8 +42,6 @@ SNAPSHOT_S = 1.0
 TEARDOWN_MARGIN_S = 75.0
 """Beyond the graceful time: cancelled sessions are deleted (engine/process.py gives them 60 s)."""
 INDEX_LIMIT_S = 10.0
-LOST_AFTER_S = 30.0
-"""A worker that was only paused comes back; one that is silent for longer is lost."""
 
 _log = logging.getLogger(__name__)
 
@@ -187,77 +185,6 @@ def report_to_master(environment: Environment, process: LoadProcess) -> None:
     runner.quit()
 
 
-class Master:
-    """Merges what the workers ship and knows when all are done."""
-
-    def __init__(self, environment: Environment, settings: Settings, run_dir: Path) -> None:
-        self._runner, self._settings = environment.runner, settings
-        self._latest: dict[str, Snapshot] = {}
-        self._done: set[str] = set()
-        self._silent: set[str] = set()
-        self._stopping = self._closed = False
-        self._own = Aggregate([scenario.name for scenario in settings.scenarios])
-        self._journal, started = open_journal(settings, run_dir, role="master", name="master", process=-1)
-        self._record(started)
-        self._runner.register_message(SNAPSHOT, self._on_snapshot)
-        self._runner.register_message(DONE, self._on_done)
-        self._ended = Signal()
-        gevent.spawn(self._watch_workers)
-
-    def snapshot(self) -> Snapshot:
-        """Of the whole run; a silent worker's gauges have left it, what it counted stays."""
-        live = [shipped for worker, shipped in self._latest.items() if worker not in self._silent]
-        silent = [shipped for worker, shipped in self._latest.items() if worker in self._silent]
-        return merged([self._own.snapshot(), *live], lost=silent)
-
-    def wait_ended(self, timeout_s: float | None = None) -> bool:
-        """Whether every expected worker is done, or lost, or far too late, by then."""
-        return bool(self._ended.wait(timeout_s))
-
-    def _watch_workers(self) -> None:
-        load = self._settings.load
-        deadline_ns = clock.now_ns() + int(
-            (load.duration + self._settings.graceful_stop_s + 2 * TEARDOWN_MARGIN_S) * 1e9
-        )
-        heard_ns: dict[str, int] = {}
-        lost: set[str] = set()
-        while len(self._done | lost) < load.processes and clock.now_ns() < deadline_ns:
-            gevent.sleep(0.2)
-            present = {worker.id for worker in self._runner.clients.values() if worker.state != STATE_MISSING}
-            heard_ns |= dict.fromkeys(present, clock.now_ns())
-            self._silent = set(heard_ns) - present - self._done
-            for worker_id, at_ns in heard_ns.items():
-                if worker_id not in self._done | lost and clock.now_ns() - at_ns > LOST_AFTER_S * 1e9:
-                    lost.add(worker_id)
-                    self._record(GeneratorFailed(t_ns=clock.now_ns(), fault=Fault.WORKER_LOST, process=-1))
-        self.close()
-        self._ended.set()
-
-    def interrupt(self) -> None:
-        self._stopping = True
-        self._runner.send_message(STOP, {})
-
-    def close(self) -> None:
-        """The last word and the end of the journal; only the first call counts."""
-        if self._closed:
-            return
-        self._closed = True
-        reason = "interrupted" if self._stopping else "completed"
-        self._record(RunFinished(t_ns=clock.now_ns(), reason=reason))
-        self._journal.close()
-
-    def _record(self, event: Event) -> None:
-        self._journal.write(journal.encode(event))
-        self._own.add(event)
-
-    def _on_snapshot(self, msg: Any, **_: Any) -> None:
-        self._latest[msg.node_id] = msg.data
-
-    def _on_done(self, msg: Any, **_: Any) -> None:
-        self._latest[msg.node_id] = msg.data
-        self._done.add(msg.node_id)
-
-
 def worker_index(environment: Environment) -> int:
     """0 for a process alone; a worker asks its master. Raises GeneratorError if that never answers."""
     runner = environment.runner
@@ -304,7 +231,19 @@ def on_owner_gone(action: Callable[[], None]) -> None:
     gevent.spawn(watch)
 
 
-def tell_progress(run: LoadProcess | Master, fd: int) -> None:
+class Conducted(Protocol):
+    """What the process that owns a run can be asked: a load process alone, or a master."""
+
+    def snapshot(self) -> Snapshot:
+        """All metrics so far."""
+        ...
+
+    def wait_ended(self, timeout_s: float | None = None) -> bool:
+        """Whether the run is over and written, by then."""
+        ...
+
+
+def tell_progress(run: Conducted, fd: int) -> None:
     """A JSON line a second for whoever started us; a reader that is slow or gone costs nothing but the line."""
     os.set_blocking(fd, False)
     started_ns = clock.now_ns()

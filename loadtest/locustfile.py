@@ -15,7 +15,8 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from exporters import live, locust_stats
 from exporters.prometheus import MetricsServer, serve
-from loadtest.conductor import LoadProcess, Master, on_owner_gone, report_to_master, tell_progress
+from loadtest.conductor import LoadProcess, on_owner_gone, report_to_master, tell_progress
+from loadtest.master import Master
 from loadtest.settings import Settings, load_resolved
 from loadtest.users import VirtualUser as VirtualUser
 
