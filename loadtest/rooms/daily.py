@@ -99,8 +99,10 @@ class DailyRoom:
             await left.wait(LEAVE_TIMEOUT_S)
         # With a join unanswered this blocks until the library gives up on it (19 s), so it is not waited for that long.
         done = self._relay.to(released.happened)
-        threading.Thread(target=lambda: (client.release(), done()), name="daily-release", daemon=True).start()
-        await released.wait(LEAVE_TIMEOUT_S)
+        releasing = threading.Thread(target=lambda: (client.release(), done()), name="daily-release", daemon=True)
+        releasing.start()
+        if await released.wait(LEAVE_TIMEOUT_S):
+            releasing.join()
         self._relay.stop()
         # Two threads, and the library aborts the process where one of these outlives it.
         self._source = self._track = None
@@ -214,9 +216,10 @@ class _Once:
     def happened(self, *_: Any) -> None:
         self._event.set()
 
-    async def wait(self, timeout_s: float) -> None:
+    async def wait(self, timeout_s: float) -> bool:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._event.wait(), timeout_s)
+        return self._event.is_set()
 
 
 class _Relay:

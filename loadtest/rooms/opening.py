@@ -66,13 +66,15 @@ async def prepare(settings: Settings, clips: Iterable[Clip]) -> None:
     kind = settings.target.room
     try:
         if kind == "webrtc":
-            from loadtest.rooms import opus, rehearsal, webrtc  # noqa: F401
+            import loadtest.rooms.webrtc
+            from loadtest.rooms.opus import packets_of
+            from loadtest.rooms.rehearsal import rehearse
 
             for clip in clips:
-                opus.packets_of(clip)
-            await rehearsal.rehearse()
+                packets_of(clip)
+            await rehearse()
         elif kind == "daily":
-            from loadtest.rooms import daily  # noqa: F401
+            import loadtest.rooms.daily  # noqa: F401
     except ImportError as error:
         raise ConfigError(_missing(kind)) from error
 

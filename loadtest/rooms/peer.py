@@ -65,8 +65,7 @@ class Peer:
         self._channel = self._connection.createDataChannel(CHANNEL)
         self._channel.on("message", lambda text: self._ear.on_text(now_ns(), text))
         self._write: Callable[[bytes], None] | None = None
-        self._first_byte_pair = (0x80, 0)
-        self._ssrc = self._sequence = self._timestamp = 0
+        self._payload_type = self._ssrc = self._sequence = self._timestamp = 0
         self._is_closed = False
 
     async def offer(self) -> str:
@@ -92,7 +91,7 @@ class Peer:
         self._sequence = (self._sequence + 1) & 0xFFFF
         self._timestamp = (self._timestamp + _RTP_STEP) & 0xFFFFFFFF
         if self._write is not None:
-            self._write(_HEADER.pack(*self._first_byte_pair, self._sequence, self._timestamp, self._ssrc) + payload)
+            self._write(_HEADER.pack(0x80, self._payload_type, self._sequence, self._timestamp, self._ssrc) + payload)
 
     @property
     def is_open(self) -> bool:
@@ -102,10 +101,10 @@ class Peer:
     async def close(self) -> None:
         """Hang up; bounded, idempotent, never raises. No task is left, and no socket."""
         self._is_closed, self._write = True, None
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._connection.close()
-        except TimeoutError:
+        # In a task: aiortc's close must not be cancelled while another one, of its own, is under way.
+        closing = asyncio.ensure_future(self._connection.close())
+        closing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        if not (await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT_S))[0]:
             for protocol in self._ice.iceGatherer._connection._protocols:
                 protocol.transport.abort()
 
@@ -113,8 +112,7 @@ class Peer:
         """In the place of the sender's own, called once DTLS is up."""
         pair = self._ice._connection._nominated[1]
         protect, to, address = self._dtls._tx_srtp.protect, pair.protocol.transport.sendto, pair.remote_addr
-        self._first_byte_pair = (0x80, parameters.codecs[0].payloadType)
-        self._ssrc = parameters.rtcp.ssrc
+        self._payload_type, self._ssrc = parameters.codecs[0].payloadType, parameters.rtcp.ssrc
         if not self._is_closed:
             self._write = lambda packet: to(protect(packet), address)
 
@@ -126,6 +124,8 @@ class Peer:
 
         def received(data: bytes, address: Any) -> None:
             t_ns = now_ns()
+            if not data:
+                return
             if not 127 < data[0] < 192:
                 datagram_received(data, address)
             elif not 191 < data[1] < 224 and self._dtls._rx_srtp is not None and not self._is_closed:

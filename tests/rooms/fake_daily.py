@@ -1,4 +1,4 @@
-"""A `daily` module whose behaviour is the one measured of daily-python 0.36 (MEDIA.md C), for rooms that only Daily has.
+"""A `daily` module whose behaviour is the one measured of daily-python 0.36, for rooms that only Daily has.
 
 Callbacks come on native threads; a join is answered at once (bad URL), never within a test (unreachable), or with the
 participants; a frame written with a completion is done 20 ms after the one before it, one without blocks for as long;

@@ -133,6 +133,18 @@ def test_after_a_close_nothing_is_left_and_the_twin_knows_that_the_user_went(rtc
     rtc_twin.eventually(session["session_id"], lambda found: found["state"] == "user_absent")
 
 
+def test_the_twin_notices_a_user_who_hangs_up_without_a_word(rtc_twin: RunningTwin) -> None:
+    session, grant = grant_of(rtc_twin)
+
+    async def script() -> None:
+        async with room_of(grant) as (room, _):
+            await room.connect()
+            room._resource = None  # no DELETE
+
+    asyncio.run(script())
+    rtc_twin.eventually(session["session_id"], lambda found: found["state"] == "user_absent")
+
+
 def test_a_connect_that_is_cancelled_leaves_nothing(rtc_twin: RunningTwin) -> None:
     async def script() -> tuple[tuple[int, int, int], tuple[int, int, int]]:
         before = footprint()

@@ -75,7 +75,7 @@ async def room_with(
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while not holds():  # noqa: ASYNC110  # the server has no events to wait for
+        while not holds():  # the server has no events to wait for
             await asyncio.sleep(0.001)
 
 

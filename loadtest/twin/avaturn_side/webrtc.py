@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import ClientDisconnect
 
 from loadtest.twin.avaturn_side.room import CLOSE_BAD_TOKEN, CLOSE_NO_ROOM
 from loadtest.twin.avaturn_side.sessions import ROOM_PATH, Sessions
@@ -44,7 +45,10 @@ class Whip:
             self._check(session_id, token)
             if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _SDP:
                 raise HTTPException(415, f"an offer is {_SDP}")
-            sdp = await request.body()
+            try:
+                sdp = await request.body()
+            except ClientDisconnect:
+                raise HTTPException(400, "the offer was cut off") from None
             if len(sdp) > _MAX_OFFER_BYTES:
                 raise HTTPException(413, "no offer is that long")
             session = self._sessions.find(session_id)

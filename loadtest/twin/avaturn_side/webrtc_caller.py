@@ -100,6 +100,7 @@ class Caller:
         self._on_gone(self)
         # In a task: aiortc's close must not be cancelled while another one, of its own, is under way.
         closing = asyncio.ensure_future(self._connection.close())
+        closing.add_done_callback(lambda done: done.cancelled() or done.exception())
         if not (await asyncio.wait({closing}, timeout=_CLOSE_DEADLINE_S))[0]:
             for protocol in self._dtls.transport.iceGatherer._connection._protocols:
                 protocol.transport.abort()
@@ -120,6 +121,8 @@ class Caller:
         """SRTP is for us, the rest for aiortc (RFC 7983); RTCP, which nobody here answers, is dropped (RFC 5761)."""
 
         def sort(data: bytes, address: Any) -> None:
+            if not data:
+                return
             if data[0] < 128 or data[0] > 191:
                 datagram_received(data, address)
             elif (data[1] < 192 or data[1] > 223) and self._dtls._rx_srtp is not None and self._closing is None:

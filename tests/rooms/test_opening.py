@@ -1,0 +1,114 @@
+"""Which room a grant leads to, and what is imported for it."""
+
+import asyncio
+import ssl
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from loadtest.errors import Code, ConfigError, Kind, StepError
+from loadtest.ports import Grant
+from loadtest.rooms.opening import kind_of, open_room, prepare
+from loadtest.rooms.websocket import WebSocketRoom
+from loadtest.settings import Settings
+from tests.rooms.hearing import HandTicker, Recorder
+
+TRUST = ssl.create_default_context()
+LIVE = {"live": True, "max_sessions": 1}
+
+
+def opened(room_url: str, **target: Any) -> Any:
+    async def script() -> Any:
+        settings = Settings.model_validate({"target": target})
+        grant = Grant(room_url=room_url, token="t")
+        return open_room(grant, Recorder(), (), HandTicker(), settings, TRUST)  # type: ignore[arg-type]
+
+    return asyncio.run(script())
+
+
+def refusal_of(room_url: str, **target: Any) -> tuple[Kind, Code, str]:
+    with pytest.raises(StepError) as refused:
+        opened(room_url, **target)
+    return refused.value.kind, refused.value.code, refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("ws://127.0.0.1:9/rooms/1", "websocket"),
+        ("wss://room.example/1", "websocket"),
+        ("http://127.0.0.1:9/rooms/1/whip", "webrtc"),
+        ("https://room.example/whip", "webrtc"),
+        ("https://avaturn.daily.co/abc", "daily"),
+        ("https://daily.co/abc", "daily"),
+        ("http://avaturn.daily.co/abc", None),
+        ("https://evildaily.co/abc", None),
+        ("https://room.example/abc", None),
+        ("file:///etc/passwd", None),
+        ("", None),
+    ],
+)
+def test_the_address_tells_the_kind_of_room(url: str, kind: str | None) -> None:
+    assert kind_of(url) == kind
+
+
+def test_a_websocket_address_opens_a_websocket_room() -> None:
+    assert isinstance(opened("ws://127.0.0.1:9/rooms/1"), WebSocketRoom)
+
+
+@pytest.mark.parametrize(
+    "url", ["ws://192.0.2.7/rooms/1", "http://192.0.2.7/whip", "https://x.daily.co/1", "ws://localhost.example/1"]
+)
+def test_a_run_that_is_not_live_reaches_no_room_elsewhere(url: str) -> None:
+    kind, code, detail = refusal_of(url)
+    assert (kind, code) == (Kind.PROTOCOL, Code.BAD_SHAPE)
+    assert "not --live" in detail
+
+
+def test_an_address_of_no_known_kind_is_refused() -> None:
+    _, code, detail = refusal_of("http://127.0.0.1:9/rooms/1")
+    assert (code, detail) == (Code.BAD_SHAPE, "room_url is no address of a known kind of room")
+
+
+@pytest.mark.parametrize("kind", ["websocket", "webrtc"])
+def test_a_kind_that_was_insisted_on_must_fit_the_address(kind: str) -> None:
+    url = "http://127.0.0.1:9/whip" if kind == "websocket" else "ws://127.0.0.1:9/rooms/1"
+    assert refusal_of(url, room=kind)[1:] == (Code.BAD_SHAPE, f"room_url is no address of a {kind} room")
+
+
+@pytest.mark.parametrize(
+    ("url", "extra", "library"),
+    [("http://127.0.0.1:9/whip", "webrtc", "aiortc"), ("https://x.daily.co/1", "daily", "daily")],
+)
+def test_a_room_whose_extra_is_missing_says_which(
+    monkeypatch: pytest.MonkeyPatch, url: str, extra: str, library: str
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("loadtest.rooms.") and "opening" not in name]:
+        if name.rsplit(".", 1)[1] in ("webrtc", "peer", "opus", "rehearsal", "daily"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    sentence = f"a {extra} room needs the extra {extra}: pip install 'avaload[{extra}]'"
+    assert refusal_of(url, **LIVE) == (Kind.BUG, Code.EXTRA_MISSING, sentence)
+    with pytest.raises(ConfigError) as refused:
+        asyncio.run(prepare(Settings.model_validate({"target": {"room": extra}}), ()))
+    assert refused.value.problems == [sentence]
+
+
+def test_the_engine_imports_neither_webrtc_nor_daily_unless_such_a_room_is_opened() -> None:
+    script = (
+        "import sys, loadtest.engine.process;"
+        "print([name for name in ('aiortc', 'av', 'daily', 'pylibsrtp') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_native_messages_go_nowhere_and_pythons_own_still_arrive() -> None:
+    script = (
+        "import os, sys; from loadtest.rooms.native_stderr import quiet_stderr; quiet_stderr(); quiet_stderr();"
+        "os.write(2, b'native\\n'); print('python', file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "python\n")
