@@ -79,6 +79,7 @@ class Lifecycle:
         self._creating: asyncio.Task[Created] | None = None
         self._created: Created | None = None
         self._created_ns = 0
+        self._create_settled = False
         self._alive_seen = False
         self._room: Room | None = None
         self._talk: Conversation | None = None
@@ -148,8 +149,11 @@ class Lifecycle:
         return await asyncio.shield(self._creating)
 
     def _on_created(self, creating: asyncio.Task[Created]) -> None:
-        if creating.cancelled():
+        """The create is answered, or failed. A callback, to have the id in the journal at once; the tear-down calls it too,
+        since a task can be done before its callbacks have run."""
+        if creating.cancelled() or self._create_settled:
             return
+        self._create_settled = True
         error = creating.exception()
         if error is None:
             self._created, self._created_ns = creating.result(), now_ns()
@@ -194,7 +198,8 @@ class Lifecycle:
         if self._creating is not None and not self._creating.done():
             # An answer that comes late still brings the id: adopt it rather than leave a session behind.
             await asyncio.wait({self._creating}, timeout=self._settings.target.create_timeout_s)
-            self._creating.cancel()
+        if self._creating is not None and not self._creating.cancel():
+            self._on_created(self._creating)
         if self._created is not None:
             await self._delete(self._created)
 

@@ -19,6 +19,7 @@ from loadtest.events import (
     StepFinished,
 )
 from loadtest.lifecycle import CENSORED
+from loadtest.ports import Call, ClientSecret
 from tests.loadtest.fakes import FakeControl, FakeRoom, forever, lifecycle, refused
 
 QUICK = {"target": {"create_timeout_s": 0.05, "delete_timeout_s": 0.05, "gone_timeout_s": 0.2, "mint_timeout_s": 0.05}}
@@ -127,6 +128,24 @@ def test_a_create_that_answers_after_its_deadline_is_adopted_and_deleted() -> No
     assert finished(events).remains is Remains.NOTHING
     assert finished(events).failure.code is Code.TIMEOUT
     assert (Step.CREATE, Outcome.FAILED) in steps(events)
+
+
+def test_a_create_that_is_answered_in_the_very_turn_of_the_tear_down_is_deleted_too() -> None:
+    control, events = FakeControl(), []
+
+    async def scene() -> None:
+        session = lifecycle(control, events)
+        answered = asyncio.ensure_future(
+            control.create(Call(), secret=ClientSecret(value="ek", expires_at_s=1), fields={}, traceparent="")
+        )
+        await answered
+        session._creating = answered
+        answered.add_done_callback(session._on_created)  # runs in the next turn of the loop, not now
+        await session._teardown()
+
+    asyncio.run(scene())
+    assert control.calls == ["create", "delete"]
+    assert control.alive == set()
 
 
 def test_a_create_that_never_answers_is_doubtful_not_nothing() -> None:
