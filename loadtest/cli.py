@@ -25,7 +25,7 @@ _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("--seed", "load.seed", "N", "of everything random (default 1)"),
     ("--openai-base-url", "target.openai_base_url", "URL", "with /v1"),
     ("--avaturn-base-url", "target.avaturn_base_url", "URL", "origin"),
-    ("--room", "target.room", "KIND", "auto | websocket | none (no room, no conversation)"),
+    ("--room", "target.room", "KIND", "auto | websocket | webrtc | daily | none (no room, no conversation)"),
     ("--max-sessions", "target.max_sessions", "N", "sessions created in total, reserved before each create"),
     ("--max-active", "target.max_active", "N", "refuse a plan with more sessions than this at a time"),
     ("--proxy", "target.proxy", "URL", "for all HTTP calls"),

@@ -149,8 +149,9 @@ class Lifecycle:
         return await asyncio.shield(self._creating)
 
     def _on_created(self, creating: asyncio.Task[Created]) -> None:
-        """The create is answered, or failed. A callback, to have the id in the journal at once; the tear-down calls it too,
-        since a task can be done before its callbacks have run."""
+        """The create is answered, or failed. A callback, to have the id in the journal at once; the tear-down calls it
+        too, since a task can be done before its callbacks have run.
+        """
         if creating.cancelled() or self._create_settled:
             return
         self._create_settled = True

@@ -1,11 +1,14 @@
 """The command line of the twin (INTERFACE.md, `avaload twin`)."""
 
 import argparse
+import ipaddress
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from loadtest.twin.loading import ProfileError, load
 from loadtest.twin.profiles import KNOBS, Profile
@@ -40,6 +43,12 @@ class Options:
     clock_scale: float
     lifeline_fd: int | None
     """An inherited pipe; when it reads end-of-file, whoever owns the twin is gone."""
+    record: Path | None
+    """Record real services into this file, instead of serving a twin."""
+    upstreams: dict[str, str]
+    """Base URLs of the services to record, `openai` and `avaturn`; empty without `record`."""
+    replay_diff: Path | None
+    """Compare a twin with this recording, instead of serving it."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,8 +76,9 @@ def parse(argv: Sequence[str]) -> Options:
     )
     parser.add_argument("--clock-scale", type=float, default=1.0, metavar="X", help="timers run X times faster")
     parser.add_argument("--lifeline-fd", type=int, default=None, help=argparse.SUPPRESS)
+    _add_contract(parser)
     args = parser.parse_args(argv)
-    problems = []
+    problems = _contract_problems(args)
     if not 0 <= args.port <= 65534:
         problems.append("argument --port: must be from 0 to 65534")
     if not 0.001 <= args.clock_scale <= 100_000:
@@ -91,7 +101,62 @@ def parse(argv: Sequence[str]) -> Options:
         profile=profile,
         clock_scale=args.clock_scale,
         lifeline_fd=args.lifeline_fd,
+        record=args.record,
+        upstreams={"openai": args.openai_base_url, "avaturn": args.avaturn_base_url} if args.record else {},
+        replay_diff=args.replay_diff,
     )
+
+
+def _add_contract(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("contract", "keep the twin honest: record the real services, then compare")
+    one = group.add_mutually_exclusive_group()
+    one.add_argument(
+        "--record", type=Path, metavar="FILE", help="serve a proxy of the two services below, and write what passes"
+    )
+    one.add_argument(
+        "--replay-diff", type=Path, metavar="FILE", help="do the same to a twin; print what differs; 3 if anything does"
+    )
+    group.add_argument("--openai-base-url", metavar="URL", help="the service to record, with /v1")
+    group.add_argument("--avaturn-base-url", metavar="URL", help="the service to record")
+    group.add_argument("--live", action="store_true", help="needed to record anything that is not on this host")
+
+
+def _contract_problems(args: argparse.Namespace) -> list[str]:
+    urls = {"--openai-base-url": args.openai_base_url, "--avaturn-base-url": args.avaturn_base_url}
+    if args.record is None:
+        given = [name for name, url in urls.items() if url is not None] + (["--live"] if args.live else [])
+        return [f"argument {name}: only with --record" for name in given]
+    problems = ["argument --set: a recorder serves no twin"] if args.settings else []
+    for name, url in urls.items():
+        if url is None:
+            problems.append(f"argument {name}: needed with --record")
+        elif (fault := _fault_of(url, is_live=args.live)) is not None:
+            problems.append(f"argument {name}: {fault}")
+    return problems
+
+
+def is_here(host: str | None) -> bool:
+    """Whether a host is this one itself; a name that has to be looked up is not, but `localhost`."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _fault_of(url: str, *, is_live: bool) -> str | None:
+    """Why this is no service to record. The URL itself is not repeated: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return "not a URL"
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.username is not None:
+        return "must be http(s)://HOST, with a path at most"
+    if is_here(host):
+        return None
+    if not is_live:
+        return f"{host} is not on this host: needs --live"
+    return None if parts.scheme == "https" else "a key must not travel over plain http"
 
 
 def _is_open(fd: int) -> bool:

@@ -7,10 +7,12 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import uvloop
 
+from loadtest.twin.contract import VERSION, ContractError, Line, read
 from loadtest.twin.options import Options, UsageError, parse
 from loadtest.twin.profiles import Profile
 from loadtest.twin.service import Twin
@@ -18,17 +20,87 @@ from loadtest.twin.warm_up import warm_up
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT, SIGTERM or the end of the lifeline; returns the exit code (0, or 2 for bad input)."""
+    """Serve until SIGINT, SIGTERM or the end of the lifeline, or compare; returns the exit code.
+
+    0, 2 for bad input, 3 if a recording and the twin differ, 130 if the comparison was interrupted.
+    """
     try:
         options = parse(sys.argv[1:] if argv is None else argv)
+        recorded = read(options.replay_diff) if options.replay_diff is not None else None
         openai, avaturn = _bind(options)
-    except UsageError as error:
-        for problem in error.problems:
+    except (UsageError, ContractError) as error:
+        for problem in error.problems if isinstance(error, UsageError) else [str(error)]:
             print(f"avaload twin: {problem}", file=sys.stderr)
         return 2
     _raise_open_file_limit()
+    if recorded is not None:
+        try:
+            found = uvloop.run(_compare(options, recorded, openai=openai, avaturn=avaturn))
+        except KeyboardInterrupt:
+            return 130
+        print("\n".join(found or ["no difference"]))
+        return 3 if found else 0
+    if options.record is not None:
+        return _record(options, options.record, openai=openai, avaturn=avaturn)
     uvloop.run(_serve(options, openai=openai, avaturn=avaturn))
     return 0
+
+
+def _record(options: Options, path: Path, *, openai: socket.socket, avaturn: socket.socket) -> int:
+    try:
+        # Never over an earlier recording: it may have cost money, and can't be had again.
+        file = path.open("x", encoding="utf-8", buffering=1)
+    except OSError as error:
+        openai.close()
+        avaturn.close()
+        print(f"avaload twin: argument --record: {path}: {error.strerror}", file=sys.stderr)
+        return 2
+    with file:
+
+        def write(line: object) -> None:
+            file.write(json.dumps(line) + "\n")
+
+        write({"contract": VERSION})
+        uvloop.run(_serve_recorder(options, own={"openai": openai, "avaturn": avaturn}, write=write))
+    return 0
+
+
+async def _serve_recorder(options: Options, *, own: dict[str, socket.socket], write: Callable[[Line], None]) -> None:
+    from loadtest.twin.recording import Recorder  # brings aiohttp, which serving a twin doesn't need
+
+    stop = _stop_event(options)
+    recorder = Recorder(upstreams=options.upstreams, own=own, write=write)
+    async with recorder.serving():
+        urls = {"openai_base_url": recorder.url("openai"), "avaturn_base_url": recorder.url("avaturn")}
+        no_keys = {"openai_api_key": None, "avaturn_api_key": None, "state_url": None}
+        print(json.dumps({**urls, **no_keys, "clock_scale": 1}), flush=True)
+        await stop.wait()
+
+
+async def _compare(
+    options: Options, recorded: list[Line], *, openai: socket.socket, avaturn: socket.socket
+) -> list[str]:
+    """Differences between a recording and a twin behind a recorder of its own."""
+    from loadtest.twin.differences import differences
+    from loadtest.twin.recording import Recorder
+    from loadtest.twin.replaying import replay
+
+    twin = Twin(
+        profile=options.profile, seed=options.seed, clock_scale=options.clock_scale, openai=openai, avaturn=avaturn
+    )
+    of_twin: list[Line] = []
+    recorder = Recorder(
+        upstreams={"openai": f"http://{twin.openai_origin}/v1", "avaturn": f"http://{twin.avaturn_origin}"},
+        own={"openai": _bound("127.0.0.1", 0), "avaturn": _bound("127.0.0.1", 0)},
+        write=of_twin.append,
+    )
+    await twin.start()
+    try:
+        async with recorder.serving():
+            await replay(recorded, recorder=recorder, keys={"openai": twin.keys.openai, "avaturn": twin.keys.avaturn})
+    finally:
+        await twin.stop()
+    return differences(recorded, of_twin)
 
 
 def _bind(options: Options) -> tuple[socket.socket, socket.socket]:
@@ -66,12 +138,7 @@ async def _serve(options: Options, *, openai: socket.socket, avaturn: socket.soc
     await warm_up(
         Twin(profile=Profile(), seed=0, clock_scale=1.0, openai=_bound("127.0.0.1", 0), avaturn=_bound("127.0.0.1", 0))
     )
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    if options.lifeline_fd is not None:
-        _watch(options.lifeline_fd, stop)
+    stop = _stop_event(options)
     twin = Twin(
         profile=options.profile, seed=options.seed, clock_scale=options.clock_scale, openai=openai, avaturn=avaturn
     )
@@ -79,9 +146,19 @@ async def _serve(options: Options, *, openai: socket.socket, avaturn: socket.soc
     print(json.dumps(_announcement(twin, options)), flush=True)
     freeze = options.profile.freeze
     if freeze is not None:
-        loop.call_later(freeze.at_s, _stand_still, freeze.for_s, stop)
+        asyncio.get_running_loop().call_later(freeze.at_s, _stand_still, freeze.for_s, stop)
     await stop.wait()
     await twin.stop()
+
+
+def _stop_event(options: Options) -> asyncio.Event:
+    """Set by SIGINT, SIGTERM and the end of the lifeline."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if options.lifeline_fd is not None:
+        _watch(options.lifeline_fd, stop)
+    return stop
 
 
 def _stand_still(for_s: float, stop: asyncio.Event) -> None:

@@ -40,13 +40,24 @@ def test_keys_are_new_in_every_run_whatever_the_seed(start_twin: Callable[..., R
 
 
 def test_a_fixed_port_is_openai_s_and_the_next_is_avaturn_s() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = _two_free_ports()
 
     with running_twin("--port", str(port)) as twin:
         assert twin.openai_url == f"http://127.0.0.1:{port}/v1"
         assert twin.avaturn_url == f"http://127.0.0.1:{port + 1}"
+
+
+def _two_free_ports() -> int:
+    """The lower of two neighbours, below the range from which the system gives out ports to everybody else."""
+    for port in range(20_011, 28_000, 2):
+        with socket.socket() as first, socket.socket() as second:
+            try:
+                first.bind(("127.0.0.1", port))
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no two free ports side by side")
 
 
 def test_a_port_in_use_is_one_clear_line(twin: RunningTwin) -> None:

@@ -1,0 +1,195 @@
+"""What a recording keeps of the traffic: names and shapes, never the values that belong to somebody.
+
+A recording is JSON lines in the order of time: `{"contract": 1}`, then for each HTTP exchange a line with its request
+and one with its answer (the same `exchange`), for each WebSocket a line as it opens, one per message, and one as it
+ends (the same `socket`). In a shape, `<string>`, `<number>`, `<boolean>`, `<object>`, `<empty>` and `<not JSON>` stand
+for values, `<secret 3>` for one that exchange 3 has issued; every other value is literal, from the lists below.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+Line = dict[str, Any]
+
+EMPTY, NOT_JSON = "<empty>", "<not JSON>"
+STRING, NUMBER, BOOLEAN, OBJECT = "<string>", "<number>", "<boolean>", "<object>"
+AUDIO = "audio"
+"""The type of a binary message."""
+VERSION = 1
+
+# Closed enums of the two services, and configuration that decides what they answer. A value is kept only if it looks
+# like a word, too: "type" and "code" may be anything in the mouth of a service that nobody here has seen.
+_LITERAL = re.compile(
+    "type|code|object|status|reason|role|param|anchor|model|voice|background|render_model|engine|"
+    "eagerness|effort|tool_choice|truncation|tracing|language|delay|output_modalities|include|loc|"
+    "max_output_tokens|modalities|input_audio_format|output_audio_format|seconds|user_absent_timeout|"
+    "max_duration|threshold|prefix_padding_ms|silence_duration_ms|idle_timeout_ms|speed|rate|sample_rate|"
+    "retention_ratio|create_response|interrupt_response|parallel_tool_calls"
+)
+_LIMIT_NAMES = frozenset({"requests", "tokens"})
+_WORD = re.compile(r"(?:audio/)?[A-Za-z][A-Za-z0-9_.\-\[\]]{0,63}")
+_KEY_LIKE = re.compile(r"(?:sk|ek|pk|sess)[-_]|eyJ|.*\d{9}|.*[0-9a-f]{16}")
+# Their members are named by whoever uses the service.
+_OPAQUE = frozenset({"parameters", "metadata", "variables", "headers", "data"})
+# Values that a later request needs, and the kind of name they get.
+_ISSUED = {
+    "value": "secret",
+    "session_id": "session",
+    "token": "token",
+    "limited_access_token": "room-token",
+    "task_id": "task",
+    "item_id": "item",
+    "response_id": "response",
+}
+_SEGMENTS = re.compile(
+    "v1|v0|api|_sdk|realtime|client_secrets|sessions|tasks|start_stream|cancel_all_speech_tasks|config|rooms|"
+    r"whip|openapi\.json|assistants|models|transcription_sessions|calls"
+)
+
+
+class ContractError(Exception):
+    """The file is no recording; the message is one line."""
+
+
+class Names:
+    """Names for secrets, ids and keys, kept in memory only: equal values get equal names, and nothing tells a value."""
+
+    def __init__(self) -> None:
+        self._name_of: dict[str, str] = {}
+        self._value_of: dict[str, str] = {}
+
+    def name(self, value: str) -> str | None:
+        """The name of a value that was learnt."""
+        return self._name_of.get(value)
+
+    def value(self, name: str) -> str | None:
+        """The value behind a name."""
+        return self._value_of.get(name)
+
+    def credential(self, value: str) -> str:
+        """The name of a credential: that of what issued it, or else of a key."""
+        if value not in self._name_of:
+            self._learn(value, f"<key {sum(name.startswith('<key ') for name in self._value_of) + 1}>")
+        return self._name_of[value]
+
+    def learn(self, content: Any, *, source: str) -> None:
+        """Name what an answer or an event issues; `source` is the number of the exchange or socket."""
+        if isinstance(content, list):
+            for each in content:
+                self.learn(each, source=source)
+        elif isinstance(content, dict):
+            for key, value in content.items():
+                if key in _ISSUED and isinstance(value, str) and value and value not in self._name_of:
+                    self._learn(value, self._free(f"{_ISSUED[key]} {source}"))
+                elif key not in _OPAQUE:
+                    self.learn(value, source=source)
+
+    def _free(self, name: str) -> str:
+        free, more = f"<{name}>", 1
+        while free in self._value_of:
+            more += 1
+            free = f"<{name}.{more}>"
+        return free
+
+    def _learn(self, value: str, name: str) -> None:
+        self._name_of[value] = name
+        self._value_of[name] = value
+
+
+def shape_of_body(body: bytes, names: Names) -> Any:
+    """The shape of an HTTP body or a text message."""
+    if not body:
+        return EMPTY
+    content = parsed(body)
+    return NOT_JSON if content is NOT_JSON else shape(content, names)
+
+
+def parsed(body: bytes | str) -> Any:
+    """The JSON value of `body`, or NOT_JSON."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return NOT_JSON
+
+
+def shape(value: Any, names: Names, *, key: str = "") -> Any:
+    """The shape of a JSON value that is the member `key` of its object; items of a list count as the list does."""
+    if isinstance(value, dict):
+        if key in _OPAQUE:
+            return OBJECT
+        echo = {"input": OBJECT} if "loc" in value and isinstance(value.get("input"), dict | list) else {}
+        is_use = key == "usage"  # its `seconds` are of somebody's speech, not of a configuration
+        return {
+            _member(name, names): shape(each, names, key=name if not is_use or name == "type" else "")
+            for name, each in value.items()
+        } | echo
+    if isinstance(value, list):
+        shapes = [shape(each, names, key=key) for each in value]
+        return [each for index, each in enumerate(shapes) if each not in shapes[:index]]
+    if isinstance(value, str):
+        return _shape_of_text(value, names, key)
+    if value is None or _LITERAL.fullmatch(key):
+        return value
+    return BOOLEAN if isinstance(value, bool) else NUMBER
+
+
+def path_shape(path: str, names: Names) -> str:
+    """A path with `{id}`, or the name of the id, for every part that is not known to belong to the API."""
+    parts = path.split("/")
+    return "/".join(part if not part or _SEGMENTS.fullmatch(part) else names.name(part) or "{id}" for part in parts)
+
+
+def without_source(text: str) -> str:
+    """`<session 2>` as `{id}`: for comparing and for printing."""
+    return re.sub(r"<[a-z\-]+ [0-9.]+>", "{id}", text)
+
+
+def read(path: Path) -> list[Line]:
+    """The lines of a recording, without the first. Raises ContractError."""
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        raise ContractError(f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise ContractError(f"{path}: not a recording: a line is not JSON") from None
+    if not lines or not isinstance(lines[0], dict) or lines[0].get("contract") != VERSION:
+        raise ContractError(f"{path}: not a recording of version {VERSION}")
+    for number, line in enumerate(lines[1:], 2):
+        if not _is_sound(line):
+            raise ContractError(f"{path}: not a recording: line {number} is of no known kind")
+    return lines[1:]
+
+
+_KINDS: tuple[Mapping[str, type | tuple[type, ...]], ...] = (
+    {"exchange": int, "service": str, "method": str, "path": str, "query": dict, "headers": dict, "credentials": dict},
+    {"exchange": int, "status": (int, type(None)), "headers": list},
+    {"socket": int, "service": str, "path": str, "query": dict, "headers": dict, "credentials": dict},
+    {"socket": int, "status": int},
+    {"socket": int, "from": str, "type": str},
+    {"socket": int, "ended_by": str, "code": int},
+)
+
+
+def _is_sound(line: Any) -> bool:
+    return isinstance(line, dict) and any(
+        all(isinstance(line.get(key, ...), kind) for key, kind in keys.items()) for keys in _KINDS
+    )
+
+
+def _member(name: str, names: Names) -> str:
+    return name if _is_word(name, names) or re.fullmatch(r"_[a-z_]{1,40}", name) else "<member>"
+
+
+def _shape_of_text(value: str, names: Names, key: str) -> str:
+    known = names.name(value)
+    if known is not None:
+        return known
+    is_kept = bool(_LITERAL.fullmatch(key)) or (key == "name" and value in _LIMIT_NAMES)
+    return value if is_kept and _is_word(value, names) else STRING
+
+
+def _is_word(value: str, names: Names) -> bool:
+    return names.name(value) is None and bool(_WORD.fullmatch(value)) and not _KEY_LIKE.match(value)
