@@ -49,20 +49,29 @@ def open_session(*, connections: int, verify: Any) -> aiohttp.ClientSession:
     )
 
 
-async def _fetch(session: aiohttp.ClientSession, request: Any, proxy: str | None) -> tuple[int, Any, bytes]:
-    """Raises StepError for whatever went wrong below HTTP; `sent` says if the target may have seen the request."""
-    call = current_call.get()
+async def fetch(
+    session: aiohttp.ClientSession,
+    call: Call,
+    *,
+    method: str,
+    url: str,
+    headers: Any,
+    body: bytes | None = None,
+    proxy: str | None,
+) -> tuple[int, Any, bytes]:
+    """(status, raw headers, body). Raises StepError for whatever went wrong below HTTP; `sent` says if the target may
+    have seen the request."""
     try:
         async with session.request(
-            request.method,
-            str(request.url),
-            headers=request.headers,
-            data=request.content or None,
+            method,
+            url,
+            headers=headers,
+            data=body,
             allow_redirects=False,
             proxy=proxy,
             trace_request_ctx=call,
         ) as response:
-            body = await response.read()
+            answer = await response.read()
     except aiohttp.ClientConnectorError as error:
         raise StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, str(error), sent=False) from error
     except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
@@ -70,7 +79,20 @@ async def _fetch(session: aiohttp.ClientSession, request: Any, proxy: str | None
     call.http_status = response.status
     if (handled := response.headers.get(HANDLED_HEADER, "")).isdigit():
         call.server_ns = int(handled)
-    return response.status, response.raw_headers, body
+    return response.status, response.raw_headers, answer
+
+
+async def _carry(session: aiohttp.ClientSession, request: Any, proxy: str | None) -> tuple[int, Any, bytes]:
+    """A client's request; httpx and httpx2 have the same shape."""
+    return await fetch(
+        session,
+        current_call.get(),
+        method=request.method,
+        url=str(request.url),
+        headers=request.headers,
+        body=request.content or None,
+        proxy=proxy,
+    )
 
 
 class HttpxTransport(httpx.AsyncBaseTransport):
@@ -80,7 +102,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
         self._session, self._proxy = session, proxy
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        status, headers, body = await _fetch(self._session, request, self._proxy)
+        status, headers, body = await _carry(self._session, request, self._proxy)
         return httpx.Response(status, headers=_plain(headers), content=body)
 
 
@@ -91,7 +113,7 @@ class Httpx2Transport(httpx2.AsyncBaseTransport):
         self._session, self._proxy = session, proxy
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        status, headers, body = await _fetch(self._session, request, self._proxy)
+        status, headers, body = await _carry(self._session, request, self._proxy)
         return httpx2.Response(status, headers=_plain(headers), content=body)
 
 
