@@ -57,7 +57,6 @@ class LoadProcess:
         self.population = ClosedPopulation(
             users=load.users, ramp_s=load.ramp, duration_s=load.duration, pacing_s=load.pacing
         )
-        self._environment = environment
         self._index = worker_index(environment)
         self._tickets, self._users = itertools.count(), itertools.count()
         self.aggregate = Aggregate([scenario.name for scenario in settings.scenarios])
@@ -201,18 +200,7 @@ def open_journal(
 ) -> tuple[journal.Journal, RunStarted]:
     """A process's own file and the line it begins with."""
     host = socket.gethostname()
-    started = RunStarted(
-        t_ns=clock.now_ns(),
-        wall_ns=clock.wall_ns(),
-        run_id=run_dir.name,
-        scenario=settings.name,
-        role=role,
-        host=host,
-        process=process,
-        incarnation=0,
-        pid=os.getpid(),
-        boot_id=clock.boot_id(),
-    )
+    started = journal.first_line(role=role, run_id=run_dir.name, scenario=settings.name, process=process)
     return journal.Journal(run_dir / "journal" / f"{host}-{name}.jsonl"), started
 
 

@@ -7,6 +7,7 @@ so a reader can wait for engines that are still deleting; a file without `RunFin
 import fcntl
 import json
 import os
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Self, get_args, get_type_hints
 
+from loadtest import clock
 from loadtest.errors import HarnessError
 from loadtest.events import SCHEMA, Event, Failure, Remains, RemainsChanged, RunFinished, RunStarted
 
@@ -96,6 +98,22 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def first_line(*, role: str, run_id: str, scenario: str, process: int, incarnation: int = 0) -> RunStarted:
+    """What every file begins with: who writes it, on which host, and both clocks now."""
+    return RunStarted(
+        t_ns=clock.now_ns(),
+        wall_ns=clock.wall_ns(),
+        run_id=run_id,
+        scenario=scenario,
+        role=role,
+        host=socket.gethostname(),
+        process=process,
+        incarnation=incarnation,
+        pid=os.getpid(),
+        boot_id=clock.boot_id(),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from loadtest import clock, journal
 from loadtest.control import Control
 from loadtest.errors import ConfigError
-from loadtest.events import Event, RunFinished, RunStarted
+from loadtest.events import Event, RunFinished
 from loadtest.settings import KEYS, guard, is_embedded, load_resolved
 from loadtest.sweep import AT_ONCE, sweep
 
@@ -66,18 +66,7 @@ async def sweep_run(run_dir: Path) -> SweepOutcome:
             file.write(journal.encode(event))
 
         emit(
-            RunStarted(
-                t_ns=clock.now_ns(),
-                wall_ns=clock.wall_ns(),
-                run_id=run_dir.name,
-                scenario=settings.name,
-                role="sweep",
-                host=host,
-                process=0,
-                incarnation=number,
-                pid=os.getpid(),
-                boot_id=clock.boot_id(),
-            )
+            journal.first_line(role="sweep", run_id=run_dir.name, scenario=settings.name, process=0, incarnation=number)
         )
         async with Control(settings, keys, connections=2 * AT_ONCE) as control:
             swept = await sweep(control, left, emit=emit, timeout_s=settings.target.delete_timeout_s)

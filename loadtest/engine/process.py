@@ -28,7 +28,6 @@ from loadtest.events import (
     GeneratorFailed,
     IterationDropped,
     RunFinished,
-    RunStarted,
     StepFinished,
 )
 from loadtest.health import PROBE_S, Health
@@ -233,17 +232,8 @@ def main(argv: list[str]) -> int:
     ):
         engine = Engine(settings, process=process, file=file, budget=budget)
         engine.emit(
-            RunStarted(
-                t_ns=clock.now_ns(),
-                wall_ns=clock.wall_ns(),
-                run_id=run_dir.name,
-                scenario=settings.name,
-                role="engine",
-                host=host,
-                process=process,
-                incarnation=incarnation,
-                pid=os.getpid(),
-                boot_id=clock.boot_id(),
+            journal.first_line(
+                role="engine", run_id=run_dir.name, scenario=settings.name, process=process, incarnation=incarnation
             )
         )
         runner.run(engine.run(wire, Path(argv[4]) if len(argv) > 4 else None))
