@@ -27,7 +27,7 @@ from exporters import catalogue
 from exporters.aggregate import SEPARATOR, Aggregate, Snapshot
 from loadtest import clock, journal
 from loadtest.arrival import ClosedPopulation
-from loadtest.engine.client import READY_LIMIT_S, EngineClient
+from loadtest.engine.client import EngineClient
 from loadtest.errors import GeneratorError
 from loadtest.events import Event, Fault, GeneratorFailed, Outcome, RunFinished, RunStarted, StageStarted
 from loadtest.fanout import Fanout
@@ -63,7 +63,7 @@ class LoadProcess:
         self._fanout = Fanout({"prometheus": self.aggregate.add, **sinks})
         self._health = Health(source="hub", process=self._index)
         self._started_ns = 0
-        self._up, self._ended = Signal(), Signal()
+        self._ended = Signal()
         role = "worker" if isinstance(environment.runner, WorkerRunner) else "load"
         self._journal, self._first_line = open_journal(
             settings, run_dir, role="load", name=f"{role}-{self._index}", process=self._index
@@ -74,16 +74,12 @@ class LoadProcess:
         """Bring the engine up. Raises GeneratorError."""
         self._record(self._first_line)
         self._engine.start()
-        self._up.set()
         gevent.spawn(self._probe_lag)
         gevent.spawn(self._sample_health)
 
     def begin(self) -> None:
-        """The run starts now, or as soon as the engine is up: all offsets of the plan count from here.
-
-        A worker's master may say "go" while the engine is still warming up; no user is spawned before this returns.
-        """
-        if self._started_ns or not self._up.wait(READY_LIMIT_S):
+        """The run starts now: all offsets of the plan count from here. Only the first call counts."""
+        if self._started_ns:
             return
         self._started_ns = clock.now_ns()
         load = self.settings.load

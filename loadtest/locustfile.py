@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+from gevent.event import AsyncResult
 from locust import events
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
@@ -16,11 +17,24 @@ from locust.runners import MasterRunner, WorkerRunner
 from exporters import live, locust_stats
 from exporters.prometheus import MetricsServer, serve
 from loadtest.conductor import LoadProcess, on_owner_gone, report_to_master, tell_progress
+from loadtest.engine.client import READY_LIMIT_S
 from loadtest.master import Master
 from loadtest.settings import Settings, load_resolved
 from loadtest.users import VirtualUser as VirtualUser
 
 _log = logging.getLogger(__name__)
+
+_up: "AsyncResult[LoadProcess]" = AsyncResult()
+
+
+@events.test_start.add_listener  # type: ignore[untyped-decorator]
+def begin(environment: Environment, **_: object) -> None:
+    """The run starts; Locust spawns users when this returns.
+
+    Heard from the import on: a worker's master may say "go" before the `init` hook was called, and says it once.
+    """
+    if not isinstance(environment.runner, MasterRunner):
+        _up.get(timeout=READY_LIMIT_S).begin()
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]
@@ -36,10 +50,10 @@ def start(environment: Environment, web_ui: Any = None, **_: object) -> None:
     locust_stats.install_precise_buckets()
     process = LoadProcess(environment, settings, run_dir, sinks={"locust": locust_stats.sink(environment)})
     environment.avaload = process
-    environment.events.test_start.add_listener(lambda **_: process.begin())
     environment.events.quitting.add_listener(lambda **_: process.interrupt())
     gevent.spawn(keep_small, environment)
     process.start()
+    _up.set(process)
     if isinstance(environment.runner, WorkerRunner):
         gevent.spawn(report_to_master, environment, process)
     else:
