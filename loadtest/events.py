@@ -85,6 +85,15 @@ class EndedBy(StrEnum):
     UNEXPECTED = "unexpected"
 
 
+class RuleOutcome(StrEnum):
+    """What is known of a rule of PROTOCOL.md section 4. Characterised: observed and told, nobody's fault."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    NOT_TESTED = "not_tested"
+    CHARACTERISED = "characterised"
+
+
 class DropReason(StrEnum):
     """Why an iteration that was due did not become a session."""
 
@@ -242,6 +251,19 @@ class GoneChecked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuleChecked:
+    """A probe's finding about one rule: what it provoked was answered as the rule says, or not. `detail`: redacted,
+    one line, for people: what was done and what was seen."""
+
+    t_ns: int
+    session: str
+    rule: str
+    outcome: RuleOutcome
+    detail: str
+    purpose: str = LOAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionFinished:
     """Last word on a session. `censored`: cut off by the end of the run, so its length says nothing."""
 
@@ -311,7 +333,16 @@ class RunFinished:
     reason: str  # completed | interrupted | orphaned
 
 
-SessionEvent = SessionStarted | SecretMinted | RemainsChanged | StepFinished | Observed | GoneChecked | SessionFinished
+SessionEvent = (
+    SessionStarted
+    | SecretMinted
+    | RemainsChanged
+    | StepFinished
+    | Observed
+    | GoneChecked
+    | RuleChecked
+    | SessionFinished
+)
 Event = RunStarted | StageStarted | SessionEvent | IterationDropped | HealthSampled | GeneratorFailed | RunFinished
 
 Sink = Callable[[Event], None]

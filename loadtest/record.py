@@ -16,6 +16,8 @@ from loadtest.events import (
     Outcome,
     Remains,
     RemainsChanged,
+    RuleChecked,
+    RuleOutcome,
     SecretMinted,
     SessionFinished,
     SessionStarted,
@@ -97,6 +99,10 @@ class Record:
 
     def gone_checked(self, gone: Gone, *, deleted_ns: int, looks: int, http_status: int | None) -> None:
         self._say(GoneChecked, gone=gone, deleted_ns=deleted_ns, looks=looks, http_status=http_status)
+
+    def checked(self, rule: str, outcome: RuleOutcome, detail: str) -> None:
+        """A probe's finding about a rule."""
+        self._say(RuleChecked, rule=rule, outcome=outcome, detail=redact(detail))
 
     def finished(self, *, due_ns: int, outcome: Outcome, **facts: Any) -> None:
         """The last word. `facts`: further fields of SessionFinished."""
