@@ -19,8 +19,9 @@ from typing import Final
 
 import loadtest
 from loadtest.errors import ConfigError, Exit
+from loadtest.resolve import load_resolved, resolve
 from loadtest.run import make_run_dir, write_settings
-from loadtest.settings import Settings, load_resolved, resolve
+from loadtest.settings import Settings
 
 LOCUSTFILE: Final = Path(loadtest.__file__).with_name("locustfile.py")
 SETTINGS_S: Final = 300.0

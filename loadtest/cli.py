@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from loadtest import settings as settings_module
 from loadtest.errors import ConfigError, Exit, GeneratorError, HarnessError
 from loadtest.lint import lint
+from loadtest.resolve import read_slo_tables, resolve
+from loadtest.settings import Settings
 
 _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     # option, setting, placeholder, help
@@ -140,7 +141,7 @@ def _parser() -> _Parser:
     return parser
 
 
-def _settings(arguments: argparse.Namespace) -> settings_module.Settings:
+def _settings(arguments: argparse.Namespace) -> Settings:
     options: dict[str, Any] = {name: value for name, value in vars(arguments).items() if "." in name}
     for tag in getattr(arguments, "tag", []):
         key, separator, value = tag.partition("=")
@@ -148,8 +149,8 @@ def _settings(arguments: argparse.Namespace) -> settings_module.Settings:
             raise ConfigError(f"--tag {tag}: KEY=VALUE is needed")
         options[f"tags.{key}"] = value
     if getattr(arguments, "slo", None) is not None:
-        options["slo"] = settings_module.read_slo_tables(arguments.slo)
-    return settings_module.resolve(arguments.scenario, options)
+        options["slo"] = read_slo_tables(arguments.slo)
+    return resolve(arguments.scenario, options)
 
 
 def _run(arguments: argparse.Namespace) -> Exit:

@@ -12,7 +12,8 @@ import httpx
 
 from loadtest import __version__
 from loadtest.errors import ConfigError
-from loadtest.settings import KEYS, Settings
+from loadtest.guard import KEYS
+from loadtest.settings import Settings
 from loadtest.supervisor import bind_metrics
 
 FILES_PER_SESSION = 4

@@ -19,7 +19,8 @@ from exporters.prometheus import MetricsServer, serve
 from loadtest.conductor import LoadProcess, on_owner_gone, report_to_master, tell_progress
 from loadtest.engine.client import READY_LIMIT_S
 from loadtest.master import Master
-from loadtest.settings import Settings, load_resolved
+from loadtest.resolve import load_resolved
+from loadtest.settings import Settings
 from loadtest.users import VirtualUser as VirtualUser
 
 _log = logging.getLogger(__name__)

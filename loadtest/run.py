@@ -16,9 +16,10 @@ from typing import Any
 import reports.build
 from loadtest import __version__, supervisor
 from loadtest.errors import ConfigError, Exit
+from loadtest.guard import KEYS
 from loadtest.progress import Progress
 from loadtest.scenario import vad_silence_s
-from loadtest.settings import KEYS, Settings
+from loadtest.settings import Settings
 from loadtest.speech import check_pauses, microphone
 
 CALIBRATION = Path("runs") / "calibration.json"

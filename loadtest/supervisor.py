@@ -23,7 +23,8 @@ from typing import IO, Any
 from loadtest import journal
 from loadtest.engine.client import LIFELINE
 from loadtest.errors import ConfigError, GeneratorError
-from loadtest.settings import KEYS, Settings
+from loadtest.guard import KEYS
+from loadtest.settings import Settings
 
 TWIN_READY_S = 30.0
 TWIN_STOP_S = 5.0

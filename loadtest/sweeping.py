@@ -9,7 +9,8 @@ from loadtest import clock, journal
 from loadtest.control import Control
 from loadtest.errors import ConfigError
 from loadtest.events import Event, RunFinished
-from loadtest.settings import KEYS, guard, is_embedded, load_resolved
+from loadtest.guard import KEYS, guard
+from loadtest.resolve import is_embedded, load_resolved
 from loadtest.sweep import AT_ONCE, sweep
 
 WAIT_S = 90.0

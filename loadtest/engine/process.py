@@ -30,12 +30,14 @@ from loadtest.events import (
     RunFinished,
     StepFinished,
 )
+from loadtest.guard import KEYS, guard
 from loadtest.health import PROBE_S, Health
 from loadtest.lifecycle import CENSORED, Lifecycle, Surroundings, Ticket
 from loadtest.redact import redact
+from loadtest.resolve import load_resolved
 from loadtest.rooms.opening import open_room, prepare
 from loadtest.rooms.pacing import Ticker
-from loadtest.settings import KEYS, Settings, guard, load_resolved
+from loadtest.settings import Settings
 from loadtest.speech import microphone
 from loadtest.sweep import sweep
 from loadtest.tape import write_wavs

@@ -6,10 +6,11 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from loadtest.errors import Code, ConfigError, Kind, StepError
+from loadtest.guard import is_loopback
 from loadtest.ports import Grant, Listener, Room
 from loadtest.rooms.pacing import Ticker
 from loadtest.rooms.websocket import WebSocketRoom
-from loadtest.settings import Settings, is_loopback
+from loadtest.settings import Settings
 from loadtest.speech import Clip
 
 RoomKind = Literal["websocket", "webrtc", "daily"]

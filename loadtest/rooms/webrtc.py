@@ -11,6 +11,7 @@ import aiohttp
 from loadtest.clock import now_ns
 from loadtest.errors import Code, Kind, StepError
 from loadtest.events import Mark
+from loadtest.guard import is_loopback
 from loadtest.ports import Grant, Listener
 from loadtest.redact import redact
 from loadtest.rooms import opus
@@ -18,7 +19,6 @@ from loadtest.rooms.app_messages import RoomMessages
 from loadtest.rooms.microphone import Microphone
 from loadtest.rooms.pacing import Ticker
 from loadtest.rooms.peer import Peer
-from loadtest.settings import is_loopback
 from loadtest.speech import Clip
 
 CLOSE_TIMEOUT_S = 1.0

@@ -11,7 +11,8 @@ import yaml
 from dashboards import stack
 from dashboards.boards import BOARDS
 from dashboards.distributed import _options
-from loadtest import settings
+from loadtest import guard
+from loadtest.resolve import resolve
 from tests.support import ROOT, needed
 
 HERE = ROOT / "dashboards"
@@ -92,12 +93,12 @@ def test_the_master_and_the_workers_fit_together() -> None:
 def test_the_scenario_of_the_manifests_is_valid_and_has_a_process_per_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for key in settings.KEYS:
+    for key in guard.KEYS:
         monkeypatch.setenv(key, "k" * 20)
     found = manifests()
     scenario = tmp_path / "scenario.toml"
     scenario.write_text(found["ConfigMap", "avaload-scenario"]["data"]["scenario.toml"])
-    resolved = settings.resolve(scenario, {})
+    resolved = resolve(scenario, {})
     assert resolved.load.processes == found["Deployment", "avaload-worker"]["spec"]["replicas"]
     assert resolved.target.max_sessions == 500
 

@@ -5,7 +5,9 @@ import pytest
 
 from loadtest.durations import parse_s
 from loadtest.errors import ConfigError
-from loadtest.settings import LIVE_AVATURN, Settings, is_loopback, resolve
+from loadtest.guard import is_loopback
+from loadtest.resolve import LIVE_AVATURN, resolve
+from loadtest.settings import Settings
 
 KEYS = {"OPENAI_API_KEY": "sk-x", "AVATURN_API_KEY": "x"}
 LOOPBACK = {"target.openai_base_url": "http://127.0.0.1:1/v1", "target.avaturn_base_url": "http://[::1]:2"}

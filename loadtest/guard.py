@@ -1,0 +1,40 @@
+"""The live guard: an endpoint that is not on this machine's loopback is refused before anything is started, unless the
+operator said `--live`, bounded the number of sessions, and both keys are set (INTERFACE.md).
+"""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from loadtest.errors import ConfigError
+from loadtest.settings import Settings
+
+KEYS = ("OPENAI_API_KEY", "AVATURN_API_KEY")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this machine itself. A name other than `localhost` never is: it would be resolved."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def guard(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
+    """Raises ConfigError unless everything that could be reached was allowed by the operator."""
+    target = settings.target
+    endpoints = [url for url in (target.openai_base_url, target.avaturn_base_url, target.proxy) if url]
+    remote = [url for url in endpoints if not is_loopback(url)]
+    problems = []
+    if remote and not target.live:
+        problems.append(f"{', '.join(remote)}: not on this machine; a run against it needs --live and --max-sessions N")
+    if (remote or target.live) and target.max_sessions is None:
+        problems.append("--live needs --max-sessions N: how many sessions may be created in total")
+    if endpoints:
+        problems += [f"{key} is not set in the environment" for key in KEYS if not environ.get(key)]
+    if problems:
+        raise ConfigError(problems)

@@ -1,0 +1,140 @@
+"""Where settings come from: default < TOML < environment < option; every problem is reported at once (INTERFACE.md)."""
+
+import json
+import os
+import ssl
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from loadtest.errors import ConfigError
+from loadtest.guard import guard
+from loadtest.scenario import default_realtime
+from loadtest.settings import Settings
+from loadtest.slo import parse_slos
+
+LIVE_OPENAI = "https://api.openai.com/v1"
+LIVE_AVATURN = "https://api.avaturn.live"
+_PREFIX = "AVALOAD_"
+
+
+def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of a run. `options` maps dotted names ("load.users") to what the command line gave.
+
+    Raises ConfigError with one sentence per problem; nothing has been started by then.
+    """
+    tree = _read_toml(toml_path) if toml_path is not None else {}
+    for name, value in sorted(environ.items()):
+        if name.startswith(_PREFIX) and "__" in name:
+            _put(tree, name[len(_PREFIX) :].lower().split("__"), value, origin=name)
+    for name, value in options.items():
+        _put(tree, name.split("."), value, origin=f"option for {name}")
+    tree["realtime"] = _deep_merge(default_realtime(), tree.get("realtime", {}))
+    if "mix" in tree:
+        tree["mix"] = _read_mix(tree["mix"], toml_path)
+    try:
+        settings = Settings.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError([line for item in error.errors() for line in _sentences(item)]) from error
+    parse_slos(list(settings.slo))
+    if settings.target.live and settings.target.openai_base_url is None:
+        settings = settings.with_endpoints(openai_base_url=LIVE_OPENAI, avaturn_base_url=LIVE_AVATURN)
+    guard(settings, environ)
+    _check_ca_file(settings.target.ca_file)
+    return settings
+
+
+def _check_ca_file(path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError as error:
+        raise ConfigError(f"target.ca_file: {path}: no certificates in PEM format in it") from error
+    except OSError as error:
+        raise ConfigError(f"target.ca_file: {path}: {error.strerror}") from error
+
+
+def load_resolved(run_dir: Path) -> Settings:
+    """The settings that a run directory was started with; for the processes of the run and for later commands."""
+    try:
+        written = json.loads((run_dir / "settings.json").read_text(encoding="utf-8"))
+        return Settings.model_validate(written["scenario"])
+    except FileNotFoundError:
+        raise ConfigError(f"{run_dir}: not a run directory (no settings.json)") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{run_dir}/settings.json: {str(error).splitlines()[0]}") from error
+
+
+def is_embedded(run_dir: Path) -> bool:
+    """Whether the run's target was the embedded twin, which ends with the run."""
+    return bool(json.loads((run_dir / "settings.json").read_text(encoding="utf-8")).get("embedded_twin"))
+
+
+def read_slo_tables(path: Path) -> list[Any]:
+    """The `[[slo]]` tables of a file of their own. Raises ConfigError."""
+    tree = _read_toml(path)
+    tables = tree.pop("slo", None)
+    if not isinstance(tables, list) or tree:
+        raise ConfigError(f"{path}: an SLO file holds [[slo]] tables and nothing else")
+    return tables
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+
+
+def _read_mix(entries: Any, toml_path: Path | None) -> list[dict[str, Any]]:
+    """`[[mix]]` tables with their files read. Of a file only what makes a session counts; load and target are the
+    run's."""
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError("mix: [[mix]] tables are needed")
+    folder = toml_path.parent if toml_path is not None else Path()
+    scenarios: list[dict[str, Any]] = []
+    for number, entry in enumerate(entries):
+        if set(entry) - {"scenario", "weight"} or not isinstance(entry.get("scenario"), str):
+            raise ConfigError(f"mix.{number}: scenario (a file) and weight are needed, nothing else")
+        tree = _read_toml(folder / entry["scenario"])
+        taken: dict[str, Any] = {key: tree[key] for key in ("secret", "session", "conversation") if key in tree}
+        realtime = _deep_merge(default_realtime(), tree.get("realtime", {}))
+        name = tree.get("name", Path(entry["scenario"]).stem)
+        scenarios.append({"name": name, "weight": entry.get("weight", 1.0), "realtime": realtime, **taken})
+    names = [scenario["name"] for scenario in scenarios]
+    if len(set(names)) < len(names):
+        raise ConfigError("mix: two scenarios have the same name")
+    return scenarios
+
+
+def _put(tree: dict[str, Any], keys: list[str], value: Any, *, origin: str) -> None:
+    for key in keys[:-1]:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{origin}: {key} is not a section")
+    tree[keys[-1]] = value
+
+
+def _deep_merge(base: dict[str, Any], over: Any) -> Any:
+    """`over` wins; tables are merged key by key, so that a scenario may set one field of the mint alone."""
+    if not isinstance(over, dict):
+        return over
+    merged = dict(base)
+    for key, value in over.items():
+        merged[key] = _deep_merge(base[key], value) if isinstance(base.get(key), dict) else value
+    return merged
+
+
+def _sentences(item: Any) -> list[str]:
+    """One pydantic error as sentences. A value is never quoted: it might be a secret in the wrong place."""
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return [f"{where}: unknown key"]
+    message = item["msg"].removeprefix("Value error, ")
+    return [f"{where}: {line}" if where else line for line in message.split("\n")]
