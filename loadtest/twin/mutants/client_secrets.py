@@ -1,7 +1,7 @@
 """Client secrets that are not what they should be (PROTOCOL.md 4.1)."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn._types import HTTPScope
@@ -19,7 +19,7 @@ class NoExpiryCheck(ClientSecrets):
     """An expired secret opens sessions as if it were fresh."""
 
     def find(self, value: str) -> ClientSecret | None:
-        return self._by_value.get(value)
+        return self.kept(value) if value in self._expires_s else None
 
     def _purge(self, now_s: float) -> None:
         """What never expires is never forgotten."""
@@ -80,7 +80,7 @@ class ExclusiveBounds(Mint):
 class PooledSecrets(ClientSecrets):
     """Mints with the same TTL get the same secret, as long as it lives: a back end that keeps a pool."""
 
-    def mint(self, session: Mapping[str, Any], *, ttl_s: int, trace_id: str | None) -> str:
+    def mint(self, session: str, *, ttl_s: int, trace_id: str | None) -> str:
         for value in self._by_ttl.get(ttl_s, ()):
             if self.find(value) is not None:
                 return value
@@ -98,8 +98,8 @@ class SingleUse(ClientSecrets):
 class SessionIgnored(ClientSecrets):
     """The session runs with the defaults, whatever the secret says."""
 
-    def mint(self, session: Mapping[str, Any], *, ttl_s: int, trace_id: str | None) -> str:
-        return super().mint(session_config.effective({"type": "realtime"}), ttl_s=ttl_s, trace_id=trace_id)
+    def mint(self, session: str, *, ttl_s: int, trace_id: str | None) -> str:
+        return super().mint(json.dumps(session_config.effective({"type": "realtime"})), ttl_s=ttl_s, trace_id=trace_id)
 
 
 def _clamped(ttl_s: Any) -> Any:

@@ -5,7 +5,6 @@ import json
 import math
 import secrets
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
@@ -38,8 +37,8 @@ _FIXED_HEADERS = [
     (b"openai-processing-ms", b"1"),
 ]
 
-Understood = tuple[int, Mapping[str, Any], bytes]
-"""What a valid body means: the TTL in s, the effective session object, and all of the answer's JSON after its id."""
+Understood = tuple[int, str, bytes]
+"""What a valid body means: the TTL in s, the effective session object, and all of the answer after its id, as JSON."""
 
 
 def point_of(method: str, path: str) -> str:
@@ -85,7 +84,7 @@ class Mint:
         ttl_s = request.get("expires_after", {}).get("seconds", _DEFAULT_TTL_S)
         session = session_config.effective(request.get("session", {}))
         rest = json.dumps({**session, "expires_at": 0}, separators=(",", ":"))[1:] + "}"
-        return ttl_s, session, rest.encode()
+        return ttl_s, json.dumps(session), rest.encode()
 
     async def _answer(self, scope: HTTPScope, body: bytes) -> bytes:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}

@@ -1,6 +1,7 @@
 """The GA Realtime WebSocket: who may open it, its messages, its ends (PROTOCOL.md 2.1, 2.6)."""
 
 import asyncio
+import functools
 import json
 import secrets
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ _CLOSE_REFUSED = 3000
 _CLOSE_BETA = 4000
 _CLOSE_GOING_AWAY = 1001
 _CLOSE_MISSING = 1006
+_KEPT_SESSIONS = 256
 _EXPIRED = f"Your session hit the maximum duration of {LONGEST_S // 60} minutes."
 
 
@@ -89,8 +91,8 @@ class Realtime:
                 raise bad_key("The client secret is unknown or has expired.")
             if model and self.around.profile.model_beside_key == "refuse":
                 raise RefusedError("A client secret already fixes the model.", code="invalid_model", param="model")
-            secret.uses += 1
-            return secret.session
+            self._client_secrets.used(key)
+            return _parsed(secret.session)
         if not self._keys.is_openai(key):
             raise bad_key()
         if not model:
@@ -207,6 +209,13 @@ class RealtimeSocket(Socket):
         if self._session is not None:
             self._session.complain(RefusedError(_EXPIRED, code="session_expired"))
             self._hang_up(_CLOSE_GOING_AWAY, _EXPIRED)
+
+
+@functools.lru_cache(maxsize=_KEPT_SESSIONS)
+def _parsed(session: str) -> Mapping[str, Any]:
+    """The session object of a secret; equal ones are one object, which nobody changes."""
+    parsed: Mapping[str, Any] = json.loads(session)
+    return parsed
 
 
 def _offered(headers: Mapping[str, str]) -> list[str]:
