@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from exporters import catalogue as c
+from exporters.sampling import Bounds, in_share
 from loadtest import __version__
 from loadtest.errors import Kind
 from loadtest.events import (
@@ -29,9 +30,11 @@ from loadtest.events import (
     SecretMinted,
     SessionFinished,
     SessionStarted,
+    StageStarted,
     Step,
     StepFinished,
 )
+from loadtest.slo import Slo
 
 Value = float | list[float]
 """Of a counter or gauge a number; of a histogram a count per bucket, the count above the last edge, the sum."""
@@ -40,6 +43,13 @@ Snapshot = dict[str, dict[str, Value]]
 """Metric name → series → value; a series is its label values, in the catalogue's order, joined by SEPARATOR."""
 
 SEPARATOR: Final = "\x1f"
+
+EDGES: Final = "edges"
+"""In a snapshot beside the metrics: histogram → the upper edges of its buckets in this run."""
+
+EXEMPLARS: Final = "exemplars"
+"""In a snapshot beside the metrics: metric, series and place of the bucket, joined → value in seconds, Unix time, and
+the trace id as two numbers of 64 bits."""
 
 Series = dict[tuple[str, ...], Any]
 
@@ -52,10 +62,29 @@ _AFTER: Final[dict[str, str]] = {
 }
 
 
+_PHASES: Final = frozenset(c.PHASE.values or ())
+
+
+def trace_id(halves: Sequence[float]) -> str:
+    """32 hex digits, from an exemplar's two numbers."""
+    high, low = halves
+    return f"{int(high):016x}{int(low):016x}"
+
+
 class _Running:
     """What the fold has to remember of a load session until it ends."""
 
-    __slots__ = ("expires_ns", "failed", "minted_ns", "scenario", "set_up", "started_ns", "state")
+    __slots__ = (
+        "connect_ns",
+        "expires_ns",
+        "failed",
+        "minted_ns",
+        "phases",
+        "scenario",
+        "set_up",
+        "started_ns",
+        "state",
+    )
 
     def __init__(self, scenario: str, started_ns: int) -> None:
         self.scenario = scenario
@@ -63,30 +92,42 @@ class _Running:
         self.state: str = Step.MINT
         self.minted_ns = 0  # 0: no secret yet
         self.expires_ns = 0  # on our monotonic clock
+        self.connect_ns = 0
+        self.phases: set[str] = set()  # of its connect, so far
         self.set_up = False
         self.failed = False  # one of its steps failed and was counted
 
 
-def _observe(histogram: list[float], edges: tuple[float, ...], value: float) -> None:
-    histogram[bisect_left(edges, value)] += 1
+def _observe(histogram: list[float], edges: tuple[float, ...], value: float) -> int:
+    """Count it; the place of its bucket."""
+    place = bisect_left(edges, value)
+    histogram[place] += 1
     if value > 0:  # a sum must not fall; only a margin can be negative
         histogram[-1] += value
+    return place
 
 
 class Aggregate:
     """The fold. `add` is a `Sink`; `snapshot` may be called at any time. One process, one thread of greenlets.
 
-    `scenarios` are the names that may appear as labels; a session of any other counts as "other".
+    `scenarios` are the names that may appear as labels; a session of any other counts as "other". `slos`: their bounds
+    are edges of buckets. `trace_share`: of the traces that are kept; an exemplar leads to one of them.
     """
 
-    def __init__(self, scenarios: Sequence[str]) -> None:
+    def __init__(self, scenarios: Sequence[str], *, slos: Sequence[Slo] = (), trace_share: float = 1.0) -> None:
         self._scenarios = frozenset(scenarios)
         self._unknown = scenarios[0] if len(scenarios) == 1 else c.OTHER
+        self._edges = c.edges(slos)
+        self._bounds, self._trace_share = Bounds(slos), trace_share
         self._series: dict[str, Series] = {
-            metric.name: {key: _zero(metric) for key in metric.initial(scenarios)} for metric in c.METRICS
+            metric.name: {key: self._zero(metric) for key in metric.initial(scenarios)} for metric in c.METRICS
         }
+        self._exemplars: dict[tuple[Any, ...], tuple[float, int, str]] = {}  # value, t_ns, session
+        self._clock_offset_ns = 0  # wall clock minus the events' clock
+        self._stages: list[StageStarted] = []
         self._running: dict[str, _Running] = {}
         self._open: set[str] = set()  # created and not confirmed deleted, of any purpose
+        self._doubtful: set[str] = set()  # create was sent and not answered yet
         self._unsettled: set[str] = set()  # the engine died with them: its journal's sweep says what became of them
         self._handlers: dict[type, Callable[[Any], None]] = {
             SessionStarted: self._session_started,
@@ -96,6 +137,7 @@ class Aggregate:
             Observed: self._observed,
             GoneChecked: self._gone_checked,
             SessionFinished: self._session_finished,
+            StageStarted: self._stages.append,
             IterationDropped: self._iteration_dropped,
             HealthSampled: self._health_sampled,
             GeneratorFailed: self._generator_failed,
@@ -105,6 +147,7 @@ class Aggregate:
         # The two that the hot path reads most.
         self._active = self._series[c.SESSIONS_ACTIVE.name]
         self._steps = self._series[c.STEP_DURATION.name]
+        self._step_edges = self._edges[c.STEP_DURATION.name]
 
     def add(self, event: Event) -> None:
         """Fold one event in."""
@@ -112,19 +155,56 @@ class Aggregate:
         if handler is not None:
             handler(event)
 
-    def left_by_lost_worker(self, sessions: int) -> None:
-        """Count sessions of a worker that is gone for good, not only silent: counters can't go back."""
-        self._count(c.SESSIONS_LEFT, ("worker_lost",), sessions)
+    def end_dead_worker(self) -> None:
+        """No more events will come: its engines are dead too. What is open then was left behind."""
+        self._count(c.SESSIONS_LEFT, ("worker_lost",), len(self._open))
+        self._count(c.SESSIONS_LEFT, ("create_unanswered",), len(self._doubtful))
+        self._open.clear()
+        self._doubtful.clear()
+        self._unsettled.clear()
 
-    def snapshot(self, *, sink_errors: Mapping[str, int] | None = None) -> Snapshot:
-        """All values so far, fit for JSON and msgpack. `sink_errors`: what each sink failed to take, cumulative."""
+    def snapshot(
+        self, *, sink_errors: Mapping[str, int] | None = None, users: int = 0, now_ns: int | None = None
+    ) -> Snapshot:
+        """All values so far, fit for JSON and msgpack: nothing but numbers.
+
+        `sink_errors`: what each sink failed to take, cumulative. `users`: virtual users of this process. `now_ns`: to
+        tell the plan's target by.
+        """
         self._series[c.SESSIONS_OPEN.name][()] = len(self._open)
+        self._series[c.USERS.name][()] = users
+        self._series[c.SESSIONS_TARGET.name][()] = 0 if now_ns is None else self._target(now_ns)
         for sink, errors in (sink_errors or {}).items():
             self._series[c.SINK_ERRORS.name][(sink,)] = errors
-        return {
+        found: Snapshot = {
             name: {SEPARATOR.join(key): value.copy() if type(value) is list else value for key, value in series.items()}
             for name, series in self._series.items()
         }
+        found[EDGES] = {name: list(edges) for name, edges in self._edges.items()}
+        found[EXEMPLARS] = {
+            SEPARATOR.join(map(str, key)): [
+                value,
+                (t_ns + self._clock_offset_ns) / 1e9,
+                int(session[:16], 16),
+                int(session[16:], 16),
+            ]
+            for key, (value, t_ns, session) in self._exemplars.items()
+        }
+        return found
+
+    def _target(self, now_ns: int) -> float:
+        """What the plan asks for now: on the line to the next stage while one is a ramp."""
+        stages = sorted(self._stages, key=lambda stage: stage.t_ns)
+        for stage, after in zip(stages, [*stages[1:], None], strict=False):
+            if after is not None and now_ns >= after.t_ns:
+                continue
+            if now_ns < stage.t_ns:
+                return 0
+            if stage.steady or after is None:
+                return stage.users
+            share = (now_ns - stage.t_ns) / max(1, after.t_ns - stage.t_ns)
+            return stage.users + (after.users - stage.users) * share
+        return 0
 
     # Sessions
 
@@ -148,6 +228,10 @@ class Aggregate:
             self._open.add(session)
         else:
             self._open.discard(session)
+        if event.remains is Remains.DOUBTFUL:
+            self._doubtful.add(session)
+        else:
+            self._doubtful.discard(session)
         if session in self._unsettled:
             if event.remains is Remains.NOTHING:
                 self._unsettled.remove(session)
@@ -164,22 +248,33 @@ class Aggregate:
         key = (scenario, step, outcome)
         histogram = self._steps.get(key)
         if histogram is None:
-            histogram = self._steps[key] = _zero(c.STEP_DURATION)
-        _observe(histogram, c.LATENCY_S, (event.t_ns - event.started_ns) / 1e9)
+            histogram = self._steps[key] = self._zero(c.STEP_DURATION)
+        took_s = (event.t_ns - event.started_ns) / 1e9
+        place = _observe(histogram, self._step_edges, took_s)
+        traced = (
+            outcome is Outcome.FAILED
+            or self._trace_share >= 1
+            or in_share(event.session, self._trace_share)
+            or self._bounds.broken_by(event)
+        )
+        if traced:
+            self._exemplars[c.STEP_DURATION.name, *key, place] = took_s, event.t_ns, event.session
         if outcome is Outcome.FAILED and event.failure is not None:
             self._count(c.LIFECYCLE_ERRORS, (scenario, step, event.failure.code))
             if running is not None:
                 running.failed = True
         if step is Step.TURN:
             self._count(c.TURNS, (scenario, outcome))
-            if event.first_audio_ns is not None:
-                self._observe(c.FIRST_AUDIO, (scenario,), event.first_audio_ns / 1e9)
-            if event.barge_in_ns is not None:
-                self._observe(c.BARGE_IN, (scenario,), event.barge_in_ns / 1e9)
+            for metric, ns in ((c.FIRST_AUDIO, event.first_audio_ns), (c.BARGE_IN, event.barge_in_ns)):
+                if ns is not None:
+                    place = self._observe(metric, (scenario,), ns / 1e9)
+                    if traced:
+                        self._exemplars[metric.name, scenario, place] = ns / 1e9, event.t_ns, event.session
         elif running is not None:
             self._active[(running.state,)] -= 1
             running.state = _AFTER[step] if outcome is Outcome.OK else Step.DELETE
             self._active[(running.state,)] += 1
+            running.connect_ns = event.t_ns  # of the step after this one; read while that is connect
             if running.minted_ns:
                 self._secret_used(running, event)
 
@@ -190,10 +285,16 @@ class Aggregate:
             self._observe(c.SECRET_MARGIN, (), (running.expires_ns - event.t_ns) / 1e9)
 
     def _observed(self, event: Observed) -> None:
-        if event.mark is not Mark.FIRST_FRAME:
+        mark = event.mark
+        if mark not in _PHASES:
             return
         running = self._running.get(event.session)
-        if running is not None and not running.set_up:
+        if running is None:
+            return
+        if running.state == Step.CONNECT and mark not in running.phases:
+            running.phases.add(mark)
+            self._observe(c.CONNECT_PHASE, (mark,), (event.t_ns - running.connect_ns) / 1e9)
+        if mark is Mark.FIRST_FRAME and not running.set_up:
             running.set_up = True
             self._observe(c.SESSION_SETUP, (running.scenario,), (event.t_ns - running.started_ns) / 1e9)
 
@@ -209,6 +310,7 @@ class Aggregate:
             self._open.add(event.session)
         else:
             self._open.discard(event.session)
+        self._doubtful.discard(event.session)
         if event.purpose != LOAD:
             return
         scenario = event.scenario if event.scenario in self._scenarios else c.OTHER
@@ -238,6 +340,7 @@ class Aggregate:
     # The generator
 
     def _health_sampled(self, event: HealthSampled) -> None:
+        self._clock_offset_ns = event.wall_ns - event.t_ns
         source = event.source if event.source in (c.SOURCE.values or ()) else c.OTHER
         self._observe(c.LOOP_LAG, (source,), event.lag_max_ns / 1e9)
         if event.gc_pause_max_ns is not None:
@@ -247,6 +350,10 @@ class Aggregate:
         if event.pool_wait_p99_ns is not None:
             self._observe(c.POOL_WAIT, (), event.pool_wait_p99_ns / 1e9)
         worker = (str(event.process), source)
+        process = worker[:1]
+        self._series[c.WORKER_UP.name][process] = 1
+        self._series[c.WORKER_REPORT_AGE.name][process] = 0  # here; on its way to a master it ages
+        self._series[c.WORKER_REPORT_GAPS.name].setdefault(process, 0)
         self._series[c.WORKER_LAG.name][worker] = event.lag_p99_ns / 1e9
         self._series[c.WORKER_CPU.name][worker] = event.cpu_percent / 100
         self._series[c.WORKER_RSS.name][worker] = event.rss_bytes
@@ -256,6 +363,7 @@ class Aggregate:
         self._count(c.GENERATOR_FAULTS, (event.fault,))
 
     def _run_started(self, event: RunStarted) -> None:
+        self._clock_offset_ns = event.wall_ns - event.t_ns
         started = self._series[c.RUN_START.name]
         if not started[()]:
             started[()] = event.wall_ns / 1e9
@@ -269,16 +377,15 @@ class Aggregate:
         series = self._series[metric.name]
         series[key] = series.get(key, 0) + by
 
-    def _observe(self, metric: c.Metric, key: tuple[str, ...], value: float) -> None:
+    def _observe(self, metric: c.Metric, key: tuple[str, ...], value: float) -> int:
         series = self._series[metric.name]
         histogram = series.get(key)
         if histogram is None:
-            histogram = series[key] = _zero(metric)
-        _observe(histogram, metric.buckets, value)
+            histogram = series[key] = self._zero(metric)
+        return _observe(histogram, self._edges[metric.name], value)
 
-
-def _zero(metric: c.Metric) -> Any:
-    return [0] * (len(metric.buckets) + 2) if metric.type is c.Type.HISTOGRAM else 0
+    def _zero(self, metric: c.Metric) -> Any:
+        return [0] * (len(self._edges[metric.name]) + 2) if metric.type is c.Type.HISTOGRAM else 0
 
 
 def merged(live: Iterable[Snapshot], *, lost: Iterable[Snapshot] = ()) -> Snapshot:
@@ -295,6 +402,12 @@ def merged(live: Iterable[Snapshot], *, lost: Iterable[Snapshot] = ()) -> Snapsh
 
 
 def _add(total: Snapshot, snapshot: Snapshot, *, gauges: bool) -> None:
+    total.setdefault(EDGES, {}).update(snapshot.get(EDGES, {}))
+    examples = total.setdefault(EXEMPLARS, {})
+    for key, example in snapshot.get(EXEMPLARS, {}).items():
+        known = examples.get(key)
+        if isinstance(example, list) and (not isinstance(known, list) or known[1] <= example[1]):
+            examples[key] = example  # the latest: Prometheus takes them in the order of time
     for name, series in snapshot.items():
         metric = c.BY_NAME.get(name)
         if metric is None or (metric.type is c.Type.GAUGE and not gauges):

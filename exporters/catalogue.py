@@ -11,7 +11,8 @@ from itertools import product
 from typing import Final
 
 from loadtest.errors import Code
-from loadtest.events import DropReason, Fault, Gone, Outcome, Step
+from loadtest.events import DropReason, Fault, Gone, Mark, Outcome, Step
+from loadtest.slo import SECONDS, Slo
 
 OTHER: Final = "other"
 """Value of a label whose true value isn't in its set: a bug elsewhere, kept visible and bounded."""
@@ -74,6 +75,21 @@ STATE: Final = Label(name="state", values=tuple(step.value for step in Step if s
 # A cancelled step is excluded from the service levels and shows as outcome="cancelled".
 ERROR_TYPE: Final = Label(name="error_type", values=tuple(code.value for code in Code if code is not Code.CANCELLED))
 LEFT_REASON: Final = Label(name="reason", values=("delete_failed", "still_alive", "create_unanswered", "worker_lost"))
+PHASE: Final = Label(
+    name="phase",
+    values=tuple(
+        mark.value
+        for mark in (
+            Mark.SDK_SESSION,
+            Mark.SIGNALLED,
+            Mark.ICE_CONNECTED,
+            Mark.DTLS_CONNECTED,
+            Mark.JOINED,
+            Mark.AVATAR_PRESENT,
+            Mark.FIRST_FRAME,
+        )
+    ),
+)
 SINK: Final = Label(name="sink")  # the names that the composition root gives to its sinks
 
 # Near-geometric and round: a quantile read from them is off by some per cent. An SLO's threshold should be an edge.
@@ -81,6 +97,7 @@ LATENCY_S: Final = (
     0.01, 0.015, 0.02, 0.03, 0.045, 0.07, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7,
     1.0, 1.5, 2.0, 3.0, 4.5, 7.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0,
 )  # fmt: skip
+PHASE_S: Final = (0.01, 0.03, 0.07, 0.15, 0.3, 0.7, 1.5, 3.0, 7.0, 15.0, 30.0, 60.0)
 LENGTH_S: Final = (
     1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 450.0, 600.0, 900.0,
     1200.0, 1800.0, 2700.0, 3600.0,
@@ -100,6 +117,21 @@ SESSIONS_OPEN: Final = Metric(
     name="avaload_sessions_open",
     type=Type.GAUGE,
     help="Sessions that were created at the target and not confirmed deleted, those of probes included",
+)
+SESSIONS_UNKNOWN: Final = Metric(
+    name="avaload_sessions_unknown",
+    type=Type.GAUGE,
+    of_run=True,
+    help="Sessions of silent or dead load processes that may be open: their journals or their return will tell",
+)
+SESSIONS_TARGET: Final = Metric(
+    name="avaload_sessions_target",
+    type=Type.GAUGE,
+    of_run=True,
+    help="Concurrent sessions that the plan asks for now; 0 where it asks for a rate",
+)
+USERS: Final = Metric(
+    name="avaload_users", type=Type.GAUGE, help="Virtual users that exist, in a session or waiting for their next"
 )
 SESSIONS_STARTED: Final = Metric(
     name="avaload_sessions_started_total", type=Type.COUNTER, labels=(SCENARIO,), help="Sessions that were started"
@@ -142,6 +174,13 @@ STEP_DURATION: Final = Metric(
     labels=(SCENARIO, STEP, OUTCOME),
     buckets=LATENCY_S,
     help="Time that a step took; each attempt of a delete counts, a turn is a part of converse",
+)
+CONNECT_PHASE: Final = Metric(
+    name="avaload_connect_phase_duration_seconds",
+    type=Type.HISTOGRAM,
+    labels=(PHASE,),
+    buckets=PHASE_S,
+    help="From the start of connect until that phase was reached; which phases there are depends on the room",
 )
 LIFECYCLE_ERRORS: Final = Metric(
     name="avaload_lifecycle_errors_total",
@@ -244,6 +283,35 @@ WORKER_RSS: Final = Metric(
     labels=(WORKER, SOURCE),
     help="Resident memory of the process",
 )
+WORKER_UP: Final = Metric(
+    name="avaload_worker_up",
+    type=Type.GAUGE,
+    labels=(WORKER,),
+    of_run=True,
+    help="1: the load process reports; 0: it is silent or dead",
+)
+WORKER_REPORT_AGE: Final = Metric(
+    name="avaload_worker_report_age_seconds",
+    type=Type.GAUGE,
+    labels=(WORKER,),
+    of_run=True,
+    help="Age of the load process's last report, while the run goes on",
+)
+WORKER_REPORT_GAPS: Final = Metric(
+    name="avaload_worker_report_gaps_total",
+    type=Type.COUNTER,
+    labels=(WORKER,),
+    help="How often a load process fell silent; nothing is lost by it: reports are cumulative",
+)
+SPANS_EXPORTED: Final = Metric(
+    name="avaload_spans_exported_total", type=Type.COUNTER, help="Spans that the OTLP endpoint took"
+)
+SPANS_DROPPED: Final = Metric(
+    name="avaload_spans_dropped_total",
+    type=Type.COUNTER,
+    labels=(Label(name="reason", values=("queue_full", "refused", "unsent")),),
+    help="Spans that did not get out: no room while the endpoint was slow, refused by it, or unsent at the end",
+)
 EVENTS_LOST: Final = Metric(
     name="avaload_events_lost_total",
     type=Type.COUNTER,
@@ -287,9 +355,33 @@ METRICS: Final = tuple(value for value in list(vars().values()) if isinstance(va
 BY_NAME: Final = {metric.name: metric for metric in METRICS}
 
 
+_JUDGED_BY: Final = {
+    **{f"{step.value}.": STEP_DURATION for step in Step},
+    "turn.time_to_first_audio.": FIRST_AUDIO,
+    "turn.barge_in.": BARGE_IN,
+    "session.setup.": SESSION_SETUP,
+    "teardown.time_to_gone.": TIME_TO_GONE,
+    "secret.margin.": SECRET_MARGIN,
+}
+"""How the indicator of a service level begins → the histogram that shows it. The longest that fits."""
+
+
+def edges(slos: Iterable[Slo]) -> dict[str, tuple[float, ...]]:
+    """Upper edges of each histogram of a run: the catalogue's and one at each of its service levels' bounds, so that
+    the share of what met it is exact."""
+    found = {metric.name: set(metric.buckets) for metric in METRICS if metric.buckets}
+    for slo in slos:
+        fitting = [start for start in _JUDGED_BY if slo.indicator.startswith(start)]
+        if fitting and slo.unit == SECONDS:
+            found[_JUDGED_BY[max(fitting, key=len)].name].add(slo.objective)
+    return {name: tuple(sorted(own)) for name, own in found.items()}
+
+
 _INTRODUCTION: Final = """\
 One scrape target per run, `http://127.0.0.1:9646/metrics` by default. Load sessions only, unless the help says
-otherwise. Every series whose labels are known beforehand starts at 0. The journals are the truth; these are views."""
+otherwise. Every series whose labels are known beforehand starts at 0. Histograms get a further edge at each bound of
+the run's service levels. Asked for OpenMetrics, the buckets of steps and turns carry exemplars: `trace_id` is the
+session's id (`avaload session RUN_DIR ID`). The journals are the truth; these are views."""
 
 
 def markdown() -> str:

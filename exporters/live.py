@@ -20,7 +20,7 @@ _REFUSED: Final = ("/swarm", "/stop", "/user", "/stats/reset")
 
 
 def install(web_ui: "WebUI", snapshot: Callable[[], Snapshot]) -> None:
-    """Add the tab and the refusal. Call it once, before the first request; `snapshot` as for `prometheus.Collector`."""
+    """Add the tab and the refusal. Call it once, before the first request; `snapshot` as for `prometheus.serve`."""
     from flask import Response, request
 
     app = web_ui.app

@@ -14,7 +14,10 @@ import os
 import select
 import socket
 import sys
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -26,14 +29,25 @@ from locust.runners import WorkerRunner
 from exporters import catalogue
 from exporters.aggregate import SEPARATOR, Aggregate, Snapshot
 from loadtest import clock, journal
-from loadtest.arrival import ClosedPopulation
+from loadtest.arrival import Arrival
 from loadtest.engine.client import EngineClient
 from loadtest.errors import GeneratorError
-from loadtest.events import Event, Fault, GeneratorFailed, Outcome, RunFinished, RunStarted, StageStarted
+from loadtest.events import (
+    DropReason,
+    Event,
+    Fault,
+    GeneratorFailed,
+    IterationDropped,
+    Outcome,
+    RunFinished,
+    RunStarted,
+    StageStarted,
+)
 from loadtest.fanout import Fanout
 from loadtest.health import PROBE_S, Health
 from loadtest.lifecycle import Ticket
 from loadtest.settings import Settings
+from loadtest.tickets import Tickets
 
 SNAPSHOT = "avaload.snapshot"
 STOP = "avaload.stop"
@@ -53,13 +67,12 @@ class LoadProcess:
         self, environment: Environment, settings: Settings, run_dir: Path, *, sinks: dict[str, Callable[[Event], None]]
     ) -> None:
         self.settings, self.run_dir, self.stopping = settings, run_dir, False
-        load = settings.load
-        self.population = ClosedPopulation(
-            users=load.users, ramp_s=load.ramp, duration_s=load.duration, pacing_s=load.pacing
-        )
         self._index = worker_index(environment)
-        self._tickets, self._users = itertools.count(), itertools.count()
-        self.aggregate = Aggregate([scenario.name for scenario in settings.scenarios])
+        self.tickets = Tickets(settings.load, process=self._index, processes=settings.load.processes)
+        self._stages = stages(settings)
+        self._numbers, self._users = itertools.count(), itertools.count()
+        self.aggregate = aggregate_of(settings)
+        self._runner = environment.runner
         self._fanout = Fanout({"prometheus": self.aggregate.add, **sinks})
         self._health = Health(source="hub", process=self._index)
         self._started_ns = 0
@@ -82,10 +95,8 @@ class LoadProcess:
         if self._started_ns:
             return
         self._started_ns = clock.now_ns()
-        load = self.settings.load
-        for stage, users, steady in (("ramp", 0, False), ("steady", load.users, True)):
-            at_ns = self._started_ns + (int(load.ramp * 1e9) if steady else 0)
-            self._record(StageStarted(t_ns=at_ns, stage=stage, users=users, steady=steady))
+        for stage in self._stages:
+            self._record(replace(stage, t_ns=self._started_ns + stage.t_ns))
         gevent.spawn(self._end_in_time)
 
     def next_user(self) -> int:
@@ -97,16 +108,31 @@ class LoadProcess:
 
     def run_session(self, *, user: int, iteration: int, due_s: float) -> str:
         """One session that is due `due_s` after the start of the run; see EngineClient.run for what comes back."""
-        ticket = Ticket(
-            number=next(self._tickets),
-            user=user,
-            iteration=iteration,
-            due_ns=self._started_ns + int(due_s * 1e9),
-        )
+        ticket = Ticket(number=next(self._numbers), user=user, iteration=iteration, due_ns=self._due_ns(due_s))
         return self._engine.run(ticket)
 
+    def run_arrival(self, arrival: Arrival) -> None:
+        """One session of an open plan, or the word that it was dropped."""
+        if self.elapsed_s() - arrival.due_s > self.settings.load.max_lateness:
+            self._drop(arrival, DropReason.NO_USER)
+            return
+        outcome = self.run_session(user=arrival.index, iteration=0, due_s=arrival.due_s)
+        if outcome == "unstarted":
+            self._drop(arrival, DropReason.ENGINE_DOWN)
+        elif outcome == "refused" and arrival.due_s <= self.elapsed_s():
+            self._drop(arrival, DropReason.LATE)
+
+    def _drop(self, arrival: Arrival, reason: DropReason) -> None:
+        name, due_ns = self.settings.scenarios[0].name, self._due_ns(arrival.due_s)
+        self._record(IterationDropped(t_ns=clock.now_ns(), due_ns=due_ns, scenario=name, reason=reason))
+
+    def _due_ns(self, due_s: float) -> int:
+        return self._started_ns + int(due_s * 1e9)
+
     def snapshot(self) -> Snapshot:
-        return self.aggregate.snapshot(sink_errors=self._fanout.errors)
+        return self.aggregate.snapshot(
+            sink_errors=self._fanout.errors, users=self._runner.user_count, now_ns=clock.now_ns()
+        )
 
     def stop(self, *, graceful_s: float, reason: str) -> None:
         """Drain the engine and close the journal. Returns when all is said; idempotent, a second call only waits."""
@@ -114,6 +140,9 @@ class LoadProcess:
             self._ended.wait(TEARDOWN_MARGIN_S + graceful_s)
             return
         self.stopping = True
+        self.tickets.close()
+        for arrival in self.tickets.overdue(self.elapsed_s() if self._started_ns else 0.0):
+            self._drop(arrival, DropReason.NO_USER)
         limit_s = graceful_s + TEARDOWN_MARGIN_S
         if not self._engine.drain(graceful_s=graceful_s, reason=reason, limit_s=limit_s):
             self._record(GeneratorFailed(t_ns=clock.now_ns(), fault=Fault.DRAIN_TIMEOUT, process=self._index))
@@ -162,6 +191,34 @@ class LoadProcess:
             gevent.sleep(1.0)
             if not self.stopping:
                 self._record(self._health.sample(sessions_active=0))
+
+
+def stages(settings: Settings) -> list[StageStarted]:
+    """The spans of the plan as they will be told; `t_ns` is the offset from the start of the run."""
+    load = settings.load
+    placed = list(load.shape().placed())
+    arrivals: list[int | None] = [None] * len(placed)
+    if load.open:
+        starts_s = [at_s for at_s, _ in placed]
+        counted = Counter(bisect_right(starts_s, at_s) - 1 for at_s in load.schedule())
+        arrivals = [counted[number] for number in range(len(placed))]
+    return [
+        StageStarted(
+            t_ns=int(at_s * 1e9),
+            stage=span.name,
+            users=settings.pool if load.open else int(span.start),
+            steady=span.steady,
+            rate=round(span.start, 6) if load.open else None,
+            arrivals=count,
+        )
+        for (at_s, span), count in zip(placed, arrivals, strict=True)
+    ]
+
+
+def aggregate_of(settings: Settings) -> Aggregate:
+    """An empty one, with the labels, edges and share of traces of this run."""
+    names = [scenario.name for scenario in settings.scenarios]
+    return Aggregate(names, slos=settings.slos, trace_share=settings.output.trace_share)
 
 
 def report_to_master(environment: Environment, process: LoadProcess) -> None:

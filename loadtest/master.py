@@ -8,9 +8,9 @@ from gevent.event import Event as Signal
 from locust.env import Environment
 from locust.runners import STATE_MISSING
 
-from exporters.aggregate import Aggregate, Snapshot, merged
+from exporters.aggregate import Snapshot, merged
 from loadtest import clock, journal
-from loadtest.conductor import DONE, SNAPSHOT, STOP, TEARDOWN_MARGIN_S, open_journal
+from loadtest.conductor import DONE, SNAPSHOT, STOP, TEARDOWN_MARGIN_S, aggregate_of, open_journal
 from loadtest.events import Event, Fault, GeneratorFailed, RunFinished
 from loadtest.settings import Settings
 
@@ -27,7 +27,7 @@ class Master:
         self._done: set[str] = set()
         self._silent: set[str] = set()
         self._stopping = self._closed = False
-        self._own = Aggregate([scenario.name for scenario in settings.scenarios])
+        self._own = aggregate_of(settings)
         self._journal, started = open_journal(settings, run_dir, role="master", name="master", process=-1)
         self._record(started)
         self._runner.register_message(SNAPSHOT, self._on_snapshot)

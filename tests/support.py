@@ -230,6 +230,13 @@ class Prometheus:
             return json.loads(get(f"http://127.0.0.1:{self.port}/api/v1/query?{quoted}")[1])["data"]["result"]
         return []
 
+    def exemplars(self, selector: str) -> list[dict[str, Any]]:
+        """The exemplars of the last hour, with the labels of their series under "series"."""
+        now_s = time.time()
+        quoted = urllib.parse.urlencode({"query": selector, "start": now_s - 3600, "end": now_s + 60})
+        found = json.loads(get(f"http://127.0.0.1:{self.port}/api/v1/query_exemplars?{quoted}")[1])["data"]
+        return [{**each, "series": row["seriesLabels"]} for row in found for each in row["exemplars"]]
+
 
 @contextmanager
 def prometheus(target_port: int, directory: Path) -> Iterator[Prometheus]:
@@ -248,6 +255,7 @@ def prometheus(target_port: int, directory: Path) -> Iterator[Prometheus]:
                 f"--config.file={directory / 'prometheus.yml'}",
                 f"--storage.tsdb.path={directory / 'tsdb'}",
                 f"--web.listen-address=127.0.0.1:{own}",
+                "--enable-feature=exemplar-storage",
             ],
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.target import unless_late
+from loadtest.events import StepFinished
+from tests.e2e.target import events, unless_late
+from tests.exporters.receiver import Receiver
 from tests.support import Avaload, Done, Prometheus, avaload, eventually, free_port, get, needed, prometheus
 
 
@@ -19,6 +21,8 @@ class Scraped:
     server: Prometheus
     live: bytes
     """An exposition from the middle of the run."""
+    receiver: Receiver
+    """Of the run's spans."""
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +30,11 @@ def scraped(tmp_path_factory: pytest.TempPathFactory, brief: Path) -> Iterator[S
     needed("prometheus", "prometheus")
     cwd, port = tmp_path_factory.mktemp("scraped"), free_port()
     options = ("--users", 8, "--processes", 2, "--duration", "6s", "--ramp", "1s", "--metrics-port", port)
-    with prometheus(port, cwd) as server, avaload("run", brief, *options, cwd=cwd) as run:
+    with (
+        prometheus(port, cwd) as server,
+        Receiver() as receiver,
+        avaload("run", brief, *options, "--otlp-endpoint", receiver.url, cwd=cwd) as run,
+    ):
         finished = 'sum(avaload_sessions_total{outcome="ok"})'
         eventually(
             lambda: [row for row in server.query(finished) if row["value"][1] not in ("0", "1")],
@@ -37,7 +45,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory, brief: Path) -> Iterator[S
         )
         live = get(f"http://127.0.0.1:{port}/metrics", accept="text/plain")[1]
         assert run.process.poll() is None
-        yield Scraped(run, run.finish(within_s=60), server, live)
+        yield Scraped(run, run.finish(within_s=60), server, live, receiver)
 
 
 def last(server: Prometheus, promql: str, label: str) -> dict[str, float]:
@@ -74,6 +82,22 @@ def test_so_are_the_steps_and_turns_and_nothing_is_open_any_more(scraped: Scrape
     assert last(server, "avaload_sessions_open", "job") == {"avaload": 0}
     assert sum(last(server, "avaload_sessions_active", "state").values()) == 0
     assert sum(last(server, "avaload_gone_checks_total", "outcome").values()) == report["teardown"]["deleted"]
+
+
+def test_an_exemplar_in_prometheus_leads_to_its_trace_and_to_its_step_in_the_journal(scraped: Scraped) -> None:
+    found = scraped.server.exemplars("avaload_step_duration_seconds_bucket")
+    assert {each["series"]["step"] for each in found} >= {"mint", "create", "connect", "converse", "turn", "delete"}
+    traces = scraped.receiver.traces()
+    took = {
+        (event.session, event.step.value, round((event.t_ns - event.started_ns) / 1e9, 6))
+        for event in events(scraped.run.run_dir)
+        if isinstance(event, StepFinished)
+    }
+    for each in found:
+        trace_id = each["labels"]["trace_id"]
+        assert (trace_id, each["series"]["step"], round(float(each["value"]), 6)) in took
+        assert trace_id in traces
+    assert scraped.server.exemplars("avaload_time_to_first_audio_seconds_bucket")
 
 
 def test_both_processes_are_in_one_scrape_target(scraped: Scraped) -> None:

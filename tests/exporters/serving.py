@@ -12,7 +12,8 @@ import sys  # noqa: E402
 
 from gevent.fileobject import FileObjectThread  # noqa: E402
 
-from exporters.prometheus import Aggregate, merged, serve  # noqa: E402
+from exporters.aggregate import Aggregate, merged  # noqa: E402
+from exporters.prometheus import serve  # noqa: E402
 from tests.exporters.script import run_started, session  # noqa: E402
 
 

@@ -2,8 +2,10 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from exporters import catalogue as c
-from exporters.aggregate import SEPARATOR, Aggregate, Snapshot, merged
+from exporters.aggregate import EDGES, EXEMPLARS, SEPARATOR, Aggregate, Snapshot, merged
 from loadtest.errors import Code, Kind
 from loadtest.events import (
     DropReason,
@@ -13,12 +15,15 @@ from loadtest.events import (
     GeneratorFailed,
     Gone,
     IterationDropped,
+    Mark,
     Observed,
     Outcome,
     Remains,
     RemainsChanged,
+    SecretMinted,
     SessionFinished,
     SessionStarted,
+    StageStarted,
     Step,
     StepFinished,
 )
@@ -175,10 +180,16 @@ def test_a_session_left_behind_is_counted_once_under_its_reason() -> None:
     assert nonzero(got, c.SESSIONS_LEFT) == {("delete_failed",): 1, ("still_alive",): 1, ("create_unanswered",): 1}
     assert value(got, c.SESSIONS_OPEN) == 2
     assert nonzero(got, c.LIFECYCLE_ERRORS) == {("support", "delete", "still_alive"): 1}
-    aggregate.left_by_lost_worker(3)
     aggregate.add(RemainsChanged(t_ns=S, session=session_id(1), remains=Remains.NOTHING, reason="swept"))
     assert value(aggregate.snapshot(), c.SESSIONS_OPEN) == 1
-    assert value(aggregate.snapshot(), c.SESSIONS_LEFT, "worker_lost") == 3
+
+
+def test_what_is_open_when_a_worker_and_its_engine_are_dead_was_left_behind() -> None:
+    aggregate = folded(*session(1), *session(2)[:10], *session(3)[:4], *session(4)[:3])
+    aggregate.end_dead_worker()
+    got = aggregate.snapshot()
+    assert nonzero(got, c.SESSIONS_LEFT) == {("worker_lost",): 1, ("create_unanswered",): 1}
+    assert value(got, c.SESSIONS_OPEN) == 0
 
 
 def test_what_a_dead_engine_left_counts_only_when_it_is_settled() -> None:
@@ -262,7 +273,11 @@ def test_every_known_series_is_there_at_zero_before_anything_happens() -> None:
     assert set(got[c.SESSIONS_LEFT.name]) == {"delete_failed", "still_alive", "create_unanswered", "worker_lost"}
     assert got[c.SECRET_AGE.name].keys() == {"create", "connect"}
     assert got[c.SESSIONS_OPEN.name] == {"": 0}
-    assert got.keys() == c.BY_NAME.keys()
+    assert got.keys() == {*c.BY_NAME, EDGES, EXEMPLARS}
+    assert got[EXEMPLARS] == {}
+    assert got[EDGES] == {m.name: list(m.buckets) for m in c.METRICS if m.buckets}
+    assert c.SPANS_DROPPED.name in got
+    del got[EDGES]
     assert all(not any(n) if isinstance(n, list) else n == 0 for series in got.values() for n in series.values())
 
 
@@ -300,18 +315,66 @@ def test_facts_of_the_run_are_not_added_up_over_workers() -> None:
     assert list(nonzero(got, c.RUN_INFO).values()) == [1]
 
 
-def test_nothing_is_remembered_of_sessions_that_ended_so_series_stay_few() -> None:
+def test_nothing_is_remembered_of_100_000_sessions_that_ended_so_series_stay_few() -> None:
     aggregate = Aggregate(["support"])
-    before = sum(len(series) for series in aggregate.snapshot().values())
-    for number in range(1, 2000):
-        for event in session(number, turn_fails=number % 7 == 0):
+
+    def series() -> int:
+        return sum(len(series) for name, series in aggregate.snapshot().items() if name != EXEMPLARS)
+
+    before = series()
+    few = (SessionStarted, SecretMinted, RemainsChanged, StepFinished, SessionFinished)
+    good, bad = (
+        [
+            e
+            for e in session(1, turn_fails=fails)
+            if isinstance(e, few) and getattr(e, "step", "turn") in ("mint", "turn")
+        ]
+        for fails in (False, True)
+    )
+    for number in range(100_000):
+        name = f"{number * 0x9E3779B97F4A7C15 % (1 << 128):032x}"  # a new one each time, as in a run
+        for event in bad if number % 7 == 0 else good:
+            object.__setattr__(event, "session", name)
             aggregate.add(event)
-    assert sum(len(series) for series in aggregate.snapshot().values()) == before
+    assert series() == before
     assert not aggregate._running
     assert not aggregate._open
+    assert not aggregate._doubtful
+    got = aggregate.snapshot()
+    assert value(got, c.SESSIONS_STARTED, "support") == 100_000
+    assert len(got[EXEMPLARS]) == 4  # mint, turns of two outcomes, first audio
 
 
-def test_marks_other_than_the_first_frame_change_nothing() -> None:
+def test_marks_of_a_connect_are_its_phases_and_other_marks_change_nothing() -> None:
     events = session(1)
-    without = [e for e in events if not isinstance(e, Observed) or e.mark == "first_frame"]
-    assert folded(*events).snapshot() == folded(*without).snapshot()
+    got = folded(*events).snapshot()
+    phases = {key[0]: n[-1] for key, n in nonzero(got, c.CONNECT_PHASE).items()}
+    assert phases == pytest.approx({"sdk_session": 0.05, "joined": 0.2, "first_frame": 0.3})
+    without = [e for e in events if not isinstance(e, Observed) or e.mark in phases]
+    assert folded(*without).snapshot() == got
+
+
+def test_a_phase_counts_once_and_only_within_its_connect() -> None:
+    events = session(1)
+    joined = next(e for e in events if isinstance(e, Observed) and e.mark is Mark.JOINED)
+    again = [*events[:10], joined, *events[10:]]
+    assert sum(value(folded(*again).snapshot(), c.CONNECT_PHASE, "joined")[:-1]) == 1
+    assert sum(value(folded(*events[:9], joined).snapshot(), c.CONNECT_PHASE, "joined")[:-1]) == 1
+
+
+def test_the_target_follows_the_plan_on_a_line_through_each_ramp() -> None:
+    stages = [
+        StageStarted(t_ns=at_s * S, stage=name, users=users, steady=steady)
+        for at_s, name, users, steady in ((10, "ramp", 0, False), (20, "steady", 40, True), (30, "spike", 90, True))
+    ]
+    aggregate = folded(*stages)
+    shown = [value(aggregate.snapshot(now_ns=at_s * S), c.SESSIONS_TARGET) for at_s in (5, 10, 15, 20, 29, 30, 99)]
+    assert shown == [0, 0, 20, 40, 40, 90, 90]
+
+
+def test_users_and_workers_are_shown_by_process() -> None:
+    workers = [folded(health(process=n)).snapshot(users=3 + n) for n in range(2)]
+    got = merged(workers)
+    assert value(got, c.USERS) == 7
+    assert nonzero(got, c.WORKER_UP) == {("0",): 1, ("1",): 1}
+    assert got[c.WORKER_REPORT_GAPS.name] == {"0": 0, "1": 0}

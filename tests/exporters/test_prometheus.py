@@ -6,58 +6,77 @@ import urllib.error
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
-from prometheus_client.openmetrics.exposition import generate_latest
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as plain
 
 from exporters import catalogue as c
-from exporters.prometheus import Aggregate, Collector
-from tests.exporters.script import health, run_started, session
+from exporters.aggregate import Aggregate, merged
+from exporters.exposition import OPENMETRICS, PLAIN, content_type, exposition
+from loadtest.slo import Slo
+from tests.exporters.script import WALL_S, health, run_started, session, session_id
 from tests.support import ROOT, eventually, get, needed, prometheus
 
 
-def shown(aggregate: Aggregate) -> CollectorRegistry:
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector(aggregate.snapshot))
-    return registry
-
-
-def of_a_session() -> Aggregate:
-    aggregate = Aggregate(["support"])
+def of_a_session(**options: Any) -> Aggregate:
+    aggregate = Aggregate(["support"], **options)
     for event in (run_started(), *session(1), *session(2, turn_fails=True), health()):
         aggregate.add(event)
     return aggregate
 
 
+def families(aggregate: Aggregate) -> list[Metric]:
+    """As a scraper reads them."""
+    return list(openmetrics(exposition(aggregate.snapshot(), OPENMETRICS).decode()))
+
+
+def value(shown: list[Metric], name: str, **labels: str) -> float:
+    """Of the one sample with that name and those labels."""
+    (found,) = [s.value for family in shown for s in family.samples if (s.name, s.labels) == (name, labels)]
+    return float(found)
+
+
 def test_values_of_the_snapshot_are_exposed_under_their_labels() -> None:
-    registry = shown(of_a_session())
-    value = registry.get_sample_value
-    assert value("avaload_sessions_total", {"scenario": "support", "outcome": "ok"}) == 1
-    assert value("avaload_sessions_total", {"scenario": "support", "outcome": "cancelled"}) == 0
+    shown = families(of_a_session())
+    assert value(shown, "avaload_sessions_total", scenario="support", outcome="ok") == 1
+    assert value(shown, "avaload_sessions_total", scenario="support", outcome="cancelled") == 0
     turn = {"scenario": "support", "step": "turn"}
-    assert value("avaload_lifecycle_errors_total", turn | {"error_type": "no_answer"}) == 1
-    assert value("avaload_step_duration_seconds_sum", turn | {"outcome": "ok"}) == 1.9
-    assert value("avaload_step_duration_seconds_count", turn | {"outcome": "ok"}) == 1
+    assert value(shown, "avaload_lifecycle_errors_total", **turn, error_type="no_answer") == 1
+    assert value(shown, "avaload_step_duration_seconds_sum", **turn, outcome="ok") == 1.9
+    assert value(shown, "avaload_step_duration_seconds_count", **turn, outcome="ok") == 1
     buckets = [
-        value("avaload_step_duration_seconds_bucket", turn | {"outcome": "ok", "le": le})
+        value(shown, "avaload_step_duration_seconds_bucket", **turn, outcome="ok", le=le)
         for le in ("0.01", "1.5", "2.0", "60.0", "+Inf")
     ]
     assert buckets == [0, 0, 1, 1, 1]
-    assert value("avaload_sessions_open") == 0
-    assert value("avaload_worker_cpu_ratio", {"worker": "0", "source": "engine"}) == 0.25
+    assert value(shown, "avaload_sessions_open") == 0
+    assert value(shown, "avaload_worker_cpu_ratio", worker="0", source="engine") == 0.25
+
+
+def test_both_formats_say_the_same() -> None:
+    snapshot = of_a_session().snapshot()
+    one, other = (
+        {(s.name, *sorted(s.labels.items())): s.value for family in read for s in family.samples}
+        for read in (
+            plain(exposition(snapshot, PLAIN).decode()),
+            openmetrics(exposition(snapshot, OPENMETRICS).decode()),
+        )
+    )
+    assert one == other
+    assert len(one) > 1000
 
 
 def test_every_metric_of_the_catalogue_is_exposed_with_its_type_and_help() -> None:
-    families = list(shown(of_a_session()).collect())
-    assert [(f.name, f.type, f.documentation) for f in families] == [
+    assert [(f.name, f.type, f.documentation) for f in families(of_a_session())] == [
         (m.name.removesuffix("_total"), m.type, m.help) for m in c.METRICS
     ]
 
 
 def test_labels_are_those_of_the_catalogue_and_hold_no_id_but_the_runs_in_its_info() -> None:
-    for family in shown(of_a_session()).collect():
+    for family in families(of_a_session()):
         metric = c.BY_NAME.get(family.name) or c.BY_NAME[family.name + "_total"]
         for sample in family.samples:
             assert sample.labels.keys() - {"le"} == {label.name for label in metric.labels}
@@ -65,11 +84,117 @@ def test_labels_are_those_of_the_catalogue_and_hold_no_id_but_the_runs_in_its_in
                 assert not any(re.search(r"run-1|[0-9a-f]{16}|avaturn", text) for text in sample.labels.values())
 
 
-def test_there_is_no_created_series_and_the_size_is_bounded() -> None:
-    text = generate_latest(shown(of_a_session())).decode()  # type: ignore[no-untyped-call]
+def test_a_label_value_is_escaped() -> None:
+    name = 'a "b" \\ c'
+    aggregate = Aggregate([name])
+    for read, kind in ((openmetrics, OPENMETRICS), (plain, PLAIN)):
+        shown = list(read(exposition(aggregate.snapshot(), kind).decode()))
+        assert value(shown, "avaload_sessions_started_total", scenario=name) == 0
+
+
+def test_there_is_no_created_series_and_the_size_of_two_workers_is_bounded() -> None:
+    workers = [of_a_session() for _ in range(2)]
+    for process, aggregate in enumerate(workers):
+        for source in ("engine", "hub"):
+            aggregate.add(health(process=process, source=source))
+    text = exposition(merged([aggregate.snapshot() for aggregate in workers]), OPENMETRICS).decode()
     assert "_created" not in text
     samples = [line for line in text.splitlines() if not line.startswith("#")]
-    assert len(samples) < 1400
+    assert 1000 < len(samples) <= 1400
+
+
+def exemplars(shown: list[Metric]) -> dict[tuple[str, str, str], tuple[str, float, float]]:
+    """(metric, step or "", upper edge) → trace id, value, Unix time."""
+    return {
+        (family.name, s.labels.get("step", ""), s.labels["le"]): (
+            s.exemplar.labels["trace_id"],
+            s.exemplar.value,
+            float(s.exemplar.timestamp),
+        )
+        for family in shown
+        for s in family.samples
+        if s.exemplar is not None
+    }
+
+
+def test_a_bucket_leads_to_the_last_trace_that_fell_into_it() -> None:
+    found = exemplars(families(of_a_session()))
+    assert found["avaload_step_duration_seconds", "create", "0.2"] == (session_id(2), 0.2, WALL_S + 1.3)
+    assert found["avaload_time_to_first_audio_seconds", "", "1.0"] == (session_id(1), 0.8, WALL_S + 3.6)
+    assert {metric for metric, _, _ in found} == {
+        "avaload_step_duration_seconds",
+        "avaload_time_to_first_audio_seconds",
+    }
+    assert b"trace_id" not in exposition(of_a_session().snapshot(), PLAIN)
+
+
+def test_of_two_workers_the_later_exemplar_is_shown() -> None:
+    early, late = Aggregate(["support"]), Aggregate(["support"])
+    for aggregate, events in ((early, session(1)), (late, session(2, at_s=9))):
+        for event in (run_started(), *events):
+            aggregate.add(event)
+    for order in ((early, late), (late, early)):
+        snapshot = merged([aggregate.snapshot() for aggregate in order])
+        found = exemplars(list(openmetrics(exposition(snapshot, OPENMETRICS).decode())))
+        assert {trace for trace, _, _ in found.values()} == {session_id(2)}
+
+
+def test_exemplars_lead_to_traces_that_are_kept() -> None:
+    kept = exemplars(families(of_a_session(trace_share=0.0)))
+    assert kept.keys() == {  # of the session whose turn failed, the steps that failed
+        ("avaload_step_duration_seconds", "turn", "2.0"),
+        ("avaload_step_duration_seconds", "converse", "2.0"),
+    }
+    slow = Slo(name="slow", indicator="create.p95", max=0.15)
+    assert ("avaload_step_duration_seconds", "create", "0.2") in exemplars(
+        families(of_a_session(trace_share=0.0, slos=[slow]))
+    )
+
+
+def test_histograms_have_an_edge_at_each_service_level_of_the_run() -> None:
+    bounds = {
+        "create.p95": 1.23,
+        "turn.time_to_first_audio.p95": 1.34,
+        "turn.barge_in.p99": 0.56,
+        "session.setup.p95": 8.9,
+        "teardown.time_to_gone.max": 4.2,
+    }
+    slos = [Slo(name=indicator, indicator=indicator, max=bound) for indicator, bound in bounds.items()]
+    slos += [Slo(name="margin", indicator="secret.margin.min", min=33)]
+    slos += [Slo(name="share", indicator="session.failed_rate", max=0.05)]
+    aggregates = [of_a_session(slos=slos) for _ in range(2)]
+    snapshot = merged([aggregate.snapshot() for aggregate in aggregates])
+    shown = list(openmetrics(exposition(snapshot, OPENMETRICS).decode()))
+    more = {
+        (family.name, s.labels["le"])
+        for family in shown
+        for s in family.samples
+        if "le" in s.labels and s.labels["le"] != "+Inf" and float(s.labels["le"]) not in c.BY_NAME[family.name].buckets
+    }
+    assert more == {
+        ("avaload_step_duration_seconds", "1.23"),
+        ("avaload_time_to_first_audio_seconds", "1.34"),
+        ("avaload_barge_in_seconds", "0.56"),
+        ("avaload_session_setup_duration_seconds", "8.9"),
+        ("avaload_time_to_gone_seconds", "4.2"),
+        ("avaload_secret_margin_seconds", "33.0"),
+    }
+    create = {"scenario": "support", "step": "create", "outcome": "ok"}
+    assert value(shown, "avaload_step_duration_seconds_bucket", **create, le="1.23") == 4
+    assert value(shown, "avaload_step_duration_seconds_count", **create) == 4
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("", PLAIN),
+        ("*/*", PLAIN),
+        ("text/plain;version=0.0.4", PLAIN),
+        ("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5", OPENMETRICS),
+    ],
+)
+def test_openmetrics_is_spoken_where_it_is_accepted(accept: str, kind: str) -> None:
+    assert content_type(accept) == kind
 
 
 def test_promtool_accepts_the_exposition() -> None:
@@ -106,7 +231,7 @@ def test_the_server_speaks_openmetrics_where_asked_and_nothing_but_metrics() -> 
         assert text.endswith(b"# EOF\n")
         kind, text = get(f"http://127.0.0.1:{port}/metrics", accept="text/plain")
         assert kind.startswith("text/plain")
-        sessions = next(f for f in text_string_to_metric_families(text.decode()) if f.name == "avaload_sessions")
+        sessions = next(f for f in plain(text.decode()) if f.name == "avaload_sessions")
         assert {s.labels["outcome"]: s.value for s in sessions.samples} == {"ok": 12, "failed": 2, "cancelled": 0}
         with pytest.raises(urllib.error.HTTPError, match="404"):
             get(f"http://127.0.0.1:{port}/")
