@@ -139,8 +139,8 @@ def test_a_create_that_is_answered_in_the_very_turn_of_the_tear_down_is_deleted_
             control.create(Call(), secret=ClientSecret(value="ek", expires_at_s=1), fields={}, traceparent="")
         )
         await answered
-        session._creating = answered
-        answered.add_done_callback(session._on_created)  # runs in the next turn of the loop, not now
+        session._owned._creating = answered
+        answered.add_done_callback(session._owned._on_created)  # runs in the next turn of the loop, not now
         await session._teardown()
 
     asyncio.run(scene())
