@@ -200,6 +200,8 @@ class Aggregate:
                 continue
             if now_ns < stage.t_ns:
                 return 0
+            if stage.rate is not None:
+                return 0
             if stage.steady or after is None:
                 return stage.users
             share = (now_ns - stage.t_ns) / max(1, after.t_ns - stage.t_ns)

@@ -1,71 +1,112 @@
 """The Locust process that has no users: it merges what its workers ship and knows when all of them are done."""
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import gevent
 from gevent.event import Event as Signal
 from locust.env import Environment
-from locust.runners import STATE_MISSING
 
 from exporters.aggregate import Snapshot, merged
 from loadtest import clock, journal
-from loadtest.conductor import DONE, SNAPSHOT, STOP, TEARDOWN_MARGIN_S, aggregate_of, open_journal
+from loadtest.conductor import DONE, NUMBERED, SNAPSHOT, STOP, TEARDOWN_MARGIN_S, aggregate_of, open_journal
+from loadtest.distribution.hosts import Hosts
+from loadtest.distribution.wire import HOST
+from loadtest.errors import Exit
 from loadtest.events import Event, Fault, GeneratorFailed, RunFinished
 from loadtest.settings import Settings
+from loadtest.workers import Workers
 
-LOST_AFTER_S = 30.0
-"""A worker that was only paused comes back; one that is silent for longer is lost."""
+LOOK_S = 0.2
+JOURNALS_S = 150.0
+"""For journals of other hosts after the last worker is done: engines of killed ones delete for a minute."""
 
 
 class Master:
     """Merges what the workers ship and knows when all are done."""
 
     def __init__(self, environment: Environment, settings: Settings, run_dir: Path) -> None:
-        self._runner, self._settings = environment.runner, settings
-        self._latest: dict[str, Snapshot] = {}
-        self._done: set[str] = set()
-        self._silent: set[str] = set()
+        self._environment, self._runner, self._settings = environment, environment.runner, settings
+        self._workers = Workers(run_dir, lambda: aggregate_of(settings))
         self._stopping = self._closed = False
         self._own = aggregate_of(settings)
         self._journal, started = open_journal(settings, run_dir, role="master", name="master", process=-1)
         self._record(started)
         self._runner.register_message(SNAPSHOT, self._on_snapshot)
         self._runner.register_message(DONE, self._on_done)
-        self._ended = Signal()
+        self._runner.register_message(NUMBERED, self._on_numbered)
+        self._hosts: Hosts | None = None
+        if settings.distribution.master:
+            self._hosts = Hosts(settings, run_dir, os.environ["AVALOAD_SALT"], send=self._send, record=self._record)
+            self._runner.register_message(HOST, self._on_host)
+            environment.events.test_start.add_listener(self._on_begin)
+        self._begun, self._ended = Signal(), Signal()
         gevent.spawn(self._watch_workers)
 
     def snapshot(self) -> Snapshot:
         """Of the whole run; a silent worker's gauges have left it, what it counted stays."""
-        live = [shipped for worker, shipped in self._latest.items() if worker not in self._silent]
-        silent = [shipped for worker, shipped in self._latest.items() if worker in self._silent]
-        return merged([self._own.snapshot(), *live], lost=silent)
+        return merged([self._own.snapshot(), self._workers.snapshot(now_ns=clock.now_ns())])
 
     def wait_ended(self, timeout_s: float | None = None) -> bool:
         """Whether every expected worker is done, or lost, or far too late, by then."""
         return bool(self._ended.wait(timeout_s))
 
+    @property
+    def waiting_for(self) -> str | None:
+        """Workers of other hosts, until the run begins."""
+        if self._hosts is None or self._begun.is_set():
+            return None
+        return f"workers: {self._hosts.joined} of {self._settings.load.processes} load processes are here"
+
     def _watch_workers(self) -> None:
+        if self._hosts is not None and not self._begun.wait(self._settings.distribution.max_wait):
+            self._give_up(self._hosts, "not all workers came in time")
+            return
         load = self._settings.load
         deadline_ns = clock.now_ns() + int(
             (load.duration + self._settings.graceful_stop_s + 2 * TEARDOWN_MARGIN_S) * 1e9
         )
-        heard_ns: dict[str, int] = {}
-        lost: set[str] = set()
-        while len(self._done | lost) < load.processes and clock.now_ns() < deadline_ns:
-            gevent.sleep(0.2)
-            present = {worker.id for worker in self._runner.clients.values() if worker.state != STATE_MISSING}
-            heard_ns |= dict.fromkeys(present, clock.now_ns())
-            self._silent = set(heard_ns) - present - self._done
-            for worker_id, at_ns in heard_ns.items():
-                if worker_id not in self._done | lost and clock.now_ns() - at_ns > LOST_AFTER_S * 1e9:
-                    lost.add(worker_id)
-                    self._record(GeneratorFailed(t_ns=clock.now_ns(), fault=Fault.WORKER_LOST, process=-1))
+        while self._workers.finished < load.processes and clock.now_ns() < deadline_ns:
+            gevent.sleep(LOOK_S)
+            if self._hosts is not None:
+                self._hosts.look()
+            for index in self._workers.look(clock.now_ns()):
+                self._record(
+                    GeneratorFailed(
+                        t_ns=clock.now_ns(), fault=Fault.WORKER_LOST, process=-1, detail=f"load process {index}"
+                    )
+                )
+            self._settle()
+        if self._hosts is not None:
+            self._await_journals(self._hosts)
         self.close()
         self._ended.set()
 
-    def interrupt(self) -> None:
+    def _settle(self) -> None:
+        for _ in self._workers.settle():
+            gevent.sleep(0)
+
+    def _await_journals(self, hosts: Hosts) -> None:
+        deadline_ns = clock.now_ns() + int(JOURNALS_S * 1e9)
+        while not hosts.settled() and clock.now_ns() < deadline_ns:
+            gevent.sleep(LOOK_S)
+        hosts.look()
+        self._settle()
+        hosts.close("interrupted" if self._stopping else "completed")
+
+    def _give_up(self, hosts: Hosts, reason: str) -> None:
+        """Before the run has begun. Locust's own wait for workers ends with nothing but a signal."""
+        self._environment.process_exit_code = int(Exit.INVALID)
+        hosts.close(reason)
+        self.close()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def interrupt(self, _reason: str = "interrupted") -> None:
         self._stopping = True
+        if self._hosts is not None and not self._begun.is_set():
+            self._give_up(self._hosts, "interrupted")
         self._runner.send_message(STOP, {})
 
     def close(self) -> None:
@@ -81,9 +122,30 @@ class Master:
         self._journal.write(journal.encode(event))
         self._own.add(event)
 
+    def _send(self, node: str, message: dict[str, Any]) -> None:
+        self._runner.send_message(HOST, message, client_id=node)
+
+    def _on_host(self, msg: Any, **_: Any) -> None:
+        if self._hosts is not None:
+            self._hosts.hear(msg.node_id, msg.data)
+
+    def _on_numbered(self, msg: Any, **_: Any) -> None:
+        """A worker of another host has its number from its command; Locust numbers its commands, too."""
+        self._runner.worker_indexes[msg.node_id] = msg.data["number"]
+
+    def _on_begin(self, **_: Any) -> None:
+        if self._hosts is not None and not self._begun.is_set():
+            self._hosts.begin()
+            for number in range(self._settings.load.processes):  # who never reports is lost, too
+                self._workers.heard(number, {}, now_ns=clock.now_ns())
+        self._begun.set()
+
     def _on_snapshot(self, msg: Any, **_: Any) -> None:
-        self._latest[msg.node_id] = msg.data
+        self._hear(msg)
 
     def _on_done(self, msg: Any, **_: Any) -> None:
-        self._latest[msg.node_id] = msg.data
-        self._done.add(msg.node_id)
+        self._hear(msg, done=True)
+
+    def _hear(self, msg: Any, *, done: bool = False) -> None:
+        index = self._runner.get_worker_index(msg.node_id)
+        self._workers.heard(index, msg.data, now_ns=clock.now_ns(), done=done)

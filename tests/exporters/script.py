@@ -1,6 +1,6 @@
 """Sessions as the engine would tell them, with round numbers."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from loadtest.errors import Code, Kind
 from loadtest.events import (
