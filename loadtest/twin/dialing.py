@@ -1,13 +1,14 @@
 """How the Avaturn side reaches the OpenAI side: over a real socket, or without one (INTERFACE.md, `upstream=`)."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from picows import WSCloseCode, WSMsgType, ws_connect
 
+from loadtest.twin.event_socket import Dial, EventSocket
 from loadtest.twin.openai_side.errors import RefusedError
 from loadtest.twin.openai_side.realtime_socket import PATH, Realtime
-from loadtest.twin.wire import Dial, Socket
 
 _OPEN_DEADLINE_S = 10.0
 
@@ -15,7 +16,7 @@ _OPEN_DEADLINE_S = 10.0
 def over_socket(origin: str) -> Dial:
     """A WebSocket to the OpenAI side at `host:port`."""
 
-    async def dial(socket: Socket, headers: Mapping[str, str]) -> None:
+    async def dial(socket: EventSocket, headers: Mapping[str, str]) -> None:
         # The handshake has a deadline of its own, for a connection whose opening was cancelled.
         async with asyncio.timeout(_OPEN_DEADLINE_S):
             await ws_connect(
@@ -29,35 +30,54 @@ def over_socket(origin: str) -> Dial:
 
 
 def inline(realtime: Realtime) -> Dial:
-    """The same sockets and the same sessions, handing their messages to each other: the cost of the network is gone."""
+    """The same sockets and the same sessions, handing their events to each other: no network, and no text."""
 
-    async def dial(socket: Socket, headers: Mapping[str, str]) -> None:
+    async def dial(socket: EventSocket, headers: Mapping[str, str]) -> None:
         answer = realtime.admit({name.lower(): value for name, value in headers.items()}, PATH)
         if isinstance(answer, RefusedError):
             raise ConnectionRefusedError(answer.message)
         ours, theirs = _End(socket), _End(answer)
         ours.peer, theirs.peer = theirs, ours
-        answer.connected(theirs)
-        socket.connected(ours)
+        answer.connected_inline(theirs, theirs)
+        socket.connected_inline(ours, ours)
 
     return dial
 
 
 class _End:
-    """One end of an inline connection. Messages arrive in order, and never within the call that sends them."""
+    """One end of an inline connection. Everything arrives in order, and nothing within the call that sends it, but for
+    sound: that comes 50 times a second, and nothing but events ever answers it."""
+
+    __slots__ = ("_is_up", "_soon", "_under_way", "is_close_frame_sent", "peer", "socket")
 
     peer: "_End"
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: EventSocket) -> None:
         self.is_close_frame_sent = False
-        self._socket = socket
+        self.socket = socket
         self._is_up = True
+        self._under_way = 0
+        """Events and sound that have not arrived here yet."""
         self._soon = asyncio.get_running_loop().call_soon
 
     def send(self, msg_type: WSMsgType, message: bytes | str, /) -> None:
-        """Only text goes over these."""
+        """Not for these."""
+        raise ValueError("an inline connection carries events and sound alone")
+
+    def send_event(self, event: dict[str, Any], /) -> None:
+        """See Direct."""
         if not self.is_close_frame_sent:
-            self._soon(self.peer.receive, message.encode() if isinstance(message, str) else message)
+            self.peer.take_later(self.peer.socket.on_message, event)
+
+    def send_sound(self, pcm: bytes, /) -> None:
+        """See Direct. It never overtakes anything."""
+        if self.is_close_frame_sent:
+            return
+        peer = self.peer
+        if peer._under_way:
+            peer.take_later(peer.socket.on_sound, pcm)
+        elif peer._is_up:
+            peer.socket.on_sound(pcm)
 
     def send_close(self, close_code: WSCloseCode, close_message: str = "", /) -> None:
         """The peer answers it, as over a network."""
@@ -70,18 +90,23 @@ class _End:
         self._soon(self.lose)
         self._soon(self.peer.lose)
 
-    def receive(self, payload: bytes) -> None:
-        """A message has come."""
-        if self._is_up:
-            self._socket.on_text(payload)
+    def take_later(self, hand_over: Callable[[Any], None], what: object) -> None:
+        """Something is on its way here."""
+        self._under_way += 1
+        self._soon(self._take, hand_over, what)
 
     def receive_close(self, code: WSCloseCode) -> None:
         """A close frame has come."""
         if self._is_up:
-            self._socket.on_closing(code)
+            self.socket.on_closing(code)
 
     def lose(self) -> None:
         """The connection is gone."""
         if self._is_up:
             self._is_up = False
-            self._socket.disconnected()
+            self.socket.disconnected()
+
+    def _take(self, hand_over: Callable[[Any], None], what: object) -> None:
+        self._under_way -= 1
+        if self._is_up:
+            hand_over(what)

@@ -8,8 +8,8 @@ from loadtest.twin.avaturn_side.engine import Engine, Stage
 from loadtest.twin.avaturn_side.external import External
 from loadtest.twin.avaturn_side.text_echo import TextEcho
 from loadtest.twin.avaturn_side.upstream import Upstream
+from loadtest.twin.event_socket import Dial
 from loadtest.twin.parts import Make
-from loadtest.twin.wire import Dial
 
 
 def engine_for(

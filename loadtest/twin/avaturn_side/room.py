@@ -139,6 +139,8 @@ class Visit:
 class RoomSocket(Socket):
     """One user's WebSocket; `room` is None when the door stays shut, and `refusal` says why."""
 
+    __slots__ = ("_refusal", "_visit")
+
     def __init__(
         self, *, room: Room | None, refusal: tuple[int, str] | None, join_latency_s: Callable[[], float]
     ) -> None:

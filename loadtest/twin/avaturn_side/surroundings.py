@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from loadtest.twin.avaturn_side.knobs import AvaturnKnobs
+from loadtest.twin.event_socket import Dial
 from loadtest.twin.parts import Make
 from loadtest.twin.profiles import Chance
 from loadtest.twin.ticker import Ticker
 from loadtest.twin.timers import Timers
 from loadtest.twin.truth import Truth
-from loadtest.twin.wire import Dial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

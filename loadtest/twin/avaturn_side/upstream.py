@@ -4,6 +4,7 @@ No query, no beta header, no session.update: the secret drives the session.
 """
 
 import binascii
+import functools
 import json
 from collections import deque
 from collections.abc import Callable
@@ -11,17 +12,20 @@ from typing import Any
 
 from picows import WSError
 
-from loadtest.twin import append_event
 from loadtest.twin.avaturn_side.engine import Stage
-from loadtest.twin.pcm import SILENT_FRAME
-from loadtest.twin.wire import Dial, Socket
+from loadtest.twin.event_socket import Dial, EventSocket
 
+_KEPT_DELTAS = 64
 _TASK = "task_id"
 """Key in the metadata of a response that a text asked for."""
 
 
-class Upstream(Socket):
+class Upstream(EventSocket):
     """The engine `openai-realtime`; `on_count` is told when it opens (True) and when it is gone (False)."""
+
+    __slots__ = (
+        *("_client_secret", "_dial", "_is_ready", "_is_responding", "_on_count", "_refusal", "_stage", "_tasks"),
+    )
 
     def __init__(self, stage: Stage, *, dial: Dial, client_secret: str, on_count: Callable[[bool], None]) -> None:
         super().__init__()
@@ -46,7 +50,7 @@ class Upstream(Socket):
     def append(self, pcm: bytes) -> None:
         """Pass on the user's sound; dropped until the session is ready."""
         if self._is_ready:
-            self.send_text(append_event.SILENT_APPEND if pcm == SILENT_FRAME else append_event.encode(pcm))
+            self.send_sound(pcm)
 
     def task(self, task_id: str, text: str) -> None:
         """Make it a message of the user, for the model to answer after what it is saying."""
@@ -78,14 +82,18 @@ class Upstream(Socket):
 
     def on_text(self, payload: bytes) -> None:
         """One server event."""
+        self.on_message(json.loads(payload))
+
+    def on_message(self, event: dict[str, Any]) -> None:
+        """One server event."""
         if self._stage is not None:
-            self.on_event(json.loads(payload), self._stage)
+            self.on_event(event, self._stage)
 
     def on_event(self, event: dict[str, Any], stage: Stage) -> None:
         """Tell the session what it means."""
         kind = event["type"]
         if kind == "response.output_audio.delta":
-            stage.upstream_sound(event["item_id"], binascii.a2b_base64(event["delta"]))
+            stage.upstream_sound(event["item_id"], _sound(event["delta"]))
         elif kind == "response.output_audio.done":
             stage.upstream_complete(event["item_id"])
         elif kind == "session.created" and event["session"]["type"] == "realtime":
@@ -112,10 +120,6 @@ class Upstream(Socket):
         else:
             stage.upstream_refused(self._refusal)
 
-    def send_event(self, event: dict[str, Any]) -> None:
-        """Send one client event."""
-        self.send_text(json.dumps(event, separators=(",", ":")))
-
     def _follow_responses(self, kind: str) -> None:
         if kind == "response.created":
             self._is_responding = True
@@ -132,6 +136,12 @@ class Upstream(Socket):
         self.send_event({"type": "conversation.item.create", "item": item})
         self.send_event({"type": "response.create", "response": {"metadata": {_TASK: task_id}}})
         self._is_responding = True
+
+
+@functools.lru_cache(maxsize=_KEPT_DELTAS)
+def _sound(delta: str) -> bytes:
+    """The sound of a delta. The twin's own say the same again and again, and decoding them cost a tenth of a room."""
+    return binascii.a2b_base64(delta)
 
 
 def answers_task(event: dict[str, Any]) -> bool:

@@ -51,6 +51,8 @@ class RealtimeSession:
             on_speech=self._user_started,
             on_turn=self._user_stopped,
         )
+        self.hear = self._turns.hear
+        """Take in user audio (PCM16LE, 24 kHz, mono)."""
 
     def open(self) -> None:
         """Say session.created."""
@@ -78,10 +80,6 @@ class RealtimeSession:
     def complain(self, refusal: RefusedError, *, event_id: str | None = None) -> None:
         """Send an `error` event."""
         self._emit({"type": "error", "error": {**refusal.fields(), "event_id": event_id}})
-
-    def hear(self, pcm: bytes) -> None:
-        """Take in user audio (PCM16LE, 24 kHz, mono)."""
-        self._turns.hear(pcm)
 
     def _obey(self, event: dict[str, Any]) -> None:
         match event["type"]:

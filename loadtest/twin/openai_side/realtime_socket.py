@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from picows import WSCloseCode, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 
 from loadtest.twin import append_event
+from loadtest.twin.event_socket import EventSocket
 from loadtest.twin.keys import Keys
 from loadtest.twin.openai_side import faults, session_config
 from loadtest.twin.openai_side.around import Around
@@ -19,7 +20,6 @@ from loadtest.twin.openai_side.errors import RefusedError, bad_key, beta_is_gone
 from loadtest.twin.openai_side.realtime_session import LONGEST_S, RealtimeSession
 from loadtest.twin.openai_side.session_rules import SESSION
 from loadtest.twin.truth import Truth
-from loadtest.twin.wire import Socket
 
 PATH = "/v1/realtime"
 _KEY_PROTOCOL = "openai-insecure-api-key."
@@ -106,8 +106,10 @@ class Realtime:
         raise beta_is_gone()
 
 
-class RealtimeSocket(Socket):
+class RealtimeSocket(EventSocket):
     """One connection: refused from the start, or a session."""
+
+    __slots__ = ("_created", "_event_prefix", "_events", "_expiry", "_owner", "_refusal", "_session")
 
     def __init__(self, owner: Realtime, *, config: Mapping[str, Any] | None, refusal: RefusedError | None) -> None:
         super().__init__()
@@ -157,6 +159,16 @@ class RealtimeSocket(Socket):
         else:
             session.handle(event)
 
+    def on_message(self, event: dict[str, Any]) -> None:
+        """One client event."""
+        if self._session is not None:
+            self._session.handle(event)
+
+    def on_sound(self, pcm: bytes) -> None:
+        """The user's sound."""
+        if self._session is not None:
+            self._session.hear(pcm)
+
     def on_binary(self, payload: bytes) -> None:
         """Not part of the protocol."""
         if self._session is not None:
@@ -188,7 +200,7 @@ class RealtimeSocket(Socket):
     def _emit(self, event: dict[str, Any]) -> None:
         self._events += 1
         stamped = {"type": event["type"], "event_id": f"{self._event_prefix}{self._events:06d}", **event}
-        self.send_text(json.dumps(stamped, separators=(",", ":")))
+        self.send_event(stamped)
 
     def _hang_up(self, code: int, reason: str) -> None:
         """End the session; 1006 is no code to send, but what the client sees when there is none."""

@@ -1,6 +1,6 @@
 """Turn detection on the energy of the sound itself, in audio time (PROTOCOL.md 2.4)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ _SEMANTIC_SILENCE_MS = {"low": 1500, "medium": 800, "auto": 800, "high": 400}
 _SEMANTIC_CAP_MS = {"low": 8000, "medium": 4000, "auto": 4000, "high": 2000}
 _SOUNDS_UNFINISHED_MS = 500
 """The twin understands no words: a shorter utterance is its "uhm", after which semantic_vad waits in full."""
+_NOTHING: tuple[()] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +59,17 @@ class Vad:
         if not self._enabled:
             self.forget_speech()
 
-    def hear(self, pcm: bytes) -> Iterator[SpeechStarted | SpeechStopped]:
-        """Take in more sound; yields what it reveals, in order. Iterate to the end, or sound is lost."""
-        if self._rest or len(pcm) != FRAME_BYTES:
-            pcm = self._rest + pcm
-            whole = len(pcm) - len(pcm) % FRAME_BYTES
-            self._rest = pcm[whole:]
-            for start in range(0, whole, FRAME_BYTES):
-                yield from self._frame(pcm[start : start + FRAME_BYTES])
-        else:
-            yield from self._frame(pcm)
+    def hear(self, pcm: bytes) -> Iterable[SpeechStarted | SpeechStopped]:
+        """Take in more sound; gives what it reveals, in order. Iterate to the end, or sound is lost."""
+        if not self._rest and len(pcm) == FRAME_BYTES:
+            found = self._frame(pcm)
+            return _NOTHING if found is None else (found,)
+        pcm = self._rest + pcm
+        whole = len(pcm) - len(pcm) % FRAME_BYTES
+        self._rest = pcm[whole:]
+        # One by one: while what a frame reveals is dealt with, the next has not been heard.
+        frames = (self._frame(pcm[start : start + FRAME_BYTES]) for start in range(0, whole, FRAME_BYTES))
+        return (found for found in frames if found is not None)
 
     def forget_rest(self) -> None:
         """Drop the unfinished frame (the buffer was cleared or committed)."""
@@ -83,10 +85,10 @@ class Vad:
         """Length of the unfinished frame."""
         return len(self._rest) / BYTES_PER_MS
 
-    def _frame(self, frame: bytes) -> Iterator[SpeechStarted | SpeechStopped]:
+    def _frame(self, frame: bytes) -> SpeechStarted | SpeechStopped | None:
         self.position_ms += FRAME_MS
         if not self._enabled:
-            return
+            return None
         if frame != SILENT_FRAME and rms(frame) >= self._voiced_rms:
             self._voiced_run += 1
             self._silent_ms = 0
@@ -96,13 +98,14 @@ class Vad:
                 self.speaking = True
                 self.voiced_ms = self._voiced_run * FRAME_MS
                 self.started_ms = max(0, self.position_ms - self.voiced_ms - self._prefix_ms)
-                yield SpeechStarted(self.started_ms)
+                return SpeechStarted(self.started_ms)
         else:
             self._voiced_run = 0
             self._silent_ms += FRAME_MS
             if self.speaking and self._silent_ms >= self._patience_ms:
                 self.speaking = False
-                yield SpeechStopped(self.position_ms)
+                return SpeechStopped(self.position_ms)
+        return None
 
     @property
     def _patience_ms(self) -> float:
