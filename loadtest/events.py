@@ -7,9 +7,10 @@ made to provoke something; service levels read "load" alone.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+import msgspec
 
 from loadtest.errors import Code, Kind
 
@@ -48,6 +49,10 @@ class Mark(StrEnum):
     USER_TRANSCRIPT = "user_transcript"
     AVATAR_TRANSCRIPT = "avatar_transcript"
     TRANSCRIPT_FAILED = "transcript_failed"  # the marker text of PROTOCOL.md TR-4, not user speech
+    PHRASE_STARTED = "phrase_started"  # the app-message: one item of an answer begins to be played
+    SESSION_ERROR = "session_error"  # the app-message that the session is in trouble
+    TOOL_DATA = "tool_data"  # an app-message that speaks of a tool's call, which none should (TOOL-1)
+    ROOM_ENDED = "room_ended"  # the room was over, and not because we left
     BARGE_IN = "barge_in"
     SILENCED = "silenced"
 
@@ -110,12 +115,31 @@ class Fault(StrEnum):
     WORKER_LOST = "worker_lost"
     EVENTS_LOST = "events_lost"
     DRAIN_TIMEOUT = "drain_timeout"
+    JOURNAL_MISSING = "journal_missing"
     SINK_FAILED = "sink_failed"
     BUG = "bug"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class WorkerState(StrEnum):
+    """What a master knows of a worker's command on some host."""
+
+    JOINED = "joined"
+    WITHDRAWN = "withdrawn"  # it joined and left before the run began
+    REFUSED = "refused"  # too late, too many, or of another version
+    HOME = "home"  # its journals are at the master, whole
+    LOST = "lost"  # silent before they were
+
+
+def _tag(name: str) -> str:
+    """SessionStarted → session_started: what its lines begin with."""
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defaults=True, gc=False):
+    """What all events have in common: how they are written. To make a changed copy: `msgspec.structs.replace`."""
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Why a step failed. `detail` is redacted text for people; it never becomes a label."""
 
     step: Step
@@ -124,8 +148,7 @@ class Failure:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStarted:
+class RunStarted(_Fact, frozen=True, kw_only=True):
     """First line of every journal file: who writes it, and both clocks at one instant."""
 
     t_ns: int
@@ -141,18 +164,20 @@ class RunStarted:
     schema: int = SCHEMA
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageStarted:
-    """The plan's next stage: `users` virtual users from now on; `steady` once the ramp is over."""
+class StageStarted(_Fact, frozen=True, kw_only=True):
+    """The plan's next stage. `users`: virtual users from now on, or how many open arrivals may have at once; `steady`:
+    the level is held. Open arrivals only: `rate` per second at its start and, over all processes, how many `arrivals`
+    the stage has."""
 
     t_ns: int
     stage: str
     users: int
     steady: bool
+    rate: float | None = None
+    arrivals: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionStarted:
+class SessionStarted(_Fact, frozen=True, kw_only=True):
     """An iteration became a session; its mint is next."""
 
     t_ns: int
@@ -164,10 +189,9 @@ class SessionStarted:
     purpose: str = LOAD
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretMinted:
+class SecretMinted(_Fact, frozen=True, kw_only=True):
     """A client secret was answered. `fingerprint` is a salted hash: equal for equal secrets of one run, useless
-    outside."""
+    outside. `provider_s`: unix time of the answer by the provider's own clock, its Date header (None: it sent none)."""
 
     t_ns: int
     session: str
@@ -175,11 +199,11 @@ class SecretMinted:
     ttl_s: int  # as asked for
     expires_at_s: int  # unix seconds, the provider's clock
     wall_ns: int  # our wall clock at t_ns
+    provider_s: int | None = None
     purpose: str = LOAD
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemainsChanged:
+class RemainsChanged(_Fact, frozen=True, kw_only=True):
     """What the session may leave behind from now on; written before the call that could leave it."""
 
     t_ns: int
@@ -190,8 +214,7 @@ class RemainsChanged:
     purpose: str = LOAD
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepFinished:
+class StepFinished(_Fact, frozen=True, kw_only=True):
     """A step, a turn, or one attempt of a delete, ended at `t_ns`.
 
     `server_ns`: how long the target says it worked on it (`x-twin-handled-ns`; None in production).
@@ -222,10 +245,14 @@ class StepFinished:
     purpose: str = LOAD
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class Observed(_Fact, frozen=True, kw_only=True):
     """A mark inside a step: `turn` counts from 0, None outside of turns. `text`: of a transcript, if the operator keeps
-    them."""
+    them.
+
+    Of an app-message only: `well_formed`: it has the shape that PROTOCOL.md 3.5 gives it; `stamped_s`: its own time
+    stamp, unix seconds of the provider's clock; `digest`: a salted hash of its text or phrase_id, equal for equal ones
+    of one run, useless outside.
+    """
 
     t_ns: int
     session: str
@@ -233,11 +260,13 @@ class Observed:
     turn: int | None = None
     lag_ns: int | None = None
     text: str | None = None
+    well_formed: bool | None = None
+    stamped_s: float | None = None
+    digest: str | None = None
     purpose: str = LOAD
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GoneChecked:
+class GoneChecked(_Fact, frozen=True, kw_only=True):
     """The look after the delete. `deleted_ns`: when the confirmed delete was sent; `t_ns`: when the last look was
     answered."""
 
@@ -250,8 +279,7 @@ class GoneChecked:
     purpose: str = LOAD
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleChecked:
+class RuleChecked(_Fact, frozen=True, kw_only=True):
     """A probe's finding about one rule: what it provoked was answered as the rule says, or not. `detail`: redacted,
     one line, for people: what was done and what was seen."""
 
@@ -263,8 +291,7 @@ class RuleChecked:
     purpose: str = LOAD
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionFinished:
+class SessionFinished(_Fact, frozen=True, kw_only=True):
     """Last word on a session. `censored`: cut off by the end of the run, so its length says nothing."""
 
     t_ns: int
@@ -281,8 +308,7 @@ class SessionFinished:
     purpose: str = LOAD
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IterationDropped:
+class IterationDropped(_Fact, frozen=True, kw_only=True):
     """An iteration that was due and did not become a session: counted, never silently skipped."""
 
     t_ns: int
@@ -292,8 +318,7 @@ class IterationDropped:
     purpose: str = LOAD
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthSampled:
+class HealthSampled(_Fact, frozen=True, kw_only=True):
     """One second of the generator's own health, and a fresh pair of both clocks.
 
     `source`: engine (asyncio loop) or hub (gevent). Lags, pool waits and `events_lost` are of that second;
@@ -315,8 +340,7 @@ class HealthSampled:
     events_lost: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GeneratorFailed:
+class GeneratorFailed(_Fact, frozen=True, kw_only=True):
     """Something of ours broke; `detail` is for people."""
 
     t_ns: int
@@ -325,12 +349,49 @@ class GeneratorFailed:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFinished:
+class RunAborted(_Fact, frozen=True, kw_only=True):
+    """A service level with `abort` was broken: the run stops early. Of `count` samples (in the last `window_s`, or so
+    far) `beyond` were on the wrong side of the bound; of a share, bad."""
+
+    t_ns: int
+    slo: str
+    indicator: str
+    count: int
+    beyond: int
+    window_s: float | None = None
+
+
+class WorkerChanged(_Fact, frozen=True, kw_only=True):
+    """In the master's journal, of a run over several hosts: a worker's command with `processes` load processes.
+    `directory`: its run directory over there; it holds all that its processes wrote."""
+
+    t_ns: int
+    worker: str  # one per command
+    host: str
+    state: WorkerState
+    processes: int
+    directory: str = ""
+    detail: str = ""
+
+
+class ClockCompared(_Fact, frozen=True, kw_only=True):
+    """In the master's journal: `offset_ns` added to a monotonic stamp of that host and boot is a stamp of this file.
+
+    Half of `rtt_ns` is the most that it can be off: the answer was read somewhere within the round trip.
+    """
+
+    t_ns: int
+    host: str
+    boot_id: str
+    offset_ns: int
+    rtt_ns: int
+
+
+class RunFinished(_Fact, frozen=True, kw_only=True):
     """Last line of a journal file; without it the file is truncated and is reported so."""
 
     t_ns: int
-    reason: str  # completed | interrupted | orphaned
+    reason: str  # completed | interrupted | aborted | orphaned
 
 
 SessionEvent = (
@@ -343,7 +404,18 @@ SessionEvent = (
     | RuleChecked
     | SessionFinished
 )
-Event = RunStarted | StageStarted | SessionEvent | IterationDropped | HealthSampled | GeneratorFailed | RunFinished
+Event = (
+    RunStarted
+    | StageStarted
+    | SessionEvent
+    | IterationDropped
+    | HealthSampled
+    | GeneratorFailed
+    | WorkerChanged
+    | ClockCompared
+    | RunAborted
+    | RunFinished
+)
 
 Sink = Callable[[Event], None]
 """Takes an event. Never blocks, never raises: `fanout.Fanout` counts what a sink loses."""

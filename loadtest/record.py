@@ -1,6 +1,7 @@
 """One session's events, written with its ids: what `lifecycle` and `converse` say, in the words of `events.py`."""
 
 import random
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +36,9 @@ class Record:
     def __init__(
         self, *, emit: Callable[[Event], None], lag_ns: Callable[[], int], scenario: str, purpose: str
     ) -> None:
-        self._emit, self._lag_ns, self._scenario, self._purpose = emit, lag_ns, scenario, purpose
+        self._emit, self._lag_ns, self._scenario = emit, lag_ns, scenario
+        # The very object that is the field's default: only so is it left out of the lines.
+        self._purpose = sys.intern(purpose)
         self.session = f"{random.getrandbits(128):032x}"
         self.root = span_id()
         self.remains = Remains.NOTHING

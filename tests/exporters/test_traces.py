@@ -6,9 +6,9 @@ import pytest
 from msgspec.structs import replace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from exporters.traces import Counts, endpoint_url, export, kept
+from exporters.traces import Counts, endpoint_url, export
 from loadtest.errors import ConfigError
-from loadtest.events import Event, Outcome, Remains, SessionFinished
+from loadtest.events import Event, Remains
 from loadtest.journal import Journal, JournalError, encode
 from tests.exporters.receiver import Receiver, attributes
 from tests.exporters.script import WALL_S, S, health, killed, run_finished, run_started, session, session_id, span_id
@@ -136,20 +136,6 @@ def test_every_failed_session_is_kept_and_a_share_of_the_rest(tmp_path: Path) ->
     assert receiver.traces().keys() == {session_id(number) for number in range(21, 26)}
     assert all(len(spans) == 7 for spans in receiver.traces().values())
     assert (counts.sessions, counts.not_sampled) == (5, 20)
-
-
-def test_the_share_is_decided_by_the_trace_id_alone() -> None:
-    *_, finished = session(1)
-    assert isinstance(finished, SessionFinished)
-    ids = [f"{number * 0x9E3779B97F4A7C15 % (1 << 128):032x}" for number in range(2000)]
-    chosen = {name for name in ids if kept(replace(finished, session=name), 0.1)}
-    assert chosen == {name for name in ids if kept(replace(finished, session=name), 0.1)}
-    assert 150 < len(chosen) < 250
-    assert chosen < {name for name in ids if kept(replace(finished, session=name), 0.2)}
-    assert kept(replace(finished, remains=Remains.LEAKED), 0.0)
-    assert kept(replace(finished, outcome=Outcome.FAILED), 0.0)
-    assert kept(finished, 1.0)
-    assert not kept(finished, 0.0)
 
 
 def test_a_session_whose_engine_was_killed_is_a_whole_failed_trace(tmp_path: Path) -> None:

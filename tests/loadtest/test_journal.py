@@ -68,8 +68,34 @@ def test_a_file_with_a_last_word_is_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("broken", [b"nonsense\n", b'{"event":"unheard_of"}\n', b'{"event":"run_finished"}\n', b"[]\n"])
 def test_a_bad_line_in_the_middle_is_an_error_not_a_gap(tmp_path: Path, broken: bytes) -> None:
     write(tmp_path / "a.jsonl", started(), tail=broken + journal.encode(RunFinished(t_ns=5, reason="completed")))
-    with pytest.raises(journal.JournalError, match="not an event line"):
+    with pytest.raises(journal.JournalError, match=r"^a\.jsonl:2: not an event line: "):
         journal.read(tmp_path / "a.jsonl")
+
+
+def test_a_bad_line_is_named_by_its_number_however_far_it_is(tmp_path: Path) -> None:
+    many = [changed(t_ns, "s" * 100, Remains.NOTHING) for t_ns in range(20_000)]  # several chunks
+    write(tmp_path / "a.jsonl", started(), *many, tail=b"{}\n" + journal.encode(RunFinished(t_ns=5, reason="x")))
+    with pytest.raises(journal.JournalError, match=r"^a\.jsonl:20002: not an event line: Object missing required"):
+        journal.read(tmp_path / "a.jsonl")
+
+
+def test_a_large_file_is_read_whole_and_in_order(tmp_path: Path) -> None:
+    many = [changed(t_ns, "s" * 100, Remains.NOTHING) for t_ns in range(20_000)]
+    write(tmp_path / "a.jsonl", started(), *many, tail=b'{"event":"remains_ch')
+    batches = list(journal.batches(tmp_path / "a.jsonl"))
+    assert [event for batch in batches for event in batch] == [started(), *many]
+    assert len(batches) > 2
+
+
+def test_a_field_of_a_later_minor_version_is_passed_over(tmp_path: Path) -> None:
+    later = b'{"event":"run_finished","t_ns":5,"mood":{"of":["day"]},"reason":"completed"}\n'
+    write(tmp_path / "a.jsonl", started(), tail=later)
+    assert journal.read(tmp_path / "a.jsonl").events[1:] == [RunFinished(t_ns=5, reason="completed")]
+
+
+def test_what_holds_its_default_is_not_written() -> None:
+    line = journal.encode(changed(1, "s", Remains.LEAKED))
+    assert line == b'{"event":"remains_changed","t_ns":1,"session":"s","remains":"leaked","reason":"x"}\n'
 
 
 def test_a_file_of_another_schema_is_refused(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 """Every number of report.json, of a run made by hand: six load sessions that ended in six ways, and a probe."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from loadtest.errors import Code, Kind
 from loadtest.events import (

@@ -1,18 +1,18 @@
 """Objectives: what may be asked, and every problem at once."""
 
-from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from loadtest.errors import ConfigError
 from loadtest.events import StepFinished
-from loadtest.slo import DEFAULT_SLOS, INDICATORS, SHARE, Slo, load_slos, parse_slo, parse_slos
+from loadtest.slo import COUNT, INDICATORS, RANKS, SHARE, Slo, load_slos, parse_slo, parse_slos
 from reports import frames
-from reports.build import judge
-from reports.verdict import observed
+from reports.gates import judge as gate
 from tests.reports import journals as j
 
 
@@ -48,11 +48,62 @@ def test_an_objective_without_a_name_is_called_by_its_indicator() -> None:
         ({"indicator": "create.p95", "max": 1, "name": " "}, "slo: name must be a text, not ' '"),
         ({"indicator": "create.p95", "max": 1, "windw": "1m"}, "slo: unknown key 'windw' (did you mean window?)"),
         ({"indicator": "create.p95", "max": 1, "window": 0}, "slo: window must be longer than nothing"),
+        ({"indicator": "session.leaked", "max": 0.5}, "slo: max must be a whole number, not 0.5"),
+        (
+            {"indicator": "session.completed", "min": 5, "abort": True},
+            "slo: abort with the min of a count needs a window: every run begins at 0",
+        ),
+        ({"indicator": "create.p95", "max": 1, "scenario": 7}, "slo: scenario must be a name, not 7"),
         ({"indicator": "create.p95", "max": 1, "abort": "yes"}, "slo: abort must be true or false, not 'yes'"),
     ],
 )
 def test_bad_input_is_one_clear_line(table: object, problem: str) -> None:
     assert problems_of(table) == [problem]
+
+
+def test_an_objective_of_a_scenario_that_is_not_in_the_run_is_bad_input() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_slo({"indicator": "create.p95", "max": 1, "scenario": "suport"}, scenarios=["support", "sales"])
+    assert caught.value.problems == ["slo: unknown scenario 'suport' (did you mean support?)"]
+
+
+@pytest.mark.parametrize(
+    ("indicator", "bound", "enough"),
+    [
+        ("create.p50", 1, 2),
+        ("create.p95", 1, 20),
+        ("create.p99", 1, 100),
+        ("create.max", 1, 1),
+        ("secret.margin.min", 1, 1),
+        ("turn.failed_rate", 0.01, 100),
+        ("turn.failed_rate", 0.3, 4),
+        ("turn.failed_rate", 0, 1),
+        ("session.leaked", 3, 0),
+    ],
+)
+def test_a_window_needs_as_many_samples_as_its_statistic(indicator: str, bound: float, enough: int) -> None:
+    assert Slo(name="n", indicator=indicator, max=bound).enough == enough
+
+
+@given(
+    statistic=st.sampled_from(["p50", "p90", "p95", "p99", "max"]),
+    values=st.lists(st.floats(min_value=0, max_value=2), min_size=1, max_size=150),
+    side=st.sampled_from(["max", "min"]),
+)
+def test_what_counts_call_broken_is_broken_by_the_quantile_too(statistic: str, values: list[float], side: str) -> None:
+    slo = Slo(name="n", indicator=f"create.{statistic}", **{side: 1.0})
+    observed = float(np.quantile(values, float(RANKS[statistic])))
+    if slo.broken(len(values), sum(map(slo.beyond, values))):
+        assert not slo.met(observed)
+
+
+def test_a_few_samples_break_an_objective_only_if_no_others_could_mend_it() -> None:
+    p95 = Slo(name="n", indicator="create.p95", max=1.0)
+    rate = Slo(name="n", indicator="session.failed_rate", max=0.01)
+    assert [p95.broken(3, 1), p95.broken(3, 2), p95.broken(19, 1), p95.broken(40, 2)] == [False, True, False, False]
+    assert [rate.broken(5, 1), rate.broken(5, 2), rate.broken(200, 2), rate.broken(200, 3)] == [
+        False, True, False, True,
+    ]  # fmt: skip
 
 
 def test_all_problems_of_a_table_are_told_at_once() -> None:
@@ -102,11 +153,14 @@ def test_a_bad_file_is_named(tmp_path: Path, text: str | None, problems: list[st
     side=st.sampled_from(["max", "min"]),
     window=st.none() | st.floats(min_value=0.001, max_value=1e6),
     abort=st.booleans(),
+    scenario=st.none() | st.just("support"),
 )
 def test_an_objective_survives_being_written_as_a_table(
-    indicator: str, bound: float, side: str, window: float | None, abort: bool
+    indicator: str, bound: float, side: str, window: float | None, abort: bool, scenario: str | None
 ) -> None:
-    slo = Slo(name="n", indicator=indicator, window_s=window, abort=abort, **{side: bound})
+    if INDICATORS[indicator] == COUNT:
+        bound, abort = round(bound), abort and (side == "max" or window is not None)
+    slo = Slo(name="n", indicator=indicator, window_s=window, abort=abort, scenario=scenario, **{side: bound})
     assert parse_slo(slo.table()) == slo
 
 
@@ -122,7 +176,9 @@ def test_every_indicator_that_may_be_asked_for_is_observed_in_a_whole_run(run_di
         for event in j.good_session(1, 1)
     ]
     j.write_file(run_dir, session)
-    values = observed(judge(frames.load(run_dir), {}, DEFAULT_SLOS))
-    assert set(values) == set(INDICATORS)
-    assert [name for name, value in values.items() if value is None] == []
-    assert all(values[name] == 0 for name, unit in INDICATORS.items() if unit == SHARE)
+    run = frames.load(run_dir).load_only()
+    rows = gate(run, [Slo(name=indicator, indicator=indicator, max=1) for indicator in INDICATORS])
+    assert [row["name"] for row in rows if row["observed"] is None] == []
+    assert all(row["observed"] == 0 for row in rows if row["unit"] == SHARE)
+    counted = {row["name"]: row["observed"] for row in rows if row["unit"] == COUNT}
+    assert {name: count for name, count in counted.items() if count} == {"session.started": 1, "session.completed": 1}
