@@ -10,6 +10,7 @@ Anything else that is raised is a bug (exit 1).
 
 from collections.abc import Sequence
 from enum import IntEnum, StrEnum
+from typing import Final
 
 
 class Exit(IntEnum):
@@ -36,6 +37,10 @@ class Kind(StrEnum):
     ENGINE_DIED = "engine_died"
     CANCELLED = "cancelled"
     BUG = "bug"
+
+
+OURS: Final = (Kind.ENGINE_DIED, Kind.BUG, Kind.CANCELLED)
+"""Failures that are not the target's. They are counted and shown, and no service level is charged with them."""
 
 
 class Code(StrEnum):

@@ -1,14 +1,17 @@
 """Service levels: a bound on one indicator of a run, from a scenario's `[[slo]]` tables or from `--slo FILE`.
 
 The indicators are a closed set, so that a misspelt one is bad input and not a gate that never fires. This module says
-what may be asked; `reports.verdict` says what was observed.
+what may be asked and how many samples it takes to say that a bound is broken; `loadtest.objectives` counts them during
+a run, `reports.gates` afterwards.
 """
 
 import difflib
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +25,20 @@ STEPS: Final = tuple(step for step in Step if step is not Step.TURN)
 
 SECONDS: Final = "s"
 SHARE: Final = "share"
+COUNT: Final = "count"
+
+RANKS: Final[Mapping[str, Fraction]] = {
+    "p50": Fraction(1, 2),
+    "p90": Fraction(9, 10),
+    "p95": Fraction(19, 20),
+    "p99": Fraction(99, 100),
+    "max": Fraction(1),
+    "min": Fraction(0),
+}
+"""Statistic of an indicator of SECONDS → the rank that it is the value of: the share of samples below it."""
+
+SLOTS_OF_A_WINDOW: Final = 20
+"""A sliding window moves on by a 20th of its length."""
 
 INDICATORS: Final[Mapping[str, str]] = {
     **{f"{step}.{quantile}": SECONDS for step in STEPS for quantile in QUANTILES},
@@ -30,14 +47,19 @@ INDICATORS: Final[Mapping[str, str]] = {
     **{f"turn.barge_in.{quantile}": SECONDS for quantile in QUANTILES},
     "turn.failed_rate": SHARE,
     "turn.answered_early_rate": SHARE,
+    **{f"{what}.failed": COUNT for what in (*STEPS, "turn", "session")},
+    **{f"session.{what}": COUNT for what in ("started", "completed", "dropped", "leaked", "doubtful", "unconfirmed")},
     **{f"session.setup.{quantile}": SECONDS for quantile in QUANTILES},
     "session.failed_rate": SHARE,
+    "session.dropped_rate": SHARE,
     **{f"teardown.time_to_gone.{quantile}": SECONDS for quantile in QUANTILES},
     "secret.margin.min": SECONDS,
 }
-"""Indicator → unit: seconds, or a share of 1. `session.setup` is mint's start to connect's end."""
+"""Indicator → unit: seconds, a share of 1, or a count. `session.setup` is mint's start to connect's end. Seconds and
+shares are of the steady part of the run; counts of all of it, or of each window of the steady part. Failures are the
+target's: what the generator did itself is counted elsewhere."""
 
-_KEYS: Final = ("name", "indicator", "max", "min", "window", "abort")
+_KEYS: Final = ("name", "indicator", "scenario", "max", "min", "window", "abort")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +67,7 @@ class Slo:
     """One objective. Exactly one of `max` and `min` is set, in the indicator's unit.
 
     `window_s`: judged over each sliding window of that length instead of the whole run (None). `abort`: the run stops
-    early when it is broken. Both are kept; today's verdict judges the whole run.
+    early when it is broken. `scenario`: of a mix, the sessions of that one alone.
     """
 
     name: str
@@ -54,6 +76,7 @@ class Slo:
     min: float | None = None
     window_s: float | None = None
     abort: bool = False
+    scenario: str | None = None
 
     @property
     def objective(self) -> float:
@@ -64,12 +87,48 @@ class Slo:
 
     @property
     def unit(self) -> str:
-        """SECONDS or SHARE."""
+        """SECONDS, SHARE or COUNT."""
         return INDICATORS[self.indicator]
+
+    @property
+    def measure(self) -> str:
+        """What is sampled: `create` of `create.p95`; of shares and counts the indicator itself."""
+        return self.indicator.rpartition(".")[0] if self.unit == SECONDS else self.indicator
+
+    @property
+    def enough(self) -> int:
+        """Samples that a window needs before it says anything: a p95 of ten is the longest of ten."""
+        bound = self.objective
+        if self.unit == COUNT:
+            return 0
+        if self.unit == SHARE:
+            return ceil(round(1 / bound, 6)) if bound else 1
+        rank = RANKS[self.indicator.rpartition(".")[2]]
+        return ceil(1 / (1 - rank)) if rank < 1 else 1
+
+    def beyond(self, value: float) -> bool:
+        """Whether one sample of SECONDS lies on the wrong side of the bound."""
+        return value < self.objective if self.max is None else value > self.objective
 
     def met(self, observed: float) -> bool:
         """The bound itself is still good."""
         return observed >= self.objective if self.max is None else observed <= self.objective
+
+    def broken(self, count: int, beyond: int) -> bool:
+        """Whether so many samples, so many of them beyond the bound (of a SHARE: bad ones), break the objective.
+
+        Samples that are lacking to `enough` count as ones that speak for it: what is broken so stays broken however
+        they come out.
+        """
+        if self.unit == COUNT:
+            return not self.met(beyond)
+        lacking = max(0, self.enough - count)
+        count += lacking
+        if self.unit == SHARE:
+            return not self.met((beyond if self.min is None else beyond + lacking) / count)
+        # The quantile lies between these two samples, in order from 0; both on the wrong side: so is the quantile.
+        between = (count - 1) * RANKS[self.indicator.rpartition(".")[2]]
+        return beyond >= count - floor(between) if self.min is None else beyond > ceil(between)
 
     def table(self) -> dict[str, object]:
         """The `[[slo]]` table that parses back to this: for settings.json."""
@@ -79,6 +138,8 @@ class Slo:
             row["window"] = self.window_s
         if self.abort:
             row["abort"] = True
+        if self.scenario is not None:
+            row["scenario"] = self.scenario
         return row
 
 
@@ -89,15 +150,18 @@ DEFAULT_SLOS: Final = (
 """Judged when neither the scenario nor `--slo` asks for anything."""
 
 
-def parse_slos(tables: object, *, where: str = "slo") -> list[Slo]:
-    """The objectives of a list of `[[slo]]` tables. Raises ConfigError with every problem of every table."""
+def parse_slos(tables: object, *, where: str = "slo", scenarios: Collection[str] | None = None) -> list[Slo]:
+    """The objectives of a list of `[[slo]]` tables. Raises ConfigError with every problem of every table.
+
+    `scenarios`: the names that an objective may ask for (None: any).
+    """
     if not isinstance(tables, list | tuple):
         raise ConfigError(f"{where}: must be a list of tables ([[slo]])")
     slos: list[Slo] = []
     problems: list[str] = []
     for number, table in enumerate(tables, start=1):
         try:
-            slos.append(parse_slo(table, where=f"{where}[{number}]"))
+            slos.append(parse_slo(table, where=f"{where}[{number}]", scenarios=scenarios))
         except ConfigError as error:
             problems += error.problems
     names = [slo.name for slo in slos]
@@ -107,7 +171,7 @@ def parse_slos(tables: object, *, where: str = "slo") -> list[Slo]:
     return slos
 
 
-def parse_slo(table: object, *, where: str = "slo") -> Slo:
+def parse_slo(table: object, *, where: str = "slo", scenarios: Collection[str] | None = None) -> Slo:
     """One `[[slo]]` table. Raises ConfigError with all of its problems, each beginning with `where`."""
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where}: must be a table")
@@ -139,6 +203,13 @@ def parse_slo(table: object, *, where: str = "slo") -> Slo:
     abort = table.get("abort", False)
     if not isinstance(abort, bool):
         problems.append(f"{where}: abort must be true or false, not {abort!r}")
+    elif abort and window_s is None and "min" in bounds and INDICATORS.get(str(indicator)) == COUNT:
+        problems.append(f"{where}: abort with the min of a count needs a window: every run begins at 0")
+    scenario = table.get("scenario")
+    if scenario is not None and not isinstance(scenario, str):
+        problems.append(f"{where}: scenario must be a name, not {scenario!r}")
+    elif scenario is not None and scenarios is not None and scenario not in scenarios:
+        problems.append(f"{where}: unknown scenario {scenario!r}{_closest(scenario, tuple(scenarios))}")
 
     if problems:
         raise ConfigError(problems)
@@ -147,11 +218,12 @@ def parse_slo(table: object, *, where: str = "slo") -> Slo:
         indicator=str(indicator),
         window_s=window_s,
         abort=bool(abort),
+        scenario=scenario,
         **{key: float(bound) for key, bound in bounds.items()},
     )
 
 
-def load_slos(path: Path) -> list[Slo]:
+def load_slos(path: Path, *, scenarios: Collection[str] | None = None) -> list[Slo]:
     """The objectives of a `--slo` file: TOML with nothing but `[[slo]]` tables. Raises ConfigError."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -163,7 +235,7 @@ def load_slos(path: Path) -> list[Slo]:
     if "slo" not in document:
         problems.append(f"{path}: holds no [[slo]] table")
     try:
-        slos = parse_slos(document.get("slo", []), where=f"{path}: slo")
+        slos = parse_slos(document.get("slo", []), where=f"{path}: slo", scenarios=scenarios)
     except ConfigError as error:
         problems += error.problems
     if problems:
@@ -176,6 +248,8 @@ def _bound_problems(bound: object, where: str, indicator: str) -> list[str]:
         return [f"{where} must be a number, not {bound!r}"]
     if INDICATORS.get(indicator) == SHARE and not 0 <= bound <= 1:
         return [f"{where} must be a share between 0 and 1, not {bound!r}"]
+    if INDICATORS.get(indicator) == COUNT and (bound < 0 or bound != int(bound)):
+        return [f"{where} must be a whole number, not {bound!r}"]
     return []
 
 

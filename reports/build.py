@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from exporters import trace_counts
 from loadtest import slo
 from loadtest.errors import ConfigError
 from loadtest.slo import Slo
 from reports import (
     expiry,
     frames,
+    gates,
     generator,
     junit,
     render_html,
@@ -38,6 +40,7 @@ def build(run_dir: Path, *, slos: Sequence[Slo] | None = None) -> dict[str, Any]
         slos = _slos(settings)
     run = frames.load(run_dir)
     report = judge(run, settings, slos)
+    report["traces"] = trace_counts.read(run_dir)
     report["audio"] = sorted(path.relative_to(run_dir).as_posix() for path in run_dir.glob("audio/*.wav"))
     text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     pages = {
@@ -72,13 +75,14 @@ def judge(run: frames.Run, settings: dict[str, Any], slos: Sequence[Slo]) -> dic
         "secrets": expiry.section(load),
         "teardown": teardown.section(load),
         "rules": [],
-        "slos": [],
+        "slos": gates.judge(load, slos, planned_s=_table(_table(settings, "scenario"), "load").get("duration")),
+        "aborted": gates.aborted(load),
+        "baseline": None,
         "generator": generator.section(load),
         "capacity": None,
         "failures": sessions.failures(load),
         "evidence": sessions.evidence(load, left),
     }
-    report["slos"] = verdict.judge(report, slos)
     absent_timeout_s = _table(_table(settings, "scenario"), "session").get("user_absent_timeout")
     report["verdict"] = verdict.verdict(report, interrupted=interrupted, absent_timeout_s=absent_timeout_s)
     return report

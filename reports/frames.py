@@ -23,6 +23,7 @@ from loadtest.events import (
     Observed,
     Remains,
     RemainsChanged,
+    RunAborted,
     RunFinished,
     RunStarted,
     SecretMinted,
@@ -76,6 +77,9 @@ _COLUMNS: Final[dict[type, dict[str, str]]] = {
         "pool_wait_p99_ns": MAYBE_NS, "gc_pause_max_ns": MAYBE_NS, "events_lost": "int64",
     },
     GeneratorFailed: {"t_ns": NS, "fault": WORD, "process": "int64", "detail": TEXT},
+    RunAborted: {
+        "t_ns": NS, "slo": TEXT, "indicator": TEXT, "count": "int64", "beyond": "int64", "window_s": "float64",
+    },
 }  # fmt: skip
 """Event → columns of its frame, named and typed as in `loadtest.events`, a failure flattened. `file` comes on top."""
 
@@ -111,6 +115,7 @@ class Run:
     drops: pd.DataFrame
     health: pd.DataFrame
     faults: pd.DataFrame
+    aborts: pd.DataFrame
 
     @property
     def turns(self) -> pd.DataFrame:
@@ -204,6 +209,7 @@ def load(run_dir: Path) -> Run:
         drops=frames[IterationDropped],
         health=frames[HealthSampled],
         faults=frames[GeneratorFailed],
+        aborts=frames[RunAborted],
     )
 
 

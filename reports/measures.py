@@ -6,11 +6,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from loadtest.errors import Kind
+from loadtest.errors import OURS
 from loadtest.events import Outcome
-
-OURS: Final = (Kind.ENGINE_DIED, Kind.BUG, Kind.CANCELLED)
-"""Failures that are not the target's. They are counted and shown, and no service level is charged with them."""
 
 _SHARES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "max": 1.0}
 

@@ -1,10 +1,8 @@
 """The answer before the numbers: objectives judged, one outcome, one exit code, and why in plain sentences."""
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from loadtest.errors import Exit
-from loadtest.slo import DEFAULT_SLOS, QUANTILES, STEPS, Slo
 from reports.sessions import Left
 from reports.words import amount, plural
 
@@ -24,54 +22,6 @@ _OUTCOMES: Final = {
 }
 
 
-def observed(report: Report) -> dict[str, float | None]:
-    """Indicator (`loadtest.slo.INDICATORS`) → what the sections of a report say about it."""
-    steps, turns = report["steps"], report["turns"]
-    found: dict[str, float | None] = {
-        "session.failed_rate": report["sessions"]["failed_rate"],
-        "turn.failed_rate": turns["failed_rate"],
-        "turn.answered_early_rate": turns["answered_early_rate"],
-        "secret.margin.min": report["secrets"]["min_margin_s"],
-    }
-    for step in STEPS:
-        found[f"{step}.failed_rate"] = steps[step]["failed_rate"]
-    for quantile in QUANTILES:
-        for step in STEPS:
-            found[f"{step}.{quantile}"] = steps[step][f"{quantile}_s"]
-        found[f"turn.time_to_first_audio.{quantile}"] = turns["time_to_first_audio"][f"{quantile}_s"]
-        found[f"turn.barge_in.{quantile}"] = turns["barge_in"].get(f"{quantile}_s")
-        found[f"session.setup.{quantile}"] = report["sessions"]["setup"][f"{quantile}_s"]
-        found[f"teardown.time_to_gone.{quantile}"] = report["teardown"]["time_to_gone"][f"{quantile}_s"]
-    return found
-
-
-def judge(report: Report, slos: Sequence[Slo]) -> list[dict[str, Any]]:
-    """`slos` of report.json, over the whole run.
-
-    An objective that saw no data is not met (observed: null): a gate must not open because nothing was measured. Of
-    the default ones, those without data are left out instead: nobody asked for them.
-    """
-    values = observed(report)
-    rows = []
-    for slo in slos or DEFAULT_SLOS:
-        value = values[slo.indicator]
-        if value is None and not slos:
-            continue
-        rows.append(
-            {
-                "name": slo.name,
-                "indicator": slo.indicator,
-                "outcome": "pass" if value is not None and slo.met(value) else "fail",
-                "bound": "min" if slo.max is None else "max",
-                "objective": slo.objective,
-                "observed": value,
-                "unit": slo.unit,
-                "judged_over": "run",
-            }
-        )
-    return rows
-
-
 def verdict(report: Report, *, interrupted: bool, absent_timeout_s: float | None) -> dict[str, Any]:
     """`verdict` of report.json from all other sections. The worst wins: 5, 130, 4, 3, 0.
 
@@ -79,13 +29,14 @@ def verdict(report: Report, *, interrupted: bool, absent_timeout_s: float | None
     """
     sessions, generator = report["sessions"], report["generator"]
     broken = [slo for slo in report["slos"] if slo["outcome"] == "fail"]
+    aborted, regressions = report["aborted"], (report["baseline"] or {}).get("regressions", [])
     if sessions["leaked"]:
         exit_code = Exit.LEFT_BEHIND
     elif interrupted:
         exit_code = Exit.INTERRUPTED
     elif generator["outcome"] == "invalid":
         exit_code = Exit.INVALID
-    elif broken:
+    elif broken or aborted or regressions:
         exit_code = Exit.FAIL
     else:
         exit_code = Exit.PASS
@@ -98,7 +49,10 @@ def verdict(report: Report, *, interrupted: bool, absent_timeout_s: float | None
             f"stopped by hand after {report['duration_s']:.0f} s: the numbers cover only what had run by then"
         )
     reasons += [f"the generator's numbers can't be trusted: {why}" for why in generator["invalid_because"]]
+    if aborted:
+        reasons.append(stopped_early(aborted))
     reasons += [describe(slo) for slo in broken]
+    reasons += [f"worse than the baseline: {regression}" for regression in regressions]
     if exit_code == Exit.PASS:
         reasons.append(_passed(report))
     reasons += _notes(report, absent_timeout_s)
@@ -108,12 +62,32 @@ def verdict(report: Report, *, interrupted: bool, absent_timeout_s: float | None
 def describe(slo: dict[str, Any]) -> str:
     """One row of `slos` as a sentence."""
     wanted = f"wanted at {'most' if slo['bound'] == 'max' else 'least'} {amount(slo['objective'], slo['unit'])}"
-    name = slo["indicator"] if slo["name"] == slo["indicator"] else f"{slo['name']} ({slo['indicator']})"
+    indicator = slo["indicator"] + (f" of {slo['scenario']}" if slo["scenario"] else "")
+    name = indicator if slo["name"] == slo["indicator"] else f"{slo['name']} ({indicator})"
+    if slo["outcome"] == "fail" and slo["aborted"]:
+        return f"objective missed: {name}: it stopped the run; {_found(slo)} in the end, {wanted}"
     return f"objective {'met' if slo['outcome'] == 'pass' else 'missed'}: {name}: {_found(slo)}, {wanted}"
 
 
 def _found(slo: dict[str, Any]) -> str:
-    return "nothing was observed" if slo["observed"] is None else amount(slo["observed"], slo["unit"])
+    if slo["observed"] is None:
+        return "nothing was observed"
+    found = amount(slo["observed"], slo["unit"])
+    if slo["worst"] is None:
+        return found
+    when = f"from {slo['worst']['from_s']:.0f} s to {slo['worst']['to_s']:.0f} s"
+    broken = f", {slo['windows']['broken']} windows broken" if slo["windows"]["broken"] > 1 else ""
+    return f"{found} in the worst {slo['window_s']:g} s ({when}{broken})"
+
+
+def stopped_early(aborted: dict[str, Any]) -> str:
+    """`aborted` of report.json as a sentence."""
+    over = "so far" if aborted["window_s"] is None else f"in {aborted['window_s']:g} s"
+    name = aborted["slo"] + ("" if aborted["slo"] == aborted["indicator"] else f" ({aborted['indicator']})")
+    return (
+        f"stopped early after {aborted['at_s']:.1f} s by its objective {name}: "
+        f"{aborted['beyond']:,} of {aborted['count']:,} {over} were beyond it"
+    )
 
 
 def _leaked(sessions: dict[str, Any]) -> str:

@@ -1,12 +1,14 @@
 """Numbers as people read them, the same in every report."""
 
-from loadtest.slo import SHARE
+from loadtest.slo import COUNT, SHARE
 
 
 def amount(value: float | None, unit: str) -> str:
     """A number as people read it: three significant digits and its unit."""
     if value is None:
         return "not observed"
+    if unit == COUNT:
+        return f"{value:,.0f}"
     if unit == SHARE:
         return f"{_three_digits(value * 100)} %"
     if value and abs(value) < 0.9995:
