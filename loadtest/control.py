@@ -7,6 +7,8 @@ step's deadline is the only one (PROTOCOL.md 1.4).
 import json
 import ssl
 from collections.abc import Awaitable, Mapping
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -80,7 +82,7 @@ class Control:
         value, expires_at_s = body.get("value"), body.get("expires_at")
         if not isinstance(value, str) or not isinstance(expires_at_s, int):
             raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "the mint's answer lacks value or expires_at")
-        return ClientSecret(value=value, expires_at_s=expires_at_s)
+        return ClientSecret(value=value, expires_at_s=expires_at_s, provider_s=_unix_s(answer.headers.get("date")))
 
     async def create(self, call: Call, *, secret: ClientSecret, fields: Mapping[str, Any], traceparent: str) -> Created:
         """An Avaturn session on that secret (PROTOCOL.md 3.1, 3.2). Raises StepError."""
@@ -169,6 +171,15 @@ _CODES = {
     422: Code.INVALID_REQUEST,
     429: Code.RATE_LIMITED,
 }
+
+
+@lru_cache(maxsize=4)
+def _unix_s(date: str | None) -> int | None:
+    """A Date header as unix seconds; the same text comes again for a second."""
+    try:
+        return None if date is None else int(parsedate_to_datetime(date).timestamp())
+    except ValueError:
+        return None
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

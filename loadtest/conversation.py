@@ -6,7 +6,7 @@ for one of these. What the user does is in `turns.py`.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from loadtest.clock import now_ns
 from loadtest.errors import Code, Kind, StepError
@@ -23,15 +23,27 @@ _MARK_OF_MESSAGE = {
     "avatar_ended_speaking": Mark.AVATAR_ENDED,
     "ce_events.realtime.input_transcript": Mark.USER_TRANSCRIPT,
     "ce_events.realtime.response_transcript": Mark.AVATAR_TRANSCRIPT,
+    "avatar_started_speaking_phrase": Mark.PHRASE_STARTED,
 }
+_TRANSCRIPTS = (Mark.USER_TRANSCRIPT, Mark.TRANSCRIPT_FAILED, Mark.AVATAR_TRANSCRIPT)
 _CODE_OF_ERROR = {
     "openai-realtime-version-mismatch": Code.VERSION_MISMATCH,
     "limits_exceeded": Code.LIMITS_EXCEEDED,
     "internal_error": Code.INTERNAL_ERROR,
 }
 
-Observe = Callable[[int, Mark, int | None, str | None], None]
-"""(t_ns, mark, turn, text of a transcript)"""
+_TOOL_WORDS = ("function_call", "tool_call", "mcp_call")
+_TOOL_FIELDS = frozenset({"arguments", "call_id", "tool_calls", "function_call"})
+
+
+class Observe(Protocol):
+    """Takes a mark; `text` is a transcript's, `facts` are further fields of `events.Observed`."""
+
+    def __call__(self, t_ns: int, mark: Mark, turn: int | None, text: str | None, /, **facts: Any) -> None: ...
+
+
+Digest = Callable[[str], str]
+"""A text's salted hash."""
 
 
 class Conversation:
@@ -41,8 +53,15 @@ class Conversation:
     began; `last_audio_ns`: the arrival of its last loud frame, once it fell silent.
     """
 
-    def __init__(self, *, observe: Observe, keep_transcripts: bool = False, tape: Tape | None = None) -> None:
-        self._observe, self._keep_transcripts, self.tape = observe, keep_transcripts, tape
+    def __init__(
+        self,
+        *,
+        observe: Observe,
+        digest: Digest | None = None,
+        keep_transcripts: bool = False,
+        tape: Tape | None = None,
+    ) -> None:
+        self._observe, self._digest, self._keep_transcripts, self.tape = observe, digest, keep_transcripts, tape
         self._ear = Ear(on_onset=self._on_onset, on_offset=self._on_offset)
         self._waiter: asyncio.Future[None] | None = None
         self._turn: int | None = None
@@ -82,17 +101,35 @@ class Conversation:
     def on_message(self, t_ns: int, message: dict[str, Any]) -> None:
         kind = message.get("type")
         if kind in ("error", "session_lifecycle_error"):
-            self._on_error(message)
+            self._on_error(t_ns, message)
         elif (mark := _MARK_OF_MESSAGE.get(str(kind))) is not None:
             if mark is Mark.USER_TRANSCRIPT and message.get("transcript") == "transcription-failed":
                 mark = Mark.TRANSCRIPT_FAILED
             if mark is Mark.AVATAR_ENDED:
                 self.avatar_ended = True
             text = message.get("transcript") if self._keep_transcripts else None
-            self._observe(t_ns, mark, self._turn_of(mark), None if text is None else redact(str(text)))
+            kept = None if text is None else redact(str(text))
+            self._observe(t_ns, mark, self._turn_of(mark), kept, **self._facts(mark, message))
+        elif _is_of_a_tool(message):
+            self.mark(t_ns, Mark.TOOL_DATA)
         self._wake()
 
+    def _facts(self, mark: Mark, message: dict[str, Any]) -> dict[str, Any]:
+        """What a rule may ask of a message without knowing its text."""
+        if mark in _TRANSCRIPTS:
+            text, stamp = message.get("transcript"), message.get("timestamp")
+            is_number = isinstance(stamp, int | float) and not isinstance(stamp, bool)
+            facts = {"well_formed": isinstance(text, str) and is_number, "stamped_s": stamp if is_number else None}
+        elif mark is Mark.PHRASE_STARTED:
+            text, facts = message.get("phrase_id"), {}
+        else:
+            return {}
+        if self._digest is not None and isinstance(text, str):
+            facts["digest"] = self._digest(text)
+        return facts
+
     def on_closed(self, t_ns: int, why: StepError) -> None:
+        self.mark(t_ns, Mark.ROOM_ENDED)
         if self.over is None:
             self.over = why
         self._wake()
@@ -105,9 +142,12 @@ class Conversation:
             return self._spoken_turn
         return self._turn
 
-    def _on_error(self, message: dict[str, Any]) -> None:
+    def _on_error(self, t_ns: int, message: dict[str, Any]) -> None:
         """Nested as PROTOCOL.md 3.5 has it, or flat as the seed words it: both are accepted (C-9)."""
         error = message.get("error")
+        nested = error if message.get("type") == "error" and isinstance(error, dict) else {}
+        well_formed = nested.get("type") == "session_lifecycle_error"
+        self._observe(t_ns, Mark.SESSION_ERROR, self._turn, None, well_formed=well_formed)
         facts = error if isinstance(error, dict) else message
         code = _CODE_OF_ERROR.get(str(facts.get("code")), Code.INTERNAL_ERROR)
         self.over = StepError(Kind.PROTOCOL, code, redact(f"{facts.get('code')}: {facts.get('message', '')}"))
@@ -173,3 +213,9 @@ class Conversation:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _is_of_a_tool(message: dict[str, Any]) -> bool:
+    """Whether it carries a call of a tool, by its type or by the members that only a call has."""
+    kind = str(message.get("type"))
+    return any(word in kind for word in _TOOL_WORDS) or not _TOOL_FIELDS.isdisjoint(message)

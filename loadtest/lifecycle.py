@@ -126,8 +126,10 @@ class Lifecycle:
         secret = await self._control.mint(
             call, ttl_s=ttl_s, realtime=self._scenario.realtime, traceparent=self._record.traceparent(span)
         )
-        fingerprint = hashlib.blake2b(secret.value.encode(), key=self._around.salt, digest_size=8).hexdigest()
-        self._record.minted(fingerprint=fingerprint, ttl_s=ttl_s, expires_at_s=secret.expires_at_s)
+        fingerprint = self._digest(secret.value)
+        self._record.minted(
+            fingerprint=fingerprint, ttl_s=ttl_s, expires_at_s=secret.expires_at_s, provider_s=secret.provider_s
+        )
         return secret
 
     async def _create(self, call: Call, span: str, secret: ClientSecret) -> Created:
@@ -144,6 +146,7 @@ class Lifecycle:
             return
         self._talk = Conversation(
             observe=self._record.observe,
+            digest=self._digest,
             keep_transcripts=self._settings.output.keep_transcripts,
             tape=Tape() if self._around.keep_audio is not None else None,
         )
@@ -162,6 +165,10 @@ class Lifecycle:
             span=span,
             keep_audio=self._around.keep_audio,
         )
+
+    def _digest(self, text: str) -> str:
+        """Equal for equal texts of one run; tells nothing about them."""
+        return hashlib.blake2b(text.encode(errors="replace"), key=self._around.salt, digest_size=8).hexdigest()
 
     async def _teardown(self) -> None:
         if self._talk is not None and self._talk.over is not None:

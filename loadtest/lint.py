@@ -4,6 +4,7 @@ Warnings, not errors: a team may want to see what happens. Static: nothing is co
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -26,12 +27,26 @@ OPENAI_LIMIT_S = 3600
 """A Realtime session's maximum (PROTOCOL.md 2.2)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that will not work. `breaks`: today; otherwise it will one day."""
+
+    rule: str
+    text: str
+    breaks: bool = True
+
+
 def lint(scenario: Scenario, *, today: date) -> list[str]:
     """One sentence per thing that will not work, or not for long; empty for a sound scenario."""
+    return [f"{scenario.name}: {each.text} ({each.rule})" for each in findings(scenario, today=today)]
+
+
+def findings(scenario: Scenario, *, today: date) -> list[Finding]:
+    """The same by rule."""
     realtime = scenario.realtime
     audio = _table(realtime, "audio")
     return [
-        f"{scenario.name}: {text}"
+        finding
         for found in (
             _modes(realtime),
             _formats(audio),
@@ -41,7 +56,7 @@ def lint(scenario: Scenario, *, today: date) -> list[str]:
             _tools(realtime),
             _durations(scenario),
         )
-        for text in found
+        for finding in found
     ]
 
 
@@ -50,59 +65,59 @@ def _table(tree: dict[str, Any], key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _modes(realtime: dict[str, Any]) -> Iterator[str]:
+def _modes(realtime: dict[str, Any]) -> Iterator[Finding]:
     if realtime.get("type") != "realtime":
-        yield f"a secret of type {realtime.get('type')!r} drives no avatar (GA-4)"
+        yield Finding("GA-4", f"a secret of type {realtime.get('type')!r} drives no avatar")
     if realtime.get("output_modalities") == ["text"]:
-        yield "output_modalities is text: the avatar stays mute (AUD-2)"
+        yield Finding("AUD-2", "output_modalities is text: the avatar stays mute")
 
 
-def _formats(audio: dict[str, Any]) -> Iterator[str]:
+def _formats(audio: dict[str, Any]) -> Iterator[Finding]:
     for side in ("input", "output"):
         kind = _table(_table(audio, side), "format").get("type", "audio/pcm")
         if kind != "audio/pcm":
-            yield f"audio.{side}.format is {kind}; this engine speaks 24 kHz PCM (AUD-2)"
+            yield Finding("AUD-2", f"audio.{side}.format is {kind}; this engine speaks 24 kHz PCM")
 
 
-def _turn_detection(given: dict[str, Any]) -> Iterator[str]:
+def _turn_detection(given: dict[str, Any]) -> Iterator[Finding]:
     if "turn_detection" not in given:
         return
     detection = given["turn_detection"]
     if not detection:
-        yield "turn_detection is off: nobody commits the user's audio, so the avatar never answers (AUD-2)"
+        yield Finding("AUD-2", "turn_detection is off: nobody commits the user's audio, so the avatar never answers")
     elif isinstance(detection, dict) and detection.get("create_response") is False:
-        yield "create_response is false: the avatar hears and never answers (AUD-2)"
+        yield Finding("AUD-2", "create_response is false: the avatar hears and never answers")
 
 
-def _models(realtime: dict[str, Any], audio: dict[str, Any], today: date) -> Iterator[str]:
+def _models(realtime: dict[str, Any], audio: dict[str, Any], today: date) -> Iterator[Finding]:
     transcriber = _table(_table(audio, "input"), "transcription").get("model")
     for what, model in (("model", realtime.get("model")), ("transcription model", transcriber)):
         if not isinstance(model, str):
             continue
         if model.startswith(RETIRED_PREFIX):
-            yield f"{what} {model} is a retired preview (AUD-2)"
+            yield Finding("AUD-2", f"{what} {model} is a retired preview")
         elif (end := SHUTDOWN.get(model)) is not None:
             left_days = (end - today).days
             told = f"was shut down on {end}" if left_days <= 0 else f"is shut down on {end}, in {left_days} days"
-            yield f"{what} {model} {told} (AUD-2)"
+            yield Finding("AUD-2", f"{what} {model} {told}", breaks=left_days <= 0)
 
 
-def _voice(given: dict[str, Any]) -> Iterator[str]:
+def _voice(given: dict[str, Any]) -> Iterator[Finding]:
     voice = given.get("voice")
     if isinstance(voice, str) and voice not in VOICES:
-        yield f"voice {voice} is not one of the known ones (AUD-2)"
+        yield Finding("AUD-2", f"voice {voice} is not one of the known ones")
 
 
-def _tools(realtime: dict[str, Any]) -> Iterator[str]:
+def _tools(realtime: dict[str, Any]) -> Iterator[Finding]:
     tools = realtime.get("tools") or []
     kinds = {tool.get("type") for tool in tools if isinstance(tool, dict)}
     if "function" in kinds:
-        yield "function tools are not executed: such a turn ends without an answer (TOOL-3)"
+        yield Finding("TOOL-3", "function tools are not executed: such a turn ends without an answer")
     if "mcp" in kinds:
-        yield "mcp tools run at OpenAI; what comes of it through Avaturn is unknown (TOOL-3)"
+        yield Finding("TOOL-3", "mcp tools run at OpenAI; what comes of it through Avaturn is unknown")
 
 
-def _durations(scenario: Scenario) -> Iterator[str]:
+def _durations(scenario: Scenario) -> Iterator[Finding]:
     limit_s = scenario.session.max_duration
     if limit_s is not None and limit_s > OPENAI_LIMIT_S:
-        yield f"max_duration is {limit_s} s, but OpenAI ends a session after {OPENAI_LIMIT_S} s (DUR-2)"
+        yield Finding("DUR-2", f"max_duration is {limit_s} s, but OpenAI ends a session after {OPENAI_LIMIT_S} s")

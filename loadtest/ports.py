@@ -28,10 +28,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSecret:
-    """What the mint answered; `expires_at_s` is unix time of the provider's clock."""
+    """What the mint answered; `expires_at_s` is unix time of the provider's clock, `provider_s` what that showed then
+    (None: it didn't say)."""
 
     value: str = field(repr=False)
     expires_at_s: int
+    provider_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

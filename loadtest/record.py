@@ -56,17 +56,25 @@ class Record:
             SessionStarted, t_ns=self.started_ns, span_id=self.root, scenario=self._scenario, user=user, due_ns=due_ns
         )
 
-    def minted(self, *, fingerprint: str, ttl_s: int, expires_at_s: int) -> None:
-        self._say(SecretMinted, fingerprint=fingerprint, ttl_s=ttl_s, expires_at_s=expires_at_s, wall_ns=wall_ns())
+    def minted(self, *, fingerprint: str, ttl_s: int, expires_at_s: int, provider_s: int | None = None) -> None:
+        self._say(
+            SecretMinted,
+            fingerprint=fingerprint,
+            ttl_s=ttl_s,
+            expires_at_s=expires_at_s,
+            wall_ns=wall_ns(),
+            provider_s=provider_s,
+        )
 
     def remain(self, remains: Remains, reason: str, avaturn_session_id: str | None = None) -> None:
         self.remains = remains
         self._say(RemainsChanged, remains=remains, reason=reason, avaturn_session_id=avaturn_session_id)
 
-    def observe(self, t_ns: int, mark: Mark, turn: int | None, text: str | None = None) -> None:
+    def observe(self, t_ns: int, mark: Mark, turn: int | None, text: str | None = None, /, **facts: Any) -> None:
+        """`facts`: further fields of Observed, of an app-message."""
         lag_ns = self._lag_ns()
         self.worst_lag_ns = max(self.worst_lag_ns, lag_ns)
-        self._say(Observed, t_ns=t_ns, mark=mark, turn=turn, lag_ns=lag_ns, text=text)
+        self._say(Observed, t_ns=t_ns, mark=mark, turn=turn, lag_ns=lag_ns, text=text, **facts)
 
     def step(
         self, step: Step, call: Call, *, span: str, started_ns: int, t_ns: int, outcome: Outcome, **facts: Any

@@ -15,3 +15,8 @@ def redact(text: str, *known: str | None) -> str:
         if value:
             text = text.replace(value, "[redacted]")
     return _SECRETS.sub("[redacted]", text)[:MAX_DETAIL]
+
+
+def is_secret(text: str) -> bool:
+    """Whether anything in it looks like a key or a token."""
+    return _SECRETS.search(text.replace("Bearer [redacted]", "")) is not None

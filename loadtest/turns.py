@@ -85,7 +85,9 @@ class Turns:
         made_ns = now_ns()
         self.room.speak(clip)
         if await self.talk.until(lambda: not self.talk.avatar_speaking, NOISE_WATCH_S):
-            silent_ms = ((self.talk.last_audio_ns or made_ns) - made_ns) / 1e6
+            silenced_ns = self.talk.last_audio_ns or made_ns
+            self.talk.mark(silenced_ns, Mark.SILENCED)
+            silent_ms = (silenced_ns - made_ns) / 1e6
             raise StepError(Kind.PROTOCOL, Code.STOPPED_BY_NOISE, f"silent {silent_ms:.0f} ms after the noise")
         if hear_out:
             await self._hear_out()

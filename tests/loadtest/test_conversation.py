@@ -36,7 +36,7 @@ def say(script: Callable[[Listener, int], Any], *, before: Callable[[Conversatio
 
     async def scene() -> int:
         t0 = now_ns()
-        talk = Conversation(observe=lambda t_ns, mark, _turn, _text: marks.append((mark, t_ns - t0)))
+        talk = Conversation(observe=lambda t_ns, mark, _turn, _text, **_: marks.append((mark, t_ns - t0)))
         talk.on_audio(t0, SILENCE)
         if before is not None:
             before(talk)
@@ -170,7 +170,7 @@ def interrupt(kind: str, *, answer_frames: int, then: Act) -> tuple[StepError | 
 
     async def scene() -> Heard | str:
         t0 = now_ns()
-        talk = Conversation(observe=lambda t_ns, mark, _turn, _text: marks.append((mark, t_ns - t0)))
+        talk = Conversation(observe=lambda t_ns, mark, _turn, _text, **_: marks.append((mark, t_ns - t0)))
         for frame in range(answer_frames):
             talk.on_audio(t0 + frame * FRAME_NS, LOUD_FRAME)
         room = FakeRoom(on_speak=lambda listener: then(listener, t0))
@@ -232,7 +232,7 @@ def test_a_noise_that_the_avatar_ignores_is_a_good_turn(monkeypatch: pytest.Monk
 
 def test_an_avatar_that_speaks_unasked_fails_a_silent_turn() -> None:
     async def scene() -> None:
-        talk = Conversation(observe=lambda *_: None)
+        talk = Conversation(observe=lambda *_, **__: None)
         talk.on_audio(now_ns(), SILENCE)
         asyncio.get_running_loop().call_later(0.02, lambda: [talk.on_audio(now_ns(), LOUD_FRAME) for _ in range(2)])
         await Turns(talk=talk, room=FakeRoom(), plan=PLAN).silence(5.0, 0)
@@ -244,7 +244,7 @@ def test_an_avatar_that_speaks_unasked_fails_a_silent_turn() -> None:
 
 def test_a_transcript_belongs_to_the_turn_it_transcribes_even_when_the_next_has_begun() -> None:
     marks: list[tuple[Mark, int | None]] = []
-    talk = Conversation(observe=lambda _t, mark, turn, _text: marks.append((mark, turn)))
+    talk = Conversation(observe=lambda _t, mark, turn, _text, **_: marks.append((mark, turn)))
     talk.begin(4)
     talk.on_mark(1, Mark.SPEECH_END)
     hear(talk, 2, loud=3, quiet_ns=0)
@@ -258,7 +258,7 @@ def test_a_transcript_belongs_to_the_turn_it_transcribes_even_when_the_next_has_
 def test_the_text_of_a_transcript_is_told_only_on_request_and_redacted() -> None:
     for keep, told in ((False, None), (True, "my key is [redacted]")):
         texts: list[str | None] = []
-        talk = Conversation(observe=lambda _t, _mark, _turn, text: texts.append(text), keep_transcripts=keep)  # noqa: B023
+        talk = Conversation(observe=lambda _t, _mark, _turn, text, **_: texts.append(text), keep_transcripts=keep)  # noqa: B023
         message = {"type": "ce_events.realtime.input_transcript", "transcript": "my key is sk-abcdef123456"}
         talk.on_message(1, message)
         assert texts == [told]

@@ -1,0 +1,110 @@
+"""Secrets that every load session uses (PROTOCOL.md 4.1)."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from loadtest.events import Mark, Observed, Outcome, Step, StepFinished
+from loadtest.rules.fold import Fold, Handler, Key
+from loadtest.rules.life import Life
+
+_TTL_TOLERANCE_S: Final = 5.0
+_ROUNDING_S: Final = 1.0
+"""Both expires_at and a Date header are whole seconds."""
+_AT_EXPIRY_NS: Final = 2_000_000_000
+_OLDEST_S: Final = 60.0
+_MOST_OF_LIFE: Final = 0.8
+
+
+class OutlivesItsSecret(Fold):
+    """A turn that began after the expiry went well; a room that ended at that very moment didn't survive it."""
+
+    rule = "EXP-2"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {Step.TURN: self._turn, Mark.ROOM_ENDED: self._ended}
+
+    def _turn(self, event: StepFinished, life: Life) -> None:
+        if life.expires_ns is None or event.started_ns <= life.expires_ns + _AT_EXPIRY_NS:
+            return
+        if event.outcome == Outcome.OK and life.once(self.rule):
+            self.tally.held()
+
+    def _ended(self, event: Observed, life: Life) -> None:
+        if life.expires_ns is None or life.connected_ns is None or life.error_ns is not None:
+            return
+        after_ns = event.t_ns - life.expires_ns
+        if abs(after_ns) <= _AT_EXPIRY_NS and life.once(self.rule):
+            self.tally.broken(life.session, f"the room ended {after_ns / 1e9:+.1f} s from the expiry of its secret")
+
+
+class LivesAsAskedFor(Fold):
+    """By the provider's own clock where it tells it, else by ours: then the time that the mint took is its own."""
+
+    rule = "EXP-3"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {Step.MINT: self._mint}
+
+    def _mint(self, event: StepFinished, life: Life) -> None:
+        secret = life.secret
+        if secret is None or event.outcome != Outcome.OK:
+            return
+        early_s = 0.0
+        if secret.provider_s is not None:
+            now_s, clock = float(secret.provider_s), "its own clock"
+        else:
+            now_s, clock = secret.wall_ns / 1e9, "our clock"
+            early_s = (event.t_ns - event.started_ns) / 1e9
+        off_s = secret.expires_at_s - now_s - secret.ttl_s
+        if -(_TTL_TOLERANCE_S + _ROUNDING_S + early_s) <= off_s <= _TTL_TOLERANCE_S + _ROUNDING_S:
+            self.tally.held()
+        else:
+            lives = f"{secret.expires_at_s - now_s:.0f} s by {clock}"
+            self.tally.broken(life.session, f"asked for {secret.ttl_s} s, expires_at says {lives}")
+
+
+class IsFresh(Fold):
+    """Equal fingerprints are equal secrets; each create is a case."""
+
+    rule = "EXP-5"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._used: set[int] = set()
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {Step.CREATE: self._create}
+
+    def _create(self, event: StepFinished, life: Life) -> None:
+        if life.secret is None or life.minted_ns is None:
+            return
+        fingerprint = hash(life.secret.fingerprint)  # a number: a run may use a million of them
+        age_s = (event.started_ns - life.minted_ns) / 1e9
+        if fingerprint in self._used:
+            self.tally.broken(life.session, "its secret had been used by another session")
+        elif age_s > _OLDEST_S:
+            self.tally.broken(life.session, f"its secret was {age_s:.0f} s old at the create")
+        else:
+            self.tally.held()
+        self._used.add(fingerprint)
+
+
+class LeavesAMargin(Fold):
+    """How much of its secret's life a session needs until it is up."""
+
+    rule = "EXP-8"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {Step.CONNECT: self._connect}
+
+    def _connect(self, event: StepFinished, life: Life) -> None:
+        if life.secret is None or life.minted_ns is None or event.outcome != Outcome.OK:
+            return
+        share = (event.t_ns - life.minted_ns) / 1e9 / life.secret.ttl_s
+        if share > _MOST_OF_LIFE:
+            self.tally.broken(life.session, f"up after {share:.0%} of its secret's life")
+        else:
+            self.tally.held()
+
+
+FOLDS: Final = (OutlivesItsSecret, LivesAsAskedFor, IsFresh, LeavesAMargin)

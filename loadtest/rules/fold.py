@@ -1,0 +1,28 @@
+"""What every rule's fold has: a tally, and the events that it wants to see."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from loadtest.rules.life import Life
+from loadtest.rules.tally import Tally
+
+Key = type | str
+"""Of an event: the mark of an Observed, the step of a StepFinished, the class of any other."""
+Handler = Callable[[Any, Life], None]
+
+
+class Fold:
+    """One rule's evidence from load sessions. A case counts only where it really could be observed."""
+
+    rule: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        """What it wants to see; each is called with the event and its session."""
+        raise NotImplementedError
+
+    def value(self) -> Tally:
+        """Its evidence so far."""
+        return self.tally

@@ -1,0 +1,220 @@
+"""Interruptions, sound and tools, as they are heard and told in the room (PROTOCOL.md 4.5, 4.6)."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from loadtest.errors import Code
+from loadtest.events import Mark, Observed, Outcome, SessionFinished, SessionStarted, Step, StepFinished
+from loadtest.rules.fold import Fold, Handler, Key
+from loadtest.rules.life import Life
+from loadtest.rules.tally import Tally
+
+_SILENCED_NS: Final = 1_000_000_000
+_TOGETHER_NS: Final = 500_000_000
+_BY_NOISE_NS: Final = 500_000_000
+"""An answer that ends so soon after a noise may have been stopped by it; one that ends later ended by itself."""
+_STOPPED_SHARE: Final = 0.5
+
+
+class Silences(Fold):
+    """Every barge-in, however far the answer was generated. What our own lateness may explain is no breach."""
+
+    rule = "INT-1"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {Step.TURN: self._turn}
+
+    def _turn(self, event: StepFinished, life: Life) -> None:
+        if event.turn_kind != "barge_in":
+            return
+        if event.censored:
+            self._broken(life, "the avatar went on for as long as was listened to it")
+        elif event.barge_in_ns is not None:
+            if event.barge_in_ns - (event.lag_ns or 0) > _SILENCED_NS:
+                self._broken(life, f"silent {event.barge_in_ns / 1e9:.2f} s after the user had begun")
+            else:
+                self._held(life)
+
+    def _held(self, _life: Life) -> None:
+        self.tally.held()
+
+    def _broken(self, life: Life, note: str) -> None:
+        self.tally.broken(life.session, note)
+
+
+class SilencesWhatIsGenerated(Silences):
+    """Barge-ins into an answer whose transcript had come: it comes when all of it is generated."""
+
+    rule = "INT-2"
+
+    def _turn(self, event: StepFinished, life: Life) -> None:
+        if life.before_phrases and life.before_transcripts >= life.before_phrases:
+            super()._turn(event, life)
+
+
+class StaysDiscarded(Fold):
+    """After a barge-in: a phrase that begins again, or one beyond those that the new answer's transcripts explain."""
+
+    rule = "INT-3"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {
+            Mark.PHRASE_STARTED: self._phrase,
+            Mark.BARGE_IN: self._barge_in,
+            Mark.SPEECH_START: self._window_ends,
+            Step.CONVERSE: self._window_ends,
+        }
+
+    def _barge_in(self, _event: Observed, life: Life) -> None:
+        life.cut_phrase = life.last_phrase
+
+    def _phrase(self, event: Observed, life: Life) -> None:
+        if event.digest is not None and event.digest == life.cut_phrase:
+            self.tally.broken(life.session, "the interrupted phrase began again")
+            life.cut_phrase = None
+        life.last_phrase = event.digest
+
+    def _window_ends(self, _event: object, life: Life) -> None:
+        if life.kind != "barge_in" or not life.ok or not life.heard_out or not life.transcripts:
+            return
+        came = len(life.transcripts)
+        if life.phrases > came:
+            self.tally.broken(
+                life.session, f"{life.phrases} phrases after a barge-in, {came} of them with a transcript"
+            )
+        else:
+            self.tally.held()
+
+
+class Balanced(Fold):
+    """Two starts without an end between them; an end that is only late is none of it."""
+
+    rule = "INT-4"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {Mark.AVATAR_STARTED: self._started, Mark.AVATAR_ENDED: self._ended}
+
+    def _started(self, _event: Observed, life: Life) -> None:
+        if life.open_speech:
+            self.tally.broken(life.session, "avatar_started_speaking twice, no avatar_ended_speaking between")
+        life.open_speech = True
+
+    def _ended(self, _event: Observed, life: Life) -> None:
+        if life.open_speech:
+            self.tally.held()
+        life.open_speech = False
+
+
+class IgnoresNoise(Fold):
+    """Answers end by themselves too: only if most noises are followed by silence at once do they cause it."""
+
+    rule = "INT-5"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stopped = Tally()
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {Step.TURN: self._turn}
+
+    def _turn(self, event: StepFinished, life: Life) -> None:
+        if event.turn_kind != "ignore" or life.promise is None or not life.promise.quiet_noise:
+            return
+        if event.outcome == Outcome.OK:
+            self.tally.held()
+        elif event.failure is not None and event.failure.code == Code.STOPPED_BY_NOISE:
+            noise_ns, silent_ns = life.speech_start_ns, life.silenced_ns
+            if noise_ns is not None and silent_ns is not None and silent_ns - noise_ns <= _BY_NOISE_NS:
+                late_ms = max(0, silent_ns - noise_ns) / 1e6
+                self._stopped.broken(life.session, f"silent {late_ms:.0f} ms after a noise that is no speech")
+
+    def value(self) -> Tally:
+        all_cases = self._stopped.cases + self.tally.cases
+        if self._stopped.cases > 1 and self._stopped.cases >= _STOPPED_SHARE * all_cases:
+            return self.tally.plus(self._stopped)
+        return self.tally
+
+
+class AnnouncedOnTime(Fold):
+    """The message against the sound, in answers that were asked for by a whole utterance."""
+
+    rule = "AUD-3"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {Step.TURN: self._turn}
+
+    def _turn(self, event: StepFinished, life: Life) -> None:
+        heard_ns, told_ns = life.first_audio_ns, life.started_ns
+        if event.turn_kind != "say" or event.outcome != Outcome.OK or heard_ns is None or told_ns is None:
+            return
+        ahead_ns = heard_ns - told_ns
+        if abs(ahead_ns) - (event.lag_ns or 0) > _TOGETHER_NS:
+            when = "before" if ahead_ns > 0 else "after"
+            self.tally.broken(life.session, f"announced {abs(ahead_ns) / 1e9:.2f} s {when} it could be heard")
+        else:
+            self.tally.held()
+
+
+class ToolsStayInside(Fold):
+    """Messages that carry a call, in any session; without tools in the settings their absence says nothing."""
+
+    rule = "TOOL-1"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {Mark.TOOL_DATA: self._tool, SessionFinished: self._finished}
+
+    def _tool(self, _event: Observed, life: Life) -> None:
+        if life.once(self.rule):
+            self.tally.broken(life.session, "a message with the call of a tool came to the page")
+
+    def _finished(self, _event: SessionFinished, life: Life) -> None:
+        promise, spoke = life.promise, life.speech_end_ns is not None
+        if promise is not None and promise.has_tools and spoke and life.once(self.rule):
+            self.tally.held()
+
+
+class ToolsAreNotRun(Fold):
+    """Where every answer must be a call, a spoken one can only follow from a result that somebody made up."""
+
+    rule = "TOOL-2"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {Step.TURN: self._turn}
+
+    def _turn(self, event: StepFinished, life: Life) -> None:
+        promise = life.promise
+        if promise is None or not (promise.has_tools and promise.forces_tool) or event.turn_kind != "say":
+            return
+        if event.outcome == Outcome.OK:
+            self.tally.broken(life.session, "spoke after a call that nobody had answered")
+        elif event.failure is not None and event.failure.code == Code.NO_ANSWER:
+            self.tally.held()
+
+
+class SettingsLeaveAVoice(Fold):
+    """What `lint` finds in the settings that breaks today; each session with them is a case."""
+
+    rule = "AUD-2"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {SessionStarted: self._started}
+
+    def _started(self, _event: SessionStarted, life: Life) -> None:
+        if life.promise is None:
+            return
+        if (text := life.promise.lint.get(self.rule)) is not None:
+            self.tally.broken(life.session, text)
+        else:
+            self.tally.held()
+
+
+class SettingsHaveNoTools(SettingsLeaveAVoice):
+    """The same of tools."""
+
+    rule = "TOOL-3"
+
+
+FOLDS: Final = (
+    Silences, SilencesWhatIsGenerated, StaysDiscarded, Balanced, IgnoresNoise, SettingsLeaveAVoice, AnnouncedOnTime,
+    ToolsStayInside, ToolsAreNotRun, SettingsHaveNoTools,
+)  # fmt: skip

@@ -1,0 +1,123 @@
+"""What the folds remember of a load session while it lasts: shared facts, kept once, and a few words of each rule."""
+
+from typing import Any
+
+from loadtest.events import SessionStarted
+from loadtest.rules.promise import Promise
+
+
+class Life:
+    """One session. All times are ns of the journal's clock, None = not seen.
+
+    The window is what came since the user began to speak last: `phrases` and `starts` of the avatar, its transcripts;
+    `heard_out`: the answer was listened to until its end; `before_…`: the same of the window before.
+    """
+
+    __slots__ = (
+        "answered_ends_ns",
+        "avatar_transcripts",
+        "before_phrases",
+        "before_transcripts",
+        "connected_ns",
+        "conversed_ns",
+        "created_ns",
+        "cut_phrase",
+        "error_ns",
+        "expires_ns",
+        "first_audio_ns",
+        "first_frame_ns",
+        "heard_out",
+        "joined_ns",
+        "kind",
+        "last_phrase",
+        "minted_ns",
+        "mints_refused",
+        "missing",
+        "noted",
+        "ok",
+        "open_speech",
+        "phrases",
+        "promise",
+        "room_ended_ns",
+        "sdk_session",
+        "secret",
+        "session",
+        "silenced_ns",
+        "speech_end_ns",
+        "speech_start_ns",
+        "stalled",
+        "stamps",
+        "started_ns",
+        "starts",
+        "transcripts",
+        "user_spoke_last",
+        "user_transcripts",
+        "wall_offset_ns",
+    )
+
+    def __init__(self, event: SessionStarted, promise: Promise | None) -> None:
+        self.session = event.session
+        self.promise = promise
+        # The session
+        self.secret: Any = None  # its SecretMinted
+        self.minted_ns: int | None = None
+        self.expires_ns: int | None = None
+        self.wall_offset_ns: int | None = None  # provider's wall clock minus the journal's clock
+        self.created_ns: int | None = None
+        self.sdk_session = False
+        self.joined_ns: int | None = None
+        self.first_frame_ns: int | None = None
+        self.connected_ns: int | None = None
+        self.conversed_ns: int | None = None
+        self.error_ns: int | None = None
+        self.room_ended_ns: int | None = None
+        self.stalled = False
+        self.mints_refused = 0
+        self.noted: set[str] = set()  # rules that count a session once, and have
+        # Its talk
+        self.speech_start_ns: int | None = None
+        self.speech_end_ns: int | None = None
+        self.silenced_ns: int | None = None
+        self.answered_ends_ns: list[int] = []  # ends of the user's speeches that were answered
+        self.user_transcripts = 0
+        self.avatar_transcripts = 0
+        self.open_speech = False
+        self.last_phrase: str | None = None
+        self.cut_phrase: str | None = None
+        self.missing = 0  # transcripts that the avatar's phrases so far still owe
+        self.stamps: dict[str, float] = {}  # latest time stamp by kind of transcript
+        # The window
+        self.phrases = self.starts = self.before_phrases = self.before_transcripts = 0
+        self.transcripts: list[Heard] = []
+        self.user_spoke_last = False
+        self.started_ns: int | None = None
+        self.first_audio_ns: int | None = None
+        self.heard_out = self.ok = False
+        self.kind: str | None = None
+
+    def once(self, rule: str) -> bool:
+        """True for the first time that the rule asks."""
+        if rule in self.noted:
+            return False
+        self.noted.add(rule)
+        return True
+
+    def open_window(self, t_ns: int) -> None:
+        """The user begins to speak."""
+        self.before_phrases, self.before_transcripts = max(self.phrases, self.starts), len(self.transcripts)
+        self.phrases = self.starts = 0
+        self.transcripts = []
+        self.user_spoke_last = False
+        self.speech_start_ns, self.speech_end_ns, self.silenced_ns = t_ns, None, None
+        self.started_ns = self.first_audio_ns = None
+        self.heard_out = self.ok = False
+        self.kind = None
+
+
+class Heard:
+    """A transcript that came; `foreign`: an equal one came to another session at the same moment."""
+
+    __slots__ = ("digest", "foreign", "session", "t_ns")
+
+    def __init__(self, t_ns: int, session: str, digest: str | None) -> None:
+        self.t_ns, self.session, self.digest, self.foreign = t_ns, session, digest, False

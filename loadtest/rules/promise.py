@@ -1,0 +1,51 @@
+"""What a scenario asked for: the part of a session's contract that its events alone don't tell."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from loadtest.lint import findings
+from loadtest.scenario import Ignore, Scenario
+
+_QUIET_DBFS: Final = -50.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """Of one scenario. `quiet_noise`: every `ignore` turn makes a noise that no detector should take for speech.
+    `lint`: by rule, what its settings break already today."""
+
+    transcribes: bool
+    forces_tool: bool
+    has_tools: bool
+    quiet_noise: bool
+    absence_s: float
+    max_duration_s: float
+    lint: dict[str, str]
+
+
+def promise(scenario: Scenario, *, today: date) -> Promise:
+    """What every session of the scenario may expect."""
+    realtime = scenario.realtime
+    noises = [turn.clip for turn in scenario.conversation.turns if isinstance(turn, Ignore)]
+    return Promise(
+        transcribes=bool(_table(_table(realtime, "audio"), "input").get("transcription")),
+        forces_tool=realtime.get("tool_choice") == "required" or isinstance(realtime.get("tool_choice"), dict),
+        has_tools=bool(realtime.get("tools")),
+        quiet_noise=scenario.conversation.background_dbfs is None and all(map(_is_quiet, noises)),
+        absence_s=scenario.session.user_absent_timeout or 60,
+        max_duration_s=scenario.session.max_duration or 3600,
+        lint={finding.rule: finding.text for finding in reversed(findings(scenario, today=today)) if finding.breaks},
+    )
+
+
+def _table(tree: dict[str, Any], key: str) -> dict[str, Any]:
+    value = tree.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _is_quiet(clip: str) -> bool:
+    try:
+        return clip.startswith("noise:") and float(clip.removeprefix("noise:")) <= _QUIET_DBFS
+    except ValueError:
+        return False

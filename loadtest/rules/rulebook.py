@@ -1,0 +1,243 @@
+"""All rules at once: a sink for events while the load runs, and the same again over the journals."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from loadtest.errors import Code
+from loadtest.events import (
+    LOAD,
+    Event,
+    Mark,
+    Observed,
+    Outcome,
+    RemainsChanged,
+    RuleChecked,
+    RuleOutcome,
+    SecretMinted,
+    SessionFinished,
+    SessionStarted,
+    Step,
+    StepFinished,
+)
+from loadtest.rules import expiry, interruption, refusals, termination, transcripts
+from loadtest.rules.fold import Fold, Handler
+from loadtest.rules.life import Heard, Life
+from loadtest.rules.promise import Promise
+from loadtest.rules.statements import RULES
+from loadtest.rules.tally import Tally, row
+
+FOLDS: Final[tuple[type[Fold], ...]] = (
+    *expiry.FOLDS,
+    *termination.FOLDS,
+    *transcripts.FOLDS,
+    *interruption.FOLDS,
+    *refusals.FOLDS,
+)
+_SPOKEN: Final = ("say", "barge_in")
+_CLOCK_DOUBT_S: Final = 30.0
+"""Further from the provider's clock than this, ours is taken to be wrong."""
+
+
+class Rulebook:
+    """The fold. `add` is a `Sink`. `promises`: by name of the scenario; a session of any other has none.
+
+    Passive evidence is read from load sessions alone: what a probe does on purpose is judged by the probe, which says
+    RuleChecked.
+    """
+
+    def __init__(self, promises: Mapping[str, Promise]) -> None:
+        self._promises = promises
+        self._lives: dict[str, Life] = {}
+        self._folds = {kind.rule: kind() for kind in FOLDS}
+        self._probed = {rule: Tally() for rule in RULES}
+        self._why_not: dict[str, str] = {}
+        own: dict[Any, Callable[[Any, Life], None]] = {
+            SecretMinted: _minted,
+            RemainsChanged: _remains,
+            Step.CONNECT: _connected,
+            Step.CONVERSE: _conversed,
+            Step.TURN: _turn,
+            Step.DELETE: _deleted,
+            Mark.SDK_SESSION: _asked,
+            Mark.JOINED: _joined,
+            Mark.FIRST_FRAME: _first_frame,
+            Mark.ROOM_ENDED: _room_ended,
+            Mark.SESSION_ERROR: _error,
+            Mark.SPEECH_END: _speech_ended,
+            Mark.FIRST_AUDIO: _first_audio,
+            Mark.LAST_AUDIO: _last_audio,
+            Mark.SILENCED: _silenced,
+            Mark.AVATAR_STARTED: _avatar_started,
+            Mark.PHRASE_STARTED: _phrase_started,
+            Mark.AVATAR_TRANSCRIPT: _avatar_said,
+        }
+        after: dict[Any, Callable[[Any, Life], None]] = {
+            # A rule looks at what was before: the window that a speech ends, the transcript that is the second.
+            Mark.SPEECH_START: _speech_started,
+            Mark.USER_TRANSCRIPT: _user_said,
+            Mark.TRANSCRIPT_FAILED: _user_said,
+        }
+        self._handlers: dict[Any, list[Handler]] = {key: [handler] for key, handler in own.items()}
+        for fold in self._folds.values():
+            for key, handler in fold.handlers().items():
+                self._handlers.setdefault(key, []).append(handler)
+        for key, handler in after.items():
+            self._handlers.setdefault(key, []).append(handler)
+
+    def add(self, event: Event) -> None:
+        """Fold one event in."""
+        kind: Any = type(event)
+        if kind is Observed:
+            kind = event.mark  # type: ignore[union-attr]
+        elif kind is StepFinished:
+            kind = event.step  # type: ignore[union-attr]
+        elif kind is SessionStarted:
+            self._session_started(event)  # type: ignore[arg-type]
+            return
+        elif kind is RuleChecked:
+            self._checked(event)  # type: ignore[arg-type]
+            return
+        handlers = self._handlers.get(kind)
+        if handlers is None:
+            return
+        life = self._lives.get(event.session)  # type: ignore[union-attr]
+        if life is None:
+            return
+        for handler in handlers:
+            handler(event, life)
+        if kind is SessionFinished:
+            del self._lives[life.session]
+
+    def tally(self, rule: str) -> Tally:
+        """What load sessions and probes have shown of a rule."""
+        fold = self._folds.get(rule)
+        return self._probed[rule] if fold is None else fold.value().plus(self._probed[rule])
+
+    def violations(self) -> dict[str, int]:
+        """By rule, of all rules."""
+        return {rule: self.tally(rule).violations for rule in RULES}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """`rules` of report.json: every rule, in the order of PROTOCOL.md."""
+        return [row(rule, self.tally(rule), why_not=self._why_not.get(rule)) for rule in RULES]
+
+    def _session_started(self, event: SessionStarted) -> None:
+        if event.purpose != LOAD:
+            return
+        life = self._lives[event.session] = Life(event, self._promises.get(event.scenario))
+        for handler in self._handlers.get(SessionStarted, ()):
+            handler(event, life)
+
+    def _checked(self, event: RuleChecked) -> None:
+        tally = self._probed.get(event.rule)
+        if tally is None:
+            return
+        if event.outcome == RuleOutcome.PASS:
+            tally.held()
+        elif event.outcome == RuleOutcome.FAIL:
+            tally.broken(event.session, event.detail)
+        elif event.outcome == RuleOutcome.CHARACTERISED:
+            tally.held()
+            tally.tell(event.session, event.detail)
+        else:
+            self._why_not[event.rule] = event.detail
+
+
+# What the session's life is made of; a rule's own handlers come after these.
+
+
+def _minted(event: SecretMinted, life: Life) -> None:
+    life.secret, life.minted_ns = event, event.t_ns
+    wall_s = event.wall_ns / 1e9
+    now_s = wall_s if event.provider_s is None else event.provider_s + 0.5
+    life.expires_ns = event.t_ns + int((event.expires_at_s - now_s) * 1e9)
+    if event.provider_s is None or abs(event.provider_s - wall_s) < _CLOCK_DOUBT_S:
+        life.wall_offset_ns = event.wall_ns - event.t_ns
+
+
+def _remains(event: RemainsChanged, life: Life) -> None:
+    if event.reason == "create_answered":
+        life.created_ns = event.t_ns
+
+
+def _connected(event: StepFinished, life: Life) -> None:
+    if event.outcome == Outcome.OK:
+        life.connected_ns = event.t_ns
+
+
+def _conversed(event: StepFinished, life: Life) -> None:
+    life.conversed_ns = event.t_ns
+    if event.failure is not None and event.failure.code == Code.MEDIA_STALLED:
+        life.stalled = True
+
+
+def _turn(event: StepFinished, life: Life) -> None:
+    life.kind, life.ok = event.turn_kind, event.outcome == Outcome.OK
+    if life.ok and event.turn_kind in _SPOKEN and life.speech_end_ns is not None:
+        life.answered_ends_ns.append(life.speech_end_ns)
+
+
+def _deleted(event: StepFinished, life: Life) -> None:
+    if event.attempt == 1 and event.http_status in (404, 410):
+        life.noted.add("ended before its delete")
+
+
+def _asked(_event: Observed, life: Life) -> None:
+    life.sdk_session = True
+
+
+def _joined(event: Observed, life: Life) -> None:
+    life.joined_ns = event.t_ns
+
+
+def _first_frame(event: Observed, life: Life) -> None:
+    life.first_frame_ns = event.t_ns
+
+
+def _room_ended(event: Observed, life: Life) -> None:
+    life.room_ended_ns = event.t_ns
+
+
+def _error(event: Observed, life: Life) -> None:
+    if life.error_ns is None:
+        life.error_ns = event.t_ns
+
+
+def _speech_started(event: Observed, life: Life) -> None:
+    life.open_window(event.t_ns)
+
+
+def _speech_ended(event: Observed, life: Life) -> None:
+    life.speech_end_ns = event.t_ns
+
+
+def _first_audio(event: Observed, life: Life) -> None:
+    life.first_audio_ns = event.t_ns
+
+
+def _last_audio(_event: Observed, life: Life) -> None:
+    life.heard_out = True
+
+
+def _silenced(event: Observed, life: Life) -> None:
+    life.silenced_ns = event.t_ns
+
+
+def _avatar_started(event: Observed, life: Life) -> None:
+    life.starts += 1
+    if life.started_ns is None and life.speech_end_ns is not None:
+        life.started_ns = event.t_ns
+
+
+def _phrase_started(_event: Observed, life: Life) -> None:
+    life.phrases += 1
+
+
+def _avatar_said(event: Observed, life: Life) -> None:
+    life.transcripts.append(Heard(event.t_ns, life.session, event.digest))
+    life.avatar_transcripts += 1
+
+
+def _user_said(_event: Observed, life: Life) -> None:
+    life.user_transcripts += 1
+    life.user_spoke_last = True

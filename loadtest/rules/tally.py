@@ -1,0 +1,84 @@
+"""What a rule has seen so far, and what that amounts to."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from loadtest.events import RuleOutcome
+from loadtest.rules.statements import RULES, Rule, Source, Standing
+
+MOST_EVIDENCE: Final = 5
+
+
+@dataclass(slots=True)
+class Tally:
+    """Cases and breaches of one rule. `evidence`: the first sessions that broke it; `notes`: what was seen of them, or
+    what a characterisation says."""
+
+    cases: int = 0
+    violations: int = 0
+    evidence: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def held(self) -> None:
+        """One more case, as the rule says."""
+        self.cases += 1
+
+    def broken(self, session: str, note: str) -> None:
+        """One more case, and not as the rule says."""
+        self.cases += 1
+        self.violations += 1
+        self.tell(session, note)
+
+    def tell(self, session: str, note: str) -> None:
+        """Something to show for it."""
+        if len(self.evidence) < MOST_EVIDENCE:
+            if session not in self.evidence:
+                self.evidence.append(session)
+            self.notes.append(note)
+
+    def plus(self, other: "Tally") -> "Tally":
+        """Both together; the evidence of `other` comes last."""
+        both = Tally(self.cases + other.cases, self.violations + other.violations, [*self.evidence], [*self.notes])
+        both.evidence += [session for session in other.evidence if session not in both.evidence]
+        both.notes += other.notes
+        del both.evidence[MOST_EVIDENCE:], both.notes[MOST_EVIDENCE:]
+        return both
+
+
+def outcome(rule: Rule, tally: Tally) -> RuleOutcome:
+    """Only a binding rule can fail; a breach of an assumed one is told and blamed on nobody (DECISIONS.md)."""
+    if not tally.cases:
+        return RuleOutcome.NOT_TESTED
+    if rule.standing is Standing.OPEN:
+        return RuleOutcome.CHARACTERISED
+    if not tally.violations:
+        return RuleOutcome.PASS
+    return RuleOutcome.FAIL if rule.standing is Standing.BINDING else RuleOutcome.CHARACTERISED
+
+
+def row(rule_id: str, tally: Tally, *, why_not: str | None = None) -> dict[str, Any]:
+    """A row of `rules` in report.json. `why_not`: a probe's word on why it could not be tested."""
+    rule = RULES[rule_id]
+    return {
+        "id": rule.id,
+        "group": rule.group.value,
+        "statement": rule.statement,
+        "standing": rule.standing.value,
+        "prod": rule.prod.value,
+        "outcome": outcome(rule, tally).value,
+        "cases": tally.cases,
+        "violations": tally.violations,
+        "summary": _summary(rule, tally, why_not),
+        "evidence": tally.evidence,
+    }
+
+
+def _summary(rule: Rule, tally: Tally, why_not: str | None) -> str:
+    cases = f"{tally.cases:,} {'case' if tally.cases == 1 else 'cases'}"
+    note = f": {tally.notes[0]}" if tally.notes else ""
+    if not tally.cases:
+        return why_not or ("nothing of it was seen" if Source.LOAD in rule.reads else "only a probe can try it")
+    if tally.violations:
+        assumed = " (assumed: fails no run)" if rule.standing is Standing.ASSUMED else ""
+        return f"not so in {tally.violations:,} of {cases}{assumed}{note}"
+    return f"seen in {cases}{note}" if rule.standing is Standing.OPEN else f"held in {cases}"

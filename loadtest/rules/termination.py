@@ -1,0 +1,182 @@
+"""How sessions end (PROTOCOL.md 4.2, 4.3)."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from loadtest.errors import Code
+from loadtest.events import Gone, GoneChecked, Mark, Observed, Outcome, SessionStarted, Step, StepFinished
+from loadtest.rules.fold import Fold, Handler, Key
+from loadtest.rules.life import Life
+
+_S: Final = 1_000_000_000
+_GONE_NS: Final = 5 * _S
+_ENDED_STATUS: Final = (404, 410)
+_LAST_ATTEMPT: Final = 3
+_OPENAI_LIMIT_NS: Final = 3600 * _S
+
+
+def _ended_before(event: StepFinished) -> bool:
+    """A delete's first attempt found nothing any more."""
+    return event.attempt == 1 and event.http_status in _ENDED_STATUS
+
+
+class GoneAfterDelete(Fold):
+    """The look after a delete that ended the session; one that had ended before says nothing here."""
+
+    rule = "TD-1"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {GoneChecked: self._look}
+
+    def _look(self, event: GoneChecked, life: Life) -> None:
+        if life.room_ended_ns is not None or "ended before its delete" in life.noted:
+            return
+        after_ns = event.t_ns - event.deleted_ns
+        if event.gone == Gone.STILL_ALIVE:
+            self.tally.broken(life.session, f"still answered {after_ns / 1e9:.1f} s after its delete was confirmed")
+        elif event.gone == Gone.CONFIRMED and after_ns <= _GONE_NS:
+            self.tally.held()
+
+
+class DeadForGood(Fold):
+    """Its token is refused after the end, whoever had ended it."""
+
+    rule = "TD-5"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {GoneChecked: self._look}
+
+    def _look(self, event: GoneChecked, life: Life) -> None:
+        ended_by_itself = "ended before its delete" in life.noted
+        if event.gone == Gone.CONFIRMED:
+            self.tally.held()
+        elif event.gone == Gone.STILL_ALIVE and ended_by_itself:
+            self.tally.broken(life.session, "ended by itself, and its token is still good")
+
+
+class SurvivesLeaving(Fold):
+    """We leave, then delete at once: a delete that finds nothing shows that leaving had ended it."""
+
+    rule = "TD-2"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {Step.DELETE: self._delete}
+
+    def _delete(self, event: StepFinished, life: Life) -> None:
+        if not _ended_before(event) or life.room_ended_ns is not None or life.stalled or life.error_ns is not None:
+            return
+        promise, talked_ns, created_ns = life.promise, life.conversed_ns, life.created_ns
+        if promise is None or talked_ns is None or created_ns is None:
+            return
+        by_absence = event.started_ns - talked_ns > (promise.absence_s - 1) * _S
+        by_age = event.started_ns - created_ns > (promise.max_duration_s - 1) * _S
+        if not by_absence and not by_age:
+            left_s = (event.started_ns - talked_ns) / 1e9
+            self.tally.broken(life.session, f"had ended {left_s:.2f} s after its user left, before its delete")
+
+
+class ComingStopsAbsence(Fold):
+    """A session with its user in the room that ends as if he had never come."""
+
+    rule = "TD-3b"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {Mark.ROOM_ENDED: self._ended, Step.TURN: self._turn}
+
+    def _ended(self, event: Observed, life: Life) -> None:
+        if life.promise is None or life.created_ns is None or life.joined_ns is None or life.error_ns is not None:
+            return
+        age_s, there_s = (event.t_ns - life.created_ns) / 1e9, (event.t_ns - life.joined_ns) / 1e9
+        absence_s = life.promise.absence_s
+        if there_s >= 2 and -0.5 <= age_s - absence_s <= 1.5 and life.once(self.rule):
+            note = f"ended {age_s:.1f} s after its create with its user there; user_absent_timeout is {absence_s:g} s"
+            self.tally.broken(life.session, note)
+
+    def _turn(self, event: StepFinished, life: Life) -> None:
+        if life.promise is None or life.created_ns is None or event.outcome != Outcome.OK:
+            return
+        if event.t_ns > life.created_ns + (life.promise.absence_s + 5) * _S and life.once(self.rule):
+            self.tally.held()
+
+
+class CappedInTime(Fold):
+    """Sessions that last as long as max_duration: it counts from create or from the first frame, no one knows."""
+
+    rule = "TD-4"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {Mark.ROOM_ENDED: self._ended, Step.TURN: self._turn}
+
+    def _ended(self, event: Observed, life: Life) -> None:
+        if life.promise is None or life.created_ns is None or life.first_frame_ns is None:
+            return
+        limit_s = life.promise.max_duration_s
+        latest_s = limit_s + max(5.0, 0.05 * limit_s)
+        soonest, latest = life.created_ns + (limit_s - 1) * _S, life.first_frame_ns + latest_s * _S
+        if soonest <= event.t_ns <= latest and life.once(self.rule):
+            self.tally.held()
+
+    def _turn(self, event: StepFinished, life: Life) -> None:
+        if life.promise is None or life.first_frame_ns is None or event.outcome != Outcome.OK:
+            return
+        over_ns = event.t_ns - life.first_frame_ns - life.promise.max_duration_s * _S
+        if over_ns > max(10.0, 0.05 * life.promise.max_duration_s) * _S and life.once(self.rule):
+            self.tally.broken(life.session, f"still talked {over_ns / 1e9:.0f} s after max_duration")
+
+
+class DeletedTwiceHarmlessly(Fold):
+    """A delete of a session that had ended by itself."""
+
+    rule = "TD-6"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {Step.DELETE: self._delete}
+
+    def _delete(self, event: StepFinished, life: Life) -> None:
+        if event.http_status in _ENDED_STATUS:
+            self.tally.held()
+        elif life.room_ended_ns is not None and event.attempt == _LAST_ATTEMPT and (event.http_status or 0) >= 500:
+            self.tally.broken(life.session, f"its delete answered {event.http_status} each time; it had ended before")
+
+
+class CutIsSeen(Fold):
+    """What comes of OpenAI's cut after 60 minutes."""
+
+    rule = "DUR-1"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {Step.TURN: self._turn, Mark.ROOM_ENDED: self._ended}
+
+    def _turn(self, event: StepFinished, life: Life) -> None:
+        if life.connected_ns is None or event.started_ns < life.connected_ns + _OPENAI_LIMIT_NS:
+            return
+        if event.outcome == Outcome.OK and life.once(self.rule):
+            self.tally.held()
+        elif event.failure is not None and event.failure.code == Code.NO_ANSWER and life.once(self.rule):
+            self.tally.broken(life.session, "the room is there, and nobody answers in it after 60 min")
+
+    def _ended(self, event: Observed, life: Life) -> None:
+        if life.connected_ns is None or event.t_ns < life.connected_ns + 0.98 * _OPENAI_LIMIT_NS:
+            return
+        if life.once(self.rule):
+            self.tally.held()
+
+
+class LongerThanOpenAI(Fold):
+    """Whether the settings ask for more than an OpenAI session gives."""
+
+    rule = "DUR-2"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {SessionStarted: self._started}
+
+    def _started(self, _event: SessionStarted, life: Life) -> None:
+        if life.promise is not None and (text := life.promise.lint.get(self.rule)) is not None:
+            self.tally.held()
+            self.tally.tell(life.session, text)
+
+
+FOLDS: Final = (
+    GoneAfterDelete, SurvivesLeaving, ComingStopsAbsence, CappedInTime, DeadForGood, DeletedTwiceHarmlessly, CutIsSeen,
+    LongerThanOpenAI,
+)  # fmt: skip

@@ -1,0 +1,262 @@
+"""What is told of what was said (PROTOCOL.md 4.4). Texts are never kept: salted hashes say which are equal."""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Final
+
+from loadtest.events import Mark, Observed, Outcome, SessionFinished, Step
+from loadtest.rules.fold import Fold, Handler, Key
+from loadtest.rules.life import Heard, Life
+from loadtest.rules.tally import Tally
+
+_S: Final = 1_000_000_000
+_OF_USER: Final = (Mark.USER_TRANSCRIPT, Mark.TRANSCRIPT_FAILED)
+_OVERDUE_NS: Final = 10 * _S
+_LATE_NS: Final = 3 * _S
+_SYSTEMATIC: Final = 10
+"""So many speeches without a transcript, and none with one, are no matter of slow transcription."""
+_SKEW_S: Final = 120.0
+_BACKWARDS_S: Final = 0.05
+_SAME_MOMENT_NS: Final = 100_000_000
+_NEIGHBOURS: Final = 16
+
+
+class UserTranscripts(Fold):
+    """On: one for each answered speech within 10 s; off: none."""
+
+    rule = "TR-1"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._came = 0
+        self._silent = Tally()
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {**dict.fromkeys(_OF_USER, self._transcript), SessionFinished: self._finished}
+
+    def _transcript(self, _event: Observed, life: Life) -> None:
+        self._came += 1
+        if life.promise is not None and not life.promise.transcribes and life.once(self.rule):
+            self.tally.broken(life.session, "the user's words came though no transcription was asked for")
+
+    def _finished(self, event: SessionFinished, life: Life) -> None:
+        if life.promise is None or not life.answered_ends_ns or self.rule in life.noted:
+            return
+        if not life.promise.transcribes:
+            self.tally.held()
+        elif missing := _overdue(event, life):
+            self.tally.broken(life.session, f"{missing} answered speeches have no transcript after 10 s")
+        elif life.user_transcripts:
+            self.tally.held()
+        elif (life.conversed_ns or event.t_ns) - life.answered_ends_ns[0] >= _LATE_NS:
+            self._silent.broken(life.session, "its answered speeches have no transcript, and no session has one")
+
+    def value(self) -> Tally:
+        if self._came == 0 and self._silent.cases >= _SYSTEMATIC:
+            return self.tally.plus(self._silent)
+        return self.tally
+
+
+class AvatarTranscripts(Fold):
+    """As many as phrases, in each answer that was asked for and heard to its end."""
+
+    rule = "TR-2"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {
+            Mark.SPEECH_START: self._window_ends,
+            Step.CONVERSE: self._window_ends,
+            SessionFinished: self._finished,
+        }
+
+    def _window_ends(self, _event: object, life: Life) -> None:
+        if life.kind != "say" or not life.ok or not life.heard_out:
+            return
+        said, came = max(life.phrases, life.starts, 1), len(life.transcripts)
+        if came > said:
+            owed = min(life.missing, came - said)
+            life.missing -= owed
+            if came - owed - _foreign(life.transcripts) > said:
+                self.tally.broken(life.session, f"{came} transcripts of an answer in {said} phrases")
+                return
+        elif came < said:
+            life.missing += said - came
+            return
+        self.tally.held()
+
+    def _finished(self, event: SessionFinished, life: Life) -> None:
+        if event.outcome == Outcome.CANCELLED:
+            return
+        if life.missing > 1 or (life.missing and not life.avatar_transcripts):
+            self.tally.broken(life.session, f"{life.missing} phrases of its answers have no transcript")
+
+
+class EitherOrder(Fold):
+    """Which of a turn's two transcripts came first."""
+
+    rule = "TR-3"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._avatar_first = 0
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {Mark.AVATAR_TRANSCRIPT: self._avatar, Mark.USER_TRANSCRIPT: self._user}
+
+    def _avatar(self, _event: Observed, life: Life) -> None:
+        if life.user_spoke_last and len(life.transcripts) == 1:
+            self.tally.held()
+
+    def _user(self, _event: Observed, life: Life) -> None:
+        if life.transcripts and not life.user_spoke_last:
+            self.tally.held()
+            self._avatar_first += 1
+
+    def value(self) -> Tally:
+        note = f"the avatar's came first in {self._avatar_first:,} of {self.tally.cases:,} turns"
+        return Tally(cases=self.tally.cases, notes=[note])
+
+
+class FailureIsTold(Fold):
+    """A failed transcription has a marker of its own; one of many that never comes may have been swallowed."""
+
+    rule = "TR-4"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._came = 0
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {
+            Mark.TRANSCRIPT_FAILED: self._failed,
+            Mark.USER_TRANSCRIPT: self._transcript,
+            SessionFinished: self._finished,
+        }
+
+    def _failed(self, _event: Observed, life: Life) -> None:
+        self.tally.held()
+
+    def _transcript(self, _event: Observed, life: Life) -> None:
+        self._came += 1
+
+    def _finished(self, event: SessionFinished, life: Life) -> None:
+        if life.promise is None or not life.promise.transcribes or not self._came:
+            return
+        if missing := _overdue(event, life):
+            self.tally.broken(life.session, f"{missing} answered speeches have neither a transcript nor the marker")
+
+
+class WellStamped(Fold):
+    """Shape and time stamp of every transcript."""
+
+    rule = "TR-5"
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return dict.fromkeys((*_OF_USER, Mark.AVATAR_TRANSCRIPT), self._transcript)
+
+    def _transcript(self, event: Observed, life: Life) -> None:
+        if event.well_formed is None:
+            return
+        stamp_s = event.stamped_s
+        if not event.well_formed or stamp_s is None:
+            self.tally.broken(life.session, "its text is no text, or its time stamp no number")
+            return
+        kind = str(event.mark)
+        before_s = life.stamps.get(kind, stamp_s)
+        life.stamps[kind] = stamp_s
+        skew_s = None if life.wall_offset_ns is None else stamp_s - (event.t_ns + life.wall_offset_ns) / 1e9
+        if skew_s is not None and abs(skew_s) >= _SKEW_S:
+            self.tally.broken(life.session, f"its time stamp is {skew_s:+,.0f} s from now")
+        elif stamp_s < before_s - _BACKWARDS_S:
+            self.tally.broken(life.session, f"its time stamp goes back by {before_s - stamp_s:.3f} s")
+        else:
+            self.tally.held()
+
+
+class MoreThanHeard(Fold):
+    """Whether the whole transcript of an answer had come when it was interrupted."""
+
+    rule = "TR-6"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._whole = 0
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {Mark.BARGE_IN: self._barge_in}
+
+    def _barge_in(self, _event: Observed, life: Life) -> None:
+        if life.before_phrases:
+            self.tally.held()
+            self._whole += life.before_transcripts >= life.before_phrases
+
+    def value(self) -> Tally:
+        note = f"{self._whole:,} of {self.tally.cases:,} interrupted answers had their whole transcript before"
+        return Tally(cases=self.tally.cases, notes=[note])
+
+
+class ItsOwn(Fold):
+    """More transcripts than own words explain, one of which another session got at the same moment, is a leak.
+
+    It is felt only between sessions of one load process, and only in answers heard out; a probe with code words
+    says it for certain.
+    """
+
+    rule = "TR-7"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._latest: deque[Heard] = deque(maxlen=_NEIGHBOURS)
+
+    def handlers(self) -> Mapping[Key, Handler]:
+        return {
+            Mark.AVATAR_TRANSCRIPT: self._transcript,
+            Mark.SPEECH_START: self._window_ends,
+            Step.CONVERSE: self._window_ends,
+        }
+
+    def _transcript(self, event: Observed, life: Life) -> None:
+        heard = life.transcripts[-1]
+        if heard.digest is None:
+            return
+        for other in self._latest:
+            if (
+                other.digest == heard.digest
+                and other.session != heard.session
+                and abs(other.t_ns - heard.t_ns) < _SAME_MOMENT_NS
+            ):
+                other.foreign = heard.foreign = True
+        self._latest.append(heard)
+
+    def _window_ends(self, _event: object, life: Life) -> None:
+        if life.kind != "say" or not life.ok or not life.heard_out or not life.transcripts:
+            return
+        excess = len(life.transcripts) - max(life.phrases, life.starts, 1) - life.missing
+        if excess > 0 and _foreign(life.transcripts):
+            self.tally.broken(life.session, "it got a transcript of what another session's avatar said")
+        elif life.transcripts[0].digest is not None:
+            self.tally.held()
+
+
+def _overdue(event: SessionFinished, life: Life) -> int:
+    """Of the answered speeches that were over for 10 s, those that the transcripts are too few for."""
+    ended_ns = life.conversed_ns or event.t_ns
+    due = sum(ended_ns - spoken_ns >= _OVERDUE_NS for spoken_ns in life.answered_ends_ns)
+    return max(0, due - life.user_transcripts)
+
+
+def _foreign(transcripts: list[Heard]) -> int:
+    """How many came from another session, and are not just its own said twice."""
+    return sum(
+        heard.foreign
+        and not any(
+            other is not heard and other.digest == heard.digest and abs(other.t_ns - heard.t_ns) < _SAME_MOMENT_NS
+            for other in transcripts
+        )
+        for heard in transcripts
+    )
+
+
+FOLDS: Final = (
+    UserTranscripts, ItsOwn, AvatarTranscripts, EitherOrder, FailureIsTold, WellStamped, MoreThanHeard,
+)  # fmt: skip
