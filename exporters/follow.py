@@ -51,6 +51,12 @@ class Follower:
             os.close(source.fd)
 
     @property
+    def unread(self) -> int:
+        """Bytes that are there and were not read yet."""
+        sizes = (os.fstat(source.fd).st_size - source.read for source in self._sources.values())
+        return sum(max(0, size) for size in sizes)
+
+    @property
     def empty(self) -> bool:
         """No file has said anything yet."""
         return all(source.started is None for source in self._sources.values())

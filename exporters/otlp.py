@@ -11,6 +11,8 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 
+from exporters.trace_counts import QUEUE_FULL, REFUSED, UNSENT
+
 REQUEST_S: Final = 2.0
 """All that a request may take, its retries included."""
 
@@ -44,8 +46,8 @@ class Sender:
         self._closing = self._given_up = False
         self.sent = 0
         """Spans that the endpoint took."""
-        self.dropped = 0
-        """Spans that it refused, failed to answer in time, or that found no room."""
+        self.dropped_by = dict.fromkeys((QUEUE_FULL, REFUSED, UNSENT), 0)
+        """Spans that found no room; that it refused or did not answer for in time; that were left at the end."""
         # A daemon: a request that hangs on must not keep the process.
         self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
         self._thread.start()
@@ -56,13 +58,18 @@ class Sender:
     def __exit__(self, *_: object) -> None:
         self.close(0)
 
+    @property
+    def dropped(self) -> int:
+        """Spans that did not get out."""
+        return sum(self.dropped_by.values())
+
     def put(self, spans: Sequence[ReadableSpan]) -> None:
         """Hand over the spans of one session: all of them are sent, or dropped, with one decision."""
         with self._changed:
             if self._patient:
                 self._wait(lambda: self._unsettled + len(spans) <= _MAX_QUEUED)
             if self._given_up or self._unsettled + len(spans) > _MAX_QUEUED:
-                self.dropped += len(spans)
+                self.dropped_by[UNSENT if self._given_up else QUEUE_FULL] += len(spans)
                 return
             self._queue.append(spans)
             self._unsettled += len(spans)
@@ -77,7 +84,7 @@ class Sender:
                 self._wait(lambda: not self._unsettled)
             self._changed.wait_for(lambda: not self._unsettled or self._given_up, timeout=within_s)
             self._given_up = True
-            self.dropped += self._unsettled
+            self.dropped_by[UNSENT] += self._unsettled
             self._unsettled = 0
             self._changed.notify_all()
 
@@ -101,7 +108,7 @@ class Sender:
                     self.sent += len(batch)
                     self._failures = 0
                 else:
-                    self.dropped += len(batch)
+                    self.dropped_by[REFUSED] += len(batch)
                     self._failures += 1
                     self._given_up = self._patient and self._failures >= _MAX_FAILURES
                 self._changed.notify_all()

@@ -1,8 +1,8 @@
 """Spans of a run from its journals, while it runs or later: `python -m exporters.traces RUN_DIR --otlp-endpoint URL`.
 
 A process of its own: spans cost some 20 µs each, which in the engine would be late audio and in Locust late arrivals.
-Whole sessions are kept or left out; every failed one is kept. Nothing here can hold up the run: requests have 2 s, the
-queue is bounded, what doesn't get out is counted, and the end waits 2 s at most.
+Whole sessions are kept or left out (`tail.py`). Nothing here can hold up the run: the queue is bounded, what doesn't
+get out is counted, and the run's end waits 2 s at most (`supervisor.trace_exporter`).
 """
 
 import argparse
@@ -20,43 +20,24 @@ from urllib.parse import urlsplit, urlunsplit
 
 from opentelemetry.sdk.resources import Resource
 
+from exporters import trace_counts
 from exporters.follow import Follower, Source
 from exporters.otlp import Sender
 from exporters.spans import died, resource, spans
+from exporters.tail import TailSampler
+from exporters.trace_counts import Counts
 from loadtest.errors import ConfigError, Exit, HarnessError, Kind
-from loadtest.events import Event, Outcome, Remains, SessionFinished, SessionStarted
+from loadtest.events import Event, SessionFinished, SessionStarted
 from loadtest.journal import JournalError
 
 _POLL_S: Final = 0.2
 _APPEAR_S: Final = 60.0
-_FLUSH_S: Final = 2.0
+_FLUSH_S: Final = 1.2
+_STOPPED_S: Final = 0.3
+"""The same after SIGTERM: whoever sends it is at the end of his patience."""
+_TELL_S: Final = 1.0
 _MAX_BUFFERED: Final = 500_000
 """Events of unfinished sessions held at once, some 200 MB; above it the oldest session is given up."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """What became of a run's sessions. `spans` + `dropped` are those of the sessions that were kept."""
-
-    sessions: int = 0  # whole traces handed to the sender
-    spans: int = 0  # taken by the endpoint
-    dropped: int = 0  # spans that it didn't take in time
-    not_sampled: int = 0  # sessions left out by the share
-    incomplete: int = 0  # sessions without a beginning, without an end while the run goes on, or given up for room
-    bad_lines: int = 0
-
-    def line(self) -> str:
-        """One line for people."""
-        rest = [
-            f"{count} {what}"
-            for count, what in (
-                (self.not_sampled, "sessions not sampled"),
-                (self.incomplete, "sessions incomplete"),
-                (self.bad_lines, "unreadable lines"),
-            )
-            if count
-        ]
-        return ", ".join([f"traces: {self.sessions} sessions, {self.spans} spans sent, {self.dropped} dropped", *rest])
 
 
 @dataclass(slots=True)
@@ -84,20 +65,12 @@ def endpoint_url(text: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
 
 
-def kept(finished: SessionFinished, share: float) -> bool:
-    """Whether to export a session: all that failed or may have left something, of the rest a share, by the trace id."""
-    if finished.outcome is Outcome.FAILED or finished.remains is not Remains.NOTHING:
-        return True
-    # The last 56 bits are random by W3C Trace Context, so every process that samples so agrees.
-    return int(finished.session[-14:], 16) < share * (1 << 56)
-
-
 class _Sessions:
     """Events of sessions until their end, and then their spans to the sender."""
 
-    def __init__(self, sender: Sender, share: float) -> None:
+    def __init__(self, sender: Sender, sampler: TailSampler) -> None:
         self.counts = Counts()
-        self._sender, self._share = sender, share
+        self._sender, self._sampler = sender, sampler
         self._buffers: OrderedDict[str, _Buffer] = OrderedDict()
         self._buffered = 0
         self._late: list[SessionFinished] = []
@@ -148,7 +121,7 @@ class _Sessions:
             self.counts.incomplete += 1
             return
         self._buffered -= len(buffer.events)
-        if not kept(finished, self._share):
+        if not self._sampler.keeps(buffer.started, buffer.events, finished):
             self.counts.not_sampled += 1
             return
         run = buffer.source.started
@@ -173,20 +146,34 @@ def export(
     """Send the spans of a run; with `follow` as its sessions end, until the run is over or `stop` is set.
 
     Raises ConfigError for a bad endpoint and JournalError where there are no journals (with `follow`: after a minute)
-    or they are of another version. An endpoint that is down, hung or slow raises nothing: it shows in `dropped`.
+    or they are of another version. An endpoint that is down, hung or slow raises nothing: it shows in `dropped`. With
+    `follow` the counts so far are in the run directory, for /metrics and the report.
     """
     stop = stop or threading.Event()
     stop_by = float("inf")
     appear_by = time.monotonic() + (_APPEAR_S if follow else 0)
     with Sender(endpoint_url(otlp_endpoint), patient=not follow, stop=stop) as sender, Follower(run_dir) as follower:
-        sessions = _Sessions(sender, share)
+        sessions = _Sessions(sender, TailSampler.of_run(run_dir, share))
+        told_at = float("-inf")
+
+        def tell() -> Counts:
+            counts = sessions.counts
+            counts.spans, counts.dropped_by = sender.sent, dict(sender.dropped_by)
+            counts.unread, counts.bad_lines = follower.unread, follower.bad_lines
+            if follow:
+                trace_counts.write(run_dir, counts)
+            return counts
+
         while True:
+            if time.monotonic() - told_at > _TELL_S:
+                told_at = time.monotonic()
+                tell()
             late = sessions.take_late()
             for source, event in follower.read():
                 sessions.add(source, event)
                 if stop.is_set():
-                    stop_by = min(stop_by, time.monotonic() + _FLUSH_S)
-                    if time.monotonic() > stop_by - _FLUSH_S / 2:  # the rest of the time is for sending
+                    stop_by = min(stop_by, time.monotonic() + _STOPPED_S)
+                    if time.monotonic() > stop_by - _STOPPED_S / 2:  # the rest of the time is for sending
                         break
             sessions.finish_late(late)
             if follower.empty and time.monotonic() >= appear_by:
@@ -196,10 +183,10 @@ def export(
             stop.wait(_POLL_S)
         sessions.finish_late(sessions.take_late())
         sessions.end()
+        if stop.is_set():
+            stop_by = min(stop_by, time.monotonic() + _STOPPED_S)
         sender.close(min(_FLUSH_S, max(0.0, stop_by - time.monotonic())))
-        counts = sessions.counts
-        counts.spans, counts.dropped, counts.bad_lines = sender.sent, sender.dropped, follower.bad_lines
-        return counts
+        return tell()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -212,7 +199,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--otlp-endpoint", required=True, metavar="URL")
     parser.add_argument("--follow", action="store_true", help="follow a run that goes on, until it is over")
-    parser.add_argument("--trace-share", type=float, default=1.0, metavar="SHARE", help="of sessions that did not fail")
+    parser.add_argument(
+        "--trace-share",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="of sessions that neither failed nor were slow nor broke a rule",
+    )
     options = parser.parse_args(argv)
     stop = threading.Event()
 

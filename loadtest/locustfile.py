@@ -14,7 +14,8 @@ from locust import events
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from exporters import live, locust_stats
+from exporters import live, locust_stats, trace_counts
+from exporters.aggregate import Snapshot, merged
 from exporters.prometheus import MetricsServer, serve
 from loadtest.conductor import LoadProcess, on_owner_gone, report_to_master, tell_progress
 from loadtest.engine.client import READY_LIMIT_S
@@ -46,7 +47,7 @@ def start(environment: Environment, web_ui: Any = None, **_: object) -> None:
     if isinstance(environment.runner, MasterRunner):
         master = Master(environment, settings, run_dir)
         environment.events.quitting.add_listener(lambda **_: master.close())
-        conduct(environment, settings, master, web_ui)
+        conduct(environment, settings, run_dir, master, web_ui)
         return
     locust_stats.install_precise_buckets()
     process = LoadProcess(environment, settings, run_dir, sinks={"locust": locust_stats.sink(environment)})
@@ -57,8 +58,10 @@ def start(environment: Environment, web_ui: Any = None, **_: object) -> None:
     _up.set(process)
     if isinstance(environment.runner, WorkerRunner):
         gevent.spawn(report_to_master, environment, process)
+        if "AVALOAD_PROCESS" in os.environ:
+            on_owner_gone(process.interrupt, unless_said="orphaned")
     else:
-        conduct(environment, settings, process, web_ui)
+        conduct(environment, settings, run_dir, process, web_ui)
 
 
 def keep_small(environment: Environment) -> None:
@@ -68,13 +71,19 @@ def keep_small(environment: Environment) -> None:
         locust_stats.forget_old(environment, now_s=time.time())
 
 
-def conduct(environment: Environment, settings: Settings, run: LoadProcess | Master, web_ui: Any) -> None:
+def conduct(
+    environment: Environment, settings: Settings, run_dir: Path, run: LoadProcess | Master, web_ui: Any
+) -> None:
     """The process that owns the run: serves its metrics, waits for its end, then lets Locust quit."""
     server: MetricsServer | None = None
+
+    def snapshot() -> Snapshot:
+        return merged([run.snapshot(), trace_counts.snapshot(run_dir)])
+
     if listener := os.environ.get("AVALOAD_METRICS_FD"):
-        server = serve(socket.socket(fileno=int(listener)), run.snapshot)
+        server = serve(socket.socket(fileno=int(listener)), snapshot)
     if web_ui is not None:
-        live.install(web_ui, run.snapshot)
+        live.install(web_ui, snapshot)
 
     def finish() -> None:
         run.wait_ended()

@@ -125,7 +125,7 @@ def session(
         SecretMinted(
             t_ns=t0 + 100 * MS,
             session=name,
-            fingerprint="f",
+            fingerprint=f"f{number}",
             ttl_s=600,
             expires_at_s=WALL_S + at_s + 600,
             wall_ns=WALL_S * S + t0 + 100 * MS,

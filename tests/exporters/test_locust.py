@@ -133,6 +133,6 @@ def test_what_locust_keeps_per_second_is_forgotten_after_a_minute() -> None:
     entry = SimpleNamespace(num_reqs_per_sec={100: 3, 941: 5, 1000: 2}, num_fail_per_sec={939: 1, 940: 1})
     total = SimpleNamespace(num_reqs_per_sec={}, num_fail_per_sec={})
     stats = SimpleNamespace(total=total, entries={("mint", "step"): entry}, history=list(range(1000)))
-    forget_old(SimpleNamespace(stats=stats), now_s=1000.0)  # type: ignore[arg-type]
+    forget_old(SimpleNamespace(stats=stats), now_s=1000.0)
     assert (entry.num_reqs_per_sec, entry.num_fail_per_sec) == ({941: 5, 1000: 2}, {940: 1})
     assert stats.history == list(range(280, 1000))

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from prometheus_client import Metric
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
-from prometheus_client.parser import text_string_to_metric_families as plain
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as _openmetrics
+from prometheus_client.parser import text_string_to_metric_families as _plain
 
 from exporters import catalogue as c
 from exporters.aggregate import Aggregate, merged
@@ -19,6 +19,14 @@ from exporters.exposition import OPENMETRICS, PLAIN, content_type, exposition
 from loadtest.slo import Slo
 from tests.exporters.script import WALL_S, health, run_started, session, session_id
 from tests.support import ROOT, eventually, get, needed, prometheus
+
+
+def openmetrics(text: str) -> list[Metric]:
+    return list(_openmetrics(text))  # type: ignore[no-untyped-call]
+
+
+def plain(text: str) -> list[Metric]:
+    return list(_plain(text))
 
 
 def of_a_session(**options: Any) -> Aggregate:
@@ -30,7 +38,7 @@ def of_a_session(**options: Any) -> Aggregate:
 
 def families(aggregate: Aggregate) -> list[Metric]:
     """As a scraper reads them."""
-    return list(openmetrics(exposition(aggregate.snapshot(), OPENMETRICS).decode()))
+    return openmetrics(exposition(aggregate.snapshot(), OPENMETRICS).decode())
 
 
 def value(shown: list[Metric], name: str, **labels: str) -> float:
@@ -88,7 +96,7 @@ def test_a_label_value_is_escaped() -> None:
     name = 'a "b" \\ c'
     aggregate = Aggregate([name])
     for read, kind in ((openmetrics, OPENMETRICS), (plain, PLAIN)):
-        shown = list(read(exposition(aggregate.snapshot(), kind).decode()))
+        shown = read(exposition(aggregate.snapshot(), kind).decode())
         assert value(shown, "avaload_sessions_started_total", scenario=name) == 0
 
 
@@ -109,7 +117,7 @@ def exemplars(shown: list[Metric]) -> dict[tuple[str, str, str], tuple[str, floa
         (family.name, s.labels.get("step", ""), s.labels["le"]): (
             s.exemplar.labels["trace_id"],
             s.exemplar.value,
-            float(s.exemplar.timestamp),
+            float(s.exemplar.timestamp or 0),
         )
         for family in shown
         for s in family.samples
@@ -135,7 +143,7 @@ def test_of_two_workers_the_later_exemplar_is_shown() -> None:
             aggregate.add(event)
     for order in ((early, late), (late, early)):
         snapshot = merged([aggregate.snapshot() for aggregate in order])
-        found = exemplars(list(openmetrics(exposition(snapshot, OPENMETRICS).decode())))
+        found = exemplars(openmetrics(exposition(snapshot, OPENMETRICS).decode()))
         assert {trace for trace, _, _ in found.values()} == {session_id(2)}
 
 
@@ -164,7 +172,7 @@ def test_histograms_have_an_edge_at_each_service_level_of_the_run() -> None:
     slos += [Slo(name="share", indicator="session.failed_rate", max=0.05)]
     aggregates = [of_a_session(slos=slos) for _ in range(2)]
     snapshot = merged([aggregate.snapshot() for aggregate in aggregates])
-    shown = list(openmetrics(exposition(snapshot, OPENMETRICS).decode()))
+    shown = openmetrics(exposition(snapshot, OPENMETRICS).decode())
     more = {
         (family.name, s.labels["le"])
         for family in shown

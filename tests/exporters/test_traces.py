@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from exporters.traces import Counts, endpoint_url, export
+from exporters.trace_counts import Counts
+from exporters.traces import endpoint_url, export
 from loadtest.errors import ConfigError
 from loadtest.events import Event, Remains
 from loadtest.journal import Journal, JournalError, encode
