@@ -1,35 +1,223 @@
-"""When sessions start: arithmetic on offsets from the start of the run, no clock inside."""
+"""When sessions start: arithmetic on offsets from the start of the run, no clock inside.
 
-from dataclasses import dataclass
+A `Shape` says how much load there is at any moment. Its levels are users of a closed population, or arrivals per
+second. All chance is seeded, so that every process of a run works out the same schedule and takes its own share of it.
+"""
+
+import csv
+import itertools
+import math
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+WARM_UP: Final = "warm_up"
+"""Name of the spans that no verdict reads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A stretch of the run in which the level goes from one value to another in a straight line.
+
+    `steady`: its level is held, so that what is measured in it belongs to that level.
+    """
+
+    name: str
+    duration_s: float
+    start: float
+    end: float
+    steady: bool = True
+
+    @property
+    def area(self) -> float:
+        """Level times seconds: how many arrivals it has, where levels are rates."""
+        return (self.start + self.end) / 2 * self.duration_s
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Spans one after the other, from offset `begins_s` on."""
+
+    spans: tuple[Span, ...]
+    begins_s: float = 0.0
+
+    @property
+    def ends_s(self) -> float:
+        return self.begins_s + sum(span.duration_s for span in self.spans)
+
+    @property
+    def peak(self) -> float:
+        return max((max(span.start, span.end) for span in self.spans), default=0.0)
+
+    def placed(self) -> Iterator[tuple[float, Span]]:
+        """Each span with the offset of its start."""
+        at_s = self.begins_s
+        for span in self.spans:
+            yield at_s, span
+            at_s += span.duration_s
+
+    def level(self, at_s: float) -> float:
+        """At an offset; 0 before the first span and from the end of the last one on."""
+        for start_s, span in self.placed():
+            if start_s <= at_s < start_s + span.duration_s:
+                return span.start + (span.end - span.start) * (at_s - start_s) / span.duration_s
+        return 0.0
+
+    def first_above(self, level: float, from_s: float) -> float | None:
+        """The first offset, not before `from_s`, at which the level is at least `level`, which is above 0; None: there
+        is none."""
+        for start_s, span in self.placed():
+            lo_s, hi_s = max(start_s, from_s), start_s + span.duration_s
+            if lo_s >= hi_s:
+                continue
+            slope = (span.end - span.start) / span.duration_s
+            if span.start + slope * (lo_s - start_s) >= level:
+                return lo_s
+            if slope > 0 and (at_s := start_s + (level - span.start) / slope) < hi_s:
+                return at_s
+        return None
+
+    def arrivals(self, *, poisson_seed: str | None = None) -> Iterator[float]:
+        """Offsets of all arrivals of a shape whose levels are rates: evenly spaced, or a Poisson process."""
+        gaps = _exponential(poisson_seed) if poisson_seed is not None else itertools.repeat(1.0)
+        wanted = 0.0 if poisson_seed is None else next(gaps)
+        passed = 0.0
+        for start_s, span in self.placed():
+            # The last arrival of a span must not fall on the next one's first by an error of rounding.
+            while wanted - passed < span.area - 1e-9:
+                yield start_s + _offset_of(span, max(0.0, wanted - passed))
+                wanted += next(gaps)
+            passed += span.area
+
+
+def _exponential(seed: str) -> Iterator[float]:
+    chance = random.Random(seed)
+    while True:
+        yield chance.expovariate(1.0)
+
+
+def _offset_of(span: Span, area: float) -> float:
+    """How far into the span so much of its area has passed."""
+    slope = (span.end - span.start) / span.duration_s
+    root = math.sqrt(max(0.0, span.start**2 + 2 * slope * area))
+    return 2 * area / (span.start + root) if area else 0.0
+
+
+def held(level: float, *, ramp_s: float, duration_s: float) -> tuple[Span, ...]:
+    """Up to the level within `ramp_s`, then held."""
+    spans = [Span(name="ramp", duration_s=ramp_s, start=0, end=level, steady=False)] if ramp_s else []
+    if duration_s > ramp_s:
+        spans.append(Span(name="steady", duration_s=duration_s - ramp_s, start=level, end=level))
+    return tuple(spans)
+
+
+def ramp(level: float, *, duration_s: float) -> tuple[Span, ...]:
+    """From nothing to the level over the whole time."""
+    return (Span(name="ramp", duration_s=duration_s, start=0, end=level, steady=False),)
+
+
+def steps(level: float, *, count: int, duration_s: float) -> tuple[Span, ...]:
+    """Up to the level in equal steps of equal length."""
+    levels = [level * number / count for number in range(1, count + 1)]
+    return tuple(
+        Span(name=f"step {number}", duration_s=duration_s / count, start=at, end=at)
+        for number, at in enumerate(levels, start=1)
+    )
+
+
+def spike(level: float, *, peak: float, duration_s: float) -> tuple[Span, ...]:
+    """The level, but for the middle tenth of the time, which has the peak."""
+    around = Span(name="before the spike", duration_s=0.45 * duration_s, start=level, end=level)
+    return (
+        around,
+        Span(name="spike", duration_s=0.1 * duration_s, start=peak, end=peak),
+        Span(name="after the spike", duration_s=0.45 * duration_s, start=level, end=level),
+    )
+
+
+def with_warm_up(spans: Iterable[Span], warm_up_s: float) -> tuple[Span, ...]:
+    """The same load; its first `warm_up_s` are spans called WARM_UP, which no verdict reads."""
+    found: list[Span] = []
+    left_s = warm_up_s
+    for span in spans:
+        cut_s = min(left_s, span.duration_s)
+        left_s -= cut_s
+        middle = span.start + (span.end - span.start) * cut_s / span.duration_s
+        if cut_s > 0:
+            found.append(Span(name=WARM_UP, duration_s=cut_s, start=span.start, end=middle, steady=False))
+        if cut_s < span.duration_s:
+            found.append(replace(span, duration_s=span.duration_s - cut_s, start=middle))
+    return tuple(found)
+
+
+def read_trace(path: Path) -> list[float]:
+    """Start times in s, the first column of a CSV file, a heading allowed; shifted so that the first one is 0.
+
+    Raises OSError, and ValueError with a sentence.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        cells = [(number, row[0].strip()) for number, row in enumerate(csv.reader(file), start=1) if row and row[0]]
+    starts_s: list[float] = []
+    for place, (number, cell) in enumerate(cells):
+        try:
+            at_s = float(cell)
+        except ValueError:
+            if place:
+                raise ValueError(f"line {number}: {cell!r} is not a number of seconds") from None
+            continue
+        if not math.isfinite(at_s):
+            raise ValueError(f"line {number}: {cell!r} is not a number of seconds")
+        starts_s.append(at_s)
+    if not starts_s:
+        raise ValueError("holds no start time")
+    starts_s.sort()
+    return [round(at_s - starts_s[0], 6) for at_s in starts_s]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One ticket of an open plan: its place in the schedule of the whole run, and when it is due."""
+
+    index: int
+    due_s: float
+
+
+def share(due_s: Iterable[float], *, process: int, processes: int, first_index: int = 0) -> Iterator[Arrival]:
+    """Every `processes`-th arrival of the one schedule, so that each process knows its own without being told."""
+    return (
+        Arrival(index=first_index + place, due_s=at_s)
+        for place, at_s in enumerate(due_s)
+        if place % processes == process
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedPopulation:
-    """A fixed number of users, each with one session at a time.
+    """Users with one session at a time each; the shape says how many of them are let in.
 
-    Users come in over `ramp_s`, evenly. With `pacing_s` a user's sessions start at `phase + n * pacing_s` (a start that
-    was missed because the session before took longer is skipped, not caught up); without it, as soon as the last one
-    ended.
+    A user has a place in [0, users): his number, plus a phase in [0, 1) that spreads users inside their share of a ramp
+    and over the pacing. He is let in while the level is at his place or above. With `pacing_s` his sessions start at
+    `phase + n * pacing_s` (a start that was missed because the session before took longer is skipped, not caught up);
+    without it, as soon as the last one ended.
     """
 
-    users: int
-    ramp_s: float
-    duration_s: float
+    shape: Shape
     pacing_s: float | None
 
-    def first_s(self, user: int, phase: float) -> float:
-        """Offset of the user's first session. `phase` in [0, 1) spreads users inside their share of the ramp or
-        pacing."""
-        ramped_s = self.ramp_s * (user + phase) / self.users
-        return ramped_s if self.pacing_s is None else ramped_s + phase * self.pacing_s
+    def first_s(self, place: float, from_s: float = 0.0) -> float | None:
+        """Offset of the first session after `from_s` was reached; None: there is no room for him any more."""
+        room_s = self._room_s(place, from_s)
+        if room_s is None or self.pacing_s is None:
+            return room_s
+        return self._room_s(place, room_s + place % 1 * self.pacing_s)
 
-    def next_s(self, started_s: float, now_s: float) -> float:
-        """Offset of the session after the one that was due at `started_s`."""
+    def next_s(self, place: float, due_s: float, now_s: float) -> float | None:
+        """Offset of the session after the one that was due at `due_s`; None: there is no room for him any more."""
         if self.pacing_s is None:
-            return now_s
-        missed = max(0, int((now_s - started_s) // self.pacing_s))
-        return started_s + (missed + 1) * self.pacing_s if now_s > started_s else started_s + self.pacing_s
+            return self._room_s(place, now_s)
+        return self._room_s(place, due_s + (max(0, math.floor((now_s - due_s) / self.pacing_s)) + 1) * self.pacing_s)
 
-    def is_over(self, due_s: float) -> bool:
-        """Whether a session due then is not to start any more."""
-        return due_s >= self.duration_s
+    def _room_s(self, place: float, from_s: float) -> float | None:
+        return self.shape.first_above(max(place, 1e-9), from_s)

@@ -18,11 +18,21 @@ from loadtest.settings import Settings
 _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     # option, setting, placeholder, help
     ("--users", "load.users", "N", "closed population (default 20)"),
+    ("--rate", "load.rate", "R", "open arrivals per second instead of a closed population"),
+    ("--arrivals", "load.arrivals", "KIND", "constant | poisson | ramp | steps | spike (default constant)"),
+    ("--trace", "load.trace", "FILE", "open arrivals at the start times of a CSV file"),
+    ("--max-lateness", "load.max_lateness", "T", "open arrivals: later than this is dropped (default 1s)"),
+    ("--max-users", "load.max_users", "N", "open arrivals: sessions at once, at most"),
+    ("--warm-up", "load.warm_up", "T", "what ends in this first part of the run is in no verdict (default 0s)"),
     ("--duration", "load.duration", "T", "no new session after it: 60s, 10m, 1h30m (default 60s)"),
     ("--ramp", "load.ramp", "T", "time to reach all users; not in the steady part (default 5s)"),
     ("--graceful-stop", "load.graceful_stop", "T", "time for sessions in flight (default nominal length + 30 s)"),
     ("--pacing", "load.pacing", "T", "start to start of a user's sessions, at a random phase"),
     ("--processes", "load.processes", "N", "load processes on this host (default 1)"),
+    ("--expect-workers", "load.processes", "N", "with --master: load processes of all workers together"),
+    ("--master-bind-host", "distribution.bind_host", "ADDRESS", "where workers find the master (default 127.0.0.1)"),
+    ("--master-bind-port", "distribution.bind_port", "N", "(default 5557)"),
+    ("--max-wait", "distribution.max_wait", "T", "for a master's workers, or a worker's master (default 5m)"),
     ("--seed", "load.seed", "N", "of everything random (default 1)"),
     ("--openai-base-url", "target.openai_base_url", "URL", "with /v1"),
     ("--avaturn-base-url", "target.avaturn_base_url", "URL", "origin"),
@@ -33,12 +43,17 @@ _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("--ca-file", "target.ca_file", "FILE", "certificates to trust instead of the system's"),
     ("--run-dir", "output.run_dir", "DIR", "default runs/<utc time>-<name>"),
     ("--metrics-port", "output.metrics_port", "N|off", "Prometheus exposition on loopback (default 9646)"),
+    ("--metrics-host", "output.metrics_host", "ADDRESS", "(default 127.0.0.1)"),
     ("--metrics-linger", "output.metrics_linger", "T", "keep serving metrics after the run"),
     ("--otlp-endpoint", "output.otlp_endpoint", "URL", "export traces (OTLP/HTTP)"),
     ("--trace-share", "output.trace_share", "SHARE", "of good sessions; failed ones are always kept"),
     ("--keep-audio", "output.keep_audio", "failed|none", "both tracks of failed turns as WAV files (default none)"),
     ("--web-port", "output.web_port", "N", "Locust's live UI with the Sessions tab"),
 )
+
+
+WORKER_SETTINGS = {"load.processes", "output.run_dir", "distribution.max_wait"}
+"""What a worker is told by its own command line."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -99,6 +114,25 @@ def _parser() -> _Parser:
         default=argparse.SUPPRESS,
         help="allow endpoints that are not on this machine; needs --max-sessions",
     )
+    role = run.add_mutually_exclusive_group()
+    role.add_argument(
+        "--master",
+        dest="distribution.master",
+        action="store_const",
+        const=True,
+        default=argparse.SUPPRESS,
+        help="conduct workers on other hosts instead of load processes here",
+    )
+    role.add_argument("--worker", action="store_true", help="be a worker: scenario and settings come from the master")
+    run.add_argument("--master-host", metavar="HOST", help="of a worker's master")
+    run.add_argument("--master-port", metavar="N", help="(default 5557)")
+    run.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a host, besides loopback, that a worker's master may have it load; repeatable",
+    )
     run.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="build, environment …; repeatable")
     run.add_argument("--slo", type=Path, metavar="FILE", help="thresholds (TOML) instead of the scenario's")
     run.add_argument("--json", action="store_true", help="print report.json on stdout")
@@ -153,7 +187,23 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     return resolve(arguments.scenario, options)
 
 
+def _work(arguments: argparse.Namespace) -> Exit:
+    given = {name: value for name, value in vars(arguments).items() if "." in name}
+    own = {f"--{word.replace('_', '-')}": getattr(arguments, word) for word in ("scenario", "slo", "tag", "json")}
+    foreign = sorted([*(given.keys() - WORKER_SETTINGS), *(option for option, value in own.items() if value)])
+    if foreign:
+        raise ConfigError([f"{name}: a worker has it from its master" for name in foreign])
+    from loadtest.distribution.worker import place, work
+
+    return work(place(arguments.master_host, arguments.master_port, arguments.allow_host, given))
+
+
 def _run(arguments: argparse.Namespace) -> Exit:
+    if arguments.worker:
+        return _work(arguments)
+    for option in ("--master-host", "--master-port", "--allow-host"):
+        if getattr(arguments, option.removeprefix("--").replace("-", "_")):
+            raise ConfigError(f"{option}: only for --worker")
     settings = _settings(arguments)  # before the slow import: bad input is said at once
     from loadtest.run import run
 

@@ -14,10 +14,7 @@ import os
 import select
 import socket
 import sys
-from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +22,7 @@ import gevent
 from gevent.event import Event as Signal
 from locust.env import Environment
 from locust.runners import WorkerRunner
+from msgspec.structs import replace
 
 from exporters import catalogue
 from exporters.aggregate import SEPARATOR, Aggregate, Snapshot
@@ -41,18 +39,22 @@ from loadtest.events import (
     Outcome,
     RunFinished,
     RunStarted,
-    StageStarted,
 )
 from loadtest.fanout import Fanout
 from loadtest.health import PROBE_S, Health
 from loadtest.lifecycle import Ticket
+from loadtest.objectives import Judge, Objectives
+from loadtest.resolve import run_id
 from loadtest.settings import Settings
-from loadtest.tickets import Tickets
+from loadtest.tickets import Tickets, stages
 
 SNAPSHOT = "avaload.snapshot"
 STOP = "avaload.stop"
 DONE = "avaload.done"
+NUMBERED = "avaload.numbered"
+OBJECTIVES = "avaload.objectives"
 SNAPSHOT_S = 1.0
+JUDGE_S = 0.25
 TEARDOWN_MARGIN_S = 75.0
 """Beyond the graceful time: cancelled sessions are deleted (engine/process.py gives them 60 s)."""
 INDEX_LIMIT_S = 10.0
@@ -73,6 +75,10 @@ class LoadProcess:
         self._numbers, self._users = itertools.count(), itertools.count()
         self.aggregate = aggregate_of(settings)
         self._runner = environment.runner
+        self.abort_slos = [slo for slo in settings.slos if slo.abort]
+        self.objectives = Objectives(self.abort_slos)
+        if self.abort_slos:
+            sinks = {**sinks, "objectives": self.objectives.add}
         self._fanout = Fanout({"prometheus": self.aggregate.add, **sinks})
         self._health = Health(source="hub", process=self._index)
         self._started_ns = 0
@@ -98,6 +104,8 @@ class LoadProcess:
         for stage in self._stages:
             self._record(replace(stage, t_ns=self._started_ns + stage.t_ns))
         gevent.spawn(self._end_in_time)
+        if self.abort_slos and not isinstance(self._runner, WorkerRunner):
+            gevent.spawn(self._judge)
 
     def next_user(self) -> int:
         """A number for a new user, unique in the run while workers are numbered from 0."""
@@ -166,6 +174,10 @@ class LoadProcess:
             self._engine.drain(graceful_s=0, reason=reason, limit_s=TEARDOWN_MARGIN_S)
         self.stop(graceful_s=0, reason=reason)
 
+    @property
+    def waiting_for(self) -> str | None:
+        return None
+
     def wait_ended(self, timeout_s: float | None = None) -> bool:
         """Whether all is drained and written, by then."""
         return bool(self._ended.wait(timeout_s))
@@ -180,6 +192,17 @@ class LoadProcess:
         gevent.sleep(max(0.0, self.settings.load.duration - self.elapsed_s()))
         self.stop(graceful_s=self.settings.graceful_stop_s, reason="completed")
 
+    def _judge(self) -> None:
+        """Where there is no master: stop the run when an objective says so."""
+        judge = Judge(self.abort_slos)
+        while not self.stopping:
+            gevent.sleep(JUDGE_S)
+            now_ns = clock.now_ns()
+            judge.hear(0, self.objectives.value(now_ns), now_ns=now_ns)
+            if not self.stopping and (aborted := judge.look(now_ns=now_ns)) is not None:
+                self._record(aborted)
+                self.stop(graceful_s=0, reason="aborted")
+
     def _probe_lag(self) -> None:
         while not self._ended.is_set():
             due_ns = clock.now_ns() + int(PROBE_S * 1e9)
@@ -193,28 +216,6 @@ class LoadProcess:
                 self._record(self._health.sample(sessions_active=0))
 
 
-def stages(settings: Settings) -> list[StageStarted]:
-    """The spans of the plan as they will be told; `t_ns` is the offset from the start of the run."""
-    load = settings.load
-    placed = list(load.shape().placed())
-    arrivals: list[int | None] = [None] * len(placed)
-    if load.open:
-        starts_s = [at_s for at_s, _ in placed]
-        counted = Counter(bisect_right(starts_s, at_s) - 1 for at_s in load.schedule())
-        arrivals = [counted[number] for number in range(len(placed))]
-    return [
-        StageStarted(
-            t_ns=int(at_s * 1e9),
-            stage=span.name,
-            users=settings.pool if load.open else int(span.start),
-            steady=span.steady,
-            rate=round(span.start, 6) if load.open else None,
-            arrivals=count,
-        )
-        for (at_s, span), count in zip(placed, arrivals, strict=True)
-    ]
-
-
 def aggregate_of(settings: Settings) -> Aggregate:
     """An empty one, with the labels, edges and share of traces of this run."""
     names = [scenario.name for scenario in settings.scenarios]
@@ -225,9 +226,11 @@ def report_to_master(environment: Environment, process: LoadProcess) -> None:
     """A worker's duty: ship cumulative snapshots until the process has ended, obey the master's stop, and end when the
     master is gone (Locust itself would notice that after a minute)."""
     runner, parent = environment.runner, os.getppid()
-    runner.register_message(STOP, lambda **_: gevent.spawn(process.interrupt))
+    runner.register_message(STOP, lambda msg, **_: gevent.spawn(process.interrupt, msg.data["reason"]))
     while not process.wait_ended(SNAPSHOT_S):
         runner.send_message(SNAPSHOT, process.snapshot())
+        if process.abort_slos and not process.stopping:
+            runner.send_message(OBJECTIVES, process.objectives.value(clock.now_ns()))
         if os.getppid() != parent:
             _log.error("the master is gone: ending")
             process.interrupt("orphaned")
@@ -238,10 +241,17 @@ def report_to_master(environment: Environment, process: LoadProcess) -> None:
 
 
 def worker_index(environment: Environment) -> int:
-    """0 for a process alone; a worker asks its master. Raises GeneratorError if that never answers."""
+    """0 for a process alone; a worker asks its master. Raises GeneratorError if that never answers.
+
+    Over several hosts the worker's command was told the number before; the master has to learn which of Locust's
+    workers has it.
+    """
     runner = environment.runner
     if not isinstance(runner, WorkerRunner):
         return 0
+    if number := os.environ.get("AVALOAD_PROCESS"):
+        runner.send_message(NUMBERED, {"number": int(number)})
+        return int(number)
     with gevent.Timeout(INDEX_LIMIT_S, GeneratorError("the master did not number this worker")):
         while runner.worker_index < 0:
             gevent.sleep(0.05)
@@ -253,21 +263,26 @@ def open_journal(
 ) -> tuple[journal.Journal, RunStarted]:
     """A process's own file and the line it begins with."""
     host = socket.gethostname()
-    started = journal.first_line(role=role, run_id=run_dir.name, scenario=settings.name, process=process)
+    started = journal.first_line(role=role, run_id=run_id(run_dir), scenario=settings.name, process=process)
     return journal.Journal(run_dir / "journal" / f"{host}-{name}.jsonl"), started
 
 
-def on_owner_gone(action: Callable[[], None]) -> None:
-    """Call `action` when the process that started us closes our stdin, or dies. Nothing on a terminal or /dev/null."""
+def on_owner_gone(action: Callable[[str], None], *, unless_said: str = "interrupted") -> None:
+    """Call `action` when the process that started us closes our stdin, or dies, with the reason: the last line that it
+    wrote. Nothing on a terminal or /dev/null."""
     if os.environ.get("AVALOAD_OWNER") != "stdin":
         return
 
     def watch() -> None:
+        reason = unless_said
         while True:
             readable, _, _ = select.select([sys.stdin], [], [], 1.0)
-            if readable and not os.read(sys.stdin.fileno(), 1024):
-                action()
+            if not readable:
+                continue
+            if not (said := os.read(sys.stdin.fileno(), 1024)):
+                action(reason)
                 return
+            reason = said.decode().split()[-1]
 
     gevent.spawn(watch)
 
@@ -283,16 +298,24 @@ class Conducted(Protocol):
         """Whether the run is over and written, by then."""
         ...
 
+    @property
+    def waiting_for(self) -> str | None:
+        """What the run can't begin without."""
+        ...
+
 
 def tell_progress(run: Conducted, fd: int) -> None:
     """A JSON line a second for whoever started us; a reader that is slow or gone costs nothing but the line."""
     os.set_blocking(fd, False)
     started_ns = clock.now_ns()
     while not run.wait_ended(SNAPSHOT_S):
+        if (waiting_for := run.waiting_for) is not None:
+            started_ns = clock.now_ns()
         snapshot = run.snapshot()
         finished = {outcome.value: _total(snapshot, catalogue.SESSIONS.name, outcome.value) for outcome in Outcome}
         line = {
             "elapsed_s": (clock.now_ns() - started_ns) / 1e9,
+            "waiting_for": waiting_for,
             "open": _total(snapshot, catalogue.SESSIONS_OPEN.name),
             "left": _total(snapshot, catalogue.SESSIONS_LEFT.name),
             **finished,

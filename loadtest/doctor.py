@@ -63,9 +63,9 @@ def _cores(settings: Settings) -> Check:
 
 def _open_files(settings: Settings) -> Check:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = 256 + FILES_PER_SESSION * settings.load.users
+    needed = 256 + FILES_PER_SESSION * settings.pool
     state = "ok" if hard == resource.RLIM_INFINITY or hard >= needed else "bad"
-    return Check(name="open files", state=state, text=f"limit {hard}, {settings.load.users} users need about {needed}")
+    return Check(name="open files", state=state, text=f"limit {hard}, {settings.pool} users need about {needed}")
 
 
 def _metrics_port(settings: Settings) -> Check:

@@ -21,9 +21,11 @@ class Progress:
         self._duration_s = settings.load.duration
         self._status: Status | None = None
         self._next_plain_s = 0.0
+        self.waiting_for: str | None = None
+        """What the run had not begun without, when last heard of."""
         load, target = settings.load, settings.target
         self._console.print(
-            f"{load.users} users for {self._duration_s:g} s on {target.avaturn_base_url}", soft_wrap=True
+            f"{load.described()} for {self._duration_s:g} s on {target.avaturn_base_url}", soft_wrap=True
         )
         self._console.print(f"writing {run_dir}", soft_wrap=True)
 
@@ -39,12 +41,19 @@ class Progress:
 
     def show(self, now: dict[str, Any]) -> None:
         """`now` as loadtest/conductor.py ships it each second."""
+        self.waiting_for = now["waiting_for"]
+        if self.waiting_for is not None:
+            self._tell(f"waiting for {self.waiting_for}")
+            return
         over_s = now["elapsed_s"] - self._duration_s
         clock = f"{now['elapsed_s']:.0f}/{self._duration_s:g} s" if over_s <= 0 else f"finishing for {over_s:.0f} s"
         text = (
             f"{clock} · open {now['open']} · ok {now['ok']}"
             f" · failed {now['failed']} · cancelled {now['cancelled']} · left behind {now['left']}"
         )
+        self._tell(text)
+
+    def _tell(self, text: str) -> None:
         if self._status is not None:
             self._status.update(text)
         elif time.monotonic() >= self._next_plain_s:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from loadtest.arrival import read_trace
 from loadtest.errors import ConfigError
 from loadtest.guard import guard
 from loadtest.scenario import default_realtime
@@ -27,11 +28,14 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
     Raises ConfigError with one sentence per problem; nothing has been started by then.
     """
     tree = _read_toml(toml_path) if toml_path is not None else {}
+    _check_one_model(tree.get("load"), origin="load")
     for name, value in sorted(environ.items()):
         if name.startswith(_PREFIX) and "__" in name:
             _put(tree, name[len(_PREFIX) :].lower().split("__"), value, origin=name)
     for name, value in options.items():
         _put(tree, name.split("."), value, origin=f"option for {name}")
+    _choose_model(tree, options)
+    _read_trace(tree.get("load"), toml_path, options)
     tree["realtime"] = _deep_merge(default_realtime(), tree.get("realtime", {}))
     if "mix" in tree:
         tree["mix"] = _read_mix(tree["mix"], toml_path)
@@ -39,12 +43,48 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
         settings = Settings.model_validate(tree)
     except ValidationError as error:
         raise ConfigError([line for item in error.errors() for line in _sentences(item)]) from error
-    parse_slos(list(settings.slo))
+    parse_slos(list(settings.slo), scenarios=[scenario.name for scenario in settings.scenarios])
     if settings.target.live and settings.target.openai_base_url is None:
         settings = settings.with_endpoints(openai_base_url=LIVE_OPENAI, avaturn_base_url=LIVE_AVATURN)
     guard(settings, environ)
     _check_ca_file(settings.target.ca_file)
     return settings
+
+
+def _check_one_model(load: Any, *, origin: str) -> None:
+    """A closed population or open arrivals, not both in one place."""
+    if isinstance(load, dict) and "users" in load and ("rate" in load or "trace" in load):
+        raise ConfigError(f"{origin}: users is a closed population, rate and trace are open arrivals: give one of them")
+
+
+def _choose_model(tree: dict[str, Any], options: Mapping[str, Any]) -> None:
+    """What the command line says of the model of load puts aside what the scenario says of it."""
+    given = {name.removeprefix("load."): value for name, value in options.items() if name.startswith("load.")}
+    _check_one_model(given, origin="options")
+    load = tree.get("load")
+    if not isinstance(load, dict) or not given.keys() & {"users", "rate"}:
+        return
+    for name in ("users", "rate", "stages", "trace"):
+        if name not in given and (name != "users" or "rate" in given):
+            load.pop(name, None)
+    if "rate" not in given:
+        for name in ("arrivals", "peak"):
+            if name not in given:
+                load.pop(name, None)
+
+
+def _read_trace(load: Any, toml_path: Path | None, options: Mapping[str, Any]) -> None:
+    """A trace is named by its file, relative to the scenario's; the processes of the run get its numbers."""
+    if not isinstance(load, dict) or not isinstance(load.get("trace"), str):
+        return
+    folder = toml_path.parent if toml_path is not None and "load.trace" not in options else Path()
+    path = folder / load["trace"]
+    try:
+        load["trace"] = read_trace(path)
+    except OSError as error:
+        raise ConfigError(f"load.trace: {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"load.trace: {path}: {error}") from error
 
 
 def _check_ca_file(path: Path | None) -> None:
@@ -67,6 +107,11 @@ def load_resolved(run_dir: Path) -> Settings:
         raise ConfigError(f"{run_dir}: not a run directory (no settings.json)") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{run_dir}/settings.json: {str(error).splitlines()[0]}") from error
+
+
+def run_id(run_dir: Path) -> str:
+    """What the run is called: made once, by its master. A worker's directory over there may have another name."""
+    return str(json.loads((run_dir / "settings.json").read_text(encoding="utf-8")).get("run_id") or run_dir.name)
 
 
 def is_embedded(run_dir: Path) -> bool:

@@ -1,5 +1,6 @@
 """What a run can be told (INTERFACE.md). `resolve.py` says where it comes from, `guard.py` what may be loaded."""
 
+import math
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -17,21 +18,12 @@ from loadtest.scenario import (
     default_realtime,
 )
 from loadtest.slo import Slo, parse_slos
+from loadtest.workload import Load
 
 STEP_OVERHEAD_S = 30.0
-
-
-class Load(Section):
-    """How many users, when, for how long. A closed population: a user's next session follows its last one."""
-
-    users: int = Field(20, ge=1)
-    ramp: DurationS = 5.0
-    duration: DurationS = Field(60.0, gt=0)
-    graceful_stop: DurationS | None = None
-    pacing: DurationS | None = Field(None, gt=0)
-    """Start of one session to start of the next, per user, at a random phase; None: at once, after the last one."""
-    processes: int = Field(1, ge=1, le=64)
-    seed: int = 1
+MIN_POOL = 20
+SET_UP_S = 5.0
+"""What a session takes beside its conversation, at most, where the pool is not given."""
 
 
 class Target(Section):
@@ -69,11 +61,22 @@ class Target(Section):
         return url.rstrip("/")
 
 
+class Distribution(Section):
+    """A run over several hosts: `load.processes` is then how many load processes all workers bring together."""
+
+    master: bool = False
+    bind_host: str = "127.0.0.1"
+    bind_port: int = Field(5557, ge=1, le=65535)
+    max_wait: DurationS = Field(300.0, gt=0)
+    """For the workers."""
+
+
 class Output(Section):
     """Where the run is written and who may watch."""
 
     run_dir: Path | None = None
     metrics_port: int | Literal["off"] = 9646
+    metrics_host: str = "127.0.0.1"
     metrics_linger: DurationS | None = None
     otlp_endpoint: str | None = None
     trace_share: float = Field(1.0, ge=0, le=1)
@@ -119,22 +122,36 @@ class Settings(Section):
     mix: tuple[Scenario, ...] = ()
     """Several sorts of session in one run; the four sections above are then theirs, not this one's."""
     output: Output = Output()
+    distribution: Distribution = Distribution()
     slo: tuple[dict[str, Any], ...] = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         problems = []
-        if self.load.ramp > self.load.duration:
-            problems.append("load: ramp is longer than duration")
-        if self.load.processes > self.load.users:
+        if self.load.processes > self.pool:
             problems.append("load: more processes than users")
-        if self.target.max_active is not None and self.load.users > self.target.max_active:
-            problems.append(f"load: {self.load.users} users, but target.max_active is {self.target.max_active}")
+        if self.target.max_active is not None and self.pool > self.target.max_active:
+            problems.append(f"load: {self.pool} users, but target.max_active is {self.target.max_active}")
+        if self.distribution.master:
+            problems += self._undistributable()
         if (self.target.openai_base_url is None) != (self.target.avaturn_base_url is None):
             problems.append("target: give both openai_base_url and avaturn_base_url, or neither (the embedded twin)")
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    def _undistributable(self) -> list[str]:
+        problems = []
+        if self.embedded_twin:
+            problems.append(
+                "target: a run over several hosts needs endpoints: the embedded twin is on loopback, and its keys don't"
+                " travel (`avaload twin` serves one for all)"
+            )
+        if self.target.max_sessions is not None and self.target.max_sessions < self.load.processes:
+            problems.append(
+                f"target.max_sessions: {self.target.max_sessions} can't be shared by {self.load.processes} load processes"
+            )
+        return problems
 
     @property
     def embedded_twin(self) -> bool:
@@ -144,8 +161,23 @@ class Settings(Section):
     def graceful_stop_s(self) -> float:
         if self.load.graceful_stop is not None:
             return self.load.graceful_stop
-        longest_s = max(scenario.conversation.nominal_s() for scenario in self.scenarios)
-        return (0 if self.target.room == "none" else longest_s) + STEP_OVERHEAD_S
+        return self.conversation_s + STEP_OVERHEAD_S
+
+    @property
+    def conversation_s(self) -> float:
+        """About how long the longest conversation of a session is to be."""
+        if self.target.room == "none":
+            return 0.0
+        return max(scenario.conversation.nominal_s() for scenario in self.scenarios)
+
+    @property
+    def pool(self) -> int:
+        """How many sessions may go on at once: users of a closed population, or those that wait for open arrivals."""
+        if not self.load.open:
+            return self.load.population
+        if self.load.max_users is not None:
+            return self.load.max_users
+        return max(MIN_POOL, math.ceil(2 * self.load.shape().peak * (self.conversation_s + SET_UP_S)))
 
     @property
     def scenarios(self) -> tuple[Scenario, ...]:

@@ -26,9 +26,12 @@ from loadtest.errors import ConfigError, GeneratorError
 from loadtest.guard import KEYS
 from loadtest.settings import Settings
 
+LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 TWIN_READY_S = 30.0
 TWIN_STOP_S = 5.0
-EXPORTER_STOP_S = 3.0
+EXPORTER_END_S = 1.5
+EXPORTER_STOP_S = 0.5
+"""To end by itself, and once it was told to: a collector that is down or hangs adds two seconds to a run, no more."""
 START_UP_S = 120.0
 SETTLE_S = 180.0
 """How long engines may go on deleting after Locust is gone (each bounds itself to a minute)."""
@@ -90,7 +93,7 @@ def embedded_twin(read_fd: int, *, arguments: tuple[str, ...] = ()) -> Iterator[
             child.stdout.close()
 
 
-def bind_metrics(port: int | str) -> socket.socket | None:
+def bind_metrics(port: int | str, host: str = "127.0.0.1") -> socket.socket | None:
     """The listening socket of `/metrics`, taken before anything is started. Raises ConfigError if the port is in
     use."""
     if not isinstance(port, int):
@@ -98,24 +101,24 @@ def bind_metrics(port: int | str) -> socket.socket | None:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((host, port))
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"output.metrics_port: {port} on 127.0.0.1: {error.strerror}; choose another with --metrics-port N, or off"
+            f"output.metrics_port: {port} on {host}: {error.strerror}; choose another with --metrics-port N, or off"
         ) from error
     listener.listen(64)
     return listener
 
 
-def check_port_free(port: int, name: str) -> None:
+def check_port_free(port: int, name: str, host: str = "127.0.0.1") -> None:
     """Raises ConfigError if something listens there already."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError as error:
-            raise ConfigError(f"{name}: {port} on 127.0.0.1: {error.strerror}") from error
+            raise ConfigError(f"{name}: {port} on {host}: {error.strerror}") from error
 
 
 def free_port() -> int:
@@ -128,17 +131,31 @@ def free_port() -> int:
 def locust_command(settings: Settings) -> list[str]:
     """How Locust is started. All users are spawned at once: they pace themselves (loadtest/arrival.py)."""
     load, web_port = settings.load, settings.output.web_port
-    command = [sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("locustfile.py"))]
-    command += ["-u", str(load.users), "-r", str(load.users), "--stop-timeout", "5", "--exit-code-on-error", "0"]
+    users = str(-(-settings.pool // load.processes) * load.processes)  # as many in each; those above the pool go home
+    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE)]
+    command += ["-u", users, "-r", users, "--stop-timeout", "5", "--exit-code-on-error", "0"]
     if web_port is None:
         command += ["--headless", "--only-summary"]
     else:
         command += ["--web-host", "127.0.0.1", "--web-port", str(web_port), "--autostart", "--autoquit", "0"]
-    if load.processes > 1:
+    if settings.distribution.master:
+        hosts = settings.distribution
+        command += ["--master", "--master-bind-host", hosts.bind_host, "--master-bind-port", str(hosts.bind_port)]
+        command += ["--expect-workers", str(load.processes)]
+    elif load.processes > 1:
         port = str(free_port())
         command += ["--processes", str(load.processes), "--master-bind-host", "127.0.0.1"]
         command += ["--master-bind-port", port, "--master-host", "127.0.0.1", "--master-port", port]
     return command
+
+
+def process_environ(run_dir: Path, *, keys: Mapping[str, str], salt: str) -> dict[str, str]:
+    """The environment of a Locust process: ours without what would steer it, its run, the keys. `salt` (hex) is one for
+    all processes of a run: fingerprints of secrets are made with it."""
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "AVALOAD_"))}
+    environ |= {key: keys[key] for key in KEYS}
+    environ |= {"AVALOAD_RUN_DIR": str(run_dir), "AVALOAD_OWNER": "stdin", "AVALOAD_SALT": salt}
+    return environ | {"PYTHONUNBUFFERED": "1"}
 
 
 def run_locust(
@@ -153,16 +170,8 @@ def run_locust(
 ) -> int:
     """Run Locust to its end and return its exit code (negative: killed by that signal)."""
     progress_read, progress_write = os.pipe()
-    environ = {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "AVALOAD_"))}
-    environ |= {key: keys[key] for key in KEYS}
-    environ |= {
-        "AVALOAD_RUN_DIR": str(run_dir),
-        "AVALOAD_OWNER": "stdin",
-        "AVALOAD_SALT": os.urandom(16).hex(),
-        "AVALOAD_PROGRESS_FD": str(progress_write),
-        LIFELINE: str(lifeline_fd),
-        "PYTHONUNBUFFERED": "1",
-    }
+    environ = process_environ(run_dir, keys=keys, salt=os.urandom(16).hex())
+    environ |= {"AVALOAD_PROGRESS_FD": str(progress_write), LIFELINE: str(lifeline_fd)}
     fds = [lifeline_fd, progress_write]
     if metrics is not None:
         environ["AVALOAD_METRICS_FD"] = str(metrics.fileno())
@@ -199,6 +208,8 @@ def _follow(
     themselves."""
     linger_s = settings.output.metrics_linger or 120.0
     deadline = time.monotonic() + START_UP_S + settings.load.duration + settings.graceful_stop_s + SETTLE_S + linger_s
+    if settings.distribution.master:
+        deadline += settings.distribution.max_wait
     rest = b""
     while locust.poll() is None and time.monotonic() < deadline:
         if interruption.count and locust.stdin is not None and not locust.stdin.closed:
@@ -235,11 +246,11 @@ def trace_exporter(settings: Settings, run_dir: Path) -> Iterator[None]:
 
 def _stop_exporter(child: subprocess.Popen[bytes]) -> None:
     """It ends by itself once the journals are closed; a collector that hangs must not hold up the run's end."""
-    for nudge in (None, child.terminate, child.kill):
+    for nudge, patience_s in ((None, EXPORTER_END_S), (child.terminate, EXPORTER_STOP_S), (child.kill, None)):
         if nudge is not None:
             nudge()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(EXPORTER_STOP_S)
+            child.wait(patience_s)
             return
 
 

@@ -1,4 +1,4 @@
-"""The Locust user: take a ticket, have the engine run one session, count it, go on until the plan is over."""
+"""The Locust user: take a ticket, have the engine run one session, go on until the plan is over."""
 
 import random
 from typing import TYPE_CHECKING, cast
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class VirtualUser(User):  # type: ignore[misc]  # locust's base is untyped
-    """One member of a closed population."""
+    """One member of a closed population, or one of those that wait for open arrivals."""
 
     def on_start(self) -> None:
         self._process = cast("LoadProcess", self.environment.avaload)
@@ -20,13 +20,27 @@ class VirtualUser(User):  # type: ignore[misc]  # locust's base is untyped
     @task  # type: ignore[untyped-decorator]
     def sessions(self) -> None:
         """All sessions of this user, one after the other."""
-        process, plan = self._process, self._process.population
-        due_s = plan.first_s(self._user, random.Random(f"{process.settings.load.seed}:{self._user}").random())
-        iteration = 0
-        while not plan.is_over(due_s) and not process.stopping:
+        if self._process.settings.load.open:
+            self._take_arrivals()
+        else:
+            self._keep_own_pace()
+        raise StopUser
+
+    def _take_arrivals(self) -> None:
+        process = self._process
+        while not process.stopping and (arrival := process.tickets.take()) is not None:
+            process.run_arrival(arrival)
+
+    def _keep_own_pace(self) -> None:
+        process, tickets = self._process, self._process.tickets
+        place = self._user + random.Random(f"{process.settings.load.seed}:{self._user}").random()
+        due_s, iteration = tickets.first_s(place, 0.0), 0
+        while due_s is not None and not process.stopping:
             outcome = process.run_session(user=self._user, iteration=iteration, due_s=due_s)
             if outcome in ("dropped", "refused"):
                 break
             iteration += 1
-            due_s = plan.next_s(due_s, process.elapsed_s())
-        raise StopUser
+            now_s = process.elapsed_s()
+            due_s = tickets.next_s(place, due_s, now_s)
+            if due_s is None:
+                due_s = tickets.first_s(place, now_s)

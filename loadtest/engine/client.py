@@ -60,7 +60,7 @@ class EngineClient:
         self._child: subprocess.Popen[bytes] | None = None
         self._wire: socket.socket | None = None
         self._reader: gevent.Greenlet | None = None
-        self._pending: dict[int, AsyncResult] = {}
+        self._pending: dict[int, tuple[Ticket, AsyncResult]] = {}
         self._open: dict[str, tuple[SessionStarted, Remains]] = {}
         self._ready, self._drained, self._closing = Event(), Event(), False
 
@@ -71,10 +71,12 @@ class EngineClient:
             raise GeneratorError("the session engine did not start; see locust.log")
 
     def run(self, ticket: Ticket) -> str:
-        """Have one session run; blocks this greenlet. Returns done | cancelled | dropped | refused | died."""
+        """Have one session run; blocks this greenlet. Returns done | cancelled | dropped | refused | died |
+        unstarted: the engine died before it began."""
         if not self._ready.wait(READY_LIMIT_S):
-            return "died"
-        result = self._pending[ticket.number] = AsyncResult()
+            return "unstarted"
+        result = AsyncResult()
+        self._pending[ticket.number] = (ticket, result)
         self._say(
             op="run",
             number=ticket.number,
@@ -168,8 +170,8 @@ class EngineClient:
             case "ready":
                 self._ready.set()
             case "done":
-                if (result := self._pending.pop(int(str(message["number"])), None)) is not None:
-                    result.set(message["outcome"])
+                if (waiting := self._pending.pop(int(str(message["number"])), None)) is not None:
+                    waiting[1].set(message["outcome"])
             case "drained":
                 self._drained.set()
 
@@ -187,6 +189,7 @@ class EngineClient:
                 t_ns=now, fault=Fault.ENGINE_DIED, process=self._process, detail=f"incarnation {self._incarnation}"
             )
         )
+        begun = {(started.user, started.due_ns) for started, _ in self._open.values()}
         failure = Failure(step=Step.CONVERSE, kind=Kind.ENGINE_DIED, code=Code.ENGINE_DIED)
         for started, remains in self._open.values():
             self._on_own_event(
@@ -214,5 +217,5 @@ class EngineClient:
             else:
                 self._drained.set()
         pending, self._pending = self._pending, {}
-        for result in pending.values():
-            result.set("died")
+        for ticket, result in pending.values():
+            result.set("died" if (ticket.user, ticket.due_ns) in begun else "unstarted")

@@ -22,6 +22,7 @@ from loadtest.control import Control
 from loadtest.engine.link import Orders, Outbox
 from loadtest.engine.warmup import warm_up
 from loadtest.events import (
+    LOAD,
     DropReason,
     Event,
     Fault,
@@ -34,7 +35,7 @@ from loadtest.guard import KEYS, guard
 from loadtest.health import PROBE_S, Health
 from loadtest.lifecycle import CENSORED, Lifecycle, Surroundings, Ticket
 from loadtest.redact import redact
-from loadtest.resolve import load_resolved
+from loadtest.resolve import load_resolved, run_id
 from loadtest.rooms.opening import open_room, prepare
 from loadtest.rooms.pacing import Ticker
 from loadtest.settings import Settings
@@ -75,7 +76,7 @@ class Engine:
         self._outbox = Outbox(transport)
         keys = {key: os.environ.get(key, "") for key in KEYS}
         ticker = Ticker(loop, on_late_ns=lambda late_ns: self._health.pacing_ns.append(late_ns))
-        async with Control(self._settings, keys, connections=256 + 2 * self._settings.load.users) as control:
+        async with Control(self._settings, keys, connections=256 + 2 * self._settings.pool) as control:
             around = self._around = Surroundings(
                 settings=self._settings,
                 scenarios=self._settings.scenarios,
@@ -143,7 +144,8 @@ class Engine:
     async def _run_ticket(self, around: Surroundings, ticket: Ticket) -> None:
         outcome = "done"
         try:
-            if self._budget.reserve():
+            await clock.sleep_until(ticket.due_ns)
+            if (reason := self._reason_to_drop(ticket)) is None:
                 await Lifecycle(around, ticket).run()
             else:
                 outcome = "dropped"
@@ -152,7 +154,7 @@ class Engine:
                         t_ns=clock.now_ns(),
                         due_ns=ticket.due_ns,
                         scenario=self._settings.scenarios[0].name,
-                        reason=DropReason.MAX_SESSIONS,
+                        reason=reason,
                         purpose=ticket.purpose,
                     )
                 )
@@ -164,6 +166,13 @@ class Engine:
         finally:
             del self._running[ticket.number]
             self._done(ticket.number, outcome)
+
+    def _reason_to_drop(self, ticket: Ticket) -> DropReason | None:
+        """None: it may start, and has its place in the budget."""
+        load = self._settings.load
+        if load.open and ticket.purpose == LOAD and clock.now_ns() - ticket.due_ns > load.max_lateness * 1e9:
+            return DropReason.LATE
+        return None if self._budget.reserve() else DropReason.MAX_SESSIONS
 
     def _done(self, number: int, outcome: str) -> None:
         if self._outbox is not None:
@@ -235,7 +244,7 @@ def main(argv: list[str]) -> int:
         engine = Engine(settings, process=process, file=file, budget=budget)
         engine.emit(
             journal.first_line(
-                role="engine", run_id=run_dir.name, scenario=settings.name, process=process, incarnation=incarnation
+                role="engine", run_id=run_id(run_dir), scenario=settings.name, process=process, incarnation=incarnation
             )
         )
         runner.run(engine.run(wire, Path(argv[4]) if len(argv) > 4 else None))

@@ -9,37 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.arrival import ClosedPopulation
 from loadtest.budget import Budget
 from loadtest.engine import link
 from loadtest.events import Event, RunFinished
 from loadtest.fanout import Fanout
 from loadtest.health import quantile_ns
 from loadtest.redact import MAX_DETAIL, redact
-
-PACED = ClosedPopulation(users=10, ramp_s=5.0, duration_s=60.0, pacing_s=1.0)
-UNPACED = ClosedPopulation(users=10, ramp_s=5.0, duration_s=60.0, pacing_s=None)
-
-
-def test_users_come_in_evenly_over_the_ramp() -> None:
-    assert [UNPACED.first_s(user, 0.0) for user in (0, 1, 9)] == [0.0, 0.5, 4.5]
-    assert UNPACED.first_s(9, 0.999) < 5.0
-
-
-def test_a_user_without_pacing_goes_on_at_once() -> None:
-    assert UNPACED.next_s(3.0, 13.2) == 13.2
-
-
-@given(st.floats(0, 50), st.floats(0, 30))
-def test_a_paced_user_keeps_its_phase_and_never_starts_in_the_past(started_s: float, took_s: float) -> None:
-    due_s = PACED.next_s(started_s, started_s + took_s)
-    assert due_s >= started_s + took_s - 1e-9
-    assert due_s - (started_s + took_s) <= 1.0 + 1e-9
-    assert (due_s - started_s) % 1.0 == pytest.approx(0, abs=1e-6) or (due_s - started_s) % 1.0 == pytest.approx(1)
-
-
-def test_no_session_starts_at_or_after_the_end() -> None:
-    assert (PACED.is_over(59.999), PACED.is_over(60.0)) == (False, True)
 
 
 def _reserve(path: Path, granted: "multiprocessing.Queue[int]") -> None:

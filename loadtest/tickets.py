@@ -1,0 +1,103 @@
+"""Who is to start the next session, and when: what the users of a process ask, and where they wait.
+
+Gevent only: users are greenlets, and nothing here may block for longer than it takes to say when.
+"""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from gevent.event import Event as Signal
+
+from loadtest.arrival import Arrival, ClosedPopulation, Shape, share
+from loadtest.events import StageStarted
+from loadtest.settings import Settings
+from loadtest.workload import Load
+
+
+class Tickets:
+    """The plan of one process of `processes`. A steered one gets its stages while it runs, and ends with `close`."""
+
+    def __init__(self, load: Load, *, process: int, processes: int, steered: bool = False) -> None:
+        self._process, self._processes = process, processes
+        self._poisson = f"{load.seed}:arrivals" if load.arrivals == "poisson" else None
+        shape = Shape(()) if steered else load.shape()
+        self._population = ClosedPopulation(shape=shape, pacing_s=load.pacing)
+        self._dealt: list[Iterator[Arrival]] = []
+        if load.open and not steered:
+            self._dealt.append(share(load.schedule(), process=process, processes=processes))
+        self._more_to_come = steered
+        self._news = Signal()
+
+    def take(self) -> Arrival | None:
+        """The next ticket of an open plan; waits while there is none yet. None: there will be none any more."""
+        while True:
+            while self._dealt:
+                if (arrival := next(self._dealt[0], None)) is not None:
+                    return arrival
+                del self._dealt[0]
+            if not self._more_to_come:
+                return None
+            self._news.wait()
+
+    def first_s(self, place: float, from_s: float) -> float | None:
+        """When the user at that place of a closed population is let in; waits while nobody knows. None: never."""
+        while (due_s := self._population.first_s(place, from_s)) is None and self._more_to_come:
+            self._news.wait()
+        return due_s
+
+    def next_s(self, place: float, due_s: float, now_s: float) -> float | None:
+        """When that user's next session is due. None: there is no room for him in what is known of the plan."""
+        return self._population.next_s(place, due_s, now_s)
+
+    def add(self, shape: Shape, *, open_: bool, first_index: int) -> None:
+        """A further stage of a steered plan; it replaces what was before it, from its own start on."""
+        if open_:
+            arrivals = shape.arrivals(poisson_seed=self._poisson and f"{self._poisson}:{first_index}")
+            self._dealt.append(
+                share(arrivals, process=self._process, processes=self._processes, first_index=first_index)
+            )
+        else:
+            self._population = replace(self._population, shape=shape)
+        self._tell()
+
+    def close(self) -> None:
+        """There is nothing more to come: whoever waits here goes home."""
+        self._more_to_come = False
+        self._tell()
+
+    def overdue(self, now_s: float) -> Iterator[Arrival]:
+        """What is due by now and nobody has taken; it is taken with that."""
+        for dealt in self._dealt:
+            for arrival in dealt:
+                if arrival.due_s > now_s:
+                    break
+                yield arrival
+        self._dealt.clear()
+
+    def _tell(self) -> None:
+        news, self._news = self._news, Signal()
+        news.set()
+
+
+def stages(settings: Settings) -> list[StageStarted]:
+    """The spans of the plan as they will be told; `t_ns` is the offset from the start of the run."""
+    load = settings.load
+    placed = list(load.shape().placed())
+    arrivals: list[int | None] = [None] * len(placed)
+    if load.open:
+        starts_s = [at_s for at_s, _ in placed]
+        counted = Counter(bisect_right(starts_s, at_s) - 1 for at_s in load.schedule())
+        arrivals = [counted[number] for number in range(len(placed))]
+    return [
+        StageStarted(
+            t_ns=int(at_s * 1e9),
+            stage=span.name,
+            users=settings.pool if load.open else int(span.start),
+            steady=span.steady,
+            rate=round(span.start, 6) if load.open else None,
+            arrivals=count,
+        )
+        for (at_s, span), count in zip(placed, arrivals, strict=True)
+    ]
