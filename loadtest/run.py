@@ -15,7 +15,8 @@ from typing import Any
 
 import reports.build
 from loadtest import __version__, supervisor
-from loadtest.errors import ConfigError, Exit
+from loadtest.distribution.parcel import Parcel
+from loadtest.errors import ConfigError, Exit, GeneratorError
 from loadtest.guard import KEYS
 from loadtest.progress import Progress
 from loadtest.scenario import vad_silence_s
@@ -35,13 +36,17 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
     check_clips(settings)
     if settings.output.web_port is not None:
         supervisor.check_port_free(settings.output.web_port, "output.web_port")
+    hosts = settings.distribution
+    if hosts.master:
+        Parcel(settings)  # what workers will be sent: read once here, so that a mistake is said now
+        supervisor.check_port_free(hosts.bind_port, "distribution.bind_port", hosts.bind_host)
     started_at = datetime.now(UTC)
     run_dir = settings.output.run_dir or Path("runs") / f"{started_at:%Y%m%dT%H%M%SZ}-{settings.name}"
     check_unused(run_dir)
     run_dir = run_dir.resolve()
     interruption = supervisor.Interruption()
     with contextlib.ExitStack() as stack:
-        metrics = supervisor.bind_metrics(settings.output.metrics_port)
+        metrics = supervisor.bind_metrics(settings.output.metrics_port, settings.output.metrics_host)
         if metrics is not None:
             stack.enter_context(metrics)
         make_run_dir(run_dir)
@@ -67,6 +72,8 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
                 interruption=interruption,
                 on_progress=progress.show,
             )
+            if progress.waiting_for is not None and not interruption.count:
+                raise GeneratorError(f"gave up waiting for {progress.waiting_for}; nothing was started")
             progress.say("waiting for the last deletes")
             supervisor.wait_for_engines(run_dir)
         if interruption.count > 1:
@@ -106,11 +113,13 @@ def check_clips(settings: Settings) -> None:
                 check_pauses(clips, silence_s)
 
 
-def write_settings(settings: Settings, run_dir: Path, *, started_at: datetime, embedded_twin: bool) -> None:
+def write_settings(
+    settings: Settings, run_dir: Path, *, started_at: datetime, embedded_twin: bool = False, run_id: str | None = None
+) -> None:
     """`settings.json`: what the run was told and where it ran, without secrets; its processes read it too."""
     written = {
         "schema": 1,
-        "run_id": run_dir.name,
+        "run_id": run_id or run_dir.name,
         "started_at": started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "scenario": settings.model_dump(mode="json"),
         "tags": settings.tags,

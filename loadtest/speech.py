@@ -120,14 +120,8 @@ def corpus(source: str) -> tuple[Clip, ...]:
     """
     if source.startswith("noise:"):
         return (_noise_clip(source),)
-    path = CORPUS / source.removeprefix("corpus:") if source.startswith("corpus:") else Path(source)
-    if path.is_file():
-        return (read_wav(path),)
-    files = sorted(path.glob("*.wav"))
-    if not files:
-        raise ConfigError(f"{source}: no WAV file or folder of WAV files there")
     clips, problems = [], []
-    for file in files:
+    for file in wav_files(source):
         try:
             clips.append(read_wav(file))
         except ConfigError as error:
@@ -135,6 +129,17 @@ def corpus(source: str) -> tuple[Clip, ...]:
     if problems:
         raise ConfigError(problems)
     return tuple(clips)
+
+
+def wav_files(source: str) -> list[Path]:
+    """The files that a source of clips names; none for `noise:…`. Raises ConfigError where there should be one."""
+    if source.startswith("noise:"):
+        return []
+    path = CORPUS / source.removeprefix("corpus:") if source.startswith("corpus:") else Path(source)
+    files = [path] if path.is_file() else sorted(path.glob("*.wav"))
+    if not files:
+        raise ConfigError(f"{source}: no WAV file or folder of WAV files there")
+    return files
 
 
 def noise(level_dbfs: float, samples: int) -> Samples:

@@ -10,7 +10,7 @@ from loadtest.control import Control
 from loadtest.errors import ConfigError
 from loadtest.events import Event, RunFinished
 from loadtest.guard import KEYS, guard
-from loadtest.resolve import is_embedded, load_resolved
+from loadtest.resolve import is_embedded, load_resolved, run_id
 from loadtest.sweep import AT_ONCE, sweep
 
 WAIT_S = 90.0
@@ -67,7 +67,7 @@ async def sweep_run(run_dir: Path) -> SweepOutcome:
             file.write(journal.encode(event))
 
         emit(
-            journal.first_line(role="sweep", run_id=run_dir.name, scenario=settings.name, process=0, incarnation=number)
+            journal.first_line(role="sweep", run_id=run_id(run_dir), scenario=settings.name, process=0, incarnation=number)
         )
         async with Control(settings, keys, connections=2 * AT_ONCE) as control:
             swept = await sweep(control, left, emit=emit, timeout_s=settings.target.delete_timeout_s)

@@ -36,6 +36,7 @@ _FAULTS: Final = {
     Fault.WORKER_LOST: "a worker was lost",
     Fault.EVENTS_LOST: "events were lost before they reached a journal",
     Fault.DRAIN_TIMEOUT: "sessions in flight did not end in their time",
+    Fault.JOURNAL_MISSING: "a journal of another host is missing or not whole",
 }
 """Faults that make a run invalid, in words. SINK_FAILED costs a view, not the truth: it only counts."""
 

@@ -1,0 +1,226 @@
+"""The master's side of a run over several hosts: who may join, what they get, what comes home, who is missing.
+
+Places are numbered from 0 to the expected number of load processes; a command takes as many as it has processes, until
+the run begins. From then on nobody else joins: Locust would move users to a worker that comes late, which cuts their
+sessions short. It is told so, and counted.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from loadtest import __version__, clock
+from loadtest.distribution.parcel import Parcel, as_rows
+from loadtest.distribution.receiving import Receiver
+from loadtest.distribution.wire import CorruptError, pack
+from loadtest.events import ClockCompared, Event, Fault, GeneratorFailed, WorkerChanged, WorkerState
+from loadtest.settings import Settings
+
+UNSEEN_NS: Final = 10_000_000_000
+"""A command that was silent for so long has lost its place before the run, and its journals after it."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Command:
+    """A worker's command on some host."""
+
+    host: str
+    directory: str
+    numbers: tuple[int, ...]
+    heard_ns: int
+    home: bool = False
+
+
+class Hosts:
+    """All workers' commands. `send(node, message)` to one of them; `record` into the master's journal."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        run_dir: Path,
+        salt: str,
+        *,
+        send: Callable[[str, dict[str, Any]], None],
+        record: Callable[[Event], None],
+        now_ns: Callable[[], int] = clock.now_ns,
+    ) -> None:
+        self._settings, self._run_dir, self._salt = settings, run_dir, salt
+        self._send, self._record, self._now_ns = send, record, now_ns
+        self._parcel, self._receiver = Parcel(settings), Receiver(run_dir)
+        self._commands: dict[str, _Command] = {}
+        self._refused: set[str] = set()
+        self._begun = False
+        self._over: str | None = None
+
+    @property
+    def joined(self) -> int:
+        """Load processes that have a place."""
+        return sum(len(command.numbers) for command in self._commands.values())
+
+    def begin(self) -> None:
+        """The run begins with those that are here."""
+        self._begun = True
+
+    def hear(self, node: str, message: dict[str, Any]) -> None:
+        """A message of a command. Anybody who reaches the port can send one: what makes no sense is logged, no more."""
+        try:
+            self._obey(node, message)
+        except (CorruptError, KeyError, TypeError, ValueError) as error:
+            _log.warning("%s: %r of %s is not taken: %r", node[:80], message.get("op"), node[:80], error)
+
+    def look(self) -> None:
+        """Free the locks of the files of those that are silent, as if their writers had died."""
+        for node, command in self._commands.items():
+            if not command.home and self._silent(command):
+                self._receiver.close(node)
+
+    def settled(self) -> bool:
+        """Whether the journals of every command are home, or nothing more is to be expected of it."""
+        return all(command.home or self._silent(command) for command in self._commands.values())
+
+    def close(self, reason: str) -> None:
+        """Write down what is missing, and tell the commands that it is over. Idempotent."""
+        if self._over is not None:
+            return
+        self._over = reason
+        for node, command in self._commands.items():
+            if not command.home and self._begun:
+                self._changed(node, command, WorkerState.LOST)
+                self._missing(command, "it fell silent")
+            self._send(node, {"op": "over", "reason": reason})
+        self._receiver.close()
+
+    def _obey(self, node: str, message: dict[str, Any]) -> None:
+        command = self._commands.get(node)
+        if command is not None:
+            command.heard_ns = self._now_ns()
+        match message["op"]:
+            case "join":
+                self._join(node, message)
+            case "ping":
+                self._answer(node, message)
+            case _ if command is None:
+                _log.warning("%s has not joined", node[:80])
+            case "fetch":
+                name, offset = str(message["name"]), int(message["offset"])
+                packed = pack(self._parcel.piece(name, offset))
+                self._send(node, {"op": "piece", "name": name, "offset": offset, "packed": packed})
+            case "leave":
+                if not self._begun:
+                    self._changed(node, command, WorkerState.WITHDRAWN)
+                    del self._commands[node]
+            case "chunk":
+                name = str(message["name"])
+                size = self._receiver.take(
+                    node, name, offset=int(message["offset"]), packed=message["packed"], crc=int(message["crc"])
+                )
+                self._send(node, {"op": "ack", "name": name, "size": size, "closed": False})
+            case "closed":
+                name, size = str(message["name"]), int(message["size"])
+                closed = self._receiver.finish(node, name, size=size)
+                self._send(node, {"op": "ack", "name": name, "size": self._receiver.size(name), "closed": closed})
+            case "bye":
+                self._bye(node, command, message["files"])
+
+    def _join(self, node: str, message: dict[str, Any]) -> None:
+        processes, host = int(message["processes"]), str(message["host"])[:100]
+        command = self._commands.get(node)
+        if command is None:
+            refusal = self._refusal(message, processes)
+            if refusal is not None:
+                if node not in self._refused:
+                    self._refused.add(node)
+                    self._record(
+                        WorkerChanged(
+                            t_ns=self._now_ns(), worker=node[:120], host=host, state=WorkerState.REFUSED,
+                            processes=processes, detail=refusal,
+                        )
+                    )  # fmt: skip
+                self._send(node, {"op": "refused", "reason": refusal})
+                return
+            free = [number for number in range(self._settings.load.processes) if number not in set(self._taken())]
+            command = self._commands[node] = _Command(
+                host=host,
+                directory=str(message["directory"])[:300],
+                numbers=tuple(free[:processes]),
+                heard_ns=self._now_ns(),
+            )
+            self._changed(node, command, WorkerState.JOINED)
+        self._send(
+            node,
+            {
+                "op": "welcome",
+                "run_id": self._run_dir.name,
+                "numbers": list(command.numbers),
+                "salt": self._salt,
+                "items": as_rows(self._parcel.items),
+            },
+        )
+
+    def _refusal(self, message: dict[str, Any], processes: int) -> str | None:
+        """Why this command can't join; None if it can."""
+        if message["version"] != __version__:
+            return f"the master is avaload {__version__}, this worker {str(message['version'])[:20]}"
+        if self._over is not None or self._begun:
+            return "the run has begun without it"
+        for node, command in list(self._commands.items()):
+            if self._silent(command):
+                self._changed(node, command, WorkerState.WITHDRAWN)
+                del self._commands[node]
+        free = self._settings.load.processes - self.joined
+        if not 0 < processes <= free:
+            expected = self._settings.load.processes
+            return f"it has {processes} load process(es), the master expects {free} more of {expected}"
+        return None
+
+    def _taken(self) -> Iterable[int]:
+        return (number for command in self._commands.values() for number in command.numbers)
+
+    def _answer(self, node: str, message: dict[str, Any]) -> None:
+        read_ns = clock.now_ns()
+        if node in self._commands:
+            self._send(node, {"op": "pong", "sent_ns": message["sent_ns"], "master_ns": read_ns})
+            if message["clock"] is not None:
+                offset_ns, rtt_ns = map(int, message["clock"])
+                compared = ClockCompared(
+                    t_ns=read_ns,
+                    host=str(message["host"])[:100],
+                    boot_id=str(message["boot_id"])[:40],
+                    offset_ns=offset_ns,
+                    rtt_ns=rtt_ns,
+                )
+                self._record(compared)
+
+    def _bye(self, node: str, command: _Command, files: dict[str, int]) -> None:
+        """All is written and shipped, says the command; look whether it is."""
+        behind = {name: size for name, size in files.items() if self._receiver.size(name) != size}
+        self._send(node, {"op": "noted", "missing": sorted(behind)})
+        if not behind and not command.home:
+            command.home = True
+            self._receiver.close(node)
+            self._changed(node, command, WorkerState.HOME)
+
+    def _silent(self, command: _Command) -> bool:
+        return self._now_ns() - command.heard_ns > UNSEEN_NS
+
+    def _changed(self, node: str, command: _Command, state: WorkerState) -> None:
+        changed = WorkerChanged(
+            t_ns=self._now_ns(),
+            worker=node,
+            host=command.host,
+            state=state,
+            processes=len(command.numbers),
+            directory=command.directory,
+        )
+        self._record(changed)
+
+    def _missing(self, command: _Command, why: str) -> None:
+        detail = f"{why}; what it wrote is in {command.directory} on {command.host}"
+        for number in command.numbers:
+            self._record(
+                GeneratorFailed(t_ns=self._now_ns(), fault=Fault.JOURNAL_MISSING, process=number, detail=detail)
+            )

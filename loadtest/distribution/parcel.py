@@ -1,0 +1,118 @@
+"""What travels from the master to the workers: the resolved settings, the clips that are spoken, the certificates.
+
+Keys never do: they are in no setting, and each worker's command has its own. In the settings that travel, a path of the
+master's machine is the name of an item here; the worker makes a path of its own machine of it.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from loadtest.distribution.wire import CHUNK_BYTES
+from loadtest.errors import ConfigError
+from loadtest.settings import Settings
+from loadtest.speech import wav_files
+
+MAX_BYTES: Final = 64 << 20
+MAX_ITEMS: Final = 1000
+SETTINGS: Final = "parcel/settings.json"
+CA_FILE: Final = "parcel/ca.pem"
+_NAME: Final = re.compile(r"parcel/(settings\.json|ca\.pem|clips-\d{1,4}/\d{4}\.wav)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A file of the parcel. `digest`: SHA-256 in hex."""
+
+    name: str
+    size: int
+    digest: str
+
+
+class Parcel:
+    """The master's side: what there is, and pieces of it. Files are read again for each piece, not held."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises ConfigError for files that can't be read and for more than MAX_BYTES."""
+        self._paths: dict[str, Path] = {}
+        tree = settings.model_dump(mode="json")
+        folders: dict[str, str] = {}
+        for turn in _spoken(tree):
+            if files := wav_files(turn["clip"]):
+                folder = folders.setdefault(turn["clip"], f"parcel/clips-{len(folders)}")
+                self._paths |= {f"{folder}/{number:04}.wav": file for number, file in enumerate(files)}
+                turn["clip"] = folder
+        if settings.target.ca_file is not None:
+            self._paths[CA_FILE] = settings.target.ca_file
+            tree["target"]["ca_file"] = CA_FILE
+        self._settings = json.dumps(tree).encode()
+        self.items = [_item(SETTINGS, self._settings)]
+        self.items += [_item(name, path.read_bytes()) for name, path in self._paths.items()]
+        _check_size(self.items)
+
+    def piece(self, name: str, offset: int) -> bytes:
+        """At most CHUNK_BYTES of an item. Raises KeyError for one that isn't there."""
+        if name == SETTINGS:
+            return self._settings[offset : offset + CHUNK_BYTES]
+        with self._paths[name].open("rb") as file:
+            file.seek(offset)
+            return file.read(CHUNK_BYTES)
+
+
+def fetch(items: list[Mapping[str, Any]], piece: Callable[[str, int], bytes], run_dir: Path) -> dict[str, Any]:
+    """The worker's side: write the items into `run_dir`; the settings as a tree with the paths of this machine.
+
+    Raises ConfigError for a parcel that is too large, has names that don't belong there, or did not arrive as it left.
+    """
+    wanted = [Item(name=str(item["name"]), size=int(item["size"]), digest=str(item["digest"])) for item in items]
+    _check_size(wanted)
+    for item in wanted:
+        if not _NAME.fullmatch(item.name):
+            raise ConfigError(f"the master sends a file {item.name[:80]!r}: not taken")
+        path = run_dir / item.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_whole(item, piece))
+    tree: dict[str, Any] = json.loads((run_dir / SETTINGS).read_bytes())
+    for turn in _spoken(tree):
+        if turn["clip"].startswith("parcel/"):
+            turn["clip"] = str(run_dir / turn["clip"])
+    if tree["target"].get("ca_file") is not None:
+        tree["target"]["ca_file"] = str(run_dir / CA_FILE)
+    return tree
+
+
+def _whole(item: Item, piece: Callable[[str, int], bytes]) -> bytes:
+    got = bytearray()
+    while len(got) < item.size and (more := piece(item.name, len(got))):
+        got += more
+    if _item(item.name, bytes(got)) != item:
+        raise ConfigError(f"{item.name}: did not arrive as it left the master (was it changed meanwhile?)")
+    return bytes(got)
+
+
+def _item(name: str, data: bytes) -> Item:
+    return Item(name=name, size=len(data), digest=hashlib.sha256(data).hexdigest())
+
+
+def as_rows(items: list[Item]) -> list[dict[str, Any]]:
+    """For the wire."""
+    return [asdict(item) for item in items]
+
+
+def _check_size(items: list[Item]) -> None:
+    size = sum(item.size for item in items)
+    if size > MAX_BYTES or len(items) > MAX_ITEMS:
+        raise ConfigError(
+            f"settings and clips are {size / 2**20:.0f} MiB in {len(items)} files; at most {MAX_BYTES >> 20} MiB in"
+            f" {MAX_ITEMS} files travel to workers"
+        )
+
+
+def _spoken(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All turns with a clip, of the run's own scenario and of its mix."""
+    for scenario in (tree, *tree.get("mix", ())):
+        yield from (turn for turn in scenario["conversation"]["turns"] if "clip" in turn)

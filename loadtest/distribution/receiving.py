@@ -1,0 +1,89 @@
+"""Files of other hosts, written into the run directory as they come: the master's end of `shipping`.
+
+A file is locked here while its writer over there lives, so that who reads a run directory need not know the difference.
+
+A chunk says where it belongs. What is already there is acknowledged again, what would leave a hole is not taken: so
+chunks may be lost, repeated or come late, and the file is always a true beginning of the one over there.
+"""
+
+import fcntl
+import os
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from loadtest.distribution.wire import CorruptError, unpack
+
+NAME: Final = re.compile(r"(journal/\w[\w.-]{0,199}\.jsonl|audio/\w[\w.-]{0,199}\.wav)", re.ASCII)
+"""Nothing else is ever written, and nothing outside the run directory."""
+MAX_FILES: Final = 10_000
+
+
+@dataclass(slots=True)
+class _Incoming:
+    owner: str
+    fd: int
+    size: int
+
+
+class Receiver:
+    """Holds the lock of each file until it is closed, as its writer over there does. Use `close`."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._files: dict[str, _Incoming] = {}
+
+    def take(self, owner: str, name: str, *, offset: int, packed: bytes, crc: int) -> int:
+        """Write a chunk; how many bytes of the file are here now. Raises CorruptError for what can't be right."""
+        piece = unpack(packed)
+        if zlib.crc32(piece) != crc:
+            raise CorruptError(f"{name}: wrong checksum")
+        file = self._files.get(name) or self._open(owner, name)
+        if file.owner != owner:
+            raise CorruptError(f"{name}: belongs to another worker")
+        if file.fd < 0:
+            file.fd = self._locked(name)  # it was thought lost and is back
+        if offset <= file.size < offset + len(piece):
+            new = memoryview(piece)[file.size - offset :]
+            while new:
+                written = os.write(file.fd, new)
+                file.size += written
+                new = new[written:]
+        return file.size
+
+    def finish(self, owner: str, name: str, *, size: int) -> bool:
+        """Its writer is gone. Whether all `size` bytes are here; then the lock is free."""
+        file = self._files.get(name)
+        if file is None:
+            return size == 0
+        if file.owner == owner and file.size == size and file.fd >= 0:
+            os.close(file.fd)
+            file.fd = -1
+        return file.size == size
+
+    def size(self, name: str) -> int:
+        return self._files[name].size if name in self._files else 0
+
+    def close(self, owner: str | None = None) -> None:
+        """No more comes from this owner (None: from anybody)."""
+        for file in self._files.values():
+            if file.fd >= 0 and owner in (None, file.owner):
+                os.close(file.fd)
+                file.fd = -1
+
+    def _open(self, owner: str, name: str) -> _Incoming:
+        if not NAME.fullmatch(name) or len(self._files) >= MAX_FILES:
+            raise CorruptError(f"{name[:80]!r} is no file of a run")
+        path = self._run_dir / name
+        if path.exists():
+            raise CorruptError(f"{name}: is here already")
+        path.parent.mkdir(exist_ok=True)
+        file = self._files[name] = _Incoming(owner=owner, fd=self._locked(name), size=0)
+        return file
+
+    def _locked(self, name: str) -> int:
+        fd = os.open(self._run_dir / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        return fd
