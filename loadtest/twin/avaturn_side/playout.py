@@ -22,12 +22,14 @@ class Listener(Protocol):
 class Phrase:
     """The sound of one OpenAI item, task or segment: still growing, or complete."""
 
-    __slots__ = ("complete", "id", "position", "sound", "started")
+    __slots__ = ("complete", "id", "lead", "position", "sound", "started")
 
     def __init__(self, phrase_id: str) -> None:
         self.id = phrase_id
         self.sound = bytearray()
         self.position = 0
+        self.lead = 0
+        """Bytes of silence in it that put its onset where it is due."""
         self.complete = False
         self.started = False
 
@@ -61,13 +63,17 @@ class Playout:
         """Whether there is anything to play."""
         return bool(self._phrases)
 
-    def next_frame(self) -> bytes | None:
-        """The next 20 ms of speech, padded at the end of a phrase; None while there is nothing to say."""
+    def next_frame(self, *, lead: int = 0) -> bytes | None:
+        """The next 20 ms of speech, padded at the end of a phrase; None while there is nothing to say. With `lead`, the
+        speech begins after so many bytes of silence."""
         while self._phrases:
             phrase = self._phrases[0]
             left = len(phrase.sound) - phrase.position
             if left >= FRAME_BYTES or (phrase.complete and left > 0):
                 self._start(phrase)
+                if lead:
+                    phrase.sound[phrase.position : phrase.position] = bytes(lead)
+                    phrase.lead += lead
                 frame = bytes(phrase.sound[phrase.position : phrase.position + FRAME_BYTES])
                 phrase.position += FRAME_BYTES
                 return frame.ljust(FRAME_BYTES, b"\0")
@@ -87,7 +93,8 @@ class Playout:
             phrase = self._phrases.popleft()
             self._end(phrase)
             if self._listener is not None:
-                played_s = min(phrase.position, len(phrase.sound)) / BYTES_PER_MS / 1000
+                played = max(0, min(phrase.position, len(phrase.sound)) - phrase.lead)
+                played_s = played / BYTES_PER_MS / 1000
                 self._listener.playback_interrupted(phrase.id, played_s=played_s)
         self._fall_silent()
         return was_speaking

@@ -62,6 +62,7 @@ class Session:
             listener=self._engine if isinstance(self._engine, External) else None,
             chance=surroundings.chance,
             make=surroundings.make,
+            codec="opus" if surroundings.knobs.room == "webrtc" else "pcm",
         )
         self._opening: asyncio.Task[None] | None = None
         self._is_ready = False

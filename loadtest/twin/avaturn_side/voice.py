@@ -4,18 +4,23 @@ The sound is PROTOCOL.md 3.5 and 3.7; the stamps are those of `state_url` in INT
 """
 
 import time
-from typing import Protocol
+from typing import Literal, Protocol
 
 from loadtest.twin.avaturn_side.playout import Listener, Playout
 from loadtest.twin.avaturn_side.room import Room
 from loadtest.twin.parts import Make
-from loadtest.twin.pcm import SILENT_FRAME, VOICED_RMS, rms
+from loadtest.twin.pcm import BYTES_PER_MS, FRAME_BYTES, SILENT_FRAME, VOICED_RMS, rms
 from loadtest.twin.profiles import Chance
 
 _QUIET_TICKS = 5
 """A microphone that sent nothing for so many ticks is taken to be off; OpenAI then hears silence instead."""
 _NEW_SPEECH_NS = 60_000_000
 """Voiced frames further apart than this belong to different stretches of speech."""
+
+Codec = Literal["pcm", "opus"]
+_ONSET_STEP: dict[Codec, int] = {"pcm": 2, "opus": 5 * BYTES_PER_MS // 2}
+"""Speech that is due within a frame begins at a multiple of so many bytes of it. Opus codes a sudden onset in blocks of
+2.5 ms, and what begins within one is heard up to 4 ms early."""
 
 
 class Microphone(Protocol):
@@ -54,7 +59,14 @@ class Voice:
     """Ticked every 20 ms while the stream is live and somebody is in the room."""
 
     def __init__(
-        self, *, room: Room, microphone: Microphone, listener: Listener | None, chance: Chance, make: Make
+        self,
+        *,
+        room: Room,
+        microphone: Microphone,
+        listener: Listener | None,
+        chance: Chance,
+        make: Make,
+        codec: Codec = "pcm",
     ) -> None:
         self.turns: list[Turn] = []
         self.user_frames = 0
@@ -63,6 +75,7 @@ class Voice:
         self._room = room
         self._chance = chance
         self._playout = make(Playout)(listener)
+        self._onset_step = _ONSET_STEP[codec]
         self._phrase_id = ""
         self._answering: Turn | None = None
         """The turn that new phrases answer; None: nobody had spoken."""
@@ -99,10 +112,11 @@ class Voice:
                 self.microphone.append(SILENT_FRAME)
         self.avatar_frames += 1
         playout = self._playout
-        if not playout.waiting or self._is_held():
+        lead = self._lead() if playout.waiting else FRAME_BYTES
+        if lead >= FRAME_BYTES:
             self._room.play(SILENT_FRAME)
             return
-        frame = playout.next_frame()
+        frame = playout.next_frame(lead=lead)
         if playout.events:
             self._announce()
         if frame is None:
@@ -113,7 +127,7 @@ class Voice:
             self._room.play(frame)
             turn = self._turn_of.get(playout.phrase_id)
             if turn is not None and turn.first_audio_sent_ns is None:
-                turn.first_audio_sent_ns = self._last_audible_ns
+                turn.first_audio_sent_ns = self._last_audible_ns + lead * 1_000_000 // BYTES_PER_MS
 
     def hush(self) -> None:
         """Nobody listens any more, or the session ends: forget what was to be said."""
@@ -195,8 +209,15 @@ class Voice:
         if render_s and not self._pause_is_set:
             self._hold_until_ns = time.perf_counter_ns() + round(render_s * 1e9)
 
-    def _is_held(self) -> bool:
-        return self._hold_until_ns > 0 and time.perf_counter_ns() < self._hold_until_ns
+    def _lead(self) -> int:
+        """Bytes of silence until the speech that waits is due; a frame, or more, is not for this tick."""
+        if self._hold_until_ns == 0:
+            return 0
+        left_ns = self._hold_until_ns - time.perf_counter_ns()
+        if left_ns <= 0:
+            self._hold_until_ns = 0
+            return 0
+        return -(-left_ns * BYTES_PER_MS // (self._onset_step * 1_000_000)) * self._onset_step
 
     def _announce(self) -> None:
         events = self._playout.events
