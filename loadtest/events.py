@@ -322,7 +322,8 @@ class HealthSampled(_Fact, frozen=True, kw_only=True):
     """One second of the generator's own health, and a fresh pair of both clocks.
 
     `source`: engine (asyncio loop) or hub (gevent). Lags, pool waits and `events_lost` are of that second;
-    `pacing_p99_ns`: how late audio frames left. `cpu_percent`: of one core, this process.
+    `pacing_p99_ns`: how late audio frames left. `cpu_percent`: of one core, this process. `steal_percent`: of the
+    machine's CPU time, what its host gave to others. `open_files` of this process, of at most `files_limit`.
     """
 
     t_ns: int
@@ -338,6 +339,9 @@ class HealthSampled(_Fact, frozen=True, kw_only=True):
     pool_wait_p99_ns: int | None = None
     gc_pause_max_ns: int | None = None
     events_lost: int = 0
+    steal_percent: float | None = None
+    open_files: int | None = None
+    files_limit: int | None = None
 
 
 class GeneratorFailed(_Fact, frozen=True, kw_only=True):
@@ -362,14 +366,14 @@ class RunAborted(_Fact, frozen=True, kw_only=True):
 
 
 class WorkerChanged(_Fact, frozen=True, kw_only=True):
-    """In the master's journal, of a run over several hosts: a worker's command with `processes` load processes.
-    `directory`: its run directory over there; it holds all that its processes wrote."""
+    """In the master's journal, of a run over several hosts: a worker's command, and which load processes of the run are
+    its own. `directory`: its run directory over there; it holds all that they wrote."""
 
     t_ns: int
     worker: str  # one per command
     host: str
     state: WorkerState
-    processes: int
+    numbers: tuple[int, ...] = ()
     directory: str = ""
     detail: str = ""
 

@@ -1,12 +1,12 @@
 """Journals → a few typed pandas frames, in one pass. Everything else in `reports` reads these and nothing else.
 
 Stamps (`…_ns`) are on one time base for the whole run (`reports.clocks`); `Run.since_start_s` makes plot times of them.
-Closed sets are categories; what was not observed is a gap (NA), never zero.
+Closed sets are categories; what was not observed is a gap (NA), never zero. A session is a number everywhere, the
+index of `Run.sessions`, whose column `id` is what people and journals call it.
 """
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
 from dataclasses import dataclass, replace
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,14 +15,17 @@ import pandas as pd
 from loadtest import journal
 from loadtest.events import (
     LOAD,
+    ClockCompared,
     Event,
     GeneratorFailed,
     GoneChecked,
     HealthSampled,
     IterationDropped,
+    Mark,
     Observed,
     Remains,
     RemainsChanged,
+    RuleChecked,
     RunAborted,
     RunFinished,
     RunStarted,
@@ -33,69 +36,59 @@ from loadtest.events import (
     StepFinished,
 )
 from reports.clocks import Anchors
+from reports.columns import FAILURE, Columns, Holds, Numbers
 
 SWEEP: Final = "sweep"
 """Role of the files that `avaload sweep` adds afterwards; they settle sessions and are no part of the run's time."""
 
-NS: Final = "int64"
-MAYBE_NS: Final = "Int64"
-WORD: Final = "category"
-TEXT: Final = "str"
-_FAILURE: Final = {"failed_step": WORD, "kind": WORD, "code": WORD, "detail": TEXT}
+KEPT_MARKS: Final = (Mark.USER_TRANSCRIPT, Mark.AVATAR_TRANSCRIPT, Mark.TRANSCRIPT_FAILED)
+"""Marks that a section reads. All of them would be two thirds of all rows."""
 
-_COLUMNS: Final[dict[type, dict[str, str]]] = {
-    SessionStarted: {
-        "t_ns": NS, "session": TEXT, "purpose": WORD, "scenario": WORD, "user": "int64", "due_ns": NS,
-    },
+STAMP, INT, NUMBER, FLAG = Holds.STAMP, Holds.INT, Holds.NUMBER, Holds.FLAG
+SMALL, WORD, TEXT, SAME, SESSION = Holds.SMALL, Holds.WORD, Holds.TEXT, Holds.SAME, Holds.SESSION
+_OF_SESSION: Final = {"t_ns": STAMP, "session": SESSION, "purpose": WORD}
+
+_COLUMNS: Final[dict[type, dict[str, Holds]]] = {
+    SessionStarted: {**_OF_SESSION, "scenario": WORD, "due_ns": STAMP},
     SessionFinished: {
-        "t_ns": NS, "session": TEXT, "purpose": WORD, "scenario": WORD, "started_ns": NS, "due_ns": NS,
-        "outcome": WORD, "ended_by": WORD, "gone": WORD, "censored": "bool", **_FAILURE,
+        **_OF_SESSION, "scenario": WORD, "started_ns": STAMP, "due_ns": STAMP, "outcome": WORD, "ended_by": WORD,
+        "gone": WORD, "censored": FLAG, **FAILURE,
     },
     StepFinished: {
-        "t_ns": NS, "session": TEXT, "purpose": WORD, "step": WORD, "started_ns": NS, "outcome": WORD,
-        "turn": "Int64", "attempt": "int64", "http_status": "Int64", "server_ns": MAYBE_NS,
-        "pool_wait_ns": MAYBE_NS, "lag_ns": MAYBE_NS, "first_audio_ns": MAYBE_NS,
-        "turn_kind": WORD, "barge_in_ns": MAYBE_NS, "censored": "bool", **_FAILURE,
+        **_OF_SESSION, "step": WORD, "started_ns": STAMP, "outcome": WORD, "turn": NUMBER, "attempt": SMALL,
+        "pool_wait_ns": NUMBER, "lag_ns": NUMBER, "first_audio_ns": NUMBER, "turn_kind": WORD, "barge_in_ns": NUMBER,
+        "censored": FLAG, **FAILURE,
     },
-    Observed: {"t_ns": NS, "session": TEXT, "purpose": WORD, "mark": WORD, "turn": "Int64", "lag_ns": MAYBE_NS},
+    Observed: {**_OF_SESSION, "mark": WORD, "turn": NUMBER},
     SecretMinted: {
-        "t_ns": NS, "session": TEXT, "purpose": WORD, "fingerprint": TEXT, "ttl_s": "int64",
-        "expires_at_s": "int64", "wall_ns": NS,
+        **_OF_SESSION, "fingerprint": SAME, "ttl_s": INT, "expires_at_s": INT, "wall_ns": INT, "provider_s": NUMBER,
     },
-    RemainsChanged: {
-        "t_ns": NS, "session": TEXT, "purpose": WORD, "remains": WORD, "reason": WORD, "avaturn_session_id": TEXT,
-    },
-    GoneChecked: {
-        "t_ns": NS, "session": TEXT, "purpose": WORD, "gone": WORD, "deleted_ns": NS, "looks": "int64",
-        "http_status": "Int64",
-    },
-    StageStarted: {"t_ns": NS, "stage": TEXT, "users": "int64", "steady": "bool"},
-    IterationDropped: {"t_ns": NS, "purpose": WORD, "due_ns": NS, "scenario": WORD, "reason": WORD},
+    RemainsChanged: {**_OF_SESSION, "remains": WORD, "reason": WORD},
+    GoneChecked: {**_OF_SESSION, "gone": WORD, "deleted_ns": STAMP},
+    RuleChecked: {**_OF_SESSION, "rule": WORD, "outcome": WORD, "detail": TEXT},
+    StageStarted: {"t_ns": STAMP, "stage": TEXT, "users": INT, "steady": FLAG},
+    IterationDropped: {"t_ns": STAMP, "purpose": WORD, "due_ns": STAMP, "scenario": WORD, "reason": WORD},
     HealthSampled: {
-        "t_ns": NS, "source": WORD, "process": "int64", "lag_p99_ns": NS, "lag_max_ns": NS,
-        "cpu_percent": "float64", "rss_bytes": "int64", "sessions_active": "int64", "pacing_p99_ns": MAYBE_NS,
-        "pool_wait_p99_ns": MAYBE_NS, "gc_pause_max_ns": MAYBE_NS, "events_lost": "int64",
+        "t_ns": STAMP, "source": WORD, "process": INT, "lag_p99_ns": INT, "lag_max_ns": INT, "cpu_percent": NUMBER,
+        "rss_bytes": INT, "sessions_active": INT, "pacing_p99_ns": NUMBER, "pool_wait_p99_ns": NUMBER,
+        "gc_pause_max_ns": NUMBER, "events_lost": INT,
     },
-    GeneratorFailed: {"t_ns": NS, "fault": WORD, "process": "int64", "detail": TEXT},
-    RunAborted: {
-        "t_ns": NS, "slo": TEXT, "indicator": TEXT, "count": "int64", "beyond": "int64", "window_s": "float64",
-    },
+    GeneratorFailed: {"t_ns": STAMP, "fault": WORD, "process": INT, "detail": TEXT},
+    RunAborted: {"t_ns": STAMP, "slo": TEXT, "indicator": TEXT, "count": INT, "beyond": INT, "window_s": NUMBER},
 }  # fmt: skip
-"""Event → columns of its frame, named and typed as in `loadtest.events`, a failure flattened. `file` comes on top."""
-
-_DURATIONS: Final = ("server_ns", "pool_wait_ns", "lag_ns", "first_audio_ns", "barge_in_ns", "lag_p99_ns", "lag_max_ns",
-                     "pacing_p99_ns", "pool_wait_p99_ns", "gc_pause_max_ns", "wall_ns")  # fmt: skip
-"""Columns in ns that are no stamps of the monotonic clock: never shifted."""
+"""Event → columns of its frame, named as in `loadtest.events`, a failure flattened. `file` comes on top."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run as frames. A row per event, except `sessions` (a row per session, indexed by its id) and `files`.
+    """A run as frames. A row per event, except `sessions` (a row per session) and `files`.
 
     files: name, role, host, process, incarnation, last_ns, finish (reason of RunFinished; NA: truncated).
-    sessions: purpose, scenario, started_ns, due_ns, outcome (NA: unfinished), failed_step, kind, code, detail,
-    ended_by, gone, censored, end_ns (its end, or the last word of its engine), remains and reason (the last word),
-    avaturn_session_id. `end_ns` of the run is the last thing that happened in it; a later sweep doesn't count.
+    sessions: id (32 hex digits, the trace id), purpose, scenario, started_ns, due_ns, outcome (NA: unfinished),
+    failed_step, kind, code, detail, ended_by, gone, censored, end_ns (its end, or the last word of its engine), remains
+    and reason (the last word). Its index is the session's number, and `session` in every other frame.
+    marks: those of KEPT_MARKS alone. secrets.fingerprint: a number, equal for equal ones.
+    `end_ns` of the run is the last thing that happened in it; a later sweep doesn't count.
     """
 
     run_id: str
@@ -111,6 +104,7 @@ class Run:
     secrets: pd.DataFrame
     remains: pd.DataFrame
     looks: pd.DataFrame
+    checks: pd.DataFrame
     stages: pd.DataFrame
     drops: pd.DataFrame
     health: pd.DataFrame
@@ -133,6 +127,8 @@ class Run:
 
     def load_only(self) -> "Run":
         """Without the sessions that were made to provoke something: what service levels read."""
+        if (self.sessions["purpose"] == LOAD).all() and (self.drops["purpose"] == LOAD).all():
+            return self  # of a million sessions a copy costs a gigabyte
 
         def load(rows: pd.DataFrame) -> pd.DataFrame:
             return rows[rows["purpose"] == LOAD]
@@ -147,6 +143,7 @@ class Run:
             # A sweep doesn't know why a session was made: its rows carry the default purpose.
             remains=self.remains[self.remains["session"].isin(sessions.index)],
             looks=load(self.looks),
+            checks=load(self.checks),
             drops=load(self.drops),
         )
 
@@ -158,24 +155,16 @@ def load(run_dir: Path) -> Run:
     """
     # Asked first: a writer that finishes while we read leaves whole files, never a "truncated" one that isn't.
     being_written = not journal.wait_until_closed(run_dir, timeout_s=0)
-    rows: dict[type, list[tuple[Any, ...]]] = {cls: [] for cls in _COLUMNS}
+    ids = Numbers()
+    columns = {cls: Columns(holds, ids) for cls, holds in _COLUMNS.items()}
     anchors = Anchors()
     files: list[tuple[Any, ...]] = []
     first: RunStarted | None = None
     for path in sorted(journal.paths(run_dir), key=lambda path: SWEEP in path.name):
-        if (file := _read(path)) is None:
+        if (read := _read(path, columns, anchors, number=len(files), run_id=first and first.run_id)) is None:
             continue
-        started = file.started
-        if started.role != SWEEP:  # a sweep of a copied directory may call the run by the directory's new name
-            first = first or started
-            if started.run_id != first.run_id:
-                raise journal.JournalError(f"{path.name}: belongs to run {started.run_id}, not to {first.run_id}")
-        anchors.add(started, [event for event in file.events if isinstance(event, HealthSampled)])
-        number = len(files)
-        for event in file.events:
-            if (kept := rows.get(type(event))) is not None:
-                kept.append((*_ROW[type(event)](event), number))
-        last = file.events[-1]
+        started, last = read
+        first = started if first is None and started.role != SWEEP else first
         finish = last.reason if isinstance(last, RunFinished) else None
         files.append(
             (path.name, started.role, started.host, started.boot_id, started.process, started.incarnation,
@@ -186,10 +175,10 @@ def load(run_dir: Path) -> Run:
 
     table = pd.DataFrame(
         files, columns=["name", "role", "host", "boot_id", "process", "incarnation", "started_ns", "last_ns", "finish"]
-    ).astype({"finish": TEXT})
-    shift_ns = pd.Series([anchors.shift_ns((host, boot)) for host, boot in zip(table.host, table.boot_id, strict=True)])
+    ).astype({"finish": "str"})
+    shift_ns = [anchors.shift_ns((host, boot)) for host, boot in zip(table.host, table.boot_id, strict=True)]
     table[["started_ns", "last_ns"]] = table[["started_ns", "last_ns"]].add(shift_ns, axis=0)
-    frames = {cls: _frame(columns, rows.pop(cls), shift_ns) for cls, columns in _COLUMNS.items()}
+    frames = {cls: columns.pop(cls).frame(shift_ns) for cls in _COLUMNS}
     start_ns = int(table["started_ns"].min())
     return Run(
         run_id=first.run_id,
@@ -199,13 +188,14 @@ def load(run_dir: Path) -> Run:
         end_ns=_end_ns(frames, start_ns),
         being_written=being_written,
         files=table,
-        sessions=_sessions(frames, table),
+        sessions=_sessions(frames, table, ids.texts),
         steps=frames[StepFinished],
         marks=frames[Observed],
         secrets=frames[SecretMinted],
-        remains=frames[RemainsChanged].sort_values("t_ns", kind="stable"),
+        remains=frames[RemainsChanged],
         looks=frames[GoneChecked],
-        stages=frames[StageStarted].sort_values("t_ns"),
+        checks=frames[RuleChecked],
+        stages=frames[StageStarted].sort_values("t_ns", kind="stable"),
         drops=frames[IterationDropped],
         health=frames[HealthSampled],
         faults=frames[GeneratorFailed],
@@ -213,89 +203,66 @@ def load(run_dir: Path) -> Run:
     )
 
 
-def _read(path: Path) -> journal.JournalFile | None:
-    """None for a file whose writer was killed before its first line was whole."""
+def _read(
+    path: Path, columns: dict[type, Columns], anchors: Anchors, *, number: int, run_id: str | None
+) -> tuple[RunStarted, Event] | None:
+    """Read a file into the columns. Returns its first and its last event; None for one whose writer was killed before
+    its first line was whole."""
     with path.open("rb") as file:
         if not file.readline().endswith(b"\n"):
             return None
-    try:
-        return journal.read(path)
-    except journal.JournalError as error:
-        text = str(error)
-        raise journal.JournalError(text if text.startswith(path.name) else f"{path.name}: {text}") from error
+    started: RunStarted | None = None
+    samples: list[Any] = []
+    for batch in journal.batches(path):
+        if started is None:
+            assert isinstance(batch[0], RunStarted)
+            started = batch[0]
+            # A sweep of a copied directory may call the run by the directory's new name.
+            if run_id is not None and started.role != SWEEP and started.run_id != run_id:
+                raise journal.JournalError(f"{path.name}: belongs to run {started.run_id}, not to {run_id}")
+        groups: defaultdict[type, list[Any]] = defaultdict(list)
+        for event in batch:
+            groups[type(event)].append(event)
+        groups[Observed] = [event for event in groups[Observed] if event.mark in KEPT_MARKS]
+        samples += groups[HealthSampled] + groups[ClockCompared]
+        for cls, events in groups.items():
+            if cls in columns:
+                columns[cls].add(events, number)
+    assert started is not None
+    anchors.add(started, samples)
+    return started, batch[-1]
 
 
-def _row(cls: type, columns: Iterable[str]) -> Callable[[Event], tuple[Any, ...]]:
-    """What takes an event apart, in the order of its columns."""
-    if "kind" not in columns:
-        return attrgetter(*columns)
-    plain = attrgetter(*(column for column in columns if column not in _FAILURE))
-
-    def with_failure(event: Event) -> tuple[Any, ...]:
-        assert isinstance(event, StepFinished | SessionFinished)
-        failure = event.failure
-        if failure is None:
-            return (*plain(event), None, None, None, None)
-        return (*plain(event), failure.step, failure.kind, failure.code, failure.detail)
-
-    return with_failure
-
-
-_ROW: Final = {cls: _row(cls, columns) for cls, columns in _COLUMNS.items()}
-
-
-def _frame(columns: dict[str, str], rows: list[tuple[Any, ...]], shift_ns: "pd.Series[int]") -> pd.DataFrame:
-    dtypes = {**columns, "file": "int64"}
-    frame = pd.DataFrame(
-        {name: _column([row[place] for row in rows], dtype) for place, (name, dtype) in enumerate(dtypes.items())}
-    )
-    if shift_ns.any():
-        shift = frame["file"].map(shift_ns)
-        for name, dtype in columns.items():
-            if dtype == NS and name not in _DURATIONS:
-                frame[name] += shift
-    return frame
-
-
-def _column(values: list[Any], dtype: str) -> "pd.Series[Any]":
-    if dtype == WORD:  # through plain text: categories made of enum members would not compare as words
-        return pd.Series([None if value is None else str(value) for value in values], dtype=TEXT).astype(WORD)
-    return pd.Series(values, dtype=dtype)
-
-
-def _sessions(frames: dict[type, pd.DataFrame], files: pd.DataFrame) -> pd.DataFrame:
+def _sessions(frames: dict[type, pd.DataFrame], files: pd.DataFrame, ids: list[str]) -> pd.DataFrame:
     started = frames[SessionStarted].drop_duplicates("session").set_index("session")
     # The load process says engine_died for a session in flight; where the engine itself had the last word, that counts.
-    finished = frames[SessionFinished]
+    finished = frames.pop(SessionFinished)
     finished = finished.assign(hearsay=finished["file"].map(files["role"]) != "engine")
-    finished = finished.sort_values(["hearsay", "t_ns"], kind="stable").drop_duplicates("session")
-    finished = finished.set_index("session").drop(columns=["hearsay"])
-    changes = frames[RemainsChanged].sort_values("t_ns", kind="stable")
-    last = changes.drop_duplicates("session", keep="last").set_index("session")
-    ids = changes.dropna(subset=["avaturn_session_id"]).drop_duplicates("session").set_index("session")
+    finished = finished.sort_values(["hearsay", "t_ns"], kind="stable").drop_duplicates("session").set_index("session")
+    last = frames[RemainsChanged].sort_values("t_ns", kind="stable")[["session", "remains", "reason", "file"]]
+    last = last.drop_duplicates("session", keep="last").set_index("session")
     looks = frames[GoneChecked].sort_values("t_ns").drop_duplicates("session", keep="last").set_index("session")
 
-    sessions = pd.DataFrame(index=started.index.union(finished.index).union(last.index, sort=False))
-    sessions.index.name = "session"
+    sessions = pd.DataFrame({"id": pd.array(ids, dtype="str")}, index=pd.RangeIndex(len(ids), name="session"))
     for column in ("purpose", "scenario"):
-        texts = [frame[column].astype(TEXT).reindex(sessions.index) for frame in (started, finished)]
-        sessions[column] = texts[0].fillna(texts[1])
-    sessions["purpose"] = sessions["purpose"].fillna(LOAD).astype(WORD)
+        texts = [frame[column].astype("str").reindex(sessions.index) for frame in (started, finished)]
+        sessions[column] = texts[0].fillna(texts[1]).astype("category")
+    sessions["purpose"] = sessions["purpose"].astype("str").fillna(LOAD).astype("category")
     file = started["file"].reindex(sessions.index)
     file = file.fillna(last["file"].reindex(sessions.index)).fillna(finished["file"].reindex(sessions.index))
     for ours, other in (("t_ns", "started_ns"), ("due_ns", "due_ns")):
-        stamp = started[ours].astype(MAYBE_NS).reindex(sessions.index)
-        sessions[other] = stamp.fillna(finished[other].astype(MAYBE_NS).reindex(sessions.index))
-    for column in ("outcome", "ended_by", "gone", "censored", *_FAILURE):
+        stamp = started[ours].astype("Int64").reindex(sessions.index)
+        sessions[other] = stamp.fillna(finished[other].astype("Int64").reindex(sessions.index))
+    for column in ("outcome", "ended_by", "gone", "censored", *FAILURE):
         sessions[column] = finished[column].reindex(sessions.index)
-    sessions["gone"] = looks["gone"].astype(TEXT).reindex(sessions.index).fillna(sessions["gone"].astype(TEXT))
+    seen = looks["gone"].astype("str").reindex(sessions.index)
+    sessions["gone"] = seen.fillna(sessions["gone"].astype("str")).astype("category")
     sessions["censored"] = sessions["censored"].eq(True)
-    finished_ns = finished["t_ns"].astype(MAYBE_NS).reindex(sessions.index)
-    sessions["end_ns"] = finished_ns.fillna(file.astype("int64").map(files["last_ns"]).astype(MAYBE_NS))
-    sessions["remains"] = last["remains"].astype(TEXT).reindex(sessions.index).fillna(Remains.NOTHING.value)
-    sessions["reason"] = last["reason"].astype(TEXT).reindex(sessions.index)
-    sessions["avaturn_session_id"] = ids["avaturn_session_id"].reindex(sessions.index)
-    return sessions
+    finished_ns = finished["t_ns"].astype("Int64").reindex(sessions.index)
+    sessions["end_ns"] = finished_ns.fillna(file.map(files["last_ns"]).astype("Int64"))
+    sessions["remains"] = last["remains"].astype("str").reindex(sessions.index).fillna(Remains.NOTHING.value)
+    sessions["reason"] = last["reason"].reindex(sessions.index)
+    return sessions.astype({"remains": "category"})
 
 
 def _end_ns(frames: dict[type, pd.DataFrame], start_ns: int) -> int:

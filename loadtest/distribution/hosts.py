@@ -134,12 +134,10 @@ class Hosts:
             if refusal is not None:
                 if node not in self._refused:
                     self._refused.add(node)
+                    refused = WorkerState.REFUSED
                     self._record(
-                        WorkerChanged(
-                            t_ns=self._now_ns(), worker=node[:120], host=host, state=WorkerState.REFUSED,
-                            processes=processes, detail=refusal,
-                        )
-                    )  # fmt: skip
+                        WorkerChanged(t_ns=self._now_ns(), worker=node[:120], host=host, state=refused, detail=refusal)
+                    )
                 self._send(node, {"op": "refused", "reason": refusal})
                 return
             free = [number for number in range(self._settings.load.processes) if number not in set(self._taken())]
@@ -213,7 +211,7 @@ class Hosts:
             worker=node,
             host=command.host,
             state=state,
-            processes=len(command.numbers),
+            numbers=command.numbers,
             directory=command.directory,
         )
         self._record(changed)
