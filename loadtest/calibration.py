@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest import supervisor
-from loadtest.events import Event, Outcome, Step, StepFinished
+from loadtest.events import Event, Mark, Observed, Outcome, Step, StepFinished
 from loadtest.health import quantile_ns
 from loadtest.journal import read_run
 from loadtest.run import CALIBRATION, run
@@ -28,6 +28,8 @@ KNOWN_DELAYS = (
     "--set=answer_s=4",
 )
 STATE_TIMEOUT_S = 10.0
+SAME_MOMENT_NS = 200_000_000
+"""Stamps of both sides this close are of the same speech: far above any error, far below the shortest turn."""
 USERS, DURATION_S = 10, 20
 
 SCENARIO: dict[str, Any] = {
@@ -49,28 +51,48 @@ def call_errors(events: Iterable[Event]) -> Errors:
     return errors
 
 
-def turn_errors(events: Iterable[Event], truth: dict[str, Any]) -> Errors:
-    """Time to first audio and barge-in against the stamps of the twin's `state_url`, matched by trace id and turn."""
-    turns = {
-        (trace_id, number): turn
-        for session in truth["sessions"]
-        for trace_id in session["trace_ids"]
-        for number, turn in enumerate(session["turns"])
+def turn_errors(events: Iterable[Event], truth: dict[str, Any]) -> tuple[Errors, int]:
+    """Time to first audio and barge-in against the stamps of the twin's `state_url`, and how many of the reported ones
+    the twin has no stamps for: an answer that ended by itself just as the user began to speak was not interrupted.
+
+    The twin counts speeches and the harness turns, so they are matched by trace id and by when the user's speech ended,
+    or began.
+    """
+    turns = {trace_id: each["turns"] for each in truth["sessions"] for trace_id in each["trace_ids"]}
+    events = list(events)
+    marks: dict[tuple[str, int | None, Mark], int] = {
+        (event.session, event.turn, event.mark): event.t_ns
+        for event in events
+        if isinstance(event, Observed) and event.mark in (Mark.SPEECH_END, Mark.BARGE_IN)
     }
     errors: Errors = {"time to first audio": [], "barge-in": []}
+    unmatched = 0
     for event in events:
         if not isinstance(event, StepFinished) or event.turn is None or event.step is not Step.TURN:
             continue
-        if event.first_audio_ns is not None and (turn := turns.get((event.session, event.turn))) is not None:
-            answered_ns = turn["first_audio_sent_ns"] - turn["last_voiced_ns"]
-            errors["time to first audio"].append(event.first_audio_ns - answered_ns)
-        # The twin books an interruption on the turn whose answer it cut short.
-        interrupted = turns.get((event.session, event.turn - 1))
-        if event.barge_in_ns is not None and interrupted is not None:
-            errors["barge-in"].append(
-                event.barge_in_ns - (interrupted["silenced_ns"] - interrupted["barge_in_heard_ns"])
-            )
-    return errors
+        for quantity, reported_ns, mark, since, until in (
+            ("time to first audio", event.first_audio_ns, Mark.SPEECH_END, "last_voiced_ns", "first_audio_sent_ns"),
+            # The twin books an interruption on the turn whose answer it cut short.
+            ("barge-in", event.barge_in_ns, Mark.BARGE_IN, "barge_in_heard_ns", "silenced_ns"),
+        ):
+            if reported_ns is None:
+                continue
+            at_ns = marks.get((event.session, event.turn, mark))
+            true_ns = None if at_ns is None else _span_ns(turns.get(event.session, ()), at_ns, since, until)
+            if true_ns is None:
+                unmatched += 1
+            else:
+                errors[quantity].append(reported_ns - true_ns)
+    return errors, unmatched
+
+
+def _span_ns(turns: Iterable[dict[str, int | None]], at_ns: int, since: str, until: str) -> int | None:
+    """From the stamp `since` to the stamp `until` of the twin's turn in which the former was made at `at_ns`."""
+    for turn in turns:
+        began_ns, ended_ns = turn[since], turn[until]
+        if began_ns is not None and ended_ns is not None and abs(began_ns - at_ns) < SAME_MOMENT_NS:
+            return ended_ns - began_ns
+    return None
 
 
 def summary(errors: Errors) -> dict[str, dict[str, float]]:
@@ -108,12 +130,14 @@ def calibrate() -> dict[str, Any]:
         keys = {"OPENAI_API_KEY": twin["openai_api_key"], "AVATURN_API_KEY": twin["avaturn_api_key"]}
         run_dir, report, _ = run(settings, environ=os.environ | keys)
         events = [event for file in read_run(run_dir) for event in file.events]
-        errors = call_errors(events) | turn_errors(events, truth_of(twin["state_url"]))
+        of_turns, not_comparable = turn_errors(events, truth_of(twin["state_url"]))
+        errors = call_errors(events) | of_turns
     result = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "users": USERS,
         "generator": report["generator"]["outcome"] if report else None,
         "errors": summary(errors),
+        "not_comparable": not_comparable,
     }
     CALIBRATION.parent.mkdir(exist_ok=True)
     CALIBRATION.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

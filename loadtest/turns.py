@@ -58,7 +58,8 @@ class Turns:
         await self._hear_answer(clip, number, heard, hear_out=hear_out)
 
     async def barge_in(self, clip: Clip, number: int, after_s: float, heard: Heard, *, hear_out: bool) -> None:
-        """Speak into the running answer; it is to stop, and this speech is to be answered. Raises AnswerOverError."""
+        """Speak into the running answer; it is to stop, and this speech is to be answered. Raises AnswerOverError, also
+        after the answer to a speech that came just too late to interrupt anything."""
         await self._into_the_answer(after_s)
         self.talk.begin(number, clip)
         self.talk.interrupt()
@@ -73,6 +74,8 @@ class Turns:
         silenced_ns = self.talk.silenced_ns
         assert silenced_ns is not None
         if silenced_ns < started_ns:
+            # Said all the same, and answered: cut off now, it would run into the next turn's speech.
+            await self._hear_answer(clip, number, heard, hear_out=hear_out)
             raise AnswerOverError
         heard.barge_in_ns = silenced_ns - started_ns
         self.talk.mark(silenced_ns, Mark.SILENCED)

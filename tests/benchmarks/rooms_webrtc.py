@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.calibration import KNOWN_DELAYS, summary, truth_of, turn_errors
-from loadtest.events import Event, HealthSampled, Mark, Observed, StageStarted, Step, StepFinished
+from loadtest.events import HealthSampled, Mark, Observed, StageStarted, Step, StepFinished
 from loadtest.journal import read_run
 from tests.benchmarks import bench
 
@@ -56,8 +56,8 @@ def measure(sessions: int, talk_s: int) -> dict[str, Any]:
         for e in events
         if isinstance(e, Observed) and e.mark is Mark.DTLS_CONNECTED and e.session in signalled
     ]
-    with_truth = [event for event in events if _has_truth(event, truth)]
-    errors = summary(turn_errors(with_truth, truth))
+    of_turns, not_comparable = turn_errors(events, truth)
+    errors = summary(of_turns)
     counters = truth["counters"]
     return {
         "sessions_active": active,
@@ -67,7 +67,7 @@ def measure(sessions: int, talk_s: int) -> dict[str, Any]:
         "first_audio_p99_ms": errors["time to first audio"]["p99_ms"],
         "barge_in_p99_ms": errors["barge-in"]["p99_ms"],
         "turns": sum(isinstance(e, StepFinished) and e.step is Step.TURN for e in events),
-        "turns_without_truth": len(events) - len(with_truth),
+        "turns_without_truth": not_comparable,
         "tainted": report["turns"]["tainted"],
         "answer_to_dtls_p50_ms": statistics.median(joined) if joined else 0,
         "engine_lag_p99_ms": max(e.lag_p99_ns for e in health if e.source == "engine") / 1e6,
@@ -76,17 +76,6 @@ def measure(sessions: int, talk_s: int) -> dict[str, Any]:
         "failed": report["sessions"]["failed"],
         "twin_late_share": counters["audio_ticks_late"] / max(1, counters["audio_ticks"]),
     }
-
-
-def _has_truth(event: Event, truth: dict[str, Any]) -> bool:
-    """Whether the twin has booked what this turn reports: it may not have, where an answer was over too soon."""
-    if not isinstance(event, StepFinished) or event.turn is None:
-        return True
-    turns = next((session["turns"] for session in truth["sessions"] if event.session in session["trace_ids"]), [])
-    own, interrupted = turns[event.turn : event.turn + 1], turns[max(0, event.turn - 1) : event.turn]
-    if event.first_audio_ns is not None and any(turn["first_audio_sent_ns"] is None for turn in own):
-        return False
-    return event.barge_in_ns is None or all(turn["silenced_ns"] is not None for turn in interrupted)
 
 
 def main() -> int:

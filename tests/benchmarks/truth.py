@@ -59,8 +59,10 @@ def voice(users: int) -> dict[str, Any]:
             twin, str(scenario), "--users", str(users), "--duration", "25s", "--ramp", f"{max(8, users / 20):g}s"
         )
         truth = truth_of(twin["state_url"])
+    errors, not_comparable = turn_errors(_steady(run_dir, 0), truth)
     return {
-        "errors": summary(turn_errors(_steady(run_dir, 0), truth)),
+        "errors": summary(errors),
+        "not_comparable": not_comparable,
         "reported_p50_s": report["turns"]["time_to_first_audio"]["p50_s"],
         "tainted": report["turns"]["tainted"],
         "generator": report["generator"]["outcome"],

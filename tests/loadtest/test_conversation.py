@@ -219,6 +219,30 @@ def test_an_answer_that_ended_before_it_was_interrupted_says_nothing_about_anybo
     assert interrupt(kind, answer_frames=0, then=lambda _listener, _t0: None)[0] == "over"
 
 
+def test_a_speech_that_just_missed_the_answers_end_is_finished_and_its_answer_heard() -> None:
+    spoken: list[str] = []
+
+    def too_late(listener: Listener, t0: int) -> None:
+        spoken.append("began")
+        # Two more frames of the answer, then quiet: its end shows only once the user has begun to speak.
+        hear(listener, t0 + 100 * MS, loud=2, quiet_ns=0)
+        listener.on_mark(t0 + 130 * MS, Mark.SPEECH_START)
+        listener.on_audio(t0 + 120 * MS + QUIET_NS, SILENCE)
+
+        def ends() -> None:
+            spoken.append("ended")
+            listener.on_mark(t0 + 900 * MS, Mark.SPEECH_END)
+            hear(listener, t0 + 1_500 * MS, loud=5)
+
+        asyncio.get_running_loop().call_later(0.05, ends)
+
+    heard, marks = interrupt("barge_in", answer_frames=5, then=too_late)
+
+    assert (heard, spoken) == ("over", ["began", "ended"])
+    assert (Mark.FIRST_AUDIO, 1_500 * MS) in marks
+    assert Mark.SILENCED not in [mark for mark, _ in marks]
+
+
 def test_a_noise_that_stops_the_avatar_is_reported() -> None:
     error, _ = interrupt("ignore", answer_frames=5, then=lambda listener, t0: hear(listener, t0 + 200 * MS, loud=5))
     assert isinstance(error, StepError)
