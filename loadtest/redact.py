@@ -4,6 +4,10 @@ import re
 
 MAX_DETAIL = 300
 _SECRETS = re.compile(r"(?:\b(?:sk|ek)[-_][A-Za-z0-9_\-]{4,}|(?i:\bbearer\s+)\S+|\beyJ[A-Za-z0-9_\-.]{10,})")
+SECRETS_IN_BYTES = re.compile(
+    rb"\b(?:sk|ek)[-_][A-Za-z0-9_\-]{8,}|(?i:\bbearer\s+)[A-Za-z0-9_\-.]{12,}|\beyJ[\w\-.]{10,}"
+)
+"""The same in a whole file, where short words such as a name in a path are no keys."""
 
 
 def redact(text: str, *known: str | None) -> str:

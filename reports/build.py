@@ -16,9 +16,11 @@ from reports import (
     frames,
     gates,
     generator,
+    hosts,
     junit,
     render_html,
     render_md,
+    rules,
     sessions,
     steps,
     teardown,
@@ -39,7 +41,7 @@ def build(run_dir: Path, *, slos: Sequence[Slo] | None = None) -> dict[str, Any]
     if slos is None:
         slos = _slos(settings)
     run = frames.load(run_dir)
-    report = judge(run, settings, slos)
+    report = judge(run, settings, slos, rules.section(run_dir, settings), hosts.section(run_dir))
     report["traces"] = trace_counts.read(run_dir)
     report["audio"] = sorted(path.relative_to(run_dir).as_posix() for path in run_dir.glob("audio/*.wav"))
     text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -54,8 +56,18 @@ def build(run_dir: Path, *, slos: Sequence[Slo] | None = None) -> dict[str, Any]
     return report
 
 
-def judge(run: frames.Run, settings: dict[str, Any], slos: Sequence[Slo]) -> dict[str, Any]:
-    """The report.json dict of a run. A pure function: nothing is read or written."""
+def judge(
+    run: frames.Run,
+    settings: dict[str, Any],
+    slos: Sequence[Slo],
+    rule_rows: Sequence[dict[str, Any]] = (),
+    host_rows: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The report.json dict of a run. A pure function: nothing is read or written. `rule_rows`: of `rules.section`,
+    `host_rows`: of `hosts.section`."""
+    host_rows = host_rows or {"workers": [], "clocks": []}
+    processes = _table(_table(settings, "scenario"), "load").get("processes")
+    journals = hosts.files(run, host_rows, processes=processes)
     load = run.load_only()
     left = sessions.left_behind(load)
     interrupted = bool((run.files["finish"] == "interrupted").any())
@@ -74,11 +86,13 @@ def judge(run: frames.Run, settings: dict[str, Any], slos: Sequence[Slo]) -> dic
         "turns": steps.turns(load),
         "secrets": expiry.section(load),
         "teardown": teardown.section(load),
-        "rules": [],
+        "rules": list(rule_rows),
         "slos": gates.judge(load, slos, planned_s=_table(_table(settings, "scenario"), "load").get("duration")),
         "aborted": gates.aborted(load),
         "baseline": None,
-        "generator": generator.section(load),
+        "generator": generator.section(load, missing=journals["missing"]),
+        "files": journals,
+        "hosts": host_rows,
         "capacity": None,
         "failures": sessions.failures(load),
         "evidence": sessions.evidence(load, left),

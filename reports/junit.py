@@ -1,10 +1,12 @@
-"""report dict → JUnit XML: a case per objective, and four about the run itself."""
+"""report dict → JUnit XML: a case per objective and per rule, and four about the run itself."""
 
 import re
 from typing import Any, Final
 from xml.etree import ElementTree
 
-from reports.sessions import Left
+from loadtest.events import RuleOutcome
+from reports import rules
+from reports.sessions import CERTAIN
 from reports.verdict import describe
 from reports.words import plural
 
@@ -21,18 +23,34 @@ def render(report: dict[str, Any]) -> str:
         ("run", "the run was not interrupted", "stopped by hand" if report["interrupted"] else None),
     ]
     cases += [("slo", str(slo["name"]), describe(slo) if slo["outcome"] == "fail" else None) for slo in report["slos"]]
+    cases += [
+        (f"rule.{row['group']}", f"{row['id']} {row['statement']}", rules.describe(row) if fails else None)
+        for row, fails in ((row, row["outcome"] == RuleOutcome.FAIL) for row in report["rules"])
+    ]
+    untested = {
+        f"{row['id']} {row['statement']}": str(row["summary"])
+        for row in report["rules"]
+        if row["outcome"] == RuleOutcome.NOT_TESTED
+    }
     failures = sum(problem is not None for _, _, problem in cases)
     attributes = {"name": "avaload", "tests": str(len(cases)), "failures": str(failures), "errors": "0"}
     suites = ElementTree.Element("testsuites", attributes)
     suite = ElementTree.SubElement(
         suites,
         "testsuite",
-        attributes | {"name": _clean(report["scenario"]), "time": f"{report['duration_s']:.3f}", "skipped": "0"},
+        attributes
+        | {
+            "name": _clean(report["scenario"]),
+            "time": f"{report['duration_s']:.3f}",
+            "skipped": str(len(untested)),
+        },
     )
     if report["started_at"]:
         suite.set("timestamp", report["started_at"])
     for group, name, problem in cases:
         case = ElementTree.SubElement(suite, "testcase", classname=f"avaload.{group}", name=_clean(name), time="0")
+        if name in untested:
+            ElementTree.SubElement(case, "skipped", message=_clean(untested[name]))
         if problem is not None:
             ElementTree.SubElement(case, "failure", message=_clean(problem)).text = _clean(problem)
     ElementTree.SubElement(suite, "system-out").text = _clean("\n".join(report["verdict"]["reasons"]))
@@ -41,7 +59,7 @@ def render(report: dict[str, Any]) -> str:
 
 
 def _leaked(sessions: dict[str, Any]) -> str | None:
-    causes = [f"{count} {cause}" for cause, count in sessions["left_behind"].items() if cause != Left.CREATE_UNANSWERED]
+    causes = [f"{count} {cause}" for cause, count in sessions["left_behind"].items() if cause in CERTAIN]
     return f"{plural(sessions['leaked'])}: {', '.join(causes)}" if sessions["leaked"] else None
 
 

@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from loadtest.errors import Exit
 from loadtest.events import EndedBy
 from loadtest.slo import SECONDS, SHARE
-from reports import charts, generator
+from reports import charts, generator, rules
 from reports.frames import Run
 from reports.verdict import describe
 from reports.words import amount
@@ -51,6 +51,7 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, settings: dict[st
         health=_health(report["generator"]),
         evidence=[(why, words, _total(report, why), report["evidence"][why]) for why, words in _EVIDENCE.items()],
         audio=report.get("audio", []),
+        rule_groups=rules.grouped(report["rules"]),
         endings=_ENDINGS,
         settings=_flat({key: settings[key] for key in _SETTINGS if key in settings}),
     )

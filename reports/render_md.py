@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from reports import rules
 from reports.words import amount, plural
 
 _BADGES: Final = {"pass": "✅ pass", "fail": "❌ fail", "invalid": "⚠️ invalid"}
@@ -31,6 +32,7 @@ def render(report: dict[str, Any]) -> str:
             for slo in report["slos"][:30]
         ]
         lines.append("")
+    lines += rules.markdown(report["rules"])
     lines += ["| step | count | failed | p50 | p95 | p99 | max |", "|---|--:|--:|--:|--:|--:|--:|"]
     for step, row in report["steps"].items():
         lines.append(f"| {step} | {row['count']:,} | {row['failed']:,} | {_quantiles(row)} |")

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from loadtest.errors import Exit
+from reports import rules
 from reports.sessions import Left
 from reports.words import amount, plural
 
@@ -36,7 +37,7 @@ def verdict(report: Report, *, interrupted: bool, absent_timeout_s: float | None
         exit_code = Exit.INTERRUPTED
     elif generator["outcome"] == "invalid":
         exit_code = Exit.INVALID
-    elif broken or aborted or regressions:
+    elif broken or aborted or regressions or rules.broken(report["rules"]):
         exit_code = Exit.FAIL
     else:
         exit_code = Exit.PASS
@@ -52,6 +53,7 @@ def verdict(report: Report, *, interrupted: bool, absent_timeout_s: float | None
     if aborted:
         reasons.append(stopped_early(aborted))
     reasons += [describe(slo) for slo in broken]
+    reasons += [f"broken: {rules.describe(row)}" for row in rules.broken(report["rules"])]
     reasons += [f"worse than the baseline: {regression}" for regression in regressions]
     if exit_code == Exit.PASS:
         reasons.append(_passed(report))
@@ -100,10 +102,13 @@ def _leaked(sessions: dict[str, Any]) -> str:
 
 def _passed(report: Report) -> str:
     sessions, met = report["sessions"], len(report["slos"])
+    held = sum(row["outcome"] == "pass" for row in report["rules"])
+    kept = f", {plural(held, 'rule')} held" if held else ""
     words = {0: "no objective was judged", 1: "the objective was met", 2: "both objectives were met"}
     objectives = words.get(met, f"all {met} objectives were met")
     return (
-        f"{objectives}, nothing was left behind, {sessions['completed']:,} of {plural(sessions['started'])} completed"
+        f"{objectives}{kept}, nothing was left behind, "
+        f"{sessions['completed']:,} of {plural(sessions['started'])} completed"
     )
 
 
@@ -112,6 +117,11 @@ def _notes(report: Report, absent_timeout_s: float | None) -> list[str]:
     if doubtful := sessions["doubtful"]:
         timeout = "user_absent_timeout" + (f" ({absent_timeout_s:g} s)" if absent_timeout_s is not None else "")
         notes.append(f"{plural(doubtful)} doubtful: create was never answered; {timeout} ends them")
+    if unknown := sessions["unknown"]:
+        notes.append(
+            f"{plural(unknown)} unknown: open when the last of their worker's journals came home; what is over there"
+            " settles them"
+        )
     if unconfirmed := sessions["unconfirmed"]:
         notes.append(f"{plural(unconfirmed)} deleted but not proved gone: the look after the delete showed neither")
     if unfinished := sessions["unfinished"]:
@@ -123,5 +133,6 @@ def _notes(report: Report, absent_timeout_s: float | None) -> list[str]:
         notes.append(f"{plural(dropped, 'iteration')} due and never started ({by})")
     if censored := sessions["censored"]:
         notes.append(f"{plural(censored)} cut off by the end of the run, in no quantile of converse")
+    notes += [f"not as assumed: {rules.describe(row)}" for row in rules.assumed(report["rules"])]
     notes += [f"generator suspect: {why}" for why in report["generator"]["suspect_because"]]
     return notes

@@ -117,9 +117,13 @@ class Rulebook:
         """By rule, of all rules."""
         return {rule: self.tally(rule).violations for rule in RULES}
 
-    def rows(self) -> list[dict[str, Any]]:
-        """`rules` of report.json: every rule, in the order of PROTOCOL.md."""
-        return [row(rule, self.tally(rule), why_not=self._why_not.get(rule)) for rule in RULES]
+    def rows(self, beside: Mapping[str, Tally] | None = None) -> list[dict[str, Any]]:
+        """`rules` of report.json: every rule, in the order of PROTOCOL.md. `beside`: by rule, what was found elsewhere
+        than in events."""
+        tallies = {rule: self.tally(rule) for rule in RULES}
+        for rule, tally in (beside or {}).items():
+            tallies[rule] = tallies[rule].plus(tally)
+        return [row(rule, tally, why_not=self._why_not.get(rule)) for rule, tally in tallies.items()]
 
     def _session_started(self, event: SessionStarted) -> None:
         if event.purpose != LOAD:

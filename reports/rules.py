@@ -1,0 +1,121 @@
+"""`rules` of report.json: every rule of PROTOCOL.md section 4, judged by its fold over the journals."""
+
+import mmap
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from loadtest import journal
+from loadtest.events import RuleOutcome
+from loadtest.redact import SECRETS_IN_BYTES
+from loadtest.rules.promise import Promise, promise
+from loadtest.rules.rulebook import Rulebook
+from loadtest.rules.statements import Group, Standing
+from loadtest.rules.tally import Tally
+from loadtest.settings import Settings
+
+Row = dict[str, Any]
+
+_LARGEST_SEARCHED: Final = 256 * 2**20
+"""A journal beyond this was written by the redactor all the same; searching it would take longer than the report."""
+_ARTEFACTS: Final = ("settings.json", "*.log", "journal/*.jsonl")
+_GROUPS: Final = {
+    Group.EXPIRY: "Expiry of secrets",
+    Group.TERMINATION: "Ends of sessions",
+    Group.DURATIONS: "Durations across providers",
+    Group.TRANSCRIPTS: "Transcripts",
+    Group.INTERRUPTION: "Interruption, sound and tools",
+    Group.ERRORS: "Errors and validation",
+    Group.LIMITS: "Limits",
+    Group.SECURITY: "Security",
+    Group.SDK: "The SDK's side",
+}
+
+
+def section(run_dir: Path, settings: Mapping[str, Any]) -> list[Row]:
+    """A row for every rule. `settings`: what settings.json holds; without it rules that ask what was promised see no
+    case. Raises JournalError for a journal that can't be read."""
+    book = Rulebook(_promises(settings))
+    for path in journal.paths(run_dir):
+        if _begun(path):
+            for batch in journal.batches(path):
+                for event in batch:
+                    book.add(event)
+    return book.rows({"SEC-1": _searched(run_dir)})
+
+
+def broken(rows: Iterable[Row]) -> list[Row]:
+    """Those that fail the run."""
+    return [row for row in rows if row["outcome"] == RuleOutcome.FAIL]
+
+
+def assumed(rows: Iterable[Row]) -> list[Row]:
+    """Those that are not as assumed, which fails nothing."""
+    return [row for row in rows if row["violations"] and row["standing"] == Standing.ASSUMED]
+
+
+def describe(row: Row) -> str:
+    """One row as a sentence."""
+    example = f"; for example session {row['evidence'][0]}" if row["evidence"] else ""
+    return f"rule {row['id']} ({row['statement']}): {row['summary']}{example}"
+
+
+def grouped(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
+    """A title for people and its rows, in the order of PROTOCOL.md."""
+    of_group: dict[str, list[Row]] = {}
+    for row in rows:
+        of_group.setdefault(row["group"], []).append(row)
+    return [(title, of_group[group]) for group, title in _GROUPS.items() if group in of_group]
+
+
+def markdown(rows: list[Row]) -> list[str]:
+    """The lines of a short section: counts by group, then what is not as its rule says."""
+    if not any(row["cases"] for row in rows):
+        return []
+    lines = ["| rules | held | broken | characterised | not tested |", "|---|--:|--:|--:|--:|"]
+    for title, of_group in grouped(rows):
+        counts = [sum(row["outcome"] == outcome for row in of_group) for outcome in RuleOutcome]
+        held, failed, untested, told = counts
+        lines.append(f"| {title} | {held} | {failed} | {told} | {untested} |")
+    shown = [*broken(rows), *assumed(rows)]
+    return [*lines, "", *(f"- {'❌' if row in broken(rows) else '⚠️'} {describe(row)}" for row in shown), ""]
+
+
+def _promises(settings: Mapping[str, Any]) -> dict[str, Promise]:
+    try:
+        scenarios = Settings.model_validate(settings.get("scenario", {})).scenarios
+    except ValidationError:  # of another version, or edited: what was promised is not known
+        return {}
+    today = _day(settings.get("started_at"))
+    return {scenario.name: promise(scenario, today=today) for scenario in scenarios}
+
+
+def _day(started_at: object) -> date:
+    try:
+        return datetime.fromisoformat(str(started_at)).date()
+    except ValueError:
+        return datetime.now(UTC).date()
+
+
+def _begun(path: Path) -> bool:
+    """Not so for a file whose writer was killed before its first line was whole."""
+    with path.open("rb") as file:
+        return file.readline().endswith(b"\n")
+
+
+def _searched(run_dir: Path) -> Tally:
+    """SEC-1 over what the run has left: a case for each file."""
+    tally = Tally()
+    for path in sorted(path for pattern in _ARTEFACTS for path in run_dir.glob(pattern)):
+        if not 0 < path.stat().st_size <= _LARGEST_SEARCHED:
+            continue
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            if SECRETS_IN_BYTES.search(text) is None:
+                tally.held()
+            else:
+                tally.broken("", f"{path.name} holds something that looks like a key or a token")
+    tally.evidence.clear()
+    return tally
