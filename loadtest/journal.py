@@ -108,32 +108,37 @@ def batches(path: Path) -> Iterator[list[Event]]:
     """
     with path.open("rb") as file:
         first = file.readline()
-        started = _decode_lines(first, path, 1) if first.endswith(b"\n") else []
+        started = _decode_lines(first, path) if first.endswith(b"\n") else []
         if not started or not isinstance(started[0], RunStarted):
             raise JournalError(f"{path.name}: does not begin with run_started")
         if started[0].schema != SCHEMA:
             raise JournalError(f"{path.name}: schema {started[0].schema}, this version reads {SCHEMA}")
         yield started
-        number, rest = 2, b""
+        rest = b""
         while chunk := file.read(_CHUNK):
             whole, newline, rest = (rest + chunk).rpartition(b"\n")
             if newline:
-                yield _decode_lines(whole, path, number)
-                number += whole.count(b"\n") + 1
+                yield _decode_lines(whole, path)
 
 
-def _decode_lines(text: bytes, path: Path, number: int) -> list[Event]:
-    """The events of whole lines, the first of which is line `number` of its file."""
+def _decode_lines(text: bytes, path: Path) -> list[Event]:
+    """The events of whole lines of the file."""
     try:
         return _decoder.decode_lines(text)
-    except (msgspec.MsgspecError, ValueError):  # which line it was is asked only now
-        events = []
-        for place, line in enumerate(text.split(b"\n"), number):
+    except (msgspec.MsgspecError, ValueError):
+        _find_bad_line(path)
+        raise
+
+
+def _find_bad_line(path: Path) -> None:
+    """Lines are counted only where one is bad: counting all takes as long as decoding them."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
             try:
-                events += [decode(line)] if line else []
+                if line.strip():
+                    decode(line)
             except JournalError as error:
-                raise JournalError(f"{path.name}:{place}: {error}") from error
-        return events
+                raise JournalError(f"{path.name}:{number}: {error}") from error
 
 
 def read(path: Path) -> JournalFile:

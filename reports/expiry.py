@@ -4,9 +4,10 @@ from typing import Any
 
 import pandas as pd
 
-from loadtest.events import Outcome, Step
+from loadtest.events import Step
 from reports.frames import Run
 from reports.measures import quantile, quantiles
+from reports.sessions import first_ok
 
 
 def uses(run: Run) -> pd.DataFrame:
@@ -17,8 +18,7 @@ def uses(run: Run) -> pd.DataFrame:
     """
     secrets = run.secrets.drop_duplicates("session").set_index("session")
     created = run.steps[run.steps["step"] == Step.CREATE].drop_duplicates("session").set_index("session")
-    connects = run.steps[(run.steps["step"] == Step.CONNECT) & (run.steps["outcome"] == Outcome.OK)]
-    connected_ns = connects.drop_duplicates("session").set_index("session")["t_ns"].reindex(secrets.index)
+    connected_ns = first_ok(run, Step.CONNECT)["t_ns"].reindex(secrets.index)
     minted_ns = secrets["t_ns"]
     return pd.DataFrame(
         {

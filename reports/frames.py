@@ -5,10 +5,9 @@ Closed sets are categories; what was not observed is a gap (NA), never zero. A s
 index of `Run.sessions`, whose column `id` is what people and journals call it.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import pandas as pd
 
@@ -35,13 +34,14 @@ from loadtest.events import (
     StageStarted,
     StepFinished,
 )
+from reports import hosts
 from reports.clocks import Anchors
 from reports.columns import FAILURE, Columns, Holds, Numbers
 
 SWEEP: Final = "sweep"
 """Role of the files that `avaload sweep` adds afterwards; they settle sessions and are no part of the run's time."""
 
-KEPT_MARKS: Final = (Mark.USER_TRANSCRIPT, Mark.AVATAR_TRANSCRIPT, Mark.TRANSCRIPT_FAILED)
+KEPT_MARKS: Final = frozenset((Mark.USER_TRANSCRIPT, Mark.AVATAR_TRANSCRIPT, Mark.TRANSCRIPT_FAILED))
 """Marks that a section reads. All of them would be two thirds of all rows."""
 
 STAMP, INT, NUMBER, FLAG = Holds.STAMP, Holds.INT, Holds.NUMBER, Holds.FLAG
@@ -93,6 +93,9 @@ class Run:
 
     run_id: str
     scenario: str
+    away: frozenset[str]
+    """Ids of sessions on other hosts whose journals did not all come home: over there it is known what became of
+    them."""
     wall_start_ns: int
     start_ns: int
     end_ns: int
@@ -183,6 +186,7 @@ def load(run_dir: Path) -> Run:
     return Run(
         run_id=first.run_id,
         scenario=first.scenario,
+        away=hosts.away(run_dir),
         wall_start_ns=start_ns + anchors.wall_offset_ns((first.host, first.boot_id)),
         start_ns=start_ns,
         end_ns=_end_ns(frames, start_ns),
@@ -213,6 +217,8 @@ def _read(
             return None
     started: RunStarted | None = None
     samples: list[Any] = []
+    kinds: dict[type, list[Any]] = {cls: [] for cls in get_args(Event)}
+    sort_in = {cls: events.append for cls, events in kinds.items()}
     for batch in journal.batches(path):
         if started is None:
             assert isinstance(batch[0], RunStarted)
@@ -220,14 +226,14 @@ def _read(
             # A sweep of a copied directory may call the run by the directory's new name.
             if run_id is not None and started.role != SWEEP and started.run_id != run_id:
                 raise journal.JournalError(f"{path.name}: belongs to run {started.run_id}, not to {run_id}")
-        groups: defaultdict[type, list[Any]] = defaultdict(list)
         for event in batch:
-            groups[type(event)].append(event)
-        groups[Observed] = [event for event in groups[Observed] if event.mark in KEPT_MARKS]
-        samples += groups[HealthSampled] + groups[ClockCompared]
-        for cls, events in groups.items():
-            if cls in columns:
+            sort_in[event.__class__](event)
+        kinds[Observed][:] = [event for event in kinds[Observed] if event.mark in KEPT_MARKS]
+        samples += kinds[HealthSampled] + kinds[ClockCompared]
+        for cls, events in kinds.items():
+            if events and cls in columns:
                 columns[cls].add(events, number)
+            events.clear()
     assert started is not None
     anchors.add(started, samples)
     return started, batch[-1]

@@ -86,11 +86,11 @@ def turns(run: Run) -> dict[str, Any]:
 def _transcripts(run: Run) -> dict[str, int]:
     """How many came, and to how many answered turns none came (PROTOCOL.md TR-1, TR-2); their texts are not looked
     at."""
-    answered = run.turns[(run.turns["outcome"] == Outcome.OK) & run.turns["first_audio_ns"].notna()]
-    wanted = set(zip(answered["session"], answered["turn"], strict=True))
+    turns = run.turns[["session", "turn", "outcome", "first_audio_ns"]]
+    answered = turns[(turns["outcome"] == Outcome.OK) & turns["first_audio_ns"].notna()][["session", "turn"]]
     found = {}
     for side, mark in (("user", Mark.USER_TRANSCRIPT), ("avatar", Mark.AVATAR_TRANSCRIPT)):
-        rows = run.marks[run.marks["mark"] == mark]
-        found[side] = len(rows)
-        found[f"turns_without_{side}"] = len(wanted - set(zip(rows["session"], rows["turn"], strict=True)))
+        rows = run.marks.loc[run.marks["mark"] == mark, ["session", "turn"]]
+        heard = answered.merge(rows.drop_duplicates(), on=["session", "turn"])
+        found |= {side: len(rows), f"turns_without_{side}": len(answered) - len(heard)}
     return found | {"failed": int((run.marks["mark"] == Mark.TRANSCRIPT_FAILED).sum())}

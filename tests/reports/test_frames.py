@@ -18,7 +18,7 @@ def test_a_line_that_was_cut_by_a_kill_is_left_out(run_dir: Path) -> None:
 
     run = frames.load(run_dir)
 
-    assert list(run.sessions.index) == [j.sid(1)]
+    assert list(run.sessions["id"]) == [j.sid(1)]
     assert list(run.truncated["name"]) == ["host-a-engine-0-0.jsonl"]
 
 
@@ -34,7 +34,7 @@ def test_a_session_without_an_end_lasts_until_its_engines_last_word(run_dir: Pat
     j.write_file(run_dir, [*j.good_session(1, 1)[:4], j.health(7)], finish=None)
     j.write_file(run_dir, [j.health(50)], incarnation=1)
 
-    session = frames.load(run_dir).sessions.loc[j.sid(1)]
+    session = frames.load(run_dir).sessions.set_index("id").loc[j.sid(1)]
 
     assert session["end_ns"] == j.at(7)
     assert session[["outcome", "ended_by", "gone"]].isna().all()
@@ -53,8 +53,9 @@ def test_hosts_with_clocks_of_their_own_are_put_on_one(run_dir: Path) -> None:
 
     run = frames.load(run_dir)
 
-    assert run.sessions.loc[j.sid(2), "started_ns"] == j.at(5)
-    assert run.sessions.loc[j.sid(2), "end_ns"] == j.at(16.15)
+    sessions = run.sessions.set_index("id")
+    assert sessions.loc[j.sid(2), "started_ns"] == j.at(5)
+    assert sessions.loc[j.sid(2), "end_ns"] == j.at(16.15)
     assert active(run)["active"].max() == 2
     assert build(run_dir)["duration_s"] == 16.15
 
