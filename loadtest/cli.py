@@ -33,6 +33,7 @@ _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("--master-bind-host", "distribution.bind_host", "ADDRESS", "where workers find the master (default 127.0.0.1)"),
     ("--master-bind-port", "distribution.bind_port", "N", "(default 5557)"),
     ("--max-wait", "distribution.max_wait", "T", "for a master's workers, or a worker's master (default 5m)"),
+    ("--probes", "probes.share", "SHARE", "of the users run active checks of the contract (0 to 1, default 0)"),
     ("--seed", "load.seed", "N", "of everything random (default 1)"),
     ("--openai-base-url", "target.openai_base_url", "URL", "with /v1"),
     ("--avaturn-base-url", "target.avaturn_base_url", "URL", "origin"),
@@ -51,6 +52,9 @@ _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("--web-port", "output.web_port", "N", "Locust's live UI with the Sessions tab"),
 )
 
+
+_PROBE_SECTIONS = ("target.", "output.")
+"""Of the options of `run`: those that `probe` has too."""
 
 WORKER_SETTINGS = {"load.processes", "output.run_dir", "distribution.max_wait"}
 """What a worker is told by its own command line."""
@@ -106,14 +110,7 @@ def _parser() -> _Parser:
     run.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.toml")
     for option, setting, placeholder, text in _OPTIONS:
         run.add_argument(option, dest=setting, metavar=placeholder, help=text, default=argparse.SUPPRESS)
-    run.add_argument(
-        "--live",
-        dest="target.live",
-        action="store_const",
-        const=True,
-        default=argparse.SUPPRESS,
-        help="allow endpoints that are not on this machine; needs --max-sessions",
-    )
+    _add_live(run)
     role = run.add_mutually_exclusive_group()
     role.add_argument(
         "--master",
@@ -136,6 +133,24 @@ def _parser() -> _Parser:
     run.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="build, environment …; repeatable")
     run.add_argument("--slo", type=Path, metavar="FILE", help="thresholds (TOML) instead of the scenario's")
     run.add_argument("--json", action="store_true", help="print report.json on stdout")
+
+    probe = add(
+        "probe",
+        _probe,
+        "active checks of the contract, each a session or more that provokes something; without endpoints: the"
+        " embedded twin",
+        "avaload probe EXP-1 TD-3",
+    )
+    probe.add_argument("rules", nargs="*", metavar="RULE", help="rules of PROTOCOL.md section 4 (default: all)")
+    for option, setting, placeholder, text in _OPTIONS:
+        if setting.startswith(_PROBE_SECTIONS):
+            probe.add_argument(option, dest=setting, metavar=placeholder, help=text, default=argparse.SUPPRESS)
+    _add_live(probe)
+    probe.add_argument(
+        "--slow", action="store_true", help="also what takes more than a minute, or costs money in production"
+    )
+    probe.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="build, environment …")
+    probe.add_argument("--json", action="store_true", help="print report.json on stdout")
 
     twin = commands.add_parser("twin", help="serve the twin of both services", add_help=False)
     twin.set_defaults(command=_twin)
@@ -173,6 +188,17 @@ def _parser() -> _Parser:
     )
     doctor.add_argument("--json", action="store_true", help="print the checks as JSON")
     return parser
+
+
+def _add_live(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--live",
+        dest="target.live",
+        action="store_const",
+        const=True,
+        default=argparse.SUPPRESS,
+        help="allow endpoints that are not on this machine; needs --max-sessions",
+    )
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -216,6 +242,25 @@ def _run(arguments: argparse.Namespace) -> Exit:
         print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
     else:
         _show(report, run_dir, as_json=arguments.json)
+    return code
+
+
+def _probe(arguments: argparse.Namespace) -> Exit:
+    from loadtest import probing
+
+    for name, value in probing.options(arguments.rules, slow=arguments.slow).items():
+        setattr(arguments, name, value)
+    arguments.scenario = None
+    settings = _settings(arguments)
+    from loadtest.run import run
+
+    run_dir, report, code = run(settings)
+    if report is None:
+        print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
+        return code
+    if not arguments.json:
+        _say("\n".join(probing.table(run_dir, report, arguments.rules)))
+    _show(report, run_dir, as_json=arguments.json)
     return code
 
 
@@ -288,6 +333,8 @@ def _calibrate(*, as_json: bool) -> Exit:
     for quantity, error in result["errors"].items():
         sizes = "".join(f"{error[name]:>9.2f} ms" for name in ("p50_ms", "p99_ms", "max_ms"))
         _say(f"{quantity:<22}{error['count']:>7}{sizes}")
+    if result["not_comparable"]:
+        _say(f"not comparable: {result['not_comparable']} reported by turns for which the twin has no stamps")
     return Exit.PASS
 
 

@@ -14,7 +14,7 @@ import os
 import select
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -44,6 +44,7 @@ from loadtest.fanout import Fanout
 from loadtest.health import PROBE_S, Health
 from loadtest.lifecycle import Ticket
 from loadtest.objectives import Judge, Objectives
+from loadtest.probes.catalogue import PURPOSE, dealt
 from loadtest.resolve import run_id
 from loadtest.settings import Settings
 from loadtest.tickets import Tickets, stages
@@ -72,7 +73,7 @@ class LoadProcess:
         self._index = worker_index(environment)
         self.tickets = Tickets(settings.load, process=self._index, processes=settings.load.processes)
         self._stages = stages(settings)
-        self._numbers, self._users = itertools.count(), itertools.count()
+        self._numbers, self._users, self._probe_users = itertools.count(), itertools.count(), itertools.count()
         self.aggregate = aggregate_of(settings)
         self._runner = environment.runner
         self.abort_slos = [slo for slo in settings.slos if slo.abort]
@@ -110,6 +111,21 @@ class LoadProcess:
     def next_user(self) -> int:
         """A number for a new user, unique in the run while workers are numbered from 0."""
         return next(self._users) * self.settings.load.processes + self._index
+
+    def next_probe_user(self) -> int:
+        """A number for a new user that runs probes, unique in the run while workers are numbered from 0."""
+        return next(self._probe_users) * self.settings.load.processes + self._index
+
+    def probes_of(self, user: int) -> Iterator[str]:
+        """The rules whose probes this user is to run, one after the other."""
+        return dealt(self.settings.probes, user=user, users=self.settings.probe_users)
+
+    def run_probe(self, *, user: int, iteration: int, rule: str) -> str:
+        """One probe, now; see EngineClient.run for what comes back."""
+        ticket = Ticket(
+            number=next(self._numbers), user=user, iteration=iteration, due_ns=clock.now_ns(), purpose=PURPOSE + rule
+        )
+        return self._engine.run(ticket)
 
     def elapsed_s(self) -> float:
         return (clock.now_ns() - self._started_ns) / 1e9
@@ -267,14 +283,19 @@ def open_journal(
     return journal.Journal(run_dir / "journal" / f"{host}-{name}.jsonl"), started
 
 
-def on_owner_gone(action: Callable[[str], None], *, unless_said: str = "interrupted") -> None:
+def on_owner_gone(
+    action: Callable[[str], None],
+    *,
+    unless_said: str = "interrupted",
+    obey: Callable[[dict[str, Any]], None] | None = None,
+) -> None:
     """Call `action` when the process that started us closes our stdin, or dies, with the reason: the last line that it
-    wrote. Nothing on a terminal or /dev/null."""
+    wrote. A line that is a JSON object is an order and goes to `obey`. Nothing on a terminal or /dev/null."""
     if os.environ.get("AVALOAD_OWNER") != "stdin":
         return
 
     def watch() -> None:
-        reason = unless_said
+        reason, rest = unless_said, b""
         while True:
             readable, _, _ = select.select([sys.stdin], [], [], 1.0)
             if not readable:
@@ -282,7 +303,12 @@ def on_owner_gone(action: Callable[[str], None], *, unless_said: str = "interrup
             if not (said := os.read(sys.stdin.fileno(), 1024)):
                 action(reason)
                 return
-            reason = said.decode().split()[-1]
+            *lines, rest = (rest + said).split(b"\n")
+            for line in lines:
+                if not line.startswith(b"{"):
+                    reason = line.decode().strip() or reason
+                elif obey is not None:
+                    obey(json.loads(line))
 
     gevent.spawn(watch)
 

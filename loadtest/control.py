@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, Self
 from urllib.parse import quote
 
+import aiohttp
 import httpx
 import httpx2
 import openai
@@ -128,6 +129,26 @@ class Control:
         if response.status_code not in DELETED_STATUS:
             raise _refused(response.status_code, response.text, None, self._avaturn_key)
         return response.status_code
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """(OpenAI's, Avaturn's)"""
+        return self._openai_key, self._avaturn_key
+
+    async def exchange(
+        self, call: Call, *, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[int, Any, bytes]:
+        """(status, raw headers, body) of any call, for those that no client would make. Raises StepError below HTTP."""
+        return await fetch(self._session, call, method=method, url=url, headers=headers, body=body, proxy=self._proxy)
+
+    async def websocket(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientWebSocketResponse:
+        """An open WebSocket, the caller's to close. Raises StepError, with the HTTP status of a refused upgrade."""
+        try:
+            return await self._session.ws_connect(url, headers=headers, proxy=self._proxy, max_msg_size=0)
+        except aiohttp.WSServerHandshakeError as error:
+            raise StepError(Kind.REJECTED, Code.WS_REFUSED, str(error.status), http_status=error.status) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, type(error).__name__) from error
 
     async def _ask(self, call: Call, token: str, traceparent: str) -> tuple[int, bytes]:
         """The one call that integrators leave to the web SDK: straight through the transport, a third of httpx's

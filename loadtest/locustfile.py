@@ -22,6 +22,7 @@ from loadtest.engine.client import READY_LIMIT_S
 from loadtest.master import Master
 from loadtest.resolve import load_resolved
 from loadtest.settings import Settings
+from loadtest.users import ProbeUser as ProbeUser
 from loadtest.users import VirtualUser as VirtualUser
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,10 @@ def start(environment: Environment, web_ui: Any = None, **_: object) -> None:
     """Bring this process up; when it returns, Locust may spawn users."""
     run_dir = Path(os.environ["AVALOAD_RUN_DIR"])
     settings = load_resolved(run_dir)
+    ProbeUser.fixed_count = settings.probe_users
+    unused = {0: ProbeUser, settings.pool: VirtualUser}.get(settings.probe_users)
+    if unused is not None:
+        environment.user_classes.remove(unused)
     if isinstance(environment.runner, MasterRunner):
         master = Master(environment, settings, run_dir)
         environment.events.quitting.add_listener(lambda **_: master.close())

@@ -18,7 +18,7 @@ from loadtest.scenario import (
     default_realtime,
 )
 from loadtest.slo import Slo, parse_slos
-from loadtest.workload import Load
+from loadtest.workload import Capacity, Load
 
 STEP_OVERHEAD_S = 30.0
 MIN_POOL = 20
@@ -108,12 +108,27 @@ class Output(Section):
         return url
 
 
+class Probes(Section):
+    """Active checks of the contract."""
+
+    share: float = Field(0.0, ge=0, le=1)
+    """Of the virtual users: these run checks instead of the scenario."""
+    rules: tuple[str, ...] = ()
+    """Those of these rules (none: all)."""
+    slow: bool = False
+    """Also what takes minutes, or costs money in production."""
+    once: bool = False
+    """Each check once, and nothing else: `avaload probe`."""
+
+
 class Settings(Section):
     """Everything a run was told. It holds no secret: keys come from the environment only."""
 
     name: str = Field("default", pattern=NAME)
     tags: dict[str, str] = Field(default_factory=dict)
     load: Load = Load()
+    capacity: Capacity | None = None
+    """Of `avaload capacity`: the run's levels are then chosen while it goes on (loadtest/capacity)."""
     target: Target = Target()
     secret: Secret = Secret()
     session: SessionFields = SessionFields()
@@ -123,6 +138,7 @@ class Settings(Section):
     """Several sorts of session in one run; the four sections above are then theirs, not this one's."""
     output: Output = Output()
     distribution: Distribution = Distribution()
+    probes: Probes = Probes()
     slo: tuple[dict[str, Any], ...] = ()
 
     @model_validator(mode="after")
@@ -178,6 +194,11 @@ class Settings(Section):
         if self.load.max_users is not None:
             return self.load.max_users
         return max(MIN_POOL, math.ceil(2 * self.load.shape().peak * (self.conversation_s + SET_UP_S)))
+
+    @property
+    def probe_users(self) -> int:
+        """How many of the virtual users run active checks."""
+        return min(self.pool, math.ceil(self.pool * self.probes.share))
 
     @property
     def scenarios(self) -> tuple[Scenario, ...]:

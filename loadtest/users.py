@@ -44,3 +44,20 @@ class VirtualUser(User):  # type: ignore[misc]  # locust's base is untyped
             due_s = tickets.next_s(place, due_s, now_s)
             if due_s is None:
                 due_s = tickets.first_s(place, now_s)
+
+
+class ProbeUser(User):  # type: ignore[misc]  # locust's base is untyped
+    """Runs active checks of the contract, one after the other. `fixed_count` is set from the run's settings."""
+
+    def on_start(self) -> None:
+        self._process = cast("LoadProcess", self.environment.avaload)
+        self._user = self._process.next_probe_user()
+
+    @task  # type: ignore[untyped-decorator]
+    def probes(self) -> None:
+        """This user's share of the checks."""
+        process = self._process
+        for iteration, rule in enumerate(process.probes_of(self._user)):
+            if process.stopping or process.run_probe(user=self._user, iteration=iteration, rule=rule) != "done":
+                break
+        raise StopUser

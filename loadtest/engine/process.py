@@ -34,6 +34,9 @@ from loadtest.events import (
 from loadtest.guard import KEYS, guard
 from loadtest.health import PROBE_S, Health
 from loadtest.lifecycle import CENSORED, Lifecycle, Surroundings, Ticket
+from loadtest.probes.bench import Ground
+from loadtest.probes.running import run_probe
+from loadtest.probes.wire import Wire
 from loadtest.redact import redact
 from loadtest.resolve import load_resolved, run_id
 from loadtest.rooms.opening import open_room, prepare
@@ -56,6 +59,7 @@ class Engine:
         self._health = Health(source="engine", process=process)
         self._running: dict[int, asyncio.Task[None]] = {}
         self._around: Surroundings | None = None
+        self._ground: Ground | None = None
         self._draining: asyncio.Task[None] | None = None
         self._over: asyncio.Future[None] | None = None
         self._reason = "completed"
@@ -89,6 +93,10 @@ class Engine:
                 lag_ns=lambda: self._health.lag_ns,
                 keep_audio=self._keep_audio if self._settings.output.keep_audio == "failed" else None,
                 salt=bytes.fromhex(os.environ.get("AVALOAD_SALT", "")) or os.urandom(16),
+            )
+            # A probe reserves its places in the budget itself: one for each session that it creates.
+            self._ground = Ground(
+                around=around, wire=Wire(control, self._settings.target), reserve=self._budget.reserve
             )
             spoken = (clip for mic in around.microphones.values() for clips in mic.clips.values() for clip in clips)
             await prepare(self._settings, spoken)
@@ -145,7 +153,9 @@ class Engine:
         outcome = "done"
         try:
             await clock.sleep_until(ticket.due_ns)
-            if (reason := self._reason_to_drop(ticket)) is None:
+            if ticket.purpose != LOAD and self._ground is not None:
+                await run_probe(self._ground, ticket)
+            elif (reason := self._reason_to_drop(ticket)) is None:
                 await Lifecycle(around, ticket).run()
             else:
                 outcome = "dropped"

@@ -79,6 +79,13 @@ class WebSocketRoom(picows.WSListener):
         except TimeoutError:
             self._transport.disconnect(graceful=False)
 
+    def drop(self) -> None:
+        """Be gone without a word, as after a crash."""
+        self._leaving = True
+        self._ticker.remove(self._tick)
+        if self._transport is not None and not self._transport.is_disconnected:
+            self._transport.disconnect(graceful=False)
+
     def _tick(self) -> None:
         frame, marks = self._microphone.take()
         if frame is not None:

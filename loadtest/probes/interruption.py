@@ -1,0 +1,186 @@
+"""The user speaks while the avatar does (PROTOCOL.md 4.5, INT)."""
+
+import asyncio
+import re
+from typing import Any
+
+from loadtest.clock import now_ns
+from loadtest.probes.bench import NOISE_SOURCE, Bench, NotTestedError, Probe
+from loadtest.probes.reference import spoken_by_openai
+from loadtest.probes.subject import Subject
+from loadtest.probes.visit import ENDED, OF_AVATAR, STARTED, Heard, Visit
+from loadtest.speech import corpus
+
+SLOW_SPEECH: dict[str, Any] = {"audio": {"output": {"speed": 0.25}}}
+"""The slowest legal speed: answers that are long enough to be interrupted."""
+SILENT_WITHIN_S, WATCH_S = 1.0, 3.0
+INTO_IT_S = 1.0
+LONGER, LONGER_S = 1.35, 1.0
+"""How much longer than its text an answer may sound before something else was said in it."""
+AFTERWARDS_S = 4.0
+BALANCED_WITHIN_S = 5.0
+
+
+async def interrupted(bench: Bench) -> None:
+    """An answer cut while it is generated, one cut when it is generated to its end, and one that is heard out."""
+    async with bench.subject() as subject:
+        await subject.new(realtime=SLOW_SPEECH)
+        visit = await subject.join()
+        if await visit.ask(bench.clip, hear_out=False) is None:
+            raise NotTestedError("the avatar did not answer")
+        await asyncio.sleep(INTO_IT_S)
+        was_whole = bool(visit.all(OF_AVATAR))
+        silent_s = await _interrupt(bench, visit)
+        holds = silent_s is not None and silent_s <= SILENT_WITHIN_S
+        bench.judge("INT-1", holds, _silence(silent_s))
+        if was_whole:
+            bench.judge("INT-2", holds, f"{_silence(silent_s)}, when the answer was generated to its end")
+        if not holds:
+            return
+        answer = await visit.answer(bench.clip, hear_out=False)
+        if answer is None:
+            raise NotTestedError("the interruption was not answered")
+        if not was_whole:
+            silent_s = await _interrupt_when_generated(bench, visit, answer)
+            holds = silent_s is not None and silent_s <= SILENT_WITHIN_S
+            bench.judge("INT-2", holds, f"{_silence(silent_s)}, when the answer was generated to its end")
+            if not holds:
+                return
+            answer = await visit.answer(bench.clip, hear_out=False)
+            if answer is None:
+                raise NotTestedError("the second interruption was not answered")
+        await _judge_rest(bench, subject, visit, answer)
+
+
+async def _interrupt(bench: Bench, visit: Visit) -> float | None:
+    """From the user's first voiced frame to the avatar's last loud one, in s; None: it goes on."""
+    if not visit.speaking:
+        raise NotTestedError("the answer was too short to be interrupted")
+    visit.speak(bench.clip)
+    await visit.until(lambda: visit.speech_start_ns is not None, 2.0)
+    began_ns = visit.speech_start_ns
+    assert began_ns is not None
+    current = visit.stretches[-1]
+    if not await visit.until(lambda: not visit.speaking or visit.stretches[-1] is not current, WATCH_S):
+        return None
+    silent_s = (current[1] - began_ns) / 1e9
+    if silent_s < 0:
+        raise NotTestedError("the answer ended before it could be interrupted")
+    return silent_s
+
+
+async def _interrupt_when_generated(bench: Bench, visit: Visit, answer: Heard) -> float | None:
+    """As soon as its transcript says that the answer is generated to its end."""
+    if not await visit.until(lambda: bool(visit.all(OF_AVATAR, since_ns=answer.asked_ns)), 20.0):
+        raise NotTestedError("no transcript tells when the answer is generated")
+    await asyncio.sleep(max(0.0, INTO_IT_S - (now_ns() - answer.onset_ns) / 1e9))
+    return await _interrupt(bench, visit)
+
+
+def _silence(silent_s: float | None) -> str:
+    if silent_s is None:
+        return f"the avatar still spoke {WATCH_S:g} s after the user began"
+    return f"the avatar was silent {silent_s:.2f} s after the user began"
+
+
+async def _judge_rest(bench: Bench, subject: Subject, visit: Visit, answer: Heard) -> None:
+    """Nothing but the last answer is said (INT-3), and every start has its end (INT-4)."""
+    reference = await spoken_by_openai(bench, subject, SLOW_SPEECH)
+    end_ns = await visit.heard_out(answer.onset_ns)
+    await visit.until(lambda: visit.speaking, AFTERWARDS_S)
+    text = "".join(str(each.get("transcript", "")) for _, each in visit.all(OF_AVATAR, since_ns=answer.asked_ns))
+    said_s = (end_ns - answer.onset_ns) / 1e9
+    if visit.speaking:
+        bench.judge("INT-3", False, "something was said after the last answer that nobody had asked for")
+    elif reference is None or not text:
+        bench.leave("INT-3", "nothing to compare the length of the answer with")
+    else:
+        expected_s = reference.duration_s / max(1, len(reference.text)) * len(text)
+        holds = said_s <= LONGER * expected_s + LONGER_S
+        bench.judge(
+            "INT-3", holds, f"the answer after the interruptions lasted {said_s:.1f} s, its text {expected_s:.1f} s"
+        )
+
+    def balance() -> int:
+        return len(visit.all(STARTED)) - len(visit.all(ENDED))
+
+    if not visit.all(STARTED):
+        bench.leave("INT-4", f"no {STARTED} came")
+        return
+    await visit.until(lambda: balance() == 0, BALANCED_WITHIN_S)
+    bench.judge("INT-4", balance() == 0, f"{len(visit.all(STARTED))} started, {len(visit.all(ENDED))} ended")
+
+
+async def noise(bench: Bench) -> None:
+    """A noise that no ear takes for speech, into a long answer (INT-5)."""
+    (clip,) = corpus(NOISE_SOURCE)
+    async with bench.subject() as subject:
+        await subject.new(realtime=SLOW_SPEECH)
+        visit = await subject.join()
+        answer = await visit.ask(bench.clip, hear_out=False)
+        if answer is None:
+            raise NotTestedError("the avatar did not answer")
+        await asyncio.sleep(INTO_IT_S / 2)
+        if not visit.speaking:
+            raise NotTestedError("the answer was too short")
+        made_ns = now_ns()
+        visit.speak(clip)
+        stopped = await visit.until(lambda: not visit.speaking, 1.0)
+        if stopped and visit.stretches[-1][1] < made_ns:
+            raise NotTestedError("the answer ended before the noise")
+        seen = "fell silent" if stopped else "spoke on"
+        bench.judge("INT-5", not stopped, f"the avatar {seen} at a noise of -60 dBFS")
+
+
+async def unheard(bench: Bench) -> None:
+    """Does the model know what was never heard (INT-6)?"""
+    async with bench.subject() as subject:
+        await subject.new(realtime=SLOW_SPEECH)
+        visit = await subject.join()
+        first = await visit.ask(bench.clip, hear_out=False)
+        if first is None:
+            raise NotTestedError("the avatar did not answer")
+        whole = await visit.until(lambda: bool(visit.all(OF_AVATAR)), 20.0)
+        await asyncio.sleep(INTO_IT_S)
+        if not whole or await _interrupt(bench, visit) is None:
+            raise NotTestedError("the avatar could not be interrupted")
+        heard_s = (visit.stretches[-1][1] - first.onset_ns) / 1e9
+        await visit.answer(bench.clip)
+        asked_ns = now_ns()
+        task = await bench.wire.sdk(
+            subject.created.token, "/tasks", method="POST", body={"text": "Repeat your first answer, word for word."}
+        )
+        if not task.ok:
+            raise NotTestedError(f"a text task answered HTTP {task.status}")
+        if not await visit.until(lambda: bool(visit.all(OF_AVATAR, since_ns=asked_ns)), 20.0):
+            raise NotTestedError("the question was not answered")
+        said = _words(visit.all(OF_AVATAR)[0][1])
+        repeated = set(_words(visit.all(OF_AVATAR, since_ns=asked_ns)[-1][1]))
+        known = sum(word in repeated for word in said)
+        bench.tell("INT-6", f"of the {len(said)} words of an answer that was cut after {heard_s:.1f} s, {known} are in"
+                   " what it says when asked to repeat it")  # fmt: skip
+
+
+def _words(message: dict[str, Any]) -> list[str]:
+    return re.findall(r"\w+", str(message.get("transcript", "")).lower())
+
+
+async def not_to_be_interrupted(bench: Bench) -> None:
+    """`interrupt_response: false`: what becomes of the sound that waits (INT-7)."""
+    settings = {"audio": {"input": {"turn_detection": {"interrupt_response": False}}, **SLOW_SPEECH["audio"]}}
+    async with bench.subject() as subject:
+        await subject.new(realtime=settings)
+        visit = await subject.join()
+        if await visit.ask(bench.clip, hear_out=False) is None:
+            raise NotTestedError("the avatar did not answer")
+        await asyncio.sleep(INTO_IT_S / 2)
+        silent_s = await _interrupt(bench, visit)
+        bench.tell("INT-7", f"with interrupt_response false {_silence(silent_s)}")
+
+
+PROBES = (
+    Probe(rules=("INT-1", "INT-2", "INT-3", "INT-4"), run=interrupted),
+    Probe(rules=("INT-5",), run=noise),
+    Probe(rules=("INT-6",), run=unheard),
+    Probe(rules=("INT-7",), run=not_to_be_interrupted),
+)
