@@ -90,7 +90,9 @@ def judge(
         "slos": gates.judge(load, slos, planned_s=_table(_table(settings, "scenario"), "load").get("duration")),
         "aborted": gates.aborted(load),
         "baseline": None,
-        "generator": generator.section(load, missing=journals["missing"]),
+        "generator": generator.section(
+            load, missing=journals["missing"], probed=len(run.sessions) > len(load.sessions)
+        ),
         "files": journals,
         "hosts": host_rows,
         "capacity": None,

@@ -5,6 +5,7 @@ process's first two: one second of garbage collection must not void an hour, one
 to the numbers is judged apart and exactly, by how late the steps' own ends were stamped.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -41,11 +42,12 @@ _FAULTS: Final = {
 """Faults that make a run invalid, in words. SINK_FAILED costs a view, not the truth: it only counts."""
 
 
-def section(run: Run) -> dict[str, Any]:
+def section(run: Run, *, missing: Sequence[str] = (), probed: bool = False) -> dict[str, Any]:
     """`generator` of report.json; invalid_because and suspect_because are sentences, the worst first.
 
     engine_lag_p99_s, hub_lag_p99_s, pacing_error_p99_s: what 99 % of a second stayed under, in 95 % of the seconds.
     stamp_lag_p99_s: how late the ends of steps were stamped. pool_wait_p99_s: over the calls. `…_max`: true maxima.
+    `missing`: journals that should be there, in words. `probed`: active checks ran, so there may be no load session.
     """
     warm = warm_health(run)
     engine, hub = warm[warm["source"] == "engine"], warm[warm["source"] == "hub"]
@@ -68,7 +70,9 @@ def section(run: Run) -> dict[str, Any]:
         "faults": counts(run.faults["fault"]),
         "truncated": _truncated(run),
     }
-    invalid, suspect = _invalid_because(run, figures), _suspect_because(run, figures)
+    invalid, suspect = [*_invalid_because(run, figures), *missing], _suspect_because(run, figures)
+    if not len(run.sessions) and not probed:
+        invalid.insert(0, "no session was started")
     return {
         "outcome": "invalid" if invalid else "suspect" if suspect else "valid",
         **figures,
@@ -105,8 +109,6 @@ def _truncated(run: Run) -> list[str]:
 
 def _invalid_because(run: Run, figures: dict[str, Any]) -> list[str]:
     because: list[str] = []
-    if not len(run.sessions):
-        because.append("no session was started")
     for fault, words in _FAULTS.items():
         found = run.faults[run.faults["fault"] == fault]
         if len(found):
