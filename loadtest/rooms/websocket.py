@@ -1,6 +1,8 @@
 """The WebSocket room: PCM16 frames and JSON app-messages on one socket (INTERFACE.md "Room over WebSocket")."""
 
 import asyncio
+import contextlib
+import socket
 import ssl
 from typing import Any
 
@@ -39,6 +41,7 @@ class WebSocketRoom(picows.WSListener):
         self._messages = RoomMessages(listener, on_joined=self._on_joined, on_broken=self._fail)
         self._proxy, self._trust = proxy, trust
         self._transport: Any = None
+        self._socket: socket.socket | None = None
         self._joined = asyncio.get_running_loop().create_future()
         self._leaving = False
         self._first_frame = True
@@ -53,8 +56,15 @@ class WebSocketRoom(picows.WSListener):
                 websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
                 max_redirects=0,
                 proxy=self._proxy,
+                socket_factory=self._connected_socket,
                 ssl_context=self._trust if self._grant.room_url.startswith("wss:") else None,
             )
+        except asyncio.CancelledError:
+            # picows would leave the connection open until its own handshake timeout.
+            if self._socket is not None:
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+            raise
         except picows.WSHandshakeError as error:
             raise StepError(Kind.REJECTED, Code.WS_REFUSED, str(error)) from error
         except OSError as error:
@@ -86,6 +96,26 @@ class WebSocketRoom(picows.WSListener):
         if self._transport is not None and not self._transport.is_disconnected:
             self._transport.disconnect(graceful=False)
 
+    async def _connected_socket(self, url: Any) -> socket.socket:
+        """For picows: a socket that we know of while the handshake is still under way. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        problem = OSError(f"{url.host} has no address")
+        for family, kind, protocol, _, address in await loop.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM):
+            candidate = socket.socket(family, kind, protocol)
+            candidate.setblocking(False)
+            try:
+                await loop.sock_connect(candidate, address)
+            except OSError as error:
+                candidate.close()
+                problem = error
+            except asyncio.CancelledError:
+                candidate.close()
+                raise
+            else:
+                self._socket = candidate
+                return candidate
+        raise problem
+
     def _tick(self) -> None:
         frame, marks = self._microphone.take()
         if frame is not None:
@@ -97,7 +127,7 @@ class WebSocketRoom(picows.WSListener):
     def on_ws_connected(self, transport: Any) -> None:
         self._transport = transport
         self._listener.on_mark(now_ns(), Mark.SIGNALLED)
-        if self._leaving:  # cancelled while the handshake was under way
+        if self._leaving:  # cancelled just as the handshake was answered
             transport.disconnect(graceful=False)
 
     def on_ws_frame(self, transport: Any, frame: Any) -> None:

@@ -1,9 +1,6 @@
 """The WebSocket room against a small server of the test's own."""
 
 import asyncio
-import base64
-import contextlib
-import hashlib
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -222,26 +219,21 @@ def test_a_room_that_never_speaks_is_left_by_the_deadline_of_the_caller_and_noth
     assert marks == [Mark.SIGNALLED]
 
 
-def test_a_handshake_that_is_answered_after_we_left_is_hung_up_on() -> None:
-    async def script() -> list[Mark]:
-        asked, may_answer, gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
+def test_a_handshake_that_is_cancelled_is_hung_up_on_at_once_and_nothing_remains() -> None:
+    async def script() -> tuple[bytes, list[Mark], tuple[int, int], tuple[int, int]]:
+        asked, gone = asyncio.Event(), asyncio.Event()
+        rest = b"not read"
 
-        async def answers_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            request = await reader.readuntil(b"\r\n\r\n")
+        async def never_answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal rest
+            await reader.readuntil(b"\r\n\r\n")
             asked.set()
-            await may_answer.wait()
-            key = next(
-                line.split(b": ")[1] for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key")
-            )
-            accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
-            head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            writer.write(head + b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n")
-            with contextlib.suppress(ConnectionError):
-                await reader.read()
+            rest = await reader.read()
             writer.close()
             gone.set()
 
-        server = await asyncio.start_server(answers_late, "127.0.0.1", 0)
+        server = await asyncio.start_server(never_answers, "127.0.0.1", 0)
+        before = footprint()[::2]
         listener = Recorder()
         grant = Grant(room_url=f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", token="t")
         room = WebSocketRoom(grant, listener, (), HandTicker(), proxy=None, trust=TRUST)  # type: ignore[arg-type]
@@ -251,13 +243,17 @@ def test_a_handshake_that_is_answered_after_we_left_is_hung_up_on() -> None:
             connecting.cancel()
             await asyncio.wait({connecting})
             await room.close()
-            may_answer.set()
             await gone.wait()
+            await until(lambda: footprint()[::2] == before)
         server.close()
         await server.wait_closed()
-        return listener.reached
+        return rest, listener.reached, before, footprint()[::2]
 
-    assert asyncio.run(script()) == [Mark.SIGNALLED]
+    rest, marks, before, after = asyncio.run(script())
+
+    assert (rest, marks) == (b"", [])
+    # The server's own socket is closed by now.
+    assert after == (before[0], before[1] - 1)
 
 
 def test_an_upgrade_that_is_refused_is_a_rejection() -> None:
