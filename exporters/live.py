@@ -1,12 +1,13 @@
-"""Locust's web UI: a Sessions tab while the run goes on, and no way to start, edit or stop it from there."""
+"""Locust's web UI: a Sessions tab, the page /sessions, and no way to start, edit or stop the run from there."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from exporters import catalogue as c
-from exporters.aggregate import SEPARATOR, Snapshot, Value
+from exporters import sessions_page
+from exporters.aggregate import EDGES, SEPARATOR, Snapshot, Value
+from exporters.sessions_page import quantile
 
 if TYPE_CHECKING:
     from locust.web import WebUI
@@ -20,7 +21,7 @@ _REFUSED: Final = ("/swarm", "/stop", "/user", "/stats/reset")
 
 
 def install(web_ui: "WebUI", snapshot: Callable[[], Snapshot]) -> None:
-    """Add the tab and the refusal. Call it once, before the first request; `snapshot` as for `prometheus.serve`."""
+    """Add the tab, the page and the refusal. Call it once, before the first request. `snapshot`: as /metrics has it."""
     from flask import Response, request
 
     app = web_ui.app
@@ -43,6 +44,7 @@ def install(web_ui: "WebUI", snapshot: Callable[[], Snapshot]) -> None:
             response.set_data(json.dumps(body))
         return response
 
+    sessions_page.install(web_ui, snapshot)
     app.before_request(refuse)
     app.after_request(add_rows)
 
@@ -62,7 +64,9 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, str]]:
                 continue
             for q in (0.5, 0.95):
                 item = " · ".join([*key.split(SEPARATOR), f"p{q * 100:g}"]).removeprefix(" · ")
-                yield {"group": group, "item": item, "value": _seconds(value, metric.buckets, q)}
+                edges = snapshot.get(EDGES, {}).get(metric.name)
+                own = tuple(edges) if isinstance(edges, list) else metric.buckets
+                yield {"group": group, "item": item, "value": _seconds(value, own, q)}
 
     yield from each("running, by step", c.SESSIONS_ACTIVE)
     yield {"group": "open", "item": "at the target", "value": _number(snapshot, c.SESSIONS_OPEN)}
@@ -70,32 +74,24 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, str]]:
     yield from each("dropped", c.ITERATIONS_DROPPED, only_seen=True)
     yield from each("errors", c.LIFECYCLE_ERRORS, only_seen=True)
     yield from each("left behind", c.SESSIONS_LEFT)
+    yield {"group": "left behind", "item": "unknown", "value": _number(snapshot, c.SESSIONS_UNKNOWN)}
+    if (rules := c.BY_NAME.get(sessions_page.RULES)) is not None:
+        yield from each("rules broken", rules, only_seen=True)
+    yield from quantiles("time of steps", c.STEP_DURATION)
+    for share, who in ((0.05, "95 %"), (0.5, "half")):
+        if (over_s := sessions_page.bounds(snapshot, c.SECRET_MARGIN, share)[0]) is not None:
+            yield {"group": "secret's life left", "item": f"{who} had more than", "value": f"{over_s:g} s"}
     yield from quantiles("time to first audio", c.FIRST_AUDIO)
     yield from quantiles("barge-in", c.BARGE_IN)
     yield from quantiles("loop lag, worst of a second", c.LOOP_LAG)
     yield from quantiles("lateness of starts", c.SCHEDULE_LAG)
+    yield from each("load processes that report", c.WORKER_UP)
+    yield from each("CPU, 1 is a core", c.WORKER_CPU)
     yield from each("generator faults", c.GENERATOR_FAULTS, only_seen=True)
 
 
-def quantile(histogram: list[float], edges: tuple[float, ...], q: float) -> float | None:
-    """A quantile in seconds, as if values lay evenly in their bucket. None: above the last edge, or no values."""
-    counts = histogram[:-1]
-    rank = q * sum(counts)
-    if not rank:
-        return None
-    below = 0.0
-    for i, so_far in enumerate(accumulate(counts)):
-        if so_far >= rank:
-            if i == len(edges):
-                return None
-            lower = edges[i - 1] if i else 0.0
-            return lower + (edges[i] - lower) * (rank - below) / counts[i]
-        below = so_far
-    return None
-
-
 def _seconds(histogram: list[float], edges: tuple[float, ...], q: float) -> str:
-    value = quantile(histogram, edges, q)
+    value = quantile(histogram[:-1], edges, q)
     return f"> {edges[-1]:g} s" if value is None else f"{value:.3f} s"
 
 

@@ -26,7 +26,11 @@ def main() -> None:
     locust_stats.install_precise_buckets()
     environment = Environment(user_classes=[Nobody])
     environment.create_local_runner()
-    web_ui = environment.create_web_ui("127.0.0.1", 0, delayed_start=True)
+    login = "--web-login" in sys.argv
+    web_ui = environment.create_web_ui("127.0.0.1", 0, delayed_start=True, web_login=login)
+    if login:
+        web_ui.app.secret_key = "of this test"
+        web_ui.login_manager.user_loader(lambda _user: None)
     aggregate = Aggregate(["support"])
     live.install(web_ui, aggregate.snapshot)
     show = locust_stats.sink(environment)

@@ -1,6 +1,7 @@
 """The live tab and Locust's table, in a Locust process: importing it here would patch this one."""
 
 import json
+import re
 import subprocess
 import sys
 import urllib.error
@@ -13,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from exporters.live import quantile, rows
+from exporters.live import rows
 from exporters.locust_stats import bucket_response_time, forget_old
+from exporters.sessions_page import quantile
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,8 +75,64 @@ def test_the_table_has_the_snapshots_values_however_often_it_is_asked(ui: Ui) ->
     assert found["errors", "support · turn · no_answer"] == "1"
     assert found["left behind", "delete_failed"] == "0"
     assert found["time to first audio", "support · p50"] == "0.850 s"
+    assert found["time of steps", "support · create · ok · p50"] == "0.175 s"
+    assert found["secret's life left", "95 % had more than"] == "300 s"
+    assert found["left behind", "unknown"] == "0"
+    assert found["load processes that report", "0"] == "1"
+    assert found["CPU, 1 is a core", "0 · engine"] == "0.25"
     assert found["loop lag, worst of a second", "engine · p95"] == "0.005 s"
     assert ("errors", "support · mint · timeout") not in found
+
+
+def test_the_page_shows_the_same_run_and_loads_nothing_from_elsewhere(ui: Ui) -> None:
+    status, page = ui.ask("/sessions")
+    assert status == 200
+    assert "sessions/live.json" in page
+    assert not re.search(r"https?://", page)
+    status, body = ui.ask("/sessions/live.json")
+    assert status == 200
+    now = json.loads(body)
+    assert now["run"] == {"id": "run-1", "scenario": "support", "active": True, "started_s": 1_800_000_000}
+    assert (now["open"], now["started"], now["outcomes"]) == (1, 3, {"ok": 1, "failed": 1, "cancelled": 0})
+    assert now["states"] == [["mint", 0], ["create", 0], ["connect", 0], ["converse", 1], ["delete", 0]]
+    assert now["errors"] == [["converse", "no_answer", 1], ["turn", "no_answer", 1]]
+    times = {row["name"]: (row["count"], row["p50"]) for row in now["latency"]}
+    assert times["mint"] == (3, pytest.approx(0.085))
+    assert times["first audio"] == (1, pytest.approx(0.85))
+    assert now["secrets"] == {
+        "p5_had_over_s": 300,
+        "half_had_over_s": 300,
+        "under_10_s": 0,
+        "p95_at_connect_under_s": 0.3,
+    }
+    assert now["workers"] == [
+        {
+            "worker": "0",
+            "up": True,
+            "age_s": 0,
+            "processes": {"engine": {"lag_s": 0.001, "cpu": 0.25, "bytes": 100_000_000}},
+        }
+    ]
+
+
+def test_both_follow_locusts_login() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.exporters.locust_ui", "--web-login"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    ui = Ui(int(process.stdout.readline()), process)
+    try:
+        for path in ("/sessions", "/sessions/live.json", "/stats/requests"):
+            said = ui.ask(path)[1]
+            assert "live.json" not in said
+            assert "run-1" not in said
+            assert "at the target" not in said
+    finally:
+        process.communicate(timeout=30)
 
 
 @pytest.mark.parametrize("path", ["/swarm", "/stop", "/user", "/stats/reset", "/stop/"])
@@ -118,15 +176,18 @@ def test_response_times_keep_three_digits(given: float, kept: int) -> None:
 
 def test_quantiles_are_read_from_the_buckets() -> None:
     edges = (1.0, 2.0, 4.0)
-    assert quantile([2, 2, 0, 0, 5.0], edges, 0.5) == 1.0
-    assert quantile([0, 4, 0, 0, 6.0], edges, 0.5) == 1.5
-    assert quantile([0, 0, 1, 1, 9.0], edges, 0.95) is None
-    assert quantile([0, 0, 0, 0, 0.0], edges, 0.5) is None
+    assert quantile([2, 2, 0, 0], edges, 0.5) == 1.0
+    assert quantile([0, 4, 0, 0], edges, 0.5) == 1.5
+    assert quantile([0, 0, 1, 1], edges, 0.95) is None
+    assert quantile([0, 0, 0, 0], edges, 0.5) is None
 
 
 def test_an_empty_snapshot_has_a_table_too() -> None:
     found: list[dict[str, Any]] = list(rows({}))
-    assert found == [{"group": "open", "item": "at the target", "value": "0"}]
+    assert found == [
+        {"group": "open", "item": "at the target", "value": "0"},
+        {"group": "left behind", "item": "unknown", "value": "0"},
+    ]
 
 
 def test_what_locust_keeps_per_second_is_forgotten_after_a_minute() -> None:
