@@ -1,0 +1,127 @@
+"""Which hosts took part, how far their clocks are apart, and whether every journal is here and whole."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from loadtest import journal
+from loadtest.events import ClockCompared, RunStarted, WorkerChanged, WorkerState
+from reports.clocks import Anchors
+
+if TYPE_CHECKING:
+    from reports.frames import Run
+
+_SESSION: Final = re.compile(rb'"session":"([0-9a-f]{32})"')
+_TOLD: Final = (b'{"event":"worker_changed"', b'{"event":"clock_compared"')
+
+
+def section(run_dir: Path) -> dict[str, Any]:
+    """`hosts` of report.json. Empty workers where the run was of one host.
+
+    workers: host, numbers (its load processes), state (loadtest.events.WorkerState), directory (over there), detail.
+    clocks: host, offset_s (added to its monotonic stamps: the master's), error_s (at most), wall_skew_s (its wall clock
+    minus the master's; null where the host wrote nothing that is here).
+    """
+    workers: dict[str, WorkerChanged] = {}
+    anchors, first_lines = Anchors(), []
+    for path in journal.paths(run_dir):
+        if (started := _first_line(path)) is None:
+            continue
+        first_lines.append(started)
+        told = list(_told(path)) if started.role == "master" else []
+        anchors.add(started, [event for event in told if isinstance(event, ClockCompared)])
+        for event in told:
+            if isinstance(event, WorkerChanged):
+                workers[event.worker] = event
+    master = next(((s.host, s.boot_id) for s in first_lines if s.role == "master"), None)
+    bases = dict.fromkeys((started.host, started.boot_id) for started in first_lines)
+    clocks = []
+    for base in bases:
+        if master is None or (measured := anchors.measured(base)) is None:
+            continue
+        offset_ns, rtt_ns = measured
+        skew_ns = anchors.wall_offset_ns(base) - anchors.wall_offset_ns(master) - offset_ns
+        clocks.append(
+            {
+                "host": base[0],
+                "offset_s": offset_ns / 1e9,
+                "error_s": rtt_ns / 2e9,
+                "wall_skew_s": round(skew_ns / 1e9, 6),
+            }
+        )
+    rows = [
+        {
+            "host": worker.host,
+            "numbers": list(worker.numbers),
+            "state": worker.state.value,
+            "directory": worker.directory,
+            "detail": worker.detail,
+        }
+        for worker in workers.values()
+    ]
+    return {"workers": rows, "clocks": clocks}
+
+
+def files(run: "Run", hosts: dict[str, Any], *, processes: int | None) -> dict[str, Any]:
+    """`files` of report.json: how many journals are `whole`, which are `truncated` (without their writer's last word)
+    and what is `missing`, in words. `processes`: of the run, where that is known."""
+    truncated = run.truncated
+    missing = []
+    for number in range(processes or 0):
+        own = run.files[run.files["process"] == number]
+        lacking = [role for role in ("load", "engine") if role not in set(own["role"])]
+        if lacking:
+            missing.append(
+                f"load process {number}: no journal of its {' and its '.join(lacking)}{_where(hosts, number)}"
+            )
+    return {
+        "whole": len(run.files) - len(truncated),
+        "truncated": list(map(str, truncated["name"])),
+        "missing": missing,
+    }
+
+
+def away(run_dir: Path) -> frozenset[str]:
+    """Sessions of load processes on other hosts whose journals the master did not call whole, and that are cut short
+    here. Searched, not decoded: sessions that ended are in it, too."""
+    state: dict[int, WorkerState] = {}
+    for path in journal.paths(run_dir):
+        if path.name.endswith("-master.jsonl"):
+            for event in _told(path):
+                if isinstance(event, WorkerChanged):
+                    state |= dict.fromkeys(event.numbers, event.state)
+    not_home = {number for number, last in state.items() if last in (WorkerState.JOINED, WorkerState.LOST)}
+    found: set[str] = set()
+    for path in journal.paths(run_dir) if not_home else ():
+        started = _first_line(path)
+        if started is not None and started.role == "engine" and started.process in not_home:
+            content = path.read_bytes()
+            if b'\n{"event":"run_finished"' not in content[-4096:]:
+                found |= {match[1].decode() for match in _SESSION.finditer(content)}
+    return frozenset(found)
+
+
+def _where(hosts: dict[str, Any], number: int) -> str:
+    for worker in hosts["workers"]:
+        if number in worker["numbers"] and worker["state"] != WorkerState.WITHDRAWN:
+            return f"; what it wrote is in {worker['directory']} on {worker['host']}"
+    return ""
+
+
+def _first_line(path: Path) -> RunStarted | None:
+    with path.open("rb") as file:
+        line = file.readline()
+    if not line.endswith(b"\n"):
+        return None
+    event = journal.decode(line)
+    return event if isinstance(event, RunStarted) else None
+
+
+def _told(path: Path) -> Iterator[WorkerChanged | ClockCompared]:
+    with path.open("rb") as file:
+        for line in file:
+            if line.startswith(_TOLD) and line.endswith(b"\n"):
+                event = journal.decode(line)
+                if isinstance(event, WorkerChanged | ClockCompared):
+                    yield event
