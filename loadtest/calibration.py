@@ -34,6 +34,7 @@ USERS, DURATION_S = 10, 20
 
 SCENARIO: dict[str, Any] = {
     "name": "calibration",
+    "target": {"room": "websocket"},
     "load": {"users": USERS, "ramp": 4, "duration": DURATION_S},
     "conversation": {"turns": [{"kind": "say"}, {"kind": "barge_in", "after_s": 1.0}]},
 }

@@ -13,6 +13,7 @@ import httpx
 from loadtest import __version__
 from loadtest.errors import ConfigError
 from loadtest.guard import KEYS
+from loadtest.rooms.extras import PACKAGES, is_installed, missing
 from loadtest.settings import Settings
 from loadtest.supervisor import bind_metrics
 
@@ -40,6 +41,7 @@ async def examine(settings: Settings) -> list[Check]:
         _cores(settings),
         _open_files(settings),
         _metrics_port(settings),
+        _room(settings),
         await _timers(),
     ]
     if settings.embedded_twin:
@@ -77,6 +79,14 @@ def _metrics_port(settings: Settings) -> Check:
         return Check(name="metrics port", state="ok", text="off")
     listener.close()
     return Check(name="metrics port", state="ok", text=f"{settings.output.metrics_port} is free")
+
+
+def _room(settings: Settings) -> Check:
+    kind = settings.target.room
+    if not is_installed(kind):
+        return Check(name="room", state="bad", text=missing(kind))
+    absent = ", ".join(other for other in PACKAGES if not is_installed(other)) if kind == "auto" else ""
+    return Check(name="room", state="ok", text=f"{kind}; without the extra {absent}" if absent else kind)
 
 
 async def _timers() -> Check:

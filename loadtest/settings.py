@@ -78,6 +78,11 @@ class Output(Section):
     metrics_port: int | Literal["off"] = 9646
     metrics_host: str = "127.0.0.1"
     metrics_linger: DurationS | None = None
+    metrics_cert: Path | None = None
+    metrics_key: Path | None = None
+    """In PEM format: /metrics speaks TLS."""
+    metrics_user: str | None = Field(None, pattern=r"^[!-9;-~]+$")
+    """Basic authentication at /metrics; the password is in the environment (loadtest/scrapers.py)."""
     otlp_endpoint: str | None = None
     trace_share: float = Field(1.0, ge=0, le=1)
     keep_audio: Literal["failed", "none"] = "none"
@@ -85,6 +90,8 @@ class Output(Section):
     keep_transcripts: bool = False
     """Texts of transcripts in the journal; only their number is there otherwise."""
     web_port: int | None = Field(None, ge=1, le=65535)
+    baseline: Path | None = None
+    """Directory of an earlier run: the report says what changed, and a regression fails the run."""
 
     @field_validator("metrics_port", mode="before")
     @classmethod
@@ -224,3 +231,9 @@ class Settings(Section):
             update={"openai_base_url": openai_base_url, "avaturn_base_url": avaturn_base_url}
         )
         return self.model_copy(update={"target": target})
+
+    def with_room_of_twin(self) -> "Settings":
+        """The embedded twin's rooms are WebSockets: nobody needs to be ready for others."""
+        if self.target.room != "auto":
+            return self
+        return self.model_copy(update={"target": self.target.model_copy(update={"room": "websocket"})})

@@ -1,5 +1,6 @@
 """Which room a grant leads to. What WebRTC and Daily need is imported only where such a room is opened."""
 
+import contextlib
 import ssl
 from collections.abc import Iterable
 from typing import Literal
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 from loadtest.errors import Code, ConfigError, Kind, StepError
 from loadtest.guard import is_loopback
 from loadtest.ports import Grant, Listener, Room
+from loadtest.rooms.extras import PACKAGES, is_installed, missing
 from loadtest.rooms.pacing import Ticker
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.settings import Settings
@@ -57,28 +59,35 @@ def open_room(
 
             return DailyRoom(grant, listener, between)
     except ImportError as error:
-        raise StepError(Kind.BUG, Code.EXTRA_MISSING, _missing(str(kind))) from error
+        raise StepError(Kind.BUG, Code.EXTRA_MISSING, missing(str(kind))) from error
     raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"room_url is no address of a {kind or 'known kind of'} room")
 
 
 async def prepare(settings: Settings, clips: Iterable[Clip]) -> None:
-    """Import, encode and rehearse before the first session what a kind of room that was asked for by name needs: 0.5 s
-    that would end up in somebody's latency. Raises ConfigError where its extra is not installed."""
-    kind = settings.target.room
+    """Import, encode and rehearse before the first session what the kinds of room that may come need: 0.7 s that would
+    end up in somebody's latency. A kind that was asked for by name must work: raises ConfigError where its extra is not
+    installed. Without a name, all may come whose extra is."""
+    wanted = settings.target.room
+    if wanted == "auto":
+        for kind in filter(is_installed, PACKAGES):
+            # One that doesn't work here says so when it is opened, if it ever is.
+            with contextlib.suppress(ImportError, OSError):
+                await _prepare(kind, clips)
+        return
     try:
-        if kind == "webrtc":
-            import loadtest.rooms.webrtc
-            from loadtest.rooms.opus import packets_of
-            from loadtest.rooms.rehearsal import rehearse
-
-            for clip in clips:
-                packets_of(clip)
-            await rehearse()
-        elif kind == "daily":
-            import loadtest.rooms.daily  # noqa: F401
+        await _prepare(wanted, clips)
     except ImportError as error:
-        raise ConfigError(_missing(kind)) from error
+        raise ConfigError(missing(wanted)) from error
 
 
-def _missing(kind: str) -> str:
-    return f"a {kind} room needs the extra {kind}: pip install 'avaload[{kind}]'"
+async def _prepare(kind: str, clips: Iterable[Clip]) -> None:
+    if kind == "webrtc":
+        import loadtest.rooms.webrtc
+        from loadtest.rooms.opus import packets_of
+        from loadtest.rooms.rehearsal import rehearse
+
+        for clip in clips:
+            packets_of(clip)
+        await rehearse()
+    elif kind == "daily":
+        import loadtest.rooms.daily  # noqa: F401

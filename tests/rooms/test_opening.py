@@ -4,14 +4,17 @@ import asyncio
 import ssl
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from loadtest.doctor import examine
 from loadtest.errors import Code, ConfigError, Kind, StepError
 from loadtest.ports import Grant
 from loadtest.rooms.opening import kind_of, open_room, prepare
 from loadtest.rooms.websocket import WebSocketRoom
+from loadtest.run import run
 from loadtest.settings import Settings
 from tests.rooms.hearing import HandTicker, Recorder
 
@@ -85,15 +88,72 @@ def test_a_kind_that_was_insisted_on_must_fit_the_address(kind: str) -> None:
 def test_a_room_whose_extra_is_missing_says_which(
     monkeypatch: pytest.MonkeyPatch, url: str, extra: str, library: str
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("loadtest.rooms.") and "opening" not in name]:
-        if name.rsplit(".", 1)[1] in ("webrtc", "peer", "opus", "rehearsal", "daily"):
-            monkeypatch.delitem(sys.modules, name)
+    forget_imports(monkeypatch)
     monkeypatch.setitem(sys.modules, library, None)
     sentence = f"a {extra} room needs the extra {extra}: pip install 'avaload[{extra}]'"
     assert refusal_of(url, **LIVE) == (Kind.BUG, Code.EXTRA_MISSING, sentence)
     with pytest.raises(ConfigError) as refused:
         asyncio.run(prepare(Settings.model_validate({"target": {"room": extra}}), ()))
     assert refused.value.problems == [sentence]
+
+
+def forget_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that has opened no such room yet."""
+    for name in [name for name in sys.modules if name.startswith("loadtest.rooms.")]:
+        if name.rsplit(".", 1)[1] in ("webrtc", "peer", "opus", "rehearsal", "daily"):
+            monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.parametrize(
+    ("room", "without", "imported"),
+    [
+        ("auto", (), ["daily", "webrtc"]),
+        ("auto", ("aiortc",), ["daily"]),
+        ("auto", ("aiortc", "daily"), []),
+        ("daily", (), ["daily"]),
+        ("webrtc", (), ["webrtc"]),
+        ("websocket", (), []),
+        ("none", (), []),
+    ],
+)
+def test_what_a_room_needs_is_imported_before_the_first_session(
+    monkeypatch: pytest.MonkeyPatch, room: str, without: tuple[str, ...], imported: list[str]
+) -> None:
+    forget_imports(monkeypatch)
+    for library in without:
+        monkeypatch.setitem(sys.modules, library, None)
+
+    asyncio.run(prepare(Settings.model_validate({"target": {"room": room}}), ()))
+
+    found = {name for name in ("daily", "webrtc") if f"loadtest.rooms.{name}" in sys.modules}
+    assert sorted(found) == imported
+
+
+@pytest.mark.parametrize(("kind", "library"), [("webrtc", "aiortc"), ("daily", "daily")])
+def test_a_run_that_insists_on_a_kind_without_its_extra_is_not_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, library: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    run_dir = tmp_path / "run"
+    settings = Settings.model_validate({"target": {"room": kind}, "output": {"run_dir": run_dir}})
+
+    with pytest.raises(ConfigError) as refused:
+        run(settings)
+
+    assert refused.value.problems == [
+        f"target.room: a {kind} room needs the extra {kind}: pip install 'avaload[{kind}]'"
+    ]
+    assert not run_dir.exists()
+
+
+def test_the_doctor_says_which_room_can_not_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aiortc", None)
+    target, output = {"room": "webrtc"}, {"metrics_port": "off"}
+
+    checks = asyncio.run(examine(Settings.model_validate({"target": target, "output": output})))
+
+    (room,) = (check for check in checks if check.name == "room")
+    assert (room.state, room.text) == ("bad", "a webrtc room needs the extra webrtc: pip install 'avaload[webrtc]'")
 
 
 def test_the_engine_imports_neither_webrtc_nor_daily_unless_such_a_room_is_opened() -> None:
