@@ -164,11 +164,16 @@ class Aggregate:
         self._unsettled.clear()
 
     def snapshot(
-        self, *, sink_errors: Mapping[str, int] | None = None, users: int = 0, now_ns: int | None = None
+        self,
+        *,
+        sink_errors: Mapping[str, int] | None = None,
+        rule_violations: Mapping[str, int] | None = None,
+        users: int = 0,
+        now_ns: int | None = None,
     ) -> Snapshot:
         """All values so far, fit for JSON and msgpack: nothing but numbers.
 
-        `sink_errors`: what each sink failed to take, cumulative. `users`: virtual users of this process. `now_ns`: to
+        `sink_errors`: what each sink failed to take; `rule_violations`: by rule; both cumulative. `users`: virtual users of this process. `now_ns`: to
         tell the plan's target by.
         """
         self._series[c.SESSIONS_OPEN.name][()] = len(self._open)
@@ -176,6 +181,11 @@ class Aggregate:
         self._series[c.SESSIONS_TARGET.name][()] = 0 if now_ns is None else self._target(now_ns)
         for sink, errors in (sink_errors or {}).items():
             self._series[c.SINK_ERRORS.name][(sink,)] = errors
+        broken = self._series[c.RULE_VIOLATIONS.name]
+        for rule, violations in (rule_violations or {}).items():
+            broken[(rule,)] = max(
+                broken.get((rule,), 0), violations
+            )  # evidence can be outweighed; a counter can't fall
         found: Snapshot = {
             name: {SEPARATOR.join(key): value.copy() if type(value) is list else value for key, value in series.items()}
             for name, series in self._series.items()

@@ -12,6 +12,7 @@ from typing import Final
 
 from loadtest.errors import Code
 from loadtest.events import DropReason, Fault, Gone, Mark, Outcome, Step
+from loadtest.rules.statements import RULES
 from loadtest.slo import SECONDS, Slo
 
 OTHER: Final = "other"
@@ -311,6 +312,12 @@ SPANS_DROPPED: Final = Metric(
     type=Type.COUNTER,
     labels=(Label(name="reason", values=("queue_full", "refused", "unsent")),),
     help="Spans that did not get out: no room while the endpoint was slow, refused by it, or unsent at the end",
+)
+RULE_VIOLATIONS: Final = Metric(
+    name="avaload_rule_violations_total",
+    type=Type.COUNTER,
+    labels=(Label(name="rule", values=tuple(RULES)),),
+    help="Cases in which a rule of the contract was not kept, those of assumed rules included",
 )
 EVENTS_LOST: Final = Metric(
     name="avaload_events_lost_total",

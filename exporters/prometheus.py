@@ -1,7 +1,10 @@
 """The run's one scrape target: the server of `/metrics`."""
 
+import base64
+import hmac
 import logging
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -24,13 +27,20 @@ class MetricsServer:
     """Serves `/metrics` on the gevent hub until `stop`. Made by `serve`."""
 
     def __init__(
-        self, listener: socket.socket, snapshot: Callable[[], Snapshot], *, now: Callable[[], float] = time.monotonic
+        self,
+        listener: socket.socket,
+        snapshot: Callable[[], Snapshot],
+        *,
+        tls: ssl.SSLContext | None = None,
+        login: tuple[str, str] | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         # Here, not above: a process that isn't Locust's must not get gevent with this module.
         import gevent.socket
         from gevent.pywsgi import WSGIServer
 
         self._snapshot, self._now = snapshot, now
+        self._expected = None if login is None else b"Basic " + base64.b64encode(":".join(login).encode())
         self._recent: deque[float] = deque(maxlen=20)
         self.scrapes = 0
         """Answered so far."""
@@ -39,6 +49,7 @@ class MetricsServer:
             self._answer,
             log=None,
             error_log=_log,
+            **({} if tls is None else {"ssl_context": tls}),
         )
         self._server.start()
 
@@ -57,6 +68,12 @@ class MetricsServer:
         self._server.stop(timeout=1)
 
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if self._expected is not None:
+            given = environ.get("HTTP_AUTHORIZATION", "").encode()
+            if not hmac.compare_digest(given, self._expected):
+                headers = [("Content-Type", "text/plain; charset=utf-8"), ("WWW-Authenticate", 'Basic realm="avaload"')]
+                start_response("401 Unauthorized", headers)
+                return [b"User and password, please.\n"]
         if environ["PATH_INFO"] != "/metrics":
             start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
             return [b"The metrics are at /metrics.\n"]
@@ -68,9 +85,16 @@ class MetricsServer:
         return [body]
 
 
-def serve(listener: socket.socket, snapshot: Callable[[], Snapshot]) -> MetricsServer:
+def serve(
+    listener: socket.socket,
+    snapshot: Callable[[], Snapshot],
+    *,
+    tls: ssl.SSLContext | None = None,
+    login: tuple[str, str] | None = None,
+) -> MetricsServer:
     """Serve on a socket that is bound and listens already (the port was checked before anything was started).
 
     The server takes the socket over: `listener` is detached. Returns at once; the answers are greenlets of this hub.
+    `tls`: speak it. `login`: user and password that every request has to give.
     """
-    return MetricsServer(listener, snapshot)
+    return MetricsServer(listener, snapshot, tls=tls, login=login)

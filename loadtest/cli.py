@@ -46,9 +46,13 @@ _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("--metrics-port", "output.metrics_port", "N|off", "Prometheus exposition on loopback (default 9646)"),
     ("--metrics-host", "output.metrics_host", "ADDRESS", "(default 127.0.0.1)"),
     ("--metrics-linger", "output.metrics_linger", "T", "keep serving metrics after the run"),
+    ("--metrics-cert", "output.metrics_cert", "FILE", "certificate (PEM): /metrics speaks TLS"),
+    ("--metrics-key", "output.metrics_key", "FILE", "the certificate's key (PEM)"),
+    ("--metrics-user", "output.metrics_user", "NAME", "has to log in, with $AVALOAD_METRICS_PASSWORD"),
     ("--otlp-endpoint", "output.otlp_endpoint", "URL", "export traces (OTLP/HTTP)"),
     ("--trace-share", "output.trace_share", "SHARE", "of good sessions; failed ones are always kept"),
     ("--keep-audio", "output.keep_audio", "failed|none", "both tracks of failed turns as WAV files (default none)"),
+    ("--baseline", "output.baseline", "RUN_DIR", "say what changed since that run; a regression is exit 3"),
     ("--web-port", "output.web_port", "N", "Locust's live UI with the Sessions tab"),
 )
 
@@ -58,6 +62,19 @@ _PROBE_SECTIONS = ("target.", "output.")
 
 WORKER_SETTINGS = {"load.processes", "output.run_dir", "distribution.max_wait"}
 """What a worker is told by its own command line."""
+
+
+_CAPACITY_OPTIONS: tuple[tuple[str, str, str, str], ...] = (
+    ("--by", "capacity.by", "WHAT", "users | arrivals (default users)"),
+    ("--start", "capacity.start", "N", "first level: users, or arrivals per second (default 5)"),
+    ("--most", "capacity.most", "N", "no level above it is tried (default 1000)"),
+    ("--stage", "capacity.stage", "T", "how long each level is judged (default 10s)"),
+    ("--settle", "capacity.settle", "T", "held before that, unjudged (default 2 s more than a conversation)"),
+    ("--sustain", "capacity.sustain", "T", "how long the best level is held in the end (default 30s)"),
+    ("--precision", "capacity.precision", "SHARE", "last that passes to first that fails (default 0.05)"),
+    ("--give-up", "capacity.give_up", "T", "the search takes no longer (default 1h)"),
+)
+_NOT_FOR_CAPACITY = ("--users", "--rate", "--ramp", "--duration", "--trace", "--warm-up")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -152,6 +169,26 @@ def _parser() -> _Parser:
     probe.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="build, environment …")
     probe.add_argument("--json", action="store_true", help="print report.json on stdout")
 
+    capacity = add(
+        "capacity", _capacity, "search for the limit: how many users, or arrivals, hold all objectives",
+        "avaload capacity scenario.toml --by arrivals --start 5 --most 200",
+    )
+    capacity.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.toml")
+    for option, setting, placeholder, text in (*_CAPACITY_OPTIONS, *_OPTIONS):
+        if option not in _NOT_FOR_CAPACITY:
+            capacity.add_argument(option, dest=setting, metavar=placeholder, help=text, default=argparse.SUPPRESS)
+    capacity.add_argument(
+        "--live",
+        dest="target.live",
+        action="store_const",
+        const=True,
+        default=argparse.SUPPRESS,
+        help="allow endpoints that are not on this machine; needs --max-sessions",
+    )
+    capacity.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="repeatable")
+    capacity.add_argument("--slo", type=Path, metavar="FILE", help="thresholds (TOML) instead of the scenario's")
+    capacity.add_argument("--json", action="store_true", help="print report.json on stdout")
+
     twin = commands.add_parser("twin", help="serve the twin of both services", add_help=False)
     twin.set_defaults(command=_twin)
 
@@ -161,6 +198,20 @@ def _parser() -> _Parser:
     report.add_argument("run_dir", type=Path, metavar="RUN_DIR")
     report.add_argument("--slo", type=Path, metavar="FILE", help="thresholds (TOML) instead of the scenario's")
     report.add_argument("--json", action="store_true", help="print report.json on stdout")
+
+    report.add_argument("--baseline", type=Path, metavar="RUN_DIR", help="say what changed since that run")
+
+    compared = add(
+        "compare",
+        _compare,
+        "what changed between two sets of runs; exit 3 on a regression",
+        "avaload compare runs/base-1 runs/base-2 --to runs/new-1 runs/new-2",
+    )
+    compared.add_argument("base", nargs="+", type=Path, metavar="BASE_DIR")
+    compared.add_argument("--to", nargs="+", type=Path, metavar="NEW_DIR", required=True)
+    compared.add_argument("--margin", type=_share, metavar="SHARE", help="smallest change that matters (default 0.015)")
+    compared.add_argument("--out", type=Path, metavar="DIR", help="for compare.json, .md and .html (default NEW_DIR)")
+    compared.add_argument("--json", action="store_true", help="print compare.json on stdout")
 
     session = add("session", _session, "one session's timeline", "avaload session runs/x 1f3a")
     session.add_argument("run_dir", type=Path, metavar="RUN_DIR")
@@ -261,6 +312,21 @@ def _probe(arguments: argparse.Namespace) -> Exit:
     if not arguments.json:
         _say("\n".join(probing.table(run_dir, report, arguments.rules)))
     _show(report, run_dir, as_json=arguments.json)
+    return code
+
+
+def _capacity(arguments: argparse.Namespace) -> Exit:
+    settings = _settings(arguments)
+    from loadtest.capacity.steering import prepared
+    from loadtest.run import run
+
+    run_dir, report, code = run(prepared(settings))
+    if report is None:
+        print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
+    else:
+        if not arguments.json and report["capacity"] is not None:
+            _say(report["capacity"]["sentence"])
+        _show(report, run_dir, as_json=arguments.json)
     return code
 
 

@@ -21,6 +21,7 @@ from loadtest.conductor import LoadProcess, on_owner_gone, report_to_master, tel
 from loadtest.engine.client import READY_LIMIT_S
 from loadtest.master import Master
 from loadtest.resolve import load_resolved
+from loadtest.scrapers import login, tls
 from loadtest.settings import Settings
 from loadtest.users import ProbeUser as ProbeUser
 from loadtest.users import VirtualUser as VirtualUser
@@ -86,7 +87,13 @@ def conduct(
         return merged([run.snapshot(), trace_counts.snapshot(run_dir)])
 
     if listener := os.environ.get("AVALOAD_METRICS_FD"):
-        server = serve(socket.socket(fileno=int(listener)), snapshot)
+        output = settings.output
+        server = serve(
+            socket.socket(fileno=int(listener)),
+            snapshot,
+            tls=tls(output.metrics_cert, output.metrics_key) if output.metrics_cert and output.metrics_key else None,
+            login=login(output),
+        )
     if web_ui is not None:
         live.install(web_ui, snapshot)
 
@@ -103,4 +110,4 @@ def conduct(
     gevent.spawn(finish)
     if progress := os.environ.get("AVALOAD_PROGRESS_FD"):
         gevent.spawn(tell_progress, run, int(progress))
-    on_owner_gone(run.interrupt)
+    on_owner_gone(run.interrupt, obey=run.steer)

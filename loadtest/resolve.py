@@ -14,6 +14,7 @@ from loadtest.arrival import read_trace
 from loadtest.errors import ConfigError
 from loadtest.guard import guard
 from loadtest.scenario import default_realtime
+from loadtest.scrapers import check_scrapers
 from loadtest.settings import Settings
 from loadtest.slo import parse_slos
 
@@ -48,6 +49,7 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
         settings = settings.with_endpoints(openai_base_url=LIVE_OPENAI, avaturn_base_url=LIVE_AVATURN)
     guard(settings, environ)
     _check_ca_file(settings.target.ca_file)
+    check_scrapers(settings.output, environ)
     return settings
 
 

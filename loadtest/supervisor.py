@@ -24,6 +24,7 @@ from loadtest import journal
 from loadtest.engine.client import LIFELINE
 from loadtest.errors import ConfigError, GeneratorError
 from loadtest.guard import KEYS
+from loadtest.scrapers import PASSWORD
 from loadtest.settings import Settings
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
@@ -167,6 +168,7 @@ def run_locust(
     lifeline_fd: int,
     interruption: Interruption,
     on_progress: Callable[[dict[str, Any]], None],
+    on_tick: Callable[[], bytes] = bytes,
 ) -> int:
     """Run Locust to its end and return its exit code (negative: killed by that signal)."""
     progress_read, progress_write = os.pipe()
@@ -175,6 +177,8 @@ def run_locust(
     fds = [lifeline_fd, progress_write]
     if metrics is not None:
         environ["AVALOAD_METRICS_FD"] = str(metrics.fileno())
+        if (password := os.environ.get(PASSWORD)) is not None:
+            environ[PASSWORD] = password
         fds.append(metrics.fileno())
     with (run_dir / "locust.log").open("wb") as log, os.fdopen(progress_read, "rb", buffering=0) as progress:
         locust = subprocess.Popen(
@@ -188,7 +192,7 @@ def run_locust(
         )
         os.close(progress_write)
         try:
-            return _follow(locust, progress, settings, interruption, on_progress)
+            return _follow(locust, progress, settings, interruption, on_progress, on_tick)
         finally:
             if locust.stdin is not None:
                 locust.stdin.close()
@@ -203,8 +207,10 @@ def _follow(
     settings: Settings,
     interruption: Interruption,
     on_progress: Callable[[dict[str, Any]], None],
+    on_tick: Callable[[], bytes],
 ) -> int:
-    """Wait for Locust, passing its progress on; far beyond its time it is killed: its engines then delete by
+    """Wait for Locust, passing its progress on, and to it what `on_tick` says; far beyond its time it is killed: its
+    engines then delete by
     themselves."""
     linger_s = settings.output.metrics_linger or 120.0
     deadline = time.monotonic() + START_UP_S + settings.load.duration + settings.graceful_stop_s + SETTLE_S + linger_s
@@ -214,6 +220,9 @@ def _follow(
     while locust.poll() is None and time.monotonic() < deadline:
         if interruption.count and locust.stdin is not None and not locust.stdin.closed:
             locust.stdin.close()
+        elif locust.stdin is not None and not locust.stdin.closed and (order := on_tick()):
+            locust.stdin.write(order)
+            locust.stdin.flush()
         if not select.select([progress], [], [], 0.1)[0]:
             continue
         if data := os.read(progress.fileno(), 65536):

@@ -1,4 +1,5 @@
-"""A process that serves a finished session's metrics until its stdin closes: `python -m tests.exporters.serving FD`.
+"""A process that serves finished sessions' metrics until its stdin closes: `python -m tests.exporters.serving FD
+[CERTIFICATE KEY USER PASSWORD]`.
 
 As in a load process: monkey-patched, on a listener that somebody else has bound.
 """
@@ -9,11 +10,13 @@ monkey.patch_all()
 
 import socket  # noqa: E402
 import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 from gevent.fileobject import FileObjectThread  # noqa: E402
 
 from exporters.aggregate import Aggregate, merged  # noqa: E402
 from exporters.prometheus import serve  # noqa: E402
+from loadtest.scrapers import tls  # noqa: E402
 from tests.exporters.script import run_started, session  # noqa: E402
 
 
@@ -24,8 +27,15 @@ def main() -> None:
         for number in range(1, 8):
             for event in session(number, turn_fails=number == 7):
                 aggregate.add(event)
+    context, user = None, None
+    if len(sys.argv) > 2:
+        certificate, key, name, password = sys.argv[2:]
+        context, user = tls(Path(certificate), Path(key)), (name, password)
     server = serve(
-        socket.socket(fileno=int(sys.argv[1])), lambda: merged([aggregate.snapshot() for aggregate in workers])
+        socket.socket(fileno=int(sys.argv[1])),
+        lambda: merged([aggregate.snapshot() for aggregate in workers]),
+        tls=context,
+        login=user,
     )
     FileObjectThread(sys.stdin.buffer).read()
     server.stop()

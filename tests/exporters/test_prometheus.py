@@ -1,8 +1,12 @@
+import base64
+import http.client
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -214,11 +218,11 @@ def test_promtool_accepts_the_exposition() -> None:
 
 
 @contextmanager
-def serving() -> Iterator[int]:
-    """`serve` in a process of its own; gives the port."""
+def serving(*more: str) -> Iterator[int]:
+    """`serve` in a process of its own; gives the port. `more`: certificate, key, user, password."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.exporters.serving", str(listener.fileno())],
+            [sys.executable, "-m", "tests.exporters.serving", str(listener.fileno()), *more],
             pass_fds=[listener.fileno()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -243,6 +247,30 @@ def test_the_server_speaks_openmetrics_where_asked_and_nothing_but_metrics() -> 
         assert {s.labels["outcome"]: s.value for s in sessions.samples} == {"ok": 12, "failed": 2, "cancelled": 0}
         with pytest.raises(urllib.error.HTTPError, match="404"):
             get(f"http://127.0.0.1:{port}/")
+
+
+def test_a_run_can_ask_for_tls_and_a_login(certified: tuple[Path, Path]) -> None:
+    certificate, key = certified
+    trusting = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}),
+        urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=certificate)),
+    )
+
+    def status(login: str | None, *, scheme: str = "https") -> int:
+        headers = {} if login is None else {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
+        request = urllib.request.Request(f"{scheme}://127.0.0.1:{port}/metrics", headers=headers)
+        try:
+            with trusting.open(request, timeout=30) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code if error.headers["WWW-Authenticate"] == 'Basic realm="avaload"' else 0
+
+    with serving(str(certificate), str(key), "ops", "s3cret") as port:
+        assert status("ops:s3cret") == 200
+        assert [status(login) for login in (None, "ops:", "ops:s3cre", "op:s3cret", ":")] == [401] * 5
+        with pytest.raises((urllib.error.URLError, ConnectionError, http.client.HTTPException)):
+            status("ops:s3cret", scheme="http")
 
 
 def test_a_real_prometheus_scrapes_it_and_has_the_same_totals(tmp_path: Path) -> None:
