@@ -180,9 +180,14 @@ class Bench:
         """A finding; of the session it was made on, by default the first."""
         self.said.add(rule)
         about = subject or (self._subjects[0] if self._subjects else None)
-        if about is None:
-            about = Subject(self)
+        if about is not None:
+            about.record.checked(rule, outcome, detail)
+            return
+        # Nothing was made, so there is no session to speak of: one that made nothing stands for it.
+        about = Subject(self)
+        about.begin()
         about.record.checked(rule, outcome, detail)
+        about.finish(outcome=Outcome.OK, censored=False)
 
     def judge(self, rule: str, holds: bool, detail: str, subject: Subject | None = None) -> None:
         self.say(rule, RuleOutcome.PASS if holds else RuleOutcome.FAIL, detail, subject)

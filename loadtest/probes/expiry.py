@@ -168,8 +168,10 @@ async def lifetimes(bench: Bench) -> None:
         seen = ", ".join(f"{ttl_s} s asked{' by default' if ttl_s == DEFAULT_TTL_S else ''}: {left:.0f} s left"
                          for ttl_s, left in found)  # fmt: skip
         bench.judge("EXP-3", not off, seen)
-        again = await mint(10)
-        bench.judge("EXP-5", again.fields.get("value") != asked[10].fields.get("value"), "two mints with equal bodies")
+        again = await mint(None)
+        bench.judge(
+            "EXP-5", again.fields.get("value") != asked[None].fields.get("value"), "two mints with equal bodies"
+        )
 
 
 def _expires_s(answer: Answer) -> float:

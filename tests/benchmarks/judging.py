@@ -146,20 +146,23 @@ def judged(setting: Setting, knobs: tuple[str, ...], profile: str, seed: int) ->
         command += ["--openai-base-url", told["openai_base_url"], "--avaturn-base-url", told["avaturn_base_url"]]
         command += ["--metrics-port", "off", "--seed", str(seed)]
         keys = {"OPENAI_API_KEY": told["openai_api_key"], "AVATURN_API_KEY": told["avaturn_api_key"]}
-        subprocess.run(command, env=os.environ | keys, capture_output=True, timeout=LIMIT_S, check=False)
+        done = subprocess.run(command, env=os.environ | keys, capture_output=True, timeout=LIMIT_S, check=False)
+        if not (path / "run" / "report.json").exists():
+            raise SystemExit(f"{knobs}: {done.stderr.decode()}")
         report: dict[str, Any] = json.loads((path / "run" / "report.json").read_text())
         return report
 
 
 @contextmanager
-def twin(knobs: tuple[str, ...], profile: str, seed: int) -> Iterator[dict[str, Any]]:
+def twin(knobs: tuple[str, ...], profile: str, seed: int, *more: str) -> Iterator[dict[str, Any]]:
     """A twin of its own, and its line."""
-    command = [sys.executable, "-m", "loadtest.cli", "twin", "--profile", profile, "--seed", str(seed)]
+    command = [sys.executable, "-m", "loadtest.cli", "twin", "--profile", profile, "--seed", str(seed), *more]
     for knob in knobs:
         command += ["--set", knob]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout is not None and process.stderr is not None
+            assert process.stdout is not None
+            assert process.stderr is not None
             line = process.stdout.readline()
             if not line:
                 raise SystemExit(process.stderr.read())

@@ -1,0 +1,140 @@
+"""Which active check names which mutant of the twin, and that none blames the honest one.
+
+    python -m tests.benchmarks.judging_probes [--only SUBSTRING] [--whole] [--honest SEEDS] [--scale 10] [--jobs 2]
+
+For each mutant `avaload probe` of its own rule (--whole: of all rules) against a twin of its own, whose timers run
+--scale times faster; the table says which rules were broken. With --honest only honest twins, all rules, both profiles
+(`realistic` in real time: its latencies are in real time too). Exit 1 if a mutant is not named by its rule, or an
+honest twin breaks one. `tests.benchmarks.judging` does the same with what load sessions show by themselves.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtest.twin.mutants import MUTANTS
+from tests.benchmarks.judging import twin
+
+LIMIT_S = 900
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a mutant needs to be seen: knobs of the twin, its clock, a word in what is told of its rule."""
+
+    knobs: tuple[str, ...] = ()
+    scale: float | None = None
+    told: str | None = None
+
+
+BETA = ("fault.realtime_open=beta_api_shape_disabled:1",)
+SPECIAL: dict[str, Setting] = {
+    "EXP-6-single-use": Setting(told="refused"),
+    "TD-10-upstream-left-open": Setting(knobs=("limit.tpm=6000",)),
+    "DUR-1-zombie": Setting(scale=600),
+    "TR-4-failure-swallowed": Setting(knobs=("fault.transcription=failed:1",)),
+    "GA-1-starts-anyway": Setting(knobs=BETA),
+    "GA-1-internal-error": Setting(knobs=BETA),
+    "LIM-1-500": Setting(knobs=("limit.sessions=3",)),
+    "LIM-1-kills-running": Setting(knobs=("limit.sessions=3",)),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One `avaload probe`. `name`: of a mutant, or an honest twin's."""
+
+    name: str
+    rules: tuple[str, ...]
+    knobs: tuple[str, ...]
+    scale: float
+    profile: str = "instant"
+    seed: int = 1
+    told: str | None = None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.judging_probes", description=__doc__)
+    parser.add_argument("--only", default="", help="mutants with this in their names")
+    parser.add_argument("--whole", action="store_true", help="all rules against each mutant, not only its own")
+    parser.add_argument("--honest", type=int, default=0, metavar="SEEDS", help="honest twins instead of mutants")
+    parser.add_argument("--scale", type=float, default=10)
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    bad = 0
+    print("| twin | rules broken |\n|---|---|", flush=True)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for job, rows in pool.map(lambda job: (job, probed(job)), list(_jobs(options))):
+            bad += _say(job, rows)
+    return int(bad > 0)
+
+
+def _jobs(options: argparse.Namespace) -> Iterator[Job]:
+    for seed in range(1, options.honest + 1):
+        yield Job(f"honest instant, seed {seed}", (), (), options.scale, "instant", seed)
+        yield Job(f"honest realistic, seed {seed}", (), (), 1.0, "realistic", seed)
+    if options.honest:
+        return
+    for name in MUTANTS:
+        if options.only in name:
+            special = SPECIAL.get(name, Setting())
+            rule = next(rule for rule in _rules() if name.startswith(f"{rule}-"))
+            knobs = (*special.knobs, f"mutant={name}")
+            scale = special.scale or options.scale
+            yield Job(name, () if options.whole else (rule,), knobs, scale, told=special.told)
+
+
+def _rules() -> list[str]:
+    from loadtest.rules.statements import RULES
+
+    return sorted(RULES, key=len, reverse=True)
+
+
+def _say(job: Job, rows: list[dict[str, Any]]) -> bool:
+    """Print the job's row; whether it is wrong."""
+    broken = [row for row in rows if row["violations"]]
+    if job.name.startswith("honest"):
+        wrong = bool(broken)
+    elif job.told is not None:
+        wrong = not any(job.name.startswith(f"{row['id']}-") and job.told in row["summary"] for row in rows)
+    else:
+        wrong = not any(job.name.startswith(f"{row['id']}-") for row in broken)
+    words = [f"{'✗' if row['outcome'] == 'fail' else '⚠'} {row['id']}" for row in broken]
+    words += [f"“{row['summary']}”" for row in rows if job.told and job.name.startswith(f"{row['id']}-")]
+    print(f"| {job.name} | {', '.join(words) or '–'} |{' <-- wrong' if wrong else ''}", flush=True)
+    if wrong:
+        rules = job.rules or [row["id"] for row in broken]
+        for row in rows:
+            if row["id"] in rules:
+                print(f"    {row['id']} {row['outcome']}: {row['summary']}", flush=True)
+    return wrong
+
+
+def probed(job: Job) -> list[dict[str, Any]]:
+    """`rules` of report.json of `avaload probe` against such a twin."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        twin(job.knobs, job.profile, job.seed, "--clock-scale", str(job.scale)) as told,
+    ):
+        run_dir = Path(folder) / "run"
+        command = [sys.executable, "-m", "loadtest.cli", "probe", *job.rules, "--run-dir", str(run_dir)]
+        command += ["--openai-base-url", told["openai_base_url"], "--avaturn-base-url", told["avaturn_base_url"]]
+        command += ["--metrics-port", "off"]
+        keys = {"OPENAI_API_KEY": told["openai_api_key"], "AVATURN_API_KEY": told["avaturn_api_key"]}
+        done = subprocess.run(command, env=os.environ | keys, capture_output=True, timeout=LIMIT_S, check=False)
+        if not (run_dir / "report.json").exists():
+            raise SystemExit(f"{job.name}: {done.stderr.decode()}")
+        rows: list[dict[str, Any]] = json.loads((run_dir / "report.json").read_text())["rules"]
+        return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())
