@@ -15,6 +15,7 @@ import select
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -46,6 +47,8 @@ from loadtest.lifecycle import Ticket
 from loadtest.objectives import Judge, Objectives
 from loadtest.probes.catalogue import PURPOSE, dealt
 from loadtest.resolve import run_id
+from loadtest.rules.promise import promises
+from loadtest.rules.rulebook import Rulebook
 from loadtest.settings import Settings
 from loadtest.tickets import Tickets, stages
 
@@ -80,7 +83,8 @@ class LoadProcess:
         self.objectives = Objectives(self.abort_slos)
         if self.abort_slos:
             sinks = {**sinks, "objectives": self.objectives.add}
-        self._fanout = Fanout({"prometheus": self.aggregate.add, **sinks})
+        self._rules = Rulebook(promises(settings.scenarios, today=datetime.now(UTC).date()))
+        self._fanout = Fanout({"prometheus": self.aggregate.add, "rules": self._rules.add, **sinks})
         self._health = Health(source="hub", process=self._index)
         self._started_ns = 0
         self._ended = Signal()
@@ -155,7 +159,10 @@ class LoadProcess:
 
     def snapshot(self) -> Snapshot:
         return self.aggregate.snapshot(
-            sink_errors=self._fanout.errors, users=self._runner.user_count, now_ns=clock.now_ns()
+            sink_errors=self._fanout.errors,
+            rule_violations=self._rules.violations(),
+            users=self._runner.user_count,
+            now_ns=clock.now_ns(),
         )
 
     def stop(self, *, graceful_s: float, reason: str) -> None:
@@ -344,6 +351,7 @@ def tell_progress(run: Conducted, fd: int) -> None:
             "waiting_for": waiting_for,
             "open": _total(snapshot, catalogue.SESSIONS_OPEN.name),
             "left": _total(snapshot, catalogue.SESSIONS_LEFT.name),
+            "rules_broken": sum(value != 0 for value in snapshot.get(catalogue.RULE_VIOLATIONS.name, {}).values()),
             **finished,
         }
         with contextlib.suppress(OSError):
