@@ -173,8 +173,8 @@ class Aggregate:
     ) -> Snapshot:
         """All values so far, fit for JSON and msgpack: nothing but numbers.
 
-        `sink_errors`: what each sink failed to take; `rule_violations`: by rule; both cumulative. `users`: virtual users of this process. `now_ns`: to
-        tell the plan's target by.
+        `sink_errors`: what each sink failed to take; `rule_violations`: by rule; both cumulative. `users`: virtual
+        users of this process. `now_ns`: to tell the plan's target by.
         """
         self._series[c.SESSIONS_OPEN.name][()] = len(self._open)
         self._series[c.USERS.name][()] = users

@@ -37,7 +37,7 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
         _put(tree, name.split("."), value, origin=f"option for {name}")
     _choose_model(tree, options)
     _read_trace(tree.get("load"), toml_path, options)
-    tree["realtime"] = _deep_merge(default_realtime(), tree.get("realtime", {}))
+    tree["realtime"] = _with_nulls(_deep_merge(default_realtime(), tree.get("realtime", {})))
     if "mix" in tree:
         tree["mix"] = _read_mix(tree["mix"], toml_path)
     try:
@@ -151,7 +151,7 @@ def _read_mix(entries: Any, toml_path: Path | None) -> list[dict[str, Any]]:
             raise ConfigError(f"mix.{number}: scenario (a file) and weight are needed, nothing else")
         tree = _read_toml(folder / entry["scenario"])
         taken: dict[str, Any] = {key: tree[key] for key in ("secret", "session", "conversation") if key in tree}
-        realtime = _deep_merge(default_realtime(), tree.get("realtime", {}))
+        realtime = _with_nulls(_deep_merge(default_realtime(), tree.get("realtime", {})))
         name = tree.get("name", Path(entry["scenario"]).stem)
         scenarios.append({"name": name, "weight": entry.get("weight", 1.0), "realtime": realtime, **taken})
     names = [scenario["name"] for scenario in scenarios]
@@ -176,6 +176,13 @@ def _deep_merge(base: dict[str, Any], over: Any) -> Any:
     for key, value in over.items():
         merged[key] = _deep_merge(base[key], value) if isinstance(base.get(key), dict) else value
     return merged
+
+
+def _with_nulls(tree: Any) -> Any:
+    """TOML has no null, and a mint needs one to switch a default off: there it is written "null"."""
+    if isinstance(tree, dict):
+        return {key: _with_nulls(value) for key, value in tree.items()}
+    return None if tree == "null" else tree
 
 
 def _sentences(item: Any) -> list[str]:

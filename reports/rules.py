@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from loadtest import journal
 from loadtest.events import RuleOutcome
 from loadtest.redact import SECRETS_IN_BYTES
-from loadtest.rules.promise import Promise, promise
+from loadtest.rules.promise import Promise, promises
 from loadtest.rules.rulebook import Rulebook
 from loadtest.rules.statements import Group, Standing
 from loadtest.rules.tally import Tally
@@ -90,7 +90,7 @@ def _promises(settings: Mapping[str, Any]) -> dict[str, Promise]:
     except ValidationError:  # of another version, or edited: what was promised is not known
         return {}
     today = _day(settings.get("started_at"))
-    return {scenario.name: promise(scenario, today=today) for scenario in scenarios}
+    return promises(scenarios, today=today)
 
 
 def _day(started_at: object) -> date:

@@ -1,5 +1,6 @@
 """What a scenario asked for: the part of a session's contract that its events alone don't tell."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -37,6 +38,11 @@ def promise(scenario: Scenario, *, today: date) -> Promise:
         max_duration_s=scenario.session.max_duration or 3600,
         lint={finding.rule: finding.text for finding in reversed(findings(scenario, today=today)) if finding.breaks},
     )
+
+
+def promises(scenarios: Iterable[Scenario], *, today: date) -> dict[str, Promise]:
+    """By name of the scenario."""
+    return {scenario.name: promise(scenario, today=today) for scenario in scenarios}
 
 
 def _table(tree: dict[str, Any], key: str) -> dict[str, Any]:

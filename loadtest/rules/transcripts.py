@@ -76,7 +76,7 @@ class AvatarTranscripts(Fold):
         if came > said:
             owed = min(life.missing, came - said)
             life.missing -= owed
-            if came - owed - _foreign(life.transcripts) > said:
+            if came - owed > said and came - owed - _foreign(life.transcripts) != said:
                 self.tally.broken(life.session, f"{came} transcripts of an answer in {said} phrases")
                 return
         elif came < said:
@@ -232,7 +232,7 @@ class ItsOwn(Fold):
         if life.kind != "say" or not life.ok or not life.heard_out or not life.transcripts:
             return
         excess = len(life.transcripts) - max(life.phrases, life.starts, 1) - life.missing
-        if excess > 0 and _foreign(life.transcripts):
+        if 0 < excess == _foreign(life.transcripts):
             self.tally.broken(life.session, "it got a transcript of what another session's avatar said")
         elif life.transcripts[0].digest is not None:
             self.tally.held()

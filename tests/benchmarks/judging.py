@@ -46,7 +46,7 @@ think_min_s = 0.3
 think_max_s = 0.6
 {turns}
 """
-NO_TRANSCRIPTION = "audio = {input = {transcription = false}}\n"
+NO_TRANSCRIPTION = 'audio = {input = {transcription = "null"}}\n'
 
 
 @dataclass(frozen=True)
