@@ -34,6 +34,8 @@ LAG_S: Final = 0.05
 CPU_RATIO: Final = 0.9
 """From where the report calls a run invalid or suspect (reports/generator.py)."""
 
+OVER_TARGET: Final = 1.2
+STALE_S: Final = 10.0
 DROPPED_SHARE: Final = 0.01
 
 
@@ -99,6 +101,16 @@ ALERTS: Final = (
         summary="{{ $value }} sessions are open and {{ $labels.instance }} runs none",
         description="Created at the target, not confirmed deleted, and no session of the run is in progress: nobody "
         "will delete them.",
+    ),
+    Alert(
+        name="OpenAboveTarget",
+        severity="critical",
+        held="1m",
+        expr=f"sum by (job, instance) ({selector(c.SESSIONS_OPEN)}) > {OVER_TARGET:g}"
+        f" * (max by (job, instance) ({selector(c.SESSIONS_TARGET)}) > 0)",
+        summary="{{ $value }} sessions of {{ $labels.instance }} are open: more than were asked for",
+        description=f"More than {OVER_TARGET:g} times the plan's number of concurrent sessions are created and not "
+        "confirmed deleted: sessions are being lost, or deletes don't come through.",
     ),
     Alert(
         name="SessionErrorsHigh",
@@ -205,6 +217,14 @@ ALERTS: Final = (
         "core: what is slow now may be the generator.",
     ),
     Alert(
+        name="WorkerReportsStale",
+        severity="warning",
+        expr=f"max by (job, instance, worker) ({selector(c.WORKER_REPORT_AGE)}) > {STALE_S:g}",
+        summary="Load process {{ $labels.worker }} of {{ $labels.instance }} is silent for {{ $value }} s",
+        description="Its gauges have left, its sessions are unknown, and it is not dead: frozen, or cut off from its "
+        "master. If it comes back, everything is counted.",
+    ),
+    Alert(
         name="GeneratorFault",
         severity="warning",
         expr=_counted(c.GENERATOR_FAULTS, "job, instance, fault", fault="~engine_died|events_lost|drain_timeout|bug")
@@ -222,9 +242,11 @@ ALERTS: Final = (
     Alert(
         name="TelemetryDropping",
         severity="info",
-        expr=f"{_counted(c.SINK_ERRORS, 'job, instance')} > 0 or {_counted(c.EVENTS_LOST, 'job, instance')} > 0",
-        summary="Metrics of {{ $labels.instance }} miss {{ $value }} events",
-        description="The journals have them: the report is right, these metrics and boards are not.",
+        expr=" or ".join(
+            f"{_counted(metric, 'job, instance')} > 0" for metric in (c.SINK_ERRORS, c.EVENTS_LOST, c.SPANS_DROPPED)
+        ),
+        summary="{{ $value }} events or spans of {{ $labels.instance }} did not get out",
+        description="The journals have them: the report is right, these metrics, boards and traces lack something.",
     ),
 )
 """The gravest first."""

@@ -7,8 +7,8 @@ compared; both must lie within the board's time range and Prometheus' retention.
 
 from typing import Final
 
-from dashboards.alerts import CPU_RATIO, LAG_S
-from dashboards.panels import HERE, Board, Kind, Panel, Query, now, quantiles, rate, total
+from dashboards.alerts import CPU_RATIO, LAG_S, STALE_S
+from dashboards.panels import HERE, Board, Kind, Panel, Query, here, now, quantiles, rate, total
 from dashboards.promql import selector
 from dashboards.session_boards import ENDED
 from exporters import catalogue as c
@@ -78,6 +78,31 @@ HARNESS_HEALTH: Final = Board(
                 queries=[Query(now(c.WORKER_RSS, by=_PER_WORKER), _WORKER)],
             ),
         ],
+        "Load processes": [
+            Panel(
+                title="Age of the last report",
+                description="Reports come each second; from 3 s on a process counts as silent.",
+                unit="s",
+                width=12,
+                red_from=STALE_S,
+                queries=[Query(f"max by (worker) ({here(c.WORKER_REPORT_AGE)})", "{{worker}}")],
+            ),
+            Panel(
+                title="Virtual users",
+                description="That exist, in a session or waiting for their next.",
+                unit="short",
+                width=6,
+                queries=[Query(now(c.USERS), "users")],
+            ),
+            Panel(
+                title="Times a process fell silent",
+                description="In the run. Reports are cumulative: nothing is lost by it.",
+                unit="short",
+                kind=Kind.BARS,
+                width=6,
+                queries=[Query(total(c.WORKER_REPORT_GAPS, by="worker"), "{{worker}}", instant=True)],
+            ),
+        ],
         "Losses": [
             Panel(
                 title="Faults of the generator",
@@ -103,6 +128,17 @@ HARNESS_HEALTH: Final = Board(
                 queries=[
                     Query(total(c.EVENTS_LOST), "events lost", instant=True),
                     Query(total(c.SINK_ERRORS, by="sink"), "sink {{sink}}", instant=True),
+                ],
+            ),
+            Panel(
+                title="Spans",
+                description="Sent to the OTLP endpoint, and dropped: no room while it was slow, refused, unsent at the "
+                "end. `avaload export` sends them again from the journals.",
+                unit="short",
+                kind=Kind.BARS,
+                queries=[
+                    Query(total(c.SPANS_EXPORTED), "sent", instant=True),
+                    Query(total(c.SPANS_DROPPED, by="reason"), "dropped: {{reason}}", instant=True),
                 ],
             ),
         ],

@@ -58,7 +58,7 @@ OVERVIEW: Final = Board(
                 unit="short",
                 kind=Kind.NUMBER,
                 width=4,
-                queries=[Query(now(c.SESSIONS_OPEN))],
+                queries=[Query(now(c.SESSIONS_OPEN), "open"), Query(now(c.SESSIONS_TARGET), "planned")],
             ),
             Panel(
                 title="Run active",
@@ -89,11 +89,11 @@ OVERVIEW: Final = Board(
             LEFT,
             Panel(
                 title="Workers heard",
-                description="Load processes whose health arrived; a silent one leaves at once.",
+                description="Load processes that report; one that is silent or dead doesn't count.",
                 unit="short",
                 kind=Kind.NUMBER,
                 width=4,
-                queries=[Query(f"count({now(c.WORKER_CPU, by='job, instance, worker')})")],
+                queries=[Query(now(c.WORKER_UP))],
             ),
         ],
         "Course": [
@@ -153,6 +153,13 @@ SESSIONS_AND_STEPS: Final = Board(
                     queries=quantiles(c.STEP_DURATION, step=step, outcome="ok"),
                 )
                 for step in ("mint", "create", "connect", "converse", "delete")
+            ),
+            Panel(
+                title="Phases of connect, p95",
+                description="From the start of connect until each phase was reached. Which there are depends on the "
+                "room: ICE and DTLS are WebRTC's.",
+                unit="s",
+                queries=[Query(quantile(0.95, c.CONNECT_PHASE, by="phase"), "{{phase}}")],
             ),
             Panel(
                 title="Connect: distribution",
@@ -292,10 +299,15 @@ SECRETS_AND_TEARDOWN: Final = Board(
             ),
             Panel(
                 title="Open at the target",
-                description="Sessions that were created and not confirmed deleted.",
+                description="Sessions that were created and not confirmed deleted; those of silent load processes are "
+                "unknown until their journals or their return settle them.",
                 unit="short",
                 width=12,
-                queries=[Query(now(c.SESSIONS_OPEN), "open")],
+                queries=[
+                    Query(now(c.SESSIONS_OPEN), "open"),
+                    Query(now(c.SESSIONS_UNKNOWN), "unknown"),
+                    Query(now(c.SESSIONS_TARGET), "planned"),
+                ],
             ),
             Panel(
                 title="Time to gone",
@@ -303,6 +315,18 @@ SECRETS_AND_TEARDOWN: Final = Board(
                 unit="s",
                 width=12,
                 queries=quantiles(c.TIME_TO_GONE),
+            ),
+        ],
+        "Contract": [
+            Panel(
+                title="Rules broken",
+                description="Rules of the contract that sessions have broken in the run, by how often. `report.html` "
+                "says what each is.",
+                unit="short",
+                kind=Kind.BARS,
+                width=24,
+                red_from=1,
+                queries=[Query(f"{total(c.RULE_VIOLATIONS, by='rule')} > 0", "{{rule}}", instant=True)],
             ),
         ],
     },

@@ -75,8 +75,7 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, str]]:
     yield from each("errors", c.LIFECYCLE_ERRORS, only_seen=True)
     yield from each("left behind", c.SESSIONS_LEFT)
     yield {"group": "left behind", "item": "unknown", "value": _number(snapshot, c.SESSIONS_UNKNOWN)}
-    if (rules := c.BY_NAME.get(sessions_page.RULES)) is not None:
-        yield from each("rules broken", rules, only_seen=True)
+    yield from each("rules broken", c.RULE_VIOLATIONS, only_seen=True)
     yield from quantiles("time of steps", c.STEP_DURATION)
     for share, who in ((0.05, "95 %"), (0.5, "half")):
         if (over_s := sessions_page.bounds(snapshot, c.SECRET_MARGIN, share)[0]) is not None:

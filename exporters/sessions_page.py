@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from locust.web import WebUI
 
 PATH: Final = "/sessions"
-RULES: Final = "avaload_rule_violations_total"
 _PAGE: Final = Path(__file__).with_name("sessions_page.html")
 _LISTED_ERRORS: Final = 20
 
@@ -92,9 +91,8 @@ def _sum(snapshot: Snapshot, metric: c.Metric, label: str | None = None) -> floa
 
 
 def _rules(snapshot: Snapshot) -> dict[str, float]:
-    """Rules broken so far, by id; there may be no metric of them."""
-    metric = c.BY_NAME.get(RULES)
-    return {} if metric is None else {labels[0]: count for labels, count in _each(snapshot, metric) if count}
+    """Rules broken so far, by id."""
+    return {labels[0]: count for labels, count in _each(snapshot, c.RULE_VIOLATIONS) if count}
 
 
 def _latencies(snapshot: Snapshot) -> Iterator[dict[str, Any]]:

@@ -24,6 +24,7 @@ SILENT_AFTER_S: Final = 3.0
 LOST_AFTER_S: Final = 30.0
 """A worker that was only paused comes back; one that is silent for longer, or dead, is lost."""
 
+_NOT_IN_JOURNALS: Final = (c.SINK_ERRORS.name, c.RULE_VIOLATIONS.name)
 _AT_ONCE: Final = 1000  # events between two pauses of a settlement
 
 
@@ -92,7 +93,9 @@ class Workers:
                     if number % _AT_ONCE == 0:
                         yield
                 aggregate.end_dead_worker()
-                worker.latest, worker.settled = aggregate.snapshot(), True
+                # What no event tells stays as it was reported last.
+                reported = {name: worker.latest[name] for name in _NOT_IN_JOURNALS if name in worker.latest}
+                worker.latest, worker.settled = {**aggregate.snapshot(), **reported}, True
 
     def snapshot(self, *, now_ns: int) -> Snapshot:
         """All workers' values together: of silent ones what they counted, and how many sessions are unknown."""

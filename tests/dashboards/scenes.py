@@ -124,6 +124,27 @@ SCENES = (
         altered={f"avaload_events_lost_total{{{_HERE}}}": "0+0x20 3+0x40"},
     ),
     Scene(
+        name="open_above_plan",
+        recorded_as="clean",
+        fires={"OpenAboveTarget"},
+        altered={
+            f"avaload_sessions_open{{{_HERE}}}": "0+0x20 8+0x12 0+0x30 stale",
+            f"avaload_sessions_target{{{_HERE}}}": "6+0x60",
+        },
+    ),
+    Scene(
+        name="worker_silent",
+        recorded_as="clean",
+        fires={"WorkerReportsStale"},
+        altered={f'avaload_worker_report_age_seconds{{{_HERE},worker="1"}}': "0+0x10 12 0.2+0x20 stale"},
+    ),
+    Scene(
+        name="spans_dropped",
+        recorded_as="clean",
+        fires={"TelemetryDropping"},
+        altered={f'avaload_spans_dropped_total{{{_HERE},reason="queue_full"}}': "0+0x20 512+0x40"},
+    ),
+    Scene(
         name="load_below_plan",
         recorded_as="clean",
         fires={"TargetNotReached"},

@@ -40,6 +40,7 @@ after_s = 0.3
 EMPTY_WHERE_NOTHING_FAILED = {
     ("sessions-and-steps", "Errors by step and type"),
     ("conversation", "Failed turns by type"),
+    ("secrets-and-teardown", "Rules broken"),
 }
 """They show what failed, and nothing else: a line of zeros for each of 150 kinds of failure would hide the one."""
 
