@@ -337,10 +337,58 @@ def _twin(_arguments: argparse.Namespace) -> Exit:
 def _report(arguments: argparse.Namespace) -> Exit:
     from loadtest import slo
     from reports.build import build
+    from reports.run_settings import scenario_names
 
-    report = build(arguments.run_dir, slos=slo.load_slos(arguments.slo) if arguments.slo else None)
+    slos = None
+    if arguments.slo is not None:
+        slos = slo.load_slos(arguments.slo, scenarios=scenario_names(arguments.run_dir))
+    report = build(arguments.run_dir, slos=slos, baseline=arguments.baseline)
     _show(report, arguments.run_dir, as_json=arguments.json)
     return Exit(report["verdict"]["exit_code"])
+
+
+def _compare(arguments: argparse.Namespace) -> Exit:
+    from reports import compare_pages, github
+    from reports.compare import MARGIN, compare
+
+    margin = MARGIN if arguments.margin is None else arguments.margin
+    comparison = compare(arguments.base, arguments.to, margin=margin)
+    directory = arguments.out or arguments.to[0]
+    page = compare_pages.write(comparison, directory)
+    if arguments.json:
+        _say(json.dumps(comparison))
+    else:
+        _say("\n".join(compare_pages.sentences(comparison)))
+        _say(f"report:  {page}")
+    lines = github.comparison(comparison)
+    _tell_github(lines, compare_pages.markdown(comparison), as_json=arguments.json)
+    return Exit(comparison["exit_code"])
+
+
+def _tell_github(lines: Sequence[str], summary: str, *, as_json: bool) -> None:
+    """Annotations and the step's summary, where GitHub runs us. Beside JSON they go to stderr, which it reads, too."""
+    from reports import github
+
+    if not github.runs_us(os.environ):
+        return
+    for line in lines:
+        if as_json:
+            print(line, file=sys.stderr)
+        else:
+            _say(line)
+    if problem := github.add_to_summary(summary, os.environ):
+        print(f"avaload: warning: {problem}", file=sys.stderr)
+
+
+def _share(text: str) -> float:
+    """A share that is no more than 1, for argparse."""
+    share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: a share between 0 and 1 is needed, such as 0.03 or 3%")
+    return share
+
+
+_share.__name__ = "share"  # argparse calls what isn't a number "invalid share value"
 
 
 def _session(arguments: argparse.Namespace) -> Exit:
@@ -405,6 +453,9 @@ def _calibrate(*, as_json: bool) -> Exit:
 
 
 def _show(report: Mapping[str, Any], run_dir: Path, *, as_json: bool) -> None:
+    from reports import github, render_md
+
+    _tell_github(github.run(report), render_md.render(dict(report)), as_json=as_json)
     if as_json:
         _say(json.dumps(report))
         return

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import gevent
 from gevent.event import Event as Signal
@@ -50,10 +50,13 @@ from loadtest.resolve import run_id
 from loadtest.rules.promise import promises
 from loadtest.rules.rulebook import Rulebook
 from loadtest.settings import Settings
-from loadtest.tickets import Tickets, stages
+from loadtest.tickets import Tickets, stages, steered_stage
 
 SNAPSHOT = "avaload.snapshot"
 STOP = "avaload.stop"
+STEER = "avaload.steer"
+STEER_AHEAD_S = 0.3
+"""A stage begins so long after it was told, so that its first tickets reach the engine ahead of time."""
 DONE = "avaload.done"
 NUMBERED = "avaload.numbered"
 OBJECTIVES = "avaload.objectives"
@@ -74,8 +77,9 @@ class LoadProcess:
     ) -> None:
         self.settings, self.run_dir, self.stopping = settings, run_dir, False
         self._index = worker_index(environment)
-        self.tickets = Tickets(settings.load, process=self._index, processes=settings.load.processes)
-        self._stages = stages(settings)
+        steered = settings.capacity is not None
+        self.tickets = Tickets(settings.load, process=self._index, processes=settings.load.processes, steered=steered)
+        self._stages = [] if steered else stages(settings)
         self._numbers, self._users, self._probe_users = itertools.count(), itertools.count(), itertools.count()
         self.aggregate = aggregate_of(settings)
         self._runner = environment.runner
@@ -111,6 +115,21 @@ class LoadProcess:
         gevent.spawn(self._end_in_time)
         if self.abort_slos and not isinstance(self._runner, WorkerRunner):
             gevent.spawn(self._judge)
+
+    @property
+    def begun(self) -> bool:
+        """Whether users may start sessions."""
+        return self._started_ns > 0
+
+    def steer(self, order: dict[str, Any]) -> None:
+        """A further stage of a search for the limit, or its end (loadtest/capacity/steering.py)."""
+        if order["op"] == "end":
+            gevent.spawn(self.stop, graceful_s=self.settings.graceful_stop_s, reason="completed")
+            return
+        shape, told = steered_stage(order, begins_s=self.elapsed_s() + STEER_AHEAD_S, settings=self.settings)
+        for stage in told:
+            self._record(replace(stage, t_ns=self._due_ns(stage.t_ns / 1e9)))
+        self.tickets.add(shape, open_=self.settings.load.open, first_index=order["first_index"])
 
     def next_user(self) -> int:
         """A number for a new user, unique in the run while workers are numbered from 0."""
@@ -249,6 +268,7 @@ def report_to_master(environment: Environment, process: LoadProcess) -> None:
     """A worker's duty: ship cumulative snapshots until the process has ended, obey the master's stop, and end when the
     master is gone (Locust itself would notice that after a minute)."""
     runner, parent = environment.runner, os.getppid()
+    runner.register_message(STEER, lambda msg, **_: process.steer(msg.data))
     runner.register_message(STOP, lambda msg, **_: gevent.spawn(process.interrupt, msg.data["reason"]))
     while not process.wait_ended(SNAPSHOT_S):
         runner.send_message(SNAPSHOT, process.snapshot())
@@ -336,6 +356,11 @@ class Conducted(Protocol):
         """What the run can't begin without."""
         ...
 
+    @property
+    def begun(self) -> bool:
+        """Whether users may start sessions."""
+        ...
+
 
 def tell_progress(run: Conducted, fd: int) -> None:
     """A JSON line a second for whoever started us; a reader that is slow or gone costs nothing but the line."""
@@ -349,6 +374,7 @@ def tell_progress(run: Conducted, fd: int) -> None:
         line = {
             "elapsed_s": (clock.now_ns() - started_ns) / 1e9,
             "waiting_for": waiting_for,
+            "begun": run.begun,
             "open": _total(snapshot, catalogue.SESSIONS_OPEN.name),
             "left": _total(snapshot, catalogue.SESSIONS_LEFT.name),
             "rules_broken": sum(value != 0 for value in snapshot.get(catalogue.RULE_VIOLATIONS.name, {}).values()),

@@ -11,11 +11,12 @@ from locust.env import Environment
 
 from exporters.aggregate import Snapshot, merged
 from loadtest import clock, journal
-from loadtest.conductor import DONE, NUMBERED, SNAPSHOT, STOP, TEARDOWN_MARGIN_S, aggregate_of, open_journal
+from loadtest.conductor import DONE, NUMBERED, OBJECTIVES, SNAPSHOT, STEER, STOP, TEARDOWN_MARGIN_S, aggregate_of, open_journal
 from loadtest.distribution.hosts import Hosts
 from loadtest.distribution.wire import HOST
 from loadtest.errors import Exit
 from loadtest.events import Event, Fault, GeneratorFailed, RunFinished
+from loadtest.objectives import Judge
 from loadtest.settings import Settings
 from loadtest.workers import Workers
 
@@ -30,18 +31,23 @@ class Master:
     def __init__(self, environment: Environment, settings: Settings, run_dir: Path) -> None:
         self._environment, self._runner, self._settings = environment, environment.runner, settings
         self._workers = Workers(run_dir, lambda: aggregate_of(settings))
-        self._stopping = self._closed = False
+        self._judge = Judge([slo for slo in settings.slos if slo.abort])
+        self._reason = "completed"
+        self._closed = False
         self._own = aggregate_of(settings)
         self._journal, started = open_journal(settings, run_dir, role="master", name="master", process=-1)
         self._record(started)
         self._runner.register_message(SNAPSHOT, self._on_snapshot)
         self._runner.register_message(DONE, self._on_done)
+        self._runner.register_message(OBJECTIVES, self._on_objectives)
         self._runner.register_message(NUMBERED, self._on_numbered)
         self._hosts: Hosts | None = None
         if settings.distribution.master:
             self._hosts = Hosts(settings, run_dir, os.environ["AVALOAD_SALT"], send=self._send, record=self._record)
             self._runner.register_message(HOST, self._on_host)
             environment.events.test_start.add_listener(self._on_begin)
+        self._told_to_begin = False
+        environment.events.test_start.add_listener(self._on_told_to_begin)
         self._begun, self._ended = Signal(), Signal()
         gevent.spawn(self._watch_workers)
 
@@ -52,6 +58,18 @@ class Master:
     def wait_ended(self, timeout_s: float | None = None) -> bool:
         """Whether every expected worker is done, or lost, or far too late, by then."""
         return bool(self._ended.wait(timeout_s))
+
+    @property
+    def begun(self) -> bool:
+        """Whether the workers were told to begin."""
+        return self._told_to_begin
+
+    def steer(self, order: dict[str, Any]) -> None:
+        """A stage of a search for the limit, for all workers."""
+        self._runner.send_message(STEER, order)
+
+    def _on_told_to_begin(self, **_: Any) -> None:
+        self._told_to_begin = True
 
     @property
     def waiting_for(self) -> str | None:
@@ -79,6 +97,7 @@ class Master:
                     )
                 )
             self._settle()
+            self._stop_if_broken()
         if self._hosts is not None:
             self._await_journals(self._hosts)
         self.close()
@@ -94,7 +113,7 @@ class Master:
             gevent.sleep(LOOK_S)
         hosts.look()
         self._settle()
-        hosts.close("interrupted" if self._stopping else "completed")
+        hosts.close(self._reason)
 
     def _give_up(self, hosts: Hosts, reason: str) -> None:
         """Before the run has begun. Locust's own wait for workers ends with nothing but a signal."""
@@ -104,18 +123,25 @@ class Master:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def interrupt(self, _reason: str = "interrupted") -> None:
-        self._stopping = True
+        self._reason = "interrupted"
         if self._hosts is not None and not self._begun.is_set():
             self._give_up(self._hosts, "interrupted")
-        self._runner.send_message(STOP, {})
+        self._runner.send_message(STOP, {"reason": self._reason})
+
+    def _stop_if_broken(self) -> None:
+        """The run stops early when an objective of all its processes together says so."""
+        now_ns = clock.now_ns()
+        if self._reason == "completed" and (aborted := self._judge.look(now_ns=now_ns)) is not None:
+            self._record(aborted)
+            self._reason = "aborted"
+            self._runner.send_message(STOP, {"reason": self._reason})
 
     def close(self) -> None:
         """The last word and the end of the journal; only the first call counts."""
         if self._closed:
             return
         self._closed = True
-        reason = "interrupted" if self._stopping else "completed"
-        self._record(RunFinished(t_ns=clock.now_ns(), reason=reason))
+        self._record(RunFinished(t_ns=clock.now_ns(), reason=self._reason))
         self._journal.close()
 
     def _record(self, event: Event) -> None:
@@ -145,6 +171,9 @@ class Master:
 
     def _on_done(self, msg: Any, **_: Any) -> None:
         self._hear(msg, done=True)
+
+    def _on_objectives(self, msg: Any, **_: Any) -> None:
+        self._judge.hear(self._runner.get_worker_index(msg.node_id), msg.data, now_ns=clock.now_ns())
 
     def _hear(self, msg: Any, *, done: bool = False) -> None:
         index = self._runner.get_worker_index(msg.node_id)

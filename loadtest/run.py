@@ -15,13 +15,16 @@ from typing import Any
 
 import reports.build
 from loadtest import __version__, supervisor
+from loadtest.capacity.steering import Steering
 from loadtest.distribution.parcel import Parcel
 from loadtest.errors import ConfigError, Exit, GeneratorError
 from loadtest.guard import KEYS
 from loadtest.progress import Progress
+from loadtest.rooms.extras import check_installed
 from loadtest.scenario import vad_silence_s
 from loadtest.settings import Settings
 from loadtest.speech import check_pauses, microphone
+from reports.compare_runs import check_baseline
 
 CALIBRATION = Path("runs") / "calibration.json"
 
@@ -34,6 +37,9 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
     Raises ConfigError before anything is started, GeneratorError if a process of ours could not be started.
     """
     check_clips(settings)
+    if settings.output.baseline is not None:
+        check_baseline(settings.output.baseline, plan=settings.model_dump(mode="json"))
+    check_installed(settings.target.room)
     if settings.output.web_port is not None:
         supervisor.check_port_free(settings.output.web_port, "output.web_port")
     hosts = settings.distribution
@@ -59,9 +65,10 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
             keys = {"OPENAI_API_KEY": twin["openai_api_key"], "AVATURN_API_KEY": twin["avaturn_api_key"]}
             settings = settings.with_endpoints(
                 openai_base_url=twin["openai_base_url"], avaturn_base_url=twin["avaturn_base_url"]
-            )
+            ).with_room_of_twin()
         write_settings(settings, run_dir, started_at=started_at, embedded_twin=embedded)
         progress = stack.enter_context(Progress(settings, run_dir))
+        steering = None if settings.capacity is None else Steering(settings, run_dir, say=progress.line)
         with supervisor.trace_exporter(settings, run_dir):
             supervisor.run_locust(
                 settings,
@@ -70,7 +77,8 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
                 metrics=metrics,
                 lifeline_fd=write_fd,
                 interruption=interruption,
-                on_progress=progress.show,
+                on_progress=progress.show if steering is None else steering.watch(progress.show),
+                on_tick=bytes if steering is None else steering.tick,
             )
             if progress.waiting_for is not None and not interruption.count:
                 raise GeneratorError(f"gave up waiting for {progress.waiting_for}; nothing was started")

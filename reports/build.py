@@ -12,6 +12,9 @@ from loadtest import slo
 from loadtest.errors import ConfigError
 from loadtest.slo import Slo
 from reports import (
+    capacity,
+    compare,
+    compare_runs,
     expiry,
     frames,
     gates,
@@ -21,6 +24,7 @@ from reports import (
     render_html,
     render_md,
     rules,
+    run_settings,
     sessions,
     steps,
     teardown,
@@ -30,18 +34,27 @@ from reports import (
 SCHEMA = 1
 
 
-def build(run_dir: Path, *, slos: Sequence[Slo] | None = None) -> dict[str, Any]:
+def build(run_dir: Path, *, slos: Sequence[Slo] | None = None, baseline: Path | None = None) -> dict[str, Any]:
     """Judge the run and write its reports; returns what is in report.json.
 
-    `slos`: instead of the scenario's own (None), e.g. to judge an old run again. Works for a run whose processes were
+    `slos`: instead of the scenario's own (None), e.g. to judge an old run again. `baseline`: directory of the run that
+    it is held against (None: the one of its settings, while that is there). Works for a run whose processes were
     all killed, and for one without settings.json. Raises JournalError or ConfigError, one line per problem, and then
     has written nothing.
     """
-    settings = _settings(run_dir)
+    settings = run_settings.read(run_dir)
     if slos is None:
         slos = _slos(settings)
     run = frames.load(run_dir)
-    report = judge(run, settings, slos, rules.section(run_dir, settings), hosts.section(run_dir))
+    report = judge(
+        run,
+        settings,
+        slos,
+        rules.section(run_dir, settings),
+        hosts.section(run_dir),
+        capacity.section(run_dir, settings, slos),
+        _baseline(run_dir, settings, baseline),
+    )
     report["traces"] = trace_counts.read(run_dir)
     report["audio"] = sorted(path.relative_to(run_dir).as_posix() for path in run_dir.glob("audio/*.wav"))
     text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -62,11 +75,13 @@ def judge(
     slos: Sequence[Slo],
     rule_rows: Sequence[dict[str, Any]] = (),
     host_rows: dict[str, Any] | None = None,
+    searched: dict[str, Any] | None = None,
+    base: compare_runs.Measured | None = None,
 ) -> dict[str, Any]:
     """The report.json dict of a run. A pure function: nothing is read or written. `rule_rows`: of `rules.section`,
-    `host_rows`: of `hosts.section`."""
+    `host_rows`: of `hosts.section`, `searched`: of `capacity.section`; `base`: the run to hold it against."""
     host_rows = host_rows or {"workers": [], "clocks": []}
-    processes = _table(_table(settings, "scenario"), "load").get("processes")
+    processes = run_settings.table(settings, "scenario", "load").get("processes")
     journals = hosts.files(run, host_rows, processes=processes)
     load = run.load_only()
     left = sessions.left_behind(load)
@@ -74,8 +89,8 @@ def judge(
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "run_id": settings.get("run_id") or run.run_id,
-        "scenario": _table(settings, "scenario").get("name") or run.scenario,
-        "tags": _table(settings, "tags"),
+        "scenario": run_settings.table(settings, "scenario").get("name") or run.scenario,
+        "tags": run_settings.table(settings, "tags"),
         "started_at": settings.get("started_at") or _rfc3339(run.wall_start_ns),
         "duration_s": round((run.end_ns - run.start_ns) / 1e9, 3),
         "interrupted": interrupted,
@@ -87,7 +102,7 @@ def judge(
         "secrets": expiry.section(load),
         "teardown": teardown.section(load),
         "rules": list(rule_rows),
-        "slos": gates.judge(load, slos, planned_s=_table(_table(settings, "scenario"), "load").get("duration")),
+        "slos": gates.judge(load, slos, planned_s=run_settings.table(settings, "scenario", "load").get("duration")),
         "aborted": gates.aborted(load),
         "baseline": None,
         "generator": generator.section(
@@ -99,34 +114,32 @@ def judge(
         "failures": sessions.failures(load),
         "evidence": sessions.evidence(load, left),
     }
-    absent_timeout_s = _table(_table(settings, "scenario"), "session").get("user_absent_timeout")
+    if base is not None:
+        name = str(report["run_id"])
+        new = compare_runs.measured(load, settings, name=name, health=report["generator"], rules=report["rules"])
+        report["baseline"] = compare.contrast([base], [new])
+    if searched is not None:
+        capacity.apply(report, searched)
+    absent_timeout_s = run_settings.table(settings, "scenario", "session").get("user_absent_timeout")
     report["verdict"] = verdict.verdict(report, interrupted=interrupted, absent_timeout_s=absent_timeout_s)
     return report
 
 
-def _settings(run_dir: Path) -> dict[str, Any]:
-    """settings.json as a dict; empty where there is none (its writer may have been killed first)."""
-    path = run_dir / "settings.json"
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: can't be read: {error}") from error
-    if not isinstance(settings, dict):
-        raise ConfigError(f"{path}: must hold an object")
-    return settings
+def _baseline(run_dir: Path, settings: dict[str, Any], given: Path | None) -> compare_runs.Measured | None:
+    """The run to compare with. One that the settings name may be gone by now; one that is asked for must be there."""
+    named = run_settings.table(settings, "scenario", "output").get("baseline")
+    if given is None and (named is None or not (Path(named) / "journal").is_dir()):
+        return None
+    directory = given or Path(str(named))
+    if directory.resolve() == run_dir.resolve():
+        raise ConfigError(f"--baseline {directory}: is the run itself")
+    compare_runs.check_baseline(directory, plan=run_settings.table(settings, "scenario") or None)
+    return compare_runs.load(directory)
 
 
 def _slos(settings: dict[str, Any]) -> list[Slo]:
-    tables = _table(settings, "scenario").get("slo")
+    tables = run_settings.table(settings, "scenario").get("slo")
     return slo.parse_slos(tables, where="settings.json: scenario.slo") if tables else []
-
-
-def _table(settings: dict[str, Any], key: str) -> dict[str, Any]:
-    """A sub-table, empty where it is lacking or is something else."""
-    table = settings.get(key)
-    return table if isinstance(table, dict) else {}
 
 
 def _shown(run_dir: Path) -> str:

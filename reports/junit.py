@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 from loadtest.events import RuleOutcome
 from reports import rules
 from reports.sessions import CERTAIN
-from reports.verdict import describe
+from reports.verdict import describe, stopped_early
 from reports.words import plural
 
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -21,7 +21,11 @@ def render(report: dict[str, Any]) -> str:
         ("run", "nothing is left behind", _leaked(sessions)),
         ("run", "no journal is truncated", ", ".join(generator["truncated"]) or None),
         ("run", "the run was not interrupted", "stopped by hand" if report["interrupted"] else None),
+        ("run", "no objective stopped the run", stopped_early(report["aborted"]) if report["aborted"] else None),
     ]
+    if report["baseline"] is not None:
+        worse = [*report["baseline"]["not_comparable_because"], *report["baseline"]["regressions"]]
+        cases.append(("baseline", "nothing is worse than the baseline", "; ".join(worse) or None))
     cases += [("slo", str(slo["name"]), describe(slo) if slo["outcome"] == "fail" else None) for slo in report["slos"]]
     cases += [
         (f"rule.{row['group']}", f"{row['id']} {row['statement']}", rules.describe(row) if fails else None)

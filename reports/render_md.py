@@ -2,45 +2,63 @@
 
 from typing import Any, Final
 
-from reports import rules
+from reports import compare_pages, rules
 from reports.words import amount, plural
 
 _BADGES: Final = {"pass": "✅ pass", "fail": "❌ fail", "invalid": "⚠️ invalid"}
 
 
 def render(report: dict[str, Any]) -> str:
-    """Verdict, reasons, objectives, steps, and what became of the sessions. Under 100 lines whatever the run."""
-    verdict, sessions, teardown = report["verdict"], report["sessions"], report["teardown"]
+    """Verdict and reasons, objectives, what changed since the baseline; steps and sessions folded away. Under 100 lines
+    whatever the run."""
+    verdict = report["verdict"]
     lines = [
         f"## {_BADGES[verdict['outcome']]}: {_cell(report['scenario'])}",
         "",
-        f"`{report['run_id']}` · {report['started_at']} · {report['duration_s']:.0f} s · exit {verdict['exit_code']}",
-        "",
-        *(f"- {_cell(reason)}" for reason in verdict["reasons"][:20]),
-        "",
-        f"{plural(sessions['started'])} started, {sessions['completed']:,} completed, {sessions['failed']:,} failed, "
-        f"at most {sessions['peak_active']:,} at once; {teardown['deleted']:,} deleted, "
-        f"{teardown['confirmed_gone']:,} proved gone, {sessions['leaked']:,} left behind. "
-        f"Generator: {report['generator']['outcome']}.",
+        *(f"- {_cell(reason)}" for reason in verdict["reasons"][:15]),
         "",
     ]
     if report["slos"]:
         lines += ["| objective | bound | observed | |", "|---|---|---|---|"]
         lines += [
             f"| {_cell(slo['name'])} | {'≤' if slo['bound'] == 'max' else '≥'} {amount(slo['objective'], slo['unit'])} "
-            f"| {amount(slo['observed'], slo['unit'])} | {slo['outcome']} |"
-            for slo in report["slos"][:30]
+            f"| {amount(slo['observed'], slo['unit'])}{_worst(slo)} | {slo['outcome']} |"
+            for slo in report["slos"][:20]
         ]
         lines.append("")
+    if report["baseline"] is not None:
+        base = report["baseline"]["base"][0]
+        lines += [f"### Since the baseline `{_cell(base['run_id'])}`", "", *compare_pages.table(report["baseline"]), ""]
     lines += rules.markdown(report["rules"])
-    lines += ["| step | count | failed | p50 | p95 | p99 | max |", "|---|--:|--:|--:|--:|--:|--:|"]
+    lines += ["<details><summary>Steps and sessions</summary>", "", *_steps(report), "", "</details>", ""]
+    lines += ["The whole report is `report.html` beside this file.", ""]
+    return "\n".join(lines)
+
+
+def _steps(report: dict[str, Any]) -> list[str]:
+    sessions, teardown, turns = report["sessions"], report["teardown"], report["turns"]
+    lines = ["| step | count | failed | p50 | p95 | p99 | max |", "|---|--:|--:|--:|--:|--:|--:|"]
     for step, row in report["steps"].items():
         lines.append(f"| {step} | {row['count']:,} | {row['failed']:,} | {_quantiles(row)} |")
-    turns = report["turns"]
     first_audio = _quantiles(turns["time_to_first_audio"])
-    lines.append(f"| turn: time to first audio | {turns['count']:,} | {turns['failed']:,} | {first_audio} |")
-    lines += ["", "Quantiles are of what succeeded. The whole report is `report.html` beside this file.", ""]
-    return "\n".join(lines)
+    return [
+        *lines,
+        f"| turn: time to first audio | {turns['count']:,} | {turns['failed']:,} | {first_audio} |",
+        "",
+        f"{plural(sessions['started'])} started, {sessions['completed']:,} completed, {sessions['failed']:,} failed, "
+        f"at most {sessions['peak_active']:,} at once; {teardown['deleted']:,} deleted, "
+        f"{teardown['confirmed_gone']:,} proved gone, {sessions['leaked']:,} left behind. "
+        f"Generator: {report['generator']['outcome']}. Quantiles are of what succeeded.",
+        "",
+        f"`{report['run_id']}` · {report['started_at']} · {report['duration_s']:.0f} s "
+        f"· exit {report['verdict']['exit_code']}",
+    ]
+
+
+def _worst(slo: dict[str, Any]) -> str:
+    if slo["worst"] is None:
+        return ""
+    return f" in the worst {slo['window_s']:g} s, from {slo['worst']['from_s']:.0f} s"
 
 
 def _quantiles(row: dict[str, Any]) -> str:

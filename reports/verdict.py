@@ -9,6 +9,9 @@ from reports.words import amount, plural
 
 Report = dict[str, Any]
 
+NOT_COMPARED: Final[Report] = {"exit_code": 0, "regressions": [], "not_comparable_because": []}
+"""A baseline that nobody asked for."""
+
 _LEFT_WORDS: Final = {
     Left.DELETE_FAILED: "delete failed",
     Left.STILL_ALIVE: "seen alive after the delete",
@@ -26,18 +29,19 @@ _OUTCOMES: Final = {
 def verdict(report: Report, *, interrupted: bool, absent_timeout_s: float | None) -> dict[str, Any]:
     """`verdict` of report.json from all other sections. The worst wins: 5, 130, 4, 3, 0.
 
-    reasons: sentences for a person, what decided first, then what he should know all the same.
+    reasons: sentences for a person, what decided first, then what he should know all the same; `failing`: how many of
+    them are of the first sort.
     """
     sessions, generator = report["sessions"], report["generator"]
     broken = [slo for slo in report["slos"] if slo["outcome"] == "fail"]
-    aborted, regressions = report["aborted"], (report["baseline"] or {}).get("regressions", [])
+    aborted, baseline = report["aborted"], report["baseline"] or NOT_COMPARED
     if sessions["leaked"]:
         exit_code = Exit.LEFT_BEHIND
     elif interrupted:
         exit_code = Exit.INTERRUPTED
     elif generator["outcome"] == "invalid":
         exit_code = Exit.INVALID
-    elif broken or aborted or regressions or rules.broken(report["rules"]):
+    elif broken or aborted or baseline["exit_code"] or rules.broken(report["rules"]):
         exit_code = Exit.FAIL
     else:
         exit_code = Exit.PASS
@@ -54,11 +58,13 @@ def verdict(report: Report, *, interrupted: bool, absent_timeout_s: float | None
         reasons.append(stopped_early(aborted))
     reasons += [describe(slo) for slo in broken]
     reasons += [f"broken: {rules.describe(row)}" for row in rules.broken(report["rules"])]
-    reasons += [f"worse than the baseline: {regression}" for regression in regressions]
+    reasons += [f"worse than the baseline: {regression}" for regression in baseline["regressions"]]
+    reasons += [f"can't be compared with the baseline: {why}" for why in baseline["not_comparable_because"]]
+    failing = len(reasons)
     if exit_code == Exit.PASS:
         reasons.append(_passed(report))
     reasons += _notes(report, absent_timeout_s)
-    return {"outcome": _OUTCOMES[exit_code], "exit_code": int(exit_code), "reasons": reasons}
+    return {"outcome": _OUTCOMES[exit_code], "exit_code": int(exit_code), "reasons": reasons, "failing": failing}
 
 
 def describe(slo: dict[str, Any]) -> str:

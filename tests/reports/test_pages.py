@@ -239,11 +239,12 @@ def cases_of(path: Path) -> dict[str, Any]:
 
 def test_junit_has_a_case_per_objective_and_for_the_run_itself(run_dir: Path) -> None:
     cases = cases_of(run_dir)
-    assert list(cases) == [
+    assert list(cases)[:6] == [
         "the generator is valid",
         "nothing is left behind",
         "no journal is truncated",
         "the run was not interrupted",
+        "no objective stopped the run",
         EVIL,
     ]
     assert cases["nothing is left behind"] == "1 session: 1 delete_failed"
@@ -261,7 +262,8 @@ def test_junit_of_a_run_that_passed_has_no_failure(tmp_path: Path) -> None:
 def test_junit_can_hold_no_character_that_xml_forbids(tmp_path: Path) -> None:
     j.write_file(tmp_path, j.good_session(1, 1))
     report = build(tmp_path, slos=[Slo(name="bell \a and \x00", indicator="mint.p50", max=1)])
-    assert ElementTree.fromstring(junit.render(report)).findall(".//testcase")[-1].get("name") == "bell  and "
+    names = [case.get("name") for case in ElementTree.fromstring(junit.render(report)).findall(".//testcase")]
+    assert "bell  and " in names
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
