@@ -16,7 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,17 +193,21 @@ def parent_of(pid: int) -> int:
 
 
 @contextmanager
-def avaload(*arguments: object, cwd: Path, environ: Mapping[str, str] | None = None) -> Iterator[Avaload]:
-    """Start `avaload …` with `cwd` as its working directory; in the end nothing that it started is alive."""
+def avaload(
+    *arguments: object, cwd: Path, environ: Mapping[str, str] | None = None, through: Sequence[str] = ()
+) -> Iterator[Avaload]:
+    """Start `avaload …` with `cwd` as its working directory, `through` a command that starts it; in the end nothing
+    that it started is alive."""
     words = [str(argument) for argument in arguments]
     run_dir = cwd / "run"
     if "--run-dir" in words:
         run_dir = Path(words[words.index("--run-dir") + 1])
     elif words[:1] == ["run"]:
         words += ["--run-dir", str(run_dir)]
-    if words[:1] == ["run"] and "--metrics-port" not in words:
+    if words[:1] == ["run"] and not {"--metrics-port", "--worker"} & set(words):
         words += ["--metrics-port", "off"]
-    started = Avaload([sys.executable, "-m", "loadtest.cli", *words], run_dir=run_dir, cwd=cwd, environ=environ or {})
+    command = [*through, sys.executable, "-m", "loadtest.cli", *words]
+    started = Avaload(command, run_dir=run_dir, cwd=cwd, environ=environ or {})
     try:
         yield started
     finally:
