@@ -3,6 +3,7 @@ them."""
 
 import gc
 import os
+import resource
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,19 @@ def quantile_ns(values: Sequence[int], q: float) -> int:
     return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
 
 
+def _jiffies() -> list[int]:
+    """CPU time of the machine by what it went to (man proc_stat: user, nice, system … the eighth is steal)."""
+    try:
+        return [int(word) for word in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]]
+    except (OSError, ValueError):
+        return []
+
+
+def _files_limit() -> int | None:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
 class Health:
     """Collects for a second, then `sample()` says it and starts anew. The loop feeds `lag` every PROBE_S."""
 
@@ -37,6 +51,7 @@ class Health:
         self._gc_started_ns = self._gc_pause_ns = 0
         self._cpu_s, self._since_ns = time.process_time(), now_ns()
         self._statm = Path("/proc/self/statm")
+        self._jiffies = _jiffies()
 
     def lag(self, lag_ns: int) -> None:
         self.lag_ns = lag_ns
@@ -44,6 +59,14 @@ class Health:
 
     def watch_gc(self) -> None:
         gc.callbacks.append(self._on_gc)
+
+    def _steal_percent(self) -> float | None:
+        """Of the machine's CPU time since the last call; None where the kernel doesn't say."""
+        before, self._jiffies = self._jiffies, _jiffies()
+        if len(self._jiffies) < 8 or len(before) < 8:
+            return None
+        passed = sum(self._jiffies[:8]) - sum(before[:8])
+        return round(100 * (self._jiffies[7] - before[7]) / passed, 1) if passed > 0 else 0.0
 
     def _on_gc(self, phase: str, _info: dict[str, Any]) -> None:
         if phase == "start":
@@ -73,6 +96,9 @@ class Health:
             pool_wait_p99_ns=quantile_ns(self.pool_wait_ns, 0.99) if self.pool_wait_ns else None,
             gc_pause_max_ns=self._gc_pause_ns,
             events_lost=self.events_lost,
+            steal_percent=self._steal_percent(),
+            open_files=len(os.listdir("/proc/self/fd")),  # noqa: PTH208  # once a second, and cheap
+            files_limit=_files_limit(),
         )
         self._cpu_s, self._since_ns, self._gc_pause_ns, self.events_lost = cpu_s, t_ns, 0, 0
         self._lags_ns, self.pacing_ns, self.pool_wait_ns = [], [], []

@@ -24,9 +24,10 @@ class Progress:
         self.waiting_for: str | None = None
         """What the run had not begun without, when last heard of."""
         load, target = settings.load, settings.target
-        self._console.print(
-            f"{load.described()} for {self._duration_s:g} s on {target.avaturn_base_url}", soft_wrap=True
-        )
+        much = f"{load.described()} for {self._duration_s:g} s"
+        if settings.capacity is not None:
+            much = f"looking for the limit, up to {settings.capacity.most:g} {settings.capacity.unit},"
+        self._console.print(f"{much} on {target.avaturn_base_url}", soft_wrap=True)
         self._console.print(f"writing {run_dir}", soft_wrap=True)
 
     def __enter__(self) -> Self:
@@ -59,6 +60,10 @@ class Progress:
         elif time.monotonic() >= self._next_plain_s:
             self._next_plain_s = time.monotonic() + PLAIN_EVERY_S
             self._console.print(text, soft_wrap=True)
+
+    def line(self, text: str) -> None:
+        """Something to be kept: a line of its own."""
+        self._console.print(text, soft_wrap=True)
 
     def say(self, text: str) -> None:
         """What is being done now."""

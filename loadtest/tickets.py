@@ -7,10 +7,11 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from gevent.event import Event as Signal
 
-from loadtest.arrival import Arrival, ClosedPopulation, Shape, share
+from loadtest.arrival import Arrival, ClosedPopulation, Shape, Span, share
 from loadtest.events import StageStarted
 from loadtest.settings import Settings
 from loadtest.workload import Load
@@ -79,6 +80,30 @@ class Tickets:
     def _tell(self) -> None:
         news, self._news = self._news, Signal()
         news.set()
+
+
+def steered_stage(order: dict[str, Any], *, begins_s: float, settings: Settings) -> tuple[Shape, list[StageStarted]]:
+    """The load of one level, and how it is told: settling, held, at rest; `t_ns` is the offset from the run's start."""
+    level, settle_s, hold_s = order["level"], order["settle_s"], order["hold_s"]
+    spans = [Span(name=order["name"], duration_s=hold_s, start=level, end=level)]
+    if settle_s and settings.load.open:
+        spans.insert(0, Span(name="settle", duration_s=settle_s, start=level, end=level, steady=False))
+    elif settle_s:  # users come in over the first half: all at once would be a wave that goes on for the whole stage
+        spans.insert(0, Span(name="settle", duration_s=settle_s / 2, start=level, end=level, steady=False))
+        spans.insert(0, Span(name="ramp", duration_s=settle_s / 2, start=0, end=level, steady=False))
+    shape = Shape(tuple(spans), begins_s)
+    users = settings.pool if settings.load.open else int(level)
+    rate = level if settings.load.open else None
+    at_s = begins_s + settle_s
+    told = [
+        (begins_s, f"settle {order['name']}", users, rate, False),
+        (at_s, order["name"], users, rate, True),
+        (at_s + hold_s, f"rest {order['name']}", 0, None, False),
+    ]
+    return shape, [
+        StageStarted(t_ns=int(when_s * 1e9), stage=name, users=users, steady=steady, rate=rate)
+        for when_s, name, users, rate, steady in told
+    ]
 
 
 def stages(settings: Settings) -> list[StageStarted]:

@@ -167,6 +167,36 @@ class Load(Section):
         return self.shape().arrivals(poisson_seed=f"{self.seed}:arrivals" if self.arrivals == "poisson" else None)
 
 
+class Capacity(Section):
+    """`[capacity]`: how `avaload capacity` looks for the limit. Levels are users, or arrivals per second."""
+
+    by: Literal["users", "arrivals"] = "users"
+    start: float = Field(5.0, gt=0)
+    most: float = Field(1000.0, gt=0, le=100_000)
+    """No level above it is tried."""
+    stage: DurationS = Field(10.0, ge=1)
+    """How long each level is held and judged, after it has settled."""
+    settle: DurationS | None = None
+    """Before that, so that the level is reached everywhere (None: 2 s more than a session's conversation)."""
+    sustain: DurationS = Field(30.0, ge=1)
+    """How long the best level is held in the end, to prove it."""
+    precision: float = Field(0.05, gt=0, lt=1)
+    """The search ends when the lowest failing level is no more than this share above the highest passing one."""
+    give_up: DurationS = Field(3600.0, gt=0)
+    """The search takes no longer than that."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.start > self.most:
+            raise ValueError("start is above most")
+        return self
+
+    @property
+    def unit(self) -> str:
+        """Of levels, for people."""
+        return "users" if self.by == "users" else "arrivals/s"
+
+
 def _staged(stages: tuple[LoadStage, ...]) -> Iterator[arrival.Span]:
     before = 0.0
     for number, stage in enumerate(stages, start=1):

@@ -1,0 +1,247 @@
+"""What all stages of a search say together: where the limit is, what breaks first, a knee or a cliff, and how sure."""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from loadtest.capacity.facts import CLEARLY, Facts
+from loadtest.capacity.search import Found, Purpose
+from loadtest.events import Step
+
+SAMPLES: Final = 400
+SAME_LATENCY: Final = 1.5
+SAME_LATENCY_S: Final = 0.05
+"""A cliff: set-up at the first failing level takes at most so many times, or so much longer than at the last passing
+one."""
+TOUCHES: Final = 5
+"""So often must a number of living sessions be reached, and never passed, to be called a quota."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """`passing`: the highest level that held, sustained if any was; `failing`: the lowest above it that did not.
+    `kind`: knee, cliff, generator (the generator was at its end first) or none (no level failed, or none passed)."""
+
+    passing: Facts | None
+    failing: Facts | None
+    sustained: bool
+    monotonic: bool
+    kind: str
+    quota: dict[str, Any] | None
+    broke_first: str | None
+    sentence: str
+    confidence: dict[str, Any] | None
+    generator: dict[str, Any] | None
+
+
+def verdicts(stages: Sequence[Facts], *, bounds_latency: bool) -> list[Found]:
+    """How each stage went, in their order."""
+    found: list[Found] = []
+    best = 0.0
+    for facts in stages:
+        one = facts.found(best_per_user=None if bounds_latency or not best else best)
+        if one is Found.PASSED and facts.level:
+            best = max(best, facts.goodput_per_s / facts.level)
+        found.append(one)
+    return found
+
+
+def limit(stages: Sequence[Facts], *, bounds_latency: bool, processes: int, unit: str, seed: int = 1) -> Limit:
+    """The whole answer. `unit`: of the levels, for sentences."""
+    found = verdicts(stages, bounds_latency=bounds_latency)
+    last = _last_word(stages, found)
+    failed = sorted(level for level, (_, one) in last.items() if one in (Found.FAILED, Found.NARROWLY))
+    passed = sorted(level for level, (_, one) in last.items() if one is Found.PASSED)
+    lowest_failed = failed[0] if failed else math.inf
+    below = [level for level in passed if level < lowest_failed]
+    passing = last[below[-1]][0] if below else None
+    failing = last[failed[0]][0] if failed else None
+    monotonic = not any(level > lowest_failed for level in passed)
+    invalid = [facts for facts, one in zip(stages, found, strict=True) if one is Found.INVALID]
+    stopped_by_us = bool(invalid) and not failed and invalid[-1] is stages[-1]
+    quota = _quota(stages, found, passing, failing)
+    kind = "generator" if stopped_by_us else "none" if failing is None or passing is None else "knee"
+    if quota is not None or (passing is not None and failing is not None and _refusals_alone(passing, failing)):
+        kind = "cliff"
+    broke = _broke_first(failing, stages, found)
+    confidence = _confidence(stages, found, seed=seed) if failing is not None else None
+    generator = _needed(invalid[-1], stages, processes) if stopped_by_us else None
+    return Limit(
+        passing=passing,
+        failing=failing,
+        sustained=passing is not None and passing.purpose is Purpose.SUSTAIN,
+        monotonic=monotonic,
+        kind=kind,
+        quota=quota,
+        broke_first=broke,
+        sentence=_sentence(passing, failing, kind, quota, broke, generator, unit),
+        confidence=confidence,
+        generator=generator,
+    )
+
+
+def _last_word(stages: Sequence[Facts], found: Sequence[Found]) -> dict[float, tuple[Facts, Found]]:
+    """By level; a stage that was repeated, or held for longer, replaces what was thought before. What was not fit to
+    judge says nothing."""
+    last: dict[float, tuple[Facts, Found]] = {}
+    for facts, one in zip(stages, found, strict=True):
+        if one is not Found.INVALID:
+            last[facts.level] = (facts, one)
+    return last
+
+
+def _refusals_alone(passing: Facts, failing: Facts) -> bool:
+    """Whether the target refuses what is too much and serves the rest as before."""
+    bad = failing.offered - failing.completed
+    if not bad or failing.refused < 0.5 * bad:
+        return False
+    before, after = passing.setup_p95_s, failing.setup_p95_s
+    return before is None or after is None or after <= max(SAME_LATENCY * before, before + SAME_LATENCY_S)
+
+
+def _quota(
+    stages: Sequence[Facts], found: Sequence[Found], passing: Facts | None, failing: Facts | None
+) -> dict[str, Any] | None:
+    """A bound on sessions at once, with its number, or on calls per time, without one."""
+    refusing = [facts for facts in stages if facts.refused]
+    if failing is None or not failing.refused or (passing is not None and not _refusals_alone(passing, failing)):
+        return None
+    steps = {step.split()[0] for step in failing.refusals}
+    if Step.CREATE.value in steps:
+        number = max(facts.alive_peak for facts in refusing)
+        at_it = [facts for facts in refusing if facts.alive_peak == number]
+        touches = sum(facts.alive_peak_times for facts in at_it)
+        below = sum(facts.refused_below_peak for facts in at_it)
+        explained = below <= 0.01 * sum(facts.refused for facts in at_it)
+        if touches >= TOUCHES and explained:
+            return {"what": "sessions at once", "number": number, "exact": True, "refusals": failing.refusals}
+    accepted = max(facts.completed_per_s for facts in refusing)
+    return {
+        "what": f"{min(steps)} calls per time",
+        "number": round(accepted * 60, 1),
+        "exact": False,
+        "refusals": failing.refusals,
+    }
+
+
+def _broke_first(failing: Facts | None, stages: Sequence[Facts], found: Sequence[Found]) -> str | None:
+    if failing is None:
+        return None
+    if failing.broken:
+        slo = failing.broken[0]
+        seen = "nothing" if slo.observed is None else f"{slo.observed:.4g}"
+        return f"{slo.name} ({slo.indicator}): {seen}, wanted {slo.objective:g}"
+    if not failing.keeps_up:
+        return (
+            f"the target no longer keeps up: sessions in progress grew by {failing.growth} in {failing.duration_s:g} s"
+            f" ({failing.allowed_growth:g} is put down to chance)"
+        )
+    per_user = failing.goodput_per_s / failing.level
+    best = max(
+        (f.goodput_per_s / f.level for f, one in zip(stages, found, strict=True) if one is Found.PASSED), default=0
+    )
+    return f"more users get no more done: {per_user:.3g} good sessions/s for each, {best:.3g} before"
+
+
+def _confidence(stages: Sequence[Facts], found: Sequence[Found], *, seed: int) -> dict[str, Any] | None:
+    """Between which levels the limit lies: the bracket of the search, widened by what a resampling of each stage's
+    sessions does to its verdict."""
+    chance = random.Random(f"{seed}:confidence")
+    judged = [(facts, one) for facts, one in zip(stages, found, strict=True) if one is not Found.INVALID]
+    lows: list[float] = []
+    highs: list[float] = []
+    for _ in range(SAMPLES):
+        last: dict[float, bool] = {}
+        for facts, one in judged:
+            last[facts.level] = _again(facts, one, chance)
+        failed = [level for level, passed in last.items() if not passed]
+        high = min(failed, default=math.inf)
+        low = max((level for level, passed in last.items() if passed and level < high), default=0.0)
+        lows.append(low)
+        highs.append(high)
+    stage = _passing(judged)
+    if stage is not None and stage.open and stage.offered and not math.isinf(min(highs)):
+        # What is put down to chance may as well have been the beginning of a backlog.
+        lows = [low * (1 - stage.allowed_growth / stage.offered) for low in lows]
+    lows.sort()
+    highs.sort()
+    high = highs[int(0.975 * SAMPLES)]
+    return {
+        "low": round(lows[int(0.025 * SAMPLES)], 3),
+        "high": None if math.isinf(high) else high,
+        "level": 0.95,
+        "method": "bracket of the search; sessions of each stage resampled",
+    }
+
+
+def _passing(judged: Sequence[tuple[Facts, Found]]) -> Facts | None:
+    last = {facts.level: (facts, one) for facts, one in judged}
+    failed = min((level for level, (_, one) in last.items() if one is not Found.PASSED), default=math.inf)
+    return max(
+        (f for f, one in last.values() if one is Found.PASSED and f.level < failed), key=lambda f: f.level, default=None
+    )
+
+
+def _again(facts: Facts, one: Found, chance: random.Random) -> bool:
+    """Whether the stage would pass with other sessions of the same kind: a binomial draw of its bad ones."""
+    if not facts.offered or (not facts.keeps_up and facts.growth > CLEARLY * facts.allowed_growth):
+        return one is Found.PASSED
+    rates = [slo for slo in facts.slos if slo.observed is not None and slo.unit == "share" and slo.count]
+    for slo in rates:
+        assert slo.observed is not None
+        mean, spread = slo.observed * slo.count, math.sqrt(slo.count * slo.observed * (1 - slo.observed))
+        if chance.gauss(mean, spread) / slo.count > slo.objective:
+            return False
+    if any(not slo.met for slo in facts.slos if slo.unit != "share"):
+        return False
+    if facts.open and chance.gauss(facts.growth, math.sqrt(facts.in_progress_start + 1)) > facts.allowed_growth:
+        return False
+    return one is not Found.FAILED or bool(rates)
+
+
+def _needed(facts: Facts, stages: Sequence[Facts], processes: int) -> dict[str, Any]:
+    """How many load processes a run at that level would need: by the CPU that the highest valid level took."""
+    valid = [each for each in stages if each.health.outcome == "valid"]
+    best = max(valid, key=lambda each: each.level, default=None)
+    cpu = best.health.cpu_percent if best is not None else None
+    per_process = None
+    if best is not None and best.level:
+        per_process = best.level / processes * (70.0 / cpu if cpu and cpu > 10 else 1.0)
+    return {
+        "level": facts.level,
+        "because": list(facts.health.because),
+        "valid_up_to": best.level if best is not None else None,
+        "level_per_process": per_process and round(per_process, 3),
+        "processes_needed": per_process and max(processes + 1, math.ceil(facts.level / per_process)),
+    }
+
+
+def _sentence(
+    passing: Facts | None,
+    failing: Facts | None,
+    kind: str,
+    quota: dict[str, Any] | None,
+    broke: str | None,
+    generator: dict[str, Any] | None,
+    unit: str,
+) -> str:
+    if kind == "generator" and generator is not None:
+        need = generator["processes_needed"]
+        more = f"; about {need} load processes would be needed for it" if need else ""
+        return (
+            f"avaload was at its end before the target: at {generator['level']:g} {unit} its figures are no good{more}"
+        )
+    if passing is None:
+        return "no level passed" + (f": already at {failing.level:g} {unit} {broke}" if failing else "")
+    if failing is None:
+        return f"no limit was found up to {passing.level:g} {unit}"
+    if quota is not None and quota["exact"]:
+        return (
+            f"a cliff: a quota of exactly {quota['number']} {quota['what']}; above it creates are refused while the"
+            f" others are as fast as before ({passing.level:g} {unit} pass, {failing.level:g} fail)"
+        )
+    if kind == "cliff":
+        return f"a cliff between {passing.level:g} and {failing.level:g} {unit}: refusals while latency does not move"
+    return f"a knee between {passing.level:g} and {failing.level:g} {unit}: {broke}"

@@ -1,0 +1,171 @@
+"""A run led through the stages of a search: told level by level what to do, judged by its own journals.
+
+It is ticked by whoever waits for Locust (`supervisor._follow`) and writes its orders, a JSON line each, to Locust's
+stdin. The journals are read on between stages, when no load runs that the reading could disturb.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from loadtest import journal
+from loadtest.capacity.facts import Facts, Stages
+from loadtest.capacity.limit import verdicts
+from loadtest.capacity.search import Found, Probe, Purpose, Search
+from loadtest.errors import GeneratorError
+from loadtest.events import Event
+from loadtest.settings import SET_UP_S, Settings
+from loadtest.workload import Capacity
+
+POOL = 2000
+"""Sessions at once in a search by arrivals, unless more users are asked for."""
+BEGIN_LIMIT_S = 120.0
+SLACK_S = 1.0
+"""After the end of a stage, until all of its events can be read."""
+
+
+def prepared(settings: Settings) -> Settings:
+    """The settings of the run that a search is: room for its highest level, all the time it may take, and no objective
+    that would end it early."""
+    capacity = settings.capacity or Capacity()
+    changes: dict[str, Any] = {
+        "ramp": 0.0, "warm_up": 0.0, "stages": (), "trace": None, "duration": capacity.give_up, "rate": None,
+        "arrivals": settings.load.arrivals if settings.load.arrivals == "poisson" else "constant",
+    }  # fmt: skip
+    if capacity.by == "arrivals":
+        pool = math.ceil(2 * capacity.most * (settings.conversation_s + SET_UP_S))
+        changes |= {"rate": capacity.most, "pacing": None, "max_users": settings.load.max_users or min(pool, POOL)}
+    else:
+        changes["users"] = math.ceil(capacity.most)
+    return settings.model_copy(
+        update={
+            "capacity": capacity,
+            "load": settings.load.model_copy(update=changes),
+            "slo": tuple({key: value for key, value in table.items() if key != "abort"} for table in settings.slo),
+        }
+    )
+
+
+def settle_s(settings: Settings) -> float:
+    """How long a level is held before it is judged."""
+    capacity = settings.capacity or Capacity()
+    return capacity.settle if capacity.settle is not None else settings.conversation_s + 2.0
+
+
+class Follower:
+    """Reads on in all journals of a run: each call brings what was written since the last one."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._read: dict[Path, int] = {}
+
+    def events(self) -> Iterator[Event]:
+        """Whole lines only. Raises JournalError."""
+        for path in journal.paths(self._run_dir):
+            with path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                whole, newline, _ = file.read().rpartition(b"\n")
+            self._read[path] = self._read.get(path, 0) + len(whole) + len(newline)
+            for line in whole.split(b"\n"):
+                if line:
+                    yield journal.decode(line)
+
+
+class Steering:
+    """Tick it often; it never blocks for long. `say`: a line for people."""
+
+    def __init__(self, settings: Settings, run_dir: Path, *, say: Callable[[str], None]) -> None:
+        assert settings.capacity is not None
+        self._capacity, self._settings, self._say = settings.capacity, settings, say
+        self._stages = Stages(settings.slos, poisson=settings.load.arrivals == "poisson")
+        self._follower = Follower(run_dir)
+        self._orders = self._lead()
+        self._over = False
+        self._running = False
+
+    def watch(self, show: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+        """`show`, by which the search learns that the run goes on."""
+
+        def shown(now: dict[str, Any]) -> None:
+            self._running = bool(now["begun"])
+            show(now)
+
+        return shown
+
+    def tick(self) -> bytes:
+        """What is to be written to Locust's stdin now; nothing, most of the time."""
+        if self._over:
+            return b""
+        try:
+            order = next(self._orders)
+        except StopIteration:
+            self._over = True
+            return b'{"op":"end"}\n'
+        return b"" if order is None else json.dumps(order, separators=(",", ":")).encode() + b"\n"
+
+    def _lead(self) -> Iterator[dict[str, Any] | None]:
+        capacity, load = self._capacity, self._settings.load
+        search = Search(start=capacity.start, most=capacity.most, precision=capacity.precision, whole=not load.open)
+        deadline_s = time.monotonic() + BEGIN_LIMIT_S
+        while not self._running:
+            if time.monotonic() > deadline_s:
+                raise GeneratorError("the run did not begin; see locust.log")
+            yield None
+        settling_s = settle_s(self._settings)
+        give_up_s = time.monotonic() + load.duration - 2 * settling_s - capacity.sustain
+        number = 0
+        while (probe := search.next()) is not None and time.monotonic() < give_up_s:
+            number += 1
+            hold_s = capacity.sustain if probe.purpose is Purpose.SUSTAIN else capacity.stage
+            yield {
+                "op": "stage",
+                "name": f"{number} {probe.purpose.value}",
+                "level": probe.level,
+                "settle_s": settling_s,
+                "hold_s": hold_s,
+                "first_index": number * 10_000_000,
+            }
+            yield from self._wait(settling_s + hold_s + SLACK_S)
+            yield from self._until_idle()
+            facts = self._stages.facts()
+            if len(facts) < number:
+                raise GeneratorError("a stage left no trace in the journals; see locust.log")
+            found = verdicts(facts, bounds_latency=self._stages.bounds_latency)[-1]
+            self._stages.forget()
+            self._tell(probe, facts[-1], found)
+            search.tell(found)
+
+    def _wait(self, seconds: float) -> Iterator[None]:
+        until_s = time.monotonic() + seconds
+        while time.monotonic() < until_s:
+            yield None
+
+    def _until_idle(self) -> Iterator[None]:
+        """Until what the stage began has ended, so that it doesn't weigh on the next one; not for ever."""
+        until_s = time.monotonic() + self._settings.graceful_stop_s
+        while True:
+            for event in self._follower.events():
+                self._stages.add(event)
+            if self._stages.in_progress <= 0 or time.monotonic() > until_s:
+                return
+            yield from self._wait(0.3)
+
+    def _tell(self, probe: Probe, facts: Facts, found: Found) -> None:
+        words = {Found.PASSED: "passes", Found.INVALID: "generator not fit"}.get(found, "fails")
+        why = ""
+        if found is Found.INVALID:
+            why = ": " + "; ".join(facts.health.because)
+        elif found is not Found.PASSED:
+            broken = facts.broken
+            why = (
+                f": {broken[0].indicator} {broken[0].observed:.4g}"
+                if broken and broken[0].observed is not None
+                else (f": in progress +{facts.growth}" if not facts.keeps_up else ": no more done")
+            )
+        self._say(
+            f"{facts.level:g} {self._capacity.unit} {words}{why}"
+            f" ({facts.goodput_per_s:g} good/s, generator {facts.health.outcome}, {probe.purpose.value})"
+        )

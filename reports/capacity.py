@@ -1,0 +1,166 @@
+"""The result of a search for the limit, worked out again from the journals: `capacity` of report.json and its chart."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from loadtest import journal
+from loadtest.capacity.facts import Facts, Stages, as_row
+from loadtest.capacity.limit import Limit, limit, verdicts
+from loadtest.capacity.search import Found
+from loadtest.slo import Slo
+from reports import svg, usl
+from reports.charts import Chart
+from reports.words import amount
+
+Report = dict[str, Any]
+
+_UNITS: Final = {"users": "users", "arrivals": "arrivals/s"}
+
+
+def section(run_dir: Path, settings: dict[str, Any], slos: Sequence[Slo]) -> dict[str, Any] | None:
+    """`capacity` of report.json; None for a run that was no search, or in which no stage was finished.
+
+    by, unit: what levels are. sentence: the answer for people. max_passing, first_failing: rows of `stages`.
+    kind: knee | cliff | generator | none. quota: {what, number, exact}. confidence: {low, high, level, method}.
+    usl: `reports.usl.fit`. stages: `loadtest.capacity.facts.as_row` plus `found`, in order of time.
+    """
+    scenario = settings.get("scenario")
+    asked = scenario.get("capacity") if isinstance(scenario, dict) else None
+    if not isinstance(scenario, dict) or not isinstance(asked, dict):
+        return None
+    load = scenario.get("load") or {}
+    fold = Stages(slos, poisson=load.get("arrivals") == "poisson")
+    for path in journal.paths(run_dir):
+        if path.stat().st_size and "-sweep-" not in path.name:
+            for events in journal.batches(path):
+                for event in events:
+                    fold.add(event)
+    stages = fold.facts()
+    if not stages:
+        return None
+    unit = _UNITS[asked["by"]]
+    processes, seed = int(load.get("processes", 1)), int(load.get("seed", 1))
+    answer = limit(stages, bounds_latency=fold.bounds_latency, processes=processes, unit=unit, seed=seed)
+    found = verdicts(stages, bounds_latency=fold.bounds_latency)
+    return {
+        "by": asked["by"],
+        "unit": unit,
+        "sentence": answer.sentence,
+        "kind": answer.kind,
+        "max_passing": None if answer.passing is None else _short(answer.passing),
+        "first_failing": None if answer.failing is None else _short(answer.failing),
+        "sustained": answer.sustained,
+        "broke_first": answer.broke_first,
+        "monotonic": answer.monotonic,
+        "quota": answer.quota,
+        "confidence": answer.confidence,
+        "generator": answer.generator,
+        "usl": usl.fit(_points(stages, found, answer), seed=seed),
+        "stages": [as_row(facts) | {"found": one.value} for facts, one in zip(stages, found, strict=True)],
+    }
+
+
+def apply(report: Report, capacity: dict[str, Any]) -> None:
+    """A search is judged by whether it found what it looked for: that levels past the limit failed is its result, not
+    a missed objective, and a generator that was at its end there is told with the limit."""
+    report["capacity"] = capacity
+    best = capacity["max_passing"]
+    stage = next((row for row in capacity["stages"] if best is not None and row["number"] == best["number"]), None)
+    report["slos"] = [
+        {
+            "name": f"{slo['name']} at {best['level']:g} {capacity['unit']}",
+            "indicator": slo["indicator"],
+            "outcome": "pass" if slo["met"] else "fail",
+            "bound": slo["bound"],
+            "objective": slo["objective"],
+            "observed": slo["observed"],
+            "unit": slo["unit"],
+            "judged_over": "stage",
+            "scenario": None,
+            "count": slo["count"],
+            "window_s": None,
+            "abort": False,
+            "aborted": False,
+            "worst": None,
+            "windows": None,
+            "note": None,
+        }
+        for slo in (stage["slos"] if stage is not None else ())
+        if slo["observed"] is not None
+    ]
+    generator = report["generator"]
+    because = [] if capacity["generator"] is None else list(capacity["generator"]["because"])
+    generator["invalid_because"] = because
+    generator["suspect_because"] = [] if stage is None else [w for w in stage["generator"]["because"] if not because]
+    generator["outcome"] = "invalid" if because else "suspect" if generator["suspect_because"] else "valid"
+
+
+def _short(facts: Facts) -> dict[str, Any]:
+    return {
+        "number": facts.number,
+        "level": facts.level,
+        "goodput_per_min": round(60 * facts.goodput_per_s, 1),
+        "in_progress_mean": facts.in_progress_mean,
+        "setup_p95_s": facts.setup_p95_s,
+        "duration_s": facts.duration_s,
+        "generator": facts.health.outcome,
+    }
+
+
+def _points(stages: Sequence[Facts], found: Sequence[Found], answer: Limit) -> list[tuple[float, float]]:
+    """What the law is fitted to: stages that the target served without refusing, up to the first failing one."""
+    top = answer.failing.level if answer.failing is not None else float("inf")
+    return [
+        (facts.in_progress_mean, facts.completed_per_s)
+        for facts, one in zip(stages, found, strict=True)
+        if one is not Found.INVALID and not facts.refused and facts.level <= top
+    ]
+
+
+def chart(capacity: dict[str, Any]) -> Chart:
+    """Goodput and latency against load, the limit marked."""
+    rows = sorted(capacity["stages"], key=lambda row: (row["level"], row["number"]))
+    limit_level = None if capacity["max_passing"] is None else capacity["max_passing"]["level"]
+
+    def draw(width_px: int) -> Any:
+        figure, (upper, lower) = svg.panels(width_px, [170, 120])
+        for panel, key, title in ((upper, "goodput_per_s", "good sessions/s"), (lower, "setup_p95_s", "set-up p95, s")):
+            seen = [row for row in rows if row[key] is not None]
+            panel.plot([r["level"] for r in seen], [r[key] for r in seen], color=svg.FIRST, linewidth=1.4, alpha=0.5)
+            for found, color in (
+                ("passed", svg.FIRST),
+                ("failed", svg.BAD),
+                ("narrowly", svg.BAD),
+                ("invalid", svg.MUTED),
+            ):
+                chosen = [row for row in seen if row["found"] == found]
+                svg.dots(panel, [r["level"] for r in chosen], [r[key] for r in chosen], color=color, size=8)
+            if limit_level is not None:
+                panel.axvline(limit_level, color=svg.SECOND, linewidth=1.4, linestyle=(0, (5, 3)))
+            panel.set_ylim(bottom=0)
+            panel.set_title(title)
+        upper.set_xlim(left=0)
+        lower.set_xlabel(capacity["unit"])
+        return figure
+
+    with svg.style():
+        drawings = {
+            size: svg.inline(draw(width), name=f"capacity-{size}", label="Goodput and latency against load")
+            for size, width in svg.WIDTHS_PX.items()
+        }
+    marked = "" if limit_level is None else f"; dashed: the limit, {limit_level:g} {capacity['unit']}"
+    return Chart(
+        name="capacity",
+        title="How much does it carry?",
+        caption=f"{capacity['sentence']}. Each dot is a stage: blue passed, red failed{marked}.",
+        drawings=drawings,
+        columns=("stage", capacity["unit"], "result", "good/s", "set-up p95", "refused", "generator"),
+        rows=[
+            (
+                row["name"], f"{row['level']:g}", row["found"], f"{row['goodput_per_s']:g}",
+                amount(row["setup_p95_s"], "s"), f"{row['refused']:,}", row["generator"]["outcome"],
+            )
+            for row in capacity["stages"]
+        ],
+    )  # fmt: skip

@@ -1,0 +1,163 @@
+"""The search for the limit against targets whose limit is known, in simulated time."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from loadtest.capacity.facts import Facts, Stages
+from loadtest.capacity.limit import Limit, limit, verdicts
+from loadtest.capacity.search import Found, Purpose, Search
+from loadtest.slo import Slo
+from tests.loadtest.capacity.simulated import Target
+
+SEEDS = range(3)
+# All ten seeds, and the real twin: tests/benchmarks/capacity_search.py
+
+
+@dataclass
+class Result:
+    stages: list[Facts]
+    found: list[Found]
+    limit: Limit
+
+
+def searched(
+    target: Target,
+    *,
+    open_: bool,
+    start: float = 5,
+    most: float = 1000,
+    slos: tuple[Slo, ...] = (),
+    stage_s: float = 6,
+) -> Result:
+    fold, search = Stages(slos), Search(start=start, most=most, precision=0.05, whole=not open_)
+    number = 0
+    while (probe := search.next()) is not None:
+        number += 1
+        hold_s = 18 if probe.purpose is Purpose.SUSTAIN else stage_s
+        name = f"{number} {probe.purpose.value}"
+        for event in target.stage(name, probe.level, open_=open_, settle_s=2, hold_s=hold_s):
+            fold.add(event)
+        facts = fold.facts()
+        assert len(facts) == number
+        search.tell(verdicts(facts, bounds_latency=fold.bounds_latency)[-1])
+        fold.forget()
+    facts = fold.facts()
+    unit = "arrivals/s" if open_ else "users"
+    found = verdicts(facts, bounds_latency=fold.bounds_latency)
+    return Result(facts, found, limit(facts, bounds_latency=fold.bounds_latency, processes=1, unit=unit))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_knee_of_arrivals_is_found_within_ten_percent(seed: int) -> None:
+    result = searched(Target(seed=seed, slots=4, service_s=0.1), open_=True)
+    passing, failing = result.limit.passing, result.limit.failing
+    assert passing is not None
+    assert failing is not None
+    assert passing.level == pytest.approx(40, rel=0.1)
+    assert passing.level < failing.level <= 44
+    assert result.limit.sustained
+    assert result.limit.kind == "knee"
+    assert "no longer keeps up" in result.limit.sentence
+    confidence = result.limit.confidence
+    assert confidence is not None
+    assert confidence["low"] <= 40 * 1.02
+    assert confidence["high"] >= 40
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_knee_of_users_is_found_within_ten_percent(seed: int) -> None:
+    # A user has a slot for 0.1 s of each round of 0.66 s: 27 of them keep four slots busy.
+    target = Target(seed=seed, slots=4, service_s=0.1, alive_s=0.5)
+    cycle_s = 0.1 + 0.5 + 0.05 + 3 * 0.004
+    result = searched(target, open_=False, stage_s=12)
+    assert result.limit.passing is not None
+    assert result.limit.passing.level == pytest.approx(4 * cycle_s / 0.1, rel=0.1)
+    assert result.limit.kind == "knee"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_quota_is_named_as_a_cliff_with_its_exact_number(seed: int) -> None:
+    for open_ in (True, False):
+        result = searched(Target(seed=seed, quota=50, slots=40, service_s=0.05, alive_s=1.0), open_=open_)
+        assert result.limit.kind == "cliff"
+        assert result.limit.quota is not None
+        assert (result.limit.quota["what"], result.limit.quota["number"], result.limit.quota["exact"]) == (
+            "sessions at once", 50, True,
+        )  # fmt: skip
+        assert "a quota of exactly 50 sessions at once" in result.limit.sentence
+        assert result.limit.monotonic
+
+
+def test_a_latency_objective_breaks_before_the_target_stops_keeping_up() -> None:
+    slo = Slo(name="quick create", indicator="create.p95", max=0.2)
+    result = searched(Target(seed=1, slots=4, service_s=0.1, spread=0.5), open_=True, slos=(slo,))
+    assert result.limit.failing is not None
+    assert [broken.indicator for broken in result.limit.failing.broken] == ["create.p95"]
+    assert str(result.limit.broke_first).startswith("quick create (create.p95): 0.")
+    assert result.limit.passing is not None
+    assert 30 <= result.limit.passing.level <= 42
+    assert result.limit.passing.good >= 0.94 * result.limit.passing.offered
+
+
+def test_a_target_without_a_limit_is_said_to_hold_the_highest_level() -> None:
+    result = searched(Target(seed=1), open_=True, start=5, most=60)
+    assert result.limit.kind == "none"
+    assert result.limit.sentence == "no limit was found up to 60 arrivals/s"
+    assert [facts.level for facts in result.stages] == [5, 10, 20, 40, 60, 60]
+    assert result.stages[-1].purpose is Purpose.SUSTAIN
+
+
+def test_a_generator_at_its_end_ends_the_search_and_says_how_many_would_be_needed() -> None:
+    result = searched(Target(seed=1, lags_from=80), open_=True)
+    assert [facts.level for facts in result.stages] == [5, 10, 20, 40, 80, 80, 80]
+    assert result.limit.kind == "generator"
+    generator = result.limit.generator
+    assert generator is not None
+    assert generator["valid_up_to"] == 40
+    assert generator["processes_needed"] == 2
+    assert "at 80 arrivals/s its figures are no good; about 2 load processes would be needed" in result.limit.sentence
+
+
+def test_a_target_that_never_holds_is_not_given_a_limit() -> None:
+    result = searched(Target(seed=1, quota=0), open_=True)
+    assert result.limit.passing is None
+    assert result.limit.sentence.startswith("no level passed: already at ")
+
+
+def told(outcomes: dict[float, Found], *, whole: bool = True, most: float = 1000) -> list[tuple[float, str]]:
+    """What a search asks for where levels below `outcomes`' keys pass and others fail."""
+    search = Search(start=10, most=most, precision=0.05, whole=whole)
+    asked = []
+    while (probe := search.next()) is not None:
+        asked.append((probe.level, probe.purpose.value))
+        search.tell(next((one for level, one in sorted(outcomes.items()) if probe.level < level), Found.FAILED))
+    return asked
+
+
+def test_the_search_doubles_then_halves_the_bracket_then_sustains() -> None:
+    assert told({50.5: Found.PASSED}) == [
+        (10, "grow"), (20, "grow"), (40, "grow"), (80, "grow"), (60, "bisect"), (50, "bisect"), (55, "bisect"),
+        (52, "bisect"), (50, "sustain"),
+    ]  # fmt: skip
+
+
+def test_a_level_that_fails_narrowly_is_tried_once_more() -> None:
+    asked = told({15: Found.PASSED, 25: Found.NARROWLY})
+    assert asked[:3] == [(10, "grow"), (20, "grow"), (20, "again")]
+    assert asked[-1] == (14, "sustain")
+
+
+def test_a_first_level_that_fails_sends_the_search_down() -> None:
+    assert [level for level, _ in told({3.5: Found.PASSED})][:4] == [10, 5, 2, 4]
+
+
+def test_a_level_that_passed_but_does_not_last_is_given_up_for_a_lower_one() -> None:
+    search = Search(start=10, most=1000, precision=0.05, whole=True)
+    asked = []
+    while (probe := search.next()) is not None:
+        asked.append((probe.level, probe.purpose))
+        lasting = probe.level <= (45 if probe.purpose is Purpose.SUSTAIN else 50)
+        search.tell(Found.PASSED if lasting else Found.FAILED)
+    assert asked[-1] == (45, Purpose.SUSTAIN) or asked[-1][0] <= 45
+    assert asked[-1][1] is Purpose.SUSTAIN
