@@ -1,18 +1,21 @@
 """The files of the stack, offline: well-formed, consistent with each other, and on loopback or fenced in."""
 
+import argparse
 import re
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from dashboards import stack
 from dashboards.boards import BOARDS
-from dashboards.distributed import _options
-from loadtest import guard
-from loadtest.resolve import resolve
+from loadtest import cli
+from loadtest.guard import KEYS
+from loadtest.resolve import LIVE_AVATURN, LIVE_OPENAI
+from loadtest.settings import Distribution, Output
 from tests.support import ROOT, needed
 
 HERE = ROOT / "dashboards"
@@ -20,7 +23,7 @@ REQUIRED = {
     ("v1", "ConfigMap"): {"data"},
     ("v1", "Service"): {"spec.selector", "spec.ports"},
     ("v1", "PersistentVolumeClaim"): {"spec.accessModes", "spec.resources.requests.storage"},
-    ("apps/v1", "Deployment"): {"spec.selector.matchLabels", "spec.template.metadata.labels", "spec.template.spec"},
+    ("batch/v1", "Job"): {"spec.template.metadata.labels", "spec.template.spec.restartPolicy"},
     ("networking.k8s.io/v1", "NetworkPolicy"): {"spec.podSelector", "spec.policyTypes", "spec.ingress"},
     ("monitoring.coreos.com/v1", "ServiceMonitor"): {"spec.selector", "spec.endpoints"},
     ("monitoring.coreos.com/v1", "PrometheusRule"): {"spec.groups"},
@@ -62,29 +65,42 @@ def test_manifests_have_what_the_api_server_insists_on() -> None:
             assert at(each, path), (each["kind"], path)
 
 
+def command(job: dict[str, Any]) -> argparse.Namespace:
+    """What `avaload` makes of a job's command line."""
+    container = at(job, "spec.template.spec.containers")[0]
+    program, *words = [*container["command"], *container["args"]]
+    assert program == "avaload"
+    found: argparse.Namespace = cli._parser().parse_args(words)
+    return found
+
+
 def test_the_master_and_the_workers_fit_together() -> None:
     found = manifests()
-    master, worker = found["Deployment", "avaload-master"], found["Deployment", "avaload-worker"]
-    for deployment in (master, worker):
-        labels = at(deployment, "spec.template.metadata.labels")
-        assert at(deployment, "spec.selector.matchLabels") == labels
-        volumes = {volume["name"] for volume in at(deployment, "spec.template.spec.volumes")}
-        container = at(deployment, "spec.template.spec.containers")[0]
-        assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+    master, worker = found["Job", "avaload-master"], found["Job", "avaload-worker"]
+    for job in (master, worker):
+        assert at(job, "spec.backoffLimit") == 0
+        assert at(job, "spec.template.spec.restartPolicy") == "Never"
+        volumes = {volume["name"] for volume in at(job, "spec.template.spec.volumes")}
+        container = at(job, "spec.template.spec.containers")[0]
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        assert mounts.keys() <= volumes
         assert container["securityContext"]["readOnlyRootFilesystem"]
-        assert container["command"][:3] == ["python", "-m", "dashboards.distributed"]
-        options = _options([*container["command"][3:], *container["args"]])
-        assert (options.metrics_port, options.master_port) == (9646, 5557)
-    assert (
-        at(master, "spec.template.spec.containers")[0]["env"] == at(worker, "spec.template.spec.containers")[0]["env"]
-    )
+        assert container["envFrom"] == [{"secretRef": {"name": "avaload-keys"}}]
+        run_dir = vars(command(job))["output.run_dir"]
+        run_dir = run_dir.replace("$(RUN_DIR)", next((e["value"] for e in container.get("env", ())), ""))
+        assert any(run_dir.startswith(f"{path}/") for name, path in mounts.items() if name in ("runs", "work"))
     service = found["Service", "avaload"]
     assert service["spec"]["selector"] == at(master, "spec.template.metadata.labels")
-    assert (
-        _options(["worker", "--run-dir=x", *at(worker, "spec.template.spec.containers")[0]["args"]]).master_host
-        == (service["metadata"]["name"])
-    )
+    assert service["spec"]["selector"] != at(worker, "spec.template.metadata.labels")
+    told = command(worker)
+    assert told.worker
+    assert told.master_host == service["metadata"]["name"]
+    assert set(told.allow_host) == {urlsplit(url).hostname for url in (LIVE_OPENAI, LIVE_AVATURN)}
     ports = {port["name"]: port["port"] for port in service["spec"]["ports"]}
+    assert ports == {"metrics": Output().metrics_port, "locust": Distribution().bind_port}
+    assert ports == {
+        port["name"]: port["containerPort"] for port in at(master, "spec.template.spec.containers")[0]["ports"]
+    }
     monitor = found["ServiceMonitor", "avaload"]["spec"]
     assert monitor["endpoints"][0]["port"] in ports
     assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
@@ -93,13 +109,19 @@ def test_the_master_and_the_workers_fit_together() -> None:
 def test_the_scenario_of_the_manifests_is_valid_and_has_a_process_per_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for key in guard.KEYS:
+    for key in KEYS:
         monkeypatch.setenv(key, "k" * 20)
     found = manifests()
     scenario = tmp_path / "scenario.toml"
     scenario.write_text(found["ConfigMap", "avaload-scenario"]["data"]["scenario.toml"])
-    resolved = resolve(scenario, {})
-    assert resolved.load.processes == found["Deployment", "avaload-worker"]["spec"]["replicas"]
+    arguments = command(found["Job", "avaload-master"])
+    assert arguments.scenario == Path("/etc/avaload/scenario.toml")
+    arguments.scenario = scenario
+    resolved = cli._settings(arguments)
+    assert resolved.distribution.master
+    assert (resolved.distribution.bind_host, resolved.output.metrics_host) == ("0.0.0.0", "0.0.0.0")
+    worker = found["Job", "avaload-worker"]["spec"]
+    assert resolved.load.processes == worker["completions"] == worker["parallelism"]
     assert resolved.target.max_sessions == 500
 
 
