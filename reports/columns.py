@@ -7,9 +7,9 @@ pandas takes over as they are. Words and texts become the numbers of their first
 from array import array
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
-from operator import attrgetter
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -63,49 +63,55 @@ class Columns:
     """The columns of one kind of event: fields by their names, a failure flattened, and `file`, the number of the
     journal."""
 
-    def __init__(self, holds: Mapping[str, Holds], sessions: Numbers) -> None:
-        self._holds: dict[str, Holds] = {**holds, "file": Holds.INT}
+    def __init__(self, kind: type[msgspec.Struct], holds: Mapping[str, Holds], sessions: Numbers) -> None:
+        self._holds: dict[str, Holds] = {**holds, "file": Holds.SMALL}
         self._packed = {name: array(_PACKED[what]) for name, what in self._holds.items()}
         self._numbers = {
             name: sessions if what is Holds.SESSION else Numbers()
             for name, what in self._holds.items()
             if what in (Holds.SESSION, Holds.WORD, Holds.TEXT)
         }
-        self._plain = [
-            (name, what, attrgetter(name))
-            for name, what in holds.items()
-            if name not in FAILURE or "kind" not in holds  # a fault has a detail of its own
-        ]
-        self._has_failure = "kind" in holds
+        fields = kind.__struct_fields__
+        self._failure_at = fields.index("failure") if "failure" in fields else None
+        self._plain = [(name, what, fields.index(name)) for name, what in holds.items() if name in fields]
 
     def add(self, events: Sequence[Any], file: int) -> None:
         """More rows: events of the kind, from that journal."""
-        for name, what, value in self._plain:
-            values: list[Any] = list(map(value, events))
-            if (numbers := self._numbers.get(name)) is not None:
-                values = list(map(numbers.__getitem__, values))
-            elif what is Holds.SAME:
-                values = list(map(hash, values))
-            elif what is Holds.NUMBER:
-                values = [_NAN if found is None else found for found in values]
-            self._pack(name, values)
-        if self._has_failure:
-            self._add_failures([event.failure for event in events])
+        fields = list(zip(*map(msgspec.structs.astuple, events), strict=True))
+        for name, what, place in self._plain:
+            self._pack(name, self._coded(name, what, fields[place]))
+        if self._failure_at is not None:
+            self._add_failures(fields[self._failure_at])
         self._pack("file", [file] * len(events))
 
-    def _add_failures(self, failures: list[Any]) -> None:
+    def _coded(self, name: str, what: Holds, values: Sequence[Any]) -> Sequence[Any]:
+        if (numbers := self._numbers.get(name)) is not None:
+            if what is Holds.WORD and values.count(values[0]) == len(values):  # most are of one purpose, one outcome …
+                return [numbers[values[0]]] * len(values)
+            return list(map(numbers.__getitem__, values))
+        if what is Holds.SAME:
+            return list(map(hash, values))
+        if what is Holds.NUMBER:
+            return [_NAN if value is None else value for value in values]
+        return values
+
+    def _add_failures(self, failures: Sequence[Any]) -> None:
+        failed = failures.count(None) < len(failures)
         for name, field in _OF_FAILURE.items():
             numbers = self._numbers[name]
-            self._pack(name, [-1 if failure is None else numbers[getattr(failure, field)] for failure in failures])
+            codes = [-1] * len(failures)
+            if failed:
+                codes = [-1 if failure is None else numbers[getattr(failure, field)] for failure in failures]
+            self._pack(name, codes)
 
-    def _pack(self, name: str, values: list[Any]) -> None:
+    def _pack(self, name: str, values: Sequence[Any]) -> None:
         packed = self._packed[name]
         packed.extend(array(packed.typecode, values))  # from a list and not one by one: half the time
 
     def frame(self, shift_ns: Sequence[int]) -> pd.DataFrame:
         """All rows as a table, once: the packed numbers are given away. `shift_ns`: by journal, what brings its stamps
         to the run's time base."""
-        files = np.frombuffer(self._packed["file"], dtype=np.int64)
+        files = np.frombuffer(self._packed["file"], dtype=np.int16)
         columns: dict[str, Any] = {}
         for name, what in self._holds.items():
             packed = self._packed.pop(name)

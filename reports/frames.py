@@ -159,7 +159,7 @@ def load(run_dir: Path) -> Run:
     # Asked first: a writer that finishes while we read leaves whole files, never a "truncated" one that isn't.
     being_written = not journal.wait_until_closed(run_dir, timeout_s=0)
     ids = Numbers()
-    columns = {cls: Columns(holds, ids) for cls, holds in _COLUMNS.items()}
+    columns = {cls: Columns(cls, holds, ids) for cls, holds in _COLUMNS.items()}
     anchors = Anchors()
     files: list[tuple[Any, ...]] = []
     first: RunStarted | None = None
