@@ -89,6 +89,8 @@ def work(place: Place, environ: Mapping[str, str] = os.environ) -> Exit:
             channel.say("leave")
             shutil.rmtree(run_dir, ignore_errors=True)
             raise
+        numbers = ", ".join(map(str, welcome["numbers"]))
+        print(f"load process {numbers} of the run {welcome['run_id']}; writing {run_dir}", file=sys.stderr, flush=True)
         keys = {key: environ[key] for key in KEYS}
         with _locusts(place, welcome, run_dir, keys) as locusts:
             return _Attendance(channel, run_dir, locusts, interruption).run()
