@@ -195,5 +195,6 @@ def _panel(panel: Panel, number: int) -> timeseries.Panel | stat.Panel | bargaug
 
 def _target(query: Query, letter: str, *, heat: bool) -> prometheus.Dataquery:
     target = prometheus.Dataquery().expr(query.expr).ref_id(letter).legend_format(query.legend).datasource(DATASOURCE)
-    target = target.instant() if query.instant else target.range()
+    # Exemplars are on buckets: a click leads from a slow point to its trace.
+    target = target.instant() if query.instant else target.range().exemplar("_bucket{" in query.expr)
     return target.format(PromQueryFormat.HEATMAP if heat else PromQueryFormat.TIME_SERIES)

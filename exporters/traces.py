@@ -6,7 +6,6 @@ get out is counted, and the run's end waits 2 s at most (`supervisor.trace_expor
 """
 
 import argparse
-import os
 import signal
 import sys
 import threading
@@ -215,8 +214,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-    if options.follow:
-        os.nice(10)  # the load comes first
     try:
         if not 0 <= options.trace_share <= 1:
             raise ConfigError("--trace-share: must be from 0 to 1")

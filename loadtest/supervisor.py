@@ -241,7 +241,8 @@ def trace_exporter(settings: Settings, run_dir: Path) -> Iterator[None]:
     if output.otlp_endpoint is None:
         yield
         return
-    command = [sys.executable, "-m", "exporters.traces", str(run_dir), "--follow"]
+    # The load comes first, from the exporter's first import on.
+    command = ["nice", "-n", "10", sys.executable, "-m", "exporters.traces", str(run_dir), "--follow"]
     command += ["--otlp-endpoint", output.otlp_endpoint, "--trace-share", str(output.trace_share)]
     with (run_dir / "traces.log").open("wb") as log:
         child = subprocess.Popen(

@@ -100,6 +100,16 @@ def test_an_exemplar_in_prometheus_leads_to_its_trace_and_to_its_step_in_the_jou
     assert scraped.server.exemplars("avaload_time_to_first_audio_seconds_bucket")
 
 
+def test_the_spans_that_were_sent_are_those_that_arrived_in_the_metrics_and_in_the_report(scraped: Scraped) -> None:
+    arrived = len(scraped.receiver.spans)
+    assert arrived > 8 * 7
+    assert last(scraped.server, "avaload_spans_exported_total", "job") == {"avaload": arrived}
+    assert sum(last(scraped.server, "avaload_spans_dropped_total", "reason").values()) == 0
+    traces = scraped.run.report()["traces"]
+    assert (traces["spans"], traces["dropped"], traces["unread"]) == (arrived, 0, 0)
+    assert traces["sessions"] == len(scraped.receiver.traces())
+
+
 def test_both_processes_are_in_one_scrape_target(scraped: Scraped) -> None:
     rows = scraped.server.query("count by (worker) (last_over_time(avaload_worker_cpu_ratio[2m]))")
     assert {row["metric"]["worker"] for row in rows} == {"0", "1"}

@@ -19,11 +19,12 @@ def attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
 
 @dataclass
 class Receiver:
-    """Answers `status`; `hung`: not while it is open. Use as a context manager."""
+    """Answers `status`, after `delay_s`; `hung`: not while it is open. Use as a context manager."""
 
     status: int = 200
     location: str = ""
     hung: bool = False
+    delay_s: float = 0
     spans: list[Span] = field(default_factory=list)
     resources: list[dict[str, object]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -39,6 +40,8 @@ class Receiver:
                 receiver._take(self.path, body)
                 if receiver.hung:
                     receiver._release.wait(30)
+                if receiver.delay_s:
+                    receiver._release.wait(receiver.delay_s)
                 self.send_response(receiver.status)
                 self.send_header("content-length", "0")
                 if receiver.location:
