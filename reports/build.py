@@ -30,6 +30,7 @@ from reports import (
     teardown,
     verdict,
 )
+from reports.beside import beside
 
 SCHEMA = 1
 
@@ -45,12 +46,14 @@ def build(run_dir: Path, *, slos: Sequence[Slo] | None = None, baseline: Path | 
     settings = run_settings.read(run_dir)
     if slos is None:
         slos = _slos(settings)
-    run = frames.load(run_dir)
+    with beside(run_dir, rules.section, run_dir, settings) as rule_rows:
+        run = frames.load(run_dir)
+        judged_rules = rule_rows()
     report = judge(
         run,
         settings,
         slos,
-        rules.section(run_dir, settings),
+        judged_rules,
         hosts.section(run_dir),
         capacity.section(run_dir, settings, slos),
         _baseline(run_dir, settings, baseline),

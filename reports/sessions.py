@@ -12,16 +12,20 @@ from reports.measures import counts, failed_rate, quantiles
 
 
 class Left(StrEnum):
-    """Why a session is left behind. All but CREATE_UNANSWERED are certain ("leaked"), and a sweep can delete them."""
+    """Why a session is left behind, or may be. The CERTAIN ones are "leaked", and a sweep can delete them."""
 
     DELETE_FAILED = "delete_failed"
     STILL_ALIVE = "still_alive"  # the delete was answered, and the session seen alive after it
     DELETE_NEVER_SENT = "delete_never_sent"  # created, then its engine died
     CREATE_UNANSWERED = "create_unanswered"  # doubtful: no id came back
+    WORKER_LOST = "worker_lost"  # unknown: the rest of its journal did not come home from another host
+
+
+CERTAIN = (Left.DELETE_FAILED, Left.STILL_ALIVE, Left.DELETE_NEVER_SENT)
 
 
 def left_behind(run: Run) -> "pd.Series[Any]":
-    """Session id → `Left`, for those that are not settled by the last word of any journal, a later sweep's included.
+    """Session → `Left`, for those that are not settled by the last word of any journal, a later sweep's included.
 
     While a run is being written, a created session without a failed delete is in flight, not left behind.
     """
@@ -30,11 +34,13 @@ def left_behind(run: Run) -> "pd.Series[Any]":
     alive = (sessions["gone"] == Gone.STILL_ALIVE) & (reason != "swept")
     leaked = (remains == Remains.LEAKED) | alive
     in_flight = sessions["outcome"].isna() if run.being_written else pd.Series(False, index=sessions.index)
-    left = pd.Series(pd.NA, index=sessions.index, dtype="str")
+    left = pd.Series(None, index=sessions.index, dtype="str")
     left[leaked & ~in_flight] = Left.DELETE_NEVER_SENT
     left[leaked & (reason == "delete_failed")] = Left.DELETE_FAILED
     left[alive | (leaked & (reason == "still_alive"))] = Left.STILL_ALIVE
     left[(remains == Remains.DOUBTFUL) & ~in_flight] = Left.CREATE_UNANSWERED
+    unsettled = left.isin([Left.DELETE_NEVER_SENT, Left.CREATE_UNANSWERED]) & sessions["id"].isin(run.away)
+    left[unsettled] = Left.WORKER_LOST
     return left.dropna()
 
 
@@ -47,12 +53,20 @@ def active(run: Run) -> pd.DataFrame:
 
 
 def setup(run: Run) -> pd.DataFrame:
-    """Sessions that were set up, columns setup_s (mint's start to connect's end) and t_ns (connect's end)."""
-    good = run.steps[run.steps["outcome"] == Outcome.OK]
-    began = good[good["step"] == Step.MINT].drop_duplicates("session").set_index("session")["started_ns"]
-    ended = good[good["step"] == Step.CONNECT].drop_duplicates("session").set_index("session")["t_ns"]
+    """Sessions that were set up, columns setup_s (mint's start, or create's where a backend mints, to connect's end)
+    and t_ns (connect's end)."""
+    began, ended = first_ok(run, Step.MINT)["started_ns"], first_ok(run, Step.CONNECT)["t_ns"]
+    created = first_ok(run, Step.CREATE)["started_ns"]
+    began = pd.concat([began, created[~created.index.isin(began.index)]])
     both = pd.concat([began, ended], axis=1, join="inner")
     return pd.DataFrame({"setup_s": (both["t_ns"] - both["started_ns"]) / 1e9, "t_ns": both["t_ns"]})
+
+
+def first_ok(run: Run, step: Step) -> pd.DataFrame:
+    """A row per session whose step succeeded, indexed by the session: started_ns, t_ns."""
+    good = (run.steps["step"] == step) & (run.steps["outcome"] == Outcome.OK)
+    rows = run.steps.loc[good, ["session", "started_ns", "t_ns"]]
+    return rows.drop_duplicates("session").set_index("session")
 
 
 def section(run: Run, left: "pd.Series[Any]") -> dict[str, Any]:
@@ -64,6 +78,7 @@ def section(run: Run, left: "pd.Series[Any]") -> dict[str, Any]:
     sessions = run.sessions
     outcome = sessions["outcome"]
     cancelled = outcome == Outcome.CANCELLED
+    setup_s, at_once = setup(run)["setup_s"], active(run)["active"]
     return {
         "started": len(sessions),
         "completed": int((outcome == Outcome.OK).sum()),
@@ -73,14 +88,15 @@ def section(run: Run, left: "pd.Series[Any]") -> dict[str, Any]:
         "unfinished": int(outcome.isna().sum()),
         "dropped": len(run.drops),
         "dropped_by": counts(run.drops["reason"]),
-        "leaked": int((left != Left.CREATE_UNANSWERED).sum()),
+        "leaked": int(left.isin(CERTAIN).sum()),
         "doubtful": int((left == Left.CREATE_UNANSWERED).sum()),
+        "unknown": int((left == Left.WORKER_LOST).sum()),
         "left_behind": counts(left),
         "swept": swept(run),
         "unconfirmed": int((sessions["gone"] == Gone.UNCONFIRMED).sum()),
-        "peak_active": max([0, *active(run)["active"]]),
+        "peak_active": int(at_once.max()) if len(at_once) else 0,
         "failed_rate": failed_rate(sessions),
-        "setup": {"count": len(setup(run)), **quantiles(setup(run)["setup_s"])},
+        "setup": {"count": len(setup_s), **quantiles(setup_s)},
     }
 
 
@@ -111,7 +127,7 @@ def failures(run: Run) -> list[dict[str, Any]]:
             **dict(zip(key, map(str, words), strict=True)),
             "sessions": int(sizes["sessions"][words]),
             "steps": int(sizes["steps"][words]),
-            "example": str(examples.loc[words, "session"]),
+            "example": str(run.sessions.loc[int(examples.loc[words, "session"]), "id"]),
             "detail": str(examples.loc[words, "detail"]),
         }
         for words in examples.index
@@ -123,10 +139,11 @@ def evidence(run: Run, left: "pd.Series[Any]", *, at_most: int = 20) -> dict[str
     """Ids of sessions to look at, by why; each list cut to the first `at_most` (the counts are in `section`)."""
     sessions = run.sessions
     found = {
-        "leaked": left[left != Left.CREATE_UNANSWERED].index,
+        "leaked": left[left.isin(CERTAIN)].index,
         "doubtful": left[left == Left.CREATE_UNANSWERED].index,
+        "unknown": left[left == Left.WORKER_LOST].index,
         "failed": sessions.index[sessions["outcome"] == Outcome.FAILED],
         "unconfirmed": sessions.index[sessions["gone"] == Gone.UNCONFIRMED],
         "unfinished": sessions.index[sessions["outcome"].isna()],
     }
-    return {why: [str(session) for session in ids[:at_most]] for why, ids in found.items()}
+    return {why: sessions.loc[numbers[:at_most], "id"].tolist() for why, numbers in found.items()}
