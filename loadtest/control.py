@@ -17,6 +17,7 @@ import httpx
 import httpx2
 import openai
 
+from loadtest.backend import Backend, Request
 from loadtest.errors import Code, Kind, StepError
 from loadtest.ports import DELETED_STATUS, Call, ClientSecret, Created, Grant
 from loadtest.redact import redact
@@ -29,14 +30,14 @@ class Control:
 
     def __init__(self, settings: Settings, keys: Mapping[str, str], *, connections: int) -> None:
         target = settings.target
-        assert target.openai_base_url is not None
         assert target.avaturn_base_url is not None
+        self._backend = None if target.backend is None else Backend(target.backend)
         self.trust = ssl.create_default_context(cafile=str(target.ca_file) if target.ca_file else None)
         self._openai_key, self._avaturn_key = keys["OPENAI_API_KEY"], keys["AVATURN_API_KEY"]
         self._session = open_session(connections=connections, verify=self.trust)
         self._openai = openai.AsyncOpenAI(
-            api_key=self._openai_key,
-            base_url=target.openai_base_url,
+            api_key=self._openai_key or "none",
+            base_url=target.openai_base_url or target.avaturn_base_url,  # with a backend it is never called
             max_retries=0,
             timeout=None,
             http_client=httpx2.AsyncClient(
@@ -102,6 +103,25 @@ class Control:
             raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "the create's answer lacks session_id or token")
         return Created(avaturn_session_id=session_id, token=token)
 
+    async def create_at_backend(
+        self, call: Call, *, user: int, iteration: int, trace_id: str, traceparent: str
+    ) -> Created:
+        """The same by the integrator's own endpoint, which mints too. Raises StepError."""
+        assert self._backend is not None, "asked only where there is one"
+        request = self._backend.create_request(
+            user=user, iteration=iteration, trace_id=trace_id, traceparent=traceparent
+        )
+        status, headers, body = await self._exchange(call, request)
+        self._backend.keep_cookies(user, headers)
+        if status // 100 != 2:
+            raise _refused(status, body.decode(errors="replace"), None, *self._backend.secrets)
+        return self._backend.created(user=user, body=body)
+
+    async def _exchange(self, call: Call, request: Request) -> tuple[int, Any, bytes]:
+        return await self.exchange(
+            call, method=request.method, url=request.url, headers=request.headers, body=request.body
+        )
+
     async def sdk_session(self, call: Call, *, token: str, traceparent: str) -> Grant:
         """The room's address and token (PROTOCOL.md 3.4). Raises StepError."""
         status, answer = await self._ask(call, token, traceparent)
@@ -119,6 +139,15 @@ class Control:
 
     async def delete(self, call: Call, *, avaturn_session_id: str, traceparent: str) -> int:
         """End the session; its HTTP status, one of DELETED_STATUS (PROTOCOL.md 3.1). Raises StepError for any other."""
+        if self._backend is not None:
+            own = self._backend.delete_request(avaturn_session_id, traceparent=traceparent)
+            if own is not None:
+                status, _, body = await self._exchange(call, own)
+                if status not in DELETED_STATUS:
+                    raise _refused(status, body.decode(errors="replace"), None, *self._backend.secrets)
+                self._backend.deleted(avaturn_session_id)
+                return status
+            self._backend.deleted(avaturn_session_id)
         response = await self._send(
             call,
             self._avaturn.delete(

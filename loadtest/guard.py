@@ -24,10 +24,19 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def endpoints_of(settings: Settings) -> list[str]:
+    """Every URL that a run calls by itself; rooms are where the target says."""
+    target = settings.target
+    found = [url for url in (target.openai_base_url, target.avaturn_base_url, target.proxy) if url]
+    return found if target.backend is None else [*found, *target.backend.endpoints]
+
+
 def guard(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     """Raises ConfigError unless everything that could be reached was allowed by the operator."""
-    target = settings.target
-    endpoints = [url for url in (target.openai_base_url, target.avaturn_base_url, target.proxy) if url]
+    target, endpoints = settings.target, endpoints_of(settings)
+    keys: tuple[str, ...] = KEYS
+    if target.backend is not None:
+        keys = tuple(target.backend.variables) + (() if target.backend.delete is not None else KEYS[1:])
     remote = [url for url in endpoints if not is_loopback(url)]
     problems = []
     if remote and not target.live:
@@ -35,6 +44,6 @@ def guard(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     if (remote or target.live) and target.max_sessions is None:
         problems.append("--live needs --max-sessions N: how many sessions may be created in total")
     if endpoints:
-        problems += [f"{key} is not set in the environment" for key in KEYS if not environ.get(key)]
+        problems += [f"{key} is not set in the environment" for key in keys if not environ.get(key)]
     if problems:
         raise ConfigError(problems)

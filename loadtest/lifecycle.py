@@ -114,8 +114,11 @@ class Lifecycle:
 
     async def _play(self) -> None:
         target, timed = self._settings.target, self._steps.timed
-        secret = await timed(Step.MINT, target.mint_timeout_s, self._mint)
-        created = await timed(Step.CREATE, target.create_timeout_s, lambda c, s: self._create(c, s, secret))
+        if target.backend is not None:
+            created = await timed(Step.CREATE, target.create_timeout_s, self._create_at_backend)
+        else:
+            secret = await timed(Step.MINT, target.mint_timeout_s, self._mint)
+            created = await timed(Step.CREATE, target.create_timeout_s, lambda c, s: self._create(c, s, secret))
         await timed(Step.CONNECT, target.connect_timeout_s, lambda c, s: self._connect(c, s, created))
         if self._room is not None and self._talk is not None:
             talk, room = self._talk, self._room
@@ -136,6 +139,17 @@ class Lifecycle:
         fields = self._scenario.session.model_dump(exclude_none=True)
         return await self._owned.create(
             self._control.create(call, secret=secret, fields=fields, traceparent=self._record.traceparent(span))
+        )
+
+    async def _create_at_backend(self, call: Call, span: str) -> Created:
+        return await self._owned.create(
+            self._control.create_at_backend(
+                call,
+                user=self._ticket.user,
+                iteration=self._ticket.iteration,
+                trace_id=self._record.session,
+                traceparent=self._record.traceparent(span),
+            )
         )
 
     async def _connect(self, call: Call, span: str, created: Created) -> None:

@@ -131,8 +131,8 @@ class Objectives:
         running = self._running.get(event.session)
         if running is None:  # a probe's
             return
-        if event.step is Step.MINT and event.outcome is Outcome.OK:
-            running.minted_from_ns = event.started_ns
+        if event.outcome is Outcome.OK and running.minted_from_ns is None and event.step in (Step.MINT, Step.CREATE):
+            running.minted_from_ns = event.started_ns  # the create's, where a backend mints
         takers = self._takers.get((StepFinished, event.step))
         if takers is not None:
             for take in takers:

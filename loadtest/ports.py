@@ -61,6 +61,11 @@ class ControlApi(Protocol):
     async def create(self, call: Call, *, secret: ClientSecret, fields: Mapping[str, Any], traceparent: str) -> Created:
         """An Avaturn session on that secret (PROTOCOL.md 3.1, 3.2)."""
 
+    async def create_at_backend(
+        self, call: Call, *, user: int, iteration: int, trace_id: str, traceparent: str
+    ) -> Created:
+        """The same by the integrator's own endpoint, which mints too."""
+
     async def sdk_session(self, call: Call, *, token: str, traceparent: str) -> Grant:
         """The room's address and token (PROTOCOL.md 3.4)."""
 

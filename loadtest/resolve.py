@@ -45,7 +45,7 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
     except ValidationError as error:
         raise ConfigError([line for item in error.errors() for line in _sentences(item)]) from error
     parse_slos(list(settings.slo), scenarios=[scenario.name for scenario in settings.scenarios])
-    if settings.target.live and settings.target.openai_base_url is None:
+    if settings.target.live and settings.target.avaturn_base_url is None:
         settings = settings.with_endpoints(openai_base_url=LIVE_OPENAI, avaturn_base_url=LIVE_AVATURN)
     guard(settings, environ)
     _check_ca_file(settings.target.ca_file)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from loadtest.backend import BackendTarget
 from loadtest.scenario import (
     NAME,
     Conversation,
@@ -35,6 +36,8 @@ class Target(Section):
     live: bool = False
     max_sessions: int | None = Field(None, ge=1)
     max_active: int | None = Field(None, ge=1)
+    backend: BackendTarget | None = None
+    """The integrator's own endpoint that mints and creates, instead of our calls."""
     proxy: str | None = None
     ca_file: Path | None = None
     prove_gone: bool = True
@@ -157,7 +160,10 @@ class Settings(Section):
             problems.append(f"load: {self.pool} users, but target.max_active is {self.target.max_active}")
         if self.distribution.master:
             problems += self._undistributable()
-        if (self.target.openai_base_url is None) != (self.target.avaturn_base_url is None):
+        if self.target.backend is not None:
+            if self.target.avaturn_base_url is None and not self.target.live:
+                problems.append("target: a backend needs avaturn_base_url, where its sessions are joined and looked at")
+        elif (self.target.openai_base_url is None) != (self.target.avaturn_base_url is None):
             problems.append("target: give both openai_base_url and avaturn_base_url, or neither (the embedded twin)")
         if problems:
             raise ValueError("\n".join(problems))
@@ -178,7 +184,8 @@ class Settings(Section):
 
     @property
     def embedded_twin(self) -> bool:
-        return self.target.openai_base_url is None and not self.target.live
+        target = self.target
+        return target.openai_base_url is None and target.backend is None and not target.live
 
     @property
     def graceful_stop_s(self) -> float:

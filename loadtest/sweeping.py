@@ -59,7 +59,7 @@ async def sweep_run(run_dir: Path) -> SweepOutcome:
         )
     guard(settings)
     host = socket.gethostname()
-    keys = {key: os.environ[key] for key in KEYS}
+    keys = {key: os.environ.get(key, "") for key in KEYS}
     number = len(list((run_dir / "journal").glob("*-sweep-*.jsonl")))
     with journal.Journal(run_dir / "journal" / f"{host}-sweep-{number}.jsonl") as file:
 

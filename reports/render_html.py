@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from loadtest.errors import Exit
 from loadtest.events import EndedBy
 from loadtest.slo import SECONDS, SHARE
-from reports import charts, generator, rules
+from reports import capacity, charts, generator, rules
 from reports.frames import Run
 from reports.verdict import describe
 from reports.words import amount
@@ -35,13 +35,20 @@ _ENDINGS: Final = {
 }
 _SETTINGS: Final = ("scenario", "tags", "embedded_twin", "versions", "git_revision", "seed", "host", "calibration")
 """What of settings.json is shown. Named one by one: a page is passed around more freely than a run directory."""
-_PRIVATE: Final = (".instructions", ".prompt")
+_PRIVATE: Final = (".instructions", ".prompt", ".trace")
 """Of a prompt the page tells the length alone."""
 
 
 def render(report: dict[str, Any], run: Run, *, run_name: str, settings: dict[str, Any]) -> str:
     """The text of report.html. `run` is the load sessions alone; `run_name` is how commands name its directory."""
-    drawn = (charts.concurrency(run), charts.latency(run), charts.first_audio(run), charts.generator_health(run))
+    drawn: tuple[charts.Chart | None, ...] = (
+        charts.concurrency(run),
+        charts.latency(run),
+        charts.first_audio(run),
+        charts.generator_health(run),
+    )
+    if report["capacity"] is not None:
+        drawn = (capacity.chart(report["capacity"]), *drawn)
     page = _environment().get_template("page.html.j2")
     return page.render(
         report=report,

@@ -224,7 +224,7 @@ class Stages:
         self._take(event, session)
 
     def _step(self, event: StepFinished, session: _Session) -> None:
-        if event.step is Step.MINT:
+        if session.running.minted_from_ns is None and event.step in (Step.MINT, Step.CREATE):
             session.running.minted_from_ns = event.started_ns
         elif event.step is Step.DELETE and session.delete_ns is None:
             session.delete_ns = event.started_ns

@@ -37,7 +37,7 @@ async def warm_up(around: Surroundings, keys: Mapping[str, str], ticker: Ticker)
         update={
             "conversation": Conversation(turns=(Pause(for_s=0.1),)),
             "mix": (),
-            "target": settings.target.model_copy(update={"proxy": None, "room": room}),
+            "target": settings.target.model_copy(update={"proxy": None, "room": room, "backend": None}),
         }
     )
     failures: list[Any] = []
