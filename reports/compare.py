@@ -133,11 +133,13 @@ def _measure(measure: str, base: Sequence[Measured], new: Sequence[Measured], ma
         "df": means.df,
         "smallest_seen": None,
         "error_from": "runs" if means.between else "time" if any(b.in_time for g in grouped for b in g) else "sessions",
-        "quantiles": _quantiles(measure, grouped, row),
+        "quantiles": _quantiles(measure, grouped, row, (*base, *new)),
     }
 
 
-def _quantiles(measure: str, grouped: Sequence[Sequence[stats.Blocks]], row: Row) -> dict[str, Row]:
+def _quantiles(
+    measure: str, grouped: Sequence[Sequence[stats.Blocks]], row: Row, runs: Sequence[Measured]
+) -> dict[str, Row]:
     chance = np.random.default_rng(sum(measure.encode()))  # equal journals give equal reports
     ranks = [float(RANKS[name]) for name in SHOWN]
     sides = [[stats.log_quantiles(each, ranks, chance) for each in runs] for runs in grouped]
@@ -146,7 +148,7 @@ def _quantiles(measure: str, grouped: Sequence[Sequence[stats.Blocks]], row: Row
         both = stats.contrast(*[[estimates[place] for estimates in runs] for runs in sides])
         fewest = min(row["base"]["count"], row["new"]["count"])
         may_be_worse = name in TAILS and fewest >= TAILS[name]
-        bound = math.log1p(max(TAIL_MARGIN, RESOLUTION_S / row["base"][f"{name}_s"]))
+        bound = math.log1p(_margin(TAIL_MARGIN, row["base"][f"{name}_s"], runs))
         found[name] = {
             "change": math.expm1(both.value),
             "low": math.expm1(both.low),
@@ -159,7 +161,7 @@ def _quantiles(measure: str, grouped: Sequence[Sequence[stats.Blocks]], row: Row
 
 def _margin(margin: float, base_s: float, runs: Sequence[Measured]) -> float:
     """The practical margin, or what a change must exceed to be the target's and not our own: a millisecond and what our
-    event loop and connections added on average."""
+    event loop and connections added."""
     return max(margin, (RESOLUTION_S + max(run.own_s for run in runs)) / base_s)
 
 
@@ -264,7 +266,8 @@ def _notes(base: Sequence[Measured], new: Sequence[Measured]) -> list[str]:
     notes = []
     for run in (*base, *new):
         if run.generator == "suspect":
-            notes.append(f"{run.name}: its generator was suspect")
+            finest = amount(RESOLUTION_S + run.own_s, SECONDS)
+            notes.append(f"{run.name}: its generator was suspect: no change below {finest} is told")
         if run.aborted or run.interrupted:
             notes.append(f"{run.name}: stopped early; compared is what had run by then")
         if not run.settings:

@@ -27,7 +27,7 @@ _OTHER: Final = ("git_revision", "versions", "host", "embedded_twin")
 class Measured:
     """One run. `samples`: by measure, of the steady part. `failing`: by FAILING, (failed, judged). `failures`: how many
     by "step: kind/code". `rules`: outcome by id. `own_s`: what our own event loop and connections add to a time, on
-    average."""
+    average; of a generator that was suspect, how late its loop was at worst (p99)."""
 
     name: str
     run_id: str
@@ -53,7 +53,9 @@ def load(run_dir: Path) -> Measured:
     if run.being_written:
         raise ConfigError(f"{run_dir}: the run is still being written")
     load_only = run.load_only()
-    return measured(load_only, settings, name=str(run_dir), health=generator.section(load_only), rules=_rules(run_dir))
+    return measured(
+        load_only, settings, name=_shown(run_dir), health=generator.section(load_only), rules=_rules(run_dir)
+    )
 
 
 def measured(
@@ -80,7 +82,8 @@ def measured(
         generator_why=list(health["invalid_because"]),
         aborted=gates.aborted(run) is not None,
         interrupted=bool((run.files["finish"] == "interrupted").any()),
-        own_s=float(np.mean(own_ns)) / 1e9 if len(own_ns) else 0.0,
+        own_s=(float(np.mean(own_ns)) / 1e9 if len(own_ns) else 0.0)
+        + (float(health["engine_lag_p99_s"] or 0) if health["outcome"] != "valid" else 0.0),
         samples={measure: steady(measure) for measure in MEASURES},
         failing={what: (int(found.values.sum()), len(found)) for what, found in bad.items()},
         failures={
@@ -138,6 +141,12 @@ def check_baseline(run_dir: Path, *, plan: Mapping[str, Any] | None = None) -> N
         problems.insert(0, f"scenario is {plan.get('name')}, not {scenario.get('name')}")
     if problems:
         raise ConfigError([f"--baseline {run_dir}: not comparable: {problem}" for problem in problems])
+
+
+def _shown(run_dir: Path) -> str:
+    """As it was given, if it is below here; else its last part: a page tells nobody where a home is."""
+    path = run_dir.resolve()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
 
 
 def _rules(run_dir: Path) -> list[dict[str, Any]]:

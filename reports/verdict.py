@@ -83,7 +83,7 @@ def _found(slo: dict[str, Any]) -> str:
     found = amount(slo["observed"], slo["unit"])
     if slo["worst"] is None:
         return found
-    when = f"from {slo['worst']['from_s']:.0f} s to {slo['worst']['to_s']:.0f} s"
+    when = f"from {slo['worst']['from_s']:,.1f} s to {slo['worst']['to_s']:,.1f} s"
     broken = f", {slo['windows']['broken']} windows broken" if slo["windows"]["broken"] > 1 else ""
     return f"{found} in the worst {slo['window_s']:g} s ({when}{broken})"
 

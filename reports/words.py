@@ -11,6 +11,8 @@ def amount(value: float | None, unit: str) -> str:
         return f"{value:,.0f}"
     if unit == SHARE:
         return f"{_three_digits(value * 100)} %"
+    if value and abs(value) < 0.9995e-3:
+        return f"{_three_digits(value * 1e6)} µs"
     if value and abs(value) < 0.9995:
         return f"{_three_digits(value * 1e3)} ms"
     return f"{_three_digits(value)} s"

@@ -199,6 +199,17 @@ CASES = [
     Case(
         "report of no run", ("report", "{tmp}/empty"), (r".+empty.*: .+",), prepare=lambda tmp: (tmp / "empty").mkdir()
     ),
+    Case("compare of nothing", ("compare", "nowhere", "--to", "elsewhere"), (r".*nowhere: holds no journal.*",)),
+    Case("compare with itself", ("compare", "x", "--to", "./x"), (r".*/x: is there twice; .+",)),
+    Case("compare without a new run", ("compare", "x"), (r".*--to.*",)),
+    Case("a margin in words", ("compare", "x", "--to", "y", "--margin", "small"), (r".*--margin: invalid share.*",)),
+    Case("a baseline that is none", ("run", "--baseline", "nowhere"), (r"--baseline nowhere: holds no journal; .+",)),
+    Case(
+        "an objective of another scenario",
+        ("run", "{toml}"),
+        (r"slo\[1\]: unknown scenario 'sales'",),
+        toml="[[slo]]\nindicator = 'create.p95'\nmax = 1\nscenario = 'sales'\n",
+    ),
     Case("report of nothing", ("report", "nowhere"), (r".*nowhere.*: .+",)),
     Case("session of no run", ("session", "nowhere", "1f"), (r".*nowhere.*: .+",)),
     Case("sweep of no run", ("sweep", "nowhere"), (r"nowhere: not a run directory .+",)),

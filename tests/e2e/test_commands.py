@@ -13,7 +13,7 @@ from tests.exporters.receiver import Receiver
 from tests.support import Done, avaload, call, eventually
 from tests.twin.process import running_twin
 
-COMMANDS = ("run", "report", "session", "export", "sweep", "doctor", "twin")
+COMMANDS = ("run", "report", "compare", "session", "export", "sweep", "doctor", "twin")
 
 
 @pytest.fixture(scope="module")
