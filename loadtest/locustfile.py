@@ -16,6 +16,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from exporters import live, locust_stats, trace_counts
 from exporters.aggregate import Snapshot, merged
+from exporters.log import Log
 from exporters.prometheus import MetricsServer, serve
 from loadtest.conductor import LoadProcess, on_owner_gone, report_to_master, tell_progress
 from loadtest.engine.client import READY_LIMIT_S
@@ -56,9 +57,12 @@ def start(environment: Environment, web_ui: Any = None, **_: object) -> None:
         conduct(environment, settings, run_dir, master, web_ui)
         return
     locust_stats.install_precise_buckets()
-    process = LoadProcess(environment, settings, run_dir, sinks={"locust": locust_stats.sink(environment)})
+    log = Log(run_dir)
+    sinks = {"locust": locust_stats.sink(environment), "log": log.add}
+    process = LoadProcess(environment, settings, run_dir, sinks=sinks)
     environment.avaload = process
     environment.events.quitting.add_listener(lambda **_: process.interrupt())
+    environment.events.quitting.add_listener(lambda **_: log.close())
     gevent.spawn(keep_small, environment)
     process.start()
     _up.set(process)

@@ -10,8 +10,19 @@ from gevent.event import Event as Signal
 from locust.env import Environment
 
 from exporters.aggregate import Snapshot, merged
+from exporters.log import Log
 from loadtest import clock, journal
-from loadtest.conductor import DONE, NUMBERED, OBJECTIVES, SNAPSHOT, STEER, STOP, TEARDOWN_MARGIN_S, aggregate_of, open_journal
+from loadtest.conductor import (
+    DONE,
+    NUMBERED,
+    OBJECTIVES,
+    SNAPSHOT,
+    STEER,
+    STOP,
+    TEARDOWN_MARGIN_S,
+    aggregate_of,
+    open_journal,
+)
 from loadtest.distribution.hosts import Hosts
 from loadtest.distribution.wire import HOST
 from loadtest.errors import Exit
@@ -34,7 +45,7 @@ class Master:
         self._judge = Judge([slo for slo in settings.slos if slo.abort])
         self._reason = "completed"
         self._closed = False
-        self._own = aggregate_of(settings)
+        self._own, self._log = aggregate_of(settings), Log(run_dir)
         self._journal, started = open_journal(settings, run_dir, role="master", name="master", process=-1)
         self._record(started)
         self._runner.register_message(SNAPSHOT, self._on_snapshot)
@@ -143,10 +154,12 @@ class Master:
         self._closed = True
         self._record(RunFinished(t_ns=clock.now_ns(), reason=self._reason))
         self._journal.close()
+        self._log.close()
 
     def _record(self, event: Event) -> None:
         self._journal.write(journal.encode(event))
         self._own.add(event)
+        self._log.add(event)
 
     def _send(self, node: str, message: dict[str, Any]) -> None:
         self._runner.send_message(HOST, message, client_id=node)

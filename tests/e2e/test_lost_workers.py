@@ -44,7 +44,7 @@ def total(values: Values, name: str, *labels: str) -> float:
 @pytest.fixture(scope="module")
 def lost(tmp_path_factory: pytest.TempPathFactory, brief: Path) -> Iterator[Lost]:
     cwd, port = tmp_path_factory.mktemp("lost"), free_port()
-    options = ("--users", USERS, "--processes", WORKERS, "--duration", "18s", "--ramp", "1s")
+    options: tuple[object, ...] = ("--users", USERS, "--processes", WORKERS, "--duration", "18s", "--ramp", "1s")
     options += ("--metrics-port", port, "--metrics-linger", "1s")
     with (
         running_twin("--set", "answer_s=0.5", "--set", "latency.delete=fixed:0.1") as twin,

@@ -1,5 +1,6 @@
 """A run that is watched from all sides while its services fail carelessly: whole traces out, and no secret anywhere."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -34,7 +35,16 @@ def observed(tmp_path_factory: pytest.TempPathFactory, brief: Path) -> Iterator[
         twin = stack.enter_context(running_twin("--set", "answer_s=0.5"))
         tap = stack.enter_context(tapping(twin, seed=3))
         receiver = stack.enter_context(Receiver())
-        options = ("--users", 8, "--duration", "7s", "--ramp", "1s", "--otlp-endpoint", receiver.url)
+        options: tuple[object, ...] = (
+            "--users",
+            8,
+            "--duration",
+            "7s",
+            "--ramp",
+            "1s",
+            "--otlp-endpoint",
+            receiver.url,
+        )
         options += ("--metrics-port", port, "--metrics-linger", "2s")
         environ = {
             **reaching(twin),
@@ -88,6 +98,16 @@ def test_the_receiver_gets_one_whole_trace_per_session_with_the_ids_of_the_journ
             assert span.end_time_unix_nano - span.start_time_unix_nano == step.t_ns - step.started_ns
             assert root.start_time_unix_nano <= span.start_time_unix_nano
             assert span.end_time_unix_nano <= root.end_time_unix_nano
+
+
+def test_the_log_has_a_line_per_failure_with_the_ids_of_its_span(observed: Observed) -> None:
+    lines = [json.loads(line) for line in (observed.run.run_dir / "log.jsonl").read_text().splitlines()]
+    failed = {(e.session, e.span_id) for e in events(observed.run.run_dir) if isinstance(e, StepFinished) and e.failure}
+    assert {(line["trace_id"], line["span_id"]) for line in lines if "span_id" in line} == failed
+    spans = {(span.trace_id.hex(), span.span_id.hex()) for span in observed.receiver.spans}
+    assert failed <= spans
+    assert len(failed) > 4
+    assert all(line["timestamp"].endswith("+00:00") and line["attributes"]["avaload.run.id"] == "run" for line in lines)
 
 
 def test_a_completed_session_has_a_span_for_each_step_and_turn(observed: Observed) -> None:

@@ -1,0 +1,93 @@
+"""`log.jsonl` of a run: what went wrong, a JSON line each, with the ids of the traces. For people with `tail -f` and
+for log collectors; fields as in OpenTelemetry's model of a log record. The journal has everything; this is short.
+"""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from loadtest import clock
+from loadtest.events import (
+    Event,
+    Failure,
+    GeneratorFailed,
+    HealthSampled,
+    Outcome,
+    Remains,
+    RuleChecked,
+    RuleOutcome,
+    RunFinished,
+    RunStarted,
+    SessionFinished,
+    StepFinished,
+)
+from loadtest.redact import redact
+
+FILE: Final = "log.jsonl"
+
+
+class Log:
+    """`add` is a `Sink`. Several processes may write into one file: each line is one `write(2)` at its end."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._fd = os.open(run_dir / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._offset_ns = clock.wall_ns() - clock.now_ns()
+        self._run: dict[str, Any] = {}
+
+    def close(self) -> None:
+        """Idempotent."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def add(self, event: Event) -> None:
+        """A line, if it is worth one. Raises OSError (a full disk)."""
+        if isinstance(event, RunStarted | HealthSampled):
+            self._offset_ns = event.wall_ns - event.t_ns
+        if isinstance(event, RunStarted):
+            self._run = {"avaload.run.id": event.run_id, "avaload.worker": event.process, "host.name": event.host}
+        if (said := _said(event)) is None or self._fd < 0:
+            return
+        severity, body, more = said
+        at = datetime.fromtimestamp((event.t_ns + self._offset_ns) / 1e9, UTC)
+        line: dict[str, Any] = {"timestamp": at.isoformat(timespec="microseconds"), "severity": severity, "body": body}
+        for name in ("trace_id", "span_id"):
+            if (found := more.pop(name, None)) is not None:
+                line[name] = found
+        line["attributes"] = {**self._run, **{name: value for name, value in more.items() if value not in (None, "")}}
+        os.write(self._fd, json.dumps(line, ensure_ascii=False).encode() + b"\n")
+
+
+def _said(event: Event) -> tuple[str, str, dict[str, Any]] | None:
+    """Severity, text, and the rest."""
+    match event:
+        case StepFinished(outcome=Outcome.FAILED):
+            more = {"avaload.step": event.step, "avaload.attempt": event.attempt, "avaload.turn.index": event.turn}
+            more |= {
+                "trace_id": event.session,
+                "span_id": event.span_id,
+                "http.response.status_code": event.http_status,
+            }
+            return "ERROR", f"{event.step} failed", more | _failure(event.failure) | {"avaload.purpose": event.purpose}
+        case SessionFinished() if event.outcome == Outcome.FAILED or event.remains != Remains.NOTHING:
+            body = f"session {event.outcome}" + ("" if event.remains == Remains.NOTHING else f", {event.remains}")
+            more = {"trace_id": event.session, "avaload.scenario": event.scenario, "avaload.remains": event.remains}
+            return "ERROR", body, more | _failure(event.failure) | {"avaload.purpose": event.purpose}
+        case RuleChecked(outcome=RuleOutcome.FAIL):
+            more = {"trace_id": event.session, "avaload.rule": event.rule, "detail": redact(event.detail)}
+            return "ERROR", f"rule {event.rule} broken", more
+        case GeneratorFailed():
+            return "ERROR", f"generator: {event.fault}", {"error.type": event.fault, "detail": redact(event.detail)}
+        case RunStarted():
+            return "INFO", f"{event.role} started", {"process.pid": event.pid}
+        case RunFinished():
+            return "INFO", f"finished: {event.reason}", {}
+    return None
+
+
+def _failure(failure: Failure | None) -> dict[str, Any]:
+    if failure is None:
+        return {}
+    return {"error.type": failure.code, "avaload.error.kind": failure.kind, "detail": redact(failure.detail)}
