@@ -79,6 +79,9 @@ async def _preset(bench: Bench, good: Mapping[str, Any]) -> None:
     bogus = {name: await _try(bench, {**good, name: "no-such-preset"}) for name in ("model", "render_model")}
     honoured = [name for name, answer in bogus.items() if answer.status == 422]
     seen = ", ".join(f"{name}: HTTP {answer.status}" for name, answer in bogus.items())
+    if any(answer.status // 100 == 5 for answer in bogus.values()):
+        bench.leave("VAL-2", f"a preset that doesn't exist, as {seen}")
+        return
     bench.judge("VAL-2", bool(honoured), f"a preset that doesn't exist, as {seen}")
 
 

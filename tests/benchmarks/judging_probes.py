@@ -1,25 +1,35 @@
 """Which active check names which mutant of the twin, and that none blames the honest one.
 
-    python -m tests.benchmarks.judging_probes [--only SUBSTRING] [--whole] [--honest SEEDS] [--scale 10] [--jobs 2]
+    python -m tests.benchmarks.judging_probes [--only SUBSTRING] [--whole] [--honest SEEDS] [--scale 10] [--jobs 4]
 
-For each mutant `avaload probe` of its own rule (--whole: of all rules) against a twin of its own, whose timers run
---scale times faster; the table says which rules were broken. With --honest only honest twins, all rules, both profiles
+For each mutant the probes of its own rule (--whole: of all rules) against a twin of its own, whose timers run --scale
+times faster; the table says which rules were broken. With --honest only honest twins, all rules, both profiles
 (`realistic` in real time: its latencies are in real time too). Exit 1 if a mutant is not named by its rule, or an
 honest twin breaks one. `tests.benchmarks.judging` does the same with what load sessions show by themselves.
 """
 
 import argparse
-import json
-import os
-import subprocess
+import asyncio
 import sys
-import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import uvloop
+
+from loadtest.clock import now_ns
+from loadtest.control import Control
+from loadtest.lifecycle import Surroundings, Ticket
+from loadtest.probes.bench import Ground
+from loadtest.probes.catalogue import PURPOSE, chosen
+from loadtest.probes.running import run_probe
+from loadtest.probes.wire import Wire
+from loadtest.rooms.opening import open_room
+from loadtest.rooms.pacing import Ticker
+from loadtest.rules.rulebook import Rulebook
+from loadtest.rules.statements import RULES
+from loadtest.settings import Settings
 from loadtest.twin.mutants import MUTANTS
 from tests.benchmarks.judging import twin
 
@@ -50,7 +60,7 @@ SPECIAL: dict[str, Setting] = {
 
 @dataclass(frozen=True)
 class Job:
-    """One `avaload probe`. `name`: of a mutant, or an honest twin's."""
+    """One round of probes. `name`: of a mutant, or an honest twin's."""
 
     name: str
     rules: tuple[str, ...]
@@ -67,14 +77,20 @@ def main() -> int:
     parser.add_argument("--whole", action="store_true", help="all rules against each mutant, not only its own")
     parser.add_argument("--honest", type=int, default=0, metavar="SEEDS", help="honest twins instead of mutants")
     parser.add_argument("--scale", type=float, default=10)
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=4)
     options = parser.parse_args()
-    bad = 0
     print("| twin | rules broken |\n|---|---|", flush=True)
-    with ThreadPoolExecutor(options.jobs) as pool:
-        for job, rows in pool.map(lambda job: (job, probed(job)), list(_jobs(options))):
-            bad += _say(job, rows)
-    return int(bad > 0)
+    return int(uvloop.run(_judge(list(_jobs(options)), at_once=options.jobs)) > 0)
+
+
+async def _judge(jobs: list[Job], *, at_once: int) -> int:
+    places = asyncio.Semaphore(at_once)
+
+    async def one(job: Job) -> bool:
+        async with places:
+            return _say(job, await probed(job))
+
+    return sum(await asyncio.gather(*map(one, jobs)))
 
 
 def _jobs(options: argparse.Namespace) -> Iterator[Job]:
@@ -86,16 +102,10 @@ def _jobs(options: argparse.Namespace) -> Iterator[Job]:
     for name in MUTANTS:
         if options.only in name:
             special = SPECIAL.get(name, Setting())
-            rule = next(rule for rule in _rules() if name.startswith(f"{rule}-"))
+            rule = next(rule for rule in sorted(RULES, key=len, reverse=True) if name.startswith(f"{rule}-"))
             knobs = (*special.knobs, f"mutant={name}")
             scale = special.scale or options.scale
             yield Job(name, () if options.whole else (rule,), knobs, scale, told=special.told)
-
-
-def _rules() -> list[str]:
-    from loadtest.rules.statements import RULES
-
-    return sorted(RULES, key=len, reverse=True)
 
 
 def _say(job: Job, rows: list[dict[str, Any]]) -> bool:
@@ -118,22 +128,44 @@ def _say(job: Job, rows: list[dict[str, Any]]) -> bool:
     return wrong
 
 
-def probed(job: Job) -> list[dict[str, Any]]:
-    """`rules` of report.json of `avaload probe` against such a twin."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        twin(job.knobs, job.profile, job.seed, "--clock-scale", str(job.scale)) as told,
-    ):
-        run_dir = Path(folder) / "run"
-        command = [sys.executable, "-m", "loadtest.cli", "probe", *job.rules, "--run-dir", str(run_dir)]
-        command += ["--openai-base-url", told["openai_base_url"], "--avaturn-base-url", told["avaturn_base_url"]]
-        command += ["--metrics-port", "off"]
+async def probed(job: Job) -> list[dict[str, Any]]:
+    """`rules` of report.json of the probes against such a twin; run as an engine runs them, without the processes
+    around it."""
+    book = Rulebook({})
+    with ExitStack() as stack:
+        # In a thread: the other jobs are measuring while this one waits for its twin.
+        serving = twin(job.knobs, job.profile, job.seed, "--clock-scale", str(job.scale))
+        told = await asyncio.to_thread(stack.enter_context, serving)
+        settings = Settings.model_validate(
+            {
+                "name": "probe",
+                "target": {name: told[name] for name in ("openai_base_url", "avaturn_base_url")},
+                "probes": {"once": True, "share": 1},
+            }
+        )
         keys = {"OPENAI_API_KEY": told["openai_api_key"], "AVATURN_API_KEY": told["avaturn_api_key"]}
-        done = subprocess.run(command, env=os.environ | keys, capture_output=True, timeout=LIMIT_S, check=False)
-        if not (run_dir / "report.json").exists():
-            raise SystemExit(f"{job.name}: {done.stderr.decode()}")
-        rows: list[dict[str, Any]] = json.loads((run_dir / "report.json").read_text())["rules"]
-        return rows
+        ticker = Ticker(asyncio.get_running_loop(), on_late_ns=lambda _late_ns: None)
+        async with Control(settings, keys, connections=400) as control:
+            around = Surroundings(
+                settings=settings,
+                scenarios=settings.scenarios,
+                control=control,
+                open_room=lambda grant, listener, between: open_room(
+                    grant, listener, between, ticker, settings, control.trust
+                ),
+                microphones={},
+                emit=book.add,
+                lag_ns=lambda: 0,
+                salt=b"salt",
+            )
+            ground = Ground(around=around, wire=Wire(control, settings.target), reserve=lambda: True)
+            tickets = [
+                Ticket(number=number, user=number, iteration=0, due_ns=now_ns(), purpose=PURPOSE + probe.lead)
+                for number, probe in enumerate(chosen(job.rules))
+            ]
+            async with asyncio.timeout(LIMIT_S):
+                await asyncio.gather(*(run_probe(ground, ticket) for ticket in tickets))
+    return book.rows()
 
 
 if __name__ == "__main__":
