@@ -102,8 +102,10 @@ def judge(
         "sessions": sessions.section(load, left),
         "steps": steps.section(load),
         "turns": steps.turns(load),
-        "secrets": expiry.section(load),
-        "teardown": teardown.section(load),
+        "secrets": expiry.section(load, run),
+        "teardown": teardown.section(
+            load, run, run_settings.table(settings, "scenario") | {"tags": run_settings.table(settings, "tags")}
+        ),
         "rules": list(rule_rows),
         "slos": gates.judge(load, slos, planned_s=run_settings.table(settings, "scenario", "load").get("duration")),
         "aborted": gates.aborted(load),
