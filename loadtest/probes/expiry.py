@@ -165,8 +165,10 @@ async def lifetimes(bench: Bench) -> None:
         found = [(ttl_s, _expires_s(answer) - wall_ns() / 1e9) for ttl_s, answer in lives.items()]
         # By the difference of two answers, so that a clock that differs from ours is nobody's fault.
         off = [ttl_s for ttl_s, left_s in found if not _fits(ttl_s, left_s, found)]
-        seen = ", ".join(f"{ttl_s} s asked{' by default' if ttl_s == DEFAULT_TTL_S else ''}: {left:.0f} s left"
-                         for ttl_s, left in found)  # fmt: skip
+        seen = ", ".join(
+            f"{ttl_s} s {'by default' if ttl_s == DEFAULT_TTL_S else 'asked'}, {left_s:.0f} s left"
+            for ttl_s, left_s in found
+        )
         bench.judge("EXP-3", not off, seen)
         again = await mint(None)
         bench.judge(

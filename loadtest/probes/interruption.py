@@ -18,6 +18,8 @@ INTO_IT_S = 1.0
 LONGER, LONGER_S = 1.35, 1.0
 """How much longer than its text an answer may sound before something else was said in it."""
 AFTERWARDS_S = 4.0
+JUST_BEFORE_NS = 60_000_000
+"""Three frames: an avatar that stops at once has sent its last one before ours."""
 BALANCED_WITHIN_S = 5.0
 
 
@@ -66,9 +68,9 @@ async def _interrupt(bench: Bench, visit: Visit) -> float | None:
     if not await visit.until(lambda: not visit.speaking or visit.stretches[-1] is not current, WATCH_S):
         return None
     silent_s = (current[1] - began_ns) / 1e9
-    if silent_s < 0:
+    if silent_s < -JUST_BEFORE_NS / 1e9:
         raise NotTestedError("the answer ended before it could be interrupted")
-    return silent_s
+    return max(0.0, silent_s)
 
 
 async def _interrupt_when_generated(bench: Bench, visit: Visit, answer: Heard) -> float | None:
@@ -129,7 +131,7 @@ async def noise(bench: Bench) -> None:
         made_ns = now_ns()
         visit.speak(clip)
         stopped = await visit.until(lambda: not visit.speaking, 1.0)
-        if stopped and visit.stretches[-1][1] < made_ns:
+        if stopped and visit.stretches[-1][1] < made_ns - JUST_BEFORE_NS:
             raise NotTestedError("the answer ended before the noise")
         seen = "fell silent" if stopped else "spoke on"
         bench.judge("INT-5", not stopped, f"the avatar {seen} at a noise of -60 dBFS")
@@ -160,8 +162,10 @@ async def unheard(bench: Bench) -> None:
         said = _words(visit.all(OF_AVATAR)[0][1])
         repeated = set(_words(visit.all(OF_AVATAR, since_ns=asked_ns)[-1][1]))
         known = sum(word in repeated for word in said)
-        bench.tell("INT-6", f"of the {len(said)} words of an answer that was cut after {heard_s:.1f} s, {known} are in"
-                   " what it says when asked to repeat it")  # fmt: skip
+        repeated_words = f"{known} are in what it says when asked to repeat it"
+        bench.tell(
+            "INT-6", f"of the {len(said)} words of an answer that was cut after {heard_s:.1f} s, {repeated_words}"
+        )
 
 
 def _words(message: dict[str, Any]) -> list[str]:

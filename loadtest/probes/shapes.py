@@ -5,6 +5,7 @@ from typing import Any
 
 from loadtest.errors import StepError
 from loadtest.events import RuleOutcome
+from loadtest.ports import ClientSecret
 from loadtest.probes.bench import Bench, NotTestedError, Probe
 from loadtest.probes.expiry import start_refused
 from loadtest.probes.subject import QUOTA_STATUS
@@ -50,8 +51,8 @@ async def create_bodies(bench: Bench) -> None:
         secret = await first.mint()
     good = {"conversation_engine": {"type": "openai-realtime", "client_secret": secret.value}}
     absence = {value: await _try(bench, {**good, "user_absent_timeout": value}) for value in ABSENCE_BOUNDS}
-    duration = {value: await _try(bench, {**good, "max_duration": value, "user_absent_timeout": 10})
-                for value in DURATION_BOUNDS}  # fmt: skip
+    bounded = {**good, "user_absent_timeout": 10}
+    duration = {value: await _try(bench, {**bounded, "max_duration": value}) for value in DURATION_BOUNDS}
     _judge_bounds(bench, "TD-3c", "user_absent_timeout", ABSENCE_BOUNDS, absence)
     _judge_bounds(bench, "TD-4b", "max_duration", DURATION_BOUNDS, duration)
     wrong = []
@@ -175,8 +176,6 @@ async def transcription_secret(bench: Bench) -> None:
     if not isinstance(value, str):
         raise NotTestedError(f"no such secret is minted: HTTP {minted.status}")
     async with bench.subject() as subject:
-        from loadtest.ports import ClientSecret
-
         seen = await start_refused(bench, subject, ClientSecret(value=value, expires_at_s=0))
         what = f"refused by {seen.refused_at}" if seen.refused_at else "not refused"
         mute = "" if seen.refused_at else ", and the avatar answers" if seen.conversed else ", and the avatar is mute"

@@ -36,8 +36,8 @@ async def sound(bench: Bench) -> None:
         same_pitch = heard_tone >= TONE_SHARE and abs(heard_hz - sent_hz) <= OFF_BY * sent_hz
         same_length = abs(heard_s - sent.duration_s) <= max(OFF_BY * sent.duration_s, FRAMES_S)
         heard = f"{heard_hz:.0f} Hz" if heard_tone >= TONE_SHARE else "noise"
-        bench.judge("AUD-1", same_pitch and same_length, f"sent {sent_hz:.0f} Hz for {sent.duration_s:.2f} s,"
-                    f" heard {heard} for {heard_s:.2f} s")  # fmt: skip
+        seen = f"sent {sent_hz:.0f} Hz for {sent.duration_s:.2f} s, heard {heard} for {heard_s:.2f} s"
+        bench.judge("AUD-1", same_pitch and same_length, seen)
 
 
 def _pitch(pcm: bytes) -> tuple[float, float]:

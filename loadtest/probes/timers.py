@@ -200,9 +200,17 @@ async def idle_page(bench: Bench) -> None:
             return
         since_ns = now_ns()
         await subject.leave(visit)
+        until_ns = now_ns()
         end = await subject.end(limit_s=_patience_s(bench, absence_s), every_s=_every_s(bench, absence_s))
-        bench.timer("TD-8", subject, end, since_ns=since_ns, until_ns=now_ns() if end is None else since_ns + 10**9,
-                    nominal_s=absence_s, what=f"a page that had been idle for {IDLE_S} s")  # fmt: skip
+        bench.timer(
+            "TD-8",
+            subject,
+            end,
+            since_ns=since_ns,
+            until_ns=until_ns,
+            nominal_s=absence_s,
+            what=f"a page that had been idle for {IDLE_S} s",
+        )
 
 
 async def openai_cut(bench: Bench) -> None:
@@ -223,8 +231,8 @@ async def openai_cut(bench: Bench) -> None:
         lasted_s = bench.service_s((visit.closed_ns or now_ns()) - began_ns)
         if "DUR-1" not in bench.said:
             bench.judge("DUR-1", True, f"a turn was answered {lasted_s:.0f} s after the first frame")
-        bench.tell("DUR-2", f"with max_duration {FOREVER_S} s the conversation was {'over' if visit.over else 'alive'}"
-                   f" after {lasted_s:.0f} s")  # fmt: skip
+        state = "over" if visit.over else "alive"
+        bench.tell("DUR-2", f"with max_duration {FOREVER_S} s the conversation was {state} after {lasted_s:.0f} s")
 
 
 async def _still_answers(bench: Bench, visit: Visit, after_s: float) -> None:

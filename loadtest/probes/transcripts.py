@@ -99,13 +99,12 @@ async def _transcribed_by_openai(bench: Bench, subject: Subject) -> str | None:
         async with bench.wire.realtime(secret.value) as socket:
             await socket.first()
             await socket.say(bench.clip, silence_s=1.5)
-            for ending in ("completed", "failed"):
+            kind = prefix
+            while kind.startswith(prefix):
                 events = await socket.until(prefix, within_s=LATE_S)
-                while events and str(events[-1].get("type", "")).endswith(".delta"):
-                    events = await socket.until(prefix, within_s=LATE_S)
-                if events and str(events[-1].get("type", "")).startswith(prefix):
-                    return str(events[-1]["type"]).removeprefix(prefix)
-                del ending
+                kind = str(events[-1].get("type", "")) if events else ""
+                if kind.removeprefix(prefix) in ("completed", "failed"):
+                    return kind.removeprefix(prefix)
     except StepError:
         pass
     return None
