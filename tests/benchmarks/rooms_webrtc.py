@@ -44,9 +44,9 @@ def measure(sessions: int, talk_s: int) -> dict[str, Any]:
         plan = ("--users", str(sessions), "--ramp", f"{RAMP_S}s", "--duration", f"{RAMP_S + STEADY_S}s")
         report, run_dir = bench.run(twin, str(scenario), *plan, "--room", "webrtc", "--graceful-stop", "0s")
         truth = truth_of(twin["state_url"])
-    events = [event for file in read_run(run_dir) for event in file.events]
-    began_ns = min(event.t_ns for event in events if isinstance(event, StageStarted))
-    events = [event for event in events if RAMP_S + 2 < (event.t_ns - began_ns) / 1e9 < RAMP_S + STEADY_S - 1]
+    whole = [event for file in read_run(run_dir) for event in file.events]
+    began_ns = min(event.t_ns for event in whole if isinstance(event, StageStarted))
+    events = [event for event in whole if RAMP_S + 2 < (event.t_ns - began_ns) / 1e9 < RAMP_S + STEADY_S - 1]
     health = [event for event in events if isinstance(event, HealthSampled)]
     cpu = {s: statistics.mean(e.cpu_percent for e in health if e.source == s) for s in ("engine", "hub")}
     active = statistics.mean(e.sessions_active for e in health if e.source == "engine")
@@ -56,7 +56,10 @@ def measure(sessions: int, talk_s: int) -> dict[str, Any]:
         for e in events
         if isinstance(e, Observed) and e.mark is Mark.DTLS_CONNECTED and e.session in signalled
     ]
-    of_turns, not_comparable = turn_errors(events, truth)
+    # The marks of a turn that ended in the steady part may lie before it.
+    marks = [event for event in whole if isinstance(event, Observed)]
+    ended = [event for event in events if isinstance(event, StepFinished)]
+    of_turns, not_comparable = turn_errors([*marks, *ended], truth)
     errors = summary(of_turns)
     counters = truth["counters"]
     return {
