@@ -120,13 +120,16 @@ class IgnoresNoise(Fold):
     def _turn(self, event: StepFinished, life: Life) -> None:
         if event.turn_kind != "ignore" or life.promise is None or not life.promise.quiet_noise:
             return
-        if event.outcome == Outcome.OK:
+        noise_ns, silent_ns = life.speech_start_ns, life.ended_ns  # an answer that goes on may be a new one
+        if event.failure is not None and event.failure.code == Code.STOPPED_BY_NOISE:
+            silent_ns = life.silenced_ns
+        elif event.outcome != Outcome.OK:
+            return
+        if noise_ns is not None and silent_ns is not None and silent_ns - noise_ns <= _BY_NOISE_NS:
+            late_ms = max(0, silent_ns - noise_ns) / 1e6
+            self._stopped.broken(life.session, f"silent {late_ms:.0f} ms after a noise that is no speech")
+        elif event.outcome == Outcome.OK:
             self.tally.held()
-        elif event.failure is not None and event.failure.code == Code.STOPPED_BY_NOISE:
-            noise_ns, silent_ns = life.speech_start_ns, life.silenced_ns
-            if noise_ns is not None and silent_ns is not None and silent_ns - noise_ns <= _BY_NOISE_NS:
-                late_ms = max(0, silent_ns - noise_ns) / 1e6
-                self._stopped.broken(life.session, f"silent {late_ms:.0f} ms after a noise that is no speech")
 
     def value(self) -> Tally:
         all_cases = self._stopped.cases + self.tally.cases

@@ -22,6 +22,7 @@ class Life:
         "conversed_ns",
         "created_ns",
         "cut_phrase",
+        "ended_ns",
         "error_ns",
         "expires_ns",
         "first_audio_ns",
@@ -91,6 +92,7 @@ class Life:
         self.transcripts: list[Heard] = []
         self.user_spoke_last = False
         self.started_ns: int | None = None
+        self.ended_ns: int | None = None
         self.first_audio_ns: int | None = None
         self.heard_out = self.ok = False
         self.kind: str | None = None
@@ -109,7 +111,7 @@ class Life:
         self.transcripts = []
         self.user_spoke_last = False
         self.speech_start_ns, self.speech_end_ns, self.silenced_ns = t_ns, None, None
-        self.started_ns = self.first_audio_ns = None
+        self.started_ns = self.ended_ns = self.first_audio_ns = None
         self.heard_out = self.ok = False
         self.kind = None
 

@@ -68,6 +68,7 @@ class Rulebook:
             Mark.LAST_AUDIO: _last_audio,
             Mark.SILENCED: _silenced,
             Mark.AVATAR_STARTED: _avatar_started,
+            Mark.AVATAR_ENDED: _avatar_ended,
             Mark.PHRASE_STARTED: _phrase_started,
             Mark.AVATAR_TRANSCRIPT: _avatar_said,
         }
@@ -231,6 +232,11 @@ def _avatar_started(event: Observed, life: Life) -> None:
     life.starts += 1
     if life.started_ns is None and life.speech_end_ns is not None:
         life.started_ns = event.t_ns
+
+
+def _avatar_ended(event: Observed, life: Life) -> None:
+    if life.ended_ns is None:
+        life.ended_ns = event.t_ns
 
 
 def _phrase_started(_event: Observed, life: Life) -> None:

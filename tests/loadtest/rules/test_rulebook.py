@@ -1,0 +1,173 @@
+import re
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from loadtest.errors import Code
+from loadtest.events import Event, Mark, RuleChecked, RuleOutcome, Step
+from loadtest.resolve import resolve
+from loadtest.rules.promise import promise
+from loadtest.rules.rulebook import Rulebook
+from loadtest.rules.statements import RULES, Standing
+from tests.loadtest.rules.session import PROMISE, Session, counts, judged, judged_events
+
+IDS_IN_ORDER = ["EXP-1", "EXP-1b", "EXP-2"]
+
+
+def interleaved(*sessions: Session) -> list[Event]:
+    return sorted((event for session in sessions for event in session.events), key=lambda event: event.t_ns)
+
+
+def checked(rule: str, outcome: RuleOutcome, *, session: str = "a" * 32, detail: str = "seen") -> RuleChecked:
+    return RuleChecked(t_ns=1, session=session, rule=rule, outcome=outcome, detail=detail, purpose=f"probe:{rule}")
+
+
+def rows(*events: Event) -> dict[str, dict[str, object]]:
+    book = Rulebook({"s": PROMISE})
+    for event in events:
+        book.add(event)
+    return {str(row["id"]): row for row in book.rows()}
+
+
+def test_every_rule_has_a_row_and_without_a_case_it_says_so() -> None:
+    empty = rows()
+
+    assert list(empty) == list(RULES)
+    assert list(empty)[:3] == IDS_IN_ORDER
+    assert {row["outcome"] for row in empty.values()} == {"not_tested"}
+    assert empty["EXP-1"]["summary"] == "only a probe can try it"
+    assert empty["TR-1"]["summary"] == "nothing of it was seen"
+
+
+def test_a_breach_fails_a_binding_rule_and_is_only_told_of_an_assumed_one() -> None:
+    assert (RULES["TD-1"].standing, RULES["TD-11"].standing) == (Standing.BINDING, Standing.ASSUMED)
+
+    seen = rows(checked("TD-1", RuleOutcome.FAIL), checked("TD-11", RuleOutcome.FAIL, detail="404 and gone"))
+
+    assert (seen["TD-1"]["outcome"], seen["TD-1"]["violations"]) == ("fail", 1)
+    assert (seen["TD-11"]["outcome"], seen["TD-11"]["violations"]) == ("characterised", 1)
+    assert seen["TD-11"]["summary"] == "not so in 1 of 1 case (assumed: fails no run): 404 and gone"
+
+
+def test_an_open_rule_tells_what_was_seen_whatever_it_was() -> None:
+    seen = rows(checked("EXP-6", RuleOutcome.CHARACTERISED, detail="a second session opened"))
+
+    assert seen["EXP-6"]["outcome"] == "characterised"
+    assert seen["EXP-6"]["summary"] == "seen in 1 case: a second session opened"
+    assert seen["EXP-6"]["evidence"] == ["a" * 32]
+
+
+def test_a_probe_may_say_why_it_could_not_try() -> None:
+    seen = rows(checked("TD-8", RuleOutcome.NOT_TESTED, detail="takes six minutes: --slow"))
+
+    assert (seen["TD-8"]["outcome"], seen["TD-8"]["summary"]) == ("not_tested", "takes six minutes: --slow")
+
+
+def test_load_sessions_and_probes_are_counted_together_and_what_load_showed_comes_first() -> None:
+    bad = Session(7).minted(lives_s=60)
+    seen = rows(checked("EXP-3", RuleOutcome.FAIL), checked("EXP-3", RuleOutcome.PASS), *bad.events)
+
+    assert (seen["EXP-3"]["cases"], seen["EXP-3"]["violations"]) == (3, 2)
+    assert seen["EXP-3"]["evidence"] == [bad.id, "a" * 32]
+
+
+def test_what_a_probes_session_does_on_purpose_is_no_evidence_by_itself() -> None:
+    mess = Session(1, purpose="probe:EXP-3").minted(lives_s=60)
+
+    assert counts(judged("EXP-3", mess)) == (0, 0)
+
+
+def test_five_sessions_are_evidence_enough() -> None:
+    tally = judged("EXP-3", *(Session(number).minted(lives_s=60) for number in range(8)))
+
+    assert counts(tally) == (8, 8)
+    assert tally.evidence == [Session(number).id for number in range(5)]
+
+
+def test_a_finished_session_is_forgotten() -> None:
+    book = Rulebook({"s": PROMISE})
+    for number in range(3):
+        for event in Session(number).up().over(9).events:
+            book.add(event)
+
+    assert book._lives == {}
+
+
+def test_a_transcript_of_another_sessions_avatar_is_a_leak() -> None:
+    own = Session(1).up().say(1, digest="of 1").talked(9)
+    leaked = Session(2).up().say(1, said=0)
+    leaked.transcript(2.81, Mark.AVATAR_TRANSCRIPT, digest="of 2").transcript(
+        2.82, Mark.AVATAR_TRANSCRIPT, digest="of 1"
+    )
+
+    events = interleaved(own, leaked.talked(9))
+
+    assert counts(judged_events("TR-7", events)) == (2, 1)
+    assert judged_events("TR-7", events).evidence == [leaked.id]
+    assert counts(judged_events("TR-2", events)) == (2, 0)
+
+
+def test_the_same_words_at_the_same_moment_in_two_sessions_are_no_leak() -> None:
+    sessions = [Session(number).up().say(1, digest="the same").talked(9) for number in (1, 2)]
+
+    assert counts(judged_events("TR-7", interleaved(*sessions))) == (2, 0)
+
+
+def test_a_transcript_that_comes_twice_is_no_leak() -> None:
+    sessions = [Session(number).up().say(1, said=2, digest="the same").talked(9) for number in (1, 2)]
+
+    assert counts(judged_events("TR-7", interleaved(*sessions))) == (2, 0)
+    assert counts(judged_events("TR-2", interleaved(*sessions))) == (2, 2)
+
+
+def refused(number: int) -> Session:
+    return Session(number, begins_s=4).minted().step(Step.CREATE, 0.1, 1.0, code=Code.RATE_LIMITED, http_status=429)
+
+
+@pytest.mark.parametrize(("ended", "breaches"), [(0, 0), (1, 0), (2, 1), (3, 1)])
+def test_a_refusal_may_not_end_the_sessions_that_run(ended: int, breaches: int) -> None:
+    running = [Session(number).up() for number in range(4)]
+    for session in running[:ended]:
+        session.mark(5.1, Mark.ROOM_ENDED)
+
+    assert counts(judged_events("LIM-1", interleaved(*running, refused(9)))) == (1, breaches)
+
+
+def test_sessions_that_end_long_before_a_refusal_are_not_its_victims() -> None:
+    running = [Session(number).up().mark(2, Mark.ROOM_ENDED) for number in range(4)]
+
+    assert counts(judged_events("LIM-1", interleaved(*running, refused(9)))) == (1, 0)
+
+
+def test_a_scenario_promises_what_its_settings_say(tmp_path: Path) -> None:
+    toml = tmp_path / "s.toml"
+    toml.write_text(
+        'name = "s"\n[session]\nuser_absent_timeout = 20\nmax_duration = 7200\n[realtime]\ntool_choice = "required"\n'
+        'tools = [{type = "function", name = "f"}]\naudio = {input = {transcription = "null"}}\n'
+        '[[conversation.turns]]\nkind = "say"\n[[conversation.turns]]\nkind = "ignore"\nclip = "noise:-30"\n'
+    )
+
+    promised = promise(resolve(toml, {}, {}).scenarios[0], today=date(2026, 11, 1))
+
+    assert promised == replace(
+        PROMISE,
+        transcribes=False,
+        forces_tool=True,
+        has_tools=True,
+        quiet_noise=False,
+        absence_s=20,
+        max_duration_s=7200,
+        lint={
+            "TOOL-3": "function tools are not executed: such a turn ends without an answer",
+            "DUR-2": "max_duration is 7200 s, but OpenAI ends a session after 3600 s",
+        },
+    )
+
+
+def test_what_will_stop_working_one_day_is_no_breach_today() -> None:
+    scenario = resolve(None, {}, {}).scenarios[0]
+
+    assert promise(scenario, today=date(2027, 1, 19)).lint == {}
+    assert re.match("model gpt-realtime was shut down", promise(scenario, today=date(2027, 1, 21)).lint["AUD-2"])
