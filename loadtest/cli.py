@@ -171,7 +171,9 @@ def _parser() -> _Parser:
     probe.add_argument("--json", action="store_true", help="print report.json on stdout")
 
     capacity = add(
-        "capacity", _capacity, "search for the limit: how many users, or arrivals, hold all objectives",
+        "capacity",
+        _capacity,
+        "search for the limit: how many users, or arrivals, hold all objectives",
         "avaload capacity scenario.toml --by arrivals --start 5 --most 200",
     )
     capacity.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.toml")
@@ -189,6 +191,20 @@ def _parser() -> _Parser:
     capacity.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="repeatable")
     capacity.add_argument("--slo", type=Path, metavar="FILE", help="thresholds (TOML) instead of the scenario's")
     capacity.add_argument("--json", action="store_true", help="print report.json on stdout")
+
+    capacity.add_argument("--plan", type=int, metavar="USERS", help="then say what so many users would need")
+    _add_plan_options(capacity)
+
+    plan = add(
+        "plan",
+        _plan,
+        "what so many users would need: sessions, secrets, load processes, hosts, money",
+        "avaload plan runs/x --users 10000 --think 30s",
+    )
+    plan.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    plan.add_argument("--users", type=int, required=True, metavar="N", help="people who use the service")
+    _add_plan_options(plan)
+    plan.add_argument("--json", action="store_true", help="print the plan as JSON")
 
     twin = commands.add_parser("twin", help="serve the twin of both services", add_help=False)
     twin.set_defaults(command=_twin)
@@ -328,7 +344,35 @@ def _capacity(arguments: argparse.Namespace) -> Exit:
         if not arguments.json and report["capacity"] is not None:
             _say(report["capacity"]["sentence"])
         _show(report, run_dir, as_json=arguments.json)
+        if arguments.plan is not None and not arguments.json:
+            _show_plan(run_dir, arguments.plan, arguments, as_json=False)
     return code
+
+
+def _add_plan_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--think", default="30s", metavar="T", help="from a user's session to his next (default 30s)")
+    parser.add_argument("--prices", type=Path, metavar="FILE", help="price table (TOML) instead of ours")
+
+
+def _plan(arguments: argparse.Namespace) -> Exit:
+    _show_plan(arguments.run_dir, arguments.users, arguments, as_json=arguments.json)
+    return Exit.PASS
+
+
+def _show_plan(run_dir: Path, users: int, arguments: argparse.Namespace, *, as_json: bool) -> None:
+    from loadtest.capacity.plan import PRICES, plan, read_prices, sentences
+    from loadtest.durations import parse_s
+    from reports.planning import measured
+
+    if users < 1:
+        raise ConfigError("--users: at least 1 is needed")
+    try:
+        think_s = parse_s(arguments.think)
+    except ValueError as error:
+        raise ConfigError(f"--think: {error}") from error
+    prices = read_prices(arguments.prices or PRICES)
+    found = plan(measured(run_dir), users=users, think_s=think_s, prices=prices, today=datetime.now(UTC).date())
+    _say(json.dumps(found) if as_json else "\n".join(sentences(found)))
 
 
 def _twin(_arguments: argparse.Namespace) -> Exit:

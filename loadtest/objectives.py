@@ -131,6 +131,7 @@ class Objectives:
         running = self._running.get(event.session)
         if running is None:  # a probe's
             return
+        running.first_step = running.first_step or event.step
         if event.outcome is Outcome.OK and running.minted_from_ns is None and event.step in (Step.MINT, Step.CREATE):
             running.minted_from_ns = event.started_ns  # the create's, where a backend mints
         takers = self._takers.get((StepFinished, event.step))
@@ -140,7 +141,7 @@ class Objectives:
 
     def _session_started(self, event: SessionStarted) -> None:
         if event.purpose == LOAD:
-            self._running[event.session] = Running(event.scenario)
+            self._running[event.session] = Running(event.scenario, event.due_ns)
             self._take(event)
 
     def _secret_minted(self, event: SecretMinted) -> None:

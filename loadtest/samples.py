@@ -25,10 +25,12 @@ from loadtest.slo import STEPS
 class Running:
     """What has to be remembered of a session until it ends."""
 
-    __slots__ = ("expires_ns", "minted_from_ns", "scenario")
+    __slots__ = ("due_ns", "expires_ns", "first_step", "minted_from_ns", "scenario")
 
-    def __init__(self, scenario: str) -> None:
+    def __init__(self, scenario: str, due_ns: int) -> None:
         self.scenario = scenario
+        self.due_ns = due_ns
+        self.first_step: Step | None = None
         self.minted_from_ns: int | None = None
         self.expires_ns: int | None = None  # on our monotonic clock
 
@@ -78,6 +80,18 @@ def _setup(event: StepFinished, running: Running | None) -> float | None:
     return (event.t_ns - running.minted_from_ns) / 1e9
 
 
+def _setup_from_due(event: StepFinished, running: Running | None) -> float | None:
+    if event.outcome is not Outcome.OK or running is None:
+        return None
+    return (event.t_ns - running.due_ns) / 1e9
+
+
+def _first_step_from_due(event: StepFinished, running: Running | None) -> float | None:
+    if event.outcome is not Outcome.OK or running is None or running.first_step is not event.step:
+        return None
+    return (event.t_ns - running.due_ns) / 1e9
+
+
 def _margin(event: StepFinished, running: Running | None) -> float | None:
     if event.outcome is not Outcome.OK or running is None or running.expires_ns is None:
         return None
@@ -122,6 +136,11 @@ SAMPLERS: Final[dict[str, dict[Source, Sampler]]] = {
     "turn.failed": {_TURN: _failed},
     "turn.answered_early_rate": {_TURN: _answered_early},
     "session.setup": {_CONNECT: _setup},
+    "session.setup_from_due": {_CONNECT: _setup_from_due},
+    "session.first_step_from_due": {
+        (StepFinished, Step.MINT): _first_step_from_due,
+        (StepFinished, Step.CREATE): _first_step_from_due,
+    },
     "session.failed_rate": {_FINISHED: _failed_rate},
     "session.failed": {_FINISHED: _failed},
     "session.started": {_STARTED: _yes},

@@ -49,13 +49,18 @@ INDICATORS: Final[Mapping[str, str]] = {
     "turn.answered_early_rate": SHARE,
     **{f"{what}.failed": COUNT for what in (*STEPS, "turn", "session")},
     **{f"session.{what}": COUNT for what in ("started", "completed", "dropped", "leaked", "doubtful", "unconfirmed")},
-    **{f"session.setup.{quantile}": SECONDS for quantile in QUANTILES},
+    **{
+        f"session.{what}.{quantile}": SECONDS
+        for what in ("setup", "setup_from_due", "first_step_from_due")
+        for quantile in QUANTILES
+    },
     "session.failed_rate": SHARE,
     "session.dropped_rate": SHARE,
     **{f"teardown.time_to_gone.{quantile}": SECONDS for quantile in QUANTILES},
     "secret.margin.min": SECONDS,
 }
-"""Indicator → unit: seconds, a share of 1, or a count. `session.setup` is mint's start to connect's end. Seconds and
+"""Indicator → unit: seconds, a share of 1, or a count. `session.setup` is mint's start to connect's end;
+`…_from_due` counts from when the session was to start, whoever was to blame that it did not. Seconds and
 shares are of the steady part of the run; counts of all of it, or of each window of the steady part. Failures are the
 target's: what the generator did itself is counted elsewhere."""
 

@@ -12,6 +12,7 @@ from loadtest import slo
 from loadtest.errors import ConfigError
 from loadtest.slo import Slo
 from reports import (
+    arrivals,
     capacity,
     compare,
     compare_runs,
@@ -26,6 +27,7 @@ from reports import (
     rules,
     run_settings,
     sessions,
+    stages,
     steps,
     teardown,
     verdict,
@@ -99,7 +101,7 @@ def judge(
         "interrupted": interrupted,
         "being_written": run.being_written,
         "verdict": None,
-        "sessions": sessions.section(load, left),
+        "sessions": sessions.section(load, left) | arrivals.latencies(load),
         "steps": steps.section(load),
         "turns": steps.turns(load),
         "secrets": expiry.section(load, run),
@@ -115,6 +117,8 @@ def judge(
         ),
         "files": journals,
         "hosts": host_rows,
+        "arrivals": arrivals.section(load),
+        "stages": stages.section(load),
         "capacity": None,
         "failures": sessions.failures(load),
         "evidence": sessions.evidence(load, left),

@@ -13,9 +13,10 @@ import pandas as pd
 from loadtest.errors import Kind
 from loadtest.events import Gone, Outcome, Step
 from loadtest.slo import STEPS
+from reports import arrivals
 from reports.frames import Run
 from reports.measures import judged
-from reports.sessions import Left, left_behind, setup
+from reports.sessions import CERTAIN, Left, left_behind, setup
 
 FOREVER_NS: Final = 2**62
 
@@ -23,11 +24,11 @@ FOREVER_NS: Final = 2**62
 @dataclass(frozen=True, slots=True)
 class Samples:
     """Samples in the order in which they ended: `t_ns` (int64), `values` (seconds; of shares 1 is a bad one; of counts
-    1) and the ids of their sessions (missing for iterations that never became one)."""
+    1) and the numbers of their sessions (−1 for iterations that never became one)."""
 
     t_ns: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
-    sessions: npt.NDArray[Any]
+    sessions: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.t_ns)
@@ -49,7 +50,7 @@ def samples(run: Run, measure: str, *, scenario: str | None = None) -> Samples:
     return Samples(
         rows["t_ns"].to_numpy(dtype=np.int64),
         rows["value"].to_numpy(dtype=np.float64),
-        rows["session"].to_numpy(dtype=object),
+        rows["session"].to_numpy(dtype=np.int64),
     )
 
 
@@ -95,6 +96,9 @@ def _rows(run: Run, measure: str) -> pd.DataFrame:
         return _table(looks, (looks["t_ns"] - looks["deleted_ns"]) / 1e9)
     if what == "setup":
         return setup(run).rename(columns={"setup_s": "value"}).reset_index()
+    if what in ("setup_from_due", "first_step_from_due"):
+        from_due = arrivals.setup_from_due if what == "setup_from_due" else arrivals.first_step_from_due
+        return from_due(run).rename_axis("session").reset_index()
     return _of_sessions(run, what)
 
 
@@ -140,8 +144,12 @@ def _of_sessions(run: Run, what: str) -> pd.DataFrame:
     if what in ("started", "dropped", "dropped_rate"):
         began = sessions[sessions["started_ns"].notna()]
         dropped = pd.DataFrame(
-            {"t_ns": run.drops["t_ns"], "value": 1.0, "session": None, "scenario": run.drops["scenario"].astype("str")}
+            {"t_ns": run.drops["t_ns"], "value": 1.0, "session": -1, "scenario": run.drops["scenario"].astype("str")}
         )
+        if lost := arrivals.unaccounted(run):
+            at_ns = int(run.stages["t_ns"].max())
+            gone = {"t_ns": at_ns, "value": 1.0, "session": -1, "scenario": run.scenario}
+            dropped = pd.concat([dropped, pd.DataFrame([gone] * lost)], ignore_index=True)
         started = _table(began, 0.0 if what == "dropped_rate" else 1.0, "started_ns").assign(scenario=None)
         kept = {"started": [started], "dropped": [dropped], "dropped_rate": [started, dropped]}[what]
         kept = [rows for rows in kept if len(rows)] or kept[:1]
@@ -150,8 +158,9 @@ def _of_sessions(run: Run, what: str) -> pd.DataFrame:
         return _outcomes(sessions, what, "end_ns")
     if what in ("leaked", "doubtful"):
         left = left_behind(run)
-        doubtful = left == Left.CREATE_UNANSWERED
-        wanted = sessions["session"].isin(left.index[doubtful if what == "doubtful" else ~doubtful])
+        wanted = sessions["session"].isin(
+            left.index[left == Left.CREATE_UNANSWERED if what == "doubtful" else left.isin(CERTAIN)]
+        )
     elif what == "completed":
         wanted = sessions["outcome"] == Outcome.OK
     else:

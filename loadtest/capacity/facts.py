@@ -200,7 +200,7 @@ class Stages:
                 self._drops.append(event)
                 self._take(event, None)
             case SessionStarted() if event.purpose == LOAD:
-                session = _Session(Running(event.scenario), event.due_ns, event.t_ns)
+                session = _Session(Running(event.scenario, event.due_ns), event.due_ns, event.t_ns)
                 self._sessions[event.session] = session
                 self._take(event, session)
             case _:
@@ -224,6 +224,7 @@ class Stages:
         self._take(event, session)
 
     def _step(self, event: StepFinished, session: _Session) -> None:
+        session.running.first_step = session.running.first_step or event.step
         if session.running.minted_from_ns is None and event.step in (Step.MINT, Step.CREATE):
             session.running.minted_from_ns = event.started_ns
         elif event.step is Step.DELETE and session.delete_ns is None:

@@ -83,8 +83,10 @@ OWN = {"target.backend.url": "http://127.0.0.1:1/x", "target.avaturn_base_url": 
         (
             OWN | {"target.backend.url": "http://backend.example/x"},
             {"AVATURN_API_KEY": "k"},
-            ["http://backend.example/x: not on this machine; a run against it needs --live and --max-sessions N"]
-            + ["--live needs --max-sessions N: how many sessions may be created in total"],
+            [
+                "http://backend.example/x: not on this machine; a run against it needs --live and --max-sessions N",
+                "--live needs --max-sessions N: how many sessions may be created in total",
+            ],
         ),
         (
             {"target.backend.url": "http://127.0.0.1:1/x"},

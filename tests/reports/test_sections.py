@@ -164,7 +164,8 @@ def test_the_head_names_the_run(report: dict[str, Any]) -> None:
 
 
 def test_sessions_are_counted_once_by_how_they_ended(report: dict[str, Any]) -> None:
-    assert report["sessions"] == {
+    from_due = ("setup_from_due", "first_step_from_due")  # tests/reports/test_arrivals.py
+    assert {name: value for name, value in report["sessions"].items() if name not in from_due} == {
         "started": 6,
         "completed": 2,
         "failed": 2,
