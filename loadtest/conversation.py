@@ -17,6 +17,7 @@ from loadtest.tape import Tape
 
 STALLED_NS = 5_000_000_000
 """A joined room sends frames all the time, silence included; none for this long is a dead stream."""
+NOTHING_NS = 500_000_000
 
 _MARK_OF_MESSAGE = {
     "avatar_started_speaking": Mark.AVATAR_STARTED,
@@ -182,6 +183,11 @@ class Conversation:
         """The answer that is being heard is interrupted: its end will be `silenced_ns`, what comes then is another
         one."""
         self._interrupting, self.silenced_ns = True, None
+
+    @property
+    def hears_nothing(self) -> bool:
+        """No frame for a while, not even a silent one."""
+        return now_ns() - self._last_frame_ns > NOTHING_NS
 
     def mark(self, t_ns: int, mark: Mark) -> None:
         """Write down a moment of the present turn."""

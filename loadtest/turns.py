@@ -67,6 +67,8 @@ class Turns:
         started_ns = await self._stamp(lambda: self.talk.speech_start_ns, clip)
         self.talk.mark(started_ns, Mark.BARGE_IN)
         if not await self.talk.until(lambda: self.talk.silenced_ns is not None, YIELD_LIMIT_S):
+            if self.talk.hears_nothing:  # neither sound nor silence: no judgement of who goes on
+                raise StepError(Kind.TRANSPORT, Code.MEDIA_STALLED, "no frame from the avatar in a barge-in")
             heard.censored = True
             raise StepError(
                 Kind.PROTOCOL, Code.NOT_SILENCED, f"still audible {YIELD_LIMIT_S:g} s after the user began to speak"

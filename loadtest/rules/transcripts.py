@@ -18,6 +18,8 @@ _SYSTEMATIC: Final = 10
 _SKEW_S: Final = 120.0
 _BACKWARDS_S: Final = 0.05
 _SAME_MOMENT_NS: Final = 100_000_000
+_TWICE_NS: Final = 20_000_000
+"""Equal texts so close together in one session were said twice; what others say comes when they say it."""
 _NEIGHBOURS: Final = 16
 
 
@@ -250,7 +252,7 @@ def _foreign(transcripts: list[Heard]) -> int:
     return sum(
         heard.foreign
         and not any(
-            other is not heard and other.digest == heard.digest and abs(other.t_ns - heard.t_ns) < _SAME_MOMENT_NS
+            other is not heard and other.digest == heard.digest and abs(other.t_ns - heard.t_ns) < _TWICE_NS
             for other in transcripts
         )
         for heard in transcripts

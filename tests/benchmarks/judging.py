@@ -98,6 +98,8 @@ HONEST: dict[str, Setting] = {
     " quota": Setting(knobs=("limit.sessions=3",)),
     " two items": Setting(knobs=("output_items=2",)),
     " failing": Setting(knobs=("fault.response=server_error:0.2", "fault.create=503:0.2", "fault.delete=503:0.2")),
+    " frozen": Setting(knobs=("freeze=9,3",)),
+    " webrtc": Setting(knobs=("room=webrtc",)),
     " cut sockets": Setting(knobs=("fault.realtime_close=1006:0.5",)),
 }
 
@@ -122,6 +124,8 @@ def main() -> int:
         for name, report in pool.map(lambda job: (job[0], judged(*job[1:])), jobs):
             broken = {row["id"]: row for row in report["rules"] if row["violations"] and row["standing"] != "open"}
             honest = name.startswith("honest")
+            if "tools" in name or name.startswith("TOOL"):
+                broken.pop("TOOL-3", None)  # the settings have tools
             wrong = bool(broken) if honest else name.rpartition("-")[0] and not _named(name, broken)
             bad += bool(wrong)
             words = [f"{'✗' if row['outcome'] == 'fail' else '⚠'} {row['id']}" for row in broken.values()]
