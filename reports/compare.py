@@ -100,7 +100,7 @@ def _measures(base: Sequence[Measured], new: Sequence[Measured], margin: float) 
             row["verdict"] = verdict if fallen else row["verdict"]
     tails = [quantile for row in tested for quantile in row["quantiles"].values() if quantile["p_worse"] is not None]
     for quantile, fallen in zip(tails, stats.holm([each["p_worse"] for each in tails], ALPHA_TAIL), strict=True):
-        quantile["verdict"] = "worse" if fallen else "no_change"
+        quantile["verdict"] = "worse" if fallen else "not_worse"
     for row in tested:
         sure = stats.t_bound(ALPHA / len(tested), row["df"]) + stats.t_bound(1 - SEEN, row["df"])
         row["smallest_seen"] = math.expm1(math.log1p(row["margin"]) + sure * row["error"])

@@ -18,7 +18,13 @@ BADGES: Final = {
     "improvement": "✅ improvement",
     "not_comparable": "⚠️ not comparable",
 }
-_VERDICTS: Final = {"worse": "slower", "better": "faster", "no_change": "no change", "too_few": "too few"}
+_VERDICTS: Final = {
+    "worse": "slower",
+    "better": "faster",
+    "no_change": "no change",
+    "too_few": "too few",
+    "not_worse": "not slower",
+}
 _MOST: Final = 20
 
 
@@ -80,7 +86,7 @@ def table(comparison: Mapping[str, Any]) -> list[str]:
             continue
         p95 = row["quantiles"]["p95"]
         worse = row["verdict"] == "worse" or any(each["verdict"] == "worse" for each in row["quantiles"].values())
-        word = "**slower**" if worse else _VERDICTS[row["verdict"]]
+        word = "**slower**" if worse else _verdict(row)
         lines.append(
             f"| {row['measure']} | {_s(row['base']['mean_s'])} | {_s(row['new']['mean_s'])} | {_interval(row)} "
             f"| {_interval(p95)} | {word} | {percent(row['smallest_seen'])} |"
@@ -135,7 +141,13 @@ def html(comparison: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"seconds": _s, "percent": percent, "interval": _interval, "plural": plural}
+    environment.filters |= {
+        "seconds": _s,
+        "percent": percent,
+        "interval": _interval,
+        "verdict": _verdict,
+        "plural": plural,
+    }
     page = environment.get_template("compare.html.j2")
     drawn = [row for row in comparison["measures"] if row["verdict"] != "too_few"]
     return page.render(
@@ -151,7 +163,7 @@ def _chart(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Where each interval lies on a scale from −reach to +reach, in per cent of its width, and the margin's band."""
     if not rows:
         return []
-    reach: float = max(0.05, *(abs(row[key]) for row in rows for key in ("low", "high", "margin")))
+    reach: float = min(0.5, max(0.05, *(abs(row[key]) for row in rows for key in ("low", "high", "margin"))))
 
     def place(change: float) -> float:
         return round(50 + 50 * max(-1.0, min(1.0, change / reach)), 2)
@@ -166,6 +178,12 @@ def _chart(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    """Of no change, within which margin."""
+    within = f" within ±{percent(row['margin'])[1:]}" if row["verdict"] == "no_change" else ""
+    return _VERDICTS[row["verdict"]] + within
 
 
 def _s(value: float | None) -> str:

@@ -111,11 +111,13 @@ def incomparable(base: Sequence[Measured], new: Sequence[Measured]) -> list[str]
 
 
 def other_plan(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs in what sessions do and in how many there are at once, a line each."""
+    """What differs in what sessions do and in how many there are at once, a line each. A room that is `auto` is not
+    known before the target has said which it is."""
     plans = [_plan(run_settings.table(dict(settings), "scenario")) for settings in (base, new)]
     if not all(plans):
         return []
-    return [f"{key} is {_word(new_value)}, not {_word(old)}" for key, old, new_value in _changes(*plans)]
+    changes = [(key, old, now) for key, old, now in _changes(*plans) if "auto" not in (old, now)]
+    return [f"{key} is {_word(now)}, not {_word(old)}" for key, old, now in changes]
 
 
 def differences(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -144,9 +146,9 @@ def check_baseline(run_dir: Path, *, plan: Mapping[str, Any] | None = None) -> N
 
 
 def _shown(run_dir: Path) -> str:
-    """As it was given, if it is below here; else its last part: a page tells nobody where a home is."""
+    """As it was given, if it is below here; else its last two parts: a page tells nobody where a home is."""
     path = run_dir.resolve()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else "/".join(path.parts[-2:])
 
 
 def _rules(run_dir: Path) -> list[dict[str, Any]]:

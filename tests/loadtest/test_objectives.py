@@ -17,13 +17,14 @@ from loadtest.events import (
     IterationDropped,
     Outcome,
     Remains,
+    RunAborted,
     SessionFinished,
     SessionStarted,
     StageStarted,
     Step,
     StepFinished,
 )
-from loadtest.objectives import DELIVERY_NS, Breach, Counts, Objectives, breach
+from loadtest.objectives import DELIVERY_NS, SILENT_NS, Breach, Counts, Judge, Objectives, breach
 from loadtest.slo import COUNT, INDICATORS, SECONDS, Slo
 from reports import frames
 from reports.samples import samples, steady_ns, within
@@ -189,3 +190,18 @@ def test_memory_does_not_grow_with_the_run() -> None:
         fold.value(j.at(number))
     assert len(fold.value(j.at(2000))["slots"][0]) <= 80
     assert fold._running == {}
+
+
+def test_a_silent_process_no_longer_holds_up_the_others_and_what_it_counted_stays() -> None:
+    p95 = Slo(name="n", indicator="create.p95", max=1.0, window_s=10, abort=True)
+    judge = Judge([p95])
+    quick = [(12 + index / 100, 0.1) for index in range(7)]
+    now_ns = j.at(20)
+    judge.hear(0, counted(p95, creates((11.0, 2.0), *quick), now_s=13), now_ns=now_ns)
+    assert judge.look(now_ns=now_ns) is None
+    later_ns = now_ns + SILENT_NS
+    assert judge.look(now_ns=later_ns) is None  # nobody speaks: nothing is known
+    judge.hear(1, counted(p95, creates((11.0, 2.0), *quick), now_s=20), now_ns=later_ns)
+    assert judge.look(now_ns=later_ns) == RunAborted(
+        t_ns=later_ns, slo="n", indicator="create.p95", count=16, beyond=2, window_s=10
+    )

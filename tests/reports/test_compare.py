@@ -205,7 +205,7 @@ def test_a_baseline_of_the_settings_is_used_while_it_is_there(base: Path, tmp_pa
 
 
 def test_a_baseline_is_refused_before_anything_is_started(base: Path, tmp_path: Path) -> None:
-    check_baseline(base, plan=PLAN)
+    check_baseline(base, plan=PLAN | {"target": {"room": "auto"}})  # not known before the run
     with pytest.raises(ConfigError) as caught:
         check_baseline(base, plan=PLAN | {"name": "sales", "load": {"users": 40}})
     assert caught.value.problems == [

@@ -17,7 +17,7 @@ Values = Callable[[np.random.Generator, int, float], np.ndarray]
 
 def of_sessions(values: np.ndarray) -> Samples:
     """A sample a session, a second apart."""
-    return Samples(np.arange(len(values)) * 1_000_000_000, values, np.arange(len(values)).astype(str).astype(object))
+    return Samples(np.arange(len(values)) * 1_000_000_000, values, np.arange(len(values)))
 
 
 def lognormal(sigma: float) -> Values:
@@ -91,7 +91,7 @@ def test_runs_that_differ_by_themselves_widen_the_interval() -> None:
 def test_turns_of_a_session_are_one_unit() -> None:
     chance = np.random.default_rng(5)
     of_session = np.exp(chance.normal(0, 0.3, 200))
-    turns = Samples(np.arange(800), np.repeat(of_session, 4), np.repeat(np.arange(200), 4).astype(object))
+    turns = Samples(np.arange(800), np.repeat(of_session, 4), np.repeat(np.arange(200), 4))
     alone = of_sessions(of_session)
     assert stats.log_mean(stats.blocks(turns)).variance == pytest.approx(stats.log_mean(stats.blocks(alone)).variance)
 
