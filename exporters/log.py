@@ -4,6 +4,7 @@ for log collectors; fields as in OpenTelemetry's model of a log record. The jour
 
 import json
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -44,11 +45,14 @@ class Log:
 
     def add(self, event: Event) -> None:
         """A line, if it is worth one. Raises OSError (a full disk)."""
+        say = _SAYS.get(type(event))
+        if say is None:
+            return
         if isinstance(event, RunStarted | HealthSampled):
             self._offset_ns = event.wall_ns - event.t_ns
         if isinstance(event, RunStarted):
             self._run = {"avaload.run.id": event.run_id, "avaload.worker": event.process, "host.name": event.host}
-        if (said := _said(event)) is None or self._fd < 0:
+        if (said := say(event)) is None or self._fd < 0:
             return
         severity, body, more = said
         at = datetime.fromtimestamp((event.t_ns + self._offset_ns) / 1e9, UTC)
@@ -60,31 +64,47 @@ class Log:
         os.write(self._fd, json.dumps(line, ensure_ascii=False).encode() + b"\n")
 
 
-def _said(event: Event) -> tuple[str, str, dict[str, Any]] | None:
-    """Severity, text, and the rest."""
-    match event:
-        case StepFinished(outcome=Outcome.FAILED):
-            more = {"avaload.step": event.step, "avaload.attempt": event.attempt, "avaload.turn.index": event.turn}
-            more |= {
-                "trace_id": event.session,
-                "span_id": event.span_id,
-                "http.response.status_code": event.http_status,
-            }
-            return "ERROR", f"{event.step} failed", more | _failure(event.failure) | {"avaload.purpose": event.purpose}
-        case SessionFinished() if event.outcome == Outcome.FAILED or event.remains != Remains.NOTHING:
-            body = f"session {event.outcome}" + ("" if event.remains == Remains.NOTHING else f", {event.remains}")
-            more = {"trace_id": event.session, "avaload.scenario": event.scenario, "avaload.remains": event.remains}
-            return "ERROR", body, more | _failure(event.failure) | {"avaload.purpose": event.purpose}
-        case RuleChecked(outcome=RuleOutcome.FAIL):
-            more = {"trace_id": event.session, "avaload.rule": event.rule, "detail": redact(event.detail)}
-            return "ERROR", f"rule {event.rule} broken", more
-        case GeneratorFailed():
-            return "ERROR", f"generator: {event.fault}", {"error.type": event.fault, "detail": redact(event.detail)}
-        case RunStarted():
-            return "INFO", f"{event.role} started", {"process.pid": event.pid}
-        case RunFinished():
-            return "INFO", f"finished: {event.reason}", {}
-    return None
+Said = tuple[str, str, dict[str, Any]]
+"""Severity, text, and the rest."""
+
+
+def _step(event: StepFinished) -> Said | None:
+    if event.outcome is not Outcome.FAILED:
+        return None
+    more = {"avaload.step": event.step, "avaload.attempt": event.attempt, "avaload.turn.index": event.turn}
+    more |= {"trace_id": event.session, "span_id": event.span_id, "http.response.status_code": event.http_status}
+    return "ERROR", f"{event.step} failed", more | _failure(event.failure) | {"avaload.purpose": event.purpose}
+
+
+def _session(event: SessionFinished) -> Said | None:
+    left = event.remains is not Remains.NOTHING
+    if event.outcome is not Outcome.FAILED and not left:
+        return None
+    more = {"trace_id": event.session, "avaload.scenario": event.scenario, "avaload.remains": event.remains}
+    body = f"session {event.outcome}" + (f", {event.remains}" if left else "")
+    return "ERROR", body, more | _failure(event.failure) | {"avaload.purpose": event.purpose}
+
+
+def _rule(event: RuleChecked) -> Said | None:
+    if event.outcome is not RuleOutcome.FAIL:
+        return None
+    more = {"trace_id": event.session, "avaload.rule": event.rule, "detail": redact(event.detail)}
+    return "ERROR", f"rule {event.rule} broken", more
+
+
+def _fault(event: GeneratorFailed) -> Said:
+    return "ERROR", f"generator: {event.fault}", {"error.type": event.fault, "detail": redact(event.detail)}
+
+
+_SAYS: Final[dict[type, Callable[[Any], Said | None]]] = {
+    StepFinished: _step,
+    SessionFinished: _session,
+    RuleChecked: _rule,
+    GeneratorFailed: _fault,
+    RunStarted: lambda event: ("INFO", f"{event.role} started", {"process.pid": event.pid}),
+    RunFinished: lambda event: ("INFO", f"finished: {event.reason}", {}),
+    HealthSampled: lambda _: None,  # for its clocks
+}
 
 
 def _failure(failure: Failure | None) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from loadtest.journal import JournalError
 
 _POLL_S: Final = 0.2
 _APPEAR_S: Final = 60.0
-_FLUSH_S: Final = 1.2
+_FLUSH_S: Final = 1.0
 _STOPPED_S: Final = 0.3
 """The same after SIGTERM: whoever sends it is at the end of his patience."""
 _TELL_S: Final = 1.0

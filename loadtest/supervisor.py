@@ -30,8 +30,8 @@ from loadtest.settings import Settings
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 TWIN_READY_S = 30.0
 TWIN_STOP_S = 5.0
-EXPORTER_END_S = 1.5
-EXPORTER_STOP_S = 0.5
+EXPORTER_END_S = 1.3
+EXPORTER_STOP_S = 0.4
 """To end by itself, and once it was told to: a collector that is down or hangs adds two seconds to a run, no more."""
 START_UP_S = 120.0
 SETTLE_S = 180.0

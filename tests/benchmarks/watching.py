@@ -211,7 +211,7 @@ def against(state: str, pairs: int, duration_s: float) -> dict[str, Any]:
                 (with_it if exporting else without).append(ran(twin, (*plan, *more), ramp_s=0, duration_s=duration_s))
     low, high = interval([a.per_s / b.per_s for a, b in zip(with_it, without, strict=True)])
     moved_s = statistics.median([a.step_p99_s - b.step_p99_s for a, b in zip(with_it, without, strict=True)])
-    later_s = max(a.tail_s - b.tail_s for a, b in zip(with_it, without, strict=True))
+    later_s = statistics.median([a.tail_s - b.tail_s for a, b in zip(with_it, without, strict=True)])
     lag_s = max(each.hub_lag_p99_s for each in with_it)
     traces = with_it[-1].traces or {}
     return {
