@@ -17,7 +17,7 @@ SILENT_WITHIN_S, WATCH_S = 1.0, 3.0
 INTO_IT_S = 1.0
 LONGER, LONGER_S = 1.35, 1.0
 """How much longer than its text an answer may sound before something else was said in it."""
-AFTERWARDS_S = 4.0
+COMES_BACK_WITHIN_S = 30.0
 JUST_BEFORE_NS = 60_000_000
 """Three frames: an avatar that stops at once has sent its last one before ours."""
 BALANCED_WITHIN_S = 5.0
@@ -34,7 +34,7 @@ async def interrupted(bench: Bench) -> None:
         when = "was generated to its end" if visit.all(OF_AVATAR) else "was being generated"
         silent_s = await _interrupt(bench, visit)
         holds = silent_s is not None and silent_s <= SILENT_WITHIN_S
-        bench.judge("INT-1", holds, f"{_silence(silent_s)}, while the answer {when}")
+        bench.judge_heard("INT-1", holds, f"{_silence(silent_s)}, while the answer {when}", subject)
 
 
 async def interrupted_late(bench: Bench) -> None:
@@ -46,14 +46,15 @@ async def interrupted_late(bench: Bench) -> None:
         if answer is None:
             raise NotTestedError("the avatar did not answer")
         silent_s = await _interrupt_when_generated(bench, visit, answer)
+        silenced_ns = visit.stretches[-1][1]
         holds = silent_s is not None and silent_s <= SILENT_WITHIN_S
-        bench.judge("INT-2", holds, f"{_silence(silent_s)}, when the answer was generated to its end")
+        bench.judge_heard("INT-2", holds, f"{_silence(silent_s)}, when the answer was generated to its end", subject)
         if not holds:
             raise NotTestedError("the answer could not be interrupted")
         answer = await visit.answer(bench.clip, hear_out=False)
         if answer is None:
             raise NotTestedError("the interruption was not answered")
-        await _judge_rest(bench, subject, visit, answer)
+        await _judge_rest(bench, subject, visit, answer, silenced_ns)
 
 
 async def _interrupt(bench: Bench, visit: Visit) -> float | None:
@@ -87,32 +88,38 @@ def _silence(silent_s: float | None) -> str:
     return f"the avatar was silent {silent_s:.2f} s after the user began"
 
 
-async def _judge_rest(bench: Bench, subject: Subject, visit: Visit, answer: Heard) -> None:
+async def _judge_rest(bench: Bench, subject: Subject, visit: Visit, answer: Heard, silenced_ns: int) -> None:
     """Nothing but the last answer is said (INT-3), and every start has its end (INT-4)."""
     reference = await spoken_by_openai(bench, subject, SLOW_SPEECH)
     end_ns = await visit.heard_out(answer.onset_ns)
-    await visit.until(lambda: visit.speaking, AFTERWARDS_S)
+    await _judge_announced(bench, subject, visit, (silenced_ns, end_ns))
     text = "".join(str(each.get("transcript", "")) for _, each in visit.all(OF_AVATAR, since_ns=answer.asked_ns))
     said_s = (end_ns - answer.onset_ns) / 1e9
-    if visit.speaking:
-        bench.judge("INT-3", False, "something was said after the last answer that nobody had asked for")
-    elif reference is None or not text:
+    if reference is None or not text:
         bench.leave("INT-3", "nothing to compare the length of the answer with")
-    else:
-        expected_s = reference.duration_s / max(1, len(reference.text)) * len(text)
-        holds = said_s <= LONGER * expected_s + LONGER_S
-        bench.judge(
-            "INT-3", holds, f"the answer after the interruption lasted {said_s:.1f} s, its text {expected_s:.1f} s"
-        )
+        return
+    expected_s = reference.duration_s / max(1, len(reference.text)) * len(text)
+    seen = f"the answer after the interruption lasted {said_s:.1f} s, its text {expected_s:.1f} s"
+    if said_s > LONGER * expected_s + LONGER_S:
+        bench.judge_heard("INT-3", False, seen, subject)
+        return
+    left_s = COMES_BACK_WITHIN_S - (now_ns() - silenced_ns) / 1e9
+    came_back = await visit.until(lambda: visit.speaking, left_s)
+    more = "something was said that nobody had asked for" if came_back else "nothing more was said"
+    bench.judge_heard("INT-3", not came_back, f"{seen}; then {more}", subject)
 
-    def balance() -> int:
-        return len(visit.all(STARTED)) - len(visit.all(ENDED))
 
-    if not visit.all(STARTED):
+async def _judge_announced(bench: Bench, subject: Subject, visit: Visit, ends_ns: tuple[int, ...]) -> None:
+    started = visit.all(STARTED)
+    if not started:
         bench.leave("INT-4", f"no {STARTED} came")
         return
-    await visit.until(lambda: balance() == 0, BALANCED_WITHIN_S)
-    bench.judge("INT-4", balance() == 0, f"{len(visit.all(STARTED))} started, {len(visit.all(ENDED))} ended")
+    left_s = BALANCED_WITHIN_S - (now_ns() - ends_ns[-1]) / 1e9
+    await visit.until(lambda: len(visit.all(ENDED)) >= len(started), left_s)
+    ended = [t_ns for t_ns, _ in visit.all(ENDED)]
+    told = [any(-1 < (t_ns - end_ns) / 1e9 < BALANCED_WITHIN_S for t_ns in ended) for end_ns in ends_ns]
+    holds = all(told) and len(ended) == len(started)
+    bench.judge_heard("INT-4", holds, f"{len(started)} started, {len(ended)} ended", subject)
 
 
 async def noise(bench: Bench) -> None:
@@ -134,7 +141,7 @@ async def noise(bench: Bench) -> None:
         if stopped and visit.stretches[-1][1] < made_ns - JUST_BEFORE_NS:
             raise NotTestedError("the answer ended before the noise")
         seen = "fell silent" if stopped else "spoke on"
-        bench.judge("INT-5", not stopped, f"the avatar {seen} at a noise of -60 dBFS")
+        bench.judge_heard("INT-5", not stopped, f"the avatar {seen} at a noise of -60 dBFS", subject)
 
 
 async def unheard(bench: Bench) -> None:

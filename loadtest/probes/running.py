@@ -7,6 +7,7 @@ from loadtest.errors import StepError
 from loadtest.lifecycle import Ticket
 from loadtest.probes.bench import AFFORDABLE_S, Bench, Ground, NotTestedError, Probe
 from loadtest.probes.catalogue import BY_LEAD, PURPOSE
+from loadtest.probes.subject import QUOTA_STATUS
 from loadtest.redact import redact
 
 
@@ -20,8 +21,7 @@ async def run_probe(ground: Ground, ticket: Ticket) -> None:
     try:
         if (refusal := _refusal(ground, probe, scale)) is not None:
             raise NotTestedError(refusal)
-        async with ground.turn(alone=probe.alone):
-            await probe.run(bench)
+        await _run(ground, bench)
         why = "nothing was seen that could be judged"
     except NotTestedError as error:
         why = str(error)
@@ -38,6 +38,21 @@ async def run_probe(ground: Ground, ticket: Ticket) -> None:
         for rule in probe.rules:
             if rule not in bench.said:
                 bench.leave(rule, why)
+
+
+async def _run(ground: Ground, bench: Bench) -> None:
+    """Among the others; and where the quota had no place beside them, once more when they have ended."""
+    probe = bench.probe
+    try:
+        async with ground.turn(alone=probe.alone):
+            await probe.run(bench)
+            return
+    except StepError as error:
+        is_crowded = error.http_status in QUOTA_STATUS
+        if not is_crowded or probe.alone or bench.said or not ground.around.settings.probes.once:
+            raise
+    async with ground.turn(alone=True):
+        await probe.run(bench)
 
 
 def _refusal(ground: Ground, probe: Probe, scale: float) -> str | None:

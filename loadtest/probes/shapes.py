@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from loadtest.errors import StepError
+from loadtest.errors import Code, Kind, StepError
 from loadtest.events import RuleOutcome
 from loadtest.ports import ClientSecret
 from loadtest.probes.bench import Bench, NotTestedError, Probe
@@ -87,11 +87,11 @@ async def _preset(bench: Bench, good: Mapping[str, Any]) -> None:
 
 
 async def _try(bench: Bench, body: Mapping[str, Any] | bytes) -> Answer:
-    """A create; what it makes is deleted at once. Raises NotTestedError where the quota is used up."""
+    """A create; what it makes is deleted at once. Raises StepError where the quota is used up."""
     async with bench.subject() as subject:
         answer = await subject.attempt(body)
     if answer.status in QUOTA_STATUS:
-        raise NotTestedError(f"the quota is used up (HTTP {answer.status})")
+        raise StepError(Kind.REJECTED, Code.LIMITS_EXCEEDED, "the quota is used up", http_status=answer.status)
     return answer
 
 

@@ -37,7 +37,7 @@ async def sound(bench: Bench) -> None:
         same_length = abs(heard_s - sent.duration_s) <= max(OFF_BY * sent.duration_s, FRAMES_S)
         heard = f"{heard_hz:.0f} Hz" if heard_tone >= TONE_SHARE else "noise"
         seen = f"sent {sent_hz:.0f} Hz for {sent.duration_s:.2f} s, heard {heard} for {heard_s:.2f} s"
-        bench.judge("AUD-1", same_pitch and same_length, seen)
+        bench.judge_heard("AUD-1", same_pitch and same_length, seen, subject)
 
 
 def _pitch(pcm: bytes) -> tuple[float, float]:
@@ -64,7 +64,7 @@ async def announced(bench: Bench) -> None:
             raise NotTestedError(f"no {STARTED} came")
         off_s = (answer.onset_ns - visit.all(STARTED)[0][0]) / 1e9
         if abs(off_s) > ANNOUNCED_WITHIN_S:
-            bench.judge("AUD-3", False, f"announced {off_s:+.2f} s before it could be heard")
+            bench.judge_heard("AUD-3", False, f"announced {off_s:+.2f} s before it could be heard", subject)
             return
         task = await bench.wire.sdk(
             subject.created.token, "/tasks", method="POST", body={"text": "Say one sentence more."}
@@ -77,12 +77,11 @@ async def announced(bench: Bench) -> None:
             ended = [t_ns for t_ns, _ in visit.all(PHRASE_ENDED)]
             early_s = max((end - start) / 1e9 for start, end in zip(started[1:], ended, strict=False))
             if early_s > ANNOUNCED_WITHIN_S:
-                bench.judge(
-                    "AUD-3", False, f"a phrase was announced {early_s:.1f} s before the one before it had ended"
-                )
+                seen = f"a phrase was announced {early_s:.1f} s before the one before it had ended"
+                bench.judge_heard("AUD-3", False, seen, subject)
                 return
             waited = "; one that had to wait, when its turn came"
-        bench.judge("AUD-3", True, f"announced {off_s:+.3f} s before it could be heard{waited}")
+        bench.judge_heard("AUD-3", True, f"announced {off_s:+.3f} s before it could be heard{waited}", subject)
 
 
 PROBES = (Probe(rules=("AUD-1",), run=sound), Probe(rules=("AUD-3",), run=announced))

@@ -56,6 +56,11 @@ class Subject:
         self._delete_status = 0
 
     @property
+    def longest_gap_s(self) -> float:
+        """Between two frames of sound, in any of its visits."""
+        return max((visit.longest_gap_ns for visit in self._visits), default=0) / 1e9
+
+    @property
     def created(self) -> Created:
         assert self._owned.created is not None
         return self._owned.created

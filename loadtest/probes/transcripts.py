@@ -33,7 +33,7 @@ async def transcripts(bench: Bench) -> None:
         await heard_on.until(lambda: len(heard_on.all(OF_USER)) >= TURNS, LATE_S)
         await asyncio.sleep(LISTEN_S)
         foreign = len(_told(heard_by)) - known
-        bench.judge(
+        bench.judge_heard(
             "TR-7",
             foreign == 0,
             f"a silent session was told {foreign} transcripts while others spoke",
@@ -47,7 +47,7 @@ async def transcripts(bench: Bench) -> None:
         _judge_answers(bench, on, heard_on, answers_on, "with")
         _judge_answers(bench, off, heard_off, answers_off, "without")
         unasked = len(heard_off.all(OF_USER))
-        bench.judge("TR-1", unasked == 0, f"{unasked} transcripts of the user, without transcription", off)
+        bench.judge_heard("TR-1", unasked == 0, f"{unasked} transcripts of the user, without transcription", off)
         await _judge_transcription(bench, on, heard_on)
 
 
@@ -68,25 +68,27 @@ def _judge_answers(bench: Bench, subject: Subject, visit: Visit, answers: int, w
     if answers < TURNS:
         bench.leave("TR-2", f"only {answers} of {TURNS} turns were answered", subject)
     else:
-        bench.judge("TR-2", told == answers, detail, subject)
+        bench.judge_heard("TR-2", told == answers, detail, subject)
 
 
 async def _judge_transcription(bench: Bench, subject: Subject, visit: Visit) -> None:
     texts = [message.get("transcript") for _, message in visit.all(OF_USER)]
     failed = texts.count(FAILED)
     if failed:
-        bench.judge("TR-4", True, f"{failed} of {len(texts)} transcripts of the user are told as failed", subject)
+        bench.judge_heard("TR-4", True, f"{failed} of {len(texts)} transcripts of the user are told as failed", subject)
     if len(texts) >= TURNS:
-        bench.judge("TR-1", len(texts) == TURNS, f"{len(texts)} transcripts of {TURNS} turns of the user", subject)
+        bench.judge_heard(
+            "TR-1", len(texts) == TURNS, f"{len(texts)} transcripts of {TURNS} turns of the user", subject
+        )
         return
     # Missing: swallowed by Avaturn, or did OpenAI fail to transcribe?
     at_openai = await _transcribed_by_openai(bench, subject)
     seen = f"{len(texts)} of {TURNS} turns of the user were told"
     if at_openai == "failed":
-        bench.judge("TR-4", False, f"OpenAI fails to transcribe, and {seen}", subject)
+        bench.judge_heard("TR-4", False, f"OpenAI fails to transcribe, and {seen}", subject)
         bench.leave("TR-1", "OpenAI fails to transcribe", subject)
     elif at_openai == "completed":
-        bench.judge("TR-1", False, f"OpenAI transcribes, and {seen}", subject)
+        bench.judge_heard("TR-1", False, f"OpenAI transcribes, and {seen}", subject)
     else:
         bench.leave("TR-1", f"{seen}, but OpenAI told no transcript to us either", subject)
 

@@ -51,6 +51,9 @@ class Visit:
         self.stretches: list[list[int]] = []
         self.speaking = False
         self.sound = bytearray()
+        self._last_frame_ns = 0
+        self.longest_gap_ns = 0
+        """Between two frames of the avatar: where it is long, our speech may have had a hole in it too."""
         self.joined_ns: int | None = None
         self.first_frame_ns: int | None = None
         self.speech_start_ns: int | None = None
@@ -75,6 +78,9 @@ class Visit:
         self._wake()
 
     def on_audio(self, t_ns: int, pcm: bytes) -> None:
+        if self._last_frame_ns:
+            self.longest_gap_ns = max(self.longest_gap_ns, t_ns - self._last_frame_ns)
+        self._last_frame_ns = t_ns
         self._ear.hear(t_ns, pcm)
         if self._records and any(pcm):
             self.sound += pcm

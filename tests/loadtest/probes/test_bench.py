@@ -4,6 +4,8 @@ import pytest
 
 from loadtest.events import Event, RuleChecked
 from loadtest.probes.subject import End
+from loadtest.probes.visit import Visit
+from loadtest.speech import SILENCE
 from tests.loadtest.fakes import FakeControl
 from tests.loadtest.probes.doubles import bench, findings
 
@@ -68,3 +70,20 @@ def test_a_finding_without_a_session_has_one_to_refer_to() -> None:
     (checked,) = [event for event in events if isinstance(event, RuleChecked)]
     assert [type(event).__name__ for event in events] == ["SessionStarted", "RuleChecked", "SessionFinished"]
     assert checked.detail == "no reason"
+
+
+@pytest.mark.parametrize(("gap_s", "outcome"), [(0.02, "fail"), (0.3, "not_tested")])
+def test_who_was_too_busy_to_hear_can_not_blame_the_target(gap_s: float, outcome: str) -> None:
+    events: list[Event] = []
+
+    async def scene() -> None:
+        on = bench(FakeControl(), events)
+        async with on.subject() as subject:
+            visit = Visit(subject.record)
+            for frame in range(3):
+                visit.on_audio(int(frame * gap_s * S) + 1, SILENCE)
+            subject._visits.append(visit)
+            on.judge_heard("INT-1", False, "the avatar spoke on", subject)
+
+    asyncio.run(scene())
+    assert findings(events) == [("INT-1", outcome)]

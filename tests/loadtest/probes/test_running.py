@@ -9,7 +9,7 @@ from loadtest.events import Event, Outcome, Remains, RemainsChanged, RuleChecked
 from loadtest.lifecycle import Ticket
 from loadtest.probes import running
 from loadtest.probes.bench import Bench, Ground, NotTestedError, Probe
-from tests.loadtest.fakes import FakeControl, forever
+from tests.loadtest.fakes import FakeControl, forever, refused
 from tests.loadtest.probes.doubles import findings, ground
 
 Script = Callable[[Bench], Awaitable[None]]
@@ -187,3 +187,15 @@ def test_those_that_want_to_be_alone_wait_until_the_others_have_ended() -> None:
         return order
 
     assert asyncio.run(scene()) == ["crowd", "hermit"]
+
+
+def test_a_probe_that_found_no_place_beside_the_others_is_run_once_more_when_they_have_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    control, events = FakeControl(create=[refused(429), None]), list[Event]()
+
+    play(monkeypatch, ground(control, events, probes={"once": True}), create_and_judge)
+
+    assert control.calls.count("create") == 2
+    assert ("TD-1", "pass") in findings(events)
+    assert control.alive == set()
