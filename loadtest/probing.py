@@ -8,7 +8,7 @@ from loadtest import journal
 from loadtest.events import RuleChecked, RuleOutcome
 from loadtest.probes.catalogue import chosen
 
-DURATION_S, GRACEFUL_S, SLOW_S = 2.0, 400.0, 4200.0
+DURATION_S, GRACEFUL_S, SLOW_S = 2.0, 900.0, 5400.0
 """All checks start at once; then there is only waiting for them."""
 _WORST: Final = (RuleOutcome.FAIL, RuleOutcome.CHARACTERISED, RuleOutcome.NOT_TESTED, RuleOutcome.PASS)
 
