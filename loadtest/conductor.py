@@ -366,7 +366,8 @@ def tell_progress(run: Conducted, fd: int) -> None:
     """A JSON line a second for whoever started us; a reader that is slow or gone costs nothing but the line."""
     os.set_blocking(fd, False)
     started_ns = clock.now_ns()
-    while not run.wait_ended(SNAPSHOT_S):
+    ended = False
+    while not ended:
         if (waiting_for := run.waiting_for) is not None:
             started_ns = clock.now_ns()
         snapshot = run.snapshot()
@@ -382,6 +383,7 @@ def tell_progress(run: Conducted, fd: int) -> None:
         }
         with contextlib.suppress(OSError):
             os.write(fd, json.dumps(line).encode() + b"\n")
+        ended = run.wait_ended(SNAPSHOT_S)
 
 
 def _total(snapshot: Snapshot, metric: str, label: str | None = None) -> int:

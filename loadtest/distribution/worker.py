@@ -26,7 +26,7 @@ from loadtest.distribution.offset import Offset
 from loadtest.distribution.shipping import Shipper
 from loadtest.distribution.wire import Channel, CorruptError, unpack
 from loadtest.errors import ConfigError, Exit, GeneratorError
-from loadtest.guard import KEYS, guard, is_loopback
+from loadtest.guard import KEYS, endpoints_of, guard, is_loopback
 from loadtest.run import check_clips, check_unused, make_run_dir, write_settings
 from loadtest.scenario import DurationS, Section
 from loadtest.settings import Settings
@@ -72,8 +72,6 @@ def work(place: Place, environ: Mapping[str, str] = os.environ) -> Exit:
     Raises ConfigError (keys, endpoints, directory: nothing was started) and GeneratorError (no master there, or it
     refused).
     """
-    if problems := [f"{key} is not set in the environment" for key in KEYS if not environ.get(key)]:
-        raise ConfigError(problems)
     if place.run_dir is not None:
         check_unused(place.run_dir)
     interruption = Interruption()
@@ -91,7 +89,7 @@ def work(place: Place, environ: Mapping[str, str] = os.environ) -> Exit:
             raise
         numbers = ", ".join(map(str, welcome["numbers"]))
         print(f"load process {numbers} of the run {welcome['run_id']}; writing {run_dir}", file=sys.stderr, flush=True)
-        keys = {key: environ[key] for key in KEYS}
+        keys = {key: environ.get(key, "") for key in KEYS}
         with _locusts(place, welcome, run_dir, keys) as locusts:
             return _Attendance(channel, run_dir, locusts, interruption).run()
 
@@ -178,9 +176,8 @@ def share(limit: int, number: int, processes: int) -> int:
 def check_allowed(settings: Settings, allowed: frozenset[str]) -> None:
     """Raises ConfigError for an endpoint that is neither on this machine's loopback nor of a host in `allowed`: whoever
     reaches the master's port must not be able to turn the workers, and their keys, on somebody else."""
-    target = settings.target
-    urls = [url for url in (target.openai_base_url, target.avaturn_base_url, target.proxy) if url is not None]
-    foreign = sorted({urlsplit(url).hostname or url for url in urls if not is_loopback(url)} - allowed)
+    urls = [url for url in endpoints_of(settings) if not is_loopback(url)]
+    foreign = sorted({urlsplit(url).hostname or url for url in urls} - allowed)
     if foreign:
         options = " ".join(f"--allow-host {host}" for host in foreign)
         raise ConfigError(f"the master's endpoints are on {', '.join(foreign)}: this worker needs {options}")

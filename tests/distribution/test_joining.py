@@ -9,8 +9,8 @@ from loadtest import cli
 from loadtest.distribution.worker import Place, check_allowed, share, work
 from loadtest.errors import ConfigError, GeneratorError
 from loadtest.settings import Load, Settings, Target
-from tests.distribution.master import serving
-from tests.support import free_port
+from tests.distribution.master import Serving, serving
+from tests.support import eventually, free_port
 
 KEYS = {"OPENAI_API_KEY": "sk-something-1234", "AVATURN_API_KEY": "something"}
 LOCAL = ("--openai-base-url", "http://127.0.0.1:1/v1", "--avaturn-base-url", "http://127.0.0.1:2")
@@ -34,6 +34,10 @@ def place(port: int, directory: Path, *, processes: int = 1, allowed: frozenset[
         run_dir=directory / "worker",
         allowed=allowed,
     )
+
+
+def wait_for_leave(master: Serving) -> None:
+    eventually(lambda: "leave" in master.heard, within_s=10, what="the worker's leave")
 
 
 @pytest.mark.parametrize(
@@ -77,12 +81,14 @@ def test_what_can_not_work_is_said_in_a_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_worker_without_keys_asks_nobody(tmp_path: Path) -> None:
+def test_a_worker_without_keys_starts_nothing_and_gives_its_place_back(tmp_path: Path) -> None:
     with serving(settings(), tmp_path / "master") as master:
         with pytest.raises(ConfigError) as raised:
             work(place(master.port, tmp_path), environ={"AVATURN_API_KEY": "x"})
         assert raised.value.problems == ["OPENAI_API_KEY is not set in the environment"]
-        assert master.heard == []
+        assert not (tmp_path / "worker").exists()
+        wait_for_leave(master)
+    assert master.states() == ["joined", "withdrawn"]
 
 
 def test_a_worker_without_a_master_gives_up_at_its_deadline(tmp_path: Path) -> None:
@@ -103,8 +109,7 @@ def test_a_worker_goes_only_where_it_was_allowed_to(tmp_path: Path) -> None:
             "the master's endpoints are on far.invalid: this worker needs --allow-host far.invalid"
         ]
         assert not (tmp_path / "worker").exists()
-        while "leave" not in master.heard:  # the test's own deadline bounds it
-            pass
+        wait_for_leave(master)
     assert master.states() == ["joined", "withdrawn"]
 
 
