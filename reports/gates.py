@@ -5,6 +5,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,10 @@ def observed(slo: Slo, values: Any) -> float | None:
         return None
     if slo.unit == SHARE:
         return round(float(np.mean(values)), 9)
-    return round(float(np.quantile(values, float(RANKS[slo.indicator.rpartition(".")[2]]))), 9)
+    place = (len(values) - 1) * RANKS[slo.indicator.rpartition(".")[2]]
+    low, high = floor(place), ceil(place)
+    ordered = np.sort(values)  # np.quantile does the same in ten times the time, which counts over 72,000 windows
+    return round(float(ordered[low] + (ordered[high] - ordered[low]) * float(place - low)), 9)
 
 
 def _row(run: Run, slo: Slo, planned_s: float | None) -> dict[str, Any]:
