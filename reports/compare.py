@@ -26,9 +26,9 @@ TAIL_MARGIN: Final = 0.10
 FAILED_MARGIN: Final = 0.005
 RESOLUTION_S: Final = 0.001
 """No change below it is told: the client's own share of a time moves by as much between two runs."""
-ALPHA: Final = 0.025
+ALPHA: Final = 0.02
 """Chance that any measure of two equal builds is called worse; better must be five times as sure."""
-ALPHA_BETTER: Final = 0.005
+ALPHA_BETTER: Final = 0.004
 ALPHA_TAIL: Final = 0.005
 SEEN: Final = 0.95
 """Chance with which the smallest change that is told would have been seen."""
