@@ -28,13 +28,13 @@ def section(run: Run) -> list[dict[str, Any]]:
         drops = run.drops[run.drops["due_ns"].between(begin_ns, end_ns, inclusive="left")]
         faults = run.faults[run.faults["t_ns"].between(begin_ns, end_ns, inclusive="left")]
         found = stage_health.judge(
-            [_sample(row) for row in _within(health, begin_ns, end_ns).to_dict("records")],
+            [_sample(row) for row in _rows(_within(health, begin_ns, end_ns))],
             faults=[
                 GeneratorFailed(t_ns=row["t_ns"], fault=Fault(row["fault"]), process=row["process"])
-                for row in faults.to_dict("records")
+                for row in _rows(faults)
                 if row["fault"] != Fault.SINK_FAILED
             ],
-            drops=[(_drop(row), _at(line, row["t_ns"])) for row in drops.to_dict("records")],
+            drops=[(_drop(row), _at(line, row["t_ns"])) for row in _rows(drops)],
             users=int(stage["users"]),
         )
         rows.append(
@@ -56,8 +56,12 @@ def _within(health: pd.DataFrame, begin_ns: int, end_ns: int) -> pd.DataFrame:
     return health[(health["t_ns"] - 1_000_000_000 >= begin_ns) & (health["t_ns"] <= end_ns)]
 
 
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
 def _sample(row: dict[str, Any]) -> HealthSampled:
-    known = {name: None if pd.isna(row[name]) else row[name] for name in _OPTIONAL}
+    known: dict[str, Any] = {name: None if pd.isna(row[name]) else row[name] for name in _OPTIONAL}
     for name in ("open_files", "files_limit"):
         known[name] = None if known[name] is None else int(known[name])
     return HealthSampled(

@@ -54,6 +54,11 @@ def run(twin: dict[str, Any], *options: str, **environ: str) -> tuple[dict[str, 
     return json.loads(done.stdout), run_dir
 
 
+def keys(twin: dict[str, Any]) -> dict[str, str]:
+    """Our environment with the twin's keys."""
+    return os.environ | {"OPENAI_API_KEY": twin["openai_api_key"], "AVATURN_API_KEY": twin["avaturn_api_key"]}
+
+
 def settle() -> None:
     """Let what ran before come to rest, so that it isn't measured."""
     time.sleep(1.0)

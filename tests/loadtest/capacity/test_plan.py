@@ -84,7 +84,9 @@ def test_every_problem_of_a_price_table_is_told_at_once(tmp_path: Path) -> None:
         read_prices(path)
     problems = [problem.removeprefix(f"{path}: ") for problem in caught.value.problems]
     assert problems[:3] == [
-        "as_of (a date) is missing", "openai.foo: unknown key", "openai.audio_in_per_million must be a number from 0 on",
+        "as_of (a date) is missing",
+        "openai.foo: unknown key",
+        "openai.audio_in_per_million must be a number from 0 on",
     ]  # fmt: skip
     assert "[avaturn] is missing" in problems
     assert "openai.requests_per_minute is missing" in problems

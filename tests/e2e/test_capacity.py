@@ -1,0 +1,48 @@
+"""`avaload capacity` on a target with a quota. Knees, and all seeds: tests/benchmarks/capacity_search.py"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.target import alive, reaching
+from tests.support import avaload, call
+from tests.twin.process import running_twin
+
+
+def test_a_search_names_the_quota_proves_the_limit_and_plans_with_it(tmp_path: Path) -> None:
+    plan = ("--start", 8, "--most", 16, "--precision", 0.5, "--stage", "1s", "--settle", "0.5s", "--sustain", "1s")
+    run_dir = tmp_path / "run"
+    with running_twin("--set", "limit.sessions=8", "--set", "latency.sdk_session=fixed:0.2") as twin:
+        options = ("--room", "none", "--metrics-port", "off", "--run-dir", run_dir)
+        with avaload("capacity", *plan, *options, cwd=tmp_path, environ=reaching(twin)) as search:
+            done = search.finish(within_s=110)
+        assert alive(twin) == []
+    report = json.loads((run_dir / "report.json").read_text())
+    capacity = report["capacity"]
+    if capacity["kind"] == "generator":
+        pytest.skip("this machine was too busy to judge: " + capacity["sentence"])
+    assert done.code == report["verdict"]["exit_code"] == 0, done
+    assert [(row["level"], row["found"]) for row in capacity["stages"] if row["found"] != "invalid"] == [
+        (8, "passed"),
+        (16, "failed"),
+        (8, "passed"),
+    ]
+    assert (capacity["kind"], capacity["sustained"], capacity["monotonic"]) == ("cliff", True, True)
+    assert (capacity["quota"]["number"], capacity["quota"]["exact"]) == (8, True)
+    assert capacity["quota"]["refusals"].keys() == {"create limits_exceeded"}
+    assert (capacity["max_passing"]["level"], capacity["first_failing"]["level"]) == (8, 16)
+    assert "a quota of exactly 8 sessions at once" in done.out.splitlines()[0]
+    assert not capacity["usl"]["trusted"]
+    assert all(slo["outcome"] == "pass" and slo["name"].endswith("at 8 users") for slo in report["slos"])
+    page = (run_dir / "report.html").read_text()
+    assert "How much does it carry?" in page
+    assert "a quota of exactly 8 sessions at once" in page
+    # The same from the journals alone; and what a hundred times as many users would need.
+    again = call("report", run_dir, "--json", cwd=tmp_path)
+    assert json.loads(again.out)["capacity"]["stages"] == capacity["stages"]
+    planned = call("plan", run_dir, "--users", 800, "--think", "0s", "--json", cwd=tmp_path)
+    found = json.loads(planned.out)
+    assert found["sessions_at_once"]["value"] == 800
+    assert any("the target does not carry it: 800 users are wanted, 8 were held" in note for note in found["notes"])
+    assert any("quota of 8 sessions at once is below the 800" in note for note in found["notes"])
