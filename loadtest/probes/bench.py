@@ -25,8 +25,8 @@ EARLY_S, LATE_S, LATE_SHARE = 1.0, 5.0, 0.05
 """Tolerance of a service's timers: s before, s or share of the time after (PROTOCOL.md 4)."""
 LAGS = 3
 """A tolerance below so many of our own lags says nothing."""
-GAP_S = 0.15
-"""A longer gap in a stream of 20 ms frames may be taken for the end of somebody's turn."""
+GAP_S = 0.4
+"""With the pauses that a speaker makes anyway, a longer hole in speech is taken for the end of a turn (0.5 s)."""
 _QUIET_START_S = 1.0
 _QUIET_LIMIT_S = 4500.0
 
@@ -195,7 +195,7 @@ class Bench:
         self.say(rule, RuleOutcome.PASS if holds else RuleOutcome.FAIL, detail, subject)
 
     def judge_heard(self, rule: str, holds: bool, detail: str, subject: Subject) -> None:
-        """The same where it hangs on unbroken sound: who was too busy to send or to hear it can't blame the target."""
+        """The same where it hangs on speech without a hole: who was too busy to send it can't blame the target."""
         if not holds and subject.longest_gap_s > GAP_S:
             self.leave(rule, f"{detail}; but the sound had a gap of {subject.longest_gap_s:.2f} s", subject)
         else:

@@ -57,7 +57,7 @@ class Subject:
 
     @property
     def longest_gap_s(self) -> float:
-        """Between two frames of sound, in any of its visits."""
+        """Between two frames of sound while we spoke, in any of its visits."""
         return max((visit.longest_gap_ns for visit in self._visits), default=0) / 1e9
 
     @property

@@ -53,7 +53,8 @@ class Visit:
         self.sound = bytearray()
         self._last_frame_ns = 0
         self.longest_gap_ns = 0
-        """Between two frames of the avatar: where it is long, our speech may have had a hole in it too."""
+        """Between two frames of the avatar while we spoke: where it is long, our speech had a hole in it too."""
+        self._talks = False
         self.joined_ns: int | None = None
         self.first_frame_ns: int | None = None
         self.speech_start_ns: int | None = None
@@ -73,12 +74,12 @@ class Visit:
             case Mark.SPEECH_START:
                 self.speech_start_ns = t_ns
             case Mark.SPEECH_END:
-                self.speech_end_ns = t_ns
+                self.speech_end_ns, self._talks = t_ns, False
         self._record.observe(t_ns, mark, None)
         self._wake()
 
     def on_audio(self, t_ns: int, pcm: bytes) -> None:
-        if self._last_frame_ns:
+        if self._last_frame_ns and self._talks:
             self.longest_gap_ns = max(self.longest_gap_ns, t_ns - self._last_frame_ns)
         self._last_frame_ns = t_ns
         self._ear.hear(t_ns, pcm)
@@ -147,6 +148,7 @@ class Visit:
         """Begin to say it. Raises StepError if the room is over."""
         assert self.room is not None
         self.speech_start_ns = self.speech_end_ns = None
+        self._talks = True
         self.room.speak(clip)
 
     async def ask(
