@@ -1,10 +1,11 @@
 """A session's events as OpenTelemetry spans: session → steps → turns, with the ids that the events carry.
 
-The names of attributes are here and nowhere else. No text of a conversation, no address, no key: ids, closed words,
-numbers, and the redacted detail of a failure as the status's description.
+The names of attributes are here and nowhere else. No text of a conversation, no address of a room, no key: ids, closed
+words, numbers, the names of the services' hosts, and the redacted detail of a failure as the status's description.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from opentelemetry.sdk.resources import Resource
@@ -34,6 +35,17 @@ _SCOPE: Final = InstrumentationScope("avaload", __version__)
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
 Attributes = dict[str, str | int | float | bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a run's settings tell about its sessions: where each step's calls go, and the model of each scenario."""
+
+    hosts: Mapping[Step, tuple[str, int | None]] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
+
+
+NO_FACTS: Final = Facts()
 
 
 def resource(run: RunStarted) -> Resource:
@@ -73,12 +85,13 @@ def spans(
     run: RunStarted,
     offset_ns: int,
     resource: Resource,
+    facts: Facts = NO_FACTS,
 ) -> list[ReadableSpan]:
     """All spans of one session, the session's own first.
 
     `offset_ns`: wall clock minus the events' clock; one for the whole session, so that lengths are exact.
     """
-    return _Trace(started, finished, run=run, offset_ns=offset_ns, resource=resource).build(events)
+    return _Trace(started, finished, run=run, offset_ns=offset_ns, resource=resource, facts=facts).build(events)
 
 
 class _Trace:
@@ -90,9 +103,10 @@ class _Trace:
         run: RunStarted,
         offset_ns: int,
         resource: Resource,
+        facts: Facts,
     ) -> None:
         self._started, self._finished, self._run = started, finished, run
-        self._offset_ns, self._resource = offset_ns, resource
+        self._offset_ns, self._resource, self._facts = offset_ns, resource, facts
         self._trace_id = int(started.session, 16)
 
     def build(self, events: Sequence[Event]) -> list[ReadableSpan]:
@@ -151,6 +165,14 @@ class _Trace:
             attributes["avaload.attempt"] = step.attempt
         if step.pool_wait_ns is not None:
             attributes["avaload.pool_wait_s"] = step.pool_wait_ns / 1e9
+        host, port = self._facts.hosts.get(step.step, (None, None))
+        if host is not None:
+            attributes["server.address"] = host
+        if port is not None:
+            attributes["server.port"] = port
+        model = self._facts.models.get(self._started.scenario)
+        if model is not None and step.step in (Step.MINT, Step.TURN):
+            attributes["gen_ai.request.model"] = model
         if step.step is Step.TURN:
             attributes["gen_ai.provider.name"] = "openai"
             if step.turn is not None:

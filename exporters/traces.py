@@ -22,12 +22,13 @@ from opentelemetry.sdk.resources import Resource
 from exporters import trace_counts
 from exporters.follow import Follower, Source
 from exporters.otlp import Sender
-from exporters.spans import died, resource, spans
+from exporters.spans import Facts, died, resource, spans
 from exporters.tail import TailSampler
 from exporters.trace_counts import Counts
 from loadtest.errors import ConfigError, Exit, HarnessError, Kind
-from loadtest.events import Event, SessionFinished, SessionStarted
+from loadtest.events import Event, SessionFinished, SessionStarted, Step
 from loadtest.journal import JournalError
+from loadtest.resolve import load_resolved
 
 _POLL_S: Final = 0.2
 _APPEAR_S: Final = 60.0
@@ -64,12 +65,30 @@ def endpoint_url(text: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
 
 
+def facts_of(run_dir: Path) -> Facts:
+    """From the run's settings; none where they can't be read."""
+    try:
+        settings = load_resolved(run_dir)
+    except ConfigError:
+        return Facts()
+    openai, avaturn = (
+        urlsplit(url or "") for url in (settings.target.openai_base_url, settings.target.avaturn_base_url)
+    )
+    hosts = {
+        step: (url.hostname, url.port)
+        for step, url in ((Step.MINT, openai), (Step.CREATE, avaturn), (Step.CONNECT, avaturn), (Step.DELETE, avaturn))
+        if url.hostname is not None
+    }
+    models = {scenario.name: str(scenario.realtime.get("model", "")) for scenario in settings.scenarios}
+    return Facts(hosts=hosts, models={name: model for name, model in models.items() if model})
+
+
 class _Sessions:
     """Events of sessions until their end, and then their spans to the sender."""
 
-    def __init__(self, sender: Sender, sampler: TailSampler) -> None:
+    def __init__(self, sender: Sender, sampler: TailSampler, facts: Facts) -> None:
         self.counts = Counts()
-        self._sender, self._sampler = sender, sampler
+        self._sender, self._sampler, self._facts = sender, sampler, facts
         self._buffers: OrderedDict[str, _Buffer] = OrderedDict()
         self._buffered = 0
         self._late: list[SessionFinished] = []
@@ -135,6 +154,7 @@ class _Sessions:
                 run=run,
                 offset_ns=buffer.offset_ns,
                 resource=self._resources[run.host],
+                facts=self._facts,
             )
         )
 
@@ -152,7 +172,7 @@ def export(
     stop_by = float("inf")
     appear_by = time.monotonic() + (_APPEAR_S if follow else 0)
     with Sender(endpoint_url(otlp_endpoint), patient=not follow, stop=stop) as sender, Follower(run_dir) as follower:
-        sessions = _Sessions(sender, TailSampler.of_run(run_dir, share))
+        sessions = _Sessions(sender, TailSampler.of_run(run_dir, share), facts_of(run_dir))
         told_at = float("-inf")
 
         def tell() -> Counts:

@@ -118,9 +118,9 @@ class Workers:
     def _find_stillborn(self) -> None:
         """Those that began a journal and died before their first report."""
         for path in (self.run_dir / "journal").glob("*-worker-*.jsonl"):
-            index = int(path.stem.rpartition("-")[2])
-            if index not in self._all and self._dead(index):
-                self._all[index] = _Worker({}, heard_ns=0)
+            index = path.stem.rpartition("-")[2]
+            if index.isdecimal() and int(index) not in self._all and self._dead(int(index)):
+                self._all[int(index)] = _Worker({}, heard_ns=0)
 
     def _dead(self, index: int) -> bool:
         """Its journal is here and nobody writes it any more."""

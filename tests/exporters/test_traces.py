@@ -1,3 +1,4 @@
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from exporters.traces import endpoint_url, export
 from loadtest.errors import ConfigError
 from loadtest.events import Event, Remains
 from loadtest.journal import Journal, JournalError, encode
+from loadtest.settings import Settings
 from tests.exporters.receiver import Receiver, attributes
 from tests.exporters.script import WALL_S, S, health, killed, run_finished, run_started, session, session_id, span_id
 
@@ -98,6 +100,29 @@ def test_marks_are_events_of_the_span_that_they_fell_into(tmp_path: Path) -> Non
     }
     (turn,) = [span for span in receiver.spans if span.name == "avaload.turn"]
     assert turn.events[1].time_unix_nano == WALL_S * S + 2_200_000_000
+
+
+def test_a_step_names_the_host_that_it_called_and_a_turn_the_model(tmp_path: Path) -> None:
+    target = {"openai_base_url": "http://127.0.0.1:8001/v1", "avaturn_base_url": "http://localhost:8002"}
+    settings = Settings.model_validate({"name": "support", "target": target, "realtime": {"model": "gpt-realtime"}})
+    (tmp_path / "settings.json").write_text(json.dumps({"scenario": settings.model_dump(mode="json")}))
+    write(tmp_path, "engine.jsonl", run_started(), *session(1), run_finished())
+    with Receiver() as receiver:
+        export_now(tmp_path, receiver)
+    named = {}
+    for span in receiver.spans:
+        found = attributes(span.attributes)
+        keys = ("server.address", "server.port", "gen_ai.request.model")
+        named[span.name] = tuple(found[key] for key in keys if key in found)
+    assert named == {
+        "avaload.session": (),
+        "avaload.step mint": ("127.0.0.1", 8001, "gpt-realtime"),
+        "avaload.step create": ("localhost", 8002),
+        "avaload.step connect": ("localhost", 8002),
+        "avaload.step converse": (),
+        "avaload.turn": ("gpt-realtime",),
+        "avaload.step delete": ("localhost", 8002),
+    }
 
 
 def test_a_failure_is_an_error_with_its_code_and_redacted_detail(tmp_path: Path) -> None:
