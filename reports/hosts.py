@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from loadtest import journal
 from loadtest.events import ClockCompared, RunStarted, WorkerChanged, WorkerState
+from loadtest.slo import SECONDS
 from reports.clocks import Anchors
+from reports.words import amount
 
 if TYPE_CHECKING:
     from reports.frames import Run
@@ -80,6 +82,20 @@ def files(run: "Run", hosts: dict[str, Any], *, processes: int | None) -> dict[s
         "truncated": list(map(str, truncated["name"])),
         "missing": missing,
     }
+
+
+def markdown(hosts: dict[str, Any]) -> list[str]:
+    """A line for each worker's command, nothing for a run of one host."""
+    clocks = {clock["host"]: clock for clock in hosts["clocks"]}
+    lines = [""] if hosts["workers"] else []
+    for worker in hosts["workers"][:20]:
+        numbers = ", ".join(map(str, worker["numbers"]))
+        line = f"- worker on `{worker['host']}`, load processes {numbers or 'none'}: {worker['state']}"
+        if (clock := clocks.get(worker["host"])) is not None:
+            skew, error = amount(abs(clock["wall_skew_s"]), SECONDS), amount(clock["error_s"], SECONDS)
+            line += f"; its wall clock is off the master's by {skew} (± {error})"
+        lines.append(line)
+    return lines
 
 
 def away(run_dir: Path) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from reports import compare_pages, rules
+from reports import compare_pages, hosts, rules
 from reports.words import amount, plural
 
 _BADGES: Final = {"pass": "✅ pass", "fail": "❌ fail", "invalid": "⚠️ invalid"}
@@ -52,6 +52,7 @@ def _steps(report: dict[str, Any]) -> list[str]:
         "",
         f"`{report['run_id']}` · {report['started_at']} · {report['duration_s']:.0f} s "
         f"· exit {report['verdict']['exit_code']}",
+        *hosts.markdown(report["hosts"]),
     ]
 
 

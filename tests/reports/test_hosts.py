@@ -67,6 +67,14 @@ def test_hosts_clocks_and_files_are_in_the_report(run_dir: Path) -> None:
     # Stamps of host-1 are 3 s above the master's at the same instant; its pairs of clocks are the master's own here, so
     # its wall clock is 3 s ahead.
     assert report["hosts"]["clocks"] == [{"host": "host-1", "offset_s": -3.0, "error_s": 0.0002, "wall_skew_s": 3.0}]
+    assert hosts.markdown(report["hosts"]) == [
+        "",
+        "- worker on `host-a`, load processes 0: home",
+        "- worker on `host-b`, load processes 1: joined",
+        "- worker on `host-c`, load processes none: refused",
+    ]
+    report["hosts"]["workers"][1]["host"] = "host-1"
+    assert hosts.markdown(report["hosts"])[2].endswith(": joined; its wall clock is off the master's by 3 s (± 200 µs)")
     assert report["files"] == {"whole": 4, "truncated": ["host-1-engine-1-0.jsonl"], "missing": []}
 
 
