@@ -60,7 +60,7 @@ def assert_only_doubtful_ones_are_left(twin: RunningTwin, run_dir: Path) -> None
     assert {e for session in twin.state()["sessions"] for e in session["trace_ids"]} <= started(run_dir)
 
 
-# The longest of them first: it goes on while the others are tested (its engine deletes, its master settles what it counted).
+# The longest of them first: it goes on while the others are tested.
 
 
 @pytest.fixture(scope="module")
