@@ -86,8 +86,8 @@ def markdown(rows: list[Row]) -> list[str]:
 
 def _promises(settings: Mapping[str, Any]) -> dict[str, Promise]:
     try:
-        scenarios = Settings.model_validate(settings.get("scenario", {})).scenarios
-    except ValidationError:  # of another version, or edited: what was promised is not known
+        scenarios = Settings.model_validate(settings["scenario"]).scenarios
+    except (KeyError, ValidationError):  # of another version, or edited: what was promised is not known
         return {}
     today = _day(settings.get("started_at"))
     return promises(scenarios, today=today)
