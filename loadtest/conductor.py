@@ -27,7 +27,7 @@ from msgspec.structs import replace
 
 from exporters import catalogue
 from exporters.aggregate import SEPARATOR, Aggregate, Snapshot
-from loadtest import clock, journal
+from loadtest import clock, journal, stage_health
 from loadtest.arrival import Arrival
 from loadtest.engine.client import EngineClient
 from loadtest.errors import GeneratorError
@@ -55,6 +55,7 @@ from loadtest.tickets import Tickets, stages, steered_stage
 SNAPSHOT = "avaload.snapshot"
 STOP = "avaload.stop"
 STEER = "avaload.steer"
+FITNESS = "avaload.fitness"
 STEER_AHEAD_S = 0.3
 """A stage begins so long after it was told, so that its first tickets reach the engine ahead of time."""
 DONE = "avaload.done"
@@ -88,7 +89,10 @@ class LoadProcess:
         if self.abort_slos:
             sinks = {**sinks, "objectives": self.objectives.add}
         self._rules = Rulebook(promises(settings.scenarios, today=datetime.now(UTC).date()))
-        self._fanout = Fanout({"prometheus": self.aggregate.add, "rules": self._rules.add, **sinks})
+        self._recent = stage_health.Recent()
+        self._fanout = Fanout(
+            {"prometheus": self.aggregate.add, "rules": self._rules.add, "fitness": self._recent.add, **sinks}
+        )
         self._health = Health(source="hub", process=self._index)
         self._started_ns = 0
         self._ended = Signal()
@@ -120,6 +124,11 @@ class LoadProcess:
     def begun(self) -> bool:
         """Whether users may start sessions."""
         return self._started_ns > 0
+
+    @property
+    def fitness(self) -> str:
+        """How fit this process was to judge, in the last seconds."""
+        return self._recent.outcome
 
     def steer(self, order: dict[str, Any]) -> None:
         """A further stage of a search for the limit, or its end (loadtest/capacity/steering.py)."""
@@ -272,6 +281,7 @@ def report_to_master(environment: Environment, process: LoadProcess) -> None:
     runner.register_message(STOP, lambda msg, **_: gevent.spawn(process.interrupt, msg.data["reason"]))
     while not process.wait_ended(SNAPSHOT_S):
         runner.send_message(SNAPSHOT, process.snapshot())
+        runner.send_message(FITNESS, process.fitness)
         if process.abort_slos and not process.stopping:
             runner.send_message(OBJECTIVES, process.objectives.value(clock.now_ns()))
         if os.getppid() != parent:
@@ -361,6 +371,11 @@ class Conducted(Protocol):
         """Whether users may start sessions."""
         ...
 
+    @property
+    def fitness(self) -> str:
+        """valid, suspect or invalid: the generator in the last seconds."""
+        ...
+
 
 def tell_progress(run: Conducted, fd: int) -> None:
     """A JSON line a second for whoever started us; a reader that is slow or gone costs nothing but the line."""
@@ -376,6 +391,7 @@ def tell_progress(run: Conducted, fd: int) -> None:
             "elapsed_s": (clock.now_ns() - started_ns) / 1e9,
             "waiting_for": waiting_for,
             "begun": run.begun,
+            "generator": run.fitness,
             "open": _total(snapshot, catalogue.SESSIONS_OPEN.name),
             "left": _total(snapshot, catalogue.SESSIONS_LEFT.name),
             "rules_broken": sum(value != 0 for value in snapshot.get(catalogue.RULE_VIOLATIONS.name, {}).values()),

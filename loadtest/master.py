@@ -11,9 +11,10 @@ from locust.env import Environment
 
 from exporters.aggregate import Snapshot, merged
 from exporters.log import Log
-from loadtest import clock, journal
+from loadtest import clock, journal, stage_health
 from loadtest.conductor import (
     DONE,
+    FITNESS,
     NUMBERED,
     OBJECTIVES,
     SNAPSHOT,
@@ -50,6 +51,8 @@ class Master:
         self._record(started)
         self._runner.register_message(SNAPSHOT, self._on_snapshot)
         self._runner.register_message(DONE, self._on_done)
+        self._fitness: dict[str, str] = {}
+        self._runner.register_message(FITNESS, self._on_fitness)
         self._runner.register_message(OBJECTIVES, self._on_objectives)
         self._runner.register_message(NUMBERED, self._on_numbered)
         self._hosts: Hosts | None = None
@@ -74,6 +77,14 @@ class Master:
     def begun(self) -> bool:
         """Whether the workers were told to begin."""
         return self._told_to_begin
+
+    @property
+    def fitness(self) -> str:
+        """Of its worst load process."""
+        return stage_health.worst(self._fitness.values())
+
+    def _on_fitness(self, msg: Any, **_: Any) -> None:
+        self._fitness[msg.node_id] = str(msg.data)
 
     def steer(self, order: dict[str, Any]) -> None:
         """A stage of a search for the limit, for all workers."""

@@ -52,6 +52,8 @@ class Progress:
             f"{clock} · open {now['open']} · ok {now['ok']}"
             f" · failed {now['failed']} · cancelled {now['cancelled']} · left behind {now['left']}"
         )
+        if now["generator"] != "valid":
+            text += f" · generator {now['generator']}"
         self._tell(text)
 
     def _tell(self, text: str) -> None:

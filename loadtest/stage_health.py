@@ -4,11 +4,12 @@ on and for every stage of a report. Bounds are those of `reports.generator`.
 Drops are the generator's fault only while few of its users were busy: past the target's limit they are a finding.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from loadtest.events import DropReason, GeneratorFailed, HealthSampled, IterationDropped
+from loadtest.events import DropReason, Event, GeneratorFailed, HealthSampled, IterationDropped
 
 SUSPECT_LAG_NS: Final = 10_000_000
 INVALID_LAG_NS: Final = 50_000_000
@@ -20,6 +21,8 @@ SUSPECT_STEAL_PERCENT: Final = 10.0
 FILES_SHARE: Final = 0.8
 SECONDS_SHARE: Final = 0.95
 IDLE_SHARE: Final = 0.5
+RECENT_SAMPLES: Final = 20
+"""Of engine and hub together: ten seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,3 +114,28 @@ def _sustained(per_second: Sequence[float | None]) -> float | None:
 
 def _s(value_ns: float | None) -> float | None:
     return None if value_ns is None else round(value_ns / 1e9, 9)
+
+
+class Recent:
+    """The last seconds of a process, judged while the run goes on: a fold."""
+
+    def __init__(self) -> None:
+        self._samples: deque[HealthSampled] = deque(maxlen=RECENT_SAMPLES)
+        self._faults: list[GeneratorFailed] = []
+
+    def add(self, event: Event) -> None:
+        """Fold one event in."""
+        if type(event) is HealthSampled:
+            self._samples.append(event)
+        elif type(event) is GeneratorFailed:
+            self._faults.append(event)
+
+    @property
+    def outcome(self) -> str:
+        """valid, suspect or invalid; what broke stays broken."""
+        return judge(self._samples, faults=self._faults).outcome
+
+
+def worst(outcomes: Iterable[str]) -> str:
+    """Of several processes."""
+    return max(outcomes, key=("valid", "suspect", "invalid").index, default="valid")

@@ -4,7 +4,7 @@ From due is what a user saw who came when he meant to: a target that stands stil
 and a generator that waits with it would hide them (coordinated omission).
 """
 
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -13,7 +13,8 @@ from reports.frames import Run
 from reports.measures import counts, quantile, quantiles
 from reports.sessions import first_ok
 
-LOST = "worker_lost"
+FOREVER_NS: Final = 2**62
+LOST: Final = "worker_lost"
 """Why arrivals are missing that neither became sessions nor were dropped: their load process died with them."""
 
 
@@ -65,8 +66,8 @@ def unaccounted(run: Run) -> int:
     return max(0, int(told["arrivals"].sum()) - len(run.sessions) - len(run.drops))
 
 
-def section(run: Run) -> dict[str, Any] | None:
-    """`arrivals` of report.json; None for a closed population.
+def section(run: Run, *, planned_s: float | None = None) -> dict[str, Any] | None:
+    """`arrivals` of report.json; None for a closed population. `planned_s`: length of the plan, where it is known.
 
     scheduled: due over the whole run (null where that was not planned ahead). planned_per_s, achieved_per_s: over the
     steady stages. due_error: how much later than due sessions started; seconds.
@@ -76,7 +77,7 @@ def section(run: Run) -> dict[str, Any] | None:
         return None
     late_s = ((run.sessions["started_ns"] - run.sessions["due_ns"]).dropna() / 1e9).astype("float64")
     scheduled = None if told["arrivals"].isna().any() else int(told["arrivals"].sum())
-    planned, achieved = _rates(run, told)
+    planned, achieved = _rates(run, told, planned_s)
     return {
         "scheduled": scheduled,
         "started": len(run.sessions),
@@ -88,20 +89,23 @@ def section(run: Run) -> dict[str, Any] | None:
     }
 
 
-def _rates(run: Run, told: pd.DataFrame) -> tuple[float | None, float | None]:
-    """Arrivals and starts per second of the steady stages. The last one ends with the last thing that was due."""
+def _rates(run: Run, told: pd.DataFrame, planned_s: float | None) -> tuple[float | None, float | None]:
+    """Arrivals and starts per second of the steady stages. The last one ends with the plan, or where its length isn't
+    known with the last thing that was due."""
     due_ns = pd.concat([run.sessions["due_ns"].dropna(), run.drops["due_ns"]]).astype("int64")
     starts = run.sessions["started_ns"].dropna().astype("int64")
     if not len(due_ns):
         return None, None
-    ends_ns = [*told["t_ns"].astype("int64").tolist()[1:], None]
+    begins_ns = told["t_ns"].astype("int64").tolist()
+    plan_ends_ns = None if planned_s is None else begins_ns[0] + round(planned_s * 1e9)
+    ends_ns = [*begins_ns[1:], plan_ends_ns]
     length_s = arrivals = came = 0.0
     for (_, stage), end_ns in zip(told.iterrows(), ends_ns, strict=True):
         if not stage["steady"]:
             continue
         begin_ns = int(stage["t_ns"])
         expected = stage["arrivals"]
-        inside = due_ns[(due_ns >= begin_ns) & (due_ns < (end_ns or 2**62))]
+        inside = due_ns[(due_ns >= begin_ns) & (due_ns < (end_ns or FOREVER_NS))]
         if end_ns is None:
             gap_ns = (int(inside.max()) - begin_ns) / max(1, len(inside) - 1) if len(inside) > 1 else 1e9
             end_ns = int(inside.max() + gap_ns) if len(inside) else begin_ns
