@@ -91,7 +91,9 @@ def histogram(values_s: "pd.Series[Any]") -> list[dict[str, Any]]:
 
 
 def _near_the_end(run: Run, found: pd.DataFrame) -> list[dict[str, Any]]:
-    """A row per point of the TTL: percent, uses, worked, refused, cancelled, probes, tested."""
+    """A row per point of the TTL: percent, uses, connected, failed, cancelled, probes, tested. A probe's own session is
+    no use here: that it reached a room says nothing, what it found there does."""
+    found = found[~found.index.isin(run.checks["session"])]
     share = found["age_s"] / found["ttl_s"]
     rows, below = [], -np.inf
     for percent, limit in BANDS:
@@ -109,8 +111,8 @@ def _near_the_end(run: Run, found: pd.DataFrame) -> list[dict[str, Any]]:
             {
                 "percent": percent,
                 "uses": used,
-                "worked": outcome.get(Outcome.OK, 0),
-                "refused": outcome.get(Outcome.FAILED, 0),
+                "connected": outcome.get(Outcome.OK, 0),
+                "failed": outcome.get(Outcome.FAILED, 0),
                 "cancelled": outcome.get(Outcome.CANCELLED, 0),
                 "probes": probes[:10],
                 "tested": bool(used or probes),

@@ -10,12 +10,13 @@ from loadtest.events import EndedBy
 from loadtest.slo import SECONDS, SHARE
 from reports import capacity, charts, generator, rules
 from reports.frames import Run
+from reports.sessions import Left
 from reports.verdict import describe
 from reports.words import amount
 
 _EXITS: Final = {
     Exit.PASS: "everything that was asked for held",
-    Exit.FAIL: "an objective was missed",
+    Exit.FAIL: "an objective was missed, a rule broken, or something got worse",
     Exit.INVALID: "the generator was not healthy: nothing below says anything sure about the target",
     Exit.LEFT_BEHIND: "sessions were left behind at the target",
     Exit.INTERRUPTED: "the run was stopped before its end",
@@ -33,6 +34,17 @@ _ENDINGS: Final = {
     EndedBy.MAX_DURATION: "max_duration",
     EndedBy.UNEXPECTED: "the target, unexpectedly",
 }
+_CAUSES: Final = {
+    Left.DELETE_FAILED: "its delete failed",
+    Left.DELETE_NEVER_SENT: "its delete was never sent: its engine died",
+    Left.STILL_ALIVE: "its delete was answered, and it was alive all the same",
+    Left.CREATE_UNANSWERED: "its create was never answered: it may not exist",
+}
+_CAPS: Final = {
+    "absence": "Life without its user (user_absent_timeout)",
+    "duration": "Length of a session (max_duration)",
+    "concurrency": "Sessions at once",
+}
 _SETTINGS: Final = ("scenario", "tags", "embedded_twin", "versions", "git_revision", "seed", "host", "calibration")
 """What of settings.json is shown. Named one by one: a page is passed around more freely than a run directory."""
 _PRIVATE: Final = (".instructions", ".prompt", ".trace")
@@ -45,6 +57,8 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, settings: dict[st
         charts.concurrency(run),
         charts.latency(run),
         charts.first_audio(run),
+        charts.secret_ages(report["secrets"]["histograms"]),
+        charts.secret_margins(report["secrets"]["histograms"]),
         charts.generator_health(run),
     )
     if report["capacity"] is not None:
@@ -60,8 +74,45 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, settings: dict[st
         audio=report.get("audio", []),
         rule_groups=rules.grouped(report["rules"]),
         endings=_ENDINGS,
+        causes=_CAUSES,
+        caps=_CAPS,
+        contents=_contents(report),
+        also=_also(report["sessions"]),
+        probed=report["probes"] > 0,
         settings=_flat({key: settings[key] for key in _SETTINGS if key in settings}),
     )
+
+
+def _contents(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """Anchor and words of every section that this page has."""
+    of_load = [
+        ("key-figures", "Key figures"),
+        *([("baseline", "Since the baseline")] if report["baseline"] else []),
+        ("objectives", "Objectives"),
+        *([("capacity", "Capacity")] if report["capacity"] else []),
+        ("steps", "Steps"),
+        ("load", "Load"),
+        ("failures", "Failures"),
+        ("conversation", "Conversation"),
+    ]
+    ends, rule = [("secrets", "Secrets"), ("teardown", "Tear-down")], [("rules", "Rules")]
+    return [
+        *([*of_load, *ends, *rule] if report["sessions"]["started"] else [*rule, *ends]),
+        ("generator", "Generator"),
+        ("evidence", "Evidence"),
+        ("settings", "Settings"),
+    ]
+
+
+def _also(sessions: dict[str, Any]) -> list[str]:
+    """What else became of sessions, without what is zero."""
+    words = {
+        "cancelled": "cancelled",
+        "censored": "cut off by the end of the run",
+        "unfinished": "without an end",
+        "dropped": "due and never started",
+    }
+    return [f"{sessions[key]:,} {text}" for key, text in words.items() if sessions[key]]
 
 
 def _environment() -> Environment:
@@ -76,6 +127,8 @@ def _environment() -> Environment:
     environment.filters["share"] = lambda value: "–" if value is None else amount(value, SHARE)
     environment.filters["count"] = lambda value: "–" if value is None else f"{value:,}"
     environment.filters["slo"] = describe
+    environment.filters["clock_seconds"] = lambda value: "–" if value is None else f"{value:.1f} s".replace("-", "−")
+    environment.filters["change"] = lambda value: f"{value * 100:+.1f} %".replace("-", "−")
     environment.filters["amount"] = amount
     return environment
 

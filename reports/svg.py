@@ -105,6 +105,14 @@ def crosses(panel: Any, x: Sequence[float], *, color: str) -> None:
     )
 
 
+_NUMBER: Final = re.compile(r"-?\d+\.\d{2,}")
+
+
+def _short(number: re.Match[str]) -> str:
+    """A hundredth of a pixel is fine enough."""
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+
+
 def inline(figure: Figure, *, name: str, label: str) -> str:
     """The figure as an `<svg>` element: no address in it, ids that begin with `name`, read out as `label`."""
     buffer = io.StringIO()
@@ -122,7 +130,7 @@ def inline(figure: Figure, *, name: str, label: str) -> str:
     body = re.sub(r'(?:xlink:)?href="#([^"]+)"', rf'href="#{name}-\1"', body)
     body = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", body)
     body = re.sub(r"font: (\d+(?:\.\d+)?)px [^;\"]*", r"font: \1px var(--font)", body)
-    body = re.sub(r"-?\d+\.\d{2,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), body)
+    body = re.sub(r'="[^"]*"', lambda attribute: _NUMBER.sub(_short, attribute[0]), body)  # of words, none
     for stand_in, css in _CSS.items():
         body = body.replace(stand_in, css)
     body = re.sub(r"\s*\n\s*", "\n", body)

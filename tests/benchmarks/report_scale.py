@@ -10,25 +10,24 @@ order of their stamps. Since every wave has the same latencies, the report of al
 import argparse
 import json
 import math
-import os
 import random
 import re
-import resource
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from msgspec.structs import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
+from msgspec.structs import replace
 
 from loadtest.errors import Code, Kind
 from loadtest.events import EndedBy, Event, Gone, Mark, Observed, Outcome, Remains, Step, StepFinished
 from loadtest.journal import encode
+from loadtest.settings import Settings
 from tests.reports import journals as j
 
 WAVE = 1000
@@ -159,6 +158,8 @@ def lines(events: list[Event], *, waves: Iterator[int]) -> Iterator[bytes]:
 def write(run_dir: Path, *, sessions: int, files: int, seed: int) -> int:
     """Journals of `sessions` sessions in `files` engine files. Returns their size in bytes."""
     (run_dir / "journal").mkdir(parents=True)
+    settings = {"scenario": Settings().model_dump(mode="json")}  # with it the rules know what was promised
+    (run_dir / "settings.json").write_text(json.dumps(settings))
     events = wave(seed)
     total = sessions // WAVE
     for process in range(files):

@@ -39,7 +39,7 @@ def test_uses_are_counted_by_the_point_of_the_ttl_that_is_nearest(run_dir: Path)
 
     rows = build(run_dir)["secrets"]["at_share_of_ttl"]
 
-    assert [(row["percent"], row["uses"], row["worked"], row["refused"]) for row in rows] == [
+    assert [(row["percent"], row["uses"], row["connected"], row["failed"]) for row in rows] == [
         (0, 2, 2, 0),
         (50, 1, 1, 0),
         (90, 1, 1, 0),
@@ -67,9 +67,9 @@ def test_a_probe_of_an_expired_secret_is_told_and_in_no_other_figure(run_dir: Pa
 
     assert secrets["at_share_of_ttl"][4] == {
         "percent": 101,
-        "uses": 1,
-        "worked": 0,
-        "refused": 1,
+        "uses": 0,
+        "connected": 0,
+        "failed": 0,
         "cancelled": 0,
         "probes": [{"rule": "EXP-1", "outcome": "pass", "detail": "refused"}],
         "tested": True,

@@ -16,7 +16,17 @@ from xml.etree import ElementTree
 import pytest
 
 from loadtest.errors import Code, Kind
-from loadtest.events import Event, Fault, GeneratorFailed, Outcome, Remains, StageStarted, Step
+from loadtest.events import (
+    Event,
+    Fault,
+    GeneratorFailed,
+    Outcome,
+    Remains,
+    RuleChecked,
+    RuleOutcome,
+    StageStarted,
+    Step,
+)
 from loadtest.slo import Slo
 from reports import charts, frames, junit, render_md
 from reports.build import build
@@ -106,7 +116,7 @@ def test_the_page_asks_nothing_of_anybody(html: str, page: Page) -> None:
     assert "@import" not in html
     assert page.all("script") == []
     assert page.all("img") == []
-    assert len(page.all("svg")) == 8  # four charts, each for two sizes of screen
+    assert len(page.all("svg")) == 12  # six charts, each for two sizes of screen
 
 
 def test_what_comes_from_a_run_is_text_and_not_markup(page: Page) -> None:
@@ -140,6 +150,43 @@ def test_the_verdict_comes_first_and_in_words(html: str, page: Page) -> None:
     assert html.index(">FAIL<") < html.index("<svg")
     assert "1 session left behind: delete failed" in page.text
     assert "Exit code 5: sessions were left behind at the target." in page.text
+
+
+def test_the_page_is_read_in_the_order_of_weight(page: Page) -> None:
+    order = [name for name in page.values("aria-labelledby") if name]
+    assert order == [
+        "key-figures", "objectives", "steps", "load", "failures", "conversation", "secrets", "teardown", "rules",
+        "generator", "evidence", "settings",
+    ]  # fmt: skip
+    addresses = [attrs["href"] for attrs in page.all("a") if attrs["href"].startswith("#")]
+    assert addresses == ["#verdict", *(f"#{name}" for name in order)]
+
+
+def test_what_was_left_behind_has_its_cause_and_its_price(page: Page) -> None:
+    assert "its delete failed 1 0 60 s 60 s" in page.text
+    assert "Together 120 s, about 0.20 USD: an estimate at 0.10 USD a session-minute" in page.text
+
+
+def test_a_run_of_probes_alone_begins_with_its_rules(tmp_path: Path) -> None:
+    check = RuleChecked(
+        t_ns=j.at(20), session=j.sid(1), rule="TD-3", outcome=RuleOutcome.PASS, detail="over after 10.4 s",
+        purpose="probe:TD-3",
+    )  # fmt: skip
+    j.write_file(tmp_path, [*j.good_session(1, 1, purpose="probe:TD-3"), check])
+    build(tmp_path)
+    page = Page((tmp_path / "report.html").read_text())
+    assert page.values("aria-labelledby") == ["rules", "secrets", "teardown", "generator", "evidence", "settings"]
+    assert "this run was probes alone" in page.text
+    assert "by probes 0 TD-3 pass: over after 10.4 s" in page.text
+
+
+def test_an_empty_run_shows_no_table_of_zeros(tmp_path: Path) -> None:
+    j.write_file(tmp_path, [])
+    build(tmp_path)
+    page = Page((tmp_path / "report.html").read_text())
+    assert "No load session was started. " in page.text
+    assert "steps" not in page.values("id")
+    assert page.all("svg") == []
 
 
 def test_evidence_is_a_command_that_can_be_run(page: Page) -> None:
@@ -178,6 +225,15 @@ def test_every_point_of_a_small_run_is_drawn(tmp_path: Path) -> None:
     assert chart is not None
     dots = [path for path in re.findall(r'd="(M [^"]*)"', chart.drawings["wide"]) if path.count("M ") > 2]
     assert sorted(path.count("L ") for path in dots) == [70, 70, 70, 70, 140]  # no stroke, no dot
+
+
+def test_marks_of_an_axis_are_told_apart_however_close_they_are() -> None:
+    bars = [{"from_s": 599.970 + n / 1000, "to_s": 599.971 + n / 1000, "count": 1} for n in range(25)]
+    chart = charts.secret_margins({"margin_at_create": [], "margin_at_connect": bars})
+    assert chart is not None
+    marks = re.findall(r">(599\.\d+ s)<", chart.drawings["wide"])
+    assert len(set(marks)) == len(marks) >= 4
+    assert chart.rows[0] == ("when the session was connected", "599.970 s", "599.971 s", "1")
 
 
 def test_bars_begin_at_zero_and_have_a_round_width(tmp_path: Path) -> None:

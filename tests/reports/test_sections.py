@@ -328,6 +328,7 @@ def test_the_verdict_says_why_in_order(report: dict[str, Any]) -> None:
     assert report["verdict"] == {
         "outcome": "fail",
         "exit_code": 3,
+        "failing": 3,
         "reasons": [
             "objective missed: sessions that fail (session.failed_rate): 50 %, wanted at most 1 %",
             "objective missed: turns that fail (turn.failed_rate): 28.6 %, wanted at most 1 %",
