@@ -32,6 +32,8 @@ from loadtest.settings import Settings
 from loadtest.supervisor import LOCUSTFILE, Interruption, process_environ
 
 PIECE_LIMIT_S: Final = 10.0
+CONNECT_S: Final = 0.05
+"""Between two tries, while there is no connection yet."""
 
 
 class Place(Section):
@@ -88,14 +90,14 @@ def _join(channel: Channel, place: Place, interruption: Interruption) -> dict[st
     """The master's welcome; None where the operator did not want to wait. Raises GeneratorError."""
     deadline_s = time.monotonic() + place.max_wait
     while time.monotonic() < deadline_s and not interruption.count:
-        channel.say(
+        said = channel.say(
             "join",
             version=__version__,
             processes=place.processes,
             host=socket.gethostname(),
             directory=str((place.run_dir or Path("runs")).resolve()),
         )
-        answer = channel.hear(min(1.0, max(0.0, deadline_s - time.monotonic())))
+        answer = channel.hear(1.0 if said else CONNECT_S)
         if answer is not None and answer["op"] == "refused":
             raise GeneratorError(
                 f"the master at {place.master_host}:{place.master_port} does not take this worker: {answer['reason']}"
