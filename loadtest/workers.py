@@ -16,7 +16,7 @@ from typing import Final
 from exporters import catalogue as c
 from exporters.aggregate import Aggregate, Snapshot, merged
 from loadtest import journal
-from loadtest.events import Event
+from loadtest.events import Event, RunFinished
 
 SILENT_AFTER_S: Final = 3.0
 """Reports come each second."""
@@ -25,6 +25,7 @@ LOST_AFTER_S: Final = 30.0
 """A worker that was only paused comes back; one that is silent for longer, or dead, is lost."""
 
 _NOT_IN_JOURNALS: Final = (c.SINK_ERRORS.name, c.RULE_VIOLATIONS.name)
+_LINE_BYTES: Final = 4096
 _AT_ONCE: Final = 1000  # events between two pauses of a settlement
 
 
@@ -123,9 +124,9 @@ class Workers:
                 self._all[int(index)] = _Worker({}, heard_ns=0)
 
     def _dead(self, index: int) -> bool:
-        """Its journal is here and nobody writes it any more."""
+        """Its journal is here, nobody writes it any more, and it was not ended: then its last report is on its way."""
         files = self._files(index, "worker")
-        return bool(files) and all(map(_is_free, files))
+        return bool(files) and all(map(_is_free, files)) and not any(map(_has_ended, files))
 
     def _settling(self, index: int) -> bool:
         """Dead, and its engines may still be deleting."""
@@ -144,6 +145,17 @@ def _is_free(path: Path) -> bool:
         except BlockingIOError:
             return False
         return True
+
+
+def _has_ended(path: Path) -> bool:
+    """Whether the last line is the journal's last word."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _LINE_BYTES))
+        lines = file.read().splitlines()
+    try:
+        return bool(lines) and isinstance(journal.decode(lines[-1]), RunFinished)
+    except journal.JournalError:
+        return False
 
 
 def _events(paths: list[Path]) -> Iterator[Event]:

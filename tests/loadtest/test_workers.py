@@ -153,6 +153,16 @@ def test_a_worker_that_is_done_is_neither_silent_nor_lost(fleet: Fleet) -> None:
     assert value(fleet.shown(100 * S), c.WORKER_REPORT_AGE, "1") == 0
 
 
+def test_a_worker_that_has_ended_its_journal_is_not_dead_its_last_report_is_on_its_way(fleet: Fleet) -> None:
+    fleet.load[1].write(encode(run_finished()))
+    fleet.load[1].close()
+    fleet.report(0, MOMENT_NS)
+    assert fleet.look(MOMENT_NS) == []
+    fleet.report(1, MOMENT_NS, done=True)
+    assert fleet.workers.finished == 1
+    assert value(fleet.shown(MOMENT_NS), c.WORKER_UP, "1") == 1
+
+
 def test_a_worker_that_dies_before_its_first_report_is_lost_too(tmp_path: Path) -> None:
     with ExitStack() as stack:
         fleet = Fleet(tmp_path, stack)
