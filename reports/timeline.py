@@ -11,6 +11,7 @@ from loadtest.events import (
     GoneChecked,
     Observed,
     RemainsChanged,
+    RuleChecked,
     RunStarted,
     SecretMinted,
     SessionFinished,
@@ -135,6 +136,8 @@ def _describe(event: Event) -> tuple[int | None, str]:
             ]
             words = f"{event.step}{_turn(event.turn)}{attempt} {event.outcome}{status}{_extra(times)}"
             return event.t_ns - event.started_ns, words + _failure(event.failure)
+        case RuleChecked():
+            return None, f"rule {event.rule}: {event.outcome}: {event.detail}"
         case SessionFinished():
             ended = f", ended by {event.ended_by}" if event.ended_by else ""
             gone = f", gone: {event.gone}" if event.gone else ""

@@ -95,7 +95,7 @@ def test_markdown_counts_by_group_and_shows_what_is_broken(tmp_path: Path) -> No
     with_pooled(tmp_path)
     text = (tmp_path / "report.md").read_text()
 
-    assert "| Expiry of secrets | 2 | 1 | 0 | 6 |" in text
+    assert "| Expiry of secrets | 1 | 1 | 0 | 7 |" in text
     assert "- ❌ rule EXP-5 (Every session has a fresh secret of its own): not so in 1 of 2 cases" in text
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.errors import Code, ConfigError, Kind
-from loadtest.events import Gone, Mark, Observed, Outcome, Remains, Step
+from loadtest.events import Gone, Mark, Observed, Outcome, Remains, RuleChecked, RuleOutcome, Step
 from loadtest.journal import JournalError
 from reports.timeline import timeline
 from tests.reports import journals as j
@@ -94,3 +94,12 @@ def test_a_directory_without_journals_is_refused(run_dir: Path) -> None:
 def test_the_secret_is_not_told(run: Path) -> None:
     assert "fingerprint" not in timeline(run, j.sid(0x22))
     assert Gone.CONFIRMED in timeline(run, j.sid(0x22))
+
+
+def test_a_probes_finding_is_told(tmp_path: Path) -> None:
+    finding = RuleChecked(
+        t_ns=j.at(2), session=j.sid(1), rule="TD-1", outcome=RuleOutcome.FAIL, detail="alive after 5 s"
+    )
+    j.write_file(tmp_path, [*j.good_session(1, 1), finding])
+
+    assert "rule TD-1: fail: alive after 5 s" in timeline(tmp_path, j.sid(1))
