@@ -41,7 +41,9 @@ def section(run_dir: Path, settings: dict[str, Any], slos: Sequence[Slo]) -> dic
         return None
     unit = _UNITS[asked["by"]]
     processes, seed = int(load.get("processes", 1)), int(load.get("seed", 1))
-    answer = limit(stages, bounds_latency=fold.bounds_latency, processes=processes, unit=unit, seed=seed)
+    answer = limit(
+        stages, bounds_latency=fold.bounds_latency, processes=processes, unit=unit, cores=_cores(settings), seed=seed
+    )
     found = verdicts(stages, bounds_latency=fold.bounds_latency)
     return {
         "by": asked["by"],
@@ -94,6 +96,11 @@ def apply(report: Report, capacity: dict[str, Any]) -> None:
     generator["invalid_because"] = because
     generator["suspect_because"] = [] if stage is None else [w for w in stage["generator"]["because"] if not because]
     generator["outcome"] = "invalid" if because else "suspect" if generator["suspect_because"] else "valid"
+
+
+def _cores(settings: dict[str, Any]) -> int | None:
+    host = settings.get("host")
+    return host.get("cores") if isinstance(host, dict) else None
 
 
 def _short(facts: Facts) -> dict[str, Any]:

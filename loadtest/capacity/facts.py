@@ -9,7 +9,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from loadtest import stage_health
@@ -17,6 +17,7 @@ from loadtest.capacity.search import Found, Purpose
 from loadtest.errors import Kind
 from loadtest.events import (
     LOAD,
+    DropReason,
     Event,
     GeneratorFailed,
     HealthSampled,
@@ -38,6 +39,7 @@ KEPT_UP: Final = 0.02
 PER_USER: Final = 0.93
 """Of the best goodput per user: where no service level bounds a latency, a target below it doesn't keep up."""
 DROPPED: Final = Slo(name="iterations dropped", indicator="session.dropped_rate", max=0.01)
+BUDGET_USED: Final = "--max-sessions was used up"
 CLEARLY: Final = 3.0
 """So many times beyond a bound no second try is needed."""
 
@@ -125,6 +127,11 @@ class Facts:
     slos: tuple[Judged, ...]
     health: stage_health.StageHealth
     marks: tuple[tuple[bool, float | None], ...]
+
+    @property
+    def budget_used(self) -> bool:
+        """Whether `--max-sessions` left some of its sessions out."""
+        return BUDGET_USED in self.health.because
 
     @property
     def keeps_up(self) -> bool:
@@ -293,6 +300,14 @@ class Stages:
         offered = len(sessions) + len(stage.drops)
         chance = 1 + 2 * math.sqrt(before + 1) + (2 * math.sqrt(offered) if self._poisson else 0)
         peak, times = alive.peak(told.t_ns, stage.until_ns)
+        health = stage_health.judge(
+            [e for e in self._samples if told.t_ns <= e.t_ns - 1_000_000_000 and e.t_ns <= stage.until_ns],
+            faults=[e for e in self._faults if told.t_ns <= e.t_ns < stage.until_ns],
+            drops=stage.drops,
+            users=told.users,
+        )
+        if any(drop.reason is DropReason.MAX_SESSIONS for drop, _ in stage.drops):
+            health = replace(health, outcome="invalid", because=(BUDGET_USED, *health.because))
         purpose = told.stage.split()[1] if len(told.stage.split()) > 1 else ""
         return Facts(
             number=number,
@@ -325,12 +340,7 @@ class Stages:
             alive_peak_times=times,
             refused_below_peak=self._below(refused, peak),
             slos=tuple(_judged(slo, stage.values.get(slo.measure, [])) for slo in self.slos),
-            health=stage_health.judge(
-                [e for e in self._samples if told.t_ns <= e.t_ns - 1_000_000_000 and e.t_ns <= stage.until_ns],
-                faults=[e for e in self._faults if told.t_ns <= e.t_ns < stage.until_ns],
-                drops=stage.drops,
-                users=told.users,
-            ),
+            health=health,
             marks=tuple((g, s.setup_s) for g, s in zip(good, sessions, strict=True)),
         )
 

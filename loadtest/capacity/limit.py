@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from loadtest.capacity.facts import CLEARLY, Facts
+from loadtest.capacity.facts import BUDGET_USED, CLEARLY, Facts
 from loadtest.capacity.search import Found, Purpose
 from loadtest.events import Step
 
@@ -48,8 +48,10 @@ def verdicts(stages: Sequence[Facts], *, bounds_latency: bool) -> list[Found]:
     return found
 
 
-def limit(stages: Sequence[Facts], *, bounds_latency: bool, processes: int, unit: str, seed: int = 1) -> Limit:
-    """The whole answer. `unit`: of the levels, for sentences."""
+def limit(
+    stages: Sequence[Facts], *, bounds_latency: bool, processes: int, unit: str, cores: int | None = None, seed: int = 1
+) -> Limit:
+    """The whole answer. `unit`: of the levels, for sentences; `cores` of a load host, where they are known."""
     found = verdicts(stages, bounds_latency=bounds_latency)
     last = _last_word(stages, found)
     failed = sorted(level for level, (_, one) in last.items() if one in (Found.FAILED, Found.NARROWLY))
@@ -60,14 +62,14 @@ def limit(stages: Sequence[Facts], *, bounds_latency: bool, processes: int, unit
     failing = last[failed[0]][0] if failed else None
     monotonic = not any(level > lowest_failed for level in passed)
     invalid = [facts for facts, one in zip(stages, found, strict=True) if one is Found.INVALID]
-    stopped_by_us = bool(invalid) and not failed and invalid[-1] is stages[-1]
+    stopped_by_us = bool(invalid) and invalid[-1] is stages[-1] and (not failed or invalid[-1].budget_used)
     quota = _quota(stages, found, passing, failing)
     kind = "generator" if stopped_by_us else "none" if failing is None or passing is None else "knee"
     if quota is not None or (passing is not None and failing is not None and _refusals_alone(passing, failing)):
         kind = "cliff"
     broke = _broke_first(failing, stages, found)
     confidence = _confidence(stages, found, seed=seed) if failing is not None else None
-    generator = _needed(invalid[-1], stages, processes) if stopped_by_us else None
+    generator = _needed(invalid[-1], stages, processes, cores) if stopped_by_us else None
     return Limit(
         passing=passing,
         failing=failing,
@@ -201,7 +203,7 @@ def _again(facts: Facts, one: Found, chance: random.Random) -> bool:
     return one is not Found.FAILED or bool(rates)
 
 
-def _needed(facts: Facts, stages: Sequence[Facts], processes: int) -> dict[str, Any]:
+def _needed(facts: Facts, stages: Sequence[Facts], processes: int, cores: int | None) -> dict[str, Any]:
     """How many load processes a run at that level would need: by the CPU that the highest valid level took."""
     valid = [each for each in stages if each.health.outcome == "valid"]
     best = max(valid, key=lambda each: each.level, default=None)
@@ -209,12 +211,14 @@ def _needed(facts: Facts, stages: Sequence[Facts], processes: int) -> dict[str, 
     per_process = None
     if best is not None and best.level:
         per_process = best.level / processes * (70.0 / cpu if cpu and cpu > 10 else 1.0)
+    needed = per_process and max(processes + 1, math.ceil(facts.level / per_process))
     return {
+        "hosts_needed": math.ceil(needed / cores) if needed and cores else None,
         "level": facts.level,
         "because": list(facts.health.because),
         "valid_up_to": best.level if best is not None else None,
         "level_per_process": per_process and round(per_process, 3),
-        "processes_needed": per_process and max(processes + 1, math.ceil(facts.level / per_process)),
+        "processes_needed": needed,
     }
 
 
@@ -227,9 +231,14 @@ def _sentence(
     generator: dict[str, Any] | None,
     unit: str,
 ) -> str:
+    if kind == "generator" and generator is not None and BUDGET_USED in generator["because"]:
+        held = "no level was held" if passing is None else f"{passing.level:g} {unit} were held"
+        return f"{BUDGET_USED} before the limit was found; {held}"
     if kind == "generator" and generator is not None:
         need = generator["processes_needed"]
-        more = f"; about {need} load processes would be needed for it" if need else ""
+        count = generator["hosts_needed"]
+        hosts = "" if count is None else f", {count} host{'' if count == 1 else 's'} like this one,"
+        more = f"; about {need} load processes{hosts} would be needed for it" if need else ""
         return (
             f"avaload was at its end before the target: at {generator['level']:g} {unit} its figures are no good{more}"
         )

@@ -136,6 +136,8 @@ class Steering:
             found = verdicts(facts, bounds_latency=self._stages.bounds_latency)[-1]
             self._stages.forget()
             self._tell(probe, facts[-1], found)
+            if facts[-1].budget_used:
+                return
             search.tell(found)
 
     def _wait(self, seconds: float) -> Iterator[None]:

@@ -7,6 +7,7 @@ import pytest
 from loadtest.capacity.facts import Facts, Stages
 from loadtest.capacity.limit import Limit, limit, verdicts
 from loadtest.capacity.search import Found, Purpose, Search
+from loadtest.events import DropReason, IterationDropped
 from loadtest.slo import Slo
 from tests.loadtest.capacity.simulated import Target
 
@@ -29,6 +30,7 @@ def searched(
     most: float = 1000,
     slos: tuple[Slo, ...] = (),
     stage_s: float = 6,
+    cores: int | None = None,
 ) -> Result:
     fold, search = Stages(slos), Search(start=start, most=most, precision=0.05, whole=not open_)
     number = 0
@@ -45,7 +47,7 @@ def searched(
     facts = fold.facts()
     unit = "arrivals/s" if open_ else "users"
     found = verdicts(facts, bounds_latency=fold.bounds_latency)
-    return Result(facts, found, limit(facts, bounds_latency=fold.bounds_latency, processes=1, unit=unit))
+    return Result(facts, found, limit(facts, bounds_latency=fold.bounds_latency, processes=1, unit=unit, cores=cores))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -109,14 +111,16 @@ def test_a_target_without_a_limit_is_said_to_hold_the_highest_level() -> None:
 
 
 def test_a_generator_at_its_end_ends_the_search_and_says_how_many_would_be_needed() -> None:
-    result = searched(Target(seed=1, lags_from=80), open_=True)
+    result = searched(Target(seed=1, lags_from=80), open_=True, cores=2)
     assert [facts.level for facts in result.stages] == [5, 10, 20, 40, 80, 80, 80]
     assert result.limit.kind == "generator"
     generator = result.limit.generator
     assert generator is not None
     assert generator["valid_up_to"] == 40
     assert generator["processes_needed"] == 2
-    assert "at 80 arrivals/s its figures are no good; about 2 load processes would be needed" in result.limit.sentence
+    assert result.limit.sentence.endswith(
+        "its figures are no good; about 2 load processes, 1 host like this one, would be needed for it"
+    )
 
 
 def test_a_target_that_never_holds_is_not_given_a_limit() -> None:
@@ -161,3 +165,17 @@ def test_a_level_that_passed_but_does_not_last_is_given_up_for_a_lower_one() -> 
         search.tell(Found.PASSED if lasting else Found.FAILED)
     assert asked[-1] == (45, Purpose.SUSTAIN) or asked[-1][0] <= 45
     assert asked[-1][1] is Purpose.SUSTAIN
+
+
+def test_a_search_whose_sessions_are_used_up_says_so_and_what_was_held() -> None:
+    target, fold = Target(seed=1), Stages(())
+    for number, level in enumerate((5, 10), start=1):
+        for event in target.stage(f"{number} grow", level, open_=True, settle_s=1, hold_s=5):
+            fold.add(event)
+    at_ns = max(facts.at_s for facts in fold.facts()) * 1e9
+    begin_ns = min(event.t_ns for event in fold._told.values())
+    late_ns = int(begin_ns + at_ns + 2e9)
+    fold.add(IterationDropped(t_ns=late_ns, due_ns=late_ns, scenario="s", reason=DropReason.MAX_SESSIONS))
+    found = limit(fold.facts(), bounds_latency=False, processes=1, unit="arrivals/s")
+    assert found.kind == "generator"
+    assert found.sentence == "--max-sessions was used up before the limit was found; 5 arrivals/s were held"
