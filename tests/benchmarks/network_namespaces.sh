@@ -1,0 +1,42 @@
+#!/bin/bash
+# Judge a run over three hosts that are network namespaces, each worker with a host name and a monotonic clock of its own.
+# As root: bash tests/benchmarks/network_namespaces.sh plain|cut|dead DURATION
+#   plain: nothing happens.  cut: the link of a worker goes down.  dead: all processes of a worker are killed at once.
+# In the end it prints what the twin saw, what each command said, and what the report counts.
+set -u
+MODE=$1; DUR=$2; B=$(cd "$(dirname "$0")/../.." && pwd)/.venv/bin; D=$(mktemp -d); mkdir -p $D/m $D/w0 $D/w1
+M=avm; W0=avw0; W1=avw1
+for n in $M $W0 $W1; do ip netns add $n; ip -n $n link set lo up; done
+ip -n $M link add br0 type bridge; ip -n $M link set br0 up; ip -n $M addr add 10.99.0.1/24 dev br0
+for i in 0 1; do n=avw$i; ip link add v$i netns $M type veth peer name eth0 netns $n; ip -n $M link set v$i master br0 up; ip -n $n link set eth0 up; ip -n $n addr add 10.99.0.1$i/24 dev eth0; done
+ns() { ip netns exec "$@"; }
+cd $D
+ip netns exec $M $B/python -m loadtest.twin --host 10.99.0.1 --set latency.create=fixed:0.2 > twin.json 2>/dev/null < /dev/null & T=$!
+for i in $(seq 100); do [ -s twin.json ] && break; sleep 0.1; done
+j() { $B/python -c "import json;print(json.load(open('$D/twin.json'))['$1'])"; }
+export OPENAI_API_KEY=$(j openai_api_key) AVATURN_API_KEY=$(j avaturn_api_key)
+(cd m; ns $M $B/avaload run --master --master-bind-host 10.99.0.1 --expect-workers 2 --max-wait 60s --users 6 --duration $DUR --ramp 1s --room none --live --max-sessions 5000 --openai-base-url $(j openai_base_url) --avaturn-base-url $(j avaturn_base_url) --metrics-port off --run-dir $D/m/run > out 2> err; echo $? > code) & PM=$!
+PW=""
+for i in 0 1; do (cd w$i; ns avw$i unshare --uts --time --monotonic $((i*5000+1000)) --fork --kill-child sh -c "hostname host$i; exec $B/avaload run --worker --max-wait 60s --master-host 10.99.0.1 --allow-host 10.99.0.1 --run-dir $D/w$i/run" > out 2> err; echo $? > code) & PW="$PW $!"; done
+if [ $MODE != plain ]; then
+ for i in $(seq 300); do grep -q session_finished $D/m/run/journal/host1-engine-*.jsonl 2>/dev/null && break; sleep 0.2; done; sleep 1
+ [ $MODE = cut ] && ip -n avw1 link set eth0 down
+ [ $MODE = dead ] && for p in $(ip netns pids avw1); do kill -9 $p; done
+fi
+wait $PM $PW
+sleep 12
+S=$(j state_url)
+ns $M $B/python -c "
+import json,urllib.request
+s=json.load(urllib.request.urlopen('$S')); print('twin', s['counters']['sessions_created'], 'alive', s['counters']['alive'], s['counters']['sessions_ended'])"
+for p in m w0 w1; do echo "== $p code $(cat $p/code)"; cat $p/out; grep -v warning $p/err; done
+$B/python - <<P
+import json
+r=json.load(open('$D/m/run/report.json')); s=r['sessions']
+print({k:s[k] for k in ('started','completed','failed','cancelled','unfinished','leaked','doubtful','unknown','left_behind')}, r['files'], r['generator']['faults'])
+for c in r['hosts']['clocks']: print(c)
+print([(w['host'],w['state']) for w in r['hosts']['workers']])
+P
+kill $T; wait $T
+for n in $M $W0 $W1; do ip netns del $n; done
+echo "all of it is in $D"
