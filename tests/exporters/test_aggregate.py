@@ -377,3 +377,13 @@ def test_users_and_workers_are_shown_by_process() -> None:
     assert value(got, c.USERS) == 7
     assert nonzero(got, c.WORKER_UP) == {("0",): 1, ("1",): 1}
     assert got[c.WORKER_REPORT_GAPS.name] == {"0": 0, "1": 0}
+
+
+def test_breaches_of_rules_are_counted_and_never_taken_back() -> None:
+    aggregate = Aggregate(["s"])
+
+    assert set(aggregate.snapshot()["avaload_rule_violations_total"].values()) == {0}
+    aggregate.snapshot(rule_violations={"TD-1": 3, "INT-5": 2})
+    counted = aggregate.snapshot(rule_violations={"TD-1": 4, "INT-5": 0})["avaload_rule_violations_total"]
+
+    assert (counted["TD-1"], counted["INT-5"], counted["EXP-1"]) == (4, 2, 0)

@@ -286,3 +286,54 @@ def test_the_text_of_a_transcript_is_told_only_on_request_and_redacted() -> None
         message = {"type": "ce_events.realtime.input_transcript", "transcript": "my key is sk-abcdef123456"}
         talk.on_message(1, message)
         assert texts == [told]
+
+
+def facts_of(message: dict[str, Any]) -> list[tuple[Mark, dict[str, Any]]]:
+    told: list[tuple[Mark, dict[str, Any]]] = []
+    talk = Conversation(observe=lambda _t, mark, _turn, _text, **facts: told.append((mark, facts)), digest=str.upper)
+    talk.on_message(1, message)
+    return told
+
+
+TRANSCRIPT = "ce_events.realtime.response_transcript"
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            {"type": TRANSCRIPT, "transcript": "hi", "timestamp": 12.5},
+            (Mark.AVATAR_TRANSCRIPT, {"well_formed": True, "stamped_s": 12.5, "digest": "HI"}),
+        ),
+        (
+            {"type": TRANSCRIPT, "transcript": "hi", "timestamp": "2026"},
+            (Mark.AVATAR_TRANSCRIPT, {"well_formed": False, "stamped_s": None, "digest": "HI"}),
+        ),
+        ({"type": TRANSCRIPT, "timestamp": 1}, (Mark.AVATAR_TRANSCRIPT, {"well_formed": False, "stamped_s": 1})),
+        ({"type": "avatar_started_speaking_phrase", "phrase_id": "p"}, (Mark.PHRASE_STARTED, {"digest": "P"})),
+        ({"type": "avatar_started_speaking"}, (Mark.AVATAR_STARTED, {})),
+        (
+            {"type": "error", "error": {"type": "session_lifecycle_error", "code": "internal_error"}},
+            (Mark.SESSION_ERROR, {"well_formed": True}),
+        ),
+        ({"type": "session_lifecycle_error", "code": "x"}, (Mark.SESSION_ERROR, {"well_formed": False})),
+        ({"type": "error", "error": "broken"}, (Mark.SESSION_ERROR, {"well_formed": False})),
+        ({"type": "response.function_call_arguments.done"}, (Mark.TOOL_DATA, {})),
+        ({"type": "anything", "call_id": "c"}, (Mark.TOOL_DATA, {})),
+    ],
+)
+def test_of_a_message_its_shape_its_stamp_and_a_hash_are_told(
+    message: dict[str, Any], expected: tuple[Mark, dict[str, Any]]
+) -> None:
+    assert facts_of(message) == [expected]
+
+
+def test_a_message_that_no_rule_asks_for_is_not_told() -> None:
+    assert facts_of({"type": "conversation_engine.external.message.received", "data": {}}) == []
+
+
+def test_the_end_of_a_room_is_a_mark() -> None:
+    marks: list[tuple[Mark, int]] = []
+    talk = Conversation(observe=lambda t_ns, mark, _turn, _text, **_: marks.append((mark, t_ns)))
+    talk.on_closed(7, StepError(Kind.TRANSPORT, Code.WS_CLOSED))
+    assert marks == [(Mark.ROOM_ENDED, 7)]

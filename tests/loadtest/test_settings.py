@@ -150,3 +150,12 @@ def test_anything_else_is_no_length_of_time(text: object) -> None:
 )
 def test_loopback_is_this_machine_itself(url: str, loopback: bool) -> None:
     assert is_loopback(url) is loopback
+
+
+def test_null_in_realtime_switches_a_default_off(tmp_path: Path) -> None:
+    toml = file(tmp_path, '[realtime]\naudio = {input = {transcription = "null"}}')
+
+    (scenario,) = resolved(toml=toml).scenarios
+
+    assert scenario.realtime["audio"]["input"]["transcription"] is None
+    assert scenario.realtime["audio"]["output"] == {"voice": "marin"}
