@@ -174,6 +174,19 @@ CASES = [
         (r".*scenario\.toml.*: .+",),
         toml="name = 'x'\n",
     ),
+    Case(
+        "half of TLS, and a login without password",
+        ("run", "--metrics-cert", "nowhere.pem", "--metrics-user", "ops"),
+        (
+            r"output: metrics_cert and metrics_key belong together: .+",
+            r"output\.metrics_user: AVALOAD_METRICS_PASSWORD .+",
+        ),
+    ),
+    Case(
+        "no certificate",
+        ("run", "--metrics-cert", "nowhere.pem", "--metrics-key", "nowhere.pem"),
+        (r"output\.metrics_cert: nowhere\.pem: No such file or directory",),
+    ),
     Case("no port", ("run", "--metrics-port", "http"), (r"output\.metrics_port: .+",)),
     Case("no port of the web", ("run", "--web-port", "99999"), (r"output\.web_port: .+",)),
     Case("bad collector", ("run", "--otlp-endpoint", "nowhere"), (r"output\.otlp_endpoint: .+",)),
