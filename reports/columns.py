@@ -129,6 +129,6 @@ class Columns:
             small = values.astype(np.int8) if len(texts) < 127 else values
             return pd.Categorical.from_codes(small, categories=pd.Index(texts, dtype="str"))
         if what is Holds.TEXT:
-            texts = np.array([*self._numbers[name].texts, None], dtype=object)  # number -1 is the last one
-            return pd.array(texts[values], dtype="str")
+            found = np.array([*self._numbers[name].texts, None], dtype=object)  # number -1 is the last one
+            return pd.array(found[values], dtype="str")
         return values

@@ -137,7 +137,7 @@ def _skew(run: Run, found: pd.DataFrame) -> dict[str, Any]:
         "drift_s": round(float(medians.max() - medians.min()), 6) if len(medians) else None,
         "date_median_s": quantile(from_date, 0.5),
         "over_run": [
-            {"from_s": round(float(number) * length_ns / _BUCKETS / 1e9, 3), "median_s": round(float(median), 6)}
-            for number, median in medians.items()
+            {"from_s": round(number * length_ns / _BUCKETS / 1e9, 3), "median_s": round(median, 6)}
+            for number, median in zip(medians.index.tolist(), medians.tolist(), strict=True)
         ],
     }

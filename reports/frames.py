@@ -165,7 +165,7 @@ def load(run_dir: Path) -> Run:
     files: list[tuple[Any, ...]] = []
     first: RunStarted | None = None
     for path in sorted(journal.paths(run_dir), key=lambda path: SWEEP in path.name):
-        if (read := _read(path, columns, anchors, number=len(files), run_id=first and first.run_id)) is None:
+        if (read := _read(path, columns, anchors, number=len(files), run_id=first.run_id if first else None)) is None:
             continue
         started, last = read
         first = started if first is None and started.role != SWEEP else first
@@ -183,6 +183,7 @@ def load(run_dir: Path) -> Run:
     shift_ns = [anchors.shift_ns((host, boot)) for host, boot in zip(table.host, table.boot_id, strict=True)]
     table[["started_ns", "last_ns"]] = table[["started_ns", "last_ns"]].add(shift_ns, axis=0)
     frames = {cls: columns.pop(cls).frame(shift_ns) for cls in _COLUMNS}
+    ids.clear()  # a hundred bytes a session; the texts are enough from here on
     start_ns = int(table["started_ns"].min())
     return Run(
         run_id=first.run_id,

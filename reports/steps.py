@@ -88,7 +88,7 @@ def _transcripts(run: Run) -> dict[str, int]:
     at."""
     turns = run.turns[["session", "turn", "outcome", "first_audio_ns"]]
     answered = turns[(turns["outcome"] == Outcome.OK) & turns["first_audio_ns"].notna()][["session", "turn"]]
-    found = {}
+    found: dict[str, int] = {}
     for side, mark in (("user", Mark.USER_TRANSCRIPT), ("avatar", Mark.AVATAR_TRANSCRIPT)):
         rows = run.marks.loc[run.marks["mark"] == mark, ["session", "turn"]]
         heard = answered.merge(rows.drop_duplicates(), on=["session", "turn"])

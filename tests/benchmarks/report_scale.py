@@ -202,6 +202,23 @@ def _watch(pid: int, peaks: list[float]) -> None:
         return
 
 
+def wrong(run_dir: Path, one_wave: Path, *, seed: int) -> list[str]:
+    """What the report of all waves says and that of one does not."""
+    write(one_wave, sessions=WAVE, files=1, seed=seed)
+    build(one_wave)
+    one, many = (json.loads((directory / "report.json").read_text()) for directory in (one_wave, run_dir))
+    waves = many["sessions"]["started"] / one["sessions"]["started"]
+    problems = []
+    for where, count in (("sessions", "completed"), ("sessions", "leaked"), ("turns", "failed"), ("secrets", "minted")):
+        if many[where][count] != waves * one[where][count]:
+            problems.append(f"{where}.{count}: {many[where][count]}, not {waves} × {one[where][count]}")
+    for step, row in one["steps"].items():
+        for name in ("p50_s", "p95_s", "max_s"):
+            if not math.isclose(row[name], many["steps"][step][name], rel_tol=0.01):
+                problems.append(f"{step} {name}: {many['steps'][step][name]}, not {row[name]}")
+    return problems
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=1_000_000)
@@ -215,7 +232,14 @@ def main() -> None:
             began = time.perf_counter()
             size = write(run_dir, sessions=asked.sessions, files=asked.files, seed=asked.seed)
             print(f"{asked.sessions:,} sessions, {size / 1e9:.2f} GB, written in {time.perf_counter() - began:.0f} s")
-        print(json.dumps(build(run_dir)))
+        measured = build(run_dir)
+        print(", ".join(f"{name} {value:,.1f}" for name, value in measured.items()))
+        problems = wrong(run_dir, Path(scratch) / "wave", seed=asked.seed)
+        if asked.sessions >= 1_000_000:
+            problems += [f"{measured['wall_s']:.0f} s, at most {BAR_S:.0f}"] * (measured["wall_s"] > BAR_S)
+            problems += [f"{measured['peak_mib']:.0f} MiB, at most {BAR_MIB:.0f}"] * (measured["peak_mib"] > BAR_MIB)
+    if problems:
+        raise SystemExit("\n".join(problems))
 
 
 if __name__ == "__main__":
