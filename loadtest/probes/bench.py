@@ -72,7 +72,7 @@ class Ground:
 
     async def clock_scale(self) -> float:
         if self.scale is None:
-            self.scale = await self.wire.clock_scale()
+            self.scale = self.around.settings.target.clock_scale or await self.wire.clock_scale()
         return self.scale
 
     @contextlib.asynccontextmanager

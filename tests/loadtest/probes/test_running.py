@@ -199,3 +199,16 @@ def test_a_probe_that_found_no_place_beside_the_others_is_run_once_more_when_the
     assert control.calls.count("create") == 2
     assert ("TD-1", "pass") in findings(events)
     assert control.alive == set()
+
+
+def test_what_the_operator_says_of_the_targets_clock_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    control, events = FakeControl(), list[Event]()
+
+    play(
+        monkeypatch,
+        ground(control, events, clock=100, target={"clock_scale": 1}),
+        create_and_judge,
+        lasts_s=3600,
+    )
+
+    assert findings(events) == [("TD-1", "not_tested"), ("TD-5", "not_tested")]
