@@ -38,6 +38,7 @@ _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("--openai-base-url", "target.openai_base_url", "URL", "with /v1"),
     ("--avaturn-base-url", "target.avaturn_base_url", "URL", "origin"),
     ("--backend-url", "target.backend.url", "URL", "the integrator's own endpoint that mints and creates"),
+    ("--clock-scale", "target.clock_scale", "X", "the target's timers run X times faster (default: as a twin tells)"),
     ("--room", "target.room", "KIND", "auto | websocket | webrtc | daily | none (no room, no conversation)"),
     ("--max-sessions", "target.max_sessions", "N", "sessions created in total, reserved before each create"),
     ("--max-active", "target.max_active", "N", "refuse a plan with more sessions than this at a time"),

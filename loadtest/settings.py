@@ -40,6 +40,8 @@ class Target(Section):
     """The integrator's own endpoint that mints and creates, instead of our calls."""
     proxy: str | None = None
     ca_file: Path | None = None
+    clock_scale: float | None = Field(None, ge=0.001, le=100_000)
+    """How many times faster the target's timers run; None: a twin tells (x-twin-clock-scale), all else is real time."""
     prove_gone: bool = True
     mint_timeout_s: DurationS = Field(10.0, gt=0)
     create_timeout_s: DurationS = Field(15.0, gt=0)
