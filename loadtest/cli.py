@@ -279,7 +279,9 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         options[f"tags.{key}"] = value
     if getattr(arguments, "slo", None) is not None:
         options["slo"] = read_slo_tables(arguments.slo)
-    return resolve(arguments.scenario, options)
+    settings = resolve(arguments.scenario, options)
+    # What a scenario says about the search is for the search alone.
+    return settings if arguments.command is _capacity else settings.model_copy(update={"capacity": None})
 
 
 def _work(arguments: argparse.Namespace) -> Exit:

@@ -158,7 +158,8 @@ class Settings(Section):
         problems = []
         if self.load.processes > self.pool:
             problems.append("load: more processes than users")
-        if self.target.max_active is not None and self.pool > self.target.max_active:
+        # A search has a pool of its own (loadtest/capacity/steering.py).
+        if self.capacity is None and self.target.max_active is not None and self.pool > self.target.max_active:
             problems.append(f"load: {self.pool} users, but target.max_active is {self.target.max_active}")
         if self.distribution.master:
             problems += self._undistributable()

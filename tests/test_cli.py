@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from loadtest import cli, settings
+from loadtest.backend import BackendTarget
 from loadtest.errors import ConfigError, Exit, GeneratorError, HarnessError
 from loadtest.journal import Journal, JournalError, encode
+from loadtest.workload import Capacity
 from tests.exporters.script import run_finished, run_started, session
 from tests.support import environment
 
@@ -49,10 +51,14 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_option_is_a_setting_that_exists() -> None:
-    tree = settings.Settings().model_dump()
-    for option, name, _, _ in cli._OPTIONS:
-        section, key = name.split(".")
-        assert key in tree[section], option
+    target = settings.Target(backend=BackendTarget(url="http://127.0.0.1:1"), avaturn_base_url="http://127.0.0.1:2")
+    whole = settings.Settings(capacity=Capacity(), target=target).model_dump()
+    for option, name, _, _ in (*cli._OPTIONS, *cli._CAPACITY_OPTIONS):
+        *sections, key = name.split(".")
+        tree = whole
+        for section in sections:
+            tree = tree[section]
+        assert key in tree, option
 
 
 def test_an_option_wins_over_the_environment_and_that_over_the_scenario(

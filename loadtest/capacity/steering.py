@@ -15,7 +15,7 @@ from loadtest import journal
 from loadtest.capacity.facts import Facts, Stages
 from loadtest.capacity.limit import verdicts
 from loadtest.capacity.search import Found, Probe, Purpose, Search
-from loadtest.errors import GeneratorError
+from loadtest.errors import ConfigError, GeneratorError
 from loadtest.events import Event
 from loadtest.settings import SET_UP_S, Settings
 from loadtest.workload import Capacity
@@ -29,15 +29,20 @@ SLACK_S = 1.0
 
 def prepared(settings: Settings) -> Settings:
     """The settings of the run that a search is: room for its highest level, all the time it may take, and no objective
-    that would end it early."""
-    capacity = settings.capacity or Capacity()
+    that would end it early. Raises ConfigError."""
+    capacity, most_active = settings.capacity or Capacity(), settings.target.max_active
+    if most_active is not None and capacity.by == "users" and capacity.most > most_active:
+        raise ConfigError(f"capacity.most: {capacity.most:g} users, but target.max_active is {most_active}")
+    if settings.load.processes > capacity.start:
+        raise ConfigError(f"capacity.start: {capacity.start:g} can't be shared by {settings.load.processes} processes")
     changes: dict[str, Any] = {
         "ramp": 0.0, "warm_up": 0.0, "stages": (), "trace": None, "duration": capacity.give_up, "rate": None,
         "arrivals": settings.load.arrivals if settings.load.arrivals == "poisson" else "constant",
     }  # fmt: skip
     if capacity.by == "arrivals":
         pool = math.ceil(2 * capacity.most * (settings.conversation_s + SET_UP_S))
-        changes |= {"rate": capacity.most, "pacing": None, "max_users": settings.load.max_users or min(pool, POOL)}
+        pool = min(settings.load.max_users or min(pool, POOL), most_active or POOL)
+        changes |= {"rate": capacity.most, "pacing": None, "max_users": pool}
     else:
         changes["users"] = math.ceil(capacity.most)
     return settings.model_copy(

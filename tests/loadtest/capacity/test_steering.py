@@ -1,0 +1,77 @@
+"""What run a search becomes, and how it reads on in journals."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtest.capacity.steering import Follower, prepared, settle_s
+from loadtest.errors import ConfigError
+from loadtest.events import RunFinished, RunStarted
+from loadtest.journal import Journal, encode, first_line
+from loadtest.resolve import resolve
+from loadtest.tickets import steered_stage
+
+
+def settings_of(**options: Any) -> Any:
+    return resolve(None, {name.replace("__", "."): value for name, value in options.items()}, {})
+
+
+def test_a_search_by_users_has_room_for_its_highest_level_and_all_its_time() -> None:
+    settings = prepared(settings_of(capacity__most=70, capacity__give_up="5m", load__users=3))
+    assert (settings.load.open, settings.pool, settings.load.duration) == (False, 70, 300)
+
+
+def test_a_search_by_arrivals_is_an_open_run_with_a_bounded_pool() -> None:
+    settings = prepared(settings_of(capacity__by="arrivals", capacity__most=50, target__room="none"))
+    assert (settings.load.open, settings.load.rate, settings.pool) == (True, 50, 500)
+    assert prepared(settings_of(capacity__by="arrivals", capacity__most=50_000)).pool == 2000
+    assert prepared(settings_of(capacity__by="arrivals", target__max_active=7)).pool == 7
+
+
+def test_objectives_do_not_abort_a_search() -> None:
+    slo = {"name": "n", "indicator": "create.p95", "max": 1, "abort": True}
+    assert [slo.abort for slo in prepared(settings_of(slo=[slo])).slos] == [False]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"capacity__most": 80, "target__max_active": 60}, "capacity.most: 80 users, but target.max_active is 60"),
+        ({"capacity__start": 2, "load__processes": 3}, "capacity.start: 2 can't be shared by 3 processes"),
+        ({"capacity__start": 9, "capacity__most": 8}, "capacity: start is above most"),
+    ],
+)
+def test_a_search_that_can_not_be_is_refused(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        prepared(settings_of(**options))
+    assert caught.value.problems == [told]
+
+
+def test_a_level_settles_for_longer_than_a_conversation_lasts() -> None:
+    assert settle_s(settings_of(target__room="none")) == 2
+    assert settle_s(settings_of(capacity__settle="7s")) == 7
+    settings = settings_of()
+    assert settle_s(settings) == settings.conversation_s + 2 > 10
+
+
+def test_users_of_a_stage_come_in_over_the_first_half_of_its_settling() -> None:
+    order = {"op": "stage", "name": "3 grow", "level": 10, "settle_s": 4, "hold_s": 6, "first_index": 1}
+    shape, told = steered_stage(order, begins_s=100, settings=prepared(settings_of()))
+    assert [(s.t_ns // 10**9, s.stage, s.users, s.steady) for s in told] == [
+        (100, "settle 3 grow", 10, False), (104, "3 grow", 10, True), (110, "rest 3 grow", 0, False),
+    ]  # fmt: skip
+    assert [shape.level(at_s) for at_s in (100, 101, 102, 109.9, 110)] == [0, 5, 10, 10, 0]
+
+
+def test_journals_are_read_on_from_where_the_last_reading_ended(tmp_path: Path) -> None:
+    follower = Follower(tmp_path)
+    assert list(follower.events()) == []
+    with Journal(tmp_path / "journal" / "a.jsonl") as journal:
+        journal.write(encode(first_line(role="load", run_id="r", scenario="s", process=0)))
+        line = encode(RunFinished(t_ns=1, reason="completed"))
+        journal.write(line[:9])
+        assert [type(event) for event in follower.events()] == [RunStarted]
+        assert list(follower.events()) == []
+        journal.write(line[9:])
+        assert list(follower.events()) == [RunFinished(t_ns=1, reason="completed")]
