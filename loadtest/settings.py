@@ -180,9 +180,8 @@ class Settings(Section):
                 " travel (`avaload twin` serves one for all)"
             )
         if self.target.max_sessions is not None and self.target.max_sessions < self.load.processes:
-            problems.append(
-                f"target.max_sessions: {self.target.max_sessions} can't be shared by {self.load.processes} load processes"
-            )
+            shared = f"can't be shared by {self.load.processes} load processes"
+            problems.append(f"target.max_sessions: {self.target.max_sessions} {shared}")
         return problems
 
     @property
