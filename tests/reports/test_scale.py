@@ -11,7 +11,7 @@ from tests.reports import journals as j
 SESSIONS = 29_000
 STEPS_PER_SESSION = 7
 BEGINS = 500
-LIMIT_MIB = 1200
+LIMIT_MIB = 430
 """About 2.5 times what it takes today, so that a second copy of everything is noticed."""
 
 BUILD = """
