@@ -53,7 +53,8 @@ class Visit:
         self.sound = bytearray()
         self._last_frame_ns = 0
         self.longest_gap_ns = 0
-        """Between two frames of the avatar while we spoke: where it is long, our speech had a hole in it too."""
+        """Between two frames of the avatar from our speech to its answer: where it is long, the other side may have
+        heard a hole in our speech."""
         self._talks = False
         self.joined_ns: int | None = None
         self.first_frame_ns: int | None = None
@@ -74,7 +75,7 @@ class Visit:
             case Mark.SPEECH_START:
                 self.speech_start_ns = t_ns
             case Mark.SPEECH_END:
-                self.speech_end_ns, self._talks = t_ns, False
+                self.speech_end_ns = t_ns
         self._record.observe(t_ns, mark, None)
         self._wake()
 
@@ -101,7 +102,7 @@ class Visit:
         self._wake()
 
     def _on_onset(self, t_ns: int) -> None:
-        self.speaking = True
+        self.speaking, self._talks = True, False
         self.stretches.append([t_ns, t_ns])
         self._wake()
 
