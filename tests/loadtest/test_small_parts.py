@@ -6,8 +6,6 @@ import socket
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from loadtest.budget import Budget
 from loadtest.engine import link
