@@ -67,7 +67,9 @@ async def sweep_run(run_dir: Path) -> SweepOutcome:
             file.write(journal.encode(event))
 
         emit(
-            journal.first_line(role="sweep", run_id=run_id(run_dir), scenario=settings.name, process=0, incarnation=number)
+            journal.first_line(
+                role="sweep", run_id=run_id(run_dir), scenario=settings.name, process=0, incarnation=number
+            )
         )
         async with Control(settings, keys, connections=2 * AT_ONCE) as control:
             swept = await sweep(control, left, emit=emit, timeout_s=settings.target.delete_timeout_s)
