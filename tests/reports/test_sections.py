@@ -258,26 +258,32 @@ def _turns(count: int) -> list[StepFinished]:
 
 
 def test_secrets_have_their_age_at_each_use(report: dict[str, Any]) -> None:
-    assert report["secrets"].items() >= {
-        "minted": 6,
-        "reused": 1,
-        "age_at_create": {"p50_s": 0.0, "max_s": 0.1},
-        "age_at_connect": {"p50_s": 0.7, "max_s": 1.1},
-        "min_margin_s": 598.9,
-    }.items()
+    assert (
+        report["secrets"].items()
+        >= {
+            "minted": 6,
+            "reused": 1,
+            "age_at_create": {"p50_s": 0.0, "max_s": 0.1},
+            "age_at_connect": {"p50_s": 0.7, "max_s": 1.1},
+            "min_margin_s": 598.9,
+        }.items()
+    )
     assert report["secrets"]["skew_s"] == pytest.approx(2.8, abs=1e-6)  # 3 s, less what whole seconds cut off
 
 
 def test_teardown_adds_up_to_what_was_deleted(report: dict[str, Any]) -> None:
-    assert report["teardown"].items() >= {
-        "deleted": 5,
-        "confirmed_gone": 3,
-        "unconfirmed": 1,
-        "still_alive": 0,
-        "not_checked": 1,
-        "time_to_gone": {"p50_s": 0.3, "p90_s": 0.46, "p95_s": 0.48, "p99_s": 0.496, "max_s": 0.5},
-        "ended_by": {"delete": 5, "user_absent_timeout": 0, "max_duration": 0, "unexpected": 0},
-    }.items()
+    assert (
+        report["teardown"].items()
+        >= {
+            "deleted": 5,
+            "confirmed_gone": 3,
+            "unconfirmed": 1,
+            "still_alive": 0,
+            "not_checked": 1,
+            "time_to_gone": {"p50_s": 0.3, "p90_s": 0.46, "p95_s": 0.48, "p99_s": 0.496, "max_s": 0.5},
+            "ended_by": {"delete": 5, "user_absent_timeout": 0, "max_duration": 0, "unexpected": 0},
+        }.items()
+    )
 
 
 def test_the_generator_is_described_without_its_first_seconds(report: dict[str, Any]) -> None:
