@@ -102,6 +102,9 @@ def judge(
         "being_written": run.being_written,
         "verdict": None,
         "probes": len(run.sessions) - len(load.sessions),
+        "probes_leaked": int(
+            sessions.left_behind(run).isin(sessions.CERTAIN).sum() - left.isin(sessions.CERTAIN).sum()
+        ),
         "sessions": sessions.section(load, left) | arrivals.latencies(load),
         "steps": steps.section(load),
         "turns": steps.turns(load),

@@ -35,7 +35,7 @@ def verdict(report: Report, *, interrupted: bool, absent_timeout_s: float | None
     sessions, generator = report["sessions"], report["generator"]
     broken = [slo for slo in report["slos"] if slo["outcome"] == "fail"]
     aborted, baseline = report["aborted"], report["baseline"] or NOT_COMPARED
-    if sessions["leaked"]:
+    if sessions["leaked"] or report["probes_leaked"]:
         exit_code = Exit.LEFT_BEHIND
     elif interrupted:
         exit_code = Exit.INTERRUPTED
@@ -49,6 +49,8 @@ def verdict(report: Report, *, interrupted: bool, absent_timeout_s: float | None
     reasons: list[str] = []
     if sessions["leaked"]:
         reasons.append(_leaked(sessions))
+    if of_probes := report["probes_leaked"]:
+        reasons.append(f"{plural(of_probes)} of active checks left behind: still there after the clean-up")
     if interrupted:
         reasons.append(
             f"stopped by hand after {report['duration_s']:.0f} s: the numbers cover only what had run by then"

@@ -174,4 +174,5 @@ def test_sessions_of_probes_are_in_no_number(run_dir: Path) -> None:
     assert report["steps"]["mint"]["count"] == 1
     assert report["steps"]["mint"]["max_s"] == 0.1
     assert (report["secrets"]["minted"], report["turns"]["count"], report["teardown"]["deleted"]) == (1, 2, 1)
-    assert report["verdict"]["exit_code"] == 0
+    assert report["verdict"]["exit_code"] == 5
+    assert report["verdict"]["reasons"][0] == ("1 session of active checks left behind: still there after the clean-up")
