@@ -40,10 +40,29 @@ SCHEMA = 1
 def build(run_dir: Path, *, slos: Sequence[Slo] | None = None, baseline: Path | None = None) -> dict[str, Any]:
     """Judge the run and write its reports; returns what is in report.json.
 
+    Arguments and errors as of `assess`; where one is raised, nothing was written.
+    """
+    report, run, settings = assess(run_dir, slos=slos, baseline=baseline)
+    text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    pages = {
+        "report.json": text,
+        "report.md": render_md.render(report),
+        "report.html": render_html.render(report, run.load_only(), run_name=_shown(run_dir), settings=settings),
+        "junit.xml": junit.render(report),
+    }
+    for name, page in pages.items():
+        _write(run_dir / name, page)
+    return report
+
+
+def assess(
+    run_dir: Path, *, slos: Sequence[Slo] | None = None, baseline: Path | None = None
+) -> tuple[dict[str, Any], frames.Run, dict[str, Any]]:
+    """What is in report.json, the run's frames and its settings; nothing is written.
+
     `slos`: instead of the scenario's own (None), e.g. to judge an old run again. `baseline`: directory of the run that
     it is held against (None: the one of its settings, while that is there). Works for a run whose processes were
-    all killed, and for one without settings.json. Raises JournalError or ConfigError, one line per problem, and then
-    has written nothing.
+    all killed, and for one without settings.json. Raises JournalError or ConfigError, one line per problem.
     """
     settings = run_settings.read(run_dir)
     if slos is None:
@@ -62,16 +81,7 @@ def build(run_dir: Path, *, slos: Sequence[Slo] | None = None, baseline: Path | 
     )
     report["traces"] = trace_counts.read(run_dir)
     report["audio"] = sorted(path.relative_to(run_dir).as_posix() for path in run_dir.glob("audio/*.wav"))
-    text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    pages = {
-        "report.json": text,
-        "report.md": render_md.render(report),
-        "report.html": render_html.render(report, run.load_only(), run_name=_shown(run_dir), settings=settings),
-        "junit.xml": junit.render(report),
-    }
-    for name, page in pages.items():
-        _write(run_dir / name, page)
-    return report
+    return report, run, settings
 
 
 def judge(

@@ -24,6 +24,7 @@ from loadtest.events import (
     StepFinished,
 )
 from loadtest.journal import Journal, encode
+from reports.build import assess
 
 START_NS = 5_000_000_000_000
 """The monotonic clock at the run's start."""
@@ -88,6 +89,11 @@ def write_file(
         if tail:
             journal.write(tail)
     return path
+
+
+def reported(run_dir: Path, **options: Any) -> dict[str, Any]:
+    """What is in report.json, without the pages: drawing them takes most of a report's time."""
+    return assess(run_dir, **options)[0]
 
 
 def started(number: int, begin_s: float, *, due_s: float | None = None, purpose: str = "load") -> SessionStarted:

@@ -199,9 +199,9 @@ def test_the_report_holds_a_regression_against_the_run(base: Path, tmp_path: Pat
 
 def test_a_baseline_of_the_settings_is_used_while_it_is_there(base: Path, tmp_path: Path) -> None:
     now = written(tmp_path / "now", sessions(), plan=PLAN | {"output": {"baseline": str(base)}})
-    assert build(now)["baseline"]["outcome"] == "no_change"
+    assert j.reported(now)["baseline"]["outcome"] == "no_change"
     gone = written(tmp_path / "gone", sessions(), plan=PLAN | {"output": {"baseline": str(tmp_path / "nowhere")}})
-    assert build(gone)["baseline"] is None
+    assert j.reported(gone)["baseline"] is None
 
 
 def test_a_baseline_is_refused_before_anything_is_started(base: Path, tmp_path: Path) -> None:

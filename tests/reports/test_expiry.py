@@ -8,7 +8,6 @@ import pytest
 
 from loadtest.errors import Code, Kind
 from loadtest.events import Event, Outcome, Remains, RuleChecked, RuleOutcome, Step
-from reports.build import build
 from reports.expiry import histogram
 from tests.reports import journals as j
 
@@ -37,7 +36,7 @@ def test_uses_are_counted_by_the_point_of_the_ttl_that_is_nearest(run_dir: Path)
     events = [event for number, age_s in ages_s.items() for event in connected_at_age(number, age_s)]
     j.write_file(run_dir, [*events, *connected_at_age(6, 97, ok=False), *connected_at_age(7, 100)], finished_s=300)
 
-    rows = build(run_dir)["secrets"]["at_share_of_ttl"]
+    rows = j.reported(run_dir)["secrets"]["at_share_of_ttl"]
 
     assert [(row["percent"], row["uses"], row["connected"], row["failed"]) for row in rows] == [
         (0, 2, 2, 0),
@@ -51,7 +50,7 @@ def test_uses_are_counted_by_the_point_of_the_ttl_that_is_nearest(run_dir: Path)
 
 def test_what_nothing_tried_is_not_tested(run_dir: Path) -> None:
     j.write_file(run_dir, connected_at_age(1, 1))
-    rows = build(run_dir)["secrets"]["at_share_of_ttl"]
+    rows = j.reported(run_dir)["secrets"]["at_share_of_ttl"]
     assert [row["tested"] for row in rows] == [True, False, False, False, False]
 
 
@@ -63,7 +62,7 @@ def test_a_probe_of_an_expired_secret_is_told_and_in_no_other_figure(run_dir: Pa
     refused = connected_at_age(2, 105, ok=False, purpose=probe)
     j.write_file(run_dir, [*connected_at_age(1, 1), *refused, check], finished_s=300)
 
-    secrets = build(run_dir)["secrets"]
+    secrets = j.reported(run_dir)["secrets"]
 
     assert secrets["at_share_of_ttl"][4] == {
         "percent": 101,
@@ -83,7 +82,7 @@ def test_ages_and_margins_are_histograms_of_round_bars(run_dir: Path) -> None:
     j.write_file(
         run_dir, [event for number, age_s in enumerate(ages_s, 1) for event in connected_at_age(number, age_s)]
     )
-    histograms = build(run_dir)["secrets"]["histograms"]
+    histograms = j.reported(run_dir)["secrets"]["histograms"]
     assert histograms["age_at_connect"] == [
         {"from_s": 0.0, "to_s": 2.0, "count": 2},
         {"from_s": 4.0, "to_s": 6.0, "count": 1},
@@ -102,7 +101,7 @@ def test_the_providers_clock_is_compared_with_ours_over_the_run(run_dir: Path) -
     late = connected_at_age(50, 1, skew_s=4)
     j.write_file(run_dir, [*early, *late])
 
-    skew = build(run_dir)["secrets"]["skew"]
+    skew = j.reported(run_dir)["secrets"]["skew"]
 
     # Minted at half past a second, and whole seconds are told: half a second is added to what they say.
     assert skew["count"] == 2

@@ -57,7 +57,7 @@ def test_hosts_with_clocks_of_their_own_are_put_on_one(run_dir: Path) -> None:
     assert sessions.loc[j.sid(2), "started_ns"] == j.at(5)
     assert sessions.loc[j.sid(2), "end_ns"] == j.at(16.15)
     assert active(run)["active"].max() == 2
-    assert build(run_dir)["duration_s"] == 16.15
+    assert j.reported(run_dir)["duration_s"] == 16.15
 
 
 def test_one_bad_pair_of_clocks_does_not_move_a_host(run_dir: Path) -> None:
@@ -100,7 +100,7 @@ def test_an_end_and_a_start_at_one_instant_are_not_two_at_once(run_dir: Path) ->
 def test_a_run_in_which_nothing_happened_has_nulls_and_is_invalid(run_dir: Path) -> None:
     j.write_file(run_dir, [])
 
-    report = build(run_dir)
+    report = j.reported(run_dir)
 
     nothing = dict.fromkeys(("p50_s", "p90_s", "p95_s", "p99_s", "max_s"))
     assert {step: {key: row[key] for key in nothing} for step, row in report["steps"].items()} == dict.fromkeys(
@@ -119,7 +119,7 @@ def test_a_run_in_which_nothing_happened_has_nulls_and_is_invalid(run_dir: Path)
 def test_a_run_without_settings_names_itself_from_its_journals(run_dir: Path) -> None:
     j.write_file(run_dir, j.good_session(1, 1))
 
-    report = build(run_dir)
+    report = j.reported(run_dir)
 
     assert (report["run_id"], report["scenario"]) == ("run-1", "support-call")
     assert report["started_at"] == "2026-09-21T14:13:20.000Z"

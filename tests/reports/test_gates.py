@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from loadtest.events import Event, RunAborted, SessionFinished, SessionStarted, StageStarted, Step
 from loadtest.slo import Slo
 from reports import frames
-from reports.build import build
 from reports.gates import judge
 from reports.verdict import describe
 from tests.reports import journals as j
@@ -109,7 +108,7 @@ def test_a_count_may_have_to_be_reached_in_every_window(tmp_path: Path) -> None:
 def test_an_objective_that_stopped_the_run_is_missed_whatever_came_after(tmp_path: Path) -> None:
     stopped = RunAborted(t_ns=j.at(30), slo="creates", indicator="create.p50", count=12, beyond=9, window_s=10)
     j.write_file(tmp_path, [*plan((0, True)), *j.good_session(1, 12), stopped], finish="aborted")
-    report = build(tmp_path, slos=[WINDOW])
+    report = j.reported(tmp_path, slos=[WINDOW])
     assert report["aborted"] == {
         "slo": "creates", "indicator": "create.p50", "at_s": 30.0, "count": 12, "beyond": 9, "window_s": 10.0,
     }  # fmt: skip

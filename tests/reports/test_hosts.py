@@ -4,7 +4,6 @@ from pathlib import Path
 
 from loadtest.events import ClockCompared, WorkerChanged, WorkerState
 from reports import hosts
-from reports.build import build
 from tests.reports import journals as j
 
 
@@ -31,7 +30,7 @@ A_HOME = worker("a", WorkerState.HOME, 0, seconds=50)
 def test_a_session_of_a_host_whose_journal_is_cut_short_is_unknown_and_not_leaked(run_dir: Path) -> None:
     write(run_dir, [*JOINED, A_HOME, worker("b", WorkerState.LOST, 1, seconds=60)])
     assert hosts.away(run_dir) == {j.sid(2), j.sid(3)}
-    report = build(run_dir)
+    report = j.reported(run_dir)
     assert report["sessions"]["left_behind"] == {"worker_lost": 1}
     assert (report["sessions"]["leaked"], report["sessions"]["doubtful"], report["sessions"]["unknown"]) == (0, 0, 1)
     assert report["evidence"]["unknown"] == [j.sid(3)]
@@ -42,7 +41,7 @@ def test_a_session_of_a_host_whose_journal_is_cut_short_is_unknown_and_not_leake
 def test_the_same_journal_of_a_host_that_brought_it_home_means_a_leak(run_dir: Path) -> None:
     write(run_dir, [*JOINED, A_HOME, worker("b", WorkerState.HOME, 1, seconds=60)])
     assert hosts.away(run_dir) == frozenset()
-    report = build(run_dir)
+    report = j.reported(run_dir)
     assert report["sessions"]["left_behind"] == {"delete_never_sent": 1}
     assert report["verdict"]["exit_code"] == 5
 
@@ -50,7 +49,7 @@ def test_the_same_journal_of_a_host_that_brought_it_home_means_a_leak(run_dir: P
 def test_a_journal_that_was_brought_home_by_hand_settles_its_sessions(run_dir: Path) -> None:
     write(run_dir, [*JOINED, A_HOME, worker("b", WorkerState.LOST, 1, seconds=60)], lost_is_cut=False)
     assert hosts.away(run_dir) == frozenset()
-    assert build(run_dir)["sessions"]["unknown"] == 0
+    assert j.reported(run_dir)["sessions"]["unknown"] == 0
 
 
 def test_hosts_clocks_and_files_are_in_the_report(run_dir: Path) -> None:
@@ -58,7 +57,7 @@ def test_hosts_clocks_and_files_are_in_the_report(run_dir: Path) -> None:
     compared = ClockCompared(t_ns=j.at(1), host="host-1", boot_id="boot-a", offset_ns=offset_ns, rtt_ns=400_000)
     late = WorkerChanged(t_ns=j.at(9), worker="c", host="host-c", state=WorkerState.REFUSED, detail="the run has begun")
     write(run_dir, [*JOINED, compared, A_HOME, late])
-    report = build(run_dir)
+    report = j.reported(run_dir)
     assert report["hosts"]["workers"] == [
         {"host": "host-a", "numbers": [0], "state": "home", "directory": "/runs/a", "detail": ""},
         {"host": "host-b", "numbers": [1], "state": "joined", "directory": "/runs/b", "detail": ""},
@@ -82,7 +81,7 @@ def test_a_load_process_without_journals_is_missing_and_the_run_invalid(run_dir:
     write(run_dir, [*JOINED, A_HOME])
     (run_dir / "journal" / "host-1-engine-1-0.jsonl").unlink()
     (run_dir / "settings.json").write_text('{"scenario": {"load": {"processes": 2}}}')
-    report = build(run_dir)
+    report = j.reported(run_dir)
     words = "load process 1: no journal of its engine; what it wrote is in /runs/b on host-b"
     assert report["files"]["missing"] == [words]
     assert words in report["generator"]["invalid_because"]

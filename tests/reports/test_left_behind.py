@@ -6,7 +6,6 @@ from typing import Any
 from loadtest.errors import Code, Kind
 from loadtest.events import Event, Fault, GeneratorFailed, Gone, Outcome, Remains, Step
 from loadtest.journal import Journal
-from reports.build import build
 from tests.reports import journals as j
 
 CREATED = 6
@@ -29,7 +28,7 @@ def test_a_delete_that_failed_leaves_a_session_behind(run_dir: Path) -> None:
     whole = j.good_session(1, 1)
     j.write_file(run_dir, [*whole[:-4], j.remains(1, 12, Remains.LEAKED, "delete_failed"), whole[-1]])
 
-    report = build(run_dir)
+    report = j.reported(run_dir)
 
     assert report["sessions"]["left_behind"] == {"delete_failed": 1}
     assert report["evidence"]["leaked"] == [j.sid(1)]
@@ -41,7 +40,7 @@ def test_a_session_that_is_alive_after_its_delete_is_left_behind(run_dir: Path) 
     alive: list[Event] = [j.look(1, 12, 17, Gone.STILL_ALIVE), j.remains(1, 17, Remains.LEAKED, "still_alive")]
     j.write_file(run_dir, [*whole[:-2], *alive, j.finished(1, 1, 17, outcome=Outcome.FAILED, gone=Gone.STILL_ALIVE)])
 
-    report = build(run_dir)
+    report = j.reported(run_dir)
 
     assert report["sessions"]["left_behind"] == {"still_alive": 1}
     assert report["teardown"]["still_alive"] == 1
@@ -54,7 +53,7 @@ def test_an_unconfirmed_end_is_neither_gone_nor_left_behind(run_dir: Path) -> No
     look = j.look(1, 12, 17, Gone.UNCONFIRMED)
     j.write_file(run_dir, [*whole[:-2], look, j.finished(1, 1, 17, gone=Gone.UNCONFIRMED)])
 
-    report = build(run_dir)
+    report = j.reported(run_dir)
 
     assert (report["sessions"]["leaked"], report["sessions"]["unconfirmed"]) == (0, 1)
     assert (report["teardown"]["confirmed_gone"], report["teardown"]["unconfirmed"]) == (0, 1)
@@ -66,7 +65,7 @@ def test_a_create_without_an_answer_is_doubtful_and_fails_nothing_by_itself(run_
     doubtful = [*j.good_session(1, 1)[:4], j.finished(1, 1, 3, outcome=Outcome.CANCELLED, remains=Remains.DOUBTFUL)]
     j.write_file(run_dir, [*doubtful, *j.good_session(2, 1)])
 
-    report = build(run_dir)
+    report = j.reported(run_dir)
 
     assert (report["sessions"]["leaked"], report["sessions"]["doubtful"]) == (0, 1)
     assert report["verdict"]["exit_code"] == 0
@@ -78,10 +77,10 @@ def test_a_create_without_an_answer_is_doubtful_and_fails_nothing_by_itself(run_
 def test_a_swept_session_is_no_longer_left_behind(run_dir: Path) -> None:
     whole = j.good_session(1, 1)
     j.write_file(run_dir, [*whole[:-4], j.remains(1, 12, Remains.LEAKED, "delete_failed"), whole[-1]])
-    before = build(run_dir)
+    before = j.reported(run_dir)
     write_sweep(run_dir, 1)
 
-    after = build(run_dir)
+    after = j.reported(run_dir)
 
     assert before["verdict"]["exit_code"] == 5
     assert (after["sessions"]["leaked"], after["sessions"]["swept"]) == (0, 1)
@@ -95,7 +94,7 @@ def test_a_swept_session_that_had_been_alive_is_still_the_targets_fault(run_dir:
     j.write_file(run_dir, [*whole[:-2], *alive, j.finished(1, 1, 17, outcome=Outcome.FAILED, gone=Gone.STILL_ALIVE)])
     write_sweep(run_dir, 1)
 
-    report = build(run_dir)
+    report = j.reported(run_dir)
 
     assert (report["sessions"]["leaked"], report["teardown"]["still_alive"]) == (0, 1)
 
@@ -104,7 +103,7 @@ def test_a_killed_engine_leaves_what_it_had_created(run_dir: Path) -> None:
     created, asked = j.good_session(1, 1)[:CREATED], j.good_session(2, 1)[:4]
     j.write_file(run_dir, [*created, *asked, *j.good_session(3, 1)], finish=None)
 
-    report = build(run_dir)
+    report = j.reported(run_dir)
 
     assert report["sessions"]["started"] == 3
     assert report["sessions"]["unfinished"] == 2
@@ -118,7 +117,7 @@ def test_a_killed_engine_whose_sessions_were_swept_is_only_invalid(run_dir: Path
     j.write_file(run_dir, j.good_session(1, 1)[:CREATED], finish=None)
     write_sweep(run_dir, 1)
 
-    report = build(run_dir)
+    report = j.reported(run_dir)
 
     assert report["sessions"]["leaked"] == 0
     assert report["verdict"]["exit_code"] == 4
@@ -128,7 +127,7 @@ def test_while_a_run_is_being_written_its_open_sessions_are_in_flight(run_dir: P
     path = j.write_file(run_dir, [*j.good_session(1, 1)[:CREATED], *j.good_session(2, 1)[:4]], finish=None)
 
     with Journal(path):
-        report = build(run_dir)
+        report = j.reported(run_dir)
 
     assert report["being_written"] is True
     assert (report["sessions"]["leaked"], report["sessions"]["doubtful"]) == (0, 0)
@@ -141,7 +140,7 @@ def test_the_load_process_speaks_for_sessions_whose_engine_died(run_dir: Path) -
     died = GeneratorFailed(t_ns=j.at(3), fault=Fault.ENGINE_DIED, process=0, detail="signal 9")
     j.write_file(run_dir, [died, engine_died(1, 1, 3), engine_died(2, 2.5, 3)], role="load")
 
-    report = build(run_dir)
+    report = j.reported(run_dir)
 
     assert (report["sessions"]["started"], report["sessions"]["failed"]) == (2, 2)
     assert report["sessions"]["unfinished"] == 0
@@ -157,7 +156,7 @@ def test_the_engines_own_last_word_beats_that_of_the_load_process(run_dir: Path)
     j.write_file(run_dir, j.good_session(1, 1), finish=None)
     j.write_file(run_dir, [engine_died(1, 1, 3)], role="load")
 
-    report = build(run_dir)
+    report = j.reported(run_dir)
 
     assert (report["sessions"]["started"], report["sessions"]["completed"], report["sessions"]["failed"]) == (1, 1, 0)
 
@@ -168,7 +167,7 @@ def test_sessions_of_probes_are_in_no_number(run_dir: Path) -> None:
     write = [*j.good_session(1, 1), *slow, *bad]
     j.write_file(run_dir, write)
 
-    report = build(run_dir)
+    report = j.reported(run_dir)
 
     assert (report["sessions"]["started"], report["sessions"]["leaked"], report["sessions"]["swept"]) == (1, 0, 0)
     assert report["steps"]["mint"]["count"] == 1

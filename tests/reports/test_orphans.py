@@ -8,7 +8,6 @@ import pytest
 
 from loadtest.errors import Code, Kind
 from loadtest.events import EndedBy, Event, Gone, Outcome, Remains, RuleChecked, RuleOutcome, Step
-from reports.build import build
 from tests.reports import journals as j
 
 CREATED = 6
@@ -46,7 +45,7 @@ def settings(run_dir: Path, **more: Any) -> None:
 
 
 def orphans(run_dir: Path) -> dict[str, Any]:
-    found: dict[str, Any] = build(run_dir)["teardown"]["orphans"]
+    found: dict[str, Any] = j.reported(run_dir)["teardown"]["orphans"]
     return found
 
 
@@ -93,7 +92,7 @@ def test_time_to_gone_is_told_by_way_of_ending(run_dir: Path) -> None:
     other = j.good_session(2, 1, gone_s=0.7)[:-1]
     end = j.finished(2, 1, 13, ended_by=EndedBy.UNEXPECTED, gone=Gone.CONFIRMED)
     j.write_file(run_dir, [*j.good_session(1, 1), *other, end])
-    by = build(run_dir)["teardown"]["time_to_gone_by"]
+    by = j.reported(run_dir)["teardown"]["time_to_gone_by"]
     assert {cause: (row["count"], row["max_s"]) for cause, row in by.items()} == {
         "delete": (1, 0.3),
         "user_absent_timeout": (0, None),
@@ -116,7 +115,7 @@ def test_caps_are_told_beside_what_was_seen_of_them(run_dir: Path) -> None:
     ]
     j.write_file(run_dir, [*long, j.finished(1, 1, 12.2, ended_by=EndedBy.MAX_DURATION), *refused, check])
 
-    absence, duration, concurrency = build(run_dir)["teardown"]["caps"]
+    absence, duration, concurrency = j.reported(run_dir)["teardown"]["caps"]
 
     assert (absence["declared"], absence["observed"]) == (10, None)
     assert absence["probes"] == [{"rule": "TD-3", "outcome": "pass", "detail": "gone after 10.4 s"}]

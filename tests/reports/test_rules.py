@@ -62,8 +62,8 @@ def test_a_broken_rule_fails_the_run_and_names_a_session(tmp_path: Path) -> None
 
 def test_a_run_that_is_worse_otherwise_says_so_first(tmp_path: Path) -> None:
     j.write_file(tmp_path, [*j.good_session(1, 1)], finish=None)
-    assert row_of(build(tmp_path), "EXP-5")["outcome"] == "pass"
-    assert build(tmp_path)["verdict"]["exit_code"] == 4
+    assert row_of(j.reported(tmp_path), "EXP-5")["outcome"] == "pass"
+    assert j.reported(tmp_path)["verdict"]["exit_code"] == 4
 
 
 def test_an_assumed_rule_that_is_broken_fails_nothing_and_is_told(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_what_was_promised_is_read_from_the_settings(tmp_path: Path) -> None:
     (tmp_path / "settings.json").write_text(json.dumps(written))
     j.write_file(tmp_path, j.good_session(1, 1))
 
-    assert row_of(build(tmp_path), "TOOL-3")["violations"] == 1
+    assert row_of(j.reported(tmp_path), "TOOL-3")["violations"] == 1
 
 
 @pytest.mark.parametrize("settings", [{}, {"scenario": {"no": "such thing"}}])
@@ -125,11 +125,11 @@ def test_without_settings_rules_that_need_them_have_no_case(tmp_path: Path, sett
 
 def test_a_key_in_what_the_run_has_left_breaks_sec_1(tmp_path: Path) -> None:
     j.write_file(tmp_path, j.good_session(1, 1))
-    assert row_of(build(tmp_path), "SEC-1")["outcome"] == "pass"
+    assert row_of(j.reported(tmp_path), "SEC-1")["outcome"] == "pass"
 
     (tmp_path / "locust.log").write_text("sent Authorization: Bearer abcdef0123456789")
 
-    row = row_of(build(tmp_path), "SEC-1")
+    row = row_of(j.reported(tmp_path), "SEC-1")
     assert (row["outcome"], row["violations"], row["evidence"]) == ("fail", 1, [])
     assert row["summary"].endswith("locust.log holds something that looks like a key or a token")
 
@@ -138,4 +138,4 @@ def test_a_file_whose_first_line_was_cut_is_passed_over(tmp_path: Path) -> None:
     j.write_file(tmp_path, j.good_session(1, 1))
     (tmp_path / "journal" / "host-b-engine-1-0.jsonl").write_text('{"event":"run_st')
 
-    assert row_of(build(tmp_path), "TD-1")["cases"] == 1
+    assert row_of(j.reported(tmp_path), "TD-1")["cases"] == 1

@@ -7,7 +7,6 @@ import pytest
 
 from loadtest.events import Event, Fault, GeneratorFailed, Remains
 from loadtest.slo import Slo
-from reports.build import build
 from reports.verdict import describe
 from tests.reports import journals as j
 
@@ -28,7 +27,7 @@ def judged(
     if invalid:
         events.append(GeneratorFailed(t_ns=j.at(9), fault=Fault.WORKER_LOST, process=1))
     j.write_file(run_dir, events, finish="interrupted" if stopped else "completed")
-    return build(run_dir, slos=[MISSED if missed else MET])["verdict"]
+    return j.reported(run_dir, slos=[MISSED if missed else MET])["verdict"]
 
 
 @pytest.mark.parametrize(
@@ -60,8 +59,8 @@ def test_a_run_without_trouble_says_what_held(run_dir: Path) -> None:
 def test_objectives_that_held_are_counted_in_words(run_dir: Path) -> None:
     j.write_file(run_dir, j.good_session(1, 1))
     slos = [Slo(name=str(bound), indicator="create.p95", max=bound) for bound in (1, 2, 3)]
-    assert build(run_dir)["verdict"]["reasons"][0].startswith("both objectives were met, ")
-    assert build(run_dir, slos=slos)["verdict"]["reasons"][0].startswith("all 3 objectives were met, ")
+    assert j.reported(run_dir)["verdict"]["reasons"][0].startswith("both objectives were met, ")
+    assert j.reported(run_dir, slos=slos)["verdict"]["reasons"][0].startswith("all 3 objectives were met, ")
 
 
 def test_reasons_come_in_the_order_of_their_weight(run_dir: Path) -> None:
@@ -77,7 +76,7 @@ def test_causes_of_what_was_left_are_told_apart(run_dir: Path) -> None:
     never_deleted = j.good_session(3, 1)[:-5]
     j.write_file(run_dir, [*leaked(1), *leaked(2), *never_deleted], finish=None)
 
-    verdict = build(run_dir)["verdict"]
+    verdict = j.reported(run_dir)["verdict"]
 
     assert verdict["reasons"][0] == (
         "3 sessions left behind: 2 delete failed, 1 never deleted, because their engine died"
@@ -88,7 +87,7 @@ def test_an_objective_that_saw_nothing_is_not_met(run_dir: Path) -> None:
     j.write_file(run_dir, j.good_session(1, 1, first_audio_s=(0.5,))[:-4], finish="completed")
     gone = Slo(name="gone", indicator="teardown.time_to_gone.p95", max=5)
 
-    report = build(run_dir, slos=[gone])
+    report = j.reported(run_dir, slos=[gone])
 
     assert report["slos"][0]["outcome"] == "fail"
     assert report["slos"][0]["observed"] is None
@@ -101,7 +100,7 @@ def test_a_default_objective_that_saw_nothing_is_left_out(run_dir: Path) -> None
     talkless = [event for event in j.good_session(1, 1) if getattr(event, "turn", None) is None]
     j.write_file(run_dir, talkless)
 
-    report = build(run_dir)
+    report = j.reported(run_dir)
 
     assert [slo["indicator"] for slo in report["slos"]] == ["session.failed_rate"]
     assert report["verdict"]["exit_code"] == 0
@@ -113,8 +112,8 @@ def test_the_objectives_of_settings_json_are_judged_and_others_may_take_their_pl
         '{"scenario": {"name": "n", "slo": [{"name": "margin", "indicator": "secret.margin.min", "min": 600}]}}'
     )
 
-    own = build(run_dir)
-    again = build(run_dir, slos=[Slo(name="margin", indicator="secret.margin.min", min=599)])
+    own = j.reported(run_dir)
+    again = j.reported(run_dir, slos=[Slo(name="margin", indicator="secret.margin.min", min=599)])
 
     assert [(slo["name"], slo["bound"], slo["outcome"]) for slo in own["slos"]] == [("margin", "min", "fail")]
     assert [(slo["objective"], slo["observed"], slo["outcome"]) for slo in again["slos"]] == [(599, 599.3, "pass")]
