@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV_COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-header --quiet --extra build
 
-.PHONY: help run test install lint check bench soak stack lock generated system
+.PHONY: help run test test-runs test-parts install lint check bench soak stack lock generated system
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,8 +12,15 @@ help: ## what can be made
 run: install ## the main job against the embedded twin: 20 users, 60 s, a report
 	$(BIN)/avaload run
 
-test: .venv/.dev system ## the whole test suite
-	$(BIN)/python -m pytest
+test: .venv/.dev system ## the whole test suite: two halves side by side, then what needs the machine for itself
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-runs test-parts
+	$(BIN)/python -m pytest -m quiet
+
+test-runs:
+	$(BIN)/python -m pytest -m "not quiet" tests/e2e
+
+test-parts:
+	$(BIN)/python -m pytest -m "not quiet" --ignore=tests/e2e
 
 install: .venv/.base ## create .venv and install what a run needs, nothing else
 

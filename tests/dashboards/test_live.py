@@ -23,6 +23,8 @@ from tests.e2e.target import reaching
 from tests.support import ROOT, avaload, eventually, free_port, get, needed
 from tests.twin.process import running_twin
 
+pytestmark = pytest.mark.quiet
+
 SCENARIO = """
 name = "watched"
 [conversation]

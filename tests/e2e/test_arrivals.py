@@ -5,11 +5,15 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.target import completed, reaching
 from tests.support import avaload, eventually
 from tests.twin.process import running_twin
 
-RATE, DURATION_S, STOPPED_S, USERS = 30, 4, 1.5, 4
+pytestmark = pytest.mark.quiet
+
+RATE, DURATION_S, STOPPED_S, USERS = 30, 6, 1.5, 4
 
 
 def test_a_target_that_stands_still_is_seen_from_due_and_hidden_from_start(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from tests.e2e.target import alive, reaching
 from tests.support import avaload, call
 from tests.twin.process import running_twin
 
+pytestmark = pytest.mark.quiet
+
 
 def test_a_search_names_the_quota_proves_the_limit_and_plans_with_it(tmp_path: Path) -> None:
     plan = ("--start", 8, "--most", 16, "--precision", 0.5, "--stage", "1s", "--settle", "0.5s", "--sustain", "1s")

@@ -12,6 +12,8 @@ from tests.e2e.target import completed, events, reaching, unless_late
 from tests.support import Avaload, avaload
 from tests.twin.process import RunningTwin, running_twin
 
+pytestmark = pytest.mark.quiet
+
 ANSWER_AFTER_S = 0.7
 WITHIN_S = 0.005
 
