@@ -1,5 +1,6 @@
 """What is told of what was said (PROTOCOL.md 4.4). Texts are never kept: salted hashes say which are equal."""
 
+import itertools
 from collections import deque
 from collections.abc import Mapping
 from typing import Final
@@ -20,6 +21,8 @@ _BACKWARDS_S: Final = 0.05
 _SAME_MOMENT_NS: Final = 100_000_000
 _TWICE_NS: Final = 20_000_000
 """Equal texts so close together in one session were said twice; what others say comes when they say it."""
+_REPEATED_NS: Final = 500_000_000
+"""Two answers that happen to have the same words are further apart than this: the user spoke between them."""
 _NEIGHBOURS: Final = 16
 
 
@@ -60,7 +63,10 @@ class UserTranscripts(Fold):
 
 
 class AvatarTranscripts(Fold):
-    """As many as phrases, in each answer that was asked for and heard to its end."""
+    """As many as phrases, in each answer that was asked for and heard to its end; in any other, none twice.
+
+    After a barge-in the transcript of the interrupted answer may come too, so a number says nothing there.
+    """
 
     rule = "TR-2"
 
@@ -72,19 +78,26 @@ class AvatarTranscripts(Fold):
         }
 
     def _window_ends(self, _event: object, life: Life) -> None:
-        if life.kind != "say" or not life.ok or not life.heard_out:
-            return
         said, came = max(life.phrases, life.starts, 1), len(life.transcripts)
-        if came > said:
+        if came > said and _repeated(life.transcripts):
+            self.tally.broken(life.session, "a transcript of its answer came twice")
+            return
+        if not life.ok or not life.heard_out or life.kind not in ("say", "barge_in"):
+            return
+        if life.kind == "barge_in":
+            if came == said:
+                self.tally.held()
+        elif came > said:
             owed = min(life.missing, came - said)
             life.missing -= owed
             if came - owed - _foreign(life.transcripts) > said:
                 self.tally.broken(life.session, f"{came} transcripts of an answer in {said} phrases")
-                return
+            else:
+                self.tally.held()
         elif came < said:
             life.missing += said - came
-            return
-        self.tally.held()
+        else:
+            self.tally.held()
 
     def _finished(self, event: SessionFinished, life: Life) -> None:
         if event.outcome == Outcome.CANCELLED:
@@ -257,6 +270,17 @@ def _foreign(transcripts: list[Heard]) -> int:
         )
         for heard in transcripts
     )
+
+
+def _repeated(transcripts: list[Heard]) -> bool:
+    """Whether one of its own came twice."""
+    for first, second in itertools.combinations(transcripts, 2):
+        apart_ns = abs(second.t_ns - first.t_ns)
+        if first.digest is None or first.digest != second.digest or apart_ns >= _REPEATED_NS:
+            continue
+        if apart_ns < _TWICE_NS or not (first.foreign or second.foreign):
+            return True
+    return False
 
 
 FOLDS: Final = (

@@ -38,6 +38,13 @@ def barge_in_and_phrases(*, phrases: int, said: int) -> Session:
     return session.mark(8, Mark.LAST_AUDIO).turn(4, 8, kind="barge_in", barge_in_ns=ns(0.3)).talked(9)
 
 
+def twice_and_interrupted(*, apart_s: float) -> Session:
+    session = up().mark(1, Mark.SPEECH_START).mark(2, Mark.SPEECH_END).mark(2.5, Mark.PHRASE_STARTED, digest="p")
+    for t_s in (2.5, 2.5 + apart_s):
+        session.transcript(t_s, Mark.AVATAR_TRANSCRIPT, digest="its words")
+    return barge_in(session.turn(1, 5), 5).talked(9).over(10)
+
+
 def noise(number: int, *, silent_after_s: float | None) -> Session:
     session = up(number).mark(2, Mark.SPEECH_START)
     if silent_after_s is None:
@@ -133,6 +140,9 @@ ROWS = [
         9).over(10)),
     row("TR-2", "none in a session that was cut off", NOTHING, lambda: up().say(1, said=0).over(6, Outcome.CANCELLED)),
     row("TR-2", "an interrupted answer", NOTHING, lambda: barge_in(up(), 1).talked(5).over(6)),
+    row("TR-2", "an answer after a barge-in", (2, 0), lambda: barge_in_and_phrases(phrases=1, said=1).over(10)),
+    row("TR-2", "twice in an interrupted answer", BROKEN, lambda: twice_and_interrupted(apart_s=0.1)),
+    row("TR-2", "the same words in two answers", NOTHING, lambda: twice_and_interrupted(apart_s=2)),
     row("TR-3", "both in a turn", KEPT, lambda: up().say(1)),
     row("TR-3", "one in a turn", NOTHING, lambda: up().say(1, heard=0)),
     row("TR-4", "told", KEPT, lambda: up().mark(1, Mark.TRANSCRIPT_FAILED, well_formed=True, stamped_s=1.0)),
