@@ -23,7 +23,7 @@ _EXITS: Final = {
 }
 _EVIDENCE: Final = {
     "leaked": "Left behind",
-    "doubtful": "Doubtful: create was never answered",
+    "doubtful": "Doubtful: create not answered, or with a server error",
     "failed": "Failed",
     "unconfirmed": "Deleted, not proved gone",
     "unfinished": "Without an end",
@@ -38,7 +38,7 @@ _CAUSES: Final = {
     Left.DELETE_FAILED: "its delete failed",
     Left.DELETE_NEVER_SENT: "its delete was never sent: its engine died",
     Left.STILL_ALIVE: "its delete was answered, and it was alive all the same",
-    Left.CREATE_UNANSWERED: "its create was never answered: it may not exist",
+    Left.CREATE_UNANSWERED: "its create was not answered, or with a server error: it may not exist",
 }
 _CAPS: Final = {
     "absence": "Life without its user (user_absent_timeout)",

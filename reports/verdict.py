@@ -124,7 +124,9 @@ def _notes(report: Report, absent_timeout_s: float | None) -> list[str]:
     sessions, notes = report["sessions"], []
     if doubtful := sessions["doubtful"]:
         timeout = "user_absent_timeout" + (f" ({absent_timeout_s:g} s)" if absent_timeout_s is not None else "")
-        notes.append(f"{plural(doubtful)} doubtful: create was never answered; {timeout} ends them")
+        notes.append(
+            f"{plural(doubtful)} doubtful: create was not answered, or with a server error; {timeout} ends them"
+        )
     if unknown := sessions["unknown"]:
         notes.append(
             f"{plural(unknown)} unknown: open when the last of their worker's journals came home; what is over there"

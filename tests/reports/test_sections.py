@@ -340,7 +340,7 @@ def test_the_verdict_says_why_in_order(report: dict[str, Any]) -> None:
             "objective missed: turns that fail (turn.failed_rate): 28.6 %, wanted at most 1 %",
             "broken: rule EXP-5 (Every session has a fresh secret of its own): not so in 1 of 6 cases: its secret had "
             f"been used by another session; for example session {j.sid(6)}",
-            "1 session doubtful: create was never answered; user_absent_timeout (10 s) ends them",
+            "1 session doubtful: create was not answered, or with a server error; user_absent_timeout (10 s) ends them",
             "1 session deleted but not proved gone: the look after the delete showed neither",
             "1 iteration due and never started (1 late)",
             "1 session cut off by the end of the run, in no quantile of converse",
