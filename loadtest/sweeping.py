@@ -39,8 +39,8 @@ class SweepOutcome:
         if self.doubtful:
             bound = f"user_absent_timeout ({self.absent_timeout_s} s)" if self.absent_timeout_s else "its own timeout"
             lines.append(
-                f"{len(self.doubtful)} doubtful: their create was not answered, or with a server error, so there is no id to delete;"
-                f" if they exist, {bound} ends them"
+                f"{len(self.doubtful)} doubtful: their create was not answered, or with a server error, so there is"
+                f" no id to delete; if they exist, {bound} ends them"
             )
         return lines
 
