@@ -1,19 +1,13 @@
-"""`avaload …`: the command line (INTERFACE.md). A composition root: parse, call, print, exit code."""
+"""`avaload …`: what the command line accepts (INTERFACE.md), and the exit code. What a command does: commands.py."""
 
 import argparse
-import asyncio
-import json
-import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from loadtest import commands
 from loadtest.errors import ConfigError, Exit, GeneratorError, HarnessError
-from loadtest.lint import lint
-from loadtest.resolve import read_slo_tables, resolve
-from loadtest.settings import Settings
 
 _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     # option, setting, placeholder, help
@@ -62,10 +56,6 @@ _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
 _PROBE_SECTIONS = ("target.", "output.")
 """Of the options of `run`: those that `probe` has too."""
 
-WORKER_SETTINGS = {"load.processes", "output.run_dir", "distribution.max_wait"}
-"""What a worker is told by its own command line."""
-
-
 _CAPACITY_OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("--by", "capacity.by", "WHAT", "users | arrivals (default users)"),
     ("--start", "capacity.start", "N", "first level: users, or arrivals per second (default 5)"),
@@ -106,26 +96,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Exit.INTERRUPTED
 
 
-def _say(text: str) -> None:
-    """On stdout. A reader that has left (`| head`) must not cost the command its exit code."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _parser() -> _Parser:
     parser = _Parser(prog="avaload", description="Load-tests whole real-time avatar sessions and proves that they end.")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
     def add(
         name: str, command: Callable[[argparse.Namespace], Exit], text: str, example: str
     ) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}", allow_abbrev=False)
+        sub = subparsers.add_parser(name, help=text, description=text, epilog=f"example: {example}", allow_abbrev=False)
         sub.set_defaults(command=command)
         return sub
 
-    run = add("run", _run, "a load run; without endpoints: the embedded twin", "avaload run --users 50 --duration 2m")
+    run = add(
+        "run", commands.run, "a load run; without endpoints: the embedded twin", "avaload run --users 50 --duration 2m"
+    )
     run.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.toml")
     for option, setting, placeholder, text in _OPTIONS:
         run.add_argument(option, dest=setting, metavar=placeholder, help=text, default=argparse.SUPPRESS)
@@ -155,7 +139,7 @@ def _parser() -> _Parser:
 
     probe = add(
         "probe",
-        _probe,
+        commands.probe,
         "active checks of the contract, each a session or more that provokes something; without endpoints: the"
         " embedded twin",
         "avaload probe EXP-1 TD-3",
@@ -173,7 +157,7 @@ def _parser() -> _Parser:
 
     capacity = add(
         "capacity",
-        _capacity,
+        commands.capacity,
         "search for the limit: how many users, or arrivals, hold all objectives",
         "avaload capacity scenario.toml --by arrivals --start 5 --most 200",
     )
@@ -198,7 +182,7 @@ def _parser() -> _Parser:
 
     plan = add(
         "plan",
-        _plan,
+        commands.plan,
         "what so many users would need: sessions, secrets, load processes, hosts, money",
         "avaload plan runs/x --users 10000 --think 30s",
     )
@@ -207,11 +191,14 @@ def _parser() -> _Parser:
     _add_plan_options(plan)
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
 
-    twin = commands.add_parser("twin", help="serve the twin of both services", add_help=False)
+    twin = subparsers.add_parser("twin", help="serve the twin of both services", add_help=False)
     twin.set_defaults(command=_twin)
 
     report = add(
-        "report", _report, "rebuild the reports from the journals, judge again", "avaload report runs/x --slo slo.toml"
+        "report",
+        commands.report,
+        "rebuild the reports from the journals, judge again",
+        "avaload report runs/x --slo slo.toml",
     )
     report.add_argument("run_dir", type=Path, metavar="RUN_DIR")
     report.add_argument("--slo", type=Path, metavar="FILE", help="thresholds (TOML) instead of the scenario's")
@@ -221,7 +208,7 @@ def _parser() -> _Parser:
 
     compared = add(
         "compare",
-        _compare,
+        commands.compare,
         "what changed between two sets of runs; exit 3 on a regression",
         "avaload compare runs/base-1 runs/base-2 --to runs/new-1 runs/new-2",
     )
@@ -231,13 +218,13 @@ def _parser() -> _Parser:
     compared.add_argument("--out", type=Path, metavar="DIR", help="for compare.json, .md and .html (default NEW_DIR)")
     compared.add_argument("--json", action="store_true", help="print compare.json on stdout")
 
-    session = add("session", _session, "one session's timeline", "avaload session runs/x 1f3a")
+    session = add("session", commands.session, "one session's timeline", "avaload session runs/x 1f3a")
     session.add_argument("run_dir", type=Path, metavar="RUN_DIR")
     session.add_argument("session", metavar="ID", help="our id (= trace id), the beginning of it, or Avaturn's id")
 
     export = add(
         "export",
-        _export,
+        commands.export,
         "spans of a run from its journals",
         "avaload export runs/x --otlp-endpoint http://127.0.0.1:4318",
     )
@@ -246,11 +233,11 @@ def _parser() -> _Parser:
     export.add_argument("--trace-share", type=float, default=1.0, metavar="SHARE")
     export.add_argument("--follow", action="store_true", help="while the run goes on")
 
-    swept = add("sweep", _sweep, "delete what the journals say may be left; idempotent", "avaload sweep runs/x")
+    swept = add("sweep", commands.sweep, "delete what the journals say may be left; idempotent", "avaload sweep runs/x")
     swept.add_argument("run_dir", type=Path, metavar="RUN_DIR")
     swept.add_argument("--json", action="store_true", help="print the result as JSON")
 
-    doctor = add("doctor", _doctor, "check this machine, keys and endpoints", "avaload doctor")
+    doctor = add("doctor", commands.doctor, "check this machine, keys and endpoints", "avaload doctor")
     doctor.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.toml")
     doctor.add_argument(
         "--calibrate", action="store_true", help="measure our own error against the twin: half a minute"
@@ -270,162 +257,9 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
-    options: dict[str, Any] = {name: value for name, value in vars(arguments).items() if "." in name}
-    for tag in getattr(arguments, "tag", []):
-        key, separator, value = tag.partition("=")
-        if not separator or not key:
-            raise ConfigError(f"--tag {tag}: KEY=VALUE is needed")
-        options[f"tags.{key}"] = value
-    if getattr(arguments, "slo", None) is not None:
-        options["slo"] = read_slo_tables(arguments.slo)
-    settings = resolve(arguments.scenario, options)
-    # What a scenario says about the search is for the search alone.
-    return settings if arguments.command is _capacity else settings.model_copy(update={"capacity": None})
-
-
-def _work(arguments: argparse.Namespace) -> Exit:
-    given = {name: value for name, value in vars(arguments).items() if "." in name}
-    own = {f"--{word.replace('_', '-')}": getattr(arguments, word) for word in ("scenario", "slo", "tag", "json")}
-    foreign = sorted([*(given.keys() - WORKER_SETTINGS), *(option for option, value in own.items() if value)])
-    if foreign:
-        raise ConfigError([f"{name}: a worker has it from its master" for name in foreign])
-    from loadtest.distribution.worker import place, work
-
-    return work(place(arguments.master_host, arguments.master_port, arguments.allow_host, given))
-
-
-def _run(arguments: argparse.Namespace) -> Exit:
-    if arguments.worker:
-        return _work(arguments)
-    for option in ("--master-host", "--master-port", "--allow-host"):
-        if getattr(arguments, option.removeprefix("--").replace("-", "_")):
-            raise ConfigError(f"{option}: only for --worker")
-    settings = _settings(arguments)  # before the slow import: bad input is said at once
-    from loadtest.run import run
-
-    if not settings.embedded_twin:
-        for scenario in settings.scenarios:
-            for warning in lint(scenario, today=datetime.now(UTC).date()):
-                print(f"avaload: warning: {warning}", file=sys.stderr)
-    run_dir, report, code = run(settings)
-    if report is None:
-        print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
-    else:
-        _show(report, run_dir, as_json=arguments.json)
-    return code
-
-
-def _probe(arguments: argparse.Namespace) -> Exit:
-    from loadtest import probing
-
-    for name, value in probing.options(arguments.rules, slow=arguments.slow).items():
-        setattr(arguments, name, value)
-    arguments.scenario = None
-    settings = _settings(arguments)
-    from loadtest.run import run
-
-    run_dir, report, code = run(settings)
-    if report is None:
-        print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
-        return code
-    if not arguments.json:
-        _say("\n".join(probing.table(run_dir, report, arguments.rules)))
-    _show(report, run_dir, as_json=arguments.json)
-    return code
-
-
-def _capacity(arguments: argparse.Namespace) -> Exit:
-    settings = _settings(arguments)
-    from loadtest.capacity.steering import prepared
-    from loadtest.run import run
-
-    run_dir, report, code = run(prepared(settings))
-    if report is None:
-        print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
-    else:
-        if not arguments.json and report["capacity"] is not None:
-            _say(report["capacity"]["sentence"])
-        _show(report, run_dir, as_json=arguments.json)
-        if arguments.plan is not None and not arguments.json:
-            _show_plan(run_dir, arguments.plan, arguments, as_json=False)
-    return code
-
-
 def _add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--think", default="30s", metavar="T", help="from a user's session to his next (default 30s)")
     parser.add_argument("--prices", type=Path, metavar="FILE", help="price table (TOML) instead of ours")
-
-
-def _plan(arguments: argparse.Namespace) -> Exit:
-    _show_plan(arguments.run_dir, arguments.users, arguments, as_json=arguments.json)
-    return Exit.PASS
-
-
-def _show_plan(run_dir: Path, users: int, arguments: argparse.Namespace, *, as_json: bool) -> None:
-    from loadtest.capacity.plan import PRICES, plan, read_prices, sentences
-    from loadtest.durations import parse_s
-    from reports.planning import measured
-
-    if users < 1:
-        raise ConfigError("--users: at least 1 is needed")
-    try:
-        think_s = parse_s(arguments.think)
-    except ValueError as error:
-        raise ConfigError(f"--think: {error}") from error
-    prices = read_prices(arguments.prices or PRICES)
-    found = plan(measured(run_dir), users=users, think_s=think_s, prices=prices, today=datetime.now(UTC).date())
-    _say(json.dumps(found) if as_json else "\n".join(sentences(found)))
-
-
-def _twin(_arguments: argparse.Namespace) -> Exit:
-    raise AssertionError("handled before parsing: the twin parses its own options")
-
-
-def _report(arguments: argparse.Namespace) -> Exit:
-    from loadtest import slo
-    from reports.build import build
-    from reports.run_settings import scenario_names
-
-    slos = None
-    if arguments.slo is not None:
-        slos = slo.load_slos(arguments.slo, scenarios=scenario_names(arguments.run_dir))
-    report = build(arguments.run_dir, slos=slos, baseline=arguments.baseline)
-    _show(report, arguments.run_dir, as_json=arguments.json)
-    return Exit(report["verdict"]["exit_code"])
-
-
-def _compare(arguments: argparse.Namespace) -> Exit:
-    from reports import compare_pages, github
-    from reports.compare import MARGIN, compare
-
-    margin = MARGIN if arguments.margin is None else arguments.margin
-    comparison = compare(arguments.base, arguments.to, margin=margin)
-    directory = arguments.out or arguments.to[0]
-    page = compare_pages.write(comparison, directory)
-    if arguments.json:
-        _say(json.dumps(comparison))
-    else:
-        _say("\n".join(compare_pages.sentences(comparison)))
-        _say(f"report:  {page}")
-    lines = github.comparison(comparison)
-    _tell_github(lines, compare_pages.markdown(comparison), as_json=arguments.json)
-    return Exit(comparison["exit_code"])
-
-
-def _tell_github(lines: Sequence[str], summary: str, *, as_json: bool) -> None:
-    """Annotations and the step's summary, where GitHub runs us. Beside JSON they go to stderr, which it reads, too."""
-    from reports import github
-
-    if not github.runs_us(os.environ):
-        return
-    for line in lines:
-        if as_json:
-            print(line, file=sys.stderr)
-        else:
-            _say(line)
-    if problem := github.add_to_summary(summary, os.environ):
-        print(f"avaload: warning: {problem}", file=sys.stderr)
 
 
 def _share(text: str) -> float:
@@ -439,79 +273,8 @@ def _share(text: str) -> float:
 _share.__name__ = "share"  # argparse calls what isn't a number "invalid share value"
 
 
-def _session(arguments: argparse.Namespace) -> Exit:
-    from reports.timeline import timeline
-
-    _say(timeline(arguments.run_dir, arguments.session))
-    return Exit.PASS
-
-
-def _export(arguments: argparse.Namespace) -> Exit:
-    from exporters.traces import main as export
-
-    follow = ["--follow"] if arguments.follow else []
-    options = ["--otlp-endpoint", arguments.otlp_endpoint, "--trace-share", str(arguments.trace_share)]
-    return Exit(export([arguments.run_dir, *options, *follow]))
-
-
-def _sweep(arguments: argparse.Namespace) -> Exit:
-    from loadtest.sweeping import sweep_run
-
-    outcome = asyncio.run(sweep_run(arguments.run_dir))
-    if arguments.json:
-        _say(json.dumps(outcome.as_dict()))
-    else:
-        _say("\n".join(outcome.sentences()))
-    return Exit.LEFT_BEHIND if outcome.failed else Exit.PASS
-
-
-def _doctor(arguments: argparse.Namespace) -> Exit:
-    from loadtest.doctor import examine
-
-    if arguments.calibrate:
-        return _calibrate(as_json=arguments.json)
-    checks = asyncio.run(examine(_settings(arguments)))
-    if arguments.json:
-        _say(json.dumps([check.as_dict() for check in checks]))
-    else:
-        for check in checks:
-            _say(f"{check.state:<5} {check.name}: {check.text}")
-    return Exit.BAD_INPUT if any(check.state == "bad" for check in checks) else Exit.PASS
-
-
-def _calibrate(*, as_json: bool) -> Exit:
-    from loadtest.calibration import calibrate
-    from loadtest.run import CALIBRATION
-
-    result = calibrate()
-    if as_json:
-        _say(json.dumps(result))
-        return Exit.PASS
-    _say(
-        f"error of what is reported, against the twin's own stamps, {result['users']} users"
-        f" (generator: {result['generator']}); also in {CALIBRATION}"
-    )
-    _say(f"{'quantity':<22}{'count':>7}{'p50':>12}{'p99':>12}{'max':>12}")
-    for quantity, error in result["errors"].items():
-        sizes = "".join(f"{error[name]:>9.2f} ms" for name in ("p50_ms", "p99_ms", "max_ms"))
-        _say(f"{quantity:<22}{error['count']:>7}{sizes}")
-    if result["not_comparable"]:
-        _say(f"not comparable: {result['not_comparable']} reported by turns for which the twin has no stamps")
-    return Exit.PASS
-
-
-def _show(report: Mapping[str, Any], run_dir: Path, *, as_json: bool) -> None:
-    from reports import github, render_md
-
-    _tell_github(github.run(report), render_md.render(dict(report)), as_json=as_json)
-    if as_json:
-        _say(json.dumps(report))
-        return
-    verdict = report["verdict"]
-    _say(f"verdict: {verdict['outcome']}")
-    for reason in verdict["reasons"]:
-        _say(f"  - {reason}")
-    _say(f"report:  {run_dir / 'report.html'}")
+def _twin(_arguments: argparse.Namespace) -> Exit:
+    raise AssertionError("handled before parsing: the twin parses its own options")
 
 
 def entry() -> int:

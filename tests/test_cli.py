@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest import cli, settings
+from loadtest import cli, commands, settings
 from loadtest.backend import BackendTarget
 from loadtest.errors import ConfigError, Exit, GeneratorError, HarnessError
 from loadtest.journal import Journal, JournalError, encode
@@ -36,7 +36,7 @@ def test_what_a_command_raises_decides_the_exit_code(
     def fail(_arguments: argparse.Namespace) -> Exit:
         raise raised
 
-    monkeypatch.setattr(cli, "_sweep", fail)
+    monkeypatch.setattr(commands, "sweep", fail)
     assert cli.main(["sweep", "somewhere"]) == code
     assert capsys.readouterr() == ("", said)
 
@@ -45,7 +45,7 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_arguments: argparse.Namespace) -> Exit:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "_sweep", fail)
+    monkeypatch.setattr(commands, "sweep", fail)
     with pytest.raises(ZeroDivisionError):
         cli.main(["sweep", "somewhere"])
 
@@ -69,7 +69,7 @@ def test_an_option_wins_over_the_environment_and_that_over_the_scenario(
     monkeypatch.setenv("AVALOAD_LOAD__USERS", "3")
     monkeypatch.setenv("AVALOAD_LOAD__PROCESSES", "3")
     arguments = cli._parser().parse_args(["run", str(path), "--users", "4", "--tag", "build=7", "--tag", "a=b=c"])
-    resolved = cli._settings(arguments)
+    resolved = commands.settings_of(arguments)
     assert (resolved.load.users, resolved.load.processes, resolved.load.duration) == (4, 3, 2.0)
     assert resolved.load.seed == 1
     assert resolved.tags == {"build": "7", "a": "b=c"}

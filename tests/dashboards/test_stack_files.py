@@ -12,7 +12,7 @@ import yaml
 
 from dashboards import stack
 from dashboards.boards import BOARDS
-from loadtest import cli
+from loadtest import cli, commands
 from loadtest.guard import KEYS
 from loadtest.resolve import LIVE_AVATURN, LIVE_OPENAI
 from loadtest.settings import Distribution, Output
@@ -117,7 +117,7 @@ def test_the_scenario_of_the_manifests_is_valid_and_has_a_process_per_worker(
     arguments = command(found["Job", "avaload-master"])
     assert arguments.scenario == Path("/etc/avaload/scenario.toml")
     arguments.scenario = scenario
-    resolved = cli._settings(arguments)
+    resolved = commands.settings_of(arguments)
     assert resolved.distribution.master
     assert (resolved.distribution.bind_host, resolved.output.metrics_host) == ("0.0.0.0", "0.0.0.0")
     worker = found["Job", "avaload-worker"]["spec"]

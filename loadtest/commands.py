@@ -1,0 +1,265 @@
+"""What each command of `avaload` does: call, print, exit code.
+
+Heavy modules are imported where they are used: bad input and small commands don't wait for them.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from loadtest.errors import ConfigError, Exit
+from loadtest.lint import lint
+from loadtest.resolve import read_slo_tables, resolve
+from loadtest.settings import Settings
+
+WORKER_SETTINGS = {"load.processes", "output.run_dir", "distribution.max_wait"}
+"""What a worker is told by its own command line."""
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """All input of a run, checked; options win over the environment, that over the scenario. Raises ConfigError."""
+    options: dict[str, Any] = {name: value for name, value in vars(arguments).items() if "." in name}
+    for tag in getattr(arguments, "tag", []):
+        key, separator, value = tag.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"--tag {tag}: KEY=VALUE is needed")
+        options[f"tags.{key}"] = value
+    if getattr(arguments, "slo", None) is not None:
+        options["slo"] = read_slo_tables(arguments.slo)
+    settings = resolve(arguments.scenario, options)
+    # What a scenario says about the search is for the search alone.
+    return settings if arguments.command is capacity else settings.model_copy(update={"capacity": None})
+
+
+def _work(arguments: argparse.Namespace) -> Exit:
+    given = {name: value for name, value in vars(arguments).items() if "." in name}
+    own = {f"--{word.replace('_', '-')}": getattr(arguments, word) for word in ("scenario", "slo", "tag", "json")}
+    foreign = sorted([*(given.keys() - WORKER_SETTINGS), *(option for option, value in own.items() if value)])
+    if foreign:
+        raise ConfigError([f"{name}: a worker has it from its master" for name in foreign])
+    from loadtest.distribution.worker import place, work
+
+    return work(place(arguments.master_host, arguments.master_port, arguments.allow_host, given))
+
+
+def run(arguments: argparse.Namespace) -> Exit:
+    """A load run, or a worker's part of one."""
+    if arguments.worker:
+        return _work(arguments)
+    for option in ("--master-host", "--master-port", "--allow-host"):
+        if getattr(arguments, option.removeprefix("--").replace("-", "_")):
+            raise ConfigError(f"{option}: only for --worker")
+    settings = settings_of(arguments)  # before the slow import: bad input is said at once
+    from loadtest.run import run as run_load
+
+    if not settings.embedded_twin:
+        for scenario in settings.scenarios:
+            for warning in lint(scenario, today=datetime.now(UTC).date()):
+                print(f"avaload: warning: {warning}", file=sys.stderr)
+    run_dir, report, code = run_load(settings)
+    if report is None:
+        print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
+    else:
+        _show(report, run_dir, as_json=arguments.json)
+    return code
+
+
+def probe(arguments: argparse.Namespace) -> Exit:
+    """Active checks of the contract, and what each of them found."""
+    from loadtest import probing
+
+    for name, value in probing.options(arguments.rules, slow=arguments.slow).items():
+        setattr(arguments, name, value)
+    arguments.scenario = None
+    settings = settings_of(arguments)
+    from loadtest.run import run as run_load
+
+    run_dir, report, code = run_load(settings)
+    if report is None:
+        print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
+        return code
+    if not arguments.json:
+        _say("\n".join(probing.table(run_dir, report, arguments.rules)))
+    _show(report, run_dir, as_json=arguments.json)
+    return code
+
+
+def capacity(arguments: argparse.Namespace) -> Exit:
+    """A search for the limit; then, if asked, what so many users would need."""
+    settings = settings_of(arguments)
+    from loadtest.capacity.steering import prepared
+    from loadtest.run import run as run_load
+
+    run_dir, report, code = run_load(prepared(settings))
+    if report is None:
+        print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
+    else:
+        if not arguments.json and report["capacity"] is not None:
+            _say(report["capacity"]["sentence"])
+        _show(report, run_dir, as_json=arguments.json)
+        if arguments.plan is not None and not arguments.json:
+            _show_plan(run_dir, arguments.plan, arguments, as_json=False)
+    return code
+
+
+def plan(arguments: argparse.Namespace) -> Exit:
+    """What so many users would need, from what a run measured."""
+    _show_plan(arguments.run_dir, arguments.users, arguments, as_json=arguments.json)
+    return Exit.PASS
+
+
+def _show_plan(run_dir: Path, users: int, arguments: argparse.Namespace, *, as_json: bool) -> None:
+    from loadtest.capacity import plan as plans
+    from loadtest.durations import parse_s
+    from reports.planning import measured
+
+    if users < 1:
+        raise ConfigError("--users: at least 1 is needed")
+    try:
+        think_s = parse_s(arguments.think)
+    except ValueError as error:
+        raise ConfigError(f"--think: {error}") from error
+    prices = plans.read_prices(arguments.prices or plans.PRICES)
+    found = plans.plan(measured(run_dir), users=users, think_s=think_s, prices=prices, today=datetime.now(UTC).date())
+    _say(json.dumps(found) if as_json else "\n".join(plans.sentences(found)))
+
+
+def report(arguments: argparse.Namespace) -> Exit:
+    """Reports of a run, judged again."""
+    from loadtest import slo
+    from reports.build import build
+    from reports.run_settings import scenario_names
+
+    slos = None
+    if arguments.slo is not None:
+        slos = slo.load_slos(arguments.slo, scenarios=scenario_names(arguments.run_dir))
+    report = build(arguments.run_dir, slos=slos, baseline=arguments.baseline)
+    _show(report, arguments.run_dir, as_json=arguments.json)
+    return Exit(report["verdict"]["exit_code"])
+
+
+def compare(arguments: argparse.Namespace) -> Exit:
+    """What changed between two sets of runs."""
+    from reports import compare as comparing
+    from reports import compare_pages, github
+
+    margin = comparing.MARGIN if arguments.margin is None else arguments.margin
+    comparison = comparing.compare(arguments.base, arguments.to, margin=margin)
+    directory = arguments.out or arguments.to[0]
+    page = compare_pages.write(comparison, directory)
+    if arguments.json:
+        _say(json.dumps(comparison))
+    else:
+        _say("\n".join(compare_pages.sentences(comparison)))
+        _say(f"report:  {page}")
+    lines = github.comparison(comparison)
+    _tell_github(lines, compare_pages.markdown(comparison), as_json=arguments.json)
+    return Exit(comparison["exit_code"])
+
+
+def _tell_github(lines: Sequence[str], summary: str, *, as_json: bool) -> None:
+    """Annotations and the step's summary, where GitHub runs us. Beside JSON they go to stderr, which it reads, too."""
+    from reports import github
+
+    if not github.runs_us(os.environ):
+        return
+    for line in lines:
+        if as_json:
+            print(line, file=sys.stderr)
+        else:
+            _say(line)
+    if problem := github.add_to_summary(summary, os.environ):
+        print(f"avaload: warning: {problem}", file=sys.stderr)
+
+
+def session(arguments: argparse.Namespace) -> Exit:
+    """One session's timeline."""
+    from reports.timeline import timeline
+
+    _say(timeline(arguments.run_dir, arguments.session))
+    return Exit.PASS
+
+
+def export(arguments: argparse.Namespace) -> Exit:
+    """A run's spans, from its journals."""
+    from exporters import traces
+
+    follow = ["--follow"] if arguments.follow else []
+    options = ["--otlp-endpoint", arguments.otlp_endpoint, "--trace-share", str(arguments.trace_share)]
+    return Exit(traces.main([arguments.run_dir, *options, *follow]))
+
+
+def sweep(arguments: argparse.Namespace) -> Exit:
+    """Delete what a run's journals say may be left."""
+    from loadtest.sweeping import sweep_run
+
+    outcome = asyncio.run(sweep_run(arguments.run_dir))
+    if arguments.json:
+        _say(json.dumps(outcome.as_dict()))
+    else:
+        _say("\n".join(outcome.sentences()))
+    return Exit.LEFT_BEHIND if outcome.failed else Exit.PASS
+
+
+def doctor(arguments: argparse.Namespace) -> Exit:
+    """Check this machine, keys and endpoints; or measure our own error."""
+    from loadtest.doctor import examine
+
+    if arguments.calibrate:
+        return _calibrate(as_json=arguments.json)
+    checks = asyncio.run(examine(settings_of(arguments)))
+    if arguments.json:
+        _say(json.dumps([check.as_dict() for check in checks]))
+    else:
+        for check in checks:
+            _say(f"{check.state:<5} {check.name}: {check.text}")
+    return Exit.BAD_INPUT if any(check.state == "bad" for check in checks) else Exit.PASS
+
+
+def _calibrate(*, as_json: bool) -> Exit:
+    from loadtest.calibration import calibrate
+    from loadtest.run import CALIBRATION
+
+    result = calibrate()
+    if as_json:
+        _say(json.dumps(result))
+        return Exit.PASS
+    _say(
+        f"error of what is reported, against the twin's own stamps, {result['users']} users"
+        f" (generator: {result['generator']}); also in {CALIBRATION}"
+    )
+    _say(f"{'quantity':<22}{'count':>7}{'p50':>12}{'p99':>12}{'max':>12}")
+    for quantity, error in result["errors"].items():
+        sizes = "".join(f"{error[name]:>9.2f} ms" for name in ("p50_ms", "p99_ms", "max_ms"))
+        _say(f"{quantity:<22}{error['count']:>7}{sizes}")
+    if result["not_comparable"]:
+        _say(f"not comparable: {result['not_comparable']} reported by turns for which the twin has no stamps")
+    return Exit.PASS
+
+
+def _show(report: Mapping[str, Any], run_dir: Path, *, as_json: bool) -> None:
+    from reports import github, render_md
+
+    _tell_github(github.run(report), render_md.render(dict(report)), as_json=as_json)
+    if as_json:
+        _say(json.dumps(report))
+        return
+    verdict = report["verdict"]
+    _say(f"verdict: {verdict['outcome']}")
+    for reason in verdict["reasons"]:
+        _say(f"  - {reason}")
+    _say(f"report:  {run_dir / 'report.html'}")
+
+
+def _say(text: str) -> None:
+    """On stdout. A reader that has left (`| head`) must not cost the command its exit code."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
