@@ -18,7 +18,8 @@ from exporters import live, locust_stats, trace_counts
 from exporters.aggregate import Snapshot, merged
 from exporters.log import Log
 from exporters.prometheus import MetricsServer, serve
-from loadtest.conductor import LoadProcess, on_owner_gone, report_to_master, tell_progress
+from loadtest.conductor import LoadProcess
+from loadtest.duties import on_owner_gone, report_to_master, tell_progress
 from loadtest.engine.client import READY_LIMIT_S
 from loadtest.master import Master
 from loadtest.resolve import load_resolved

@@ -12,20 +12,10 @@ from locust.env import Environment
 from exporters.aggregate import Snapshot, merged
 from exporters.log import Log
 from loadtest import clock, journal, stage_health
-from loadtest.conductor import (
-    DONE,
-    FITNESS,
-    NUMBERED,
-    OBJECTIVES,
-    SNAPSHOT,
-    STEER,
-    STOP,
-    TEARDOWN_MARGIN_S,
-    aggregate_of,
-    open_journal,
-)
+from loadtest.conductor import NUMBERED, TEARDOWN_MARGIN_S, aggregate_of, open_journal
 from loadtest.distribution.hosts import Hosts
 from loadtest.distribution.wire import HOST
+from loadtest.duties import DONE, FITNESS, OBJECTIVES, SNAPSHOT, STEER, STOP
 from loadtest.errors import Exit
 from loadtest.events import Event, Fault, GeneratorFailed, RunFinished
 from loadtest.objectives import Judge

@@ -41,7 +41,7 @@ class Progress:
             self._status.stop()
 
     def show(self, now: dict[str, Any]) -> None:
-        """`now` as loadtest/conductor.py ships it each second."""
+        """`now` as loadtest/duties.py ships it each second."""
         self.waiting_for = now["waiting_for"]
         if self.waiting_for is not None:
             self._tell(f"waiting for {self.waiting_for}")
