@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtest import journal
-from loadtest.capacity.facts import Facts, Stages, as_row
+from loadtest.capacity.facts import Facts, as_row
 from loadtest.capacity.limit import Limit, limit, verdicts
 from loadtest.capacity.search import Found
+from loadtest.capacity.stages import Stages
 from loadtest.slo import Slo
 from reports import svg, usl
 from reports.charts import Chart

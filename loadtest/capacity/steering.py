@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from loadtest import journal
-from loadtest.capacity.facts import Facts, Stages
+from loadtest.capacity.facts import Facts
 from loadtest.capacity.limit import verdicts
 from loadtest.capacity.search import Found, Probe, Purpose, Search
+from loadtest.capacity.stages import Stages
 from loadtest.errors import ConfigError, GeneratorError
 from loadtest.events import Event
 from loadtest.settings import SET_UP_S, Settings

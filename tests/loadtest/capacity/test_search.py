@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from loadtest.capacity.facts import Facts, Stages
+from loadtest.capacity.facts import Facts
 from loadtest.capacity.limit import Limit, limit, verdicts
 from loadtest.capacity.search import Found, Purpose, Search
+from loadtest.capacity.stages import Stages
 from loadtest.events import DropReason, IterationDropped
 from loadtest.slo import Slo
 from tests.loadtest.capacity.simulated import Target

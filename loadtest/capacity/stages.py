@@ -1,0 +1,288 @@
+"""What a stage of the search showed: a fold over the run's events, the same while the search goes on and in the report.
+
+A stage is the steady stretch between two StageStarted. A session belongs to the stage in which it was due, whenever it
+ends; what was in flight when the stage is judged counts as not good.
+"""
+
+import itertools
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from loadtest import stage_health
+from loadtest.capacity.facts import BUDGET_USED, Facts, Judged
+from loadtest.capacity.line import Line
+from loadtest.capacity.search import Purpose
+from loadtest.errors import Kind
+from loadtest.events import (
+    LOAD,
+    DropReason,
+    Event,
+    GeneratorFailed,
+    HealthSampled,
+    IterationDropped,
+    Outcome,
+    RemainsChanged,
+    SecretMinted,
+    SessionFinished,
+    SessionStarted,
+    StageStarted,
+    Step,
+    StepFinished,
+)
+from loadtest.samples import SAMPLERS, Running, Sampler, Source
+from loadtest.slo import COUNT, DEFAULT_SLOS, RANKS, SECONDS, SHARE, Slo
+
+KEPT_UP: Final = 0.02
+"""Of the arrivals of a stage: so much may the sessions in progress grow, chance apart, in a target that keeps up."""
+DROPPED: Final = Slo(name="iterations dropped", indicator="session.dropped_rate", max=0.01)
+
+
+@dataclass(slots=True)
+class _Session:
+    running: Running
+    due_ns: int
+    started_ns: int
+    created_ns: int | None = None
+    delete_ns: int | None = None
+    ended_ns: int | None = None
+    ok: bool = False
+    over_bound: bool = False
+    setup_s: float | None = None
+    refused: StepFinished | None = None
+    failed: tuple[str, str, str] | None = None
+
+
+@dataclass(slots=True)
+class _Stage:
+    told: StageStarted
+    until_ns: int
+    sessions: list[_Session] = field(default_factory=list)
+    drops: list[tuple[IterationDropped, int]] = field(default_factory=list)
+    values: dict[str, list[float]] = field(default_factory=dict)
+
+
+class Stages:
+    """The fold. Feed it events in the order of their files; ask `facts` at any time."""
+
+    def __init__(self, slos: Sequence[Slo], *, poisson: bool = False) -> None:
+        chosen = list(slos) or list(DEFAULT_SLOS)
+        if not any(slo.indicator == DROPPED.indicator for slo in chosen):
+            chosen.append(DROPPED)
+        self.slos = tuple(slo for slo in chosen if slo.unit != COUNT)
+        self._poisson = poisson
+        self._samplers: dict[Source, list[tuple[str, Sampler]]] = {}
+        for measure in {slo.measure for slo in self.slos}:
+            for source, sampler in SAMPLERS[measure].items():
+                self._samplers.setdefault(source, []).append((measure, sampler))
+        self._seconds_max = [slo for slo in self.slos if slo.unit == SECONDS and slo.max is not None]
+        self._told: dict[tuple[str, int], StageStarted] = {}
+        self._sessions: dict[str, _Session] = {}
+        self._drops: list[IterationDropped] = []
+        self._samples: list[HealthSampled] = []
+        self._faults: list[GeneratorFailed] = []
+        self._values: list[tuple[_Session | None, int, str, float]] = []
+        self._judged: list[Facts] = []
+        self._judged_until_ns = 0
+
+    @property
+    def bounds_latency(self) -> bool:
+        """Whether any service level says how long something may take."""
+        return bool(self._seconds_max)
+
+    @property
+    def in_progress(self) -> int:
+        """Sessions that have begun and not ended."""
+        return sum(session.ended_ns is None for session in self._sessions.values())
+
+    def add(self, event: Event) -> None:
+        """Fold one event in."""
+        match event:
+            case StageStarted():
+                self._told.setdefault((event.stage, event.users), event)
+            case HealthSampled():
+                self._samples.append(event)
+            case GeneratorFailed():
+                self._faults.append(event)
+            case IterationDropped() if event.purpose == LOAD:
+                self._drops.append(event)
+                self._take(event, None)
+            case SessionStarted() if event.purpose == LOAD:
+                session = _Session(Running(event.scenario, event.due_ns), event.due_ns, event.t_ns)
+                self._sessions[event.session] = session
+                self._take(event, session)
+            case _:
+                self._of_session(event)
+
+    def _of_session(self, event: Event) -> None:
+        session = self._sessions.get(getattr(event, "session", ""))
+        if session is None:
+            return
+        match event:
+            case SecretMinted():
+                session.running.expires_ns = event.t_ns + event.ttl_s * 1_000_000_000
+            case RemainsChanged(reason="create_answered"):
+                session.created_ns = event.t_ns
+            case StepFinished():
+                self._step(event, session)
+            case SessionFinished():
+                session.ended_ns, session.ok = event.t_ns, event.outcome is Outcome.OK
+                if event.failure is not None:
+                    session.failed = (event.failure.step.value, event.failure.kind.value, event.failure.code.value)
+        self._take(event, session)
+
+    def _step(self, event: StepFinished, session: _Session) -> None:
+        session.running.first_step = session.running.first_step or event.step
+        if session.running.minted_from_ns is None and event.step in (Step.MINT, Step.CREATE):
+            session.running.minted_from_ns = event.started_ns
+        elif event.step is Step.DELETE and session.delete_ns is None:
+            session.delete_ns = event.started_ns
+        elif event.step is Step.CONNECT and event.outcome is Outcome.OK:
+            began_ns = session.running.minted_from_ns or session.started_ns
+            session.setup_s = (event.t_ns - began_ns) / 1e9
+        if event.failure is not None and event.failure.kind is Kind.REJECTED and event.step is not Step.DELETE:
+            session.refused = event
+
+    def _take(self, event: Event, session: _Session | None) -> None:
+        source = (type(event), event.step if isinstance(event, StepFinished) else None)
+        for measure, sampler in self._samplers.get(source, ()):
+            value = sampler(event, session.running if session else None)
+            if value is None:
+                continue
+            due_ns = session.due_ns if session else event.due_ns if isinstance(event, IterationDropped) else event.t_ns
+            self._values.append((session, due_ns, measure, float(value)))
+            if session is not None and any(s.measure == measure and s.beyond(value) for s in self._seconds_max):
+                session.over_bound = True
+
+    def forget(self) -> None:
+        """What the stages so far were made of; their facts stay as they are. Keeps a long search small."""
+        self._judged = self.facts()
+        until_ns = self._judged_until_ns = max((event.t_ns for event in self._told.values()), default=0)
+        self._sessions = {
+            name: each for name, each in self._sessions.items() if each.ended_ns is None or each.due_ns >= until_ns
+        }
+        self._values = [value for value in self._values if value[1] >= until_ns]
+        self._drops = [drop for drop in self._drops if drop.due_ns >= until_ns]
+        self._samples = [sample for sample in self._samples if sample.t_ns >= until_ns]
+
+    def facts(self) -> list[Facts]:
+        """Of all stages that have begun, in order of time."""
+        told = sorted(self._told.values(), key=lambda event: event.t_ns)
+        if not told:
+            return []
+        begin_ns = told[0].t_ns
+        told = [event for event in told if event.t_ns > self._judged_until_ns]
+        stages = [_Stage(event, after.t_ns) for event, after in itertools.pairwise(told) if event.steady]
+        for session in self._sessions.values():
+            if (stage := _at(stages, session.due_ns)) is not None:
+                stage.sessions.append(session)
+        line = Line.of((s.started_ns, s.ended_ns) for s in self._sessions.values())
+        for drop in self._drops:
+            if (stage := _at(stages, drop.due_ns)) is not None:
+                stage.drops.append((drop, line.at(drop.t_ns)))
+        for _, due_ns, measure, value in self._values:
+            if (stage := _at(stages, due_ns)) is not None:
+                stage.values.setdefault(measure, []).append(value)
+        alive = Line.of((s.created_ns, s.delete_ns or s.ended_ns) for s in self._sessions.values() if s.created_ns)
+        first = len(self._judged) + 1
+        return self._judged + [
+            self._facts(number, stage, line, alive, begin_ns) for number, stage in enumerate(stages, first)
+        ]
+
+    def _facts(self, number: int, stage: _Stage, line: Line, alive: Line, begin_ns: int) -> Facts:
+        told, sessions = stage.told, stage.sessions
+        duration_s = (stage.until_ns - told.t_ns) / 1e9
+        good = [s.ok and not s.over_bound for s in sessions]
+        ends = [s for s in self._sessions.values() if s.ended_ns and told.t_ns <= s.ended_ns < stage.until_ns]
+        setups = sorted(s.setup_s for s in sessions if s.setup_s is not None)
+        from_due = sorted(s.setup_s + (s.started_ns - s.due_ns) / 1e9 for s in sessions if s.setup_s is not None)
+        refused = [s.refused for s in sessions if s.refused is not None]
+        before, after = line.at(told.t_ns), line.at(stage.until_ns)
+        offered = len(sessions) + len(stage.drops)
+        chance = 1 + 2 * math.sqrt(before + 1) + (2 * math.sqrt(offered) if self._poisson else 0)
+        peak, times = alive.peak(told.t_ns, stage.until_ns)
+        health = stage_health.judge(
+            [e for e in self._samples if told.t_ns <= e.t_ns - 1_000_000_000 and e.t_ns <= stage.until_ns],
+            faults=[e for e in self._faults if told.t_ns <= e.t_ns < stage.until_ns],
+            drops=stage.drops,
+            users=told.users,
+        )
+        if any(drop.reason is DropReason.MAX_SESSIONS for drop, _ in stage.drops):
+            health = replace(health, outcome="invalid", because=(BUDGET_USED, *health.because))
+        purpose = told.stage.split()[1] if len(told.stage.split()) > 1 else ""
+        return Facts(
+            number=number,
+            name=told.stage,
+            purpose=Purpose(purpose) if purpose in set(Purpose) else Purpose.GROW,
+            level=told.rate if told.rate is not None else float(told.users),
+            open=told.rate is not None,
+            at_s=round((told.t_ns - begin_ns) / 1e9, 3),
+            duration_s=round(duration_s, 3),
+            offered=offered,
+            started=len(sessions),
+            dropped=len(stage.drops),
+            completed=sum(s.ok for s in sessions),
+            failed=sum(s.failed is not None for s in sessions),
+            good=sum(good),
+            unfinished=sum(s.ended_ns is None for s in sessions),
+            goodput_per_s=round(sum(s.ok and not s.over_bound for s in ends) / duration_s, 3) if duration_s else 0.0,
+            completed_per_s=round(sum(s.ok for s in ends) / duration_s, 3) if duration_s else 0.0,
+            in_progress_start=before,
+            in_progress_mean=round(line.mean(told.t_ns, stage.until_ns), 3),
+            growth=after - before + len(stage.drops),
+            allowed_growth=round(KEPT_UP * offered + chance, 2),
+            setup_p50_s=quantile(setups, 0.5),
+            setup_p95_s=quantile(setups, 0.95),
+            setup_from_due_p95_s=quantile(from_due, 0.95),
+            refused=len(refused),
+            refusals=dict(Counter(f"{e.step.value} {e.failure.code.value}" for e in refused if e.failure)),
+            failures=dict(Counter(" ".join(s.failed) for s in sessions if s.failed)),
+            alive_peak=peak,
+            alive_peak_times=times,
+            refused_below_peak=self._below(refused, peak),
+            slos=tuple(_judged(slo, stage.values.get(slo.measure, [])) for slo in self.slos),
+            health=health,
+            marks=tuple((g, s.setup_s) for g, s in zip(good, sessions, strict=True)),
+        )
+
+    def _below(self, refused: Iterable[StepFinished], peak: int) -> int:
+        """Refusals while even at most fewer than `peak` sessions could be alive: no bound on their number explains
+        them."""
+        most = Line.of((s.created_ns and s.started_ns, s.ended_ns) for s in self._sessions.values() if s.created_ns)
+        return sum(most.peak(event.started_ns, event.t_ns)[0] < peak for event in refused)
+
+
+def _at(stages: Sequence[_Stage], t_ns: int) -> _Stage | None:
+    place = bisect_right(stages, t_ns, key=lambda stage: stage.told.t_ns) - 1
+    return stages[place] if place >= 0 and t_ns < stages[place].until_ns else None
+
+
+def _judged(slo: Slo, values: list[float]) -> Judged:
+    observed: float | None = None
+    if values and slo.unit == SHARE:
+        observed = sum(values) / len(values)
+    elif values:
+        observed = quantile(sorted(values), float(RANKS[slo.indicator.rpartition(".")[2]]))
+    return Judged(
+        name=slo.name,
+        indicator=slo.indicator,
+        bound="min" if slo.max is None else "max",
+        objective=slo.objective,
+        observed=None if observed is None else round(observed, 9),
+        unit=slo.unit,
+        met=observed is None or slo.met(observed),
+        count=len(values),
+    )
+
+
+def quantile(ordered: Sequence[float], share: float) -> float | None:
+    """Interpolated linearly, as numpy does; None of nothing."""
+    if not ordered:
+        return None
+    place = share * (len(ordered) - 1)
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return round(ordered[low] + (ordered[high] - ordered[low]) * (place - low), 9)
