@@ -5,11 +5,12 @@ the master costs delay and nothing else.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from exporters import catalogue as c
 from exporters.sampling import Bounds, in_share
+from exporters.snapshot import EDGES, EXEMPLARS, SEPARATOR, Snapshot
 from loadtest import __version__
 from loadtest.errors import Kind
 from loadtest.events import (
@@ -36,21 +37,6 @@ from loadtest.events import (
 )
 from loadtest.slo import Slo
 
-Value = float | list[float]
-"""Of a counter or gauge a number; of a histogram a count per bucket, the count above the last edge, the sum."""
-
-Snapshot = dict[str, dict[str, Value]]
-"""Metric name → series → value; a series is its label values, in the catalogue's order, joined by SEPARATOR."""
-
-SEPARATOR: Final = "\x1f"
-
-EDGES: Final = "edges"
-"""In a snapshot beside the metrics: histogram → the upper edges of its buckets in this run."""
-
-EXEMPLARS: Final = "exemplars"
-"""In a snapshot beside the metrics: metric, series and place of the bucket, joined → value in seconds, Unix time, and
-the trace id as two numbers of 64 bits."""
-
 Series = dict[tuple[str, ...], Any]
 
 _AFTER: Final[dict[str, str]] = {
@@ -63,12 +49,6 @@ _AFTER: Final[dict[str, str]] = {
 
 
 _PHASES: Final = frozenset(c.PHASE.values or ())
-
-
-def trace_id(halves: Sequence[float]) -> str:
-    """32 hex digits, from an exemplar's two numbers."""
-    high, low = halves
-    return f"{int(high):016x}{int(low):016x}"
 
 
 class _Running:
@@ -398,40 +378,3 @@ class Aggregate:
 
     def _zero(self, metric: c.Metric) -> Any:
         return [0] * (len(self._edges[metric.name]) + 2) if metric.type is c.Type.HISTOGRAM else 0
-
-
-def merged(live: Iterable[Snapshot], *, lost: Iterable[Snapshot] = ()) -> Snapshot:
-    """The run's values from the latest snapshot of each process.
-
-    `lost`: last snapshots of workers that are silent or gone: what they counted stays, their gauges leave.
-    """
-    total: Snapshot = {}
-    for snapshot in live:
-        _add(total, snapshot, gauges=True)
-    for snapshot in lost:
-        _add(total, snapshot, gauges=False)
-    return total
-
-
-def _add(total: Snapshot, snapshot: Snapshot, *, gauges: bool) -> None:
-    total.setdefault(EDGES, {}).update(snapshot.get(EDGES, {}))
-    examples = total.setdefault(EXEMPLARS, {})
-    for key, example in snapshot.get(EXEMPLARS, {}).items():
-        known = examples.get(key)
-        if isinstance(example, list) and (not isinstance(known, list) or known[1] <= example[1]):
-            examples[key] = example  # the latest: Prometheus takes them in the order of time
-    for name, series in snapshot.items():
-        metric = c.BY_NAME.get(name)
-        if metric is None or (metric.type is c.Type.GAUGE and not gauges):
-            continue
-        into = total.setdefault(name, {})
-        for key, value in series.items():
-            so_far = into.get(key)
-            if isinstance(value, list):
-                into[key] = [a + b for a, b in zip(so_far, value, strict=True)] if isinstance(so_far, list) else value
-            elif isinstance(so_far, list):
-                continue
-            elif metric.of_run:
-                into[key] = max(so_far or 0, value)
-            else:
-                into[key] = (so_far or 0) + value

@@ -12,7 +12,7 @@ from typing import Final
 from prometheus_client.utils import floatToGoString
 
 from exporters import catalogue
-from exporters.aggregate import EDGES, EXEMPLARS, SEPARATOR, Snapshot, Value, trace_id
+from exporters.snapshot import EDGES, EXEMPLARS, SEPARATOR, Snapshot, Value, trace_id
 
 PLAIN: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from exporters import catalogue as c
 from exporters import sessions_page
-from exporters.aggregate import EDGES, SEPARATOR, Snapshot, Value
 from exporters.sessions_page import quantile
+from exporters.snapshot import EDGES, SEPARATOR, Snapshot, Value
 
 if TYPE_CHECKING:
     from locust.web import WebUI

@@ -12,8 +12,8 @@ from itertools import pairwise
 from statistics import median
 from typing import Any, Final
 
-from exporters.aggregate import Snapshot
 from exporters.exposition import content_type, exposition
+from exporters.snapshot import Snapshot
 
 _RECENT_S: Final = 300.0
 """A scraper that was silent for longer than this is gone: nobody lingers for it."""

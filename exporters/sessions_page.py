@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from exporters import catalogue as c
-from exporters.aggregate import EDGES, SEPARATOR, Snapshot
+from exporters.snapshot import EDGES, SEPARATOR, Snapshot
 from loadtest.events import Step
 
 if TYPE_CHECKING:

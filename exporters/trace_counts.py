@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from exporters import catalogue as c
-from exporters.aggregate import Snapshot
+from exporters.snapshot import Snapshot
 
 FILE: Final = "traces.json"
 QUEUE_FULL, REFUSED, UNSENT = c.SPANS_DROPPED.labels[0].values or ()

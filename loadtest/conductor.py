@@ -20,7 +20,8 @@ from locust.env import Environment
 from locust.runners import WorkerRunner
 from msgspec.structs import replace
 
-from exporters.aggregate import Aggregate, Snapshot
+from exporters.aggregate import Aggregate
+from exporters.snapshot import Snapshot
 from loadtest import clock, journal, stage_health
 from loadtest.arrival import Arrival
 from loadtest.engine.client import EngineClient

@@ -13,7 +13,7 @@ import gevent
 from locust.env import Environment
 
 from exporters import catalogue
-from exporters.aggregate import SEPARATOR, Snapshot
+from exporters.snapshot import SEPARATOR, Snapshot
 from loadtest import clock
 from loadtest.conductor import LoadProcess
 from loadtest.events import Outcome

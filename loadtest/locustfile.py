@@ -15,9 +15,9 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from exporters import live, locust_stats, trace_counts
-from exporters.aggregate import Snapshot, merged
 from exporters.log import Log
 from exporters.prometheus import MetricsServer, serve
+from exporters.snapshot import Snapshot, merged
 from loadtest.conductor import LoadProcess
 from loadtest.duties import on_owner_gone, report_to_master, tell_progress
 from loadtest.engine.client import READY_LIMIT_S

@@ -9,8 +9,8 @@ import gevent
 from gevent.event import Event as Signal
 from locust.env import Environment
 
-from exporters.aggregate import Snapshot, merged
 from exporters.log import Log
+from exporters.snapshot import Snapshot, merged
 from loadtest import clock, journal, stage_health
 from loadtest.conductor import NUMBERED, TEARDOWN_MARGIN_S, aggregate_of, open_journal
 from loadtest.distribution.hosts import Hosts

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from exporters import catalogue as c
-from exporters.aggregate import Aggregate, Snapshot, merged
+from exporters.aggregate import Aggregate
+from exporters.snapshot import Snapshot, merged
 from loadtest import journal
 from loadtest.events import Event, RunFinished
 

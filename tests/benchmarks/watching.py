@@ -27,8 +27,9 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from exporters.aggregate import Aggregate, merged
+from exporters.aggregate import Aggregate
 from exporters.exposition import OPENMETRICS, exposition
+from exporters.snapshot import merged
 from loadtest.events import HealthSampled, Outcome, SessionFinished, StageStarted, StepFinished
 from loadtest.journal import read_run
 from tests.benchmarks import bench

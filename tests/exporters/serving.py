@@ -14,8 +14,9 @@ from pathlib import Path  # noqa: E402
 
 from gevent.fileobject import FileObjectThread  # noqa: E402
 
-from exporters.aggregate import Aggregate, merged  # noqa: E402
+from exporters.aggregate import Aggregate  # noqa: E402
 from exporters.prometheus import serve  # noqa: E402
+from exporters.snapshot import merged  # noqa: E402
 from loadtest.scrapers import tls  # noqa: E402
 from tests.exporters.script import run_started, session  # noqa: E402
 

@@ -5,7 +5,8 @@ import pytest
 from msgspec.structs import replace
 
 from exporters import catalogue as c
-from exporters.aggregate import EDGES, EXEMPLARS, SEPARATOR, Aggregate, Snapshot, merged
+from exporters.aggregate import Aggregate
+from exporters.snapshot import EDGES, EXEMPLARS, SEPARATOR, Snapshot, merged
 from loadtest.errors import Code, Kind
 from loadtest.events import (
     DropReason,

@@ -18,8 +18,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as _plain
 
 from exporters import catalogue as c
-from exporters.aggregate import Aggregate, merged
+from exporters.aggregate import Aggregate
 from exporters.exposition import OPENMETRICS, PLAIN, content_type, exposition
+from exporters.snapshot import merged
 from loadtest.slo import Slo
 from tests.exporters.script import WALL_S, health, run_started, session, session_id
 from tests.support import ROOT, eventually, get, needed, prometheus

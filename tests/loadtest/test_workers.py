@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from exporters import catalogue as c
-from exporters.aggregate import SEPARATOR, Aggregate, Snapshot
+from exporters.aggregate import Aggregate
+from exporters.snapshot import SEPARATOR, Snapshot
 from loadtest.events import Event
 from loadtest.journal import Journal, encode
 from loadtest.workers import LOST_AFTER_S, SILENT_AFTER_S, Workers
