@@ -13,6 +13,7 @@ from pathlib import Path
 import uvloop
 
 from loadtest.twin.contract import VERSION, ContractError, Line, read
+from loadtest.twin.knobs import Freeze
 from loadtest.twin.options import Options, UsageError, parse
 from loadtest.twin.profiles import Profile
 from loadtest.twin.service import Twin
@@ -145,9 +146,10 @@ async def _serve(options: Options, *, openai: socket.socket, avaturn: socket.soc
     await twin.start()
     print(json.dumps(_announcement(twin, options)), flush=True)
     freeze = options.profile.freeze
-    if freeze is not None:
-        asyncio.get_running_loop().call_later(freeze.at_s, _stand_still, freeze.for_s, stop)
+    freezing = None if freeze is None else asyncio.create_task(_stand_still(freeze, stop))
     await stop.wait()
+    if freezing is not None:
+        freezing.cancel()
     await twin.stop()
 
 
@@ -161,12 +163,14 @@ def _stop_event(options: Options) -> asyncio.Event:
     return stop
 
 
-def _stand_still(for_s: float, stop: asyncio.Event) -> None:
+async def _stand_still(freeze: Freeze, stop: asyncio.Event) -> None:
     """Do nothing at all, like a process that the system has suspended; only the signals that end it get through."""
+    await asyncio.sleep(freeze.at_s)
     ending = {signal.SIGINT, signal.SIGTERM}
     blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     try:
-        if signal.sigtimedwait(ending, for_s) is not None:
+        await asyncio.sleep(0.001)  # one that came before they were blocked is heard by the loop
+        if not stop.is_set() and signal.sigtimedwait(ending, freeze.for_s) is not None:
             stop.set()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
