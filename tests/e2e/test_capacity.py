@@ -1,5 +1,6 @@
 """`avaload capacity` on a target with a quota. Knees, and all seeds: tests/benchmarks/capacity_search.py"""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -17,7 +18,9 @@ def test_a_search_names_the_quota_proves_the_limit_and_plans_with_it(tmp_path: P
     run_dir = tmp_path / "run"
     with running_twin("--set", "limit.sessions=8", "--set", "latency.sdk_session=fixed:0.2") as twin:
         options = ("--room", "none", "--metrics-port", "off", "--run-dir", run_dir)
-        with avaload("capacity", *plan, *options, cwd=tmp_path, environ=reaching(twin)) as search:
+        # Without the look after the delete a session is alive all the time: sixteen users can't take turns at eight.
+        environ = {**reaching(twin), "AVALOAD_TARGET__PROVE_GONE": "false"}
+        with avaload("capacity", *plan, *options, cwd=tmp_path, environ=environ) as search:
             done = search.finish(within_s=110)
         assert alive(twin) == []
     report = json.loads((run_dir / "report.json").read_text())
@@ -25,11 +28,9 @@ def test_a_search_names_the_quota_proves_the_limit_and_plans_with_it(tmp_path: P
     if capacity["kind"] == "generator":
         pytest.skip("this machine was too busy to judge: " + capacity["sentence"])
     assert done.code == report["verdict"]["exit_code"] == 0, done
-    assert [(row["level"], row["found"]) for row in capacity["stages"] if row["found"] != "invalid"] == [
-        (8, "passed"),
-        (16, "failed"),
-        (8, "passed"),
-    ]
+    # A level that fails narrowly, as one may in so short a stage, is tried once more.
+    found = [(row["level"], row["found"] == "passed") for row in capacity["stages"] if row["found"] != "invalid"]
+    assert [each for each, _ in itertools.groupby(found)] == [(8, True), (16, False), (8, True)]
     assert (capacity["kind"], capacity["sustained"], capacity["monotonic"]) == ("cliff", True, True)
     assert (capacity["quota"]["number"], capacity["quota"]["exact"]) == (8, True)
     assert capacity["quota"]["refusals"].keys() == {"create limits_exceeded"}
@@ -44,7 +45,7 @@ def test_a_search_names_the_quota_proves_the_limit_and_plans_with_it(tmp_path: P
     again = call("report", run_dir, "--json", cwd=tmp_path)
     assert json.loads(again.out)["capacity"]["stages"] == capacity["stages"]
     planned = call("plan", run_dir, "--users", 800, "--think", "0s", "--json", cwd=tmp_path)
-    found = json.loads(planned.out)
-    assert found["sessions_at_once"]["value"] == 800
-    assert any("the target does not carry it: 800 users are wanted, 8 were held" in note for note in found["notes"])
-    assert any("quota of 8 sessions at once is below the 800" in note for note in found["notes"])
+    needed = json.loads(planned.out)
+    assert needed["sessions_at_once"]["value"] == 800
+    assert any("the target does not carry it: 800 users are wanted, 8 were held" in note for note in needed["notes"])
+    assert any("quota of 8 sessions at once is below the 800" in note for note in needed["notes"])
