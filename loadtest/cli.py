@@ -165,14 +165,7 @@ def _parser() -> _Parser:
     for option, setting, placeholder, text in (*_CAPACITY_OPTIONS, *_OPTIONS):
         if option not in _NOT_FOR_CAPACITY:
             capacity.add_argument(option, dest=setting, metavar=placeholder, help=text, default=argparse.SUPPRESS)
-    capacity.add_argument(
-        "--live",
-        dest="target.live",
-        action="store_const",
-        const=True,
-        default=argparse.SUPPRESS,
-        help="allow endpoints that are not on this machine; needs --max-sessions",
-    )
+    _add_live(capacity)
     capacity.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="repeatable")
     capacity.add_argument("--slo", type=Path, metavar="FILE", help="thresholds (TOML) instead of the scenario's")
     capacity.add_argument("--json", action="store_true", help="print report.json on stdout")

@@ -44,15 +44,15 @@ def lint(scenario: Scenario, *, today: date) -> list[str]:
 def findings(scenario: Scenario, *, today: date) -> list[Finding]:
     """The same by rule."""
     realtime = scenario.realtime
-    audio = _table(realtime, "audio")
+    audio = table(realtime, "audio")
     return [
         finding
         for found in (
             _modes(realtime),
             _formats(audio),
-            _turn_detection(_table(audio, "input")),
+            _turn_detection(table(audio, "input")),
             _models(realtime, audio, today),
-            _voice(_table(audio, "output")),
+            _voice(table(audio, "output")),
             _tools(realtime),
             _durations(scenario),
         )
@@ -60,7 +60,8 @@ def findings(scenario: Scenario, *, today: date) -> list[Finding]:
     ]
 
 
-def _table(tree: dict[str, Any], key: str) -> dict[str, Any]:
+def table(tree: dict[str, Any], key: str) -> dict[str, Any]:
+    """A sub-table of `[realtime]`, empty where it is lacking or is something else."""
     value = tree.get(key)
     return value if isinstance(value, dict) else {}
 
@@ -74,7 +75,7 @@ def _modes(realtime: dict[str, Any]) -> Iterator[Finding]:
 
 def _formats(audio: dict[str, Any]) -> Iterator[Finding]:
     for side in ("input", "output"):
-        kind = _table(_table(audio, side), "format").get("type", "audio/pcm")
+        kind = table(table(audio, side), "format").get("type", "audio/pcm")
         if kind != "audio/pcm":
             yield Finding("AUD-2", f"audio.{side}.format is {kind}; this engine speaks 24 kHz PCM")
 
@@ -90,7 +91,7 @@ def _turn_detection(given: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _models(realtime: dict[str, Any], audio: dict[str, Any], today: date) -> Iterator[Finding]:
-    transcriber = _table(_table(audio, "input"), "transcription").get("model")
+    transcriber = table(table(audio, "input"), "transcription").get("model")
     for what, model in (("model", realtime.get("model")), ("transcription model", transcriber)):
         if not isinstance(model, str):
             continue

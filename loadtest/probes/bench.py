@@ -13,6 +13,7 @@ from loadtest.events import Outcome, RuleOutcome
 from loadtest.lifecycle import CENSORED, Surroundings, Ticket
 from loadtest.owned import uncancellable
 from loadtest.probes.subject import End, Subject
+from loadtest.probes.visit import Heard, Visit
 from loadtest.probes.wire import Wire
 from loadtest.rules.statements import RULES, Prod
 from loadtest.scenario import default_realtime
@@ -155,6 +156,13 @@ class Bench:
                 await uncancellable(subject.conclude())
         finally:
             subject.finish(outcome=outcome, censored=censored)
+
+    async def answer_in(self, visit: Visit, *, hear_out: bool = True) -> Heard:
+        """What the avatar answers to the clip there. Raises NotTestedError where it says nothing."""
+        answer = await visit.ask(self.clip, hear_out=hear_out)
+        if answer is None:
+            raise NotTestedError("the avatar did not answer")
+        return answer
 
     def reserve(self) -> None:
         """A place in the budget, before each create. Raises NotTestedError."""

@@ -28,8 +28,7 @@ async def interrupted(bench: Bench) -> None:
     async with bench.subject() as subject:
         await subject.new(realtime=SLOW_SPEECH)
         visit = await subject.join()
-        if await visit.ask(bench.clip, hear_out=False) is None:
-            raise NotTestedError("the avatar did not answer")
+        await bench.answer_in(visit, hear_out=False)
         await asyncio.sleep(INTO_IT_S)
         when = "was generated to its end" if visit.all(OF_AVATAR) else "was being generated"
         silent_s = await _interrupt(bench, visit)
@@ -41,18 +40,16 @@ async def interrupted_late(bench: Bench) -> None:
     async with bench.subject() as subject:
         await subject.new(realtime=SLOW_SPEECH)
         visit = await subject.join()
-        answer = await visit.ask(bench.clip, hear_out=False)
-        if answer is None:
-            raise NotTestedError("the avatar did not answer")
+        answer = await bench.answer_in(visit, hear_out=False)
         silent_s = await _interrupt_when_generated(bench, visit, answer)
         silenced_ns = visit.stretches[-1][1]
         _judge_silence(bench, "INT-2", subject, silent_s, "when the answer was generated to its end")
         if silent_s is None:
             raise NotTestedError("the answer could not be interrupted")
-        answer = await visit.answer(bench.clip, hear_out=False)
-        if answer is None:
+        new = await visit.answer(bench.clip, hear_out=False)
+        if new is None:
             raise NotTestedError("the interruption was not answered")
-        await _judge_rest(bench, subject, visit, answer, silenced_ns)
+        await _judge_rest(bench, subject, visit, new, silenced_ns)
 
 
 async def _interrupt(bench: Bench, visit: Visit) -> float | None:
@@ -134,9 +131,7 @@ async def noise(bench: Bench) -> None:
     async with bench.subject() as subject:
         await subject.new(realtime=SLOW_SPEECH)
         visit = await subject.join()
-        answer = await visit.ask(bench.clip, hear_out=False)
-        if answer is None:
-            raise NotTestedError("the avatar did not answer")
+        await bench.answer_in(visit, hear_out=False)
         # Not while more sound is on its way: what were thrown away then would hardly leave a gap.
         await visit.until(lambda: bool(visit.all(OF_AVATAR)), 20.0)
         if not visit.speaking:
@@ -155,9 +150,7 @@ async def unheard(bench: Bench) -> None:
     async with bench.subject() as subject:
         await subject.new(realtime=SLOW_SPEECH)
         visit = await subject.join()
-        first = await visit.ask(bench.clip, hear_out=False)
-        if first is None:
-            raise NotTestedError("the avatar did not answer")
+        first = await bench.answer_in(visit, hear_out=False)
         whole = await visit.until(lambda: bool(visit.all(OF_AVATAR)), 20.0)
         await asyncio.sleep(INTO_IT_S)
         if not whole or await _interrupt(bench, visit) is None:
@@ -191,8 +184,7 @@ async def not_to_be_interrupted(bench: Bench) -> None:
     async with bench.subject() as subject:
         await subject.new(realtime=settings)
         visit = await subject.join()
-        if await visit.ask(bench.clip, hear_out=False) is None:
-            raise NotTestedError("the avatar did not answer")
+        await bench.answer_in(visit, hear_out=False)
         await asyncio.sleep(INTO_IT_S / 2)
         silent_s = await _interrupt(bench, visit)
         bench.tell("INT-7", f"with interrupt_response false {_silence(silent_s)}")

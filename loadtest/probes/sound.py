@@ -29,8 +29,7 @@ async def sound(bench: Bench) -> None:
             raise NotTestedError("OpenAI answers with no tone: there is nothing to compare pitch and length with")
         await subject.new()
         visit = await subject.join(records=True)
-        if await visit.ask(bench.clip) is None:
-            raise NotTestedError("the avatar did not answer")
+        await bench.answer_in(visit)
         heard_s = len(visit.sound) / 2 / RATE_HZ
         heard_hz, heard_tone = _pitch(bytes(visit.sound))
         same_pitch = heard_tone >= TONE_SHARE and abs(heard_hz - sent_hz) <= OFF_BY * sent_hz
@@ -56,9 +55,7 @@ async def announced(bench: Bench) -> None:
     async with bench.subject() as subject:
         await subject.new(realtime=SLOW_SPEECH)
         visit = await subject.join()
-        answer = await visit.ask(bench.clip, hear_out=False)
-        if answer is None:
-            raise NotTestedError("the avatar did not answer")
+        answer = await bench.answer_in(visit, hear_out=False)
         await visit.until(lambda: bool(visit.all(STARTED)), 2.0)
         if not visit.all(STARTED):
             raise NotTestedError(f"no {STARTED} came")

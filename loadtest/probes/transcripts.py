@@ -5,7 +5,7 @@ from typing import Any
 
 from loadtest.clock import wall_ns
 from loadtest.errors import StepError
-from loadtest.probes.bench import Bench, NotTestedError, Probe
+from loadtest.probes.bench import Bench, Probe
 from loadtest.probes.subject import Subject
 from loadtest.probes.visit import OF_AVATAR, OF_USER, Visit
 
@@ -25,8 +25,7 @@ async def transcripts(bench: Bench) -> None:
         await off.new(realtime=OFF)
         await bystander.new(realtime=OFF)
         heard_on, heard_off, heard_by = [await each.join() for each in (on, off, bystander)]
-        if await heard_by.ask(bench.clip) is None:
-            raise NotTestedError("the avatar did not answer")
+        await bench.answer_in(heard_by)
         await heard_by.until(lambda: bool(heard_by.all(OF_AVATAR)), LATE_S)
         known = len(_told(heard_by))
         answers_on, answers_off = await asyncio.gather(_turns(bench, heard_on), _turns(bench, heard_off))

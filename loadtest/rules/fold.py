@@ -1,5 +1,6 @@
 """What every rule's fold has: a tally, and the events that it wants to see."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ Key = type | str
 Handler = Callable[[Any, Life], None]
 
 
-class Fold:
+class Fold(ABC):
     """One rule's evidence from load sessions. A case counts only where it really could be observed."""
 
     rule: ClassVar[str]
@@ -19,9 +20,9 @@ class Fold:
     def __init__(self) -> None:
         self.tally = Tally()
 
+    @abstractmethod
     def handlers(self) -> Mapping[Key, Handler]:
         """What it wants to see; each is called with the event and its session."""
-        raise NotImplementedError
 
     def value(self) -> Tally:
         """Its evidence so far."""

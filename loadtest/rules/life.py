@@ -1,9 +1,17 @@
 """What the folds remember of a load session while it lasts: shared facts, kept once, and a few words of each rule."""
 
-from typing import Any
+from typing import Any, Final
 
-from loadtest.events import SessionStarted
+from loadtest.events import SessionStarted, StepFinished
 from loadtest.rules.promise import Promise
+
+ENDED_STATUS: Final = (404, 410)
+"""Of a delete: there is no such session any more."""
+
+
+def ended_before(event: StepFinished) -> bool:
+    """A delete's first attempt found nothing any more."""
+    return event.attempt == 1 and event.http_status in ENDED_STATUS
 
 
 class Life:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
-from loadtest.lint import findings
+from loadtest.lint import findings, table
 from loadtest.scenario import Ignore, Scenario
 
 _QUIET_DBFS: Final = -50.0
@@ -30,7 +30,7 @@ def promise(scenario: Scenario, *, today: date) -> Promise:
     realtime = scenario.realtime
     noises = [turn.clip for turn in scenario.conversation.turns if isinstance(turn, Ignore)]
     return Promise(
-        transcribes=bool(_table(_table(realtime, "audio"), "input").get("transcription")),
+        transcribes=bool(table(table(realtime, "audio"), "input").get("transcription")),
         forces_tool=realtime.get("tool_choice") == "required" or isinstance(realtime.get("tool_choice"), dict),
         has_tools=bool(realtime.get("tools")),
         quiet_noise=scenario.conversation.background_dbfs is None and all(map(_is_quiet, noises)),
@@ -43,11 +43,6 @@ def promise(scenario: Scenario, *, today: date) -> Promise:
 def promises(scenarios: Iterable[Scenario], *, today: date) -> dict[str, Promise]:
     """By name of the scenario."""
     return {scenario.name: promise(scenario, today=today) for scenario in scenarios}
-
-
-def _table(tree: dict[str, Any], key: str) -> dict[str, Any]:
-    value = tree.get(key)
-    return value if isinstance(value, dict) else {}
 
 
 def _is_quiet(clip: str) -> bool:

@@ -9,7 +9,7 @@ from loadtest.errors import Code, Kind
 from loadtest.events import Failure, Mark, Observed, Outcome, SessionFinished, Step, StepFinished
 from loadtest.redact import is_secret
 from loadtest.rules.fold import Fold, Handler, Key
-from loadtest.rules.life import Life
+from loadtest.rules.life import Life, ended_before
 from loadtest.rules.tally import Tally
 
 _S: Final = 1_000_000_000
@@ -18,7 +18,6 @@ _REFUSED: Final = (Code.RATE_LIMITED, Code.LIMITS_EXCEEDED, Code.QUOTA)
 _REFUSED_STATUS: Final = (402, 403, 409, 429)
 _HARM_NS: Final = _S // 2
 _HARMED_SHARE: Final = 0.5
-_ENDED_STATUS: Final = (404, 410)
 
 
 class Nested(Fold):
@@ -238,7 +237,7 @@ class EndIsNoticed(Fold):
             self.tally.held()
 
     def _delete(self, event: StepFinished, life: Life) -> None:
-        if life.stalled and event.attempt == 1 and event.http_status in _ENDED_STATUS and life.once(self.rule):
+        if life.stalled and ended_before(event) and life.once(self.rule):
             self.tally.broken(life.session, "it had ended, and in its room there was only silence")
 
 

@@ -21,7 +21,7 @@ from loadtest.events import (
 )
 from loadtest.rules import expiry, interruption, refusals, termination, transcripts
 from loadtest.rules.fold import Fold, Handler
-from loadtest.rules.life import Heard, Life
+from loadtest.rules.life import Heard, Life, ended_before
 from loadtest.rules.promise import Promise
 from loadtest.rules.statements import RULES
 from loadtest.rules.tally import Tally, row
@@ -183,7 +183,7 @@ def _turn(event: StepFinished, life: Life) -> None:
 
 
 def _deleted(event: StepFinished, life: Life) -> None:
-    if event.attempt == 1 and event.http_status in (404, 410):
+    if ended_before(event):
         life.noted.add("ended before its delete")
 
 

@@ -6,18 +6,12 @@ from typing import Final
 from loadtest.errors import Code
 from loadtest.events import Gone, GoneChecked, Mark, Observed, Outcome, SessionStarted, Step, StepFinished
 from loadtest.rules.fold import Fold, Handler, Key
-from loadtest.rules.life import Life
+from loadtest.rules.life import ENDED_STATUS, Life, ended_before
 
 _S: Final = 1_000_000_000
 _GONE_NS: Final = 5 * _S
-_ENDED_STATUS: Final = (404, 410)
 _LAST_ATTEMPT: Final = 3
 _OPENAI_LIMIT_NS: Final = 3600 * _S
-
-
-def _ended_before(event: StepFinished) -> bool:
-    """A delete's first attempt found nothing any more."""
-    return event.attempt == 1 and event.http_status in _ENDED_STATUS
 
 
 class GoneAfterDelete(Fold):
@@ -63,7 +57,7 @@ class SurvivesLeaving(Fold):
         return {Step.DELETE: self._delete}
 
     def _delete(self, event: StepFinished, life: Life) -> None:
-        if not _ended_before(event) or life.room_ended_ns is not None or life.stalled or life.error_ns is not None:
+        if not ended_before(event) or life.room_ended_ns is not None or life.stalled or life.error_ns is not None:
             return
         promise, talked_ns, created_ns = life.promise, life.conversed_ns, life.created_ns
         if promise is None or talked_ns is None or created_ns is None:
@@ -135,7 +129,7 @@ class DeletedTwiceHarmlessly(Fold):
         return {Step.DELETE: self._delete}
 
     def _delete(self, event: StepFinished, life: Life) -> None:
-        if event.http_status in _ENDED_STATUS:
+        if event.http_status in ENDED_STATUS:
             self.tally.held()
         elif life.room_ended_ns is not None and event.attempt == _LAST_ATTEMPT and (event.http_status or 0) >= 500:
             self.tally.broken(life.session, f"its delete answered {event.http_status} each time; it had ended before")
