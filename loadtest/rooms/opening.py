@@ -66,10 +66,12 @@ def open_room(
 async def prepare(settings: Settings, clips: Iterable[Clip]) -> None:
     """Import, encode and rehearse before the first session what the kinds of room that may come need: 0.7 s that would
     end up in somebody's latency. A kind that was asked for by name must work: raises ConfigError where its extra is not
-    installed. Without a name, all may come whose extra is."""
+    installed. Without a name, all may come whose extra is, but no Daily room to a run that stays on this machine: what
+    is imported in vain costs every session (5 % of a core with 200)."""
     wanted = settings.target.room
     if wanted == "auto":
-        for kind in filter(is_installed, PACKAGES):
+        may_come = (kind for kind in PACKAGES if kind != "daily" or settings.target.live)
+        for kind in filter(is_installed, may_come):
             # One that doesn't work here says so when it is opened, if it ever is.
             with contextlib.suppress(ImportError, OSError):
                 await _prepare(kind, clips)

@@ -105,25 +105,26 @@ def forget_imports(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("room", "without", "imported"),
+    ("target", "without", "imported"),
     [
-        ("auto", (), ["daily", "webrtc"]),
-        ("auto", ("aiortc",), ["daily"]),
-        ("auto", ("aiortc", "daily"), []),
-        ("daily", (), ["daily"]),
-        ("webrtc", (), ["webrtc"]),
-        ("websocket", (), []),
-        ("none", (), []),
+        ({}, (), ["webrtc"]),
+        (LIVE, (), ["daily", "webrtc"]),
+        (LIVE, ("aiortc",), ["daily"]),
+        (LIVE, ("aiortc", "daily"), []),
+        ({"room": "daily"}, (), ["daily"]),
+        ({"room": "webrtc"}, (), ["webrtc"]),
+        ({"room": "websocket"}, (), []),
+        ({"room": "none"}, (), []),
     ],
 )
 def test_what_a_room_needs_is_imported_before_the_first_session(
-    monkeypatch: pytest.MonkeyPatch, room: str, without: tuple[str, ...], imported: list[str]
+    monkeypatch: pytest.MonkeyPatch, target: dict[str, Any], without: tuple[str, ...], imported: list[str]
 ) -> None:
     forget_imports(monkeypatch)
     for library in without:
         monkeypatch.setitem(sys.modules, library, None)
 
-    asyncio.run(prepare(Settings.model_validate({"target": {"room": room}}), ()))
+    asyncio.run(prepare(Settings.model_validate({"target": target}), ()))
 
     found = {name for name in ("daily", "webrtc") if f"loadtest.rooms.{name}" in sys.modules}
     assert sorted(found) == imported
