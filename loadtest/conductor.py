@@ -40,6 +40,7 @@ from loadtest.health import PROBE_S, Health
 from loadtest.lifecycle import Ticket
 from loadtest.objectives import Judge, Objectives
 from loadtest.probes.catalogue import PURPOSE, dealt
+from loadtest.redact import redact
 from loadtest.resolve import run_id
 from loadtest.rules.promise import promises
 from loadtest.rules.rulebook import Rulebook
@@ -169,6 +170,11 @@ class LoadProcess:
 
     def _due_ns(self, due_s: float) -> int:
         return self._started_ns + int(due_s * 1e9)
+
+    def on_user_error(self, exception: Exception) -> None:
+        """A virtual user ended with a bug of ours: its sessions are missing from the load."""
+        detail = redact(f"virtual user: {exception!r}")
+        self._record(GeneratorFailed(t_ns=clock.now_ns(), fault=Fault.BUG, process=self._index, detail=detail))
 
     def snapshot(self) -> Snapshot:
         return self.aggregate.snapshot(

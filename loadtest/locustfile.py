@@ -62,6 +62,7 @@ def start(environment: Environment, web_ui: Any = None, **_: object) -> None:
     sinks = {"locust": locust_stats.sink(environment), "log": log.add}
     process = LoadProcess(environment, settings, run_dir, sinks=sinks)
     environment.avaload = process
+    environment.events.user_error.add_listener(lambda exception, **_: process.on_user_error(exception))
     environment.events.quitting.add_listener(lambda **_: process.interrupt())
     environment.events.quitting.add_listener(lambda **_: log.close())
     gevent.spawn(keep_small, environment)

@@ -38,6 +38,8 @@ from loadtest.slo import COUNT, DEFAULT_SLOS, RANKS, SECONDS, SHARE, Slo
 
 KEPT_UP: Final = 0.02
 """Of the arrivals of a stage: so much may the sessions in progress grow, chance apart, in a target that keeps up."""
+MISSING: Final = 0.02
+"""Of the arrivals of a stage: so many may have got lost on our side, neither started nor dropped."""
 DROPPED: Final = Slo(name="iterations dropped", indicator="session.dropped_rate", max=0.01)
 
 
@@ -210,6 +212,10 @@ class Stages:
             drops=stage.drops,
             users=told.users,
         )
+        scheduled = 0 if told.rate is None or self._poisson else int(told.rate * duration_s)
+        if offered < (1 - MISSING) * scheduled:
+            gone = f"{scheduled - offered} arrivals of {scheduled} never came"
+            health = replace(health, outcome="invalid", because=(gone, *health.because))
         if any(drop.reason is DropReason.MAX_SESSIONS for drop, _ in stage.drops):
             health = replace(health, outcome="invalid", because=(BUDGET_USED, *health.because))
         purpose = told.stage.split()[1] if len(told.stage.split()) > 1 else ""

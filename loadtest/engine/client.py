@@ -15,6 +15,7 @@ from pathlib import Path
 
 import gevent
 from gevent.event import AsyncResult, Event
+from gevent.queue import SimpleQueue
 
 from loadtest import clock, journal
 from loadtest.engine.link import EVENT_PREFIX
@@ -61,7 +62,7 @@ class EngineClient:
         self._incarnation = 0
         self._child: subprocess.Popen[bytes] | None = None
         self._wire: socket.socket | None = None
-        self._reader: gevent.Greenlet | None = None
+        self._unsaid: SimpleQueue[bytes | None] = SimpleQueue()
         self._pending: dict[int, tuple[Ticket, AsyncResult]] = {}
         self._open: dict[str, tuple[SessionStarted, Remains]] = {}
         self._ready, self._drained, self._closing = Event(), Event(), False
@@ -107,9 +108,7 @@ class EngineClient:
     def close(self) -> None:
         """Wait for the engine's exit; one that hangs is killed. Idempotent."""
         self._closing = True
-        if self._wire is not None:
-            self._wire.close()
-            self._wire = None
+        self._hang_up()
         if self._child is not None:
             try:
                 self._child.wait(EXIT_LIMIT_S)
@@ -129,16 +128,19 @@ class EngineClient:
             command.append(str(predecessor))
         self._child = subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL, start_new_session=True)
         theirs.close()
-        self._wire = ours
-        self._reader = gevent.spawn(self._read, ours)
+        self._wire, self._unsaid = ours, SimpleQueue()
+        gevent.spawn(self._read, ours)
+        gevent.spawn(_write, ours, self._unsaid)
+
+    def _hang_up(self) -> None:
+        if self._wire is not None:
+            self._unsaid.put(None)
+            self._wire.close()
+            self._wire = None
 
     def _say(self, **message: object) -> None:
-        if self._wire is None:
-            return
-        try:
-            self._wire.sendall(json.dumps(message).encode() + b"\n")
-        except OSError:
-            _log.debug("the engine is gone; its reader will notice")
+        if self._wire is not None:
+            self._unsaid.put(json.dumps(message).encode() + b"\n")
 
     def _read(self, wire: socket.socket) -> None:
         rest, buffer = b"", memoryview(bytearray(READ_BYTES))
@@ -182,9 +184,7 @@ class EngineClient:
         them."""
         _log.error("session engine %d.%d died", self._process, self._incarnation)
         self._ready.clear()
-        if self._wire is not None:
-            self._wire.close()
-            self._wire = None
+        self._hang_up()
         now = clock.now_ns()
         self._on_own_event(
             GeneratorFailed(
@@ -221,3 +221,13 @@ class EngineClient:
         pending, self._pending = self._pending, {}
         for ticket, result in pending.values():
             result.set("died" if (ticket.user, ticket.due_ns) in begun else "unstarted")
+
+
+def _write(wire: socket.socket, unsaid: "SimpleQueue[bytes | None]") -> None:
+    """Send what is said, in its order, until None. One greenlet alone does that: gevent refuses a second one that waits
+    for the same socket, and one that is killed in mid-write would leave half a line."""
+    try:
+        while (line := unsaid.get()) is not None:
+            wire.sendall(line)
+    except OSError:
+        _log.debug("the engine is gone; its reader will notice")

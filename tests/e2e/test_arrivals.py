@@ -14,6 +14,7 @@ from tests.twin.process import running_twin
 pytestmark = pytest.mark.quiet
 
 RATE, DURATION_S, STOPPED_S, USERS = 30, 6, 1.5, 4
+CROWD = 1000
 
 
 def test_a_target_that_stands_still_is_seen_from_due_and_hidden_from_start(tmp_path: Path) -> None:
@@ -40,3 +41,15 @@ def test_a_target_that_stands_still_is_seen_from_due_and_hidden_from_start(tmp_p
     assert sessions["setup_from_due"]["p90_s"] > sessions["setup"]["p90_s"] + 0.5
     assert sessions["setup_from_due"]["max_s"] >= STOPPED_S * 0.9
     assert arrivals["due_error"]["max_s"] > 0.5
+
+
+def test_a_thousand_arrivals_of_one_moment_all_become_sessions(tmp_path: Path) -> None:
+    """More than the socket to the engine takes in at once."""
+    (tmp_path / "starts.csv").write_text("start_s\n" + "0\n" * CROWD)
+    plan = ("--trace", "starts.csv", "--max-users", CROWD, "--max-lateness", "60s", "--room", "none")
+    with running_twin() as twin, avaload("run", *plan, cwd=tmp_path, environ=reaching(twin)) as run:
+        run.finish(within_s=120)
+        report = run.report()
+    arrivals, sessions = report["arrivals"], report["sessions"]
+    assert (arrivals["scheduled"], arrivals["started"], arrivals["dropped"]) == (CROWD, CROWD, 0)
+    assert (sessions["completed"], sessions["leaked"]) == (CROWD, 0)
