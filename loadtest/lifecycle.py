@@ -79,7 +79,7 @@ class Lifecycle:
         self._room: Room | None = None
         self._talk: Conversation | None = None
 
-    async def run(self) -> None:
+    async def run(self) -> Outcome:
         """Wait until the ticket is due, then the whole session. Re-raises a cancellation after its clean-up."""
         await sleep_until(self._ticket.due_ns)
         self._record.started(user=self._ticket.user, due_ns=self._ticket.due_ns)
@@ -109,6 +109,7 @@ class Lifecycle:
                 gone=self._owned.gone,
                 censored=censored,
             )
+        return outcome
 
     # The steps, in order
 

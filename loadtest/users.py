@@ -9,6 +9,10 @@ from locust.exception import StopUser
 if TYPE_CHECKING:
     from loadtest.conductor import LoadProcess
 
+AFTER_FAILURE_S = 1.0
+"""A user of a closed population whose session failed waits so long before his next one, as people do: without it, a
+target that refuses at once would be asked 900 times a second by whoever has no place in it."""
+
 
 class VirtualUser(User):  # type: ignore[misc]  # locust's base is untyped
     """One member of a closed population, or one of those that wait for open arrivals."""
@@ -40,7 +44,7 @@ class VirtualUser(User):  # type: ignore[misc]  # locust's base is untyped
             if outcome in ("dropped", "refused"):
                 break
             iteration += 1
-            now_s = process.elapsed_s()
+            now_s = process.elapsed_s() + (AFTER_FAILURE_S if outcome == "failed" else 0.0)
             due_s = tickets.next_s(place, due_s, now_s)
             if due_s is None:
                 due_s = tickets.first_s(place, now_s)

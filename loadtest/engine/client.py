@@ -74,8 +74,8 @@ class EngineClient:
             raise GeneratorError("the session engine did not start; see locust.log")
 
     def run(self, ticket: Ticket) -> str:
-        """Have one session run; blocks this greenlet. Returns done | cancelled | dropped | refused | died |
-        unstarted: the engine died before it began."""
+        """Have one session run; blocks this greenlet. Returns done | failed | cancelled | dropped | refused |
+        died | unstarted: the engine died before it began."""
         if not self._ready.wait(READY_LIMIT_S):
             return "unstarted"
         result = AsyncResult()

@@ -28,6 +28,7 @@ from loadtest.events import (
     Fault,
     GeneratorFailed,
     IterationDropped,
+    Outcome,
     RunFinished,
     StepFinished,
 )
@@ -156,7 +157,7 @@ class Engine:
             if ticket.purpose != LOAD and self._ground is not None:
                 await run_probe(self._ground, ticket)
             elif (reason := self._reason_to_drop(ticket)) is None:
-                await Lifecycle(around, ticket).run()
+                outcome = "failed" if await Lifecycle(around, ticket).run() is Outcome.FAILED else "done"
             else:
                 outcome = "dropped"
                 self.emit(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.target import completed, reaching
+from loadtest.events import SessionFinished, SessionStarted
+from tests.e2e.target import completed, events, reaching
 from tests.support import avaload, eventually
 from tests.twin.process import running_twin
 
@@ -53,3 +54,19 @@ def test_a_thousand_arrivals_of_one_moment_all_become_sessions(tmp_path: Path) -
     arrivals, sessions = report["arrivals"], report["sessions"]
     assert (arrivals["scheduled"], arrivals["started"], arrivals["dropped"]) == (CROWD, CROWD, 0)
     assert (sessions["completed"], sessions["leaked"]) == (CROWD, 0)
+
+
+def test_a_user_whose_session_failed_waits_a_second_before_his_next_one(tmp_path: Path) -> None:
+    plan = ("--users", 2, "--ramp", "0s", "--duration", "3s", "--room", "none")
+    with (
+        running_twin("--set", "fault.mint=503:1") as twin,
+        avaload("run", *plan, cwd=tmp_path, environ=reaching(twin)) as run,
+    ):
+        run.finish(within_s=60)
+        told = events(run.run_dir)
+    users = {e.session: e.user for e in told if isinstance(e, SessionStarted)}
+    dues_ns = [[e.due_ns for e in told if isinstance(e, SessionStarted) and e.user == user] for user in (0, 1)]
+    ends_ns = [[e.t_ns for e in told if isinstance(e, SessionFinished) and users[e.session] == user] for user in (0, 1)]
+    for due_ns, end_ns in zip(dues_ns, ends_ns, strict=True):
+        assert 2 <= len(due_ns) <= 3
+        assert all(due - end >= 1_000_000_000 for end, due in zip(end_ns, due_ns[1:], strict=False))
