@@ -125,9 +125,10 @@ class Life:
 
 
 class Heard:
-    """A transcript that came; `foreign`: an equal one came to another session at the same moment."""
+    """A transcript that came; `twin`: another session to which an equal one came at the same moment."""
 
-    __slots__ = ("digest", "foreign", "session", "t_ns")
+    __slots__ = ("digest", "session", "t_ns", "twin")
 
     def __init__(self, t_ns: int, session: str, digest: str | None) -> None:
-        self.t_ns, self.session, self.digest, self.foreign = t_ns, session, digest, False
+        self.t_ns, self.session, self.digest = t_ns, session, digest
+        self.twin: str | None = None

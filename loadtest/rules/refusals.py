@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from loadtest.errors import Code, Kind
-from loadtest.events import Failure, Mark, Observed, Outcome, SessionFinished, Step, StepFinished
+from loadtest.events import Failure, Mark, Observed, Outcome, RemainsChanged, SessionFinished, Step, StepFinished
 from loadtest.redact import is_secret
 from loadtest.rules.fold import Fold, Handler, Key
-from loadtest.rules.life import Life, ended_before
+from loadtest.rules.life import ENDED_STATUS, Life, ended_before
 from loadtest.rules.tally import Tally
 
 _S: Final = 1_000_000_000
@@ -99,6 +99,7 @@ class RefusesCleanly(Fold):
     def handlers(self) -> Mapping[Key, Handler]:
         return {
             Step.CREATE: self._create,
+            RemainsChanged: self._created,
             Step.CONNECT: self._connect,
             Mark.ROOM_ENDED: self._ended,
             Step.CONVERSE: self._left,
@@ -117,11 +118,15 @@ class RefusesCleanly(Fold):
                 refusal.active = max(refusal.active, active)
         self._refusals.append(refusal)
 
-    def _connect(self, event: StepFinished, life: Life) -> None:
-        if event.outcome == Outcome.OK and life.joined_ns is not None:
+    def _created(self, event: RemainsChanged, life: Life) -> None:
+        if event.reason == "create_answered":
             self._active.add(life.session)
 
-    def _ended(self, event: Observed, life: Life) -> None:
+    def _connect(self, event: StepFinished, life: Life) -> None:
+        if event.http_status in ENDED_STATUS and life.error_ns is None:
+            self._ended(event, life)  # it was created, and is not there any more
+
+    def _ended(self, event: Observed | StepFinished, life: Life) -> None:
         if life.session not in self._active:
             return
         self._ends.append((event.t_ns, life.session, len(self._active)))

@@ -24,6 +24,8 @@ _TWICE_NS: Final = 20_000_000
 _REPEATED_NS: Final = 500_000_000
 """Two answers that happen to have the same words are further apart than this: the user spoke between them."""
 _NEIGHBOURS: Final = 16
+_LEAKS_OF_ONE: Final = 2
+"""So many answers of one other session may end while this one's is heard."""
 
 
 class UserTranscripts(Fold):
@@ -240,7 +242,7 @@ class ItsOwn(Fold):
                 and other.session != heard.session
                 and abs(other.t_ns - heard.t_ns) < _SAME_MOMENT_NS
             ):
-                other.foreign = heard.foreign = True
+                other.twin, heard.twin = heard.session, other.session
         self._latest.append(heard)
 
     def _window_ends(self, _event: object, life: Life) -> None:
@@ -261,15 +263,18 @@ def _overdue(event: SessionFinished, life: Life) -> int:
 
 
 def _foreign(transcripts: list[Heard]) -> int:
-    """How many may have come from another session, and are not just its own said twice."""
-    return sum(
-        heard.foreign
+    """How many may have come from another session, and are not just its own said twice. More than a few of each are
+    not what leaks: pieces of answers are equal in many sessions."""
+    sources = [
+        heard.twin
+        for heard in transcripts
+        if heard.twin is not None
         and not any(
             other is not heard and other.digest == heard.digest and abs(other.t_ns - heard.t_ns) < _TWICE_NS
             for other in transcripts
         )
-        for heard in transcripts
-    )
+    ]
+    return len(sources) if len(sources) <= _LEAKS_OF_ONE * len(set(sources)) else 0
 
 
 def _repeated(transcripts: list[Heard]) -> bool:
@@ -278,7 +283,7 @@ def _repeated(transcripts: list[Heard]) -> bool:
         apart_ns = abs(second.t_ns - first.t_ns)
         if first.digest is None or first.digest != second.digest or apart_ns >= _REPEATED_NS:
             continue
-        if apart_ns < _TWICE_NS or not (first.foreign or second.foreign):
+        if apart_ns < _TWICE_NS or not (first.twin or second.twin):
             return True
     return False
 

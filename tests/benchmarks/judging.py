@@ -1,6 +1,6 @@
 """Which rule names which mutant of the twin, and that none blames the honest one.
 
-    python -m tests.benchmarks.judging [--only SUBSTRING] [--honest SEEDS] [--jobs 2]
+    python -m tests.benchmarks.judging [--only SUBSTRING] [--honest SEEDS] [--first-seed 1] [--jobs 2]
 
 For each mutant a short load run against a twin of its own; the table says which rules were broken (✗ fails the run, ⚠
 only told). Takes about half a minute for each mutant, divided by the jobs. Exit 1 if a mutant that load sessions can
@@ -13,13 +13,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loadtest.rules.statements import RULES
 from loadtest.twin.mutants import MUTANTS
 
 LIMIT_S = 180
@@ -59,6 +60,8 @@ class Setting:
     users: int = 4
 
 
+Job = tuple[str, Setting, tuple[str, ...], str, int]
+"""Its name, what it runs with, further knobs of the twin, its profile, its seed."""
 PASSIVE: dict[str, Setting] = {
     "EXP-2-killed-at-expiry": Setting(),
     "EXP-3-milliseconds": Setting(),
@@ -106,38 +109,47 @@ HONEST: dict[str, Setting] = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.judging", description=__doc__)
-    parser.add_argument("--only", default="", help="mutants with this in their names")
-    parser.add_argument("--honest", type=int, default=0, metavar="SEEDS", help="runs of each honest twin")
-    parser.add_argument("--passive", action="store_true", help="only what load sessions show (all there is today)")
+    parser.add_argument("--only", default="", help="mutants, or honest twins, with this in their names")
+    parser.add_argument("--honest", type=int, default=0, metavar="SEEDS", help="runs of each honest twin, instead")
+    parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     chosen = {name: setting for name, setting in PASSIVE.items() if options.only in name}
     unknown = set(PASSIVE) - set(MUTANTS)
     assert not unknown, unknown
-    jobs = [(name, setting, (f"mutant={name}",), "instant", 1) for name, setting in chosen.items()]
-    for seed in range(1, options.honest + 1):
+    jobs: list[Job] = [(name, setting, (f"mutant={name}",), "instant", 1) for name, setting in chosen.items()]
+    if options.honest:
+        jobs = []
+    for seed in range(options.first_seed, options.first_seed + options.honest):
         for profile in ("instant", "realistic"):
-            jobs += [(f"honest {profile}{what}", each, (), profile, seed) for what, each in HONEST.items()]
+            honest = {what: each for what, each in HONEST.items() if options.only in f"honest{what}"}
+            jobs += [(f"honest {profile}{what}, seed {seed}", each, (), profile, seed) for what, each in honest.items()]
     bad = 0
     print("| twin | rules broken |\n|---|---|", flush=True)
-    with ThreadPoolExecutor(options.jobs) as pool:
-        for name, report in pool.map(lambda job: (job[0], judged(*job[1:])), jobs):
-            broken = {row["id"]: row for row in report["rules"] if row["violations"] and row["standing"] != "open"}
-            honest = name.startswith("honest")
-            if "tools" in name or name.startswith("TOOL"):
-                broken.pop("TOOL-3", None)  # the settings have tools
-            wrong = bool(broken) if honest else name.rpartition("-")[0] and not _named(name, broken)
-            bad += bool(wrong)
-            words = [f"{'✗' if row['outcome'] == 'fail' else '⚠'} {row['id']}" for row in broken.values()]
-            print(f"| {name} | {', '.join(words) or '–'} |{' <-- wrong' if wrong else ''}", flush=True)
-            if wrong:
-                for row in broken.values():
-                    print(f"    {row['id']}: {row['summary']} {row['evidence'][:1]}", flush=True)
+    for name, broken in rounds(jobs, at_once=options.jobs):
+        wrong = bool(broken) if name.startswith("honest") else rule_of(name) not in broken
+        bad += wrong
+        words = [f"{'✗' if row['outcome'] == 'fail' else '⚠'} {row['id']}" for row in broken.values()]
+        print(f"| {name} | {', '.join(words) or '–'} |{' <-- wrong' if wrong else ''}", flush=True)
+        if wrong:
+            for row in broken.values():
+                print(f"    {row['id']}: {row['summary']} {row['evidence'][:1]}", flush=True)
     return int(bad > 0)
 
 
-def _named(name: str, broken: dict[str, Any]) -> bool:
-    return any(name.startswith(f"{rule}-") for rule in broken)
+def rule_of(mutant: str) -> str:
+    """The rule that it breaks: its name begins with it."""
+    return next(rule for rule in sorted(RULES, key=len, reverse=True) if mutant.startswith(f"{rule}-"))
+
+
+def rounds(jobs: Iterable[Job], *, at_once: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """For each job its name and, by rule, the rows of report.json that were broken."""
+    with ThreadPoolExecutor(at_once) as pool:
+        for (name, setting, *_), report in pool.map(lambda job: (job, judged(*job[1:])), jobs):
+            broken = {row["id"]: row for row in report["rules"] if row["violations"] and row["standing"] != "open"}
+            if setting.realtime == TOOL:
+                broken.pop("TOOL-3", None)
+            yield name, broken
 
 
 def judged(setting: Setting, knobs: tuple[str, ...], profile: str, seed: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ honest twin breaks one. `tests.benchmarks.judging` does the same with what load 
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -28,10 +28,9 @@ from loadtest.probes.wire import Wire
 from loadtest.rooms.opening import open_room
 from loadtest.rooms.pacing import Ticker
 from loadtest.rules.rulebook import Rulebook
-from loadtest.rules.statements import RULES
 from loadtest.settings import Settings
 from loadtest.twin.mutants import MUTANTS
-from tests.benchmarks.judging import twin
+from tests.benchmarks.judging import rule_of, twin
 
 LIMIT_S = 900
 
@@ -80,45 +79,60 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=4)
     options = parser.parse_args()
     print("| twin | rules broken |\n|---|---|", flush=True)
-    return int(uvloop.run(_judge(list(_jobs(options)), at_once=options.jobs)) > 0)
+    jobs = list(_honest(options)) or [
+        mutant_job(name, scale=options.scale, whole=options.whole) for name in MUTANTS if options.only in name
+    ]
+    bad = 0
+
+    def say(job: Job, rows: list[dict[str, Any]]) -> None:
+        nonlocal bad
+        bad += _say(job, rows)
+
+    uvloop.run(rounds(jobs, at_once=options.jobs, say=say))
+    return int(bad > 0)
 
 
-async def _judge(jobs: list[Job], *, at_once: int) -> int:
+async def rounds(jobs: list[Job], *, at_once: int, say: Callable[[Job, list[dict[str, Any]]], None]) -> None:
+    """All jobs; `say(job, rows of report.json)` as each ends."""
     places = asyncio.Semaphore(at_once)
 
-    async def one(job: Job) -> bool:
+    async def one(job: Job) -> None:
         async with places:
-            return _say(job, await probed(job))
+            say(job, await probed(job))
 
-    return sum(await asyncio.gather(*map(one, jobs)))
+    await asyncio.gather(*map(one, jobs))
 
 
-def _jobs(options: argparse.Namespace) -> Iterator[Job]:
+def _honest(options: argparse.Namespace) -> Iterator[Job]:
     for seed in range(1, options.honest + 1):
         yield Job(f"honest instant, seed {seed}", (), (), options.scale, "instant", seed)
         yield Job(f"honest realistic, seed {seed}", (), (), 1.0, "realistic", seed)
-    if options.honest:
-        return
-    for name in MUTANTS:
-        if options.only in name:
-            special = SPECIAL.get(name, Setting())
-            rule = next(rule for rule in sorted(RULES, key=len, reverse=True) if name.startswith(f"{rule}-"))
-            knobs = (*special.knobs, f"mutant={name}")
-            scale = special.scale or options.scale
-            yield Job(name, () if options.whole else (rule,), knobs, scale, told=special.told)
+
+
+def mutant_job(name: str, *, scale: float, whole: bool) -> Job:
+    """The probes of the mutant's own rule, or of all (`whole`), against it."""
+    special = SPECIAL.get(name, Setting())
+    rules = () if whole else (rule_of(name),)
+    return Job(name, rules, (*special.knobs, f"mutant={name}"), special.scale or scale, told=special.told)
+
+
+def broken_of(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By rule, those that were broken."""
+    return {row["id"]: row for row in rows if row["violations"]}
+
+
+def is_named(job: Job, rows: list[dict[str, Any]]) -> bool:
+    """Whether the mutant's own rule says so: is broken or, of one that nothing breaks, tells of it."""
+    own = next(row for row in rows if row["id"] == rule_of(job.name))
+    return bool(own["violations"]) if job.told is None else job.told in own["summary"]
 
 
 def _say(job: Job, rows: list[dict[str, Any]]) -> bool:
     """Print the job's row; whether it is wrong."""
-    broken = [row for row in rows if row["violations"]]
-    if job.name.startswith("honest"):
-        wrong = bool(broken)
-    elif job.told is not None:
-        wrong = not any(job.name.startswith(f"{row['id']}-") and job.told in row["summary"] for row in rows)
-    else:
-        wrong = not any(job.name.startswith(f"{row['id']}-") for row in broken)
+    broken = broken_of(rows).values()
+    wrong = bool(broken) if job.name.startswith("honest") else not is_named(job, rows)
     words = [f"{'✗' if row['outcome'] == 'fail' else '⚠'} {row['id']}" for row in broken]
-    words += [f"“{row['summary']}”" for row in rows if job.told and job.name.startswith(f"{row['id']}-")]
+    words += [f"“{row['summary']}”" for row in rows if job.told and row["id"] == rule_of(job.name)]
     print(f"| {job.name} | {', '.join(words) or '–'} |{' <-- wrong' if wrong else ''}", flush=True)
     if wrong:
         rules = job.rules or [row["id"] for row in broken]

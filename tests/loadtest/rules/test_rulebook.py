@@ -122,6 +122,17 @@ def test_a_transcript_that_comes_twice_is_no_leak() -> None:
     assert counts(judged_events("TR-2", interleaved(*sessions))) == (2, 2)
 
 
+def test_pieces_of_answers_that_are_equal_in_two_sessions_are_no_leak() -> None:
+    pieces = [Session(number).up().say(1, said=0) for number in (1, 2)]
+    for session in pieces:
+        for piece in range(6):
+            session.transcript(2.5 + piece / 5, Mark.AVATAR_TRANSCRIPT, digest=f"piece {piece}")
+        session.talked(9)
+
+    assert counts(judged_events("TR-7", interleaved(*pieces))) == (2, 0)
+    assert counts(judged_events("TR-2", interleaved(*pieces))) == (2, 2)
+
+
 def refused(number: int) -> Session:
     return Session(number, begins_s=4).minted().step(Step.CREATE, 0.1, 1.0, code=Code.RATE_LIMITED, http_status=429)
 
@@ -133,6 +144,14 @@ def test_a_refusal_may_not_end_the_sessions_that_run(ended: int, breaches: int) 
         session.mark(5.1, Mark.ROOM_ENDED)
 
     assert counts(judged_events("LIM-1", interleaved(*running, refused(9)))) == (1, breaches)
+
+
+def test_sessions_that_are_gone_before_their_room_was_opened_are_victims_of_a_refusal_too() -> None:
+    starting = [Session(number, begins_s=4).minted().created(0.2) for number in (1, 2)]
+    for session in starting:
+        session.step(Step.CONNECT, 0.2, 1.1, code=Code.NOT_FOUND, http_status=404)
+
+    assert counts(judged_events("LIM-1", interleaved(*starting, refused(9)))) == (1, 1)
 
 
 def test_sessions_that_end_long_before_a_refusal_are_not_its_victims() -> None:
