@@ -50,6 +50,8 @@ from loadtest.tickets import Tickets, stages, steered_stage
 NUMBERED = "avaload.numbered"
 STEER_AHEAD_S = 0.3
 """A stage begins so long after it was told, so that its first tickets reach the engine ahead of time."""
+HAND_AHEAD_S = 1.0
+"""The engine has its tickets so long before they are due, at most."""
 JUDGE_S = 0.25
 TEARDOWN_MARGIN_S = 75.0
 """Beyond the graceful time: cancelled sessions are deleted (engine/process.py gives them 60 s)."""
@@ -155,6 +157,8 @@ class LoadProcess:
 
     def run_arrival(self, arrival: Arrival) -> None:
         """One session of an open plan, or the word that it was dropped."""
+        # Ahead of time, but not all at once: some hundred tickets in one moment hold the engine's loop up.
+        gevent.sleep(max(0.0, arrival.due_s - self.elapsed_s() - HAND_AHEAD_S))
         if self.elapsed_s() - arrival.due_s > self.settings.load.max_lateness:
             self._drop(arrival, DropReason.NO_USER)
             return
