@@ -158,7 +158,8 @@ class LoadProcess:
     def run_arrival(self, arrival: Arrival) -> None:
         """One session of an open plan, or the word that it was dropped."""
         # Ahead of time, but not all at once: some hundred tickets in one moment hold the engine's loop up.
-        gevent.sleep(max(0.0, arrival.due_s - self.elapsed_s() - HAND_AHEAD_S))
+        if (ahead_s := arrival.due_s - self.elapsed_s() - HAND_AHEAD_S) > 0:
+            gevent.sleep(ahead_s)
         if self.elapsed_s() - arrival.due_s > self.settings.load.max_lateness:
             self._drop(arrival, DropReason.NO_USER)
             return
