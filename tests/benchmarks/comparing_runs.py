@@ -57,7 +57,7 @@ def judge(spread: str, pairs: int, *, voice: bool) -> bool:
         comparison = compare([base], [same])
         equal[comparison["outcome"]] += 1
         if comparison["outcome"] != "no_change":
-            told = comparison["regressions"] + comparison["improvements"] + comparison["because"]
+            told = comparison["regressions"] + comparison["improvements"] + comparison["not_comparable_because"]
             print(json.dumps({"pair": pair, "told": told}), flush=True)
         found += any("create" in sentence for sentence in compare([base], [slow])["regressions"])
     print(json.dumps({"spread": spread, "voice": voice, "equal": dict(equal), "slower_found": found}), flush=True)
