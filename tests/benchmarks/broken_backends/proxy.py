@@ -180,7 +180,7 @@ async def proxied(
 
 
 @contextlib.asynccontextmanager
-async def _listening(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+async def _listening(handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
     runner = web.ServerRunner(web.Server(handler, access_log=None), shutdown_timeout=0.5)
     await runner.setup()
     try:
@@ -209,7 +209,7 @@ class _Server:
         for hook in reversed(http):
             self._forward = _within(hook, self._forward)
 
-    async def handle(self, incoming: web.Request) -> web.StreamResponse:
+    async def handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
         headers = _without_hop(incoming.headers)
         if incoming.headers.get("Upgrade", "").lower() == "websocket":
             return await self._socket(incoming, headers)
@@ -240,7 +240,7 @@ class _Server:
             answer.body = body.replace(there, here)
         return answer
 
-    async def _socket(self, incoming: web.Request, headers: CIMultiDict[str]) -> web.StreamResponse:
+    async def _socket(self, incoming: web.BaseRequest, headers: CIMultiDict[str]) -> web.StreamResponse:
         """A socket on each side, for as long as both are open or the hook wants it."""
         link = Link(self._service, incoming.path_qs, headers)
         passing = (self._sockets or Passing)(link)

@@ -1,0 +1,7 @@
+"""What a backend can break in its HTTP alone."""
+
+from typing import Final
+
+from tests.benchmarks.broken_backends import endings_over_http, expiry_over_http, refusals_over_http
+
+BREAKAGES: Final = (*expiry_over_http.BREAKAGES, *endings_over_http.BREAKAGES, *refusals_over_http.BREAKAGES)
