@@ -13,6 +13,7 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from dashboards.promql import selector
 from exporters import catalogue as c
+from exporters.vocabulary import SCENARIO
 
 DATASOURCE: Final = common_model.DataSourceRef(type_val="prometheus", uid="$datasource")
 HERE: Final = ('job=~"$job"', 'instance=~"$instance"')
@@ -66,7 +67,7 @@ class Board:
 
 def here(metric: c.Metric, part: str = "", **labels: str) -> str:
     """The metric's series that the board's variables leave."""
-    if any(label is c.SCENARIO for label in metric.labels) and metric is not c.RUN_INFO:
+    if any(label is SCENARIO for label in metric.labels) and metric is not c.RUN_INFO:
         labels = {"scenario": "~$scenario", **labels}
     return selector(metric, part, fixed=HERE, **labels)
 

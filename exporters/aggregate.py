@@ -4,40 +4,37 @@ An `Aggregate` lives in each Locust process. Its snapshots are cumulative, so on
 the master costs delay and nothing else.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from exporters import catalogue as c
+from exporters import vocabulary as v
+from exporters.edges import edges
+from exporters.metric import OTHER
+from exporters.own_state import OwnState
 from exporters.sampling import Bounds, in_share
-from exporters.snapshot import EDGES, EXEMPLARS, SEPARATOR, Snapshot
-from loadtest import __version__
+from exporters.series import Series
+from exporters.snapshot import Snapshot
 from loadtest.errors import Kind
 from loadtest.events import (
     LOAD,
     Event,
-    GeneratorFailed,
     Gone,
     GoneChecked,
-    HealthSampled,
     IterationDropped,
     Mark,
+    MediaMeasured,
     Observed,
     Outcome,
     Remains,
     RemainsChanged,
-    RunFinished,
-    RunStarted,
     SecretMinted,
     SessionFinished,
     SessionStarted,
-    StageStarted,
     Step,
     StepFinished,
 )
 from loadtest.slo import Slo
-
-Series = dict[tuple[str, ...], Any]
 
 _AFTER: Final[dict[str, str]] = {
     Step.MINT: Step.CREATE,
@@ -48,7 +45,7 @@ _AFTER: Final[dict[str, str]] = {
 }
 
 
-_PHASES: Final = frozenset(c.PHASE.values or ())
+_PHASES: Final = frozenset(v.PHASE.values or ())
 
 
 class _Running:
@@ -78,15 +75,6 @@ class _Running:
         self.failed = False  # one of its steps failed and was counted
 
 
-def _observe(histogram: list[float], edges: tuple[float, ...], value: float) -> int:
-    """Count it; the place of its bucket."""
-    place = bisect_left(edges, value)
-    histogram[place] += 1
-    if value > 0:  # a sum must not fall; only a margin can be negative
-        histogram[-1] += value
-    return place
-
-
 class Aggregate:
     """The fold. `add` is a `Sink`; `snapshot` may be called at any time. One process, one thread of greenlets.
 
@@ -96,15 +84,13 @@ class Aggregate:
 
     def __init__(self, scenarios: Sequence[str], *, slos: Sequence[Slo] = (), trace_share: float = 1.0) -> None:
         self._scenarios = frozenset(scenarios)
-        self._unknown = scenarios[0] if len(scenarios) == 1 else c.OTHER
-        self._edges = c.edges(slos)
+        self._unknown = scenarios[0] if len(scenarios) == 1 else OTHER
         self._bounds, self._trace_share = Bounds(slos), trace_share
-        self._series: dict[str, Series] = {
-            metric.name: {key: self._zero(metric) for key in metric.initial(scenarios)} for metric in c.METRICS
-        }
-        self._exemplars: dict[tuple[Any, ...], tuple[float, int, str]] = {}  # value, t_ns, session
-        self._clock_offset_ns = 0  # wall clock minus the events' clock
-        self._stages: list[StageStarted] = []
+        self._series = Series(scenarios, edges(slos))
+        self._own_state = OwnState(self._series)
+        # Bound once: they are called with nearly every event.
+        self._count, self._observe = self._series.count, self._series.observe
+        self._exemplify = self._series.exemplify
         self._running: dict[str, _Running] = {}
         self._open: set[str] = set()  # created and not confirmed deleted, of any purpose
         self._doubtful: set[str] = set()  # create was sent and not answered yet
@@ -115,19 +101,13 @@ class Aggregate:
             RemainsChanged: self._remains_changed,
             StepFinished: self._step_finished,
             Observed: self._observed,
+            MediaMeasured: self._media_measured,
             GoneChecked: self._gone_checked,
             SessionFinished: self._session_finished,
-            StageStarted: self._stages.append,
             IterationDropped: self._iteration_dropped,
-            HealthSampled: self._health_sampled,
-            GeneratorFailed: self._generator_failed,
-            RunStarted: self._run_started,
-            RunFinished: self._run_finished,
+            **self._own_state.handlers,
         }
-        # The two that the hot path reads most.
-        self._active = self._series[c.SESSIONS_ACTIVE.name]
-        self._steps = self._series[c.STEP_DURATION.name]
-        self._step_edges = self._edges[c.STEP_DURATION.name]
+        self._active = self._series.of(c.SESSIONS_ACTIVE)
 
     def add(self, event: Event) -> None:
         """Fold one event in."""
@@ -156,54 +136,23 @@ class Aggregate:
         `sink_errors`: what each sink failed to take; `rule_violations`: by rule; both cumulative. `users`: virtual
         users of this process. `now_ns`: to tell the plan's target by.
         """
-        self._series[c.SESSIONS_OPEN.name][()] = len(self._open)
-        self._series[c.USERS.name][()] = users
-        self._series[c.SESSIONS_TARGET.name][()] = 0 if now_ns is None else self._target(now_ns)
+        self._series.of(c.SESSIONS_OPEN)[()] = len(self._open)
+        self._series.of(c.USERS)[()] = users
+        self._series.of(c.SESSIONS_TARGET)[()] = 0 if now_ns is None else self._own_state.target(now_ns)
         for sink, errors in (sink_errors or {}).items():
-            self._series[c.SINK_ERRORS.name][(sink,)] = errors
-        broken = self._series[c.RULE_VIOLATIONS.name]
+            self._series.of(c.SINK_ERRORS)[(sink,)] = errors
+        broken = self._series.of(c.RULE_VIOLATIONS)
         for rule, violations in (rule_violations or {}).items():
-            broken[(rule,)] = max(
-                broken.get((rule,), 0), violations
-            )  # evidence can be outweighed; a counter can't fall
-        found: Snapshot = {
-            name: {SEPARATOR.join(key): value.copy() if type(value) is list else value for key, value in series.items()}
-            for name, series in self._series.items()
-        }
-        found[EDGES] = {name: list(edges) for name, edges in self._edges.items()}
-        found[EXEMPLARS] = {
-            SEPARATOR.join(map(str, key)): [
-                value,
-                (t_ns + self._clock_offset_ns) / 1e9,
-                int(session[:16], 16),
-                int(session[16:], 16),
-            ]
-            for key, (value, t_ns, session) in self._exemplars.items()
-        }
-        return found
-
-    def _target(self, now_ns: int) -> float:
-        """What the plan asks for now: on the line to the next stage while one is a ramp."""
-        stages = sorted(self._stages, key=lambda stage: stage.t_ns)
-        for stage, after in zip(stages, [*stages[1:], None], strict=False):
-            if after is not None and now_ns >= after.t_ns:
-                continue
-            if now_ns < stage.t_ns:
-                return 0
-            if stage.rate is not None:
-                return 0
-            if stage.steady or after is None:
-                return stage.users
-            share = (now_ns - stage.t_ns) / max(1, after.t_ns - stage.t_ns)
-            return stage.users + (after.users - stage.users) * share
-        return 0
+            # Evidence can be outweighed; a counter can't fall.
+            broken[(rule,)] = max(broken.get((rule,), 0), violations)
+        return self._series.snapshot()
 
     # Sessions
 
     def _session_started(self, event: SessionStarted) -> None:
         if event.purpose != LOAD:
             return
-        scenario = event.scenario if event.scenario in self._scenarios else c.OTHER
+        scenario = event.scenario if event.scenario in self._scenarios else OTHER
         self._running[event.session] = running = _Running(scenario, event.t_ns)
         self._active[(running.state,)] += 1
         self._count(c.SESSIONS_STARTED, (scenario,))
@@ -238,11 +187,8 @@ class Aggregate:
         scenario = self._unknown if running is None else running.scenario
         step, outcome = event.step, event.outcome
         key = (scenario, step, outcome)
-        histogram = self._steps.get(key)
-        if histogram is None:
-            histogram = self._steps[key] = self._zero(c.STEP_DURATION)
         took_s = (event.t_ns - event.started_ns) / 1e9
-        place = _observe(histogram, self._step_edges, took_s)
+        place = self._observe(c.STEP_DURATION, key, took_s)
         traced = (
             outcome is Outcome.FAILED
             or self._trace_share >= 1
@@ -250,7 +196,7 @@ class Aggregate:
             or self._bounds.broken_by(event)
         )
         if traced:
-            self._exemplars[c.STEP_DURATION.name, *key, place] = took_s, event.t_ns, event.session
+            self._exemplify(c.STEP_DURATION, key, place, took_s, event.t_ns, event.session)
         if outcome is Outcome.FAILED and event.failure is not None:
             self._count(c.LIFECYCLE_ERRORS, (scenario, step, event.failure.code))
             if running is not None:
@@ -261,7 +207,7 @@ class Aggregate:
                 if ns is not None:
                     place = self._observe(metric, (scenario,), ns / 1e9)
                     if traced:
-                        self._exemplars[metric.name, scenario, place] = ns / 1e9, event.t_ns, event.session
+                        self._exemplify(metric, (scenario,), place, ns / 1e9, event.t_ns, event.session)
         elif running is not None:
             self._active[(running.state,)] -= 1
             running.state = _AFTER[step] if outcome is Outcome.OK else Step.DELETE
@@ -290,6 +236,18 @@ class Aggregate:
             running.set_up = True
             self._observe(c.SESSION_SETUP, (running.scenario,), (event.t_ns - running.started_ns) / 1e9)
 
+    def _media_measured(self, event: MediaMeasured) -> None:
+        if event.purpose != LOAD:
+            return
+        self._count(c.MEDIA_FRAMES, (), event.frames)
+        self._count(c.MEDIA_UNDERRUNS, (), event.underruns)
+        self._count(c.MEDIA_STALLED, (), event.stalled_ns / 1e9)
+        if event.gap_max_ns is not None:
+            self._observe(c.MEDIA_GAP, (), event.gap_max_ns / 1e9)
+        if event.packets_lost is not None:
+            self._count(c.MEDIA_PACKETS, (), event.frames + event.packets_lost)
+            self._count(c.MEDIA_LOST, (), event.packets_lost)
+
     def _gone_checked(self, event: GoneChecked) -> None:
         if event.purpose != LOAD:
             return
@@ -305,7 +263,7 @@ class Aggregate:
         self._doubtful.discard(event.session)
         if event.purpose != LOAD:
             return
-        scenario = event.scenario if event.scenario in self._scenarios else c.OTHER
+        scenario = event.scenario if event.scenario in self._scenarios else OTHER
         running = self._running.pop(event.session, None)
         if running is not None:
             self._active[(running.state,)] -= 1
@@ -326,55 +284,5 @@ class Aggregate:
 
     def _iteration_dropped(self, event: IterationDropped) -> None:
         if event.purpose == LOAD:
-            scenario = event.scenario if event.scenario in self._scenarios else c.OTHER
+            scenario = event.scenario if event.scenario in self._scenarios else OTHER
             self._count(c.ITERATIONS_DROPPED, (scenario, event.reason))
-
-    # The generator
-
-    def _health_sampled(self, event: HealthSampled) -> None:
-        self._clock_offset_ns = event.wall_ns - event.t_ns
-        source = event.source if event.source in (c.SOURCE.values or ()) else c.OTHER
-        self._observe(c.LOOP_LAG, (source,), event.lag_max_ns / 1e9)
-        if event.gc_pause_max_ns is not None:
-            self._observe(c.GC_PAUSE, (source,), event.gc_pause_max_ns / 1e9)
-        if event.pacing_p99_ns is not None:
-            self._observe(c.PACING_ERROR, (), event.pacing_p99_ns / 1e9)
-        if event.pool_wait_p99_ns is not None:
-            self._observe(c.POOL_WAIT, (), event.pool_wait_p99_ns / 1e9)
-        worker = (str(event.process), source)
-        process = worker[:1]
-        self._series[c.WORKER_UP.name][process] = 1
-        self._series[c.WORKER_REPORT_AGE.name][process] = 0  # here; on its way to a master it ages
-        self._series[c.WORKER_REPORT_GAPS.name].setdefault(process, 0)
-        self._series[c.WORKER_LAG.name][worker] = event.lag_p99_ns / 1e9
-        self._series[c.WORKER_CPU.name][worker] = event.cpu_percent / 100
-        self._series[c.WORKER_RSS.name][worker] = event.rss_bytes
-        self._count(c.EVENTS_LOST, (), event.events_lost)
-
-    def _generator_failed(self, event: GeneratorFailed) -> None:
-        self._count(c.GENERATOR_FAULTS, (event.fault,))
-
-    def _run_started(self, event: RunStarted) -> None:
-        self._clock_offset_ns = event.wall_ns - event.t_ns
-        started = self._series[c.RUN_START.name]
-        if not started[()]:
-            started[()] = event.wall_ns / 1e9
-            self._series[c.RUN_INFO.name][(event.run_id, event.scenario, __version__)] = 1
-        self._series[c.RUN_ACTIVE.name][()] = 1
-
-    def _run_finished(self, _event: RunFinished) -> None:
-        self._series[c.RUN_ACTIVE.name][()] = 0
-
-    def _count(self, metric: c.Metric, key: tuple[str, ...], by: int = 1) -> None:
-        series = self._series[metric.name]
-        series[key] = series.get(key, 0) + by
-
-    def _observe(self, metric: c.Metric, key: tuple[str, ...], value: float) -> int:
-        series = self._series[metric.name]
-        histogram = series.get(key)
-        if histogram is None:
-            histogram = series[key] = self._zero(metric)
-        return _observe(histogram, self._edges[metric.name], value)
-
-    def _zero(self, metric: c.Metric) -> Any:
-        return [0] * (len(self._edges[metric.name]) + 2) if metric.type is c.Type.HISTOGRAM else 0

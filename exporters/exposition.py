@@ -12,6 +12,7 @@ from typing import Final
 from prometheus_client.utils import floatToGoString
 
 from exporters import catalogue
+from exporters.metric import Label, Metric, Type
 from exporters.snapshot import EDGES, EXEMPLARS, SEPARATOR, Snapshot, Value, trace_id
 
 PLAIN: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -33,7 +34,7 @@ def exposition(snapshot: Snapshot, kind: str) -> bytes:
         name = metric.name.removesuffix("_total") if openmetrics else metric.name
         lines += (f"# HELP {name} {metric.help}", f"# TYPE {name} {metric.type.value}")
         series = snapshot.get(metric.name, {})
-        if metric.type is catalogue.Type.HISTOGRAM:
+        if metric.type is Type.HISTOGRAM:
             edges = _edges(snapshot, metric)
             exemplars = snapshot.get(EXEMPLARS, {}) if openmetrics else {}
             for key, value in series.items():
@@ -45,13 +46,13 @@ def exposition(snapshot: Snapshot, kind: str) -> bytes:
     return "\n".join(lines).encode()
 
 
-def _edges(snapshot: Snapshot, metric: catalogue.Metric) -> tuple[float, ...]:
+def _edges(snapshot: Snapshot, metric: Metric) -> tuple[float, ...]:
     own = snapshot.get(EDGES, {}).get(metric.name)
     return tuple(own) if isinstance(own, list) else metric.buckets
 
 
 def _histogram(
-    metric: catalogue.Metric, key: str, value: Sequence[float], edges: tuple[float, ...], exemplars: Mapping[str, Value]
+    metric: Metric, key: str, value: Sequence[float], edges: tuple[float, ...], exemplars: Mapping[str, Value]
 ) -> Iterator[str]:
     heads = _bucket_heads(metric.name, metric.labels, key, edges)
     example = f"{metric.name}{SEPARATOR}{key}{SEPARATOR}"
@@ -70,22 +71,20 @@ def _histogram(
 
 
 @lru_cache(maxsize=20_000)
-def _head(name: str, labels: tuple[catalogue.Label, ...], key: str) -> str:
+def _head(name: str, labels: tuple[Label, ...], key: str) -> str:
     """Name and labels of a sample."""
     pairs = _pairs(labels, key)
     return f"{name}{{{pairs}}}" if pairs else name
 
 
 @lru_cache(maxsize=20_000)
-def _bucket_heads(
-    name: str, labels: tuple[catalogue.Label, ...], key: str, edges: tuple[float, ...]
-) -> tuple[str, ...]:
+def _bucket_heads(name: str, labels: tuple[Label, ...], key: str, edges: tuple[float, ...]) -> tuple[str, ...]:
     before = f"{pairs}," if (pairs := _pairs(labels, key)) else ""
     bounds = (*map(floatToGoString, edges), "+Inf")
     return tuple(f'{name}_bucket{{{before}le="{bound}"}}' for bound in bounds)
 
 
-def _pairs(labels: tuple[catalogue.Label, ...], key: str) -> str:
+def _pairs(labels: tuple[Label, ...], key: str) -> str:
     values = key.split(SEPARATOR) if labels else []
     return ",".join(f'{label.name}="{_escaped(value)}"' for label, value in zip(labels, values, strict=True))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exporters import catalogue as c
 from exporters.snapshot import EDGES, SEPARATOR, Snapshot
+from exporters.vocabulary import OUTCOME
 from loadtest.events import Step
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def view(snapshot: Snapshot) -> dict[str, Any]:
         "target": _sum(snapshot, c.SESSIONS_TARGET),
         "states": [[labels[0], count] for labels, count in _each(snapshot, c.SESSIONS_ACTIVE)],
         "started": _sum(snapshot, c.SESSIONS_STARTED),
-        "outcomes": {name: _sum(snapshot, c.SESSIONS, name) for name in c.OUTCOME.values or ()},
+        "outcomes": {name: _sum(snapshot, c.SESSIONS, name) for name in OUTCOME.values or ()},
         "dropped": _sum(snapshot, c.ITERATIONS_DROPPED),
         "left": {labels[0]: count for labels, count in _each(snapshot, c.SESSIONS_LEFT)},
         "errors": [[*labels[1:], count] for labels, count in errors if count][:_LISTED_ERRORS],

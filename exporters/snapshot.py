@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from exporters import catalogue as c
+from exporters.metric import Type
 
 Value = float | list[float]
 """Of a counter or gauge a number; of a histogram a count per bucket, the count above the last edge, the sum."""
@@ -49,7 +50,7 @@ def _add(total: Snapshot, snapshot: Snapshot, *, gauges: bool) -> None:
             examples[key] = example  # the latest: Prometheus takes them in the order of time
     for name, series in snapshot.items():
         metric = c.BY_NAME.get(name)
-        if metric is None or (metric.type is c.Type.GAUGE and not gauges):
+        if metric is None or (metric.type is Type.GAUGE and not gauges):
             continue
         into = total.setdefault(name, {})
         for key, value in series.items():

@@ -76,7 +76,7 @@ class LoadProcess:
         self.objectives = Objectives(self.abort_slos)
         if self.abort_slos:
             sinks = {**sinks, "objectives": self.objectives.add}
-        self._rules = Rulebook(promises(settings.scenarios, today=datetime.now(UTC).date()))
+        self._rules = rulebook_of(settings)
         self._recent = stage_health.Recent()
         self._fanout = Fanout(
             {"prometheus": self.aggregate.add, "rules": self._rules.add, "fitness": self._recent.add, **sinks}
@@ -267,6 +267,11 @@ def aggregate_of(settings: Settings) -> Aggregate:
     """An empty one, with the labels, edges and share of traces of this run."""
     names = [scenario.name for scenario in settings.scenarios]
     return Aggregate(names, slos=settings.slos, trace_share=settings.output.trace_share)
+
+
+def rulebook_of(settings: Settings) -> Rulebook:
+    """An empty one, with what this run's scenarios promise."""
+    return Rulebook(promises(settings.scenarios, today=datetime.now(UTC).date()))
 
 
 def worker_index(environment: Environment) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from loadtest.clock import now_ns
 from loadtest.errors import Code, Kind, StepError
 from loadtest.events import Mark
+from loadtest.playout import Playout
 from loadtest.redact import redact
 from loadtest.speech import Clip, Ear
 from loadtest.tape import Tape
@@ -63,6 +64,7 @@ class Conversation:
         tape: Tape | None = None,
     ) -> None:
         self._observe, self._digest, self._keep_transcripts, self.tape = observe, digest, keep_transcripts, tape
+        self.playout = Playout()
         self._ear = Ear(on_onset=self._on_onset, on_offset=self._on_offset)
         self._waiter: asyncio.Future[None] | None = None
         self._turn: int | None = None
@@ -97,6 +99,7 @@ class Conversation:
         self._last_frame_ns = t_ns
         if self.tape is not None:
             self.tape.heard(t_ns, pcm)
+        self.playout.take(t_ns, pcm, speaking=self.avatar_speaking)
         self._ear.hear(t_ns, pcm)
 
     def on_message(self, t_ns: int, message: dict[str, Any]) -> None:

@@ -266,6 +266,24 @@ class Observed(_Fact, frozen=True, kw_only=True):
     purpose: str = LOAD
 
 
+class MediaMeasured(_Fact, frozen=True, kw_only=True):
+    """What a session heard of its avatar, said once it has left the room. All of its own measuring (`playout.py`).
+
+    `frames` of audio arrived. `underruns`: how often the avatar's speech ran dry in a player with a buffer of 100 ms,
+    for `stalled_ns` in all; `gap_max_ns`: the longest wait for the next frame of speech, None where none was heard.
+    `packets_lost`: by the room's numbering, those that came too late among them; None: this room numbers nothing.
+    """
+
+    t_ns: int
+    session: str
+    frames: int
+    underruns: int
+    stalled_ns: int
+    gap_max_ns: int | None = None
+    packets_lost: int | None = None
+    purpose: str = LOAD
+
+
 class GoneChecked(_Fact, frozen=True, kw_only=True):
     """The look after the delete. `deleted_ns`: when the confirmed delete was sent; `t_ns`: when the last look was
     answered."""
@@ -404,6 +422,7 @@ SessionEvent = (
     | RemainsChanged
     | StepFinished
     | Observed
+    | MediaMeasured
     | GoneChecked
     | RuleChecked
     | SessionFinished

@@ -185,9 +185,22 @@ class Lifecycle:
         """Equal for equal texts of one run; tells nothing about them."""
         return hashlib.blake2b(text.encode(errors="replace"), key=self._around.salt, digest_size=8).hexdigest()
 
+    def _tell_media(self, room: Room, talk: Conversation | None) -> None:
+        if talk is None or not talk.playout.frames:
+            return
+        heard = talk.playout
+        self._record.media(
+            frames=heard.frames,
+            underruns=heard.underruns,
+            stalled_ns=heard.stalled_ns,
+            gap_max_ns=heard.longest_gap_ns,
+            packets_lost=room.lost,
+        )
+
     async def _teardown(self) -> None:
         if self._talk is not None and self._talk.over is not None:
             self._owned.ended_by = self._owned.ended_early_by()
         if self._room is not None:
             await self._room.close()
+            self._tell_media(self._room, self._talk)
         await self._owned.end(prove=self._settings.target.prove_gone)

@@ -12,7 +12,7 @@ from locust.env import Environment
 from exporters.log import Log
 from exporters.snapshot import Snapshot, merged
 from loadtest import clock, journal, stage_health
-from loadtest.conductor import NUMBERED, TEARDOWN_MARGIN_S, aggregate_of, open_journal
+from loadtest.conductor import NUMBERED, TEARDOWN_MARGIN_S, aggregate_of, open_journal, rulebook_of
 from loadtest.distribution.hosts import Hosts
 from loadtest.distribution.wire import HOST
 from loadtest.duties import DONE, FITNESS, OBJECTIVES, SNAPSHOT, STEER, STOP
@@ -32,7 +32,7 @@ class Master:
 
     def __init__(self, environment: Environment, settings: Settings, run_dir: Path) -> None:
         self._environment, self._runner, self._settings = environment, environment.runner, settings
-        self._workers = Workers(run_dir, lambda: aggregate_of(settings))
+        self._workers = Workers(run_dir, lambda: aggregate_of(settings), lambda: rulebook_of(settings))
         self._judge = Judge([slo for slo in settings.slos if slo.abort])
         self._reason = "completed"
         self._closed = False

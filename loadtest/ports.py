@@ -95,6 +95,10 @@ class Listener(Protocol):
 class Room(Protocol):
     """One user's side of the place where user and avatar hear each other."""
 
+    @property
+    def lost(self) -> int | None:
+        """Packets of the avatar's audio that did not arrive, or too late, by their numbers; None: they have none."""
+
     async def connect(self) -> None:
         """Return when the avatar's first frame is there; the caller bounds it. Raises StepError."""
 

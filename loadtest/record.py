@@ -13,6 +13,7 @@ from loadtest.events import (
     Gone,
     GoneChecked,
     Mark,
+    MediaMeasured,
     Observed,
     Outcome,
     Remains,
@@ -107,6 +108,10 @@ class Record:
             lag_ns=self.worst_lag_ns,
             **facts,
         )
+
+    def media(self, **facts: Any) -> None:
+        """What was heard in the room that was just left. `facts`: fields of MediaMeasured."""
+        self._say(MediaMeasured, **facts)
 
     def gone_checked(self, gone: Gone, *, deleted_ns: int, looks: int, http_status: int | None) -> None:
         self._say(GoneChecked, gone=gone, deleted_ns=deleted_ns, looks=looks, http_status=http_status)

@@ -64,6 +64,11 @@ class DailyRoom:
         self._is_in = self._is_over = self._has_frame = False
         self._in_flight = 0
 
+    @property
+    def lost(self) -> int | None:
+        """Unknown: the library plays out what it got, and its own statistics could not be tried here."""
+        return None
+
     async def connect(self) -> None:
         self._client.update_subscription_profiles({"base": {"camera": "unsubscribed", "microphone": "subscribed"}})
         microphone = {"isEnabled": True, "settings": {"customTrack": {"id": self._track.id}}}

@@ -22,6 +22,8 @@ from loadtest.rooms.peer import Peer
 from loadtest.speech import Clip
 
 CLOSE_TIMEOUT_S = 1.0
+NEW_NUMBERS = 3000
+"""A jump of a minute is a stream that was numbered anew, not a minute that was lost."""
 _ANSWER_BYTES = 64 * 1024
 _CANDIDATE = re.compile(r"^a=candidate:(?:\S+ ){4}(\S+) ", re.MULTILINE)
 _STATUS_CODES = {401: Code.UNAUTHORIZED, 403: Code.UNAUTHORIZED, 404: Code.NOT_FOUND, 429: Code.RATE_LIMITED}
@@ -50,6 +52,7 @@ class WebRtcRoom:
         self._decoder = opus.Decoder()
         self._resource: str | None = None
         self._last_sequence: int | None = None
+        self.lost = 0
         self._ready = asyncio.get_running_loop().create_future()
         self._is_over = False
 
@@ -101,9 +104,11 @@ class WebRtcRoom:
             self._listener.on_mark(t_ns, Mark.FIRST_FRAME)
             if not self._ready.done():
                 self._ready.set_result(None)
-        elif (sequence - last) & 0xFFFF > 0x7FFF:  # overtaken by the one before: too late to be heard
+        elif (ahead := (sequence - last) & 0xFFFF) > 0x7FFF:  # overtaken by the one before: too late to be heard
             self._last_sequence = last
             return
+        else:
+            self.lost += max(0, ahead - 1) if ahead < NEW_NUMBERS else 0
         self._listener.on_audio(t_ns, self._decoder.decode(payload))
 
     def on_text(self, t_ns: int, text: str | bytes) -> None:

@@ -47,6 +47,11 @@ class WebSocketRoom(picows.WSListener):
         self._first_frame = True
         self._parts = bytearray()
 
+    @property
+    def lost(self) -> int | None:
+        """Unknown: TCP hides what it has sent again."""
+        return None
+
     async def connect(self) -> None:
         try:
             await picows.ws_connect(

@@ -70,6 +70,7 @@ class FakeRoom:
     def __init__(self, on_speak: Callable[[Listener], None] | None = None) -> None:
         self.listener: Listener | None = None
         self.closed = 0
+        self.lost: int | None = None
         self._on_speak = on_speak
 
     async def connect(self) -> None:

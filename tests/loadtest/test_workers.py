@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from exporters import catalogue as c
 from exporters.aggregate import Aggregate
 from exporters.snapshot import SEPARATOR, Snapshot
-from loadtest.events import Event
+from loadtest.events import Event, Gone, GoneChecked, RuleChecked, RuleOutcome, SessionFinished
 from loadtest.journal import Journal, encode
+from loadtest.rules.rulebook import Rulebook
 from loadtest.workers import LOST_AFTER_S, SILENT_AFTER_S, Workers
-from tests.exporters.script import S, health, run_finished, run_started, session
+from tests.exporters.script import S, health, run_finished, run_started, session, session_id
 
 MOMENT_NS = int((SILENT_AFTER_S + 0.1) * S)
 
@@ -34,7 +36,7 @@ class Fleet:
     """Two workers of a run, each with its journal and its engine's, and the master's view of them."""
 
     def __init__(self, run_dir: Path, stack: ExitStack) -> None:
-        self.workers = Workers(run_dir, empty)
+        self.workers = Workers(run_dir, empty, lambda: Rulebook({}))
         self.aggregates = [empty(), empty()]
         self.load, self.engine = (
             [stack.enter_context(Journal(run_dir / "journal" / f"here-{name}-{n}{end}.jsonl")) for n in range(2)]
@@ -117,6 +119,27 @@ def test_a_dead_worker_is_lost_at_once_and_settled_when_its_engine_has_ended(fle
     assert fleet.workers.finished == 1
     fleet.report(1, MOMENT_NS)  # one that was on its way
     assert value(fleet.shown(MOMENT_NS), c.SESSIONS, "support", "ok") == 4
+
+
+def test_a_settled_workers_broken_rules_are_those_of_its_journals_and_never_fewer_than_it_reported(
+    fleet: Fleet,
+) -> None:
+    broken = {"TD-1": 0, "EXP-5": 2}  # as it was last reported; of the two, the journals show one
+    fleet.workers.heard(1, fleet.aggregates[1].snapshot(rule_violations=broken), now_ns=0)
+    found = RuleChecked(
+        t_ns=S, session=session_id(3), rule="EXP-5", outcome=RuleOutcome.FAIL, detail="", purpose="probe:EXP-5"
+    )
+    fleet.load[1].close()
+    alive = [
+        replace(event, gone=Gone.STILL_ALIVE) if isinstance(event, GoneChecked | SessionFinished) else event
+        for event in session(5)
+    ]
+    fleet.play(1, found, *session(3)[10:], *session(4)[4:], *alive, run_finished(), reported=False)
+    fleet.engine[1].close()
+    fleet.report(0, MOMENT_NS)
+    fleet.look(MOMENT_NS)
+    settled = fleet.shown(MOMENT_NS)
+    assert {rule: n for rule, n in settled[c.RULE_VIOLATIONS.name].items() if n} == {"TD-1": 1, "EXP-5": 2}
 
 
 def test_what_a_dead_worker_and_its_dead_engine_had_open_was_left_behind(fleet: Fleet) -> None:

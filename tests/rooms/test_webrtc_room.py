@@ -18,6 +18,7 @@ pytest.importorskip("aiortc", reason="needs the extra webrtc")
 from loadtest.errors import Code, Kind, StepError
 from loadtest.events import Mark
 from loadtest.ports import Grant
+from loadtest.rooms import opus
 from loadtest.rooms.pacing import Ticker
 from loadtest.rooms.peer import Peer, payload_of
 from loadtest.rooms.rehearsal import rehearse
@@ -27,6 +28,7 @@ from tests.rooms.hearing import DEADLINE_S, HandTicker, Recorder, footprint
 from tests.twin.process import RunningTwin
 
 TRUST = ssl.create_default_context()
+SILENT_OPUS = opus.encode((SILENCE,))[0]
 TOLERANCE_NS = 100_000_000
 """For a busy machine; how true the stamps really are is measured in tests/benchmarks."""
 
@@ -324,6 +326,25 @@ def test_nobody_at_the_address_is_a_failed_connect() -> None:
 
 
 # --- the peer
+
+
+@pytest.mark.parametrize(
+    ("numbers", "lost", "heard"),
+    [
+        ([65534, 65535, 0, 1], 0, 4),
+        ([7, 8, 11, 12], 2, 4),
+        ([7, 9, 8, 10], 1, 3),  # the overtaken one came too late to be heard
+        ([7, 8, 30000, 30001], 0, 4),  # numbered anew
+    ],
+)
+def test_packets_that_never_came_are_counted_by_their_numbers(numbers: list[int], lost: int, heard: int) -> None:
+    async def scene() -> tuple[int, int]:
+        async with room_of(Grant(room_url="http://127.0.0.1:1/rooms/x/whip", token="t")) as (room, listener):
+            for place, number in enumerate(numbers):
+                room.on_packet(place * 20_000_000, number, SILENT_OPUS)
+            return room.lost, len(listener.audio)
+
+    assert asyncio.run(scene()) == (lost, heard)
 
 
 def test_a_rehearsal_leaves_nothing() -> None:
