@@ -26,7 +26,7 @@ _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("--expect-workers", "load.processes", "N", "with --master: load processes of all workers together"),
     ("--master-bind-host", "distribution.bind_host", "ADDRESS", "where workers find the master (default 127.0.0.1)"),
     ("--master-bind-port", "distribution.bind_port", "N", "(default 5557)"),
-    ("--max-wait", "distribution.max_wait", "T", "for a master's workers, or a worker's master (default 5m)"),
+    ("--max-wait", "distribution.max_wait", "T", "for all load processes, or a worker's master (default 5m)"),
     ("--probes", "probes.share", "SHARE", "of the users run active checks of the contract (0 to 1, default 0)"),
     ("--seed", "load.seed", "N", "of everything random (default 1)"),
     ("--openai-base-url", "target.openai_base_url", "URL", "with /v1"),

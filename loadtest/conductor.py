@@ -83,7 +83,7 @@ class LoadProcess:
         )
         self._health = Health(source="hub", process=self._index)
         self._started_ns = 0
-        self._ended = Signal()
+        self._zero_known, self._ended = Signal(), Signal()
         role = "worker" if isinstance(environment.runner, WorkerRunner) else "load"
         self._journal, self._first_line = open_journal(
             settings, run_dir, role="load", name=f"{role}-{self._index}", process=self._index
@@ -97,11 +97,13 @@ class LoadProcess:
         gevent.spawn(self._probe_lag)
         gevent.spawn(self._sample_health)
 
-    def begin(self) -> None:
-        """The run starts now: all offsets of the plan count from here. Only the first call counts."""
-        if self._started_ns:
+    def begin(self, zero_ns: int | None = None) -> None:
+        """The run starts at `zero_ns` (None: now): all offsets of the plan count from there. Only the first call
+        counts."""
+        if self._started_ns or self.stopping:
             return
-        self._started_ns = clock.now_ns()
+        self._started_ns = clock.now_ns() if zero_ns is None else zero_ns
+        self._zero_known.set()
         for stage in self._stages:
             self._record(replace(stage, t_ns=self._started_ns + stage.t_ns))
         gevent.spawn(self._end_in_time)
@@ -110,8 +112,12 @@ class LoadProcess:
 
     @property
     def begun(self) -> bool:
-        """Whether users may start sessions."""
+        """Whether the run's zero is known here."""
         return self._started_ns > 0
+
+    def await_beginning(self) -> None:
+        """Until the zero is known, or there will be none: a worker's users are there before their master says it."""
+        self._zero_known.wait()
 
     @property
     def fitness(self) -> str:
@@ -123,7 +129,8 @@ class LoadProcess:
         if order["op"] == "end":
             gevent.spawn(self.stop, graceful_s=self.settings.graceful_stop_s, reason="completed")
             return
-        shape, told = steered_stage(order, begins_s=self.elapsed_s() + STEER_AHEAD_S, settings=self.settings)
+        begins_s = order.get("begins_s", self.elapsed_s() + STEER_AHEAD_S)
+        shape, told = steered_stage(order, begins_s=begins_s, settings=self.settings)
         for stage in told:
             self._record(replace(stage, t_ns=self._due_ns(stage.t_ns / 1e9)))
         self.tickets.add(shape, open_=self.settings.load.open, first_index=order["first_index"])
@@ -143,7 +150,11 @@ class LoadProcess:
     def run_probe(self, *, user: int, iteration: int, rule: str) -> str:
         """One probe, now; see EngineClient.run for what comes back."""
         ticket = Ticket(
-            number=next(self._numbers), user=user, iteration=iteration, due_ns=clock.now_ns(), purpose=PURPOSE + rule
+            number=next(self._numbers),
+            user=user,
+            iteration=iteration,
+            due_ns=max(clock.now_ns(), self._started_ns),
+            purpose=PURPOSE + rule,
         )
         return self._engine.run(ticket)
 
@@ -195,8 +206,9 @@ class LoadProcess:
             self._ended.wait(TEARDOWN_MARGIN_S + graceful_s)
             return
         self.stopping = True
+        self._zero_known.set()
         self.tickets.close()
-        for arrival in self.tickets.overdue(self.elapsed_s() if self._started_ns else 0.0):
+        for arrival in self.tickets.overdue(self.elapsed_s()) if self._started_ns else ():
             self._drop(arrival, DropReason.NO_USER)
         limit_s = graceful_s + TEARDOWN_MARGIN_S
         if not self._engine.drain(graceful_s=graceful_s, reason=reason, limit_s=limit_s):

@@ -18,6 +18,8 @@ from loadtest import clock
 from loadtest.conductor import LoadProcess
 from loadtest.events import Outcome
 
+READY = "avaload.ready"
+BEGIN = "avaload.begin"
 SNAPSHOT = "avaload.snapshot"
 STOP = "avaload.stop"
 STEER = "avaload.steer"
@@ -29,12 +31,18 @@ SNAPSHOT_S = 1.0
 _log = logging.getLogger(__name__)
 
 
-def report_to_master(environment: Environment, process: LoadProcess) -> None:
-    """A worker's duty: ship cumulative snapshots until the process has ended, obey the master's stop, and end when the
-    master is gone (Locust itself would notice that after a minute)."""
-    runner, parent = environment.runner, os.getppid()
+def hear_master(environment: Environment, process: LoadProcess) -> None:
+    """From now on a worker begins, changes its load and stops when its master says so."""
+    runner = environment.runner
+    runner.register_message(BEGIN, lambda msg, **_: process.begin(msg.data["zero_ns"]))
     runner.register_message(STEER, lambda msg, **_: process.steer(msg.data))
     runner.register_message(STOP, lambda msg, **_: gevent.spawn(process.interrupt, msg.data["reason"]))
+
+
+def report_to_master(environment: Environment, process: LoadProcess) -> None:
+    """A worker's duty: ship cumulative snapshots until the process has ended, and end when the master is gone (Locust
+    itself would notice that after a minute)."""
+    runner, parent = environment.runner, os.getppid()
     while not process.wait_ended(SNAPSHOT_S):
         runner.send_message(SNAPSHOT, process.snapshot())
         runner.send_message(FITNESS, process.fitness)

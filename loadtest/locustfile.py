@@ -19,7 +19,7 @@ from exporters.log import Log
 from exporters.prometheus import MetricsServer, serve
 from exporters.snapshot import Snapshot, merged
 from loadtest.conductor import LoadProcess
-from loadtest.duties import on_owner_gone, report_to_master, tell_progress
+from loadtest.duties import READY, hear_master, on_owner_gone, report_to_master, tell_progress
 from loadtest.engine.client import READY_LIMIT_S
 from loadtest.master import Master
 from loadtest.resolve import load_resolved
@@ -35,12 +35,17 @@ _up: "AsyncResult[LoadProcess]" = AsyncResult()
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
 def begin(environment: Environment, **_: object) -> None:
-    """The run starts; Locust spawns users when this returns.
+    """The run starts, or a worker's part in it is ready to; Locust spawns users when this returns.
 
     Heard from the import on: a worker's master may say "go" before the `init` hook was called, and says it once.
     """
-    if not isinstance(environment.runner, MasterRunner):
-        _up.get(timeout=READY_LIMIT_S).begin()
+    if isinstance(environment.runner, MasterRunner):
+        return
+    process = _up.get(timeout=READY_LIMIT_S)
+    if isinstance(environment.runner, WorkerRunner):
+        environment.runner.send_message(READY)  # the master says when
+    else:
+        process.begin()
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]
@@ -67,6 +72,8 @@ def start(environment: Environment, web_ui: Any = None, **_: object) -> None:
     environment.events.quitting.add_listener(lambda **_: log.close())
     gevent.spawn(keep_small, environment)
     process.start()
+    if isinstance(environment.runner, WorkerRunner):
+        hear_master(environment, process)
     _up.set(process)
     if isinstance(environment.runner, WorkerRunner):
         gevent.spawn(report_to_master, environment, process)

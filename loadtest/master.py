@@ -12,10 +12,11 @@ from locust.env import Environment
 from exporters.log import Log
 from exporters.snapshot import Snapshot, merged
 from loadtest import clock, journal, stage_health
-from loadtest.conductor import NUMBERED, TEARDOWN_MARGIN_S, aggregate_of, open_journal, rulebook_of
+from loadtest.conductor import NUMBERED, STEER_AHEAD_S, TEARDOWN_MARGIN_S, aggregate_of, open_journal, rulebook_of
+from loadtest.distribution.barrier import StartBarrier
 from loadtest.distribution.hosts import Hosts
 from loadtest.distribution.wire import HOST
-from loadtest.duties import DONE, FITNESS, OBJECTIVES, SNAPSHOT, STEER, STOP
+from loadtest.duties import BEGIN, DONE, FITNESS, OBJECTIVES, READY, SNAPSHOT, SNAPSHOT_S, STEER, STOP
 from loadtest.errors import Exit
 from loadtest.events import Event, Fault, GeneratorFailed, RunFinished
 from loadtest.objectives import Judge
@@ -23,6 +24,7 @@ from loadtest.settings import Settings
 from loadtest.workers import Workers
 
 LOOK_S = 0.2
+BARRIER_LOOK_S = 0.02
 JOURNALS_S = 150.0
 """For journals of other hosts after the last worker is done: engines of killed ones delete for a minute."""
 
@@ -49,10 +51,12 @@ class Master:
         if settings.distribution.master:
             self._hosts = Hosts(settings, run_dir, os.environ["AVALOAD_SALT"], send=self._send, record=self._record)
             self._runner.register_message(HOST, self._on_host)
-            environment.events.test_start.add_listener(self._on_begin)
-        self._told_to_begin = False
-        environment.events.test_start.add_listener(self._on_told_to_begin)
-        self._begun, self._ended = Signal(), Signal()
+        self._barrier = StartBarrier(settings.load.processes, self._offset_of)
+        self._nodes: dict[int, str] = {}
+        self._gave_up: str | None = None
+        self._runner.register_message(READY, self._on_ready)
+        environment.events.test_start.add_listener(self._on_all_here)
+        self._all_here, self._ended = Signal(), Signal()
         gevent.spawn(self._watch_workers)
 
     def snapshot(self) -> Snapshot:
@@ -65,8 +69,8 @@ class Master:
 
     @property
     def begun(self) -> bool:
-        """Whether the workers were told to begin."""
-        return self._told_to_begin
+        """Whether the moment has come at which all load processes begin."""
+        return self._barrier.zero_ns is not None and clock.now_ns() >= self._barrier.zero_ns
 
     @property
     def fitness(self) -> str:
@@ -77,22 +81,24 @@ class Master:
         self._fitness[msg.node_id] = str(msg.data)
 
     def steer(self, order: dict[str, Any]) -> None:
-        """A stage of a search for the limit, for all workers."""
+        """A stage of a search for the limit, for all workers at the same moment."""
+        if self._barrier.zero_ns is not None:
+            begins_s = (clock.now_ns() - self._barrier.zero_ns) / 1e9 + STEER_AHEAD_S
+            order = order | {"begins_s": begins_s}
         self._runner.send_message(STEER, order)
-
-    def _on_told_to_begin(self, **_: Any) -> None:
-        self._told_to_begin = True
 
     @property
     def waiting_for(self) -> str | None:
-        """Workers of other hosts, until the run begins."""
-        if self._hosts is None or self._begun.is_set():
-            return None
-        return f"workers: {self._hosts.joined} of {self._settings.load.processes} load processes are here"
+        """Load processes, until the run begins."""
+        if self._gave_up is not None:
+            return self._gave_up
+        if self._hosts is not None and not self._all_here.is_set():
+            return f"workers: {self._hosts.joined} of {self._settings.load.processes} load processes are here"
+        return self._barrier.waiting_for
 
     def _watch_workers(self) -> None:
-        if self._hosts is not None and not self._begun.wait(self._settings.distribution.max_wait):
-            self._give_up(self._hosts, "not all workers came in time")
+        if (why_not := self._begin_together()) is not None:
+            self._give_up(why_not)
             return
         load = self._settings.load
         deadline_ns = clock.now_ns() + int(
@@ -103,17 +109,48 @@ class Master:
             if self._hosts is not None:
                 self._hosts.look()
             for index in self._workers.look(clock.now_ns()):
-                self._record(
-                    GeneratorFailed(
-                        t_ns=clock.now_ns(), fault=Fault.WORKER_LOST, process=-1, detail=f"load process {index}"
-                    )
-                )
+                self._tell_lost(index)
             self._settle()
             self._stop_if_broken()
         if self._hosts is not None:
             self._await_journals(self._hosts)
         self.close()
         self._ended.set()
+
+    def _begin_together(self) -> str | None:
+        """Wait until all load processes are ready and set the moment at which they begin. Why that can't be; None if it
+        can, or if the run was interrupted meanwhile."""
+        deadline_ns = clock.now_ns() + int(self._settings.distribution.max_wait * 1e9)
+        while not self._barrier.look(now_ns := clock.now_ns()):
+            if self._closed or self._reason != "completed":
+                return None
+            if now_ns > deadline_ns:
+                return "not all load processes were ready in time"
+            # Before all are here, a command on another host that lost its place may still be replaced.
+            if self._hosts is None or self._all_here.is_set():
+                for index in self._workers.look(now_ns):
+                    self._tell_lost(index)
+                    reason = f"load process {index} died"
+                    self._gave_up = f"{self.waiting_for}, {reason}"
+                    gevent.sleep(1.5 * SNAPSHOT_S)  # for the word of it to reach our command
+                    return reason
+            gevent.sleep(BARRIER_LOOK_S)
+        for number, node in self._nodes.items():
+            self._runner.send_message(BEGIN, {"zero_ns": self._barrier.zero_for(number)}, client_id=node)
+        return None
+
+    def _tell_lost(self, index: int) -> None:
+        lost = f"load process {index}"
+        self._record(GeneratorFailed(t_ns=clock.now_ns(), fault=Fault.WORKER_LOST, process=-1, detail=lost))
+
+    def _offset_of(self, number: int) -> int | None:
+        """What to add to a stamp of that load process to get one of ours; forked ones have our clock."""
+        return 0 if self._hosts is None else self._hosts.offset_of(number)
+
+    def _on_ready(self, msg: Any, **_: Any) -> None:
+        index = self._runner.get_worker_index(msg.node_id)
+        self._nodes[index] = msg.node_id
+        self._barrier.ready(index)
 
     def _settle(self) -> None:
         for _ in self._workers.settle():
@@ -127,17 +164,18 @@ class Master:
         self._settle()
         hosts.close(self._reason)
 
-    def _give_up(self, hosts: Hosts, reason: str) -> None:
+    def _give_up(self, reason: str) -> None:
         """Before the run has begun. Locust's own wait for workers ends with nothing but a signal."""
         self._environment.process_exit_code = int(Exit.INVALID)
-        hosts.close(reason)
+        if self._hosts is not None:
+            self._hosts.close(f"it did not begin: {reason}")
         self.close()
         os.kill(os.getpid(), signal.SIGTERM)
 
     def interrupt(self, _reason: str = "interrupted") -> None:
         self._reason = "interrupted"
-        if self._hosts is not None and not self._begun.is_set():
-            self._give_up(self._hosts, "interrupted")
+        if self._hosts is not None and not self._all_here.is_set():
+            self._give_up("interrupted")
         self._runner.send_message(STOP, {"reason": self._reason})
 
     def _stop_if_broken(self) -> None:
@@ -173,12 +211,13 @@ class Master:
         """A worker of another host has its number from its command; Locust numbers its commands, too."""
         self._runner.worker_indexes[msg.node_id] = msg.data["number"]
 
-    def _on_begin(self, **_: Any) -> None:
-        if self._hosts is not None and not self._begun.is_set():
+    def _on_all_here(self, **_: Any) -> None:
+        """As many load processes as are expected have spoken to Locust."""
+        if self._hosts is not None and not self._all_here.is_set():
             self._hosts.begin()
             for number in range(self._settings.load.processes):  # who never reports is lost, too
                 self._workers.heard(number, {}, now_ns=clock.now_ns())
-        self._begun.set()
+        self._all_here.set()
 
     def _on_snapshot(self, msg: Any, **_: Any) -> None:
         self._hear(msg)

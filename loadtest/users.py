@@ -20,6 +20,7 @@ class VirtualUser(User):  # type: ignore[misc]  # locust's base is untyped
     def on_start(self) -> None:
         self._process = cast("LoadProcess", self.environment.avaload)
         self._user = self._process.next_user()
+        self._process.await_beginning()
 
     @task  # type: ignore[untyped-decorator]
     def sessions(self) -> None:
@@ -56,6 +57,7 @@ class ProbeUser(User):  # type: ignore[misc]  # locust's base is untyped
     def on_start(self) -> None:
         self._process = cast("LoadProcess", self.environment.avaload)
         self._user = self._process.next_probe_user()
+        self._process.await_beginning()
 
     @task  # type: ignore[untyped-decorator]
     def probes(self) -> None:

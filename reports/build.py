@@ -130,7 +130,7 @@ def judge(
             load, missing=journals["missing"], probed=len(run.sessions) > len(load.sessions)
         ),
         "files": journals,
-        "hosts": host_rows,
+        "hosts": host_rows | {"start_spread_s": hosts.start_spread_s(load)},
         "arrivals": arrivals.section(load, planned_s=run_settings.table(settings, "scenario", "load").get("duration")),
         "stages": stages.section(load),
         "capacity": None,

@@ -19,7 +19,7 @@ _TOLD: Final = (b'{"event":"worker_changed"', b'{"event":"clock_compared"')
 
 
 def section(run_dir: Path) -> dict[str, Any]:
-    """`hosts` of report.json. Empty workers where the run was of one host.
+    """`hosts` of report.json, without `start_spread_s`. Empty workers where the run was of one host.
 
     workers: host, numbers (its load processes), state (loadtest.events.WorkerState), directory (over there), detail.
     clocks: host, offset_s (added to its monotonic stamps: the master's), error_s (at most), wall_skew_s (its wall clock
@@ -63,6 +63,13 @@ def section(run_dir: Path) -> dict[str, Any]:
         for worker in workers.values()
     ]
     return {"workers": rows, "clocks": clocks}
+
+
+def start_spread_s(run: "Run") -> float | None:
+    """How far apart the load processes of a run began, all stamps on one clock; None where there was but one, or no
+    plan."""
+    begins_ns = run.stages.groupby("file")["t_ns"].min()
+    return round(int(begins_ns.max() - begins_ns.min()) / 1e9, 6) if len(begins_ns) > 1 else None
 
 
 def files(run: "Run", hosts: dict[str, Any], *, processes: int | None) -> dict[str, Any]:

@@ -71,6 +71,7 @@ class EngineClient:
         """Spawn the engine and wait until it is warm. Raises GeneratorError if it never says so."""
         self._spawn(predecessor=None)
         if not self._ready.wait(READY_LIMIT_S):
+            self.close()
             raise GeneratorError("the session engine did not start; see locust.log")
 
     def run(self, ticket: Ticket) -> str:

@@ -1,5 +1,6 @@
 """The master's side: places are given and given back, and what does not come home is written down."""
 
+import socket
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loadtest import __version__, journal
+from loadtest import __version__, clock, journal
 from loadtest.distribution.hosts import UNSEEN_NS, Hosts
 from loadtest.distribution.wire import pack
 from loadtest.events import ClockCompared, Event, GeneratorFailed, WorkerChanged
@@ -129,6 +130,20 @@ def test_a_ping_of_a_worker_is_answered_and_its_comparison_recorded_and_a_strang
     assert (answer["op"], answer["sent_ns"]) == ("pong", 7)
     (compared,) = [event for event in it.events if isinstance(event, ClockCompared)]
     assert (compared.host, compared.boot_id, compared.offset_ns, compared.rtt_ns) == ("far", "b", -5, 3)
+
+
+def test_the_offset_of_a_load_process_is_its_hosts_last_comparison_and_exactly_none_on_the_masters_own_clock(
+    told: Callable[..., Told],
+) -> None:
+    it = told(processes=3)
+    it.ask("a", {**JOIN, "processes": 2})
+    it.ask("b", JOIN)
+    assert [it.hosts.offset_of(number) for number in range(3)] == [None, None, None]
+    ping = {"op": "ping", "sent_ns": 7, "host": "far", "boot_id": "b"}
+    for compared in ([-4_000_000_000, 9_000], None, [-4_000_000_500, 3_000], None):
+        it.ask("a", {**ping, "clock": compared})
+    it.ask("b", {**ping, "host": socket.gethostname(), "boot_id": clock.boot_id(), "clock": [12_345, 3_000]})
+    assert [it.hosts.offset_of(number) for number in range(4)] == [-4_000_000_500, -4_000_000_500, 0, None]
 
 
 @pytest.mark.parametrize("message", [{}, {"op": "join"}, {"op": "chunk"}, {"op": "ping"}, {"op": "what"}, {"op": 3}])

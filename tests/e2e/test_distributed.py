@@ -148,6 +148,8 @@ def test_a_run_over_hosts_with_clocks_of_their_own_ends_in_one_directory(
         assert {line.process for line in run.master.writers("engine")} == {0, 1}
         assert report["files"] == {"whole": 5, "truncated": [], "missing": []}
         assert [worker["state"] for worker in report["hosts"]["workers"]] == ["home", "home"]
+        # The moment of the beginning as each journal has it, on its own clock, brought to the master's.
+        assert 0 <= report["hosts"]["start_spread_s"] < 0.1
 
         sessions = report["sessions"]
         assert sessions["started"] == sessions["completed"] == len(run.twin.state()["sessions"]) == 21

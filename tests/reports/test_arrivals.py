@@ -61,9 +61,20 @@ def test_planned_and_achieved_rates_are_of_the_steady_part(tmp_path: Path) -> No
 
 def test_arrivals_of_a_lost_process_are_counted_as_dropped(tmp_path: Path) -> None:
     events = [stage(0, "steady", rate=1, arrivals=5), *j.good_session(1, 0), *j.good_session(2, 1), dropped(2, 3)]
+    j.write_file(tmp_path, [], role="load")
     found = report(tmp_path, *events)
     assert found["arrivals"]["dropped"] == 3
     assert found["arrivals"]["dropped_by"] == {"no_user": 1, "worker_lost": 2}
+
+
+def test_what_a_killed_load_process_left_is_counted_though_its_engine_ended_before_the_run(tmp_path: Path) -> None:
+    plan = [stage(0, "steady", rate=1, arrivals=5)]
+    j.write_file(tmp_path, plan, role="load", process=0)
+    j.write_file(tmp_path, plan, role="load", process=1, finish=None)
+    j.write_file(tmp_path, j.good_session(1, 0), process=0)
+    j.write_file(tmp_path, j.good_session(2, 1), process=1, finish="orphaned")
+    found = j.reported(tmp_path)["arrivals"]
+    assert (found["scheduled"], found["started"], found["dropped_by"]) == (5, 2, {"worker_lost": 3})
 
 
 def test_a_run_that_was_cut_short_is_not_asked_for_what_never_came_due(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def test_hosts_clocks_and_files_are_in_the_report(run_dir: Path) -> None:
     ]
     report["hosts"]["workers"][1]["host"] = "host-1"
     assert hosts.markdown(report["hosts"])[2].endswith(": joined; its wall clock is off the master's by 3 s (± 200 µs)")
+    assert report["hosts"]["start_spread_s"] is None
     assert report["files"] == {"whole": 4, "truncated": ["host-1-engine-1-0.jsonl"], "missing": []}
 
 
