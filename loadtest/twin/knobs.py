@@ -139,8 +139,9 @@ def duration(text: str) -> Duration:
     raise ValueError("must be fixed:SECONDS, uniform:FROM,TO or lognormal:MU,SIGMA")
 
 
-def faults(names: Collection[str], *, statuses: bool) -> Reader:
-    """`NAME:SHARE[,NAME:SHARE…]`; with `statuses`, any HTTP status from 400 to 599 is a name too."""
+def faults(names: Collection[str], *, statuses: bool | str) -> Reader:
+    """`NAME:SHARE[,NAME:SHARE…]`; with `statuses`, any HTTP status from 400 to 599 is a name too, or stands for the one
+    that `statuses` is."""
 
     def read(text: str) -> tuple[Fault, ...]:
         found = tuple(_fault(each.strip(), names, statuses=statuses) for each in text.split(","))
@@ -159,16 +160,17 @@ def freeze_at(text: str) -> Freeze:
     return Freeze(_number(at, 0, 86_400), _number(length, 0, 3600))
 
 
-def _fault(text: str, names: Collection[str], *, statuses: bool) -> Fault:
+def _fault(text: str, names: Collection[str], *, statuses: bool | str) -> Fault:
     name, colon, share = text.partition(":")
     if not colon:
-        raise ValueError(f"must be {'STATUS' if statuses else 'NAME'}:SHARE")
+        raise ValueError(f"must be {'NAME' if names else 'STATUS'}:SHARE")
     if name not in names:
         if not statuses:
             raise ValueError(f"must begin with one of {', '.join(names)}")
         if not (name.isdecimal() and 400 <= int(name) <= 599):
             listed = f" or one of {', '.join(names)}" if names else ""
             raise ValueError(f"must begin with a status from 400 to 599{listed}")
+        name = statuses if isinstance(statuses, str) else name
     return Fault(name, _number(share, 0, 1))
 
 

@@ -40,15 +40,21 @@ LATENCY_POINTS = {
     "render": "from OpenAI's sound to the same sound in the room",
     "transcription": "from the commit to the user's transcript",
 }
-FAULT_POINTS = {
+FAULT_POINTS: dict[str, tuple[tuple[str, ...], bool | str, str]] = {
     "mint": (REFUSALS, True, "a mint is refused with a status or a code"),
     "create": ((), True, "a create is refused"),
     "sdk_session": ((), True, "GET /_sdk/v0/sessions is refused"),
     "delete": ((), True, "a DELETE is refused, and the session lives on"),
     "tasks": ((), True, "a text task is refused"),
-    "stream_start": (LIFECYCLE_CODES, False, "a session doesn't start, and its room is told this code"),
+    "join": ((), True, "a user's connection to the room is refused"),
+    "stream_start": (
+        LIFECYCLE_CODES,
+        "internal_error",
+        "a session doesn't start, and its room is told this code; a status: internal_error",
+    ),
     "sdk_session_after_delete": ((), True, "GET /_sdk/v0/sessions of an ended session answers so"),
     "realtime_open": (REFUSALS, True, "an OpenAI socket is refused: a status on the upgrade, or a code inside it"),
+    "session_created": (REFUSALS, True, "an OpenAI socket opens, and is refused in place of session.created"),
     "session_update": (("1000", "1001", "1006", "1011"), False, "an OpenAI socket is closed after session.update"),
     "realtime": (SOCKET_ERRORS, False, "an `error` event during a response; the fatal ones close the socket"),
     "realtime_close": (
@@ -56,8 +62,9 @@ FAULT_POINTS = {
         False,
         "an OpenAI socket is closed in mid-conversation; 1006: without a close frame",
     ),
+    "first_delta": (RESPONSE_FAILURES, "server_error", "a response fails before its first delta"),
     "response": ((*RESPONSE_FAILURES, *RESPONSE_CUTS), False, "a response ends failed or incomplete"),
-    "transcription": (("failed",), False, "the user's speech is not transcribed"),
+    "transcription": (("failed",), "failed", "the user's speech is not transcribed"),
 }
 
 

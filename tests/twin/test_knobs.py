@@ -67,6 +67,30 @@ def test_a_bad_value_is_one_line_that_says_what_is_good(setting: str, complaint:
     assert problem.startswith(f"{setting}: {complaint}")
 
 
+def test_every_published_point_takes_a_latency_and_a_status() -> None:
+    points = [
+        "mint",
+        "create",
+        "sdk_session",
+        "join",
+        "stream_start",
+        "session_created",
+        "first_delta",
+        "transcription",
+        "delete",
+    ]
+
+    settings = [
+        f"{kind}.{point}={value}" for point in points for kind, value in (("latency", "fixed:1"), ("fault", "503:0.05"))
+    ]
+    profile = load(name="instant", settings=settings)
+
+    assert dict(profile.latency) == dict.fromkeys(points, Fixed(1.0))
+    struck_with = {point: faults[0].name for point, faults in profile.faults.items()}
+    other = {"stream_start": "internal_error", "first_delta": "server_error", "transcription": "failed"}
+    assert struck_with == dict.fromkeys(points, "503") | other
+
+
 def test_values_are_read() -> None:
     profile = load(
         name="instant",

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from tests.twin.process import RunningTwin
-from tests.twin.talking import Client, converse, realtime
+from tests.twin.talking import Client, converse, in_room, realtime
 
 StartTwin = Callable[..., RunningTwin]
 
@@ -31,6 +31,11 @@ def _close_of(twin: RunningTwin) -> tuple[int | None, str | None]:
     return asyncio.run(run())
 
 
+async def _join(twin: RunningTwin) -> None:
+    async with in_room(twin.sdk(twin.new_session()["token"]).json()):
+        pass
+
+
 def test_a_dead_secret_can_be_refused_on_the_upgrade(start_twin: StartTwin) -> None:
     twin = start_twin("--set", "expired_secret=upgrade_401")
 
@@ -46,6 +51,20 @@ def test_a_code_refuses_inside_the_socket(start_twin: StartTwin) -> None:
     twin = start_twin("--set", "fault.realtime_open=insufficient_quota:1")
 
     assert _close_of(twin) == (3000, "insufficient_quota.insufficient_quota")
+
+
+def test_a_refusal_in_place_of_the_session_is_an_error_and_a_close(start_twin: StartTwin) -> None:
+    async def run() -> None:
+        async with realtime(twin) as client:
+            assert await client.closed() == (3000, "server_error")
+            assert [event["type"] for event in client.events] == ["error"]
+            assert client.events[0]["error"]["type"] == "server_error"
+
+    twin = start_twin("--set", "fault.session_created=503:1", "--set", "fault.join=502:1")
+    asyncio.run(run())
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        asyncio.run(_join(twin))
+    assert refused.value.status == 502
 
 
 def test_a_model_beside_a_client_secret_can_be_accepted(start_twin: StartTwin) -> None:

@@ -286,6 +286,14 @@ def test_a_response_can_fail(code: str) -> None:
     assert talk.all("response.output_audio.delta") == []
 
 
+def test_a_status_in_place_of_the_first_delta_is_a_failed_response() -> None:
+    talk = _answered("fault.first_delta=503:1")
+
+    done = talk.last("response.done")["response"]
+    assert (done["status"], done["status_details"]["error"]["code"]) == ("failed", "server_error")
+    assert talk.all("response.output_audio.delta") == []
+
+
 @pytest.mark.parametrize("reason", ["max_output_tokens", "content_filter"])
 def test_a_response_can_end_early(reason: str) -> None:
     talk = _answered(f"fault.response={reason}:1")

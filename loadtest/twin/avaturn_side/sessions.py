@@ -66,6 +66,11 @@ class Sessions:
             headers = {"x-twin-handled-ns": "0"}
             answer = WSUpgradeResponse.create_error_response(404, b'{"detail":"Not Found"}', headers)
             return WSUpgradeResponseWithListener(answer, None)
+        status = self.join_fault()
+        if status is not None:
+            headers = {"x-twin-handled-ns": "0"}
+            answer = WSUpgradeResponse.create_error_response(status, b'{"detail":"Injected fault"}', headers)
+            return WSUpgradeResponseWithListener(answer, None)
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             token = next((each[len("token=") :] for each in query.split("&") if each.startswith("token=")), "")
@@ -88,6 +93,10 @@ class Sessions:
     def join_latency_s(self) -> float:
         """From the open connection to room.joined, in seconds."""
         return self._around.chance.latency_s("join")
+
+    def join_fault(self) -> int | None:
+        """The HTTP status that this connection to a room is refused with, if it is."""
+        return self._around.chance.fault("join")
 
     def _door(self, session_id: str, token: str) -> RoomSocket:
         refusal = self.refusal(session_id, token)

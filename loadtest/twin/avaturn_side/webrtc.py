@@ -43,6 +43,9 @@ class Whip:
         @routes.post(PATH)
         async def offer(session_id: str, request: Request, token: Annotated[str, Depends(token_of)]) -> Response:
             self._check(session_id, token)
+            status = self._sessions.join_fault()
+            if status is not None:
+                raise HTTPException(status, "Injected fault")
             if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _SDP:
                 raise HTTPException(415, f"an offer is {_SDP}")
             try:

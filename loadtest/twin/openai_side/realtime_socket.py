@@ -69,6 +69,9 @@ class Realtime:
                     return refusal
                 raise refusal
             config = self.config_for(headers, query=parse_qs(url.query))
+            fault = self.around.chance.mishap("session_created")
+            if fault is not None:
+                raise faults.refusal(fault)
         except RefusedError as refusal:
             if refusal.code == "invalid_api_key" and self.around.profile.bad_key_refused == "upgrade_401":
                 return refusal
@@ -215,7 +218,7 @@ class RealtimeSocket(EventSocket):
         assert refusal is not None
         self._emit({"type": "error", "error": {**refusal.fields(), "event_id": None}})
         code = _CLOSE_BETA if refusal.code == "beta_api_shape_disabled" else _CLOSE_REFUSED
-        self.close(code, f"{refusal.kind}.{refusal.code}")
+        self.close(code, refusal.kind if refusal.code is None else f"{refusal.kind}.{refusal.code}")
 
     def _expire(self) -> None:
         if self._session is not None:

@@ -54,7 +54,7 @@ class Response:
         self._items: list[OutputItem] = []
         self._planned: list[OutputItem] = []
         self._deltas = 0
-        self._fate = around.chance.mishap("response")
+        self._fate = around.chance.mishap("first_delta") or around.chance.mishap("response")
         self._cut_at: int | None = None
         """After so many deltas the fate strikes."""
 
