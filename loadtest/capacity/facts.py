@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from loadtest import stage_health
 from loadtest.capacity.search import Found, Purpose
+from loadtest.slo import RANKS, SHARE
 
 PER_USER: Final = 0.93
 """Of the best goodput per user: where no service level bounds a latency, a target below it doesn't keep up."""
@@ -16,7 +17,8 @@ CLEARLY: Final = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One objective over a stage. `times`: observed over objective, where both are above 0."""
+    """One objective over a stage. `beyond`: of `count` samples those on the wrong side of the bound; of a share those
+    that it counts. `times`: observed over objective, where both are above 0."""
 
     name: str
     indicator: str
@@ -26,6 +28,15 @@ class Judged:
     unit: str
     met: bool
     count: int
+    beyond: int
+
+    def breaks(self, beyond: int) -> bool:
+        """Whether so many of its samples instead would break it."""
+        if self.unit == SHARE:
+            share = beyond / self.count
+            return share > self.objective if self.bound == "max" else share < self.objective
+        below = (self.count - 1) * RANKS[self.indicator.rpartition(".")[2]]
+        return beyond > (self.count - 1 - below if self.bound == "max" else below)
 
     @property
     def times(self) -> float:

@@ -1,14 +1,16 @@
 """What all stages of a search say together: where the limit is, what breaks first, a knee or a cliff, and how sure."""
 
 import math
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from loadtest.capacity.facts import BUDGET_USED, CLEARLY, Facts
 from loadtest.capacity.search import Found, Purpose
 from loadtest.events import Step
+from loadtest.slo import SECONDS, SHARE
 
 SAMPLES: Final = 400
 SAME_LATENCY: Final = 1.5
@@ -128,13 +130,18 @@ def _quota(
     }
 
 
+def _with_unit(value: float, unit: str) -> str:
+    return f"{value * 100:.3g} %" if unit == SHARE else f"{value:.3g} s" if unit == SECONDS else f"{value:g}"
+
+
 def _broke_first(failing: Facts | None, stages: Sequence[Facts], found: Sequence[Found]) -> str | None:
     if failing is None:
         return None
     if failing.broken:
         slo = failing.broken[0]
-        seen = "nothing" if slo.observed is None else f"{slo.observed:.4g}"
-        return f"{slo.name} ({slo.indicator}): {seen}, wanted {slo.objective:g}"
+        seen = "nothing" if slo.observed is None else _with_unit(slo.observed, slo.unit)
+        bound = "most" if slo.bound == "max" else "least"
+        return f"{slo.name} ({slo.indicator}): {seen}, wanted at {bound} {_with_unit(slo.objective, slo.unit)}"
     if not failing.keeps_up:
         return (
             f"the target no longer keeps up: sessions in progress grew by {failing.growth} in {failing.duration_s:g} s"
@@ -148,9 +155,9 @@ def _broke_first(failing: Facts | None, stages: Sequence[Facts], found: Sequence
 
 
 def _confidence(stages: Sequence[Facts], found: Sequence[Found], *, seed: int) -> dict[str, Any] | None:
-    """Between which levels the limit lies: the bracket of the search, widened by what a resampling of each stage's
-    sessions does to its verdict."""
-    chance = random.Random(f"{seed}:confidence")
+    """Between which levels the limit lies: the bracket of the search, widened by what other samples of a stage do to
+    its verdict."""
+    chance = np.random.default_rng(seed)
     judged = [(facts, one) for facts, one in zip(stages, found, strict=True) if one is not Found.INVALID]
     lows: list[float] = []
     highs: list[float] = []
@@ -174,7 +181,7 @@ def _confidence(stages: Sequence[Facts], found: Sequence[Found], *, seed: int) -
         "low": round(lows[int(0.025 * SAMPLES)], 3),
         "high": None if math.isinf(high) else high,
         "level": 0.95,
-        "method": "bracket of the search; sessions of each stage resampled",
+        "method": "bracket of the search; samples of each stage drawn again",
     }
 
 
@@ -186,21 +193,19 @@ def _passing(judged: Sequence[tuple[Facts, Found]]) -> Facts | None:
     )
 
 
-def _again(facts: Facts, one: Found, chance: random.Random) -> bool:
-    """Whether the stage would pass with other sessions of the same kind: a binomial draw of its bad ones."""
+def _again(facts: Facts, one: Found, chance: np.random.Generator) -> bool:
+    """Whether the stage would pass with samples drawn from its own, with replacement: of an objective only how many of
+    them lie beyond its bound matters, and that is a binomial draw. How far sessions in progress grew is no sample of a
+    stage; it is moved by what chance does to a number of independent sessions."""
     if not facts.offered or (not facts.keeps_up and facts.growth > CLEARLY * facts.allowed_growth):
         return one is Found.PASSED
-    rates = [slo for slo in facts.slos if slo.observed is not None and slo.unit == "share" and slo.count]
-    for slo in rates:
-        assert slo.observed is not None
-        mean, spread = slo.observed * slo.count, math.sqrt(slo.count * slo.observed * (1 - slo.observed))
-        if chance.gauss(mean, spread) / slo.count > slo.objective:
-            return False
-    if any(not slo.met for slo in facts.slos if slo.unit != "share"):
+    drawn = ((slo, int(chance.binomial(slo.count, slo.beyond / slo.count))) for slo in facts.slos if slo.count)
+    if any(slo.breaks(beyond) for slo, beyond in drawn):
         return False
-    if facts.open and chance.gauss(facts.growth, math.sqrt(facts.in_progress_start + 1)) > facts.allowed_growth:
+    if facts.open and chance.normal(facts.growth, math.sqrt(facts.in_progress_start + 1)) > facts.allowed_growth:
         return False
-    return one is not Found.FAILED or bool(rates)
+    # A level at which more users got no more done stays failed: nothing of that was drawn again.
+    return one is Found.PASSED or bool(facts.broken) or not facts.keeps_up
 
 
 def _needed(facts: Facts, stages: Sequence[Facts], processes: int, cores: int | None) -> dict[str, Any]:

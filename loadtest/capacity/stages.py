@@ -281,6 +281,7 @@ def _judged(slo: Slo, values: list[float]) -> Judged:
         unit=slo.unit,
         met=observed is None or slo.met(observed),
         count=len(values),
+        beyond=round(sum(values)) if slo.unit == SHARE else sum(map(slo.beyond, values)),
     )
 
 

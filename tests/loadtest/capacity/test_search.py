@@ -1,10 +1,10 @@
 """The search for the limit against targets whose limit is known, in simulated time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
-from loadtest.capacity.facts import Facts
+from loadtest.capacity.facts import Facts, Judged
 from loadtest.capacity.limit import Limit, limit, verdicts
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.capacity.stages import Stages
@@ -77,6 +77,9 @@ def test_a_knee_of_users_is_found_within_ten_percent(seed: int) -> None:
     assert result.limit.passing is not None
     assert result.limit.passing.level == pytest.approx(4 * cycle_s / 0.1, rel=0.1)
     assert result.limit.kind == "knee"
+    assert result.limit.failing is not None
+    assert result.limit.confidence is not None
+    assert result.limit.confidence["high"] == result.limit.failing.level
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -180,3 +183,40 @@ def test_a_search_whose_sessions_are_used_up_says_so_and_what_was_held() -> None
     found = limit(fold.facts(), bounds_latency=False, processes=1, unit="arrivals/s")
     assert found.kind == "generator"
     assert found.sentence == "--max-sessions was used up before the limit was found; 5 arrivals/s were held"
+
+
+def judged_p95(*, beyond: int) -> Judged:
+    met = beyond <= 5
+    return Judged(
+        name="quick create", indicator="create.p95", bound="max", objective=0.2, observed=0.19 if met else 0.21,
+        unit="s", met=met, count=100, beyond=beyond,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("indicator", "unit", "bound", "objective", "at_most"),
+    [
+        ("create.p95", "s", "max", 0.2, 4),  # of 100 values the p95 lies between the 5th and the 6th longest
+        ("create.max", "s", "max", 0.2, 0),
+        ("session.failed", "share", "max", 0.03, 3),
+    ],
+)
+def test_so_many_of_a_hundred_samples_may_lie_beyond_a_bound(
+    indicator: str, unit: str, bound: str, objective: float, at_most: int
+) -> None:
+    asked = replace(judged_p95(beyond=0), indicator=indicator, unit=unit, bound=bound, objective=objective)
+    assert [asked.breaks(beyond) for beyond in (at_most, at_most + 1)] == [False, True]
+
+
+@pytest.mark.parametrize(("beyond", "surely"), [(0, True), (4, False)])
+def test_a_latency_that_was_met_by_chance_widens_the_interval(beyond: int, *, surely: bool) -> None:
+    target, fold = Target(seed=1), Stages(())
+    for number, level in enumerate((10, 20, 40), start=1):
+        for event in target.stage(f"{number} grow", level, open_=True, settle_s=1, hold_s=10):
+            fold.add(event)
+    sure, passed, failed = fold.facts()
+    stages = [sure, replace(passed, slos=(judged_p95(beyond=beyond),)), replace(failed, slos=(judged_p95(beyond=60),))]
+    found = limit(stages, bounds_latency=True, processes=1, unit="arrivals/s").confidence
+    assert found is not None
+    assert found["high"] == 40
+    assert found["low"] == pytest.approx(20 if surely else 10, rel=0.1)
