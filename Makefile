@@ -34,7 +34,7 @@ lint: .venv/.dev ## formatting, lint, types, import contracts, generated files u
 
 check: lint test ## lint and test
 
-bench: .venv/.dev ## speed and accuracy: medians, ratios, bars; about ten minutes
+bench: .venv/.dev ## speed and accuracy against their bars, into docs/benchmarks.md; 25 minutes, nothing else running
 	$(BIN)/python -m tests.benchmarks
 
 soak: .venv/.dev ## the long ones: half an hour at 200 sessions, and a million sessions at the twin

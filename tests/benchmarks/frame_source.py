@@ -2,8 +2,9 @@
 everybody.
 
 Where the twin would be the limit this stands in for it. It speaks the wire of the WebSocket room and nothing else: two
-of every five seconds its frames are a tone, the rest silence. On SIGTERM it prints one JSON line: frames received, and
-how many came more than 40 ms after the one before, as the target saw them.
+of every five seconds its frames are a tone, the rest silence. `GET /made` says how many sessions were created. On
+SIGTERM it prints one JSON line: frames received, and how many came more than 40 ms after the one before, as the target
+saw them.
 """
 
 import asyncio
@@ -111,6 +112,8 @@ class Http(asyncio.Protocol):
         if verb == "DELETE":
             self.alive.discard(path.rsplit("/", 1)[1])
             return 200, {}
+        if path == "/made":
+            return 200, {"made": Http.made}
         name = headers.get("x-session-token", "")
         if name not in self.alive:
             return 404, {}

@@ -2,25 +2,24 @@
 
 Asked: <= 6 ms CPU per session-second, >= 100 sessions on one core with pacing p99 <= 10 ms, and time to first audio and
 barge-in p99 <= 3 ms at 50 sessions against the twin's own stamps. Sessions last longer than is measured; what
-connecting adds (5 ms of CPU per handshake, on either side) shows in a second line at 50, whose sessions last
-20 s. Needs the extra webrtc. `python -m tests.benchmarks.rooms_webrtc [ROUNDS] [SESSIONS …]`
+connecting adds (5 ms of CPU per handshake, on either side) shows in a row of its own, whose sessions last 20 s. Needs
+the extra webrtc.
 """
 
-import json
 import statistics
-import sys
 import tempfile
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from loadtest.calibration import KNOWN_DELAYS, summary, truth_of, turn_errors
 from loadtest.events import HealthSampled, Mark, Observed, StageStarted, Step, StepFinished
-from loadtest.journal import read_run
 from tests.benchmarks import bench
+from tests.benchmarks.bench import Row
 
-SIZES = (30, 50, 100)
-RAMP_S, STEADY_S = 10, 25
+SIZES = (50, 100)
+RAMP_S, STEADY_S = 10, 20
 LONG_S, SHORT_S = 60, 15
 CPU_MS, PACING_MS, ERROR_MS, ERROR_SESSIONS = 6.0, 10.0, 3.0, 50
 SCENARIO = """
@@ -44,7 +43,7 @@ def measure(sessions: int, talk_s: int) -> dict[str, Any]:
         plan = ("--users", str(sessions), "--ramp", f"{RAMP_S}s", "--duration", f"{RAMP_S + STEADY_S}s")
         report, run_dir = bench.run(twin, str(scenario), *plan, "--room", "webrtc", "--graceful-stop", "0s")
         truth = truth_of(twin["state_url"])
-    whole = [event for file in read_run(run_dir) for event in file.events]
+    whole = bench.events_of(run_dir)
     began_ns = min(event.t_ns for event in whole if isinstance(event, StageStarted))
     events = [event for event in whole if RAMP_S + 2 < (event.t_ns - began_ns) / 1e9 < RAMP_S + STEADY_S - 1]
     health = [event for event in events if isinstance(event, HealthSampled)]
@@ -81,30 +80,23 @@ def measure(sessions: int, talk_s: int) -> dict[str, Any]:
     }
 
 
-def main() -> int:
-    """Print medians; 1 if a bar is missed."""
+def rows(rounds: int, *, quick: bool) -> Iterator[Row]:
     if find_spec("aiortc") is None:
-        print("skipped: needs the extra webrtc")
-        return 0
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    sizes = [int(size) for size in sys.argv[2:]] or SIZES
-    missed = False
-
-    def median_of(sessions: int, talk_s: int) -> dict[str, float]:
-        runs = [measure(sessions, talk_s) for _ in range(rounds)]
-        median = {key: round(statistics.median(run[key] for run in runs), 4) for key in runs[0]}
-        print(json.dumps({"sessions": sessions, "talk_s": talk_s} | median), flush=True)
-        return median
-
-    for sessions in sizes:
-        median = median_of(sessions, LONG_S)
-        missed |= median["cpu_ms_per_session_s"] > CPU_MS or median["failed"] > 0
-        missed |= median["pacing_p99_ms"] > PACING_MS
+        yield Row("WebRTC rooms: skipped, needs the extra webrtc", (), "")
+        return
+    for sessions in SIZES[:1] if quick else SIZES:
+        runs = bench.measured(lambda: measure(sessions, LONG_S), rounds)  # noqa: B023
+        what = f"{sessions} WebRTC rooms, talking all the time"
+        cpu = bench.column(runs, "cpu_ms_per_session_s")
+        yield Row(f"{what}: CPU", cpu, "ms per session-second", at_most=CPU_MS)
+        pacing = bench.column(runs, "pacing_p99_ms")
+        yield Row(f"{what}: error of pacing, p99", pacing, "ms", at_most=PACING_MS)
+        yield Row(f"{what}: failed", bench.column(runs, "failed"), "sessions", at_most=0)
         if sessions == ERROR_SESSIONS:
-            missed |= max(median["first_audio_p99_ms"], median["barge_in_p99_ms"]) > ERROR_MS
-            median_of(sessions, SHORT_S)
-    return int(missed)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            first, barge_in = (bench.column(runs, name) for name in ("first_audio_p99_ms", "barge_in_p99_ms"))
+            yield Row(f"{what}: error of time to first audio, p99", first, "ms", at_most=ERROR_MS)
+            yield Row(f"{what}: error of barge-in, p99", barge_in, "ms", at_most=ERROR_MS)
+    if not quick:
+        runs = bench.measured(lambda: measure(ERROR_SESSIONS, SHORT_S), rounds)
+        what = f"{ERROR_SESSIONS} WebRTC rooms, sessions of 20 s, connecting included: CPU"
+        yield Row(what, bench.column(runs, "cpu_ms_per_session_s"), "ms per session-second")

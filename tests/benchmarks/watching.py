@@ -126,8 +126,8 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 @contextlib.contextmanager
-def scraped(port: int) -> Iterator[None]:
-    """A scraper each second, as long as the context lasts."""
+def scraped(port: int, every_s: float = 1.0) -> Iterator[None]:
+    """A scraper so often, as long as the context lasts."""
     over = threading.Event()
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(
@@ -135,7 +135,7 @@ def scraped(port: int) -> Iterator[None]:
     )
 
     def scrape_on() -> None:
-        while not over.wait(1.0):
+        while not over.wait(every_s):
             with contextlib.suppress(OSError):
                 opener.open(request, timeout=5).read()
 
