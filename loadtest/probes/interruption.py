@@ -21,6 +21,10 @@ COMES_BACK_WITHIN_S = 30.0
 JUST_BEFORE_NS = 60_000_000
 """Three frames: an avatar that stops at once has sent its last one before ours."""
 BALANCED_WITHIN_S = 5.0
+TOLD_AROUND_NS = 1_500_000_000
+"""How far before an answer its announcement is looked for."""
+UNANNOUNCED_S = 0.7
+"""Longer after the announced end than this is no lateness of a message, which its beginning would share (AUD-3)."""
 
 
 async def interrupted(bench: Bench) -> None:
@@ -59,7 +63,8 @@ async def _interrupt(bench: Bench, visit: Visit) -> float | None:
     visit.speak(bench.clip)
     await visit.until(lambda: visit.speech_start_ns is not None, 2.0)
     began_ns = visit.speech_start_ns
-    assert began_ns is not None
+    if began_ns is None:
+        raise NotTestedError("our own speech could not be sent in time")
     current = visit.stretches[-1]
     if not await visit.until(lambda: not visit.speaking or visit.stretches[-1] is not current, WATCH_S):
         return None
@@ -96,6 +101,10 @@ async def _judge_rest(bench: Bench, subject: Subject, visit: Visit, answer: Hear
     reference = await spoken_by_openai(bench, subject, SLOW_SPEECH)
     end_ns = await visit.heard_out(answer.onset_ns)
     await _judge_announced(bench, subject, visit, (silenced_ns, end_ns))
+    if (extra_s := unannounced_s(visit, answer.onset_ns, end_ns)) > UNANNOUNCED_S:
+        seen = f"the answer after the interruption went on for {extra_s:.1f} s after it was told to have ended"
+        bench.judge_heard("INT-3", False, seen, subject)
+        return
     text = "".join(str(each.get("transcript", "")) for _, each in visit.all(OF_AVATAR, since_ns=answer.asked_ns))
     said_s = (end_ns - answer.onset_ns) / 1e9
     if reference is None or not text:
@@ -112,6 +121,15 @@ async def _judge_rest(bench: Bench, subject: Subject, visit: Visit, answer: Hear
     bench.judge_heard("INT-3", not came_back, f"{seen}; then {more}", subject)
 
 
+def unannounced_s(visit: Visit, onset_ns: int, end_ns: int) -> float:
+    """How much longer an answer was heard than it was announced, in s; 0: no longer, or nobody told."""
+    started = [t_ns for t_ns, _ in visit.all(STARTED, since_ns=onset_ns - TOLD_AROUND_NS)]
+    ended = [t_ns for t_ns, _ in visit.all(ENDED, since_ns=onset_ns)]
+    if len(started) != 1 or not ended:
+        return 0.0
+    return max(0.0, (end_ns - onset_ns - (ended[-1] - started[0])) / 1e9)
+
+
 async def _judge_announced(bench: Bench, subject: Subject, visit: Visit, ends_ns: tuple[int, ...]) -> None:
     started = visit.all(STARTED)
     if not started:
@@ -120,7 +138,8 @@ async def _judge_announced(bench: Bench, subject: Subject, visit: Visit, ends_ns
     left_s = BALANCED_WITHIN_S - (now_ns() - ends_ns[-1]) / 1e9
     await visit.until(lambda: len(visit.all(ENDED)) >= len(started), left_s)
     ended = [t_ns for t_ns, _ in visit.all(ENDED)]
-    told = [any(-1 < (t_ns - end_ns) / 1e9 < BALANCED_WITHIN_S for t_ns in ended) for end_ns in ends_ns]
+    # Told too early is not untold: what went on after it is for INT-1 to judge.
+    told = [any(-BALANCED_WITHIN_S < (t_ns - end_ns) / 1e9 < BALANCED_WITHIN_S for t_ns in ended) for end_ns in ends_ns]
     holds = all(told) and len(ended) >= len(started)
     bench.judge("INT-4", holds, f"{len(started)} started, {len(ended)} ended", subject)
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from loadtest.probes.bench import Bench, NotTestedError, Probe
 from loadtest.probes.interruption import SLOW_SPEECH
-from loadtest.probes.reference import spoken_by_openai
-from loadtest.probes.visit import PHRASE_ENDED, PHRASE_STARTED, STARTED
+from loadtest.probes.reference import Spoken, spoken_by_openai
+from loadtest.probes.subject import Subject
+from loadtest.probes.visit import OF_AVATAR, PHRASE_ENDED, PHRASE_STARTED, STARTED, Visit
 from loadtest.speech import FRAME_MS, RATE_HZ
 
 OFF_BY = 0.02
@@ -29,7 +30,9 @@ async def sound(bench: Bench) -> None:
             raise NotTestedError("OpenAI answers with no tone: there is nothing to compare pitch and length with")
         await subject.new()
         visit = await subject.join(records=True)
-        await bench.answer_in(visit)
+        if await visit.ask(bench.clip) is None:
+            _judge_unheard(bench, subject, visit, sent)
+            return
         heard_s = len(visit.sound) / 2 / RATE_HZ
         heard_hz, heard_tone = _pitch(bytes(visit.sound))
         same_pitch = heard_tone >= TONE_SHARE and abs(heard_hz - sent_hz) <= OFF_BY * sent_hz
@@ -37,6 +40,15 @@ async def sound(bench: Bench) -> None:
         heard = f"{heard_hz:.0f} Hz" if heard_tone >= TONE_SHARE else "noise"
         seen = f"sent {sent_hz:.0f} Hz for {sent.duration_s:.2f} s, heard {heard} for {heard_s:.2f} s"
         bench.judge_heard("AUD-1", same_pitch and same_length, seen, subject)
+
+
+def _judge_unheard(bench: Bench, subject: Subject, visit: Visit, sent: Spoken) -> None:
+    """Nothing could be heard: was there an answer?"""
+    told = [kind for kind in (STARTED, OF_AVATAR) if visit.all(kind)]
+    if not told:
+        raise NotTestedError("the avatar did not answer")
+    seen = f"OpenAI sends {sent.duration_s:.2f} s of sound; {' and '.join(told)} came, and nothing could be heard"
+    bench.judge_heard("AUD-1", False, seen, subject)
 
 
 def _pitch(pcm: bytes) -> tuple[float, float]:
@@ -58,7 +70,8 @@ async def announced(bench: Bench) -> None:
         answer = await bench.answer_in(visit, hear_out=False)
         await visit.until(lambda: bool(visit.all(STARTED)), 2.0)
         if not visit.all(STARTED):
-            raise NotTestedError(f"no {STARTED} came")
+            bench.judge_heard("AUD-3", False, f"the avatar was heard for 2 s, and no {STARTED} came", subject)
+            return
         off_s = (answer.onset_ns - visit.all(STARTED)[0][0]) / 1e9
         if abs(off_s) > ANNOUNCED_WITHIN_S:
             bench.judge_heard("AUD-3", False, f"announced {off_s:+.2f} s before it could be heard", subject)

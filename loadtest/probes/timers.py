@@ -5,10 +5,12 @@ import contextlib
 from typing import Any
 
 from loadtest.clock import now_ns
-from loadtest.errors import StepError
+from loadtest.errors import Code, StepError
 from loadtest.ports import GONE_STATUS
 from loadtest.probes.bench import LATE_S, Bench, NotTestedError, Probe
+from loadtest.probes.subject import Subject
 from loadtest.probes.visit import Visit
+from loadtest.speech import QUIET_NS
 
 ABSENCE_S, DEFAULT_ABSENCE_S = 10, 60
 BACK_BEFORE_S, STAY_S = 3, 6
@@ -17,6 +19,7 @@ UNSTARTED_S, START_UP_S = 10.0, 8.0
 IDLE_S = 300
 OPENAI_LIMIT_S, FOREVER_S = 3600, 86400
 CUT_WITHIN_S = 10.0
+SHUT, LOST = (Code.WS_REFUSED, Code.WS_CLOSED), "1006"
 
 
 def _every_s(bench: Bench, nominal_s: float) -> float:
@@ -39,16 +42,18 @@ async def left(bench: Bench) -> None:
         if status in GONE_STATUS:
             bench.judge("TD-2", False, f"gone {away_s:.1f} s after its user left, of {absence_s} s that it should wait")
             return
+        back, limit_s = await subject.enter(), bench.ground.around.settings.target.connect_timeout_s
         try:
-            back = await subject.join()
+            there = await back.until(lambda: back.first_frame_ns is not None, limit_s)
         except StepError as error:
-            if bench.service_s(now_ns() - left_ns) > absence_s - 1:
+            if bench.service_s((back.closed_ns or now_ns()) - left_ns) > absence_s - 1:
                 raise
             bench.judge("TD-2", False, f"{away_s:.1f} s after leaving, coming back failed: {error.code}")
             return
-        bench.judge(
-            "TD-2", back.first_frame_ns is not None, f"came back after {away_s:.1f} s, and the avatar was there"
-        )
+        if not there and bench.service_s((back.joined_ns or now_ns()) - left_ns) > absence_s - 1:
+            raise NotTestedError("coming back took too long")
+        seen = "was there" if there else f"did not come within {limit_s:g} s"
+        bench.judge("TD-2", there, f"came back after {away_s:.1f} s, and the avatar {seen}")
 
 
 async def absent(bench: Bench) -> None:
@@ -76,7 +81,24 @@ async def _absent(bench: Bench, absence_s: int | None, what: str, *, crash: bool
             await subject.leave(visit)
         until_ns = now_ns()
         end = await subject.end(limit_s=_patience_s(bench, nominal_s), every_s=_every_s(bench, nominal_s))
+        if end is None and await _is_locked(bench, subject, "TD-3"):
+            return
         bench.timer("TD-3", subject, end, since_ns=since_ns, until_ns=until_ns, nominal_s=nominal_s, what=what)
+
+
+async def _is_locked(bench: Bench, subject: Subject, rule: str) -> bool:
+    """Whether a session whose token is still good is over all the same: its room lets nobody in. That is TD-5, and
+    when it ended nobody can say."""
+    try:
+        visit = await subject.enter()
+        await visit.until(lambda: visit.joined_ns is not None or visit.over, LATE_S, despite_end=True)
+    except StepError:
+        return False
+    if visit.joined_ns is not None or visit.why is None or visit.why.code not in SHUT or LOST in visit.why.detail:
+        return False
+    bench.judge("TD-5", False, f"a session is over ({visit.why.detail}), and its token still gets its room", subject)
+    bench.leave(rule, "its token is good for ever: when it ended can't be seen", subject)
+    return True
 
 
 def _patience_s(bench: Bench, nominal_s: float) -> float:
@@ -112,6 +134,8 @@ async def back_again(bench: Bench) -> None:
         await subject.leave(visit)
         until_ns = now_ns()
         end = await subject.end(limit_s=_patience_s(bench, absence_s), every_s=_every_s(bench, absence_s))
+        if end is None and await _is_locked(bench, subject, "TD-3b"):
+            return
         bench.timer(
             "TD-3b", subject, end, since_ns=since_ns, until_ns=until_ns, nominal_s=absence_s, what="a second absence"
         )
@@ -129,12 +153,17 @@ async def longest(bench: Bench) -> None:
         end = await subject.end(
             limit_s=(deadline_ns - now_ns()) / 1e9, every_s=_every_s(bench, SHORTEST_S), visit=visit
         )
+        if end is not None and not visit.over:
+            # The token is dead. The room?
+            await visit.until(lambda: visit.over, max(0.0, (deadline_ns - now_ns()) / 1e9), despite_end=True)
+        spoke_on = end is not None and not visit.over and visit.spoke_at(deadline_ns - QUIET_NS)
         talking.cancel()
-        if end is None:
+        if end is None or spoke_on:
+            alive = "the avatar spoke on" if spoke_on else "alive"
             bench.judge(
                 "TD-4",
                 False,
-                f"alive {SHORTEST_S + OVERRUN_S:.0f} s after its first frame, max_duration {SHORTEST_S} s",
+                f"{alive} {SHORTEST_S + OVERRUN_S:.0f} s after its first frame, max_duration {SHORTEST_S} s",
             )
             return
         of_life_s = bench.service_s(end.by_ns - subject.sent_ns)
@@ -168,6 +197,9 @@ async def _never_joined(bench: Bench, *, started: bool) -> None:
         # The first look ever: an earlier one might itself have started the stream.
         gone = await subject.look() in GONE_STATUS
         waited_s = bench.service_s(now_ns() - subject.created_ns)
+        if not gone and await _is_locked(bench, subject, "TD-7"):
+            bench.leave("TD-9", "its token is good for ever: when it ended can't be seen", subject)
+            return
         how = "whose stream was started" if started else "that was only created"
         what = f"a session {how} and that nobody joined was {'gone' if gone else 'alive'} after {waited_s:.0f} s"
         bench.judge("TD-7", gone, f"{what}, user_absent_timeout {absence_s} s", subject)
@@ -202,6 +234,8 @@ async def idle_page(bench: Bench) -> None:
         await subject.leave(visit)
         until_ns = now_ns()
         end = await subject.end(limit_s=_patience_s(bench, absence_s), every_s=_every_s(bench, absence_s))
+        if end is None and await _is_locked(bench, subject, "TD-8"):
+            return
         bench.timer(
             "TD-8",
             subject,

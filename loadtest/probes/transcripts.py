@@ -75,6 +75,12 @@ async def _judge_transcription(bench: Bench, subject: Subject, visit: Visit) -> 
     failed = texts.count(FAILED)
     if failed:
         bench.judge_heard("TR-4", True, f"{failed} of {len(texts)} transcripts of the user are told as failed", subject)
+    blank = [text for text in texts if isinstance(text, str) and not text.strip()]
+    if blank and len(blank) == len(texts) and await _transcribed_by_openai(bench, subject) == "failed":
+        seen = f"OpenAI fails to transcribe, and {len(blank)} transcripts of the user are empty"
+        bench.judge_heard("TR-4", False, seen, subject)
+        bench.leave("TR-1", "OpenAI fails to transcribe", subject)
+        return
     if len(texts) >= TURNS:
         bench.judge_heard(
             "TR-1", len(texts) == TURNS, f"{len(texts)} transcripts of {TURNS} turns of the user", subject

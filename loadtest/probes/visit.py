@@ -122,6 +122,10 @@ class Visit:
         """Lifecycle errors, nested or not, with their arrival."""
         return [(t_ns, each) for t_ns, each in self.messages if each.get("type") in ERRORS]
 
+    def spoke_at(self, t_ns: int) -> bool:
+        """Whether the avatar was heard then, or later."""
+        return bool(self.stretches) and (self.speaking or self.stretches[-1][1] >= t_ns)
+
     @property
     def over(self) -> bool:
         """The room is closed, or the avatar has left it."""

@@ -148,7 +148,11 @@ class AnnouncedOnTime(Fold):
 
     def _turn(self, event: StepFinished, life: Life) -> None:
         heard_ns, told_ns = life.first_audio_ns, life.started_ns
-        if event.turn_kind != "say" or event.outcome != Outcome.OK or heard_ns is None or told_ns is None:
+        if event.turn_kind != "say" or event.outcome != Outcome.OK or heard_ns is None:
+            return
+        if told_ns is None:
+            if life.heard_out and not life.starts and not life.open_speech:
+                self.tally.broken(life.session, "heard to its end, and never announced")
             return
         ahead_ns = heard_ns - told_ns
         if abs(ahead_ns) - (event.lag_ns or 0) > _TOGETHER_NS:

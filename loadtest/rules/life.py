@@ -42,6 +42,7 @@ class Life:
         "minted_ns",
         "mints_refused",
         "missing",
+        "mute",
         "noted",
         "ok",
         "open_speech",
@@ -54,6 +55,7 @@ class Life:
         "silenced_ns",
         "speech_end_ns",
         "speech_start_ns",
+        "speeches",
         "stalled",
         "stamps",
         "started_ns",
@@ -88,6 +90,8 @@ class Life:
         self.speech_end_ns: int | None = None
         self.silenced_ns: int | None = None
         self.answered_ends_ns: list[int] = []  # ends of the user's speeches that were answered
+        self.speeches = 0
+        self.mute = False  # the last speech was not answered
         self.user_transcripts = 0
         self.avatar_transcripts = 0
         self.open_speech = False
@@ -114,6 +118,7 @@ class Life:
 
     def open_window(self, t_ns: int) -> None:
         """The user begins to speak."""
+        self.speeches += 1
         self.before_phrases, self.before_transcripts = max(self.phrases, self.starts), len(self.transcripts)
         self.phrases = self.starts = 0
         self.transcripts = []

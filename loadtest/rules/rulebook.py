@@ -178,8 +178,10 @@ def _conversed(event: StepFinished, life: Life) -> None:
 
 def _turn(event: StepFinished, life: Life) -> None:
     life.kind, life.ok = event.turn_kind, event.outcome == Outcome.OK
-    if life.ok and event.turn_kind in _SPOKEN and life.speech_end_ns is not None:
-        life.answered_ends_ns.append(life.speech_end_ns)
+    if event.turn_kind in _SPOKEN:
+        life.mute = event.failure is not None and event.failure.code == Code.NO_ANSWER
+        if life.ok and life.speech_end_ns is not None:
+            life.answered_ends_ns.append(life.speech_end_ns)
 
 
 def _deleted(event: StepFinished, life: Life) -> None:

@@ -29,14 +29,16 @@ _LEAKS_OF_ONE: Final = 2
 
 
 class UserTranscripts(Fold):
-    """On: one for each answered speech within 10 s; off: none."""
+    """On: one for each answered speech within 10 s; off: none. A hole in a speech makes two turns of it, so more of
+    them than speeches are a breach only where most sessions have them."""
 
     rule = "TR-1"
 
     def __init__(self) -> None:
         super().__init__()
         self._came = 0
-        self._silent = Tally()
+        self._silent, self._doubled = Tally(), Tally()
+        self._single = 0
 
     def handlers(self) -> Mapping[Key, Handler]:
         return {**dict.fromkeys(_OF_USER, self._transcript), SessionFinished: self._finished}
@@ -53,7 +55,10 @@ class UserTranscripts(Fold):
             self.tally.held()
         elif missing := _overdue(event, life):
             self.tally.broken(life.session, f"{missing} answered speeches have no transcript after 10 s")
+        elif life.user_transcripts > life.speeches:
+            self._doubled.broken(life.session, f"{life.user_transcripts} transcripts of {life.speeches} speeches")
         elif life.user_transcripts:
+            self._single += 1
             self.tally.held()
         elif (life.conversed_ns or event.t_ns) - life.answered_ends_ns[0] >= _LATE_NS:
             self._silent.broken(life.session, "its answered speeches have no transcript, and no session has one")
@@ -61,6 +66,8 @@ class UserTranscripts(Fold):
     def value(self) -> Tally:
         if self._came == 0 and self._silent.cases >= _SYSTEMATIC:
             return self.tally.plus(self._silent)
+        if self._doubled.cases > max(1, self._single):
+            return self.tally.plus(self._doubled)
         return self.tally
 
 

@@ -1,10 +1,10 @@
 """Judges every mutant of the twin, in load runs and by probes, and writes the table of who named it: docs/mutants.md.
 
-    python -m tests.benchmarks.mutant_table [--only SUBSTRING] [--jobs 3] [--scale 10] [--file docs/mutants.md]
+    python -m tests.benchmarks.mutant_table [--only SUBSTRING] [--missing] [--jobs 3] [--scale 10] [--file FILE]
 
 A load run of each mutant first, as `tests.benchmarks.judging` makes it; then all probes against each, as
-`tests.benchmarks.judging_probes --whole` does. Takes about three quarters of an hour. With --only the other rows stay
-as they are. Exit 1 if a mutant was named by neither.
+`tests.benchmarks.judging_probes --whole` does. Takes about three quarters of an hour. With --only or --missing the
+other rows stay as they are. Exit 1 if a mutant was named by neither.
 """
 
 import argparse
@@ -45,12 +45,13 @@ breaks and that has to name it.
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.mutant_table", description=__doc__)
     parser.add_argument("--only", default="", help="mutants with this in their names")
+    parser.add_argument("--missing", action="store_true", help="only mutants that have no row yet")
     parser.add_argument("--jobs", type=int, default=3)
     parser.add_argument("--scale", type=float, default=10)
     parser.add_argument("--file", type=Path, default=PAGE)
     options = parser.parse_args()
-    names = [name for name in MUTANTS if options.only in name]
     rows = rows_of(options.file.read_text(encoding="utf-8")) if options.file.exists() else {}
+    names = [name for name in MUTANTS if options.only in name and not (options.missing and name in rows)]
     in_load = _load(names, at_once=options.jobs)
     unnamed = []
 

@@ -56,6 +56,13 @@ def refused(number: int) -> Session:
     return Session(number).minted().step(Step.CREATE, 0.1, 5.0, code=Code.RATE_LIMITED, http_status=429)
 
 
+def denied(number: int, *statuses: int) -> Session:
+    session = up(number)
+    for attempt, status in enumerate(statuses, 1):
+        session.deleted(5 + attempt, status=status, attempt=attempt)
+    return session
+
+
 Row = tuple[str, str, tuple[int, int], Callable[[], list[Session]], Promise]
 
 
@@ -87,6 +94,8 @@ ROWS = [
     row("EXP-3", "without its clock a slow mint is no breach", KEPT,
         lambda: Session().minted(9.0, lives_s=591, provider_s=None)),
     row("EXP-3", "a refused mint", NOTHING, lambda: Session().step(Step.MINT, 0, 1, code=Code.RATE_LIMITED)),
+    row("EXP-3", "an answer without expires_at in seconds", BROKEN, lambda: Session().step(
+        Step.MINT, 0, 1, code=Code.BAD_SHAPE)),
     row("EXP-5", "its own secret", (2, 0), lambda: [up(1), up(2)]),
     row("EXP-5", "the secret of another", (2, 1), lambda: [Session(1).up(secret="x"), Session(2).up(secret="x")]),
     row("EXP-5", "an old secret", BROKEN, lambda: Session().minted().step(Step.CREATE, 90, 91)),
@@ -99,7 +108,16 @@ ROWS = [
     row("TD-1", "the look showed nothing", NOTHING, lambda: up().deleted(5).looked(
         10, Gone.UNCONFIRMED, deleted_s=5)),
     row("TD-1", "a look that was answered late", NOTHING, lambda: up().deleted(5).looked(12, deleted_s=5)),
+    row("TD-1", "most deletes are denied", (3, 3), lambda: [denied(n, 500, 500, 500) for n in range(3)]),
+    row("TD-1", "most deletes are denied, with the right key", (3, 3), lambda: [denied(n, 403) for n in range(3)]),
+    row("TD-1", "most deletes are denied and done", (3, 3), lambda: [denied(n, 500, 404) for n in range(3)]),
+    row("TD-1", "some deletes are denied", (4, 0), lambda: [denied(n, 500, 500, 500) for n in range(3)] + [
+        up(n).deleted(5).looked(5.2, deleted_s=5) for n in range(3, 7)]),
+    row("TD-1", "denied at first, done then", NOTHING, lambda: [denied(n, 500, 200) for n in range(3)]),
+    row("TD-1", "a gateway says no", NOTHING, lambda: [denied(n, 503, 503, 503) for n in range(3)]),
     row("TD-2", "had ended before its delete", BROKEN, lambda: up().say(1).talked(4).deleted(4.1, status=404)),
+    row("TD-2", "over before, as its last turn shows", NOTHING, lambda: up().turn(1, 9, code=Code.NO_ANSWER).talked(
+        9.1).deleted(9.2, status=404)),
     row("TD-2", "the room had shown its end", NOTHING, lambda: up().mark(3, Mark.ROOM_ENDED).talked(3).deleted(
         4, status=404)),
     row("TD-2", "deleted after the absence", NOTHING, lambda: up().say(1).talked(4).deleted(40, status=404)),
@@ -131,6 +149,9 @@ ROWS = [
         up(n).say(1, heard=0).talked(6).over(7) for n in range(10)]),
     row("TR-1", "on, and in ten sessions only one", (1, 0), lambda: [up(99).say(1).talked(6).over(7)] + [
         up(n).say(1, heard=0).talked(6).over(7) for n in range(10)]),
+    row("TR-1", "on, and twice each time", (2, 2), lambda: [up(n).say(1, heard=2).talked(6).over(7) for n in (1, 2)]),
+    row("TR-1", "on, and twice in one session of three", (2, 0), lambda: [up(9).say(1, heard=2).talked(6).over(7)] + [
+        up(n).say(1).talked(6).over(7) for n in (1, 2)]),
     row("TR-1", "off, and none", KEPT, lambda: up().say(1, heard=0).talked(5).over(6), OFF),
     row("TR-1", "off, and there", BROKEN, lambda: up().say(1).talked(5).over(6), OFF),
     row("TR-2", "one for each phrase", (2, 0), lambda: up().say(1, phrases=2, said=2).say(5).talked(9).over(10)),
@@ -190,8 +211,13 @@ ROWS = [
     row("AUD-3", "together", KEPT, lambda: up().say(1)),
     row("AUD-3", "early", BROKEN, lambda: up().mark(1, Mark.SPEECH_START).mark(2, Mark.SPEECH_END).mark(
         2.5, Mark.AVATAR_STARTED).mark(3.2, Mark.FIRST_AUDIO).turn(1, 4)),
-    row("AUD-3", "not announced", NOTHING, lambda: up().mark(1, Mark.SPEECH_START).mark(2, Mark.SPEECH_END).mark(
+    row("AUD-3", "not announced so far", NOTHING, lambda: up().mark(1, Mark.SPEECH_START).mark(2, Mark.SPEECH_END).mark(
         3.2, Mark.FIRST_AUDIO).turn(1, 4)),
+    row("AUD-3", "heard to its end, not announced", BROKEN, lambda: up().mark(1, Mark.SPEECH_START).mark(
+        2, Mark.SPEECH_END).mark(3.2, Mark.FIRST_AUDIO).mark(3.9, Mark.LAST_AUDIO).turn(1, 4)),
+    row("AUD-3", "announced before the user spoke, and not ended", NOTHING, lambda: up().mark(
+        0.9, Mark.AVATAR_STARTED).mark(1, Mark.SPEECH_START).mark(2, Mark.SPEECH_END).mark(3.2, Mark.FIRST_AUDIO).mark(
+        3.9, Mark.LAST_AUDIO).turn(1, 4)),
     row("TOOL-1", "tools, and no call to be seen", KEPT, lambda: up().say(1).over(5), TOOLS),
     row("TOOL-1", "a call", BROKEN, lambda: up().mark(1, Mark.TOOL_DATA).mark(2, Mark.TOOL_DATA).over(5)),
     row("TOOL-1", "no tools", NOTHING, lambda: up().say(1).over(5)),
@@ -232,6 +258,10 @@ ROWS = [
     row("SDK-1", "cancelled", NOTHING, lambda: Session().step(Step.CONNECT, 0, 9, outcome=Outcome.CANCELLED)),
     row("SDK-2", "the room ends", KEPT, lambda: up().mark(5, Mark.ROOM_ENDED)),
     row("SDK-2", "only silence", BROKEN, lambda: up().talked(9, code=Code.MEDIA_STALLED).deleted(9, status=404)),
+    row("SDK-2", "its last turn unanswered", BROKEN, lambda: up().turn(1, 9, code=Code.NO_ANSWER).talked(9.1).deleted(
+        9.2, status=404)),
+    row("SDK-2", "an unanswered turn before the last", NOTHING, lambda: up().turn(1, 9, code=Code.NO_ANSWER).say(
+        10).talked(14).deleted(14.1, status=404)),
     row("SDK-2", "silence, but alive", NOTHING, lambda: up().talked(9, code=Code.MEDIA_STALLED).deleted(9)),
 ]  # fmt: skip
 

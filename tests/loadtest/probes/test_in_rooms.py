@@ -1,0 +1,140 @@
+"""What a probe makes of a stay in a room that was not as it should be."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from loadtest.clock import now_ns
+from loadtest.errors import Code, Kind, StepError
+from loadtest.events import Event
+from loadtest.probes import sound, timers, transcripts
+from loadtest.probes.bench import Bench, NotTestedError, Probe
+from loadtest.probes.interruption import unannounced_s
+from loadtest.probes.reference import Spoken
+from loadtest.probes.subject import Subject
+from loadtest.probes.visit import ENDED, OF_AVATAR, OF_USER, STARTED, Visit
+from tests.loadtest.fakes import FakeControl, FakeRoom
+from tests.loadtest.probes.doubles import TICKET, findings, ground
+
+S = 1_000_000_000
+
+
+async def _nothing(_bench: Bench) -> None:
+    raise AssertionError("not to be run")
+
+
+def seen(scene: Callable[[Bench, Subject, Visit], Awaitable[object]], room: FakeRoom | None = None) -> set[str]:
+    """Findings, as "rule outcome", of a scene with a session and somebody's stay in its room."""
+    events: list[Event] = []
+
+    async def play() -> None:
+        on = Bench(ground(FakeControl(), events, room=room), TICKET, Probe(rules=("TD-3",), run=_nothing), scale=1.0)
+        async with on.subject() as subject:
+            await subject.new()
+            await scene(on, subject, Visit(subject.record))
+
+    asyncio.run(play())
+    return {f"{rule} {outcome}" for rule, outcome in findings(events)}
+
+
+class ShutRoom(FakeRoom):
+    """Whoever comes is shown out at once."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self._why = why
+
+    async def connect(self) -> None:
+        assert self.listener is not None
+        self.listener.on_closed(now_ns(), StepError(Kind.TRANSPORT, Code.WS_CLOSED, self._why))
+
+
+async def locked(bench: Bench, subject: Subject, _visit: Visit) -> None:
+    assert await timers._is_locked(bench, subject, "TD-3")
+
+
+async def not_locked(bench: Bench, subject: Subject, _visit: Visit) -> None:
+    assert not await timers._is_locked(bench, subject, "TD-3")
+
+
+def test_a_good_token_of_a_room_that_is_shut_is_a_dead_sessions_and_not_one_that_lives_on() -> None:
+    assert seen(locked, ShutRoom("the room closed: 4410 session ended")) == {"TD-5 fail", "TD-3 not_tested"}
+
+
+def test_a_room_that_lets_its_user_in_is_alive_and_one_that_was_not_reached_says_nothing() -> None:
+    assert seen(not_locked, FakeRoom()) == set()
+    assert seen(not_locked, ShutRoom("the room closed: 1006 connection lost")) == set()
+
+
+@pytest.mark.parametrize(
+    ("told", "extra_s"),
+    [
+        ([(1.0, STARTED), (3.0, ENDED)], 2.0),  # heard from 1.1 to 5.1
+        ([(0.2, STARTED), (4.2, ENDED)], 0.0),  # both are early: that is AUD-3
+        ([(1.0, STARTED), (5.2, ENDED)], 0.0),
+        ([(1.0, STARTED)], 0.0),  # INT-4
+        ([(1.0, STARTED), (1.2, STARTED), (3.0, ENDED)], 0.0),
+    ],
+)
+def test_what_is_heard_after_the_announced_end_of_an_answer_is_measured_against_its_announced_beginning(
+    told: list[tuple[float, str]], extra_s: float
+) -> None:
+    async def scene(_bench: Bench, _subject: Subject, visit: Visit) -> None:
+        for t_s, kind in told:
+            visit.on_message(int(t_s * S), {"type": kind})
+        assert unannounced_s(visit, int(1.1 * S), int(5.1 * S)) == pytest.approx(extra_s)
+
+    assert seen(scene) == set()
+
+
+def test_an_answer_that_was_told_and_not_heard_is_a_broken_sound() -> None:
+    spoken = Spoken(pcm=bytes(48_000), text="well")
+
+    async def told(bench: Bench, subject: Subject, visit: Visit) -> None:
+        visit.on_message(1, {"type": OF_AVATAR, "transcript": "well", "timestamp": 1.0})
+        sound._judge_unheard(bench, subject, visit, spoken)
+
+    async def untold(bench: Bench, subject: Subject, visit: Visit) -> None:
+        with pytest.raises(NotTestedError, match="did not answer"):
+            sound._judge_unheard(bench, subject, visit, spoken)
+
+    assert seen(told) == {"AUD-1 fail"}
+    assert seen(untold) == set()
+
+
+@pytest.mark.parametrize(
+    ("texts", "at_openai", "expected"),
+    [
+        (["", " ", ""], "failed", {"TR-4 fail", "TR-1 not_tested"}),
+        (["", "", ""], "completed", {"TR-1 pass"}),
+        (["so", "and", "so"], "failed", {"TR-1 pass"}),
+        (["transcription-failed"] * 3, "failed", {"TR-4 pass", "TR-1 pass"}),
+        (["so", "and", "so", "so"], "completed", {"TR-1 fail"}),
+    ],
+)
+def test_an_empty_text_is_no_way_to_tell_that_a_transcription_failed(
+    monkeypatch: pytest.MonkeyPatch, texts: list[str], at_openai: str, expected: set[str]
+) -> None:
+    async def by_openai(_bench: Bench, _subject: Subject) -> str:
+        return at_openai
+
+    monkeypatch.setattr(transcripts, "_transcribed_by_openai", by_openai)
+
+    async def scene(bench: Bench, subject: Subject, visit: Visit) -> None:
+        for text in texts:
+            visit.on_message(1, {"type": OF_USER, "transcript": text, "timestamp": 1.0})
+        await transcripts._judge_transcription(bench, subject, visit)
+
+    assert seen(scene) == expected
+
+
+def test_an_avatar_that_speaks_or_spoke_after_that_moment_was_heard_then() -> None:
+    async def scene(_bench: Bench, _subject: Subject, visit: Visit) -> None:
+        assert not visit.spoke_at(0)
+        visit.stretches.append([1 * S, 2 * S])
+        assert (visit.spoke_at(2 * S), visit.spoke_at(3 * S)) == (True, False)
+        visit.speaking = True
+        assert visit.spoke_at(3 * S)
+
+    assert seen(scene) == set()
