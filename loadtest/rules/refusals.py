@@ -242,7 +242,8 @@ class EndIsNoticed(Fold):
             self.tally.held()
 
     def _delete(self, event: StepFinished, life: Life) -> None:
-        if life.stalled and ended_before(event) and life.once(self.rule):
+        over = ended_before(event) and life.room_ended_ns is None and life.error_ns is None
+        if over and (life.stalled or life.mute) and life.once(self.rule):
             self.tally.broken(life.session, "it had ended, and in its room there was only silence")
 
 

@@ -57,8 +57,10 @@ class SurvivesLeaving(Fold):
         return {Step.DELETE: self._delete}
 
     def _delete(self, event: StepFinished, life: Life) -> None:
-        if not ended_before(event) or life.room_ended_ns is not None or life.stalled or life.error_ns is not None:
+        if not ended_before(event) or life.room_ended_ns is not None or life.error_ns is not None:
             return
+        if life.stalled or life.mute:
+            return  # over before its user left (SDK-2)
         promise, talked_ns, created_ns = life.promise, life.conversed_ns, life.created_ns
         if promise is None or talked_ns is None or created_ns is None:
             return
