@@ -149,8 +149,9 @@ class Owned:
                 break
         self._record.remain(Remains.NOTHING, "deleted", created.avaturn_session_id)
         if self.ended_by is None:
-            # 404 or 410: somebody else had ended it before we did.
-            self.ended_by = EndedBy.DELETE if status // 100 == 2 else self.ended_early_by()
+            # 404 or 410 to the first attempt: somebody else had ended it before we did.
+            ours = status // 100 == 2 or attempt > 1
+            self.ended_by = EndedBy.DELETE if ours else self.ended_early_by()
         if prove and self.alive_seen:
             await self._prove_gone(created, sent_ns)
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from loadtest.errors import ConfigError
-from loadtest.probes import expiry, faults, interruption, shapes, sound, termination, timers, transcripts
+from loadtest.probes import expiry, faults, interruption, lifetimes, shapes, sound, termination, timers, transcripts
 from loadtest.probes.bench import Probe
 from loadtest.rules.statements import RULES
 from loadtest.settings import Probes
@@ -17,6 +17,7 @@ PROBES: Final[tuple[Probe, ...]] = (
     # The long ones first: all start at once, and the first few are all that a short run may come to.
     *timers.PROBES,
     *expiry.PROBES,
+    *lifetimes.PROBES,
     *transcripts.PROBES,
     *interruption.PROBES,
     *termination.PROBES,

@@ -1,5 +1,6 @@
 """Bodies and calls of the wrong shape: create's bounds, tools, the beta, odd secrets (PROTOCOL.md 3.3, 4.6)."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from loadtest.probes.bench import Bench, NotTestedError, Probe
 from loadtest.probes.expiry import start_refused
 from loadtest.probes.subject import QUOTA_STATUS
 from loadtest.probes.visit import OF_AVATAR
-from loadtest.probes.wire import Answer
+from loadtest.probes.wire import GATEWAY_STATUS, MORE_TRIES_S, Answer
 
 BETA = {"OpenAI-Beta": "realtime=v1"}
 BETA_CODE = "beta_api_shape_disabled"
@@ -87,9 +88,14 @@ async def _preset(bench: Bench, good: Mapping[str, Any]) -> None:
 
 
 async def _try(bench: Bench, body: Mapping[str, Any] | bytes) -> Answer:
-    """A create; what it makes is deleted at once. Raises StepError where the quota is used up."""
-    async with bench.subject() as subject:
-        answer = await subject.attempt(body)
+    """A create, sent again where a gateway answered; what it makes is deleted at once. Raises StepError where the quota
+    is used up."""
+    for pause_s in (*MORE_TRIES_S, 0.0):
+        async with bench.subject() as subject:
+            answer = await subject.attempt(body)
+        if answer.status not in GATEWAY_STATUS:
+            break
+        await asyncio.sleep(pause_s)
     if answer.status in QUOTA_STATUS:
         raise StepError(Kind.REJECTED, Code.LIMITS_EXCEEDED, "the quota is used up", http_status=answer.status)
     return answer
@@ -105,8 +111,12 @@ def _faults(what: str, answer: Answer, where: list[str]) -> list[str]:
     if answer.status != 422:
         return [f"{what}: HTTP {answer.status}"]
     detail = answer.fields.get("detail")
-    places = [each.get("loc", []) for each in detail if isinstance(each, dict)] if isinstance(detail, list) else []
-    return [] if any(place[: len(where)] == where for place in places) else [f"{what}: 422 without the place"]
+    places = [each.get("loc") for each in detail if isinstance(each, dict)] if isinstance(detail, list) else []
+    return (
+        []
+        if any(isinstance(place, list) and place[: len(where)] == where for place in places)
+        else [f"{what}: 422 without the place"]
+    )
 
 
 async def tools(bench: Bench) -> None:
@@ -159,9 +169,12 @@ async def beta_session(bench: Bench) -> None:
                 first = await socket.first()
         except StepError:
             first = {}
-        if (first.get("error") or {}).get("code") != BETA_CODE:
+        error = first.get("error")
+        if not isinstance(error, dict) or error.get("code") != BETA_CODE:
             raise NotTestedError("OpenAI takes nobody here for a client of the beta")
         seen = await start_refused(bench, subject, secret)
+        if seen.hung:
+            raise NotTestedError(f"{seen.hung} was not answered")
         inner = (seen.error or {}).get("error")
         code = (inner if isinstance(inner, dict) else seen.error or {}).get("code")
         started = "the session started all the same" if seen.started else "nothing was told"
@@ -177,6 +190,8 @@ async def transcription_secret(bench: Bench) -> None:
         raise NotTestedError(f"no such secret is minted: HTTP {minted.status}")
     async with bench.subject() as subject:
         seen = await start_refused(bench, subject, ClientSecret(value=value, expires_at_s=0))
+        if seen.hung:
+            raise NotTestedError(f"{seen.hung} was not answered")
         what = f"refused by {seen.refused_at}" if seen.refused_at else "not refused"
         mute = "" if seen.refused_at else ", and the avatar answers" if seen.conversed else ", and the avatar is mute"
         bench.say("GA-4", RuleOutcome.CHARACTERISED, f"a secret for transcription was {what}{mute}")

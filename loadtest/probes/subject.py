@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from loadtest.clock import now_ns
 from loadtest.errors import Code, Kind, StepError
-from loadtest.events import Mark, Outcome, Remains, Step
+from loadtest.events import Event, Mark, Outcome, Remains, Step, StepFinished
 from loadtest.owned import Owned, Steps
 from loadtest.ports import GONE_STATUS, Call, ClientSecret, Created, Grant
 from loadtest.probes.visit import Visit
-from loadtest.probes.wire import Answer
+from loadtest.probes.wire import GATEWAY_STATUS, MORE_TRIES_S, Answer
 from loadtest.record import Record
 from loadtest.speech import SILENCE
 
@@ -41,7 +41,7 @@ class Subject:
         around = bench.ground.around
         self._bench, self._around, self._target = bench, around, around.settings.target
         self.record = Record(
-            emit=around.emit, lag_ns=around.lag_ns, scenario=around.settings.name, purpose=bench.ticket.purpose
+            emit=self._emit, lag_ns=around.lag_ns, scenario=around.settings.name, purpose=bench.ticket.purpose
         )
         self._steps = Steps(self.record)
         self._owned = Owned(around.control, self.record, self._steps, self._target, max_duration_s=max_duration_s)
@@ -53,7 +53,18 @@ class Subject:
         """When the create was sent."""
         self.rtts_ns: list[int] = []
         """How long looks took."""
-        self._delete_status = 0
+        self.delete_status: list[int | None] = []
+        """Of each attempt of its ordinary delete; None: no answer."""
+
+    def _emit(self, event: Event) -> None:
+        if isinstance(event, StepFinished) and event.step == Step.DELETE:
+            self.delete_status.append(event.http_status)
+        self._around.emit(event)
+
+    @property
+    def exists(self) -> bool:
+        """Its create was answered with an id."""
+        return self._owned.created is not None
 
     @property
     def longest_gap_s(self) -> float:
@@ -108,14 +119,15 @@ class Subject:
         """Mint and create."""
         return await self.create(await self.mint(realtime=realtime), **fields)
 
-    async def attempt(self, body: Mapping[str, Any] | bytes) -> Answer:
-        """A create with exactly this body, which ought to be refused or not; what it makes is ours to delete."""
+    async def attempt(self, body: Mapping[str, Any] | bytes, *, key: str | None = None) -> Answer:
+        """A create with exactly this body (and with this key), which ought to be refused or not; what it makes is ours
+        to delete."""
         self._bench.reserve()
         self.sent_ns = now_ns()
         answers: list[Answer] = []
 
         async def send() -> Created:
-            answer = await self._bench.wire.create(body, traceparent=self.record.traceparent(self.record.root))
+            answer = await self._bench.wire.create(body, traceparent=self.record.traceparent(self.record.root), key=key)
             answers.append(answer)
             session_id, token = answer.fields.get("session_id"), answer.fields.get("token")
             if not answer.ok or not isinstance(session_id, str):
@@ -132,17 +144,28 @@ class Subject:
 
     async def grant(self) -> Grant:
         """The way into its room."""
-        call = Call()
         try:
             async with asyncio.timeout(self._target.connect_timeout_s):
-                grant = await self._around.control.sdk_session(
-                    call, token=self.created.token, traceparent=self.record.traceparent(self.record.root)
-                )
+                grant = await self._granted()
         except TimeoutError:
             raise StepError(Kind.TIMEOUT, Code.TIMEOUT, "the SDK session was not answered") from None
         self._owned.alive_seen = True
         self.record.observe(now_ns(), Mark.SDK_SESSION, None)
         return grant
+
+    async def _granted(self) -> Grant:
+        """Asked for once more where the call was lost on the way, or a gateway answered."""
+        for pause_s in (*MORE_TRIES_S, None):
+            try:
+                return await self._around.control.sdk_session(
+                    Call(), token=self.created.token, traceparent=self.record.traceparent(self.record.root)
+                )
+            except StepError as error:
+                is_lost = error.kind is Kind.TRANSPORT or error.http_status in GATEWAY_STATUS
+                if pause_s is None or not is_lost:
+                    raise
+                await asyncio.sleep(pause_s)
+        raise AssertionError("the last try returns or raises")
 
     async def enter(self, grant: Grant | None = None, *, records: bool = False) -> Visit:
         """A new visit, which is connecting; what becomes of it is in the visit."""
@@ -190,6 +213,13 @@ class Subject:
         if answer.status == 200:
             self._owned.alive_seen = True
         return answer.status
+
+    async def is_alive(self) -> bool:
+        """Whether its token still gets its room. Raises StepError where neither can be known."""
+        status = await self.look()
+        if status != 200 and status not in GONE_STATUS:
+            raise StepError(Kind.TRANSPORT, Code.CONNECTION_LOST, f"a look at the session: HTTP {status}")
+        return status == 200
 
     async def end(self, *, limit_s: float, every_s: float, visit: Visit | None = None) -> End | None:
         """Its end: the token is refused or, for one in its room, the room is over; None: alive after `limit_s`."""

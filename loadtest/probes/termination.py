@@ -5,8 +5,8 @@ import contextlib
 import uuid
 
 from loadtest.clock import now_ns
-from loadtest.errors import StepError
-from loadtest.ports import GONE_STATUS, Grant
+from loadtest.errors import Kind, StepError
+from loadtest.ports import DELETED_STATUS, GONE_STATUS, Grant
 from loadtest.probes.bench import Bench, NotTestedError, Probe
 from loadtest.probes.subject import Subject
 from loadtest.probes.wire import CALL_TIMEOUT_S
@@ -18,6 +18,10 @@ SLOW_SPEECH = {"audio": {"output": {"speed": 0.25}}}
 """The slowest legal speed: an answer that is long enough to be cut."""
 REFUSED = frozenset({401, 403, 404})
 LEAVE_AFTER_S = 1.0
+LAST_TRIES = 2
+LATER_S = 5.0
+NOBODYS_WORD = frozenset({429, 502, 503, 504})
+PLACEHOLDER = "ek_placeholder_of_a_probe"
 
 
 async def deleted(bench: Bench) -> None:
@@ -26,7 +30,18 @@ async def deleted(bench: Bench) -> None:
         await subject.new(user_absent_timeout=bench.shortest(15))
         grant = await subject.grant()
         visit = await subject.join()
-        sent_ns = await subject.delete()
+        sent_ns = now_ns()
+        try:
+            await subject.delete()
+        except StepError:
+            await _judge_refused(bench, subject)
+            return
+        first = subject.delete_status[0]
+        if _is_refusal(first):
+            bench.judge(
+                "TD-1", False, f"a delete was answered with HTTP {first}, and had ended the session all the same"
+            )
+            return
         limit_s = GONE_WITHIN_S + GRACE_S
         end = await subject.end(limit_s=limit_s, every_s=0.25, visit=visit)
         if end is None:
@@ -45,9 +60,27 @@ async def deleted(bench: Bench) -> None:
         bench.judge("TD-6", harmless, "a second delete: HTTP {}, one of an unknown id: HTTP {}".format(*statuses))
 
 
+def _is_refusal(status: int | None) -> bool:
+    """An answer by which a delete is denied; gateways and limits speak for nobody."""
+    return status is not None and status not in DELETED_STATUS and status not in NOBODYS_WORD
+
+
+async def _judge_refused(bench: Bench, subject: Subject) -> None:
+    """A delete that was refused again and again, of a session that is there (TD-1)."""
+    statuses = [*subject.delete_status]
+    for _ in range(LAST_TRIES):
+        await asyncio.sleep(LEAVE_AFTER_S)
+        statuses.append((await bench.wire.delete(subject.created.avaturn_session_id)).status)
+    seen = f"a delete was answered with HTTP {', '.join(map(str, statuses))}"
+    if not all(map(_is_refusal, statuses)):
+        raise NotTestedError(seen)
+    alive = await subject.is_alive()
+    bench.judge("TD-1", False, f"{seen}, and then the session {_state(alive)}")
+
+
 async def _resurrected(bench: Bench, subject: Subject, grant: Grant) -> None:
     """Everything that might bring an ended session back to life (TD-5)."""
-    alive = []
+    alive, ended_ns = list[str](), now_ns()
     status = await subject.look()
     if status == 200:
         alive.append("its token still gets a room")
@@ -64,6 +97,12 @@ async def _resurrected(bench: Bench, subject: Subject, grant: Grant) -> None:
         await visit.until(lambda: visit.joined_ns is not None or visit.over, GONE_WITHIN_S, despite_end=True)
         if visit.joined_ns is not None:
             alive.append("its room can be joined")
+    if status != 200:
+        # Not at once, perhaps, but when somebody's cache has forgotten it.
+        await asyncio.sleep(max(0.0, LATER_S - (now_ns() - ended_ns) / 1e9))
+        if await subject.look() == 200:
+            alive.append(f"{LATER_S:g} s later its token is good again")
+            subject.revives = True
     bench.judge("TD-5", not alive, "; ".join(alive) or f"token (HTTP {status}), room and tasks were refused")
 
 
@@ -92,26 +131,47 @@ async def deleted_in_speech(bench: Bench) -> None:
 
 async def wrong_keys(bench: Bench) -> None:
     """Keys on the wrong side of the wall."""
-    async with bench.subject() as subject, bench.subject() as other:
+    async with bench.subject() as subject, bench.subject() as other, bench.subject() as third:
         await subject.new()
         await subject.grant()
-        foreign = await bench.wire.delete(subject.created.avaturn_session_id, key="probe-" + uuid.uuid4().hex)
-        alive = await subject.look() == 200
+        session_id, own = subject.created.avaturn_session_id, subject.created.token
+        foreign = await bench.wire.delete(session_id, key="probe-" + uuid.uuid4().hex)
+        keyless = await bench.wire.delete(session_id, key="")
+        alive = await subject.is_alive()
         bench.judge(
             "TD-11",
-            foreign.status in REFUSED and alive,
-            f"a delete with an unknown key: HTTP {foreign.status}, then the session {_state(alive)}",
+            foreign.status in REFUSED and keyless.status in REFUSED and alive,
+            f"a delete with an unknown key: HTTP {foreign.status}, without a key: HTTP {keyless.status},"
+            f" then the session {_state(alive)}",
         )
         await other.new()
         await other.grant()
-        with_token = await bench.wire.delete(other.created.avaturn_session_id, key=other.created.token)
-        other_alive = await other.look() == 200
-        page = await bench.wire.sdk(bench.wire.avaturn_key)
+        token, page = other.created.token, await bench.wire.sdk(own)
+        with_token = await bench.wire.delete(other.created.avaturn_session_id, key=token)
+        other_alive = await other.is_alive()
+        made = await third.attempt(
+            {
+                "conversation_engine": {"type": "openai-realtime", "client_secret": PLACEHOLDER},
+                "user_absent_timeout": bench.long_absence_s,
+            },
+            key=token,
+        )
+        by_key = await bench.wire.sdk(bench.wire.avaturn_key)
+        told = [
+            what
+            for what, secret in (
+                ("another session's token", token),
+                ("the API key", bench.wire.avaturn_key),
+                ("OpenAI's key", bench.wire.openai_key),
+            )
+            if secret.encode() in page.body
+        ]
         bench.judge(
             "SEC-3",
-            with_token.status in REFUSED and other_alive and page.status in REFUSED,
-            f"a delete with a session's token: HTTP {with_token.status}, then the session {_state(other_alive)};"
-            f" the API key at the SDK's API: HTTP {page.status}",
+            {with_token.status, made.status, by_key.status} <= REFUSED and other_alive and not told,
+            f"with a session's token a delete: HTTP {with_token.status}, then the session {_state(other_alive)},"
+            f" a create: HTTP {made.status}; the API key at the SDK's API: HTTP {by_key.status}"
+            + (f"; an SDK session told {', '.join(told)}" if told else ""),
             other,
         )
 
@@ -126,7 +186,9 @@ async def opened(bench: Bench) -> None:
         await subject.new()
         try:
             answer = await bench.wire.sdk(subject.created.token)
-        except StepError:
+        except StepError as error:
+            if error.kind is not Kind.TIMEOUT:
+                raise
             bench.judge("SDK-1", False, f"GET /_sdk/v0/sessions was not answered within {CALL_TIMEOUT_S:g} s")
             return
         bench.judge("SDK-1", True, f"GET /_sdk/v0/sessions was answered with {answer.status}")

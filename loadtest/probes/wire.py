@@ -9,6 +9,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from loadtest.clock import now_ns
@@ -25,6 +26,11 @@ if TYPE_CHECKING:  # the plan of a load process names the probes; only an engine
 CALL_TIMEOUT_S = 15.0
 SCALE_HEADER = "x-twin-clock-scale"
 """How many times faster a twin's timers run; a service that doesn't send it runs in real time."""
+GATEWAY_STATUS = frozenset({502, 503, 504})
+"""What stands in front of a service says so; one of them now and then is no word of the service's."""
+MORE_TRIES_S = (0.1, 0.4)
+"""Pauses before a call is sent again that was lost, or answered by a gateway. Not a create: the first may have made
+something."""
 _BURST_FRAMES = 10
 
 
@@ -50,6 +56,14 @@ class Answer:
                 return value
         return {}
 
+    @property
+    def provider_s(self) -> float | None:
+        """The provider's clock as it answered, unix time in whole seconds; None: it didn't say."""
+        try:
+            return parsedate_to_datetime(self.headers["date"]).timestamp()
+        except (KeyError, ValueError):
+            return None
+
 
 class Wire:
     """Both services, call by call. Every method raises StepError where no answer came within CALL_TIMEOUT_S."""
@@ -70,15 +84,18 @@ class Wire:
         sent = {"Authorization": f"Bearer {self.openai_key}", **(headers or {})}
         return await self._call("POST", self._openai + path, sent, body)
 
-    async def create(self, body: Mapping[str, Any] | bytes, *, traceparent: str) -> Answer:
-        """A create with exactly this body."""
-        headers = {"Authorization": f"Bearer {self.avaturn_key}", "traceparent": traceparent}
-        return await self._call("POST", f"{self._avaturn}/api/v1/sessions", headers, body)
+    async def create(self, body: Mapping[str, Any] | bytes, *, traceparent: str, key: str | None = None) -> Answer:
+        """A create with exactly this body, with the project's key or another one."""
+        headers = {**self._bearer(key), "traceparent": traceparent}
+        return await self._once("POST", f"{self._avaturn}/api/v1/sessions", headers, body)
 
     async def delete(self, avaturn_session_id: str, *, key: str | None = None) -> Answer:
-        """A delete, with the project's key or another one."""
-        headers = {"Authorization": f"Bearer {key or self.avaturn_key}"}
-        return await self._call("DELETE", f"{self._avaturn}/api/v1/sessions/{avaturn_session_id}", headers)
+        """A delete, with the project's key, another one, or none ("")."""
+        return await self._call("DELETE", f"{self._avaturn}/api/v1/sessions/{avaturn_session_id}", self._bearer(key))
+
+    def _bearer(self, key: str | None) -> dict[str, str]:
+        own = self.avaturn_key if key is None else key
+        return {"Authorization": f"Bearer {own}"} if own else {}
 
     async def task(self, avaturn_session_id: str, text: str) -> Answer:
         """A text for the avatar, by the public API."""
@@ -99,6 +116,19 @@ class Wire:
             return 1.0
 
     async def _call(self, method: str, url: str, headers: Mapping[str, str], body: Any = None) -> Answer:
+        for pause_s in MORE_TRIES_S:
+            try:
+                answer = await self._once(method, url, headers, body)
+            except StepError as error:
+                if error.kind is not Kind.TRANSPORT:
+                    raise
+            else:
+                if answer.status not in GATEWAY_STATUS:
+                    return answer
+            await asyncio.sleep(pause_s)
+        return await self._once(method, url, headers, body)
+
+    async def _once(self, method: str, url: str, headers: Mapping[str, str], body: Any = None) -> Answer:
         raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         sent = headers if raw is None else {"Content-Type": "application/json", **headers}
         sent_ns = now_ns()

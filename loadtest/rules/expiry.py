@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from loadtest.errors import Code
 from loadtest.events import Mark, Observed, Outcome, Step, StepFinished
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import Life
@@ -47,6 +48,9 @@ class LivesAsAskedFor(Fold):
 
     def _mint(self, event: StepFinished, life: Life) -> None:
         secret = life.secret
+        if event.failure is not None and event.failure.code == Code.BAD_SHAPE:
+            self.tally.broken(life.session, "the mint's answer has no expires_at in unix seconds, or no value")
+            return
         if secret is None or event.outcome != Outcome.OK:
             return
         early_s = 0.0

@@ -7,20 +7,32 @@ from loadtest.errors import Code
 from loadtest.events import Gone, GoneChecked, Mark, Observed, Outcome, SessionStarted, Step, StepFinished
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import ENDED_STATUS, Life, ended_before
+from loadtest.rules.tally import Tally
 
 _S: Final = 1_000_000_000
 _GONE_NS: Final = 5 * _S
 _LAST_ATTEMPT: Final = 3
+_FINAL_STATUS: Final = (401, 403)
+"""After these a delete isn't tried again."""
+_NOBODYS_WORD: Final = (429, 502, 503, 504)
+"""Of a limit or a gateway: they say nothing about the session."""
+_SYSTEMATIC: Final = 3
 _OPENAI_LIMIT_NS: Final = 3600 * _S
 
 
 class GoneAfterDelete(Fold):
-    """The look after a delete that ended the session; one that had ended before says nothing here."""
+    """The look after a delete that ended the session; one that had ended before says nothing here. Deletes that are
+    denied count where most are: now and then it is an error and no broken word."""
 
     rule = "TD-1"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._deletes = 0
+        self._denied = Tally()
+
     def handlers(self) -> Mapping[Key, Handler]:
-        return {GoneChecked: self._look}
+        return {GoneChecked: self._look, Step.DELETE: self._delete}
 
     def _look(self, event: GoneChecked, life: Life) -> None:
         if life.room_ended_ns is not None or "ended before its delete" in life.noted:
@@ -30,6 +42,22 @@ class GoneAfterDelete(Fold):
             self.tally.broken(life.session, f"still answered {after_ns / 1e9:.1f} s after its delete was confirmed")
         elif event.gone == Gone.CONFIRMED and after_ns <= _GONE_NS:
             self.tally.held()
+
+    def _delete(self, event: StepFinished, life: Life) -> None:
+        status = event.http_status
+        self._deletes += event.attempt == 1
+        if status is None or status in _NOBODYS_WORD or life.room_ended_ns is not None:
+            return
+        if status in ENDED_STATUS and "delete denied" in life.noted:
+            self._denied.broken(life.session, "its delete was answered with an error, and had ended it all the same")
+        elif status // 100 >= 3 and status not in ENDED_STATUS:
+            life.noted.add("delete denied")
+            if event.attempt == _LAST_ATTEMPT or status in _FINAL_STATUS:
+                self._denied.broken(life.session, f"its delete was answered with HTTP {status}, each time")
+
+    def value(self) -> Tally:
+        denied = self._denied.violations
+        return self.tally.plus(self._denied) if denied >= _SYSTEMATIC and 2 * denied > self._deletes else self.tally
 
 
 class DeadForGood(Fold):
