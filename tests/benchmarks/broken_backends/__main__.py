@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="backends with this in their name, or a rule that they break")
     parser.add_argument("--wrong", action="store_true", help="say more of those that are wrong")
     parser.add_argument("--jobs", type=int, default=4)
-    parser.add_argument("--scale", type=float, default=10, help="of the twin's clock, for the active checks")
+    parser.add_argument("--scale", type=float, default=5, help="of the twin's clock, for the active checks")
     options = parser.parse_args()
     wanted = [each for each in BREAKAGES if options.only in each.name or options.only in each.breaks]
     print("| backend | should break | broken | |\n|---|---|---|---|", flush=True)

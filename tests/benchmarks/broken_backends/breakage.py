@@ -34,6 +34,10 @@ class Backend:
     async def delete(self, forward: Forward, session_id: str) -> Answer:
         return await self._ask(forward, "avaturn", "DELETE", f"{CREATE}/{session_id}", self.avaturn_key)
 
+    def deletes(self, request: Request) -> bool:
+        """Whether it is a delete by the project itself."""
+        return is_delete(request) and key_of(request) == self.avaturn_key
+
     async def _ask(
         self, forward: Forward, service: str, method: str, path: str, key: str, fields: Mapping[str, Any] | None = None
     ) -> Answer:

@@ -26,11 +26,11 @@ _GONE: Final = {"detail": "Not Found"}
 def swallowed(every: int) -> Callable[[Backend], HttpHook]:
     """Each `every`-th delete is confirmed and not done."""
 
-    def make(_backend: Backend) -> HttpHook:
+    def make(backend: Backend) -> HttpHook:
         seen = [0]
 
         async def hook(request: Request, forward: Forward) -> Answer:
-            if is_delete(request):
+            if backend.deletes(request):
                 seen[0] += 1
                 if seen[0] % every == 0:
                     return Answer.of(200)
@@ -46,7 +46,7 @@ def deleted_later(seconds: float) -> Callable[[Backend], HttpHook]:
 
     def make(backend: Backend) -> HttpHook:
         async def hook(request: Request, forward: Forward) -> Answer:
-            if is_delete(request):
+            if backend.deletes(request):
                 ends_later(backend, forward, id_of(request), seconds)
                 return Answer.of(202)
             return await forward(request)
@@ -59,9 +59,9 @@ def deleted_later(seconds: float) -> Callable[[Backend], HttpHook]:
 def delete_answered(status: int, *, done: bool, within_s: float = 0.0) -> Callable[[Backend], HttpHook]:
     """Every delete of a living session is answered so."""
 
-    def make(_backend: Backend) -> HttpHook:
+    def make(backend: Backend) -> HttpHook:
         async def hook(request: Request, forward: Forward) -> Answer:
-            if not is_delete(request):
+            if not backend.deletes(request):
                 return await forward(request)
             if not done:
                 return Answer.of(status, {"detail": "no"})
@@ -74,7 +74,7 @@ def delete_answered(status: int, *, done: bool, within_s: float = 0.0) -> Callab
     return make
 
 
-def token_dies_alone(_backend: Backend) -> HttpHook:
+def token_dies_alone(backend: Backend) -> HttpHook:
     """A delete ends the token, and nothing else."""
     tokens: dict[str, str] = {}
     dead: set[str] = set()
@@ -82,7 +82,7 @@ def token_dies_alone(_backend: Backend) -> HttpHook:
     async def hook(request: Request, forward: Forward) -> Answer:
         if token_of(request) in dead:
             return Answer.of(404, _GONE)
-        if is_delete(request) and id_of(request) in tokens:
+        if backend.deletes(request) and id_of(request) in tokens:
             known = tokens[id_of(request)]
             status = 404 if known in dead else 200
             dead.add(known)
@@ -171,7 +171,7 @@ def ended_after(seconds_of: Callable[[dict[str, Any]], float | None]) -> Callabl
         async def hook(request: Request, forward: Forward) -> Answer:
             answer = await forward(request)
             after_s = seconds_of(request.fields) if is_create(request) and answer.status == 200 else None
-            if after_s is not None:
+            if isinstance(after_s, int | float):
                 ends_later(backend, forward, answer.fields["session_id"], backend.real_s(after_s))
             return answer
 
@@ -415,7 +415,7 @@ BREAKAGES: Final = (
     Breakage(
         name="the user's coming stops no timer",
         breaks=("TD-3b",),
-        follows=("TD-3",),
+        follows=("TD-3", "TD-2"),
         http=ended_after(lambda fields: fields.get("user_absent_timeout")),
     ),
     Breakage(

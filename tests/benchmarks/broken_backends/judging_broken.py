@@ -27,8 +27,8 @@ _SHORTEST_SECRET: Final = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """`named`: rules that were broken → what was seen; `untried`: that were not tested → why; `leaks`: secrets in what the
-    run left."""
+    """`named`: rules that were broken → what was seen; `untried`: that were not tested → why; `leaks`: secrets in
+    what the run left."""
 
     breakage: Breakage
     named: dict[str, str]

@@ -173,8 +173,8 @@ async def proxied(
             )
         )
         own: dict[str, str] = {}
-        for service, origin in origins.items():
-            server = _Server(service, origin, session, tuple(http), sockets)
+        for service in origins:
+            server = _Server(service, origins, session, tuple(http), sockets)
             own[service] = server.own = await stack.enter_async_context(_listening(server.handle))
         yield {**told, "openai_base_url": f"{own['openai']}/v1", "avaturn_base_url": own["avaturn"]}
 
@@ -193,17 +193,18 @@ async def _listening(handler: Callable[[web.BaseRequest], Awaitable[web.StreamRe
 
 
 class _Server:
-    """One service's side of the proxy. `own`: its origin, which takes the place of the backend's in `room_url`."""
+    """One service's side of the proxy. `own`: its address, which takes the place of the backend's in `room_url`."""
 
     def __init__(
         self,
         service: str,
-        origin: str,
+        origins: Mapping[str, str],
         session: aiohttp.ClientSession,
         http: tuple[HttpHook, ...],
         sockets: SocketHook | None,
     ) -> None:
-        self._service, self._origin, self._session = service, origin, session
+        self._service, self._origins, self._session = service, origins, session
+        self._origin = origins[service]
         self._sockets, self.own = sockets, ""
         self._forward: Forward = self._pass_on
         for hook in reversed(http):
@@ -223,10 +224,13 @@ class _Server:
         return web.Response(status=answer.status, headers=_without_hop(answer.headers), body=answer.body)
 
     async def _pass_on(self, request: Request) -> Answer:
+        """To the service that it is for: a hook may ask the other one."""
+        if self._session.closed:
+            return Answer.of(_BAD_GATEWAY, {"detail": "the judgement is over"})
         try:
             async with self._session.request(
                 request.method,
-                self._origin + request.path,
+                self._origins[request.service] + request.path,
                 headers=request.headers,
                 data=request.body or None,
                 allow_redirects=False,
