@@ -12,6 +12,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from tests.benchmarks import (
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     found: list[Row] = []
     crashed: dict[str, str] = {}
     for name in asked.only or BENCHMARKS:
-        print(f"== {name}", flush=True)
+        print(f"== {name}, {datetime.now():%H:%M:%S}", flush=True)
         try:
             for row in BENCHMARKS[name].rows(rounds, quick=asked.quick):
                 found.append(row)

@@ -22,7 +22,6 @@ BASE: Final = "the journal alone"
 SINKS: Final[dict[str, Sequence[str]]] = {
     BASE: (),
     "metrics, scraped every second": ("prometheus",),
-    "rules": ("rules",),
     "log": ("log",),
     "traces at 10 %": ("traces",),
     "all": (EVERY,),
@@ -49,7 +48,7 @@ def rows(rounds: int, *, quick: bool) -> Iterator[Row]:
         for number in range(rounds):
             names = list(SINKS) if number % 2 else list(reversed(SINKS))
             for name in names:
-                found[name].append(lifecycles_per_s(SINKS[name], 6.0 if quick else 10.0))
+                found[name].append(lifecycles_per_s(SINKS[name], 6.0 if quick else 8.0))
                 print(name, found[name][-1], flush=True)
     yield Row(f"sinks: {BASE}", found[BASE], "lifecycles/s")
     base = statistics.median(found[BASE])

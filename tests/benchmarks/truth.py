@@ -38,10 +38,10 @@ def _steady(run_dir: Path, warm_up_s: float) -> list[Event]:
 
 
 def paced(users: int) -> dict[str, Any]:
-    """One lifecycle a second per user for 20 s; the first 6 s (ramp, warm-up) are left out."""
+    """One lifecycle a second per user for 15 s; the first 6 s (ramp, warm-up) are left out."""
     with bench.pinned_twin(*INJECTED) as twin:
         bench.settle()
-        plan = ("--users", str(users), "--duration", "20s", "--ramp", "3s", "--pacing", "1s", "--room", "none")
+        plan = ("--users", str(users), "--duration", "15s", "--ramp", "3s", "--pacing", "1s", "--room", "none")
         report, run_dir = bench.run(twin, *plan)
     errors = call_errors(_steady(run_dir, 6.0))
     every = {"all calls": [error for of_step in errors.values() for error in of_step]}
@@ -55,7 +55,7 @@ def voice(users: int) -> dict[str, Any]:
         scenario.write_text(SCENARIO)
         bench.settle()
         report, run_dir = bench.run(
-            twin, str(scenario), "--users", str(users), "--duration", "25s", "--ramp", f"{max(8, users / 20):g}s"
+            twin, str(scenario), "--users", str(users), "--duration", "20s", "--ramp", f"{max(8, users / 20):g}s"
         )
         truth = truth_of(twin["state_url"])
     errors, not_comparable = turn_errors(_steady(run_dir, 0), truth)

@@ -25,7 +25,7 @@ from tests.benchmarks.watching import scraped
 from tests.exporters.receiver import Receiver
 from tests.support import free_port
 
-SESSIONS, RAMP_S, LIMIT_S = 400, 20, 240.0
+SESSIONS, RAMP_S, LIMIT_S = 400, 15, 240.0
 SCRAPE_EVERY_S, SAMPLE_S = 5.0, 0.25
 CPU_MS = 70.0
 PEERS = "frames alone: k6 about 200, Artillery 95 to 140"
