@@ -31,6 +31,8 @@ STATE_TIMEOUT_S = 10.0
 SAME_MOMENT_NS = 200_000_000
 """Stamps of both sides this close are of the same speech: far above any error, far below the shortest turn."""
 USERS, DURATION_S = 10, 20
+FIT = ("valid", "suspect")
+"""Outcomes of the generator under which the figures mean something."""
 
 SCENARIO: dict[str, Any] = {
     "name": "calibration",
@@ -118,7 +120,10 @@ def truth_of(state_url: str) -> dict[str, Any]:
 
 
 def calibrate() -> dict[str, Any]:
-    """Run it (half a minute), write CALIBRATION, return what was written. Raises GeneratorError or ConfigError."""
+    """Run it (half a minute), write CALIBRATION if the generator was fit, return the figures.
+
+    Raises GeneratorError or ConfigError.
+    """
     with contextlib.ExitStack() as stack:
         read_fd, _ = stack.enter_context(supervisor.lifeline())
         twin = stack.enter_context(supervisor.embedded_twin(read_fd, arguments=KNOWN_DELAYS))
@@ -140,6 +145,7 @@ def calibrate() -> dict[str, Any]:
         "errors": summary(errors),
         "not_comparable": not_comparable,
     }
-    CALIBRATION.parent.mkdir(exist_ok=True)
-    CALIBRATION.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if result["generator"] in FIT:
+        CALIBRATION.parent.mkdir(exist_ok=True)
+        CALIBRATION.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result

@@ -1,16 +1,19 @@
 """`avaload …`: what the command line accepts (INTERFACE.md), and the exit code. What a command does: commands.py."""
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from loadtest import commands
 from loadtest.errors import ConfigError, Exit, GeneratorError, HarnessError
 
-_OPTIONS: tuple[tuple[str, str, str, str], ...] = (
-    # option, setting, placeholder, help
+Option = tuple[str, str, str, str]
+"""Option, setting, placeholder, help."""
+
+_OPTIONS: tuple[Option, ...] = (
     ("--users", "load.users", "N", "closed population (default 20)"),
     ("--rate", "load.rate", "R", "open arrivals per second instead of a closed population"),
     ("--arrivals", "load.arrivals", "KIND", "constant | poisson | ramp | steps | spike (default constant)"),
@@ -23,9 +26,6 @@ _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("--graceful-stop", "load.graceful_stop", "T", "time for sessions in flight (default nominal length + 30 s)"),
     ("--pacing", "load.pacing", "T", "start to start of a user's sessions, at a random phase"),
     ("--processes", "load.processes", "N", "load processes on this host (default 1)"),
-    ("--expect-workers", "load.processes", "N", "with --master: load processes of all workers together"),
-    ("--master-bind-host", "distribution.bind_host", "ADDRESS", "where workers find the master (default 127.0.0.1)"),
-    ("--master-bind-port", "distribution.bind_port", "N", "(default 5557)"),
     ("--max-wait", "distribution.max_wait", "T", "for all load processes, or a worker's master (default 5m)"),
     ("--probes", "probes.share", "SHARE", "of the users run active checks of the contract (0 to 1, default 0)"),
     ("--seed", "load.seed", "N", "of everything random (default 1)"),
@@ -52,11 +52,11 @@ _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("--web-port", "output.web_port", "N", "Locust's live UI with the Sessions tab"),
 )
 
-
-_PROBE_SECTIONS = ("target.", "output.")
-"""Of the options of `run`: those that `probe` has too."""
-
-_CAPACITY_OPTIONS: tuple[tuple[str, str, str, str], ...] = (
+_MASTER_OPTIONS: tuple[Option, ...] = (
+    ("--master-bind-host", "distribution.bind_host", "ADDRESS", "where workers find the master (default 127.0.0.1)"),
+    ("--master-bind-port", "distribution.bind_port", "N", "(default 5557)"),
+)
+_CAPACITY_OPTIONS: tuple[Option, ...] = (
     ("--by", "capacity.by", "WHAT", "users | arrivals (default users)"),
     ("--start", "capacity.start", "N", "first level: users, or arrivals per second (default 5)"),
     ("--most", "capacity.most", "N", "no level above it is tried (default 1000)"),
@@ -66,7 +66,9 @@ _CAPACITY_OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("--precision", "capacity.precision", "SHARE", "last that passes to first that fails (default 0.05)"),
     ("--give-up", "capacity.give_up", "T", "the search takes no longer (default 1h)"),
 )
-_NOT_FOR_CAPACITY = ("--users", "--rate", "--ramp", "--duration", "--trace", "--warm-up")
+_NOT_FOR_CAPACITY = ("--users", "--rate", "--ramp", "--duration", "--trace", "--warm-up", "--probes")
+_FOR_PROBE = ("load.seed", "target.", "output.")
+"""Settings, or sections of them."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -78,13 +80,15 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code. Nothing escapes but bugs."""
+    given: Mapping[str, Any] = {}
     try:
         arguments = _parser().parse_args(argv)
+        given = vars(arguments)
         command: Callable[[argparse.Namespace], Exit] = arguments.command
         return int(command(arguments))
     except ConfigError as error:
         for problem in error.problems:
-            print(f"avaload: {problem}", file=sys.stderr)
+            print(f"avaload: {_as_given(problem, given)}", file=sys.stderr)
         return Exit.BAD_INPUT
     except GeneratorError as error:
         print(f"avaload: {error}", file=sys.stderr)
@@ -94,6 +98,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Exit.BAD_INPUT
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
+
+
+def _as_given(problem: str, given: Mapping[str, Any]) -> str:
+    """The problem of a setting, said of the option or variable with which the operator gave it."""
+    setting, colon, what = problem.partition(": ")
+    if setting == "load.processes" and given.get("expect_workers") is not None:
+        return f"--expect-workers: {what}"
+    if setting in given:
+        options = (*_OPTIONS, *_MASTER_OPTIONS, *_CAPACITY_OPTIONS)
+        return next((f"{option}: {what}" for option, name, _, _ in options if name == setting), problem)
+    variable = f"AVALOAD_{setting.replace('.', '__')}".upper()
+    return f"{variable}: {what}" if colon and variable in os.environ else problem
 
 
 def _parser() -> _Parser:
@@ -110,10 +126,8 @@ def _parser() -> _Parser:
     run = add(
         "run", commands.run, "a load run; without endpoints: the embedded twin", "avaload run --users 50 --duration 2m"
     )
-    run.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.toml")
-    for option, setting, placeholder, text in _OPTIONS:
-        run.add_argument(option, dest=setting, metavar=placeholder, help=text, default=argparse.SUPPRESS)
-    _add_live(run)
+    _add_scenario(run)
+    _add_settings(run, (*_OPTIONS, *_MASTER_OPTIONS))
     role = run.add_mutually_exclusive_group()
     role.add_argument(
         "--master",
@@ -124,6 +138,7 @@ def _parser() -> _Parser:
         help="conduct workers on other hosts instead of load processes here",
     )
     role.add_argument("--worker", action="store_true", help="be a worker: scenario and settings come from the master")
+    run.add_argument("--expect-workers", metavar="N", help="with --master: load processes of all workers together")
     run.add_argument("--master-host", metavar="HOST", help="of a worker's master")
     run.add_argument("--master-port", metavar="N", help="(default 5557)")
     run.add_argument(
@@ -133,9 +148,6 @@ def _parser() -> _Parser:
         metavar="HOST",
         help="a host, besides loopback, that a worker's master may have it load; repeatable",
     )
-    run.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="build, environment …; repeatable")
-    run.add_argument("--slo", type=Path, metavar="FILE", help="thresholds (TOML) instead of the scenario's")
-    run.add_argument("--json", action="store_true", help="print report.json on stdout")
 
     probe = add(
         "probe",
@@ -145,15 +157,10 @@ def _parser() -> _Parser:
         "avaload probe EXP-1 TD-3",
     )
     probe.add_argument("rules", nargs="*", metavar="RULE", help="rules of PROTOCOL.md section 4 (default: all)")
-    for option, setting, placeholder, text in _OPTIONS:
-        if setting.startswith(_PROBE_SECTIONS):
-            probe.add_argument(option, dest=setting, metavar=placeholder, help=text, default=argparse.SUPPRESS)
-    _add_live(probe)
+    _add_settings(probe, (each for each in _OPTIONS if each[1].startswith(_FOR_PROBE)))
     probe.add_argument(
         "--slow", action="store_true", help="also what takes more than a minute, or costs money in production"
     )
-    probe.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="build, environment …")
-    probe.add_argument("--json", action="store_true", help="print report.json on stdout")
 
     capacity = add(
         "capacity",
@@ -161,15 +168,8 @@ def _parser() -> _Parser:
         "search for the limit: how many users, or arrivals, hold all objectives",
         "avaload capacity scenario.toml --by arrivals --start 5 --most 200",
     )
-    capacity.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.toml")
-    for option, setting, placeholder, text in (*_CAPACITY_OPTIONS, *_OPTIONS):
-        if option not in _NOT_FOR_CAPACITY:
-            capacity.add_argument(option, dest=setting, metavar=placeholder, help=text, default=argparse.SUPPRESS)
-    _add_live(capacity)
-    capacity.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="repeatable")
-    capacity.add_argument("--slo", type=Path, metavar="FILE", help="thresholds (TOML) instead of the scenario's")
-    capacity.add_argument("--json", action="store_true", help="print report.json on stdout")
-
+    _add_scenario(capacity)
+    _add_settings(capacity, (*_CAPACITY_OPTIONS, *(each for each in _OPTIONS if each[0] not in _NOT_FOR_CAPACITY)))
     capacity.add_argument("--plan", type=int, metavar="USERS", help="then say what so many users would need")
     _add_plan_options(capacity)
 
@@ -194,9 +194,8 @@ def _parser() -> _Parser:
         "avaload report runs/x --slo slo.toml",
     )
     report.add_argument("run_dir", type=Path, metavar="RUN_DIR")
-    report.add_argument("--slo", type=Path, metavar="FILE", help="thresholds (TOML) instead of the scenario's")
+    _add_slo(report)
     report.add_argument("--json", action="store_true", help="print report.json on stdout")
-
     report.add_argument("--baseline", type=Path, metavar="RUN_DIR", help="say what changed since that run")
 
     compared = add(
@@ -239,7 +238,19 @@ def _parser() -> _Parser:
     return parser
 
 
-def _add_live(parser: argparse.ArgumentParser) -> None:
+def _add_scenario(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.toml")
+    _add_slo(parser)
+
+
+def _add_slo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--slo", type=Path, metavar="FILE", help="thresholds (TOML) instead of the scenario's")
+
+
+def _add_settings(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
+    """What every sort of run can be told, besides the options of its own sort."""
+    for option, setting, placeholder, text in options:
+        parser.add_argument(option, dest=setting, metavar=placeholder, help=text, default=argparse.SUPPRESS)
     parser.add_argument(
         "--live",
         dest="target.live",
@@ -248,10 +259,14 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="allow endpoints that are not on this machine; needs --max-sessions",
     )
+    parser.add_argument(
+        "--tag", action="append", default=[], metavar="KEY=VALUE", help="build, environment …; repeatable"
+    )
+    parser.add_argument("--json", action="store_true", help="print report.json on stdout")
 
 
 def _add_plan_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--think", default="30s", metavar="T", help="from a user's session to his next (default 30s)")
+    parser.add_argument("--think", metavar="T", help="from a user's session to his next (default 30s)")
     parser.add_argument("--prices", type=Path, metavar="FILE", help="price table (TOML) instead of ours")
 
 

@@ -13,9 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from loadtest.capacity import plan as plans
+from loadtest.durations import parse_s
 from loadtest.errors import ConfigError, Exit
-from loadtest.lint import lint
+from loadtest.lint import findings
 from loadtest.resolve import read_slo_tables, resolve
+from loadtest.scenario import Scenario, default_realtime
 from loadtest.settings import Settings
 
 WORKER_SETTINGS = {"load.processes", "output.run_dir", "distribution.max_wait"}
@@ -24,7 +27,11 @@ WORKER_SETTINGS = {"load.processes", "output.run_dir", "distribution.max_wait"}
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """All input of a run, checked; options win over the environment, that over the scenario. Raises ConfigError."""
-    options: dict[str, Any] = {name: value for name, value in vars(arguments).items() if "." in name}
+    options: dict[str, Any] = {name: value for name, value in vars(arguments).items() if "." in name or name == "name"}
+    if getattr(arguments, "expect_workers", None) is not None:
+        if "load.processes" in options:
+            raise ConfigError("--expect-workers: says how many load processes all workers have; without --processes")
+        options["load.processes"] = arguments.expect_workers
     for tag in getattr(arguments, "tag", []):
         key, separator, value = tag.partition("=")
         if not separator or not key:
@@ -37,9 +44,34 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     return settings if arguments.command is capacity else settings.model_copy(update={"capacity": None})
 
 
+def _check_used(arguments: argparse.Namespace, settings: Settings) -> None:
+    """An option that a run has no use for is a misunderstanding. Raises ConfigError."""
+    given, useless = vars(arguments), []
+    if not settings.distribution.master:
+        useless += ["--expect-workers: only for --master"] if arguments.expect_workers is not None else []
+        names = ("distribution.bind_host", "distribution.bind_port")
+        useless += [f"{name}: only for --master" for name in names if name in given]
+    if not settings.load.open:
+        names = ("load.max_users", "load.max_lateness")
+        useless += [f"{name}: only for open arrivals, which have a rate" for name in names if name in given]
+    if useless:
+        raise ConfigError(useless)
+
+
+def _warn(settings: Settings) -> None:
+    """Of what can't work as meant. What our own default is warned of is no news while the target is the twin."""
+    today = datetime.now(UTC).date()
+    old_news = findings(Scenario(name="default", realtime=default_realtime()), today=today)
+    for scenario in settings.scenarios:
+        for finding in findings(scenario, today=today):
+            if not settings.embedded_twin or finding not in old_news:
+                print(f"avaload: warning: {scenario.name}: {finding.text} ({finding.rule})", file=sys.stderr)
+
+
 def _work(arguments: argparse.Namespace) -> Exit:
     given = {name: value for name, value in vars(arguments).items() if "." in name}
-    own = {f"--{word.replace('_', '-')}": getattr(arguments, word) for word in ("scenario", "slo", "tag", "json")}
+    words = ("scenario", "slo", "tag", "json", "expect_workers")
+    own = {f"--{word.replace('_', '-')}": getattr(arguments, word) for word in words}
     foreign = sorted([*(given.keys() - WORKER_SETTINGS), *(option for option, value in own.items() if value)])
     if foreign:
         raise ConfigError([f"{name}: a worker has it from its master" for name in foreign])
@@ -56,12 +88,10 @@ def run(arguments: argparse.Namespace) -> Exit:
         if getattr(arguments, option.removeprefix("--").replace("-", "_")):
             raise ConfigError(f"{option}: only for --worker")
     settings = settings_of(arguments)  # before the slow import: bad input is said at once
+    _check_used(arguments, settings)
     from loadtest.run import run as run_load
 
-    if not settings.embedded_twin:
-        for scenario in settings.scenarios:
-            for warning in lint(scenario, today=datetime.now(UTC).date()):
-                print(f"avaload: warning: {warning}", file=sys.stderr)
+    _warn(settings)
     run_dir, report, code = run_load(settings)
     if report is None:
         print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
@@ -92,10 +122,18 @@ def probe(arguments: argparse.Namespace) -> Exit:
 
 def capacity(arguments: argparse.Namespace) -> Exit:
     """A search for the limit; then, if asked, what so many users would need."""
+    wanted = None
+    if arguments.plan is not None:
+        wanted = _Wanted(arguments.plan, arguments, option="--plan")
+    elif arguments.think is not None or arguments.prices is not None:
+        raise ConfigError("--think and --prices are for --plan")
     settings = settings_of(arguments)
+    if settings.probes.share:
+        raise ConfigError("probes.share: a search for the limit runs no active checks")
     from loadtest.capacity.steering import prepared
     from loadtest.run import run as run_load
 
+    _warn(settings)
     run_dir, report, code = run_load(prepared(settings))
     if report is None:
         print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
@@ -103,31 +141,44 @@ def capacity(arguments: argparse.Namespace) -> Exit:
         if not arguments.json and report["capacity"] is not None:
             _say(report["capacity"]["sentence"])
         _show(report, run_dir, as_json=arguments.json)
-        if arguments.plan is not None and not arguments.json:
-            _show_plan(run_dir, arguments.plan, arguments, as_json=False)
+        if wanted is not None and not arguments.json:
+            _say("\n".join(wanted.sentences(run_dir)))
     return code
 
 
 def plan(arguments: argparse.Namespace) -> Exit:
     """What so many users would need, from what a run measured."""
-    _show_plan(arguments.run_dir, arguments.users, arguments, as_json=arguments.json)
+    wanted = _Wanted(arguments.users, arguments, option="--users")
+    if arguments.json:
+        _say(json.dumps(wanted.plan(arguments.run_dir)))
+    else:
+        _say("\n".join(wanted.sentences(arguments.run_dir)))
     return Exit.PASS
 
 
-def _show_plan(run_dir: Path, users: int, arguments: argparse.Namespace, *, as_json: bool) -> None:
-    from loadtest.capacity import plan as plans
-    from loadtest.durations import parse_s
-    from reports.planning import measured
+class _Wanted:
+    """What a plan is asked for: all of it checked before a search, which may take an hour. Raises ConfigError."""
 
-    if users < 1:
-        raise ConfigError("--users: at least 1 is needed")
-    try:
-        think_s = parse_s(arguments.think)
-    except ValueError as error:
-        raise ConfigError(f"--think: {error}") from error
-    prices = plans.read_prices(arguments.prices or plans.PRICES)
-    found = plans.plan(measured(run_dir), users=users, think_s=think_s, prices=prices, today=datetime.now(UTC).date())
-    _say(json.dumps(found) if as_json else "\n".join(plans.sentences(found)))
+    def __init__(self, users: int, arguments: argparse.Namespace, *, option: str) -> None:
+        if users < 1:
+            raise ConfigError(f"{option}: at least 1 is needed")
+        try:
+            self._think_s = parse_s("30s" if arguments.think is None else arguments.think)
+        except ValueError as error:
+            raise ConfigError(f"--think: {error}") from error
+        self._users = users
+        self._prices = plans.read_prices(arguments.prices or plans.PRICES)
+
+    def plan(self, run_dir: Path) -> dict[str, Any]:
+        """From what that run measured."""
+        from reports.planning import measured
+
+        today = datetime.now(UTC).date()
+        return plans.plan(measured(run_dir), users=self._users, think_s=self._think_s, prices=self._prices, today=today)
+
+    def sentences(self, run_dir: Path) -> list[str]:
+        """For people."""
+        return plans.sentences(self.plan(run_dir))
 
 
 def report(arguments: argparse.Namespace) -> Exit:
@@ -212,6 +263,8 @@ def doctor(arguments: argparse.Namespace) -> Exit:
     from loadtest.doctor import examine
 
     if arguments.calibrate:
+        if arguments.scenario is not None:
+            raise ConfigError(f"{arguments.scenario}: --calibrate has a scenario of its own")
         return _calibrate(as_json=arguments.json)
     checks = asyncio.run(examine(settings_of(arguments)))
     if arguments.json:
@@ -223,16 +276,18 @@ def doctor(arguments: argparse.Namespace) -> Exit:
 
 
 def _calibrate(*, as_json: bool) -> Exit:
-    from loadtest.calibration import calibrate
+    from loadtest.calibration import FIT, calibrate
     from loadtest.run import CALIBRATION
 
     result = calibrate()
+    is_fit = result["generator"] in FIT
     if as_json:
         _say(json.dumps(result))
-        return Exit.PASS
+        return Exit.PASS if is_fit else Exit.INVALID
+    kept = f"also in {CALIBRATION}" if is_fit else "not kept: this says nothing about a fit one"
     _say(
         f"error of what is reported, against the twin's own stamps, {result['users']} users"
-        f" (generator: {result['generator']}); also in {CALIBRATION}"
+        f" (generator: {result['generator']}); {kept}"
     )
     _say(f"{'quantity':<22}{'count':>7}{'p50':>12}{'p99':>12}{'max':>12}")
     for quantity, error in result["errors"].items():
@@ -240,7 +295,7 @@ def _calibrate(*, as_json: bool) -> Exit:
         _say(f"{quantity:<22}{error['count']:>7}{sizes}")
     if result["not_comparable"]:
         _say(f"not comparable: {result['not_comparable']} reported by turns for which the twin has no stamps")
-    return Exit.PASS
+    return Exit.PASS if is_fit else Exit.INVALID
 
 
 def _show(report: Mapping[str, Any], run_dir: Path, *, as_json: bool) -> None:

@@ -41,7 +41,7 @@ def guard(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     problems = []
     if remote and not target.live:
         problems.append(f"{', '.join(remote)}: not on this machine; a run against it needs --live and --max-sessions N")
-    if (remote or target.live) and target.max_sessions is None:
+    if target.live and target.max_sessions is None:
         problems.append("--live needs --max-sessions N: how many sessions may be created in total")
     if endpoints:
         problems += [f"{key} is not set in the environment" for key in keys if not environ.get(key)]

@@ -28,7 +28,7 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
 
     Raises ConfigError with one sentence per problem; nothing has been started by then.
     """
-    tree = _read_toml(toml_path) if toml_path is not None else {}
+    tree = _read_scenario(toml_path) if toml_path is not None else {}
     _check_one_model(tree.get("load"), origin="load")
     for name, value in sorted(environ.items()):
         if name.startswith(_PREFIX) and "__" in name:
@@ -107,6 +107,8 @@ def load_resolved(run_dir: Path) -> Settings:
         return Settings.model_validate(written["scenario"])
     except FileNotFoundError:
         raise ConfigError(f"{run_dir}: not a run directory (no settings.json)") from None
+    except OSError as error:
+        raise ConfigError(f"{run_dir}/settings.json: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{run_dir}/settings.json: {str(error).splitlines()[0]}") from error
 
@@ -139,6 +141,18 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
 
 
+def _read_scenario(path: Path) -> dict[str, Any]:
+    """Clips that lie beside the scenario's file are found there, wherever the command was started."""
+    tree = _read_toml(path)
+    conversation = tree.get("conversation")
+    turns = conversation.get("turns") if isinstance(conversation, dict) else None
+    for turn in turns if isinstance(turns, list) else ():
+        clip = turn.get("clip") if isinstance(turn, dict) else None
+        if isinstance(clip, str) and clip and (path.parent / clip).exists():
+            turn["clip"] = str(path.parent / clip)
+    return tree
+
+
 def _read_mix(entries: Any, toml_path: Path | None) -> list[dict[str, Any]]:
     """`[[mix]]` tables with their files read. Of a file only what makes a session counts; load and target are the
     run's."""
@@ -149,7 +163,7 @@ def _read_mix(entries: Any, toml_path: Path | None) -> list[dict[str, Any]]:
     for number, entry in enumerate(entries):
         if set(entry) - {"scenario", "weight"} or not isinstance(entry.get("scenario"), str):
             raise ConfigError(f"mix.{number}: scenario (a file) and weight are needed, nothing else")
-        tree = _read_toml(folder / entry["scenario"])
+        tree = _read_scenario(folder / entry["scenario"])
         taken: dict[str, Any] = {key: tree[key] for key in ("secret", "session", "conversation") if key in tree}
         realtime = _with_nulls(_deep_merge(default_realtime(), tree.get("realtime", {})))
         name = tree.get("name", Path(entry["scenario"]).stem)
@@ -169,8 +183,9 @@ def _put(tree: dict[str, Any], keys: list[str], value: Any, *, origin: str) -> N
 
 
 def _deep_merge(base: dict[str, Any], over: Any) -> Any:
-    """`over` wins; tables are merged key by key, so that a scenario may set one field of the mint alone."""
-    if not isinstance(over, dict):
+    """`over` wins; tables are merged key by key, so that a scenario may set one field of the mint alone. A table of
+    another `type` is another thing: nothing of a server_vad is left in a semantic_vad."""
+    if not isinstance(over, dict) or over.get("type", base.get("type")) != base.get("type"):
         return over
     merged = dict(base)
     for key, value in over.items():

@@ -34,6 +34,8 @@ class Secret(Section):
 class SessionFields(Section):
     """Optional fields of Avaturn's create call (PROTOCOL.md 3.2); what is None is not sent."""
 
+    engine: Literal["openai-realtime"] = Field("openai-realtime", exclude=True)
+    """The only one that a client secret drives; `control.py` makes its table of it."""
     avatar_id: str | None = None
     background: Literal["default", "transparent"] | None = None
     render_model: str | None = None

@@ -93,8 +93,8 @@ def clip_of(name: str, pcm: bytes) -> Clip:
 
 
 def read_wav(path: Path) -> Clip:
-    """A mono 16-bit PCM file of any rate, resampled to 24 kHz. Raises ConfigError with one sentence where it isn't one,
-    or where nothing can be heard in it."""
+    """A 16-bit PCM file, mixed down to one channel and resampled to 24 kHz. Raises ConfigError with one sentence where
+    it isn't one, or where nothing can be heard in it."""
     try:
         with wave.open(str(path), "rb") as file:
             shape = (file.getframerate(), file.getnchannels(), file.getsampwidth())
@@ -102,8 +102,11 @@ def read_wav(path: Path) -> Clip:
     except (OSError, EOFError, wave.Error) as error:
         raise ConfigError(f"{path}: not a readable WAV file ({error})") from error
     rate_hz, channels, width = shape
-    if (channels, width) != (1, 2) or rate_hz <= 0:
-        raise ConfigError(f"{path}: {channels} channel(s), {width * 8} bit; mono 16 bit PCM is needed")
+    if width != 2 or channels < 1 or rate_hz <= 0:
+        raise ConfigError(f"{path}: {width * 8} bit; 16 bit PCM is needed")
+    if channels > 1:
+        whole = len(pcm) // (2 * channels) * channels
+        pcm = np.frombuffer(pcm, dtype="<i2", count=whole).reshape(-1, channels).mean(axis=1).astype("<i2").tobytes()
     if rate_hz != RATE_HZ:
         import soxr  # only who brings such files pays for it
 
@@ -136,7 +139,7 @@ def wav_files(source: str) -> list[Path]:
     if source.startswith("noise:"):
         return []
     path = CORPUS / source.removeprefix("corpus:") if source.startswith("corpus:") else Path(source)
-    files = [path] if path.is_file() else sorted(path.glob("*.wav"))
+    files = [path] if path.is_file() else sorted(path.glob("*.[wW][aA][vV]"))
     if not files:
         raise ConfigError(f"{source}: no WAV file or folder of WAV files there")
     return files

@@ -132,7 +132,7 @@ class Load(Section):
         if self.open:
             kind = "" if self.arrivals == "constant" else f" ({self.arrivals})"
             return f"{'at most ' if self.stages else ''}{self.shape().peak:g} arrivals/s{kind}"
-        return f"{'at most ' if self.stages else ''}{self.population} users"
+        return f"{'at most ' if self.stages else ''}{self.population} user{'s' if self.population != 1 else ''}"
 
     @property
     def population(self) -> int:

@@ -4,6 +4,7 @@ import argparse
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -53,12 +54,95 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_option_is_a_setting_that_exists() -> None:
     target = settings.Target(backend=BackendTarget(url="http://127.0.0.1:1"), avaturn_base_url="http://127.0.0.1:2")
     whole = settings.Settings(capacity=Capacity(), target=target).model_dump()
-    for option, name, _, _ in (*cli._OPTIONS, *cli._CAPACITY_OPTIONS):
+    for option, name, _, _ in (*cli._OPTIONS, *cli._MASTER_OPTIONS, *cli._CAPACITY_OPTIONS):
         *sections, key = name.split(".")
         tree = whole
         for section in sections:
             tree = tree[section]
         assert key in tree, option
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ("run", "--users", "5", "--max-users", "3", "--max-lateness", "2s"),
+            [
+                "--max-users: only for open arrivals, which have a rate",
+                "--max-lateness: only for open arrivals, which have a rate",
+            ],
+        ),
+        (
+            ("run", "--expect-workers", "3", "--master-bind-port", "5560"),
+            ["--expect-workers: only for --master", "--master-bind-port: only for --master"],
+        ),
+        (
+            ("run", "--master", "--processes", "2", "--expect-workers", "3"),
+            ["--expect-workers: says how many load processes all workers have; without --processes"],
+        ),
+        (
+            ("run", "--master", "--expect-workers", "0"),
+            ["--expect-workers: Input should be greater than or equal to 1"],
+        ),
+        (("capacity", "--plan", "0"), ["--plan: at least 1 is needed"]),
+        (
+            ("capacity", "--plan", "5", "--think", "long"),
+            ["--think: 'long' is not a length of time such as 60s, 10m or 1h30m"],
+        ),
+        (("capacity", "--plan", "5", "--prices", "nowhere.toml"), ["nowhere.toml: No such file or directory"]),
+        (("capacity", "--think", "30s"), ["--think and --prices are for --plan"]),
+        (("doctor", "--calibrate", "a.toml"), ["a.toml: --calibrate has a scenario of its own"]),
+        (("sweep", "file"), ["file/settings.json: Not a directory"]),
+    ],
+)
+def test_what_contradicts_itself_is_refused_before_anything_starts(
+    words: tuple[str, ...],
+    says: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    assert cli.main(words) == Exit.BAD_INPUT
+    assert capsys.readouterr() == ("", "".join(f"avaload: {each}\n" for each in says))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_search_refuses_the_checks_that_a_scenario_asks_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AVALOAD_PROBES__SHARE", "0.5")
+    assert cli.main(["capacity"]) == Exit.BAD_INPUT
+    said = "avaload: AVALOAD_PROBES__SHARE: a search for the limit runs no active checks\n"
+    assert capsys.readouterr().err == said
+
+
+def test_the_lint_speaks_up_against_the_twin_too_but_not_about_our_own_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_run(_settings: settings.Settings) -> NoReturn:
+        raise ConfigError("not now")
+
+    monkeypatch.setattr("loadtest.run.run", no_run)
+    path = tmp_path / "scenario.toml"
+    path.write_text('name = "x"\n[session]\nmax_duration = 7200\n[realtime]\nmodel = "gpt-4o-realtime-preview"\n')
+    for command in ("run", "capacity"):
+        assert cli.main([command, str(path)]) == Exit.BAD_INPUT
+        assert capsys.readouterr().err.splitlines() == [
+            "avaload: warning: x: model gpt-4o-realtime-preview is a retired preview (AUD-2)",
+            "avaload: warning: x: max_duration is 7200 s, but OpenAI ends a session after 3600 s (DUR-2)",
+            "avaload: not now",
+        ]
+
+
+def test_checks_are_a_run_of_that_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def told(given: settings.Settings) -> NoReturn:
+        raise ConfigError(f"{given.name} {given.load.seed}")
+
+    monkeypatch.setattr("loadtest.run.run", told)
+    assert cli.main(["probe", "VAL-2", "--seed", "7"]) == Exit.BAD_INPUT
+    assert capsys.readouterr().err == "avaload: probe 7\n"
 
 
 def test_an_option_wins_over_the_environment_and_that_over_the_scenario(

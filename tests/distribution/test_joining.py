@@ -48,14 +48,14 @@ def wait_for_leave(master: Serving) -> None:
             ("--worker", "--master-host", "x", "--master-port", "y"),
             ["--master-port: Input should be a valid integer.*"],
         ),
-        (("--worker", "--master-host", "x", "--users", "3"), ["load.users: a worker has it from its master"]),
+        (("--worker", "--master-host", "x", "--users", "3"), ["--users: a worker has it from its master"]),
         (("--worker", "--master-host", "x", "far.toml"), ["--scenario: a worker has it from its master"]),
         (("--worker", "--master"), ["argument --master: not allowed with argument --worker .*"]),
         (("--master-host", "x"), ["--master-host: only for --worker"]),
         (("--master",), [NO_TWIN]),
         (
             ("--master", *LOCAL, "--expect-workers", "3", "--max-sessions", "2"),
-            ["target.max_sessions: 2 can't be shared by 3 load processes"],
+            ["--max-sessions: 2 can't be shared by 3 load processes"],
         ),
         (
             ("--master", *LOCAL, "--master-bind-host", "192.0.2.1", "--metrics-port", "off"),

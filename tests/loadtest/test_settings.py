@@ -7,6 +7,7 @@ from loadtest.durations import parse_s
 from loadtest.errors import ConfigError
 from loadtest.guard import is_loopback
 from loadtest.resolve import LIVE_AVATURN, resolve
+from loadtest.scenario import Say
 from loadtest.settings import Settings
 
 KEYS = {"OPENAI_API_KEY": "sk-x", "AVATURN_API_KEY": "x"}
@@ -78,10 +79,7 @@ def test_loopback_endpoints_need_keys_but_no_permission() -> None:
 )
 def test_an_endpoint_off_this_machine_is_refused_without_live(url: str) -> None:
     told = problems({**LOOPBACK, "target.avaturn_base_url": url}, **KEYS)
-    assert told == [
-        f"{url}: not on this machine; a run against it needs --live and --max-sessions N",
-        "--live needs --max-sessions N: how many sessions may be created in total",
-    ]
+    assert told == [f"{url}: not on this machine; a run against it needs --live and --max-sessions N"]
 
 
 def test_a_proxy_off_this_machine_is_refused_too() -> None:
@@ -150,6 +148,33 @@ def test_anything_else_is_no_length_of_time(text: object) -> None:
 )
 def test_loopback_is_this_machine_itself(url: str, loopback: bool) -> None:
     assert is_loopback(url) is loopback
+
+
+def test_a_table_of_another_type_takes_nothing_from_the_default_one(tmp_path: Path) -> None:
+    settings = resolved(toml=file(tmp_path, '[realtime.audio.input.turn_detection]\ntype = "semantic_vad"'))
+    assert settings.realtime["audio"]["input"]["turn_detection"] == {"type": "semantic_vad"}
+    assert settings.realtime["audio"]["input"]["transcription"] == {"model": "whisper-1"}
+
+
+def test_a_clip_is_found_beside_its_scenario_or_where_the_command_was_started(tmp_path: Path) -> None:
+    (tmp_path / "calls").mkdir()
+    turns = "".join(
+        f'[[conversation.turns]]\nkind = "say"\nclip = "{clip}"\n' for clip in ("calls", "elsewhere", "corpus:en")
+    )
+    settings = resolved(toml=file(tmp_path, turns))
+    assert [turn.clip for turn in settings.conversation.turns if isinstance(turn, Say)] == [
+        str(tmp_path / "calls"),
+        "elsewhere",
+        "corpus:en",
+    ]
+
+
+def test_the_engine_can_be_named_but_not_chosen(tmp_path: Path) -> None:
+    named = resolved(toml=file(tmp_path, '[session]\nengine = "openai-realtime"'))
+    assert "engine" not in named.session.model_dump()
+    assert problems(toml=file(tmp_path, '[session]\nengine = "cartesia"')) == [
+        "session.engine: Input should be 'openai-realtime'"
+    ]
 
 
 def test_null_in_realtime_switches_a_default_off(tmp_path: Path) -> None:

@@ -25,10 +25,10 @@ def tone(amplitude: int, samples: int = FRAME_SAMPLES) -> bytes:
     return (np.resize([amplitude, -amplitude], samples)).astype("<i2").tobytes()
 
 
-def wav(path: Path, pcm: bytes, *, rate_hz: int = 24_000, channels: int = 1) -> Path:
+def wav(path: Path, pcm: bytes, *, rate_hz: int = 24_000, channels: int = 1, width: int = 2) -> Path:
     with wave.open(str(path), "wb") as file:
         file.setnchannels(channels)
-        file.setsampwidth(2)
+        file.setsampwidth(width)
         file.setframerate(rate_hz)
         file.writeframes(pcm)
     return path
@@ -88,15 +88,31 @@ def test_a_folder_of_wavs_is_read_in_the_order_of_names(tmp_path: Path) -> None:
     assert [(clip.name, len(clip.frames)) for clip in corpus(str(tmp_path))] == [("a.wav", 5), ("b.wav", 10)]
 
 
+def test_several_channels_become_one_their_mean(tmp_path: Path) -> None:
+    left, right = np.full(960, 3_000, dtype="<i2"), np.full(960, 1_000, dtype="<i2")
+    path = wav(tmp_path / "both.WAV", np.stack([left, right], axis=1).tobytes(), channels=2)
+    (clip,) = corpus(str(tmp_path))
+    assert (clip.name, clip.frames) == (path.name, (np.full(480, 2_000, dtype="<i2").tobytes(),) * 2)
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 44_100, 48_000])
+def test_a_clip_of_any_rate_lasts_as_long_and_has_its_pitch(rate_hz: int, tmp_path: Path) -> None:
+    stereo = np.repeat(8_000 * np.sin(2 * np.pi * 440 * np.arange(rate_hz) / rate_hz), 2).astype("<i2")
+    clip = read_wav(wav(tmp_path / "tone.wav", stereo.tobytes(), rate_hz=rate_hz, channels=2))
+    heard = np.frombuffer(b"".join(clip.frames), dtype="<i2")
+    assert len(clip.frames) == 50
+    assert np.abs(np.fft.rfft(heard)).argmax() == 440
+
+
 def test_every_unusable_file_of_a_folder_is_told(tmp_path: Path) -> None:
-    wav(tmp_path / "rate.wav", tone(900, 4_800), channels=2)
+    wav(tmp_path / "narrow.wav", tone(900, 4_800), width=1)
     wav(tmp_path / "silent.wav", SILENCE * 9)
     (tmp_path / "text.wav").write_text("no sound")
     with pytest.raises(ConfigError) as caught:
         corpus(str(tmp_path))
     told = caught.value.problems
     assert len(told) == 3
-    assert "rate.wav: 2 channel(s)" in told[0]
+    assert told[0] == f"{tmp_path}/narrow.wav: 8 bit; 16 bit PCM is needed"
     assert "no speech" in told[1]
     assert "not a readable WAV" in told[2]
 
