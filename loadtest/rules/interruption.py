@@ -14,6 +14,7 @@ _TOGETHER_NS: Final = 500_000_000
 _BY_NOISE_NS: Final = 500_000_000
 """An answer that ends so soon after a noise may have been stopped by it; one that ends later ended by itself."""
 _STOPPED_SHARE: Final = 0.5
+_UNTOLD_SHARE: Final = 0.1
 
 
 class Silences(Fold):
@@ -53,9 +54,15 @@ class SilencesWhatIsGenerated(Silences):
 
 
 class StaysDiscarded(Fold):
-    """After a barge-in: a phrase that begins again, or one beyond those that the new answer's transcripts explain."""
+    """After a barge-in: a phrase that begins again, or one beyond those that the new answer's transcripts explain. The
+    second says nothing where answers that nobody interrupted lack transcripts, too."""
 
     rule = "INT-3"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._more = Tally()
+        self._told = self._untold = 0
 
     def handlers(self) -> Mapping[Key, Handler]:
         return {
@@ -75,15 +82,25 @@ class StaysDiscarded(Fold):
         life.last_phrase = event.digest
 
     def _window_ends(self, _event: object, life: Life) -> None:
-        if life.kind != "barge_in" or not life.ok or not life.heard_out or not life.transcripts:
+        if not life.ok or not life.heard_out:
             return
         came = len(life.transcripts)
+        if life.kind == "say":
+            self._told += came > 0
+            self._untold += came == 0 and life.phrases > 0
+        if life.kind != "barge_in" or not came:
+            return
         if life.phrases > came:
-            self.tally.broken(
+            self._more.broken(
                 life.session, f"{life.phrases} phrases after a barge-in, {came} of them with a transcript"
             )
         else:
             self.tally.held()
+
+    def value(self) -> Tally:
+        if self._untold > _UNTOLD_SHARE * self._told:
+            return self.tally
+        return self.tally.plus(self._more)
 
 
 class Balanced(Fold):

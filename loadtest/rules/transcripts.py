@@ -231,6 +231,8 @@ class ItsOwn(Fold):
     def __init__(self) -> None:
         super().__init__()
         self._latest: deque[Heard] = deque(maxlen=_NEIGHBOURS)
+        self._leaks = Tally()
+        self._unexplained = 0
 
     def handlers(self) -> Mapping[Key, Handler]:
         return {
@@ -257,9 +259,16 @@ class ItsOwn(Fold):
             return
         excess = len(life.transcripts) - max(life.phrases, life.starts, 1) - life.missing
         if 0 < excess <= _foreign(life.transcripts):
-            self.tally.broken(life.session, "it got a transcript of what another session's avatar said")
-        elif life.transcripts[0].digest is not None:
+            self._leaks.broken(life.session, "it got a transcript of what another session's avatar said")
+            return
+        self._unexplained += excess > 0
+        if life.transcripts[0].digest is not None:
             self.tally.held()
+
+    def value(self) -> Tally:
+        if self._leaks.violations > _LEAKS_OF_ONE * self._unexplained:
+            return self.tally.plus(self._leaks)
+        return self.tally  # who says everything twice says it twice in two sessions at the same moment, too
 
 
 def _overdue(event: SessionFinished, life: Life) -> int:

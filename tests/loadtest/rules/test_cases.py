@@ -193,6 +193,8 @@ ROWS = [
     row("INT-2", "not yet generated", NOTHING, lambda: barge_in(up().say(1, said=0), 4, late_s=1.3)),
     row("INT-3", "a phrase with its transcript", KEPT, lambda: barge_in_and_phrases(phrases=1, said=1)),
     row("INT-3", "one more than that", BROKEN, lambda: barge_in_and_phrases(phrases=2, said=1)),
+    row("INT-3", "one more, and other answers lack transcripts too", (0, 0), lambda: [up(2).say(
+        1, said=0).say(5, said=0).talked(9), barge_in_and_phrases(phrases=2, said=1)]),
     row("INT-3", "the old phrase begins again", BROKEN, lambda: up().mark(1, Mark.PHRASE_STARTED, digest="old").mark(
         2, Mark.BARGE_IN).mark(4, Mark.PHRASE_STARTED, digest="old")),
     row("INT-3", "no transcripts", NOTHING, lambda: barge_in_and_phrases(phrases=2, said=0)),

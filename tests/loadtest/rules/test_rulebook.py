@@ -122,6 +122,20 @@ def test_a_transcript_that_comes_twice_is_no_leak() -> None:
     assert counts(judged_events("TR-2", interleaved(*sessions))) == (2, 2)
 
 
+def test_who_is_told_everything_twice_is_not_told_what_others_hear() -> None:
+    """Also where another session is told the same, twice, at the same moment."""
+    sessions = [Session(number).up().say(1, said=0) for number in (1, 2)] + [
+        Session(3, begins_s=20).up().say(1, said=0)
+    ]
+    for session in sessions:
+        for t_s in (2.5, 2.9):
+            session.transcript(t_s, Mark.AVATAR_TRANSCRIPT, digest="the same")
+        session.talked(9)
+
+    assert counts(judged_events("TR-7", interleaved(*sessions))) == (1, 0)
+    assert counts(judged_events("TR-2", interleaved(*sessions))) == (3, 1)
+
+
 def test_pieces_of_answers_that_are_equal_in_two_sessions_are_no_leak() -> None:
     pieces = [Session(number).up().say(1, said=0) for number in (1, 2)]
     for session in pieces:
