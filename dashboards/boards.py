@@ -1,6 +1,6 @@
 """The boards, generated: `python -m dashboards.boards` writes `generated/*.json`.
 
-Metrics come from `exporters.catalogue`; the panels of each board are in `session_boards.py` and `run_boards.py`.
+Metrics come from `exporters.catalogue`; the panels of each board are in the `*_board(s).py` beside.
 """
 
 import json
@@ -9,9 +9,11 @@ from typing import Final
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
+from dashboards.conversation_board import CONVERSATION
 from dashboards.panels import Board, build
 from dashboards.run_boards import HARNESS_HEALTH, RELEASE
-from dashboards.session_boards import CONVERSATION, OVERVIEW, SECRETS_AND_TEARDOWN, SESSIONS_AND_STEPS
+from dashboards.session_boards import OVERVIEW, SESSIONS_AND_STEPS
+from dashboards.teardown_board import SECRETS_AND_TEARDOWN
 
 GENERATED: Final = Path(__file__).parent / "generated"
 

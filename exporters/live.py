@@ -58,9 +58,9 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, str]]:
                 continue
             yield {"group": group, "item": key.replace(SEPARATOR, " · "), "value": f"{value:g}"}
 
-    def quantiles(group: str, metric: c.Metric) -> Iterator[dict[str, str]]:
+    def quantiles(group: str, metric: c.Metric, *, only: str = "") -> Iterator[dict[str, str]]:
         for key, value in snapshot.get(metric.name, {}).items():
-            if not isinstance(value, list) or not sum(value[:-1]):
+            if not isinstance(value, list) or not sum(value[:-1]) or (only and only not in key.split(SEPARATOR)):
                 continue
             for q in (0.5, 0.95):
                 item = " · ".join([*key.split(SEPARATOR), f"p{q * 100:g}"]).removeprefix(" · ")
@@ -76,12 +76,14 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, str]]:
     yield from each("left behind", c.SESSIONS_LEFT)
     yield {"group": "left behind", "item": "unknown", "value": _number(snapshot, c.SESSIONS_UNKNOWN)}
     yield from each("rules broken", c.RULE_VIOLATIONS, only_seen=True)
-    yield from quantiles("time of steps", c.STEP_DURATION)
+    yield from quantiles("time of steps", c.STEP_DURATION, only="ok")
     for share, who in ((0.05, "95 %"), (0.5, "half")):
         if (over_s := sessions_page.bounds(snapshot, c.SECRET_MARGIN, share)[0]) is not None:
             yield {"group": "secret's life left", "item": f"{who} had more than", "value": f"{over_s:g} s"}
     yield from quantiles("time to first audio", c.FIRST_AUDIO)
     yield from quantiles("barge-in", c.BARGE_IN)
+    yield {"group": "avatar's speech", "item": "times that it ran dry", "value": _number(snapshot, c.MEDIA_UNDERRUNS)}
+    yield from quantiles("avatar's speech, longest gap", c.MEDIA_GAP)
     yield from quantiles("loop lag, worst of a second", c.LOOP_LAG)
     yield from quantiles("lateness of starts", c.SCHEDULE_LAG)
     yield from each("load processes that report", c.WORKER_UP)
@@ -91,7 +93,9 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, str]]:
 
 def _seconds(histogram: list[float], edges: tuple[float, ...], q: float) -> str:
     value = quantile(histogram[:-1], edges, q)
-    return f"> {edges[-1]:g} s" if value is None else f"{value:.3f} s"
+    if value is None:
+        return f"> {edges[-1]:g} s"
+    return f"< {edges[0]:g} s" if value <= edges[0] else f"{value:.3f} s"
 
 
 def _number(snapshot: Mapping[str, Mapping[str, Value]], metric: c.Metric) -> str:

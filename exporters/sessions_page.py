@@ -9,6 +9,7 @@ from exporters import catalogue as c
 from exporters.snapshot import EDGES, SEPARATOR, Snapshot
 from exporters.vocabulary import OUTCOME
 from loadtest.events import Step
+from loadtest.rules.statements import RULES
 
 if TYPE_CHECKING:
     from locust.web import WebUI
@@ -67,6 +68,15 @@ def view(snapshot: Snapshot) -> dict[str, Any]:
             "under_10_s": _at_most(snapshot, c.SECRET_MARGIN, 10.0),
             "p95_at_connect_under_s": bounds(snapshot, c.SECRET_AGE, 0.95, "connect")[1],
         },
+        "sound": {
+            "frames": _sum(snapshot, c.MEDIA_FRAMES),
+            "underruns": _sum(snapshot, c.MEDIA_UNDERRUNS),
+            "stalled_s": _sum(snapshot, c.MEDIA_STALLED),
+            "gap_p95_s": _quantile(snapshot, c.MEDIA_GAP, 0.95),
+            "spoke": sum(_histogram(snapshot, c.MEDIA_GAP)),
+            "lost": _sum(snapshot, c.MEDIA_LOST),
+            "expected": _sum(snapshot, c.MEDIA_PACKETS),
+        },
         "workers": _workers(snapshot),
         "start_lag_p99_s": _quantile(snapshot, c.SCHEDULE_LAG, 0.99),
         "faults": {labels[0]: count for labels, count in _each(snapshot, c.GENERATOR_FAULTS) if count},
@@ -91,9 +101,12 @@ def _sum(snapshot: Snapshot, metric: c.Metric, label: str | None = None) -> floa
     return sum(value for labels, value in _each(snapshot, metric) if label is None or label in labels)
 
 
-def _rules(snapshot: Snapshot) -> dict[str, float]:
-    """Rules broken so far, by id."""
-    return {labels[0]: count for labels, count in _each(snapshot, c.RULE_VIOLATIONS) if count}
+def _rules(snapshot: Snapshot) -> list[tuple[str, str, float, bool]]:
+    """Rules broken so far: id, what it says, how often, whether that fails the run."""
+    counted = [(labels[0], count) for labels, count in _each(snapshot, c.RULE_VIOLATIONS) if count]
+    return [
+        (rule, RULES[rule].statement, count, not RULES[rule].characterised) for rule, count in counted if rule in RULES
+    ]
 
 
 def _latencies(snapshot: Snapshot) -> Iterator[dict[str, Any]]:

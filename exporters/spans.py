@@ -20,6 +20,7 @@ from loadtest.events import (
     Event,
     Failure,
     GoneChecked,
+    MediaMeasured,
     Observed,
     Outcome,
     Remains,
@@ -33,6 +34,14 @@ from loadtest.events import (
 
 _SCOPE: Final = InstrumentationScope("avaload", __version__)
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
+
+_GEN_AI: Final = {
+    "provider": "gen_ai.provider.name",
+    "model": "gen_ai.request.model",
+    "conversation": "gen_ai.conversation.id",
+    "output": "gen_ai.output.type",
+}
+"""The GenAI conventions are in development and rename their attributes: ours → theirs, here alone."""
 
 Attributes = dict[str, str | int | float | bool]
 
@@ -145,6 +154,8 @@ class _Trace:
         for event in events:
             if isinstance(event, RemainsChanged) and event.avaturn_session_id is not None:
                 attributes["avaload.avaturn_session.id"] = event.avaturn_session_id
+            elif isinstance(event, MediaMeasured):
+                attributes |= _media(event)
         return self._span(
             "avaload.session",
             span_id=started.span_id,
@@ -172,13 +183,19 @@ class _Trace:
             attributes["server.port"] = port
         model = self._facts.models.get(self._started.scenario)
         if model is not None and step.step in (Step.MINT, Step.TURN):
-            attributes["gen_ai.request.model"] = model
+            attributes[_GEN_AI["model"]] = model
         if step.step is Step.TURN:
-            attributes["gen_ai.provider.name"] = "openai"
+            attributes[_GEN_AI["provider"]] = "openai"
+            attributes[_GEN_AI["conversation"]] = self._started.session
+            attributes[_GEN_AI["output"]] = "speech"
+            if step.turn_kind is not None:
+                attributes["avaload.turn.kind"] = step.turn_kind
             if step.turn is not None:
                 attributes["avaload.turn.index"] = step.turn
             if step.first_audio_ns is not None:
                 attributes["avaload.time_to_first_audio_s"] = step.first_audio_ns / 1e9
+            if step.barge_in_ns is not None:
+                attributes["avaload.barge_in_s"] = step.barge_in_ns / 1e9
         return self._span(
             "avaload.turn" if step.step is Step.TURN else f"avaload.step {step.step.value}",
             span_id=step.span_id,
@@ -228,6 +245,16 @@ class _Trace:
 
     def _mark(self, name: str, t_ns: int, attributes: Attributes | None = None) -> SpanEvent:
         return SpanEvent(name, attributes=attributes, timestamp=t_ns + self._offset_ns)
+
+
+def _media(event: MediaMeasured) -> Attributes:
+    found: Attributes = {"avaload.media.frames": event.frames, "avaload.media.underruns": event.underruns}
+    found["avaload.media.stalled_s"] = event.stalled_ns / 1e9
+    if event.gap_max_ns is not None:
+        found["avaload.media.gap_max_s"] = event.gap_max_ns / 1e9
+    if event.packets_lost is not None:
+        found["avaload.media.packets_lost"] = event.packets_lost
+    return found
 
 
 def _unfinished(

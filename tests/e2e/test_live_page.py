@@ -90,6 +90,7 @@ def test_the_live_page_shows_sessions_refuses_to_steer_and_ends_with_the_run(tmp
             "Left behind",
             "Rules broken",
             "Client secrets",
+            "The avatar's sound",
             "Generator",
         ]
         for word in ("running, by step", "left behind", "time of steps", "secret's life left", "loop lag"):

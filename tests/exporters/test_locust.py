@@ -13,10 +13,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from exporters.aggregate import Aggregate
 from exporters.live import rows
 from exporters.locust_stats import bucket_response_time, forget_old
-from exporters.sessions_page import quantile
+from exporters.sessions_page import quantile, view
+from loadtest.events import MediaMeasured, Step, StepFinished
+from tests.exporters.script import S, session, session_id
 
 ROOT = Path(__file__).parents[2]
 
@@ -182,11 +186,45 @@ def test_quantiles_are_read_from_the_buckets() -> None:
     assert quantile([0, 0, 0, 0], edges, 0.5) is None
 
 
+def test_the_page_says_what_was_heard_and_what_a_broken_rule_says() -> None:
+    aggregate = Aggregate(["support"])
+    heard = MediaMeasured(
+        t_ns=S, session=session_id(1), frames=100, underruns=2, stalled_ns=S // 2, gap_max_ns=S // 4, packets_lost=25
+    )
+    aggregate.add(heard)
+    now = view(aggregate.snapshot(rule_violations={"TD-1": 3, "EXP-1b": 1, "TD-2": 0}))
+    assert now["sound"] == {
+        "frames": 100,
+        "underruns": 2,
+        "stalled_s": 0.5,
+        "gap_p95_s": pytest.approx(0.295),
+        "spoke": 1,
+        "lost": 25,
+        "expected": 125,
+    }
+    assert now["rules"] == [
+        ("EXP-1b", "The refusal of an expired secret is visible within 30 s", 1, False),
+        ("TD-1", "DELETE ends the session within 5 s", 3, True),
+    ]
+    assert view({})["sound"]["gap_p95_s"] is None
+
+
+def test_what_is_below_the_first_edge_is_not_told_more_exactly_than_it_is_known() -> None:
+    aggregate = Aggregate(["support"])
+    for event in session(1):
+        took = 1_000_000 if isinstance(event, StepFinished) and event.step is Step.MINT else None
+        aggregate.add(event if took is None else replace(event, t_ns=event.started_ns + took))
+    table = {(row["group"], row["item"]): row["value"] for row in rows(aggregate.snapshot())}
+    assert table["time of steps", "support · mint · ok · p50"] == "< 0.01 s"
+    assert table["time of steps", "support · create · ok · p50"] == "0.175 s"
+
+
 def test_an_empty_snapshot_has_a_table_too() -> None:
     found: list[dict[str, Any]] = list(rows({}))
     assert found == [
         {"group": "open", "item": "at the target", "value": "0"},
         {"group": "left behind", "item": "unknown", "value": "0"},
+        {"group": "avatar's speech", "item": "times that it ran dry", "value": "0"},
     ]
 
 

@@ -10,7 +10,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from exporters.trace_counts import Counts
 from exporters.traces import endpoint_url, export
 from loadtest.errors import ConfigError
-from loadtest.events import Event, Remains
+from loadtest.events import Event, MediaMeasured, Remains, Step, StepFinished
 from loadtest.journal import Journal, JournalError, encode
 from loadtest.settings import Settings
 from tests.exporters.receiver import Receiver, attributes
@@ -57,6 +57,41 @@ def test_a_session_becomes_one_whole_trace_with_the_ids_and_times_of_its_events(
     assert lengths["avaload.session"] == (0, 3_000_000_000)
     assert lengths["avaload.step create"] == (100_000_000, 300_000_000)
     assert lengths["avaload.turn"] == (700_000_000, 2_600_000_000)
+
+
+def test_a_session_says_what_it_heard_and_a_turn_in_the_words_of_genai(tmp_path: Path) -> None:
+    heard = MediaMeasured(
+        t_ns=4 * S, session=session_id(1), frames=100, underruns=1, stalled_ns=S // 4, gap_max_ns=S // 2, packets_lost=3
+    )
+    events = [
+        replace(event, turn_kind="barge_in", barge_in_ns=S // 5)
+        if isinstance(event, StepFinished) and event.step is Step.TURN
+        else event
+        for event in session(1)
+    ]
+    write(tmp_path, "engine.jsonl", run_started(), *events[:-1], heard, events[-1], run_finished())
+    with Receiver() as receiver:
+        export_now(tmp_path, receiver)
+    found = {span.name: attributes(span.attributes) for span in receiver.spans}
+    prefix = "avaload.media."
+    assert {name: value for name, value in found["avaload.session"].items() if name.startswith(prefix)} == {
+        prefix + "frames": 100,
+        prefix + "underruns": 1,
+        prefix + "stalled_s": 0.25,
+        prefix + "gap_max_s": 0.5,
+        prefix + "packets_lost": 3,
+    }
+    assert found["avaload.turn"] == {
+        "avaload.step": "turn",
+        "avaload.outcome": "ok",
+        "avaload.turn.index": 0,
+        "avaload.turn.kind": "barge_in",
+        "avaload.time_to_first_audio_s": 0.8,
+        "avaload.barge_in_s": 0.2,
+        "gen_ai.provider.name": "openai",
+        "gen_ai.conversation.id": session_id(1),
+        "gen_ai.output.type": "speech",
+    }
 
 
 def test_spans_say_what_happened_in_closed_words(tmp_path: Path) -> None:
