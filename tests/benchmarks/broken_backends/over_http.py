@@ -2,6 +2,18 @@
 
 from typing import Final
 
-from tests.benchmarks.broken_backends import endings_over_http, expiry_over_http, refusals_over_http
+from tests.benchmarks.broken_backends import (
+    creates_over_http,
+    endings_over_http,
+    expiry_over_http,
+    honest_over_http,
+    refusals_over_http,
+)
 
-BREAKAGES: Final = (*expiry_over_http.BREAKAGES, *endings_over_http.BREAKAGES, *refusals_over_http.BREAKAGES)
+BREAKAGES: Final = (
+    *expiry_over_http.BREAKAGES,
+    *creates_over_http.BREAKAGES,
+    *endings_over_http.BREAKAGES,
+    *refusals_over_http.BREAKAGES,
+    *honest_over_http.BREAKAGES,
+)

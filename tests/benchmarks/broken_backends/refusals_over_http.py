@@ -1,10 +1,8 @@
 """Keys, bounds, limits and shapes of refusals; and honest backends on a bad line."""
 
-import asyncio
 import json
 import random
 from collections.abc import Callable
-from email.utils import formatdate, parsedate_to_datetime
 from typing import Any, Final
 
 from tests.benchmarks.broken_backends.breakage import (
@@ -19,9 +17,7 @@ from tests.benchmarks.broken_backends.breakage import (
     key_of,
     token_of,
 )
-from tests.benchmarks.broken_backends.endings_over_http import cut_after, delete_answered, deleted_later
-from tests.benchmarks.broken_backends.expiry_over_http import slow_create
-from tests.benchmarks.broken_backends.proxy import Answer, CutError, Forward, HttpHook, Request
+from tests.benchmarks.broken_backends.proxy import Answer, Forward, HttpHook, Request
 
 BETA_PATH: Final = "/v1/realtime/sessions"
 
@@ -221,86 +217,10 @@ def tells_all(backend: Backend) -> HttpHook:
     return hook
 
 
-# Honest backends
-
-
-def latency(seconds: float) -> Callable[[Backend], HttpHook]:
-    def make(_backend: Backend) -> HttpHook:
-        async def hook(request: Request, forward: Forward) -> Answer:
-            await asyncio.sleep(seconds)
-            return await forward(request)
-
-        return hook
-
-    return make
-
-
-def now_and_then(share: float, what: str) -> Callable[[Backend], HttpHook]:
-    """A share of all calls has a mishap on the way: to the backend ("cut", "502"), or from it ("cut after", "502
-    after"); mints may be told to slow down ("429")."""
-
-    def make(_backend: Backend) -> HttpHook:
-        chance = random.Random(2)
-
-        async def hook(request: Request, forward: Forward) -> Answer:
-            hit = chance.random() < share
-            answer = await forward(request) if what.endswith("after") or not hit else None
-            if what == "429":
-                hit = hit and is_mint(request)
-                return (
-                    Answer.of(429, {"error": {"code": "rate_limit_exceeded"}})
-                    if hit
-                    else answer or await forward(request)
-                )
-            if not hit:
-                assert answer is not None
-                return answer
-            if what.startswith("cut"):
-                raise CutError
-            return Answer(502, Answer.of(502).headers, b"<html>Bad Gateway</html>")
-
-        return hook
-
-    return make
-
-
-def clock_ahead(seconds: int) -> Callable[[Backend], HttpHook]:
-    """OpenAI's clock is ahead of ours, and says so."""
-
-    def make(_backend: Backend) -> HttpHook:
-        async def hook(request: Request, forward: Forward) -> Answer:
-            answer = await forward(request)
-            if request.service == "openai":
-                date = parsedate_to_datetime(answer.headers.get("Date", formatdate(usegmt=True)))
-                answer.headers["Date"] = formatdate(date.timestamp() + seconds, usegmt=True)
-                if is_mint(request) and answer.status == 200:
-                    answer.fields = {**answer.fields, "expires_at": answer.fields["expires_at"] + seconds}
-            return answer
-
-        return hook
-
-    return make
-
-
 def _no_place(answer: Answer) -> Answer:
     items = [{**item, "loc": None} for item in json.loads(answer.body)["detail"]]
     return Answer.of(422, {"detail": items})
 
-
-_HONEST: Final[dict[str, Callable[[Backend], HttpHook]]] = {
-    "as it is": latency(0),
-    "20 ms more": latency(0.02),
-    "2 % of the connections are cut before": now_and_then(0.02, "cut"),
-    "2 % of the answers are lost": now_and_then(0.02, "cut after"),
-    "2 % are answered 502": now_and_then(0.02, "502"),
-    "2 % are done and answered 502": now_and_then(0.02, "502 after"),
-    "a tenth of the mints is told to slow down": now_and_then(0.1, "429"),
-    "create takes 2 s": slow_create(2),
-    "delete takes 3 s": delete_answered(200, done=True, within_s=3),
-    "a delete is done 3 s later": deleted_later(3),
-    "OpenAI's clock is 600 s ahead": clock_ahead(600),
-    "each tenth create is made and not answered": cut_after(10, is_create),
-}
 
 BREAKAGES: Final = (
     Breakage(name="any key deletes", breaks=("TD-11",), http=any_key_deletes(answered=None)),
@@ -344,6 +264,4 @@ BREAKAGES: Final = (
     Breakage(name="the beta's mint lives", breaks=("GA-2",), http=beta_lives),
     Breakage(name="the beta's header is ignored at mint", breaks=("GA-2",), http=beta_header_ignored),
     Breakage(name="a fifth fails and tells all secrets, run", http=tells_all, by="run"),
-    *(Breakage(name=f"honest: {name}", http=hook) for name, hook in _HONEST.items()),
-    *(Breakage(name=f"honest: {name}, run", http=hook, by="run") for name, hook in _HONEST.items()),
 )
