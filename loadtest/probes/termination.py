@@ -191,7 +191,18 @@ async def opened(bench: Bench) -> None:
                 raise
             bench.judge("SDK-1", False, f"GET /_sdk/v0/sessions was not answered within {CALL_TIMEOUT_S:g} s")
             return
-        bench.judge("SDK-1", True, f"GET /_sdk/v0/sessions was answered with {answer.status}")
+        seen = f"GET /_sdk/v0/sessions was answered with {answer.status}"
+        if not answer.ok:
+            bench.judge("SDK-1", True, seen)
+            return
+        visit, limit_s = await subject.enter(), bench.ground.around.settings.target.connect_timeout_s
+
+        def settled() -> bool:
+            return visit.joined_ns is not None or visit.first_frame_ns is not None or visit.over or bool(visit.errors)
+
+        entered = await visit.until(settled, limit_s, despite_end=True)
+        room = "its room let us in, or told us" if entered else f"of its room nothing came for {limit_s:g} s"
+        bench.judge("SDK-1", entered, f"{seen}; {room}")
 
 
 PROBES = (

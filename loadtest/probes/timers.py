@@ -14,6 +14,8 @@ from loadtest.speech import QUIET_NS
 
 ABSENCE_S, DEFAULT_ABSENCE_S = 10, 60
 BACK_BEFORE_S, STAY_S = 3, 6
+STAYS_S = 0.5
+"""Who is let in and shown out again at once has not come back."""
 SHORTEST_S, OVERRUN_S = 60, 10.0
 UNSTARTED_S, START_UP_S = 10.0, 8.0
 IDLE_S = 300
@@ -45,6 +47,7 @@ async def left(bench: Bench) -> None:
         back, limit_s = await subject.enter(), bench.ground.around.settings.target.connect_timeout_s
         try:
             there = await back.until(lambda: back.first_frame_ns is not None, limit_s)
+            await back.until(lambda: False, STAYS_S)
         except StepError as error:
             if bench.service_s((back.closed_ns or now_ns()) - left_ns) > absence_s - 1:
                 raise
@@ -114,6 +117,7 @@ async def back_again(bench: Bench) -> None:
         # The absence before the first join is one too.
         present_s = absence_s + BACK_BEFORE_S - bench.service_s(now_ns() - subject.created_ns)
         if await visit.until(lambda: visit.over, bench.real_s(max(0.0, present_s)), despite_end=True):
+            await _raise_if_alive(subject)
             bench.judge("TD-3b", False, "the first join did not stop the timer: the session ended with its user in it")
             return
         left_ns = now_ns()
@@ -128,6 +132,7 @@ async def back_again(bench: Bench) -> None:
         if bench.service_s((visit.joined_ns or now_ns()) - left_ns) > absence_s - 1:
             raise NotTestedError("coming back took too long")
         if await visit.until(lambda: visit.over, bench.real_s(BACK_BEFORE_S + STAY_S), despite_end=True):
+            await _raise_if_alive(subject)
             bench.judge("TD-3b", False, "the timer went on: the session ended with its user in the room")
             return
         since_ns = now_ns()
@@ -139,6 +144,12 @@ async def back_again(bench: Bench) -> None:
         bench.timer(
             "TD-3b", subject, end, since_ns=since_ns, until_ns=until_ns, nominal_s=absence_s, what="a second absence"
         )
+
+
+async def _raise_if_alive(subject: Subject) -> None:
+    """A room that has closed is no session that has ended. Raises NotTestedError."""
+    if await subject.look() == 200:
+        raise NotTestedError("the room closed, and its session lived on")
 
 
 async def longest(bench: Bench) -> None:

@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from loadtest.clock import now_ns
 from loadtest.errors import Code, Kind, StepError
-from loadtest.events import Event
-from loadtest.probes import sound, timers, transcripts
+from loadtest.events import Event, Mark
+from loadtest.probes import sound, termination, timers, transcripts
 from loadtest.probes.bench import Bench, NotTestedError, Probe
 from loadtest.probes.interruption import unannounced_s
 from loadtest.probes.reference import Spoken
 from loadtest.probes.subject import Subject
 from loadtest.probes.visit import ENDED, OF_AVATAR, OF_USER, STARTED, Visit
-from tests.loadtest.fakes import FakeControl, FakeRoom
+from tests.loadtest.fakes import FakeControl, FakeRoom, forever
 from tests.loadtest.probes.doubles import TICKET, findings, ground
 
 S = 1_000_000_000
@@ -24,12 +25,15 @@ async def _nothing(_bench: Bench) -> None:
     raise AssertionError("not to be run")
 
 
-def seen(scene: Callable[[Bench, Subject, Visit], Awaitable[object]], room: FakeRoom | None = None) -> set[str]:
+def seen(
+    scene: Callable[[Bench, Subject, Visit], Awaitable[object]], room: FakeRoom | None = None, **settings: Any
+) -> set[str]:
     """Findings, as "rule outcome", of a scene with a session and somebody's stay in its room."""
     events: list[Event] = []
 
     async def play() -> None:
-        on = Bench(ground(FakeControl(), events, room=room), TICKET, Probe(rules=("TD-3",), run=_nothing), scale=1.0)
+        around = ground(FakeControl(), events, room=room, **settings)
+        on = Bench(around, TICKET, Probe(rules=("TD-3",), run=_nothing), scale=1.0)
         async with on.subject() as subject:
             await subject.new()
             await scene(on, subject, Visit(subject.record))
@@ -138,3 +142,56 @@ def test_an_avatar_that_speaks_or_spoke_after_that_moment_was_heard_then() -> No
         assert visit.spoke_at(3 * S)
 
     assert seen(scene) == set()
+
+
+class HangingRoom(FakeRoom):
+    """Nothing comes of entering it."""
+
+    async def connect(self) -> None:
+        await forever()
+
+
+@pytest.mark.parametrize(
+    ("room", "finding"),
+    [(FakeRoom(), "pass"), (ShutRoom("the room closed: 4403 full"), "pass"), (HangingRoom(), "fail")],
+)
+def test_a_room_that_is_entered_and_says_nothing_is_an_opening_that_hangs(room: FakeRoom, finding: str) -> None:
+    async def scene(bench: Bench, _subject: Subject, _visit: Visit) -> None:
+        await termination.opened(bench)
+
+    assert seen(scene, room, target={"connect_timeout_s": 0.3}) == {f"SDK-1 {finding}"}
+
+
+class RevolvingDoor(FakeRoom):
+    """Who comes is shown the avatar, and then the door."""
+
+    def __init__(self, *, from_visit: int) -> None:
+        super().__init__()
+        self._from, self._visits = from_visit, 0
+
+    async def connect(self) -> None:
+        assert self.listener is not None
+        self._visits += 1
+        self.listener.on_mark(now_ns(), Mark.JOINED)
+        self.listener.on_mark(now_ns(), Mark.FIRST_FRAME)
+        if self._visits >= self._from:
+            why = StepError(Kind.TRANSPORT, Code.WS_CLOSED, "the room closed: 4403 only once")
+            self.listener.on_closed(now_ns(), why)
+
+
+@pytest.mark.parametrize(("from_visit", "finding"), [(2, "fail"), (3, "pass")])
+def test_who_is_let_in_again_and_shown_out_at_once_has_not_come_back(from_visit: int, finding: str) -> None:
+    async def scene(bench: Bench, _subject: Subject, _visit: Visit) -> None:
+        bench.scale = 20
+        await timers.left(bench)
+
+    assert seen(scene, RevolvingDoor(from_visit=from_visit)) == {f"TD-2 {finding}"}
+
+
+def test_a_room_that_closes_with_its_session_alive_shows_no_timer() -> None:
+    async def scene(bench: Bench, _subject: Subject, _visit: Visit) -> None:
+        bench.scale = 100
+        with pytest.raises(NotTestedError, match="lived on"):
+            await timers.back_again(bench)
+
+    assert seen(scene, RevolvingDoor(from_visit=2)) == set()
