@@ -84,8 +84,9 @@ async def _interrupt_when_generated(bench: Bench, visit: Visit, answer: Heard) -
 
 def _judge_silence(bench: Bench, rule: str, subject: Subject, silent_s: float | None, when: str) -> None:
     late_s = (WATCH_S if silent_s is None else silent_s) - SILENT_WITHIN_S
-    if 0 < late_s <= subject.longest_gap_s:
-        bench.leave(rule, f"{_silence(silent_s)}, but the sound had a gap of {subject.longest_gap_s:.2f} s", subject)
+    own_s = max(subject.longest_gap_s, bench.ground.around.lag_ns() / 1e9)
+    if 0 < late_s <= own_s:
+        bench.leave(rule, f"{_silence(silent_s)}, but the sound had a gap of {own_s:.2f} s", subject)
     else:
         bench.judge(rule, late_s <= 0, f"{_silence(silent_s)}, {when}", subject)
 
