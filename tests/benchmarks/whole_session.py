@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtest.events import SessionFinished, SessionStarted
+from loadtest.events import HealthSampled, SessionFinished, SessionStarted
 from tests.benchmarks import bench
 from tests.benchmarks.bench import Row
 from tests.benchmarks.watching import scraped
@@ -96,6 +96,7 @@ def measure(sessions: int) -> dict[str, Any]:
         "length_s": statistics.mean((event.t_ns - started[event.session]) / 1e9 for event in ended),
         "cpu_ms": 1e3 * used.between_s(first_ns, last_ns) / len(ended),
         "cpu_ms_of_command": 1e3 * used.total_s / len(ended),
+        "lag_max_ms": max(e.lag_max_ns for e in events if isinstance(e, HealthSampled)) / 1e6,
         "traces": traces,
         "log": logged,
     }
