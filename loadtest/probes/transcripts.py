@@ -64,7 +64,7 @@ def _told(visit: Visit) -> list[Any]:
 def _judge_answers(bench: Bench, subject: Subject, visit: Visit, answers: int, which: str) -> None:
     told = len(visit.all(OF_AVATAR))
     detail = f"{told} transcripts of {answers} answers, {which} transcription of the user"
-    if answers < TURNS:
+    if answers <= told <= TURNS and answers < TURNS:  # answers that were not heard may have been told
         bench.leave("TR-2", f"only {answers} of {TURNS} turns were answered", subject)
     else:
         bench.judge_heard("TR-2", told == answers, detail, subject)

@@ -195,3 +195,18 @@ def test_a_room_that_closes_with_its_session_alive_shows_no_timer() -> None:
             await timers.back_again(bench)
 
     assert seen(scene, RevolvingDoor(from_visit=2)) == set()
+
+
+@pytest.mark.parametrize(
+    ("told", "answers", "finding"),
+    [(3, 3, "pass"), (2, 3, "fail"), (6, 3, "fail"), (2, 2, "not_tested"), (3, 2, "not_tested"), (0, 2, "fail")],
+)
+def test_transcripts_of_answers_are_counted_also_where_one_turn_was_not_answered(
+    told: int, answers: int, finding: str
+) -> None:
+    async def scene(bench: Bench, subject: Subject, visit: Visit) -> None:
+        for number in range(told):
+            visit.on_message(number, {"type": OF_AVATAR, "transcript": "well", "timestamp": 1.0})
+        transcripts._judge_answers(bench, subject, visit, answers, "with")
+
+    assert seen(scene) == {f"TR-2 {finding}"}
