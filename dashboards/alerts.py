@@ -34,6 +34,12 @@ LAG_S: Final = 0.05
 CPU_RATIO: Final = 0.9
 """From where the report calls a run invalid or suspect (reports/generator.py)."""
 
+UNDERRUNS_PER_SESSION: Final = 0.1
+PACKETS_LOST: Final = 0.02
+"""From a few per cent on a codec can no longer conceal what is missing."""
+ENOUGH_PACKETS: Final = 1000
+"""20 s of sound."""
+
 OVER_TARGET: Final = 1.2
 STALE_S: Final = 10.0
 DROPPED_SHARE: Final = 0.01
@@ -186,6 +192,25 @@ ALERTS: Final = (
         expr=f"avaload:time_to_first_audio_seconds:p95_5m > {edge(c.FIRST_AUDIO, FIRST_AUDIO_S)}",
         summary="Users of {{ $labels.scenario }} wait {{ $value | humanizeDuration }} for an answer (p95)",
         description=f"From the end of the user's speech to the first audible sample; {FIRST_AUDIO_S:g} s are expected.",
+    ),
+    Alert(
+        name="SpeechBreaksUp",
+        severity="warning",
+        held="1m",
+        expr=f"avaload:media_underruns:increase5m / avaload:media_sessions:increase5m > {UNDERRUNS_PER_SESSION:g}"
+        f" and avaload:media_sessions:increase5m >= {ENOUGH}",
+        summary='Speech breaks up for {{ $labels.instance }}, {{ $value | printf "%.2g" }} times per session',
+        description=f"Over 5 minutes, at least {ENOUGH} sessions that heard it speak. A player with a buffer of 100 ms "
+        "had nothing to play: its frames came late, or not at all, or this generator was late itself.",
+    ),
+    Alert(
+        name="PacketLossHigh",
+        severity="warning",
+        held="1m",
+        expr=f"avaload:media_packets_lost:increase5m / avaload:media_packets_expected:increase5m > {PACKETS_LOST:g}"
+        f" and avaload:media_packets_expected:increase5m >= {ENOUGH_PACKETS}",
+        summary="{{ $value | humanizePercentage }} of the avatar's packets did not reach {{ $labels.instance }}",
+        description=f"Over 5 minutes, at least {ENOUGH_PACKETS} packets. They never came, or too late to be heard.",
     ),
     Alert(
         name="RateLimited",

@@ -45,6 +45,10 @@ RECORDED: Final[dict[str, str]] = {
     "avaload:step_duration_seconds:p95_5m": _p95(c.STEP_DURATION, f"{_RUN}, step", outcome="ok"),
     "avaload:session_setup_duration_seconds:p95_5m": _p95(c.SESSION_SETUP, _RUN),
     "avaload:time_to_first_audio_seconds:p95_5m": _p95(c.FIRST_AUDIO, _RUN),
+    "avaload:media_underruns:increase5m": _increase(c.MEDIA_UNDERRUNS, "", "job, instance"),
+    "avaload:media_sessions:increase5m": _increase(c.MEDIA_GAP, "_count", "job, instance"),
+    "avaload:media_packets_lost:increase5m": _increase(c.MEDIA_LOST, "", "job, instance"),
+    "avaload:media_packets_expected:increase5m": _increase(c.MEDIA_PACKETS, "", "job, instance"),
     "avaload:iterations_dropped:increase5m": _increase(
         c.ITERATIONS_DROPPED, "", _RUN, reason="~late|no_user|engine_down"
     ),

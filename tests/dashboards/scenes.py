@@ -97,6 +97,24 @@ SCENES = (
         run=("--users", "20", "--ramp", "5s", "--duration", "20s"),
     ),
     Scene(
+        name="breaking_up",
+        fires={"SpeechBreaksUp"},
+        talks=True,
+        # Long answers, so that most of the sessions are being spoken to when the twin stands still.
+        twin=("--set", "answer_s=2", "--set", "freeze=9,0.6"),
+        run=("--users", "12", "--ramp", "2s", "--duration", "16s"),
+        interval="10s",
+    ),
+    Scene(
+        name="packets_lost",
+        recorded_as="clean",
+        fires={"PacketLossHigh"},
+        altered={
+            f"avaload_media_packets_expected_total{{{_HERE}}}": "0+500x60",
+            f"avaload_media_packets_lost_total{{{_HERE}}}": "0+0x20 15+15x39",
+        },
+    ),
+    Scene(
         name="saturated",
         fires={"GeneratorSaturated"},
         run=("--users", "400", "--ramp", "1s", "--duration", "10s"),
