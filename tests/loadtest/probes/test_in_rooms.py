@@ -210,3 +210,25 @@ def test_transcripts_of_answers_are_counted_also_where_one_turn_was_not_answered
         transcripts._judge_answers(bench, subject, visit, answers, "with")
 
     assert seen(scene) == {f"TR-2 {finding}"}
+
+
+class MuteRoom(FakeRoom):
+    """The avatar is there, and what is said to it is not answered."""
+
+    async def connect(self) -> None:
+        assert self.listener is not None
+        self.listener.on_mark(now_ns(), Mark.JOINED)
+        self.listener.on_mark(now_ns(), Mark.FIRST_FRAME)
+
+
+def test_an_avatar_that_never_answered_is_no_victim_of_the_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unheard(*_args: object, **_more: object) -> None:
+        return None
+
+    monkeypatch.setattr(Visit, "ask", unheard)
+
+    async def scene(bench: Bench, _subject: Subject, _visit: Visit) -> None:
+        with pytest.raises(NotTestedError, match="before the cut"):
+            await timers.openai_cut(bench)
+
+    assert seen(scene, MuteRoom()) == set()
