@@ -232,6 +232,11 @@ def test_a_session_that_was_gone_before_its_delete_was_ended_by_somebody_else() 
     assert (last.outcome, last.remains, last.ended_by) == (Outcome.OK, Remains.NOTHING, EndedBy.UNEXPECTED)
 
 
+def test_a_delete_that_finds_nothing_at_its_second_attempt_had_done_it_at_the_first() -> None:
+    last = finished(run(FakeControl(delete=[refused(502), 404])))
+    assert (last.outcome, last.remains, last.ended_by) == (Outcome.OK, Remains.NOTHING, EndedBy.DELETE)
+
+
 @pytest.mark.parametrize("answer", [503, 429, StepError(Kind.TRANSPORT, Code.CONNECT_FAILED)])
 def test_errors_after_the_delete_prove_nothing(answer: Any) -> None:
     events = run(FakeControl(look=[answer]), **QUICK)

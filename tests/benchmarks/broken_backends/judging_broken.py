@@ -18,7 +18,7 @@ from tests.benchmarks.judging import SCENARIO, TURNS, TWIN, twin
 
 LIMIT_S: Final = 240.0
 CHECKED: Final = (
-    "EXP-1", "EXP-2", "EXP-4", "EXP-7", "TD-1", "TD-1b", "TD-2", "TD-3", "TD-3b", "TD-4", "TD-7", "TD-11",
+    "EXP-1", "EXP-2", "EXP-3", "EXP-4", "EXP-7", "TD-1", "TD-1b", "TD-2", "TD-3", "TD-3b", "TD-4", "TD-7", "TD-11",
     "TR-1", "VAL-1", "GA-2", "SDK-1",
 )  # fmt: skip
 """Leading rules of the checks that each broken backend gets; with theirs come nearly all that HTTP can show."""
