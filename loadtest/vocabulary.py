@@ -1,0 +1,117 @@
+"""The closed sets of words that events are written in: what may stand in a field, a metric's label, a row of a report.
+
+A new word needs a reader: the catalogue of metrics, the reports and the timeline list what they know.
+"""
+
+from enum import StrEnum
+
+
+class Step(StrEnum):
+    """The steps of a session, in order. A TURN is a part of CONVERSE."""
+
+    MINT = "mint"
+    CREATE = "create"
+    CONNECT = "connect"
+    CONVERSE = "converse"
+    TURN = "turn"
+    DELETE = "delete"
+
+
+class Mark(StrEnum):
+    """A moment inside a step."""
+
+    SDK_SESSION = "sdk_session"  # the SDK session was answered with the room's address and token
+    SIGNALLED = "signalled"  # the room's socket is open, or its answer to our offer is here
+    ICE_CONNECTED = "ice_connected"  # WebRTC: a pair of addresses works
+    DTLS_CONNECTED = "dtls_connected"  # WebRTC: the keys are agreed on
+    JOINED = "joined"  # the room says that we are in
+    AVATAR_PRESENT = "avatar_present"  # the avatar is in the room
+    FIRST_FRAME = "first_frame"  # the avatar's first media frame, silent or not
+    SPEECH_START = "speech_start"  # the user's first voiced frame left
+    SPEECH_END = "speech_end"  # the user's last voiced frame left
+    FIRST_AUDIO = "first_audio"  # onset of the avatar's answer, heard in the audio itself
+    LAST_AUDIO = "last_audio"  # its last loud frame
+    AVATAR_STARTED = "avatar_started"  # the app-message, not the audio
+    AVATAR_ENDED = "avatar_ended"
+    USER_TRANSCRIPT = "user_transcript"
+    AVATAR_TRANSCRIPT = "avatar_transcript"
+    TRANSCRIPT_FAILED = "transcript_failed"  # the marker text of PROTOCOL.md TR-4, not user speech
+    PHRASE_STARTED = "phrase_started"  # the app-message: one item of an answer begins to be played
+    SESSION_ERROR = "session_error"  # the app-message that the session is in trouble
+    TOOL_DATA = "tool_data"  # an app-message that speaks of a tool's call, which none should (TOOL-1)
+    ROOM_ENDED = "room_ended"  # the room was over, and not because we left
+    BARGE_IN = "barge_in"
+    SILENCED = "silenced"
+
+
+class Outcome(StrEnum):
+    """How a step, a turn or a session ended. Cancelled is nobody's failure: service levels leave it out."""
+
+    OK = "ok"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Remains(StrEnum):
+    """What a session may have left at the target; written before the call that could leave it."""
+
+    NOTHING = "nothing"
+    DOUBTFUL = "doubtful"  # create was sent and never answered: no id, so it can't be swept
+    LEAKED = "leaked"  # create was answered, delete not confirmed
+
+
+class Gone(StrEnum):
+    """What the look after a delete showed (DESIGN.md 3): only a refusal of a once good token proves the end."""
+
+    CONFIRMED = "confirmed"
+    UNCONFIRMED = "unconfirmed"
+    STILL_ALIVE = "still_alive"
+
+
+class EndedBy(StrEnum):
+    """What ended a session at the target (PROTOCOL.md 4.2)."""
+
+    DELETE = "delete"
+    USER_ABSENT_TIMEOUT = "user_absent_timeout"
+    MAX_DURATION = "max_duration"
+    UNEXPECTED = "unexpected"
+
+
+class RuleOutcome(StrEnum):
+    """What is known of a rule of PROTOCOL.md section 4. Characterised: observed and told, nobody's fault."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    NOT_TESTED = "not_tested"
+    CHARACTERISED = "characterised"
+
+
+class DropReason(StrEnum):
+    """Why an iteration that was due did not become a session."""
+
+    LATE = "late"
+    NO_USER = "no_user"
+    MAX_SESSIONS = "max_sessions"
+    ENGINE_DOWN = "engine_down"
+
+
+class Fault(StrEnum):
+    """What went wrong in the generator itself; any of them makes the run's numbers suspect or invalid."""
+
+    ENGINE_DIED = "engine_died"
+    WORKER_LOST = "worker_lost"
+    EVENTS_LOST = "events_lost"
+    DRAIN_TIMEOUT = "drain_timeout"
+    JOURNAL_MISSING = "journal_missing"
+    SINK_FAILED = "sink_failed"
+    BUG = "bug"
+
+
+class WorkerState(StrEnum):
+    """What a master knows of a worker's command on some host."""
+
+    JOINED = "joined"
+    WITHDRAWN = "withdrawn"  # it joined and left before the run began
+    REFUSED = "refused"  # too late, too many, or of another version
+    HOME = "home"  # its journals are at the master, whole
+    LOST = "lost"  # silent before they were
