@@ -283,7 +283,8 @@ def aggregate_of(settings: Settings) -> Aggregate:
 
 def rulebook_of(settings: Settings) -> Rulebook:
     """An empty one, with what this run's scenarios promise."""
-    return Rulebook(promises(settings.scenarios, today=datetime.now(UTC).date()))
+    today, scale = datetime.now(UTC).date(), settings.target.clock_scale
+    return Rulebook(promises(settings.scenarios, today=today, clock_scale=scale))
 
 
 def worker_index(environment: Environment) -> int:

@@ -86,11 +86,11 @@ def markdown(rows: list[Row]) -> list[str]:
 
 def _promises(settings: Mapping[str, Any]) -> dict[str, Promise]:
     try:
-        scenarios = Settings.model_validate(settings["scenario"]).scenarios
+        resolved = Settings.model_validate(settings["scenario"])
     except (KeyError, ValidationError):  # of another version, or edited: what was promised is not known
         return {}
     today = _day(settings.get("started_at"))
-    return promises(scenarios, today=today)
+    return promises(resolved.scenarios, today=today, clock_scale=resolved.target.clock_scale)
 
 
 def _day(started_at: object) -> date:

@@ -22,11 +22,13 @@ class Promise:
     quiet_noise: bool
     absence_s: float
     max_duration_s: float
+    openai_limit_s: float = 3600.0
+    """How long OpenAI lets a session last."""
     lint: dict[str, str]
 
 
-def promise(scenario: Scenario, *, today: date) -> Promise:
-    """What every session of the scenario may expect."""
+def promise(scenario: Scenario, *, today: date, clock_scale: float = 1.0) -> Promise:
+    """What every session of the scenario may expect. `clock_scale`: the target's timers run so many times faster."""
     realtime = scenario.realtime
     noises = [turn.clip for turn in scenario.conversation.turns if isinstance(turn, Ignore)]
     return Promise(
@@ -34,15 +36,16 @@ def promise(scenario: Scenario, *, today: date) -> Promise:
         forces_tool=realtime.get("tool_choice") == "required" or isinstance(realtime.get("tool_choice"), dict),
         has_tools=bool(realtime.get("tools")),
         quiet_noise=scenario.conversation.background_dbfs is None and all(map(_is_quiet, noises)),
-        absence_s=scenario.session.user_absent_timeout or 60,
-        max_duration_s=scenario.session.max_duration or 3600,
+        absence_s=(scenario.session.user_absent_timeout or 60) / clock_scale,
+        max_duration_s=(scenario.session.max_duration or 3600) / clock_scale,
+        openai_limit_s=3600 / clock_scale,
         lint={finding.rule: finding.text for finding in reversed(findings(scenario, today=today)) if finding.breaks},
     )
 
 
-def promises(scenarios: Iterable[Scenario], *, today: date) -> dict[str, Promise]:
+def promises(scenarios: Iterable[Scenario], *, today: date, clock_scale: float | None = None) -> dict[str, Promise]:
     """By name of the scenario."""
-    return {scenario.name: promise(scenario, today=today) for scenario in scenarios}
+    return {each.name: promise(each, today=today, clock_scale=clock_scale or 1.0) for each in scenarios}
 
 
 def _is_quiet(clip: str) -> bool:

@@ -17,7 +17,6 @@ _FINAL_STATUS: Final = (401, 403)
 _NOBODYS_WORD: Final = (429, 502, 503, 504)
 """Of a limit or a gateway: they say nothing about the session."""
 _SYSTEMATIC: Final = 3
-_OPENAI_LIMIT_NS: Final = 3600 * _S
 
 
 class GoneAfterDelete(Fold):
@@ -174,15 +173,20 @@ class CutIsSeen(Fold):
         return {Step.TURN: self._turn, Mark.ROOM_ENDED: self._ended}
 
     def _turn(self, event: StepFinished, life: Life) -> None:
-        if life.connected_ns is None or event.started_ns < life.connected_ns + _OPENAI_LIMIT_NS:
+        if life.promise is None or life.connected_ns is None:
+            return
+        if event.started_ns < life.connected_ns + life.promise.openai_limit_s * _S:
             return
         if event.outcome == Outcome.OK and life.once(self.rule):
             self.tally.held()
         elif event.failure is not None and event.failure.code == Code.NO_ANSWER and life.once(self.rule):
-            self.tally.broken(life.session, "the room is there, and nobody answers in it after 60 min")
+            minutes = life.promise.openai_limit_s / 60
+            self.tally.broken(life.session, f"the room is there, and nobody answers in it after {minutes:g} min")
 
     def _ended(self, event: Observed, life: Life) -> None:
-        if life.connected_ns is None or event.t_ns < life.connected_ns + 0.98 * _OPENAI_LIMIT_NS:
+        if life.promise is None or life.connected_ns is None:
+            return
+        if event.t_ns < life.connected_ns + 0.98 * life.promise.openai_limit_s * _S:
             return
         if life.once(self.rule):
             self.tally.held()

@@ -204,3 +204,16 @@ def test_what_will_stop_working_one_day_is_no_breach_today() -> None:
 
     assert promise(scenario, today=date(2027, 1, 19)).lint == {}
     assert re.match("model gpt-realtime was shut down", promise(scenario, today=date(2027, 1, 21)).lint["AUD-2"])
+
+
+def test_timers_that_run_faster_are_no_broken_word_where_the_settings_say_so() -> None:
+    """A twin with --clock-scale 60: ten seconds of absence are a sixth of one, and OpenAI's hour is a minute."""
+    settings = resolve(None, {"session.user_absent_timeout": 10, "target.clock_scale": 60}, {})
+    (real,), scale = settings.scenarios, settings.target.clock_scale or 0
+    promised = {each: replace(promise(real, today=date(2026, 11, 1), clock_scale=each), lint={}) for each in (1, scale)}
+    left = Session().up().say(1).talked(4).deleted(5, status=404)
+    mute = Session().up().turn(70, 80, code=Code.NO_ANSWER)
+
+    assert scale == 60
+    assert [counts(judged("TD-2", left, promise=promised[each])) for each in (1, 60)] == [(1, 1), (0, 0)]
+    assert [counts(judged("DUR-1", mute, promise=promised[each])) for each in (1, 60)] == [(0, 0), (1, 1)]
