@@ -16,6 +16,13 @@ from reports.words import amount
 
 Report = dict[str, Any]
 
+_MARKS: Final = {
+    ("passed",): ("o", svg.FIRST, "a dot passed"),
+    ("failed", "narrowly"): ("x", svg.BAD, "a × failed"),
+    ("invalid",): ("o", svg.MUTED, "a ring does not count, the generator was not fit"),
+}
+"""Results of stages → their mark, its colour and its words. Told apart without colours too."""
+
 _UNITS: Final = {"users": "users", "arrivals": "arrivals/s"}
 
 
@@ -126,6 +133,21 @@ def _points(stages: Sequence[Facts], found: Sequence[Found], answer: Limit) -> l
     ]
 
 
+def _line(rows: Sequence[dict[str, Any]], key: str) -> list[tuple[float, float]]:
+    """A point for each level: the mean of its stages, of the fit ones where there are any."""
+    points = []
+    for level in sorted({row["level"] for row in rows}):
+        at = [row for row in rows if row["level"] == level]
+        values = [row[key] for row in at if row["found"] != "invalid"] or [row[key] for row in at]
+        points.append((level, sum(values) / len(values)))
+    return points
+
+
+def _legend(rows: Sequence[dict[str, Any]]) -> str:
+    found = {row["found"] for row in rows}
+    return ", ".join(words for marks, (_, _, words) in _MARKS.items() if found & set(marks))
+
+
 def chart(capacity: dict[str, Any]) -> Chart:
     """Goodput and latency against load, the limit marked."""
     rows = sorted(capacity["stages"], key=lambda row: (row["level"], row["number"]))
@@ -135,15 +157,14 @@ def chart(capacity: dict[str, Any]) -> Chart:
         figure, (upper, lower) = svg.panels(width_px, [170, 120])
         for panel, key, title in ((upper, "goodput_per_s", "good sessions/s"), (lower, "setup_p95_s", "set-up p95, s")):
             seen = [row for row in rows if row[key] is not None]
-            panel.plot([r["level"] for r in seen], [r[key] for r in seen], color=svg.FIRST, linewidth=1.4, alpha=0.5)
-            for found, color in (
-                ("passed", svg.FIRST),
-                ("failed", svg.BAD),
-                ("narrowly", svg.BAD),
-                ("invalid", svg.MUTED),
-            ):
-                chosen = [row for row in seen if row["found"] == found]
-                svg.dots(panel, [r["level"] for r in chosen], [r[key] for r in chosen], color=color, size=8)
+            line = _line(seen, key)
+            panel.plot([at for at, _ in line], [value for _, value in line], color=svg.FIRST, linewidth=1.4, alpha=0.5)
+            for marks, (shape, color, _) in _MARKS.items():
+                chosen = [row for row in seen if row["found"] in marks]
+                panel.plot(
+                    [r["level"] for r in chosen], [r[key] for r in chosen], shape, color=color, markersize=7, mew=1.8,
+                    markerfacecolor="none" if shape == "o" and color == svg.MUTED else color,
+                )  # fmt: skip
             if limit_level is not None:
                 panel.axvline(limit_level, color=svg.SECOND, linewidth=1.4, linestyle=(0, (5, 3)))
             panel.set_ylim(bottom=0)
@@ -157,11 +178,11 @@ def chart(capacity: dict[str, Any]) -> Chart:
             size: svg.inline(draw(width), name=f"capacity-{size}", label="Goodput and latency against load")
             for size, width in svg.WIDTHS_PX.items()
         }
-    marked = "" if limit_level is None else f"; dashed: the limit, {limit_level:g} {capacity['unit']}"
+    marked = "" if limit_level is None else f"; dashed: the highest that held, {limit_level:g} {capacity['unit']}"
     return Chart(
         name="capacity",
         title="How much does it carry?",
-        caption=f"{capacity['sentence']}. Each dot is a stage: blue passed, red failed{marked}.",
+        caption=f"Each mark is a stage: {_legend(rows)}{marked}. The line goes through the mean of each load.",
         drawings=drawings,
         columns=("stage", capacity["unit"], "result", "good/s", "set-up p95", "refused", "generator"),
         rows=[

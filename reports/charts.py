@@ -45,7 +45,7 @@ Draw = Callable[[int], Any]
 """Width in px → figure."""
 
 
-def concurrency(run: Run) -> Chart | None:
+def concurrency(run: Run, *, probed: bool = False) -> Chart | None:
     """How many sessions ran at once? None where none did."""
     line = active(run)
     if not len(line):
@@ -77,7 +77,7 @@ def concurrency(run: Run) -> Chart | None:
         _time_axis(panel, run)
         return figure
 
-    planned = "; dashed: virtual users planned" if plan else ""
+    planned = "; dashed: virtual users planned" + (", those that run probes included" if probed else "") if plan else ""
     drawn = "Filled: sessions running" if exact else f"Filled: the most sessions running in each {_span(width_s)}"
     return _chart(
         "concurrency",
@@ -212,6 +212,17 @@ def secret_margins(histograms: dict[str, Bars]) -> Chart | None:
     )
 
 
+def _wide_enough(bars: Bars, least_s: float) -> Bars:
+    """Bars that would be thinner than `least_s` are drawn as wide as that; those that fall onto one another as one."""
+    shown: Bars = []
+    for bar in bars:
+        if shown and bar["from_s"] < shown[-1]["to_s"]:
+            shown[-1] = shown[-1] | {"count": shown[-1]["count"] + bar["count"]}
+        else:
+            shown.append(bar | {"to_s": max(bar["to_s"], bar["from_s"] + least_s)})
+    return shown
+
+
 def _bars(name: str, title: str, caption: str, groups: dict[str, Bars]) -> Chart | None:
     groups = {words: bars for words, bars in groups.items() if bars}
     if not groups:
@@ -224,10 +235,10 @@ def _bars(name: str, title: str, caption: str, groups: dict[str, Bars]) -> Chart
         figure, axes = svg.panels(width_px, [90] * len(groups))
         for panel, (words, bars) in zip(axes, groups.items(), strict=True):
             panel.set_title(f"{words}, sessions")
-            widths = [max(bar["to_s"] - bar["from_s"], (high_s - low_s) / 150) for bar in bars]
+            shown = _wide_enough(bars, (high_s - low_s) / 150)
             panel.bar(
-                [bar["from_s"] for bar in bars], [bar["count"] for bar in bars], width=widths, align="edge",
-                color=svg.FIRST, alpha=0.75,
+                [bar["from_s"] for bar in shown], [bar["count"] for bar in shown],
+                width=[bar["to_s"] - bar["from_s"] for bar in shown], align="edge", color=svg.FIRST, alpha=0.75,
             )  # fmt: skip
             panel.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
         pad_s = (high_s - low_s) * 0.02 or 0.001

@@ -76,7 +76,7 @@ def sensitivity(comparison: Mapping[str, Any]) -> str:
 def table(comparison: Mapping[str, Any]) -> list[str]:
     """What changed, as a Markdown table."""
     lines = [
-        "| | base | new | change of the mean (95 %) | p95 | | smallest seen |",
+        "| | base | new | change of the mean (95 %) | p95 | | visible from |",
         "|---|--:|--:|--:|--:|---|--:|",
     ]
     for row in comparison["measures"]:
@@ -181,9 +181,9 @@ def _chart(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _verdict(row: Mapping[str, Any]) -> str:
-    """Of no change, within which margin."""
-    within = f" within ±{percent(row['margin'])[1:]}" if row["verdict"] == "no_change" else ""
-    return _VERDICTS[row["verdict"]] + within
+    """A measure without one may still have changed by less than its samples can show: the column beside tells how much
+    that is."""
+    return _VERDICTS[row["verdict"]] + (" seen" if row["verdict"] == "no_change" else "")
 
 
 def _s(value: float | None) -> str:

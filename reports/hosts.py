@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from reports.frames import Run
 
 _SESSION: Final = re.compile(rb'"session":"([0-9a-f]{32})"')
+_STATES: Final = {
+    WorkerState.HOME: "all here",
+    WorkerState.JOINED: "not all here; what it wrote is in {directory}",
+    WorkerState.LOST: "not all here: it fell silent; what it wrote is in {directory}",
+    WorkerState.WITHDRAWN: "none: it left before the beginning",
+    WorkerState.REFUSED: "none: it was refused ({detail})",
+}
 _TOLD: Final = (b'{"event":"worker_changed"', b'{"event":"clock_compared"')
 
 
@@ -91,16 +98,34 @@ def files(run: "Run", hosts: dict[str, Any], *, processes: int | None) -> dict[s
     }
 
 
+def rows(hosts: dict[str, Any]) -> list[dict[str, Any]]:
+    """For a page: host, numbers, state in words, whether that is bad, how exactly its clock was compared, and how far
+    its wall clock is ahead of the master's."""
+    clocks = {clock["host"]: clock for clock in hosts["clocks"]}
+    found = []
+    for worker in hosts["workers"]:
+        clock = clocks.get(worker["host"])
+        skew_s = None if clock is None else clock["wall_skew_s"]
+        found.append(
+            {
+                "host": worker["host"],
+                "numbers": ", ".join(map(str, worker["numbers"])) or "none",
+                "state": _STATES[worker["state"]].format(**worker),
+                "bad": worker["state"] in (WorkerState.LOST, WorkerState.JOINED),
+                "error": "not compared" if clock is None else f"± {amount(clock['error_s'], SECONDS)}",
+                "skew": "–" if skew_s is None else amount(skew_s, SECONDS),
+            }
+        )
+    return found
+
+
 def markdown(hosts: dict[str, Any]) -> list[str]:
     """A line for each worker's command, nothing for a run of one host."""
-    clocks = {clock["host"]: clock for clock in hosts["clocks"]}
     lines = [""] if hosts["workers"] else []
-    for worker in hosts["workers"][:20]:
-        numbers = ", ".join(map(str, worker["numbers"]))
-        line = f"- worker on `{worker['host']}`, load processes {numbers or 'none'}: {worker['state']}"
-        if (clock := clocks.get(worker["host"])) is not None:
-            skew, error = amount(abs(clock["wall_skew_s"]), SECONDS), amount(clock["error_s"], SECONDS)
-            line += f"; its wall clock is off the master's by {skew} (± {error})"
+    for row in rows(hosts)[:20]:
+        line = f"- worker on `{row['host']}`, load processes {row['numbers']}: {row['state']}"
+        if row["skew"] != "–":
+            line += f"; its wall clock is ahead of the master's by {row['skew']} ({row['error']})"
         lines.append(line)
     return lines
 

@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from loadtest.errors import Exit
 from loadtest.events import EndedBy
 from loadtest.slo import SECONDS, SHARE
-from reports import capacity, charts, generator, rules
+from reports import capacity, charts, generator, hosts, rules
 from reports.frames import Run
 from reports.sessions import Left
 from reports.verdict import describe
@@ -54,7 +54,7 @@ _PRIVATE: Final = (".instructions", ".prompt", ".trace")
 def render(report: dict[str, Any], run: Run, *, run_name: str, settings: dict[str, Any]) -> str:
     """The text of report.html. `run` is the load sessions alone; `run_name` is how commands name its directory."""
     drawn: tuple[charts.Chart | None, ...] = (
-        charts.concurrency(run),
+        charts.concurrency(run, probed=report["probes"] > 0),
         charts.latency(run),
         charts.first_audio(run),
         charts.secret_ages(report["secrets"]["histograms"]),
@@ -70,6 +70,7 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, settings: dict[st
         exit_words=_EXITS[Exit(report["verdict"]["exit_code"])],
         charts={chart.name: chart for chart in drawn if chart is not None},
         health=_health(report["generator"]),
+        host_rows=hosts.rows(report["hosts"]),
         evidence=[(why, words, _total(report, why), report["evidence"][why]) for why, words in _EVIDENCE.items()],
         audio=report.get("audio", []),
         rule_groups=rules.grouped(report["rules"]),
@@ -127,7 +128,8 @@ def _environment() -> Environment:
     environment.filters["share"] = lambda value: "–" if value is None else amount(value, SHARE)
     environment.filters["count"] = lambda value: "–" if value is None else f"{value:,}"
     environment.filters["slo"] = describe
-    environment.filters["clock_seconds"] = lambda value: "–" if value is None else f"{value:.1f} s".replace("-", "−")
+    environment.filters["clock_seconds"] = lambda value: "–" if value is None else f"{value:z.1f} s".replace("-", "−")
+    environment.filters["level"] = lambda value: f"{value:,.1f}".removesuffix(".0")
     environment.filters["change"] = lambda value: f"{value * 100:+.1f} %".replace("-", "−")
     environment.filters["amount"] = amount
     return environment

@@ -15,6 +15,7 @@ def render(report: dict[str, Any]) -> str:
     lines = [
         f"## {_BADGES[verdict['outcome']]}: {_cell(report['scenario'])}",
         "",
+        *([f"**Capacity: {_cell(report['capacity']['sentence'])}.**", ""] if report["capacity"] else []),
         *(f"- {_cell(reason)}" for reason in verdict["reasons"][:15]),
         "",
     ]

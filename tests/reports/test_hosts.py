@@ -68,12 +68,20 @@ def test_hosts_clocks_and_files_are_in_the_report(run_dir: Path) -> None:
     assert report["hosts"]["clocks"] == [{"host": "host-1", "offset_s": -3.0, "error_s": 0.0002, "wall_skew_s": 3.0}]
     assert hosts.markdown(report["hosts"]) == [
         "",
-        "- worker on `host-a`, load processes 0: home",
-        "- worker on `host-b`, load processes 1: joined",
-        "- worker on `host-c`, load processes none: refused",
+        "- worker on `host-a`, load processes 0: all here",
+        "- worker on `host-b`, load processes 1: not all here; what it wrote is in /runs/b",
+        "- worker on `host-c`, load processes none: none: it was refused (the run has begun)",
     ]
     report["hosts"]["workers"][1]["host"] = "host-1"
-    assert hosts.markdown(report["hosts"])[2].endswith(": joined; its wall clock is off the master's by 3 s (± 200 µs)")
+    assert hosts.markdown(report["hosts"])[2].endswith("; its wall clock is ahead of the master's by 3 s (± 200 µs)")
+    assert hosts.rows(report["hosts"])[1] == {
+        "host": "host-1",
+        "numbers": "1",
+        "state": "not all here; what it wrote is in /runs/b",
+        "bad": True,
+        "error": "± 200 µs",
+        "skew": "3 s",
+    }
     assert report["hosts"]["start_spread_s"] is None
     assert report["files"] == {"whole": 4, "truncated": ["host-1-engine-1-0.jsonl"], "missing": []}
 

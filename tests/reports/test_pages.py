@@ -17,6 +17,7 @@ import pytest
 
 from loadtest.errors import Code, Kind
 from loadtest.events import (
+    ClockCompared,
     Event,
     Fault,
     GeneratorFailed,
@@ -26,10 +27,13 @@ from loadtest.events import (
     RuleOutcome,
     StageStarted,
     Step,
+    WorkerChanged,
+    WorkerState,
 )
 from loadtest.slo import Slo
 from reports import charts, frames, junit, render_md
 from reports.build import build
+from tests.loadtest.capacity.simulated import Target
 from tests.reports import journals as j
 
 EVIL = "<script>alert('x')</script><img src=http://evil.example/>"
@@ -160,6 +164,63 @@ def test_the_page_is_read_in_the_order_of_weight(page: Page) -> None:
     ]  # fmt: skip
     addresses = [attrs["href"] for attrs in page.all("a") if attrs["href"].startswith("#")]
     assert addresses == ["#verdict", *(f"#{name}" for name in order)]
+
+
+def test_whatever_scrolls_can_be_reached_with_the_keyboard_and_has_a_name(page: Page) -> None:
+    scrolling = [attrs for attrs in page.all("div") if attrs.get("class") == "scroll"]
+    assert len(scrolling) > 5
+    for attrs in scrolling:
+        assert (attrs.get("tabindex"), attrs.get("role")) == ("0", "region"), attrs
+    names = [attrs.get("aria-label", "") for attrs in scrolling]
+    assert all(names)
+    assert len(set(names)) == len(names)
+
+
+def test_hosts_are_listed_with_what_came_home_and_how_well_their_clocks_are_known(tmp_path: Path) -> None:
+    joined = WorkerChanged(t_ns=j.at(0), worker="w", host="far", state=WorkerState.JOINED, numbers=(0,), directory="/d")
+    compared = ClockCompared(t_ns=j.at(1), host="far", boot_id="boot-a", offset_ns=-2_000_000_000, rtt_ns=600_000)
+    j.write_file(tmp_path, [joined, compared], role="master", process=-1).rename(
+        tmp_path / "journal" / "host-a-master.jsonl"
+    )
+    j.write_file(tmp_path, j.good_session(1, 1), process=0, host="far", finish=None)
+    build(tmp_path)
+    text = Page((tmp_path / "report.html").read_text()).text
+    assert "Hosts of the run" in text
+    assert "far 0 not all here; what it wrote is in /d ± 300 µs 2 s" in text
+    assert "far-engine-0-0.jsonl: cut short, its process was killed" in text
+
+
+def test_a_search_says_its_answer_first_and_every_number_with_its_unit(tmp_path: Path) -> None:
+    slo = Slo(name="quick", indicator="create.p95", max=0.3)
+    target, settings = Target(seed=1, slots=3), {"capacity": {"by": "users"}, "load": {"users": 64}}
+    (tmp_path / "settings.json").write_text(json.dumps({"scenario": settings}))
+    levels = ((2, "grow"), (4, "grow"), (16, "grow"), (4, "sustain"))
+    stages = [
+        event
+        for number, (level, purpose) in enumerate(levels, 1)
+        for event in target.stage(f"{number} {purpose}", level, open_=False, settle_s=1, hold_s=5)
+    ]
+    j.write_file(tmp_path, stages)
+    report = build(tmp_path, slos=[slo])
+    text = Page((tmp_path / "report.html").read_text()).text
+    found, sentence = report["capacity"], report["capacity"]["sentence"]
+    assert (found["max_passing"]["level"], found["first_failing"]["level"]) == (4, 16)
+    assert re.match(r"quick \(create\.p95\): 0\.\d+ s, wanted at most 0\.3 s$", found["broke_first"])
+    assert text.index(f"Capacity: {sentence}.") < text.index("Key figures")
+    per_minute = f"{found['max_passing']['goodput_per_min']:,.1f}".removesuffix(".0")
+    assert f"every objective: 4 users, {per_minute} good sessions per minute, sustained for 5 s." in text
+    assert f"Lowest load that did not: 16 users. What broke first: {found['broke_first']}." in text
+    assert "a dot passed, a × failed; dashed: the highest that held, 4 users." in text
+    assert f"**Capacity: {sentence}.**" in render_md.render(report)
+
+
+def test_bars_too_thin_to_see_are_drawn_as_one() -> None:
+    bars = [{"from_s": 0.001 * n, "to_s": 0.001 * (n + 1), "count": n} for n in (1, 2, 3)]
+    bars.append({"from_s": 5.0, "to_s": 6.0, "count": 4})
+    assert charts._wide_enough(bars, 0.1) == [
+        {"from_s": 0.001, "to_s": 0.101, "count": 6},
+        {"from_s": 5.0, "to_s": 6.0, "count": 4},
+    ]
 
 
 def test_what_was_left_behind_has_its_cause_and_its_price(page: Page) -> None:
