@@ -15,6 +15,7 @@ from loadtest.probes.interruption import unannounced_s
 from loadtest.probes.reference import Spoken
 from loadtest.probes.subject import Subject
 from loadtest.probes.visit import ENDED, OF_AVATAR, OF_USER, STARTED, Visit
+from loadtest.twin.pcm import tone
 from tests.loadtest.fakes import FakeControl, FakeRoom, forever
 from tests.loadtest.probes.doubles import TICKET, findings, ground
 
@@ -232,3 +233,24 @@ def test_an_avatar_that_never_answered_is_no_victim_of_the_cut(monkeypatch: pyte
             await timers.openai_cut(bench)
 
     assert seen(scene, MuteRoom()) == set()
+
+
+@pytest.mark.parametrize(
+    ("heard_ms", "heard_hz", "gap_s", "finding"),
+    [
+        (1000, 440.0, 0.02, "pass"),
+        (900, 440.0, 0.02, "fail"),
+        (900, 440.0, 0.5, "not_tested"),  # a hole in our own speech may have cut the answer
+        (1000, 220.0, 0.5, "fail"),  # no hole changes a pitch
+    ],
+)
+def test_a_sound_is_judged_by_its_pitch_and_its_length(
+    heard_ms: int, heard_hz: float, gap_s: float, finding: str
+) -> None:
+    async def scene(bench: Bench, subject: Subject, visit: Visit) -> None:
+        visit.sound += tone(duration_ms=heard_ms, frequency_hz=heard_hz)
+        visit.longest_gap_ns = int(gap_s * S)
+        subject._visits.append(visit)
+        sound._judge_heard(bench, subject, visit, Spoken(pcm=tone(duration_ms=1000), text="well"))
+
+    assert seen(scene) == {f"AUD-1 {finding}"}
