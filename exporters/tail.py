@@ -7,7 +7,7 @@ from typing import Self
 
 from exporters.sampling import Bounds, Slowest, in_share
 from loadtest.errors import ConfigError
-from loadtest.events import Event, Outcome, Remains, SessionFinished, SessionStarted, StepFinished
+from loadtest.events import Event, MediaMeasured, Outcome, Remains, SessionFinished, SessionStarted, StepFinished
 from loadtest.resolve import load_resolved
 from loadtest.rules.promise import Promise, promise
 from loadtest.rules.rulebook import Rulebook
@@ -17,7 +17,8 @@ from loadtest.slo import Slo
 class TailSampler:
     """Keeps every session that failed, may have left something, was slow or broke a rule, and a share of the rest.
 
-    Slow: a step or an answer took longer than a service level's bound, or than 99 % of those before it.
+    Slow: a step or an answer took longer than a service level's bound, or than 99 % of those before it; or the avatar's
+    speech ran dry.
     """
 
     def __init__(self, share: float, *, slos: Iterable[Slo] = (), promises: dict[str, Promise] | None = None) -> None:
@@ -56,6 +57,8 @@ class TailSampler:
             if isinstance(event, StepFinished):
                 failed = event.outcome == Outcome.FAILED
                 slow = self._slowest.add(event) or self._bounds.broken_by(event) or failed or slow
+            elif isinstance(event, MediaMeasured):
+                slow = slow or event.underruns > 0
         return slow
 
     def _breaks_a_rule(self, events: Iterable[Event]) -> bool:

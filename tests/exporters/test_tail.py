@@ -9,6 +9,7 @@ from exporters.sampling import in_share
 from exporters.tail import TailSampler
 from loadtest.events import (
     Event,
+    MediaMeasured,
     Outcome,
     Remains,
     RuleChecked,
@@ -47,6 +48,16 @@ def test_a_session_that_went_well_is_left_out_and_one_that_failed_is_kept() -> N
     *events, last = session(3)
     assert isinstance(last, SessionFinished)
     assert keeps(sampler, [*events, replace(last, remains=Remains.LEAKED)])
+
+
+def test_a_session_whose_avatar_broke_up_is_kept() -> None:
+    sampler = TailSampler(0.0)
+    for number, underruns in ((1, 0), (2, 1)):
+        *events, last = session(number)
+        heard = MediaMeasured(
+            t_ns=3 * S, session=session_id(number), frames=100, underruns=underruns, stalled_ns=0, gap_max_ns=20 * MS
+        )
+        assert keeps(sampler, [*events, heard, last]) == (underruns > 0)
 
 
 def test_a_session_of_which_one_attempt_failed_is_kept() -> None:
