@@ -4,7 +4,7 @@
 
 Each is an honest twin behind a proxy that breaks the contract on the wire; avaload meets it by a short load run or by
 its active checks. Exit 1 if a breakage isn't named by its rule, a rule is blamed without reason, or a secret is in what
-a run leaves. All of them take about ten minutes on two cores.
+a run leaves. All of them take half an hour on two cores.
 """
 
 import argparse
@@ -14,11 +14,11 @@ import sys
 
 import uvloop
 
-from tests.benchmarks.broken_backends import over_http
+from tests.benchmarks.broken_backends import over_http, over_rooms
 from tests.benchmarks.broken_backends.breakage import Breakage
 from tests.benchmarks.broken_backends.judging_broken import Verdict, judge
 
-BREAKAGES = over_http.BREAKAGES
+BREAKAGES = (*over_http.BREAKAGES, *over_rooms.BREAKAGES)
 
 
 def main() -> int:
