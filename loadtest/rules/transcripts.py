@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.events import Mark, Observed, Outcome, SessionFinished, Step
+from loadtest.events import Mark, Observed, Outcome, SessionFinished, Step, StepFinished
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import Heard, Life
 from loadtest.rules.tally import Tally
@@ -223,7 +223,7 @@ class ItsOwn(Fold):
     """More transcripts than own words explain, one of which another session got at the same moment, is a leak.
 
     It is felt only between sessions of one load process, and only in answers heard out; a probe with code words
-    says it for certain.
+    says it for certain. Two sessions that are given one room, while one of them is in it, share all that is said there.
     """
 
     rule = "TR-7"
@@ -231,6 +231,8 @@ class ItsOwn(Fold):
     def __init__(self) -> None:
         super().__init__()
         self._latest: deque[Heard] = deque(maxlen=_NEIGHBOURS)
+        self._rooms: dict[str, str] = {}
+        self._room_of: dict[str, str] = {}
         self._leaks = Tally()
         self._unexplained = 0
 
@@ -238,8 +240,26 @@ class ItsOwn(Fold):
         return {
             Mark.AVATAR_TRANSCRIPT: self._transcript,
             Mark.SPEECH_START: self._window_ends,
-            Step.CONVERSE: self._window_ends,
+            Mark.SDK_SESSION: self._granted,
+            Step.CONVERSE: self._conversed,
+            SessionFinished: self._left,
         }
+
+    def _granted(self, event: Observed, life: Life) -> None:
+        if event.digest is None:
+            return
+        self._room_of[life.session] = event.digest
+        if self._rooms.setdefault(event.digest, life.session) != life.session:
+            self.tally.broken(life.session, "it was given the room that another session was in")
+
+    def _conversed(self, event: StepFinished, life: Life) -> None:
+        self._window_ends(event, life)
+        self._left(event, life)
+
+    def _left(self, _event: object, life: Life) -> None:
+        room = self._room_of.pop(life.session, "")
+        if self._rooms.get(room) == life.session:
+            del self._rooms[room]
 
     def _transcript(self, event: Observed, life: Life) -> None:
         heard = life.transcripts[-1]

@@ -108,8 +108,10 @@ def kept_in_cache(*, from_s: float) -> Callable[[Backend], HttpHook]:
             token = token_of(request)
             if answer.status == 200:
                 cache[token] = answer
-            elif token in cache and time.monotonic() - refused_s.setdefault(token, time.monotonic()) >= from_s:
-                return cache[token]
+            elif token in cache:
+                now_s = time.monotonic()
+                if now_s - refused_s.setdefault(token, now_s) >= from_s:
+                    return cache[token]
             return answer
 
         return hook

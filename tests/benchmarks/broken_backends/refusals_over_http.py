@@ -65,15 +65,18 @@ def token_at_public(method: str, *, answered: int | None = None) -> Callable[[Ba
 
 
 def key_at_sdk(backend: Backend) -> HttpHook:
-    """The page's API takes the project's key, for the latest session."""
-    latest = [""]
+    """The page's API takes the project's key, for the latest session that lives."""
+    tokens: list[str] = []
 
     async def hook(request: Request, forward: Forward) -> Answer:
-        if token_of(request) == backend.avaturn_key:
-            request.headers["X-Session-Token"] = latest[0]
         answer = await forward(request)
         if is_create(request) and answer.status == 200:
-            latest[0] = answer.fields["token"]
+            tokens.append(answer.fields["token"])
+        if token_of(request) == backend.avaturn_key:
+            for token in reversed(tokens):
+                request.headers["X-Session-Token"] = token
+                if (answer := await forward(request)).status == 200:
+                    break
         return answer
 
     return hook

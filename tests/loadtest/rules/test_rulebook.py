@@ -151,6 +151,16 @@ def refused(number: int) -> Session:
     return Session(number, begins_s=4).minted().step(Step.CREATE, 0.1, 1.0, code=Code.RATE_LIMITED, http_status=429)
 
 
+def test_a_room_that_two_sessions_are_given_at_a_time_is_a_leak_and_one_after_the_other_it_is_none() -> None:
+    def guest(number: int, begins_s: float) -> Session:
+        return Session(number, begins_s=begins_s).minted().mark(0.3, Mark.SDK_SESSION, digest="room").talked(9).over(10)
+
+    together = sorted(guest(1, 0).events + guest(2, 5).events, key=lambda event: event.t_ns)
+
+    assert counts(judged_events("TR-7", together)) == (1, 1)
+    assert counts(judged("TR-7", guest(1, 0), guest(2, 20))) == (0, 0)
+
+
 @pytest.mark.parametrize(("ended", "breaches"), [(0, 0), (1, 0), (2, 1), (3, 1)])
 def test_a_refusal_may_not_end_the_sessions_that_run(ended: int, breaches: int) -> None:
     running = [Session(number).up() for number in range(4)]
