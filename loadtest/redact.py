@@ -4,6 +4,8 @@ import re
 
 MAX_DETAIL = 300
 _SECRETS = re.compile(r"(?:\b(?:sk|ek)[-_][A-Za-z0-9_\-]{4,}|(?i:\bbearer\s+)\S+|\beyJ[A-Za-z0-9_\-.]{10,})")
+_OPAQUE = re.compile(r"\b(?!(?:req|resp|sess|item|task|event)_)(?=\w*[0-9])(?=\w*[A-Za-z])\w{24,}\b")
+"""A token that says nothing of itself: long, of letters and digits, and not one of the ids that errors are asked by."""
 SECRETS_IN_BYTES = re.compile(
     rb"\b(?:sk|ek)[-_][A-Za-z0-9_\-]{8,}|(?i:\bbearer\s+)[A-Za-z0-9_\-.]{12,}|\beyJ[\w\-.]{10,}"
 )
@@ -18,7 +20,7 @@ def redact(text: str, *known: str | None) -> str:
     for value in known:
         if value:
             text = text.replace(value, "[redacted]")
-    return _SECRETS.sub("[redacted]", text)[:MAX_DETAIL]
+    return _OPAQUE.sub("[redacted]", _SECRETS.sub("[redacted]", text))[:MAX_DETAIL]
 
 
 def is_secret(text: str) -> bool:

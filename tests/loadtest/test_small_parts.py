@@ -48,6 +48,11 @@ def test_whatever_looks_like_a_key_or_token_is_redacted(secret: str) -> None:
     assert '"at":"body"' in redact(f'{{"input":"{secret}" ,"at":"body"}}') or " " in secret
 
 
+def test_a_token_that_says_nothing_of_itself_is_redacted_and_what_an_error_is_asked_by_is_not() -> None:
+    told = "req_0123456789abcdef0123456789ab, 6f1c2a3b-0000-4000-8000-1234567890ab, gpt-4o-mini-transcribe-2025-12-15"
+    assert redact(f"{told}: d3adb33f00112233445566778899") == f"{told}: [redacted]"
+
+
 def test_known_secrets_are_redacted_whatever_they_look_like_even_at_the_cut() -> None:
     text = redact("x" * (MAX_DETAIL - 5) + "plainword", "plainword", None, "")
     assert "plain" not in text
