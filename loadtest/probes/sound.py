@@ -8,7 +8,7 @@ from loadtest.probes.bench import Bench, NotTestedError, Probe
 from loadtest.probes.interruption import SLOW_SPEECH
 from loadtest.probes.reference import Spoken, spoken_by_openai
 from loadtest.probes.subject import Subject
-from loadtest.probes.visit import OF_AVATAR, PHRASE_ENDED, PHRASE_STARTED, STARTED, Visit
+from loadtest.probes.visit import ENDED, PHRASE_ENDED, PHRASE_STARTED, STARTED, Visit
 from loadtest.speech import FRAME_MS, RATE_HZ
 
 OFF_BY = 0.02
@@ -17,6 +17,8 @@ FRAMES_S = 3 * FRAME_MS / 1000
 TONE_SHARE = 0.5
 """Of the power in and beside its strongest frequency: more is a tone."""
 ANNOUNCED_WITHIN_S = 0.5
+LONG_ENOUGH_S = 0.5
+"""What was announced for so long would have been heard."""
 
 
 async def sound(bench: Bench) -> None:
@@ -45,18 +47,23 @@ def _judge_heard(bench: Bench, subject: Subject, visit: Visit, sent: Spoken) -> 
     same_length = abs(heard_s - sent.duration_s) <= max(OFF_BY * sent.duration_s, FRAMES_S)
     heard = f"{heard_hz:.0f} Hz" if heard_tone >= TONE_SHARE else "noise"
     seen = f"sent {sent_hz:.0f} Hz for {sent.duration_s:.2f} s, heard {heard} for {heard_s:.2f} s"
-    if same_pitch:
+    if same_pitch and not same_length and len(visit.all(STARTED)) > 1:
+        bench.leave("AUD-1", f"{seen}; but more than one answer was announced", subject)
+    elif same_pitch:
         bench.judge_heard("AUD-1", same_length, seen, subject)
     else:
         bench.judge("AUD-1", False, seen, subject)
 
 
 def _judge_unheard(bench: Bench, subject: Subject, visit: Visit, sent: Spoken) -> None:
-    """Nothing could be heard: was there an answer?"""
-    told = [kind for kind in (STARTED, OF_AVATAR) if visit.all(kind)]
-    if not told:
+    """Nothing could be heard. Was there an answer, from its announced beginning to its end? One that was interrupted at
+    once, by what followed a hole in our speech, may not have been heard."""
+    started = [t_ns for t_ns, _ in visit.all(STARTED)]
+    ended = [t_ns for t_ns, _ in visit.all(ENDED)]
+    told_s = max((end - start for start, end in zip(started, ended, strict=False)), default=0) / 1e9
+    if visit.stretches or told_s < LONG_ENOUGH_S:
         raise NotTestedError("the avatar did not answer")
-    seen = f"OpenAI sends {sent.duration_s:.2f} s of sound; {' and '.join(told)} came, and nothing could be heard"
+    seen = f"OpenAI sends {sent.duration_s:.2f} s of sound; {told_s:.2f} s were announced, and nothing could be heard"
     bench.judge_heard("AUD-1", False, seen, subject)
 
 

@@ -97,15 +97,18 @@ def test_an_answer_that_was_told_and_not_heard_is_a_broken_sound() -> None:
     spoken = Spoken(pcm=bytes(48_000), text="well")
 
     async def told(bench: Bench, subject: Subject, visit: Visit) -> None:
-        visit.on_message(1, {"type": OF_AVATAR, "transcript": "well", "timestamp": 1.0})
+        visit.on_message(1 * S, {"type": STARTED})
+        visit.on_message(2 * S, {"type": ENDED})
         sound._judge_unheard(bench, subject, visit, spoken)
 
-    async def untold(bench: Bench, subject: Subject, visit: Visit) -> None:
+    async def interrupted(bench: Bench, subject: Subject, visit: Visit) -> None:
+        visit.on_message(1 * S, {"type": STARTED})
+        visit.on_message(1 * S + 20_000_000, {"type": ENDED})
         with pytest.raises(NotTestedError, match="did not answer"):
             sound._judge_unheard(bench, subject, visit, spoken)
 
     assert seen(told) == {"AUD-1 fail"}
-    assert seen(untold) == set()
+    assert seen(interrupted) == set()
 
 
 @pytest.mark.parametrize(
@@ -253,3 +256,13 @@ def test_a_sound_is_judged_by_its_pitch_and_its_length(
         sound._judge_heard(bench, subject, visit, Spoken(pcm=tone(duration_ms=1000), text="well"))
 
     assert seen(scene) == {f"AUD-1 {finding}"}
+
+
+def test_two_answers_are_no_answer_that_is_too_long() -> None:
+    async def scene(bench: Bench, subject: Subject, visit: Visit) -> None:
+        for t_s in (1, 3):
+            visit.on_message(t_s * S, {"type": STARTED})
+        visit.sound += tone(duration_ms=1500)
+        sound._judge_heard(bench, subject, visit, Spoken(pcm=tone(duration_ms=1000), text="well"))
+
+    assert seen(scene) == {"AUD-1 not_tested"}
