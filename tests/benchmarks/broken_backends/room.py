@@ -102,10 +102,9 @@ class House:
         self._forward = forward
         if is_delete(request):
             session = self.sessions.get(request.path.removeprefix(f"{CREATE}/"))
-            answer = await forward(request)
-            if session is not None and answer.status // 100 == 2:
-                session.deleted_s = time.monotonic()
-            return answer
+            if session is not None:
+                session.deleted_s = time.monotonic()  # its room may be closed before the delete is answered
+            return await forward(request)
         answer = await forward(request)
         if is_mint(request) and answer.status == 200:
             session = request.fields.get("session", {})
