@@ -1,6 +1,6 @@
 """Backends that are not in this repository, as a judge would make them: which rule names which of them.
 
-    python -m tests.benchmarks.broken_backends [--only TEXT] [--wrong] [--jobs 4] [--scale 10]
+    python -m tests.benchmarks.broken_backends [--only REGEX] [--wrong] [--jobs 4] [--scale 5]
 
 Each is an honest twin behind a proxy that breaks the contract on the wire; avaload meets it by a short load run or by
 its active checks. Exit 1 if a breakage isn't named by its rule, a rule is blamed without reason, or a secret is in what
