@@ -85,7 +85,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser().parse_args(argv)
         given = vars(arguments)
         command: Callable[[argparse.Namespace], Exit] = arguments.command
-        return int(command(arguments))
+        commands.unsaid.clear()
+        code = command(arguments)
+        if commands.unsaid:
+            print(f"avaload: {commands.unsaid[0]}", file=sys.stderr)
+            return code or Exit.BAD_INPUT
+        return int(code)
     except ConfigError as error:
         for problem in error.problems:
             print(f"avaload: {_as_given(problem, given)}", file=sys.stderr)

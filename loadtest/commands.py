@@ -21,6 +21,9 @@ from loadtest.resolve import read_slo_tables, resolve
 from loadtest.scenario import Scenario, default_realtime
 from loadtest.settings import Settings
 
+unsaid: list[str] = []
+"""Why stdout took no more, where its reader had not left by himself. A verdict outlives that, a pass doesn't."""
+
 WORKER_SETTINGS = {"load.processes", "output.run_dir", "distribution.max_wait"}
 """What a worker is told by its own command line."""
 
@@ -316,5 +319,7 @@ def _say(text: str) -> None:
     """On stdout. A reader that has left (`| head`) must not cost the command its exit code."""
     try:
         print(text, flush=True)
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            unsaid.append(f"stdout: {error.strerror}; what was to be printed is lost")

@@ -159,6 +159,22 @@ def test_an_option_wins_over_the_environment_and_that_over_the_scenario(
     assert resolved.tags == {"build": "7", "a": "b=c"}
 
 
+@pytest.mark.parametrize(("most", "code"), [(0.000001, Exit.FAIL), (1000, Exit.BAD_INPUT)])
+def test_a_full_disk_costs_a_pass_and_no_other_verdict(most: float, code: Exit, tmp_path: Path) -> None:
+    slos = tmp_path / "slo.toml"
+    slos.write_text(f'[[slo]]\nindicator = "create.p95"\nmax = {most}\n')
+    with Journal(tmp_path / "journal" / "engine.jsonl") as journal:
+        for event in (run_started(), *session(1), run_finished()):
+            journal.write(encode(event))
+    command = [sys.executable, "-m", "loadtest.cli", "report", str(tmp_path), "--slo", str(slos)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment("full"), timeout=60, check=False
+        )
+    said = "avaload: stdout: No space left on device; what was to be printed is lost\n"
+    assert (done.returncode, done.stderr) == (code, said)
+
+
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
 def test_a_verdict_is_not_lost_where_nobody_reads_the_output(arguments: list[str], tmp_path: Path) -> None:
     slos = tmp_path / "slo.toml"

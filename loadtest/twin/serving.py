@@ -41,9 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 130
         print("\n".join(found or ["no difference"]))
         return 3 if found else 0
-    if options.record is not None:
-        return _record(options, options.record, openai=openai, avaturn=avaturn)
-    uvloop.run(_serve(options, openai=openai, avaturn=avaturn))
+    try:
+        if options.record is not None:
+            return _record(options, options.record, openai=openai, avaturn=avaturn)
+        uvloop.run(_serve(options, openai=openai, avaturn=avaturn))
+    except UsageError as error:
+        print(f"avaload twin: {error}", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -74,7 +78,7 @@ async def _serve_recorder(options: Options, *, own: dict[str, socket.socket], wr
     async with recorder.serving():
         urls = {"openai_base_url": recorder.url("openai"), "avaturn_base_url": recorder.url("avaturn")}
         no_keys = {"openai_api_key": None, "avaturn_api_key": None, "state_url": None}
-        print(json.dumps({**urls, **no_keys, "clock_scale": 1}), flush=True)
+        _announce({**urls, **no_keys, "clock_scale": 1})
         await stop.wait()
 
 
@@ -144,13 +148,26 @@ async def _serve(options: Options, *, openai: socket.socket, avaturn: socket.soc
         profile=options.profile, seed=options.seed, clock_scale=options.clock_scale, openai=openai, avaturn=avaturn
     )
     await twin.start()
-    print(json.dumps(_announcement(twin, options)), flush=True)
+    try:
+        _announce(_announcement(twin, options))
+    except UsageError:
+        await twin.stop()
+        raise
     freeze = options.profile.freeze
     freezing = None if freeze is None else asyncio.create_task(_stand_still(freeze, stop))
     await stop.wait()
     if freezing is not None:
         freezing.cancel()
     await twin.stop()
+
+
+def _announce(line: dict[str, object]) -> None:
+    """Raises UsageError where nobody can read it: a twin that nobody finds serves nobody."""
+    try:
+        print(json.dumps(line), flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise UsageError([f"stdout: {error.strerror}"]) from None
 
 
 def _stop_event(options: Options) -> asyncio.Event:

@@ -149,3 +149,16 @@ def test_a_lifeline_that_is_not_open_is_refused() -> None:
     assert _refusal("--lifeline-fd", "987") == [
         "avaload twin: argument --lifeline-fd: 987 is not an open file descriptor",
     ]
+
+
+def test_a_twin_whose_addresses_nobody_can_read_does_not_serve() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "loadtest.twin"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (2, "avaload twin: stdout: No space left on device\n")
