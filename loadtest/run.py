@@ -40,6 +40,8 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
     if settings.output.baseline is not None:
         check_baseline(settings.output.baseline, plan=settings.model_dump(mode="json"))
     check_installed(settings.target.room)
+    if settings.embedded_twin and settings.target.room == "daily":
+        raise ConfigError("target.room: the embedded twin has no Daily rooms; real endpoints and --live lead to them")
     if settings.output.web_port is not None:
         supervisor.check_port_free(settings.output.web_port, "output.web_port")
     hosts = settings.distribution
@@ -61,7 +63,8 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
         keys = {key: environ.get(key, "") for key in KEYS}
         embedded = settings.embedded_twin
         if embedded:
-            twin = stack.enter_context(supervisor.embedded_twin(read_fd))
+            rooms = ("--set", "room=webrtc") if settings.target.room == "webrtc" else ()
+            twin = stack.enter_context(supervisor.embedded_twin(read_fd, arguments=rooms))
             keys = {"OPENAI_API_KEY": twin["openai_api_key"], "AVATURN_API_KEY": twin["avaturn_api_key"]}
             settings = settings.with_endpoints(
                 openai_base_url=twin["openai_base_url"], avaturn_base_url=twin["avaturn_base_url"]

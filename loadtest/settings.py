@@ -242,7 +242,7 @@ class Settings(Section):
         return self.model_copy(update={"target": target})
 
     def with_room_of_twin(self) -> "Settings":
-        """The embedded twin's rooms are WebSockets: nobody needs to be ready for others."""
+        """The embedded twin's rooms are WebSockets unless others were asked for: nobody needs to be ready for those."""
         if self.target.room != "auto":
             return self
         return self.model_copy(update={"target": self.target.model_copy(update={"room": "websocket"})})

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median_low
 from typing import Any, Final
 
 import numpy as np
@@ -65,9 +66,10 @@ def limit(
     monotonic = not any(level > lowest_failed for level in passed)
     invalid = [facts for facts, one in zip(stages, found, strict=True) if one is Found.INVALID]
     stopped_by_us = bool(invalid) and invalid[-1] is stages[-1] and (not failed or invalid[-1].budget_used)
-    quota = _quota(stages, found, passing, failing)
+    alone = _refusals_alone(passing, failing, stages, found)
+    quota = _quota(stages, passing, failing, alone=alone)
     kind = "generator" if stopped_by_us else "none" if failing is None or passing is None else "knee"
-    if quota is not None or (passing is not None and failing is not None and _refusals_alone(passing, failing)):
+    if quota is not None or alone:
         kind = "cliff"
     broke = _broke_first(failing, stages, found)
     confidence = _confidence(stages, found, seed=seed) if failing is not None else None
@@ -96,21 +98,29 @@ def _last_word(stages: Sequence[Facts], found: Sequence[Found]) -> dict[float, t
     return last
 
 
-def _refusals_alone(passing: Facts, failing: Facts) -> bool:
-    """Whether the target refuses what is too much and serves the rest as before."""
+def _refusals_alone(
+    passing: Facts | None, failing: Facts | None, stages: Sequence[Facts], found: Sequence[Found]
+) -> bool:
+    """Whether the target refuses what is too much and serves the rest as before, at most of the levels that failed: one
+    alone may have been slow for another reason."""
+    if passing is None or failing is None:
+        return False
     bad = failing.offered - failing.completed
     if not bad or failing.refused < 0.5 * bad:
         return False
-    before, after = passing.setup_p95_s, failing.setup_p95_s
-    return before is None or after is None or after <= max(SAME_LATENCY * before, before + SAME_LATENCY_S)
+    refusing = (f for f, one in zip(stages, found, strict=True) if f.refused and one in (Found.FAILED, Found.NARROWLY))
+    before, after = passing.setup_p95_s, sorted(f.setup_p95_s for f in refusing if f.setup_p95_s is not None)
+    if before is None or not after:
+        return True
+    return median_low(after) <= max(SAME_LATENCY * before, before + SAME_LATENCY_S)
 
 
 def _quota(
-    stages: Sequence[Facts], found: Sequence[Found], passing: Facts | None, failing: Facts | None
+    stages: Sequence[Facts], passing: Facts | None, failing: Facts | None, *, alone: bool
 ) -> dict[str, Any] | None:
     """A bound on sessions at once, with its number, or on calls per time, without one."""
     refusing = [facts for facts in stages if facts.refused]
-    if failing is None or not failing.refused or (passing is not None and not _refusals_alone(passing, failing)):
+    if failing is None or not failing.refused or (passing is not None and not alone):
         return None
     steps = {step.split()[0] for step in failing.refusals}
     if Step.CREATE.value in steps:

@@ -95,6 +95,17 @@ def test_a_quota_is_named_as_a_cliff_with_its_exact_number(seed: int) -> None:
         assert result.limit.monotonic
 
 
+def test_a_quota_is_named_though_one_level_was_slow_for_another_reason() -> None:
+    result = searched(Target(seed=1, quota=50, slots=40, service_s=0.05, alive_s=1.0), open_=False)
+    failing = result.limit.failing
+    assert failing is not None
+    stages = [replace(facts, setup_p95_s=3.4) if facts is failing else facts for facts in result.stages]
+    found = limit(stages, bounds_latency=False, processes=1, unit="users")
+    assert found.failing is not None
+    assert found.failing.setup_p95_s == 3.4
+    assert (found.kind, found.quota and found.quota["number"]) == ("cliff", 50)
+
+
 def test_a_latency_objective_breaks_before_the_target_stops_keeping_up() -> None:
     slo = Slo(name="quick create", indicator="create.p95", max=0.2)
     result = searched(Target(seed=1, slots=4, service_s=0.1, spread=0.5), open_=True, slos=(slo,))
