@@ -88,7 +88,7 @@ def percent(change: float | None) -> str:
     if change is None:
         return "–"
     digits = 0 if abs(change) >= 0.0995 else 1
-    return f"{change * 100:+.{digits}f} %".replace("-", "−")
+    return f"{change * 100:+z.{digits}f} %".replace("-", "−")
 
 
 def _measures(base: Sequence[Measured], new: Sequence[Measured], margin: float) -> list[Row]:

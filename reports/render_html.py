@@ -130,7 +130,7 @@ def _environment() -> Environment:
     environment.filters["slo"] = describe
     environment.filters["clock_seconds"] = lambda value: "–" if value is None else f"{value:z.1f} s".replace("-", "−")
     environment.filters["level"] = lambda value: f"{value:,.1f}".removesuffix(".0")
-    environment.filters["change"] = lambda value: f"{value * 100:+.1f} %".replace("-", "−")
+    environment.filters["change"] = lambda value: f"{value * 100:+z.1f} %".replace("-", "−")
     environment.filters["amount"] = amount
     return environment
 

@@ -18,7 +18,7 @@ import pytest
 from loadtest import journal
 from loadtest.events import Fault, GeneratorFailed, SessionFinished
 from tests.e2e.target import alive, events, leftovers, not_deleted, reaching, started, unexplained, unless_late
-from tests.support import ROOT, Avaload, avaload, call, eventually, free_port
+from tests.support import ROOT, Avaload, Done, avaload, call, eventually, free_port
 from tests.twin.process import RunningTwin, running_twin
 
 AHEAD_S = 100_000
@@ -37,6 +37,7 @@ class Parts:
     twin: RunningTwin
     master: Avaload
     workers: list[Avaload]
+    port: int
 
     def is_busy(self, number: int) -> bool:
         """Whether the master has journals of that load process in which sessions ended."""
@@ -73,7 +74,7 @@ def parts(
             words = ("--worker", "--master-host", "127.0.0.1", "--master-port", port, "--processes", processes)
             last = number == len(commands) - 1
             workers.append(start(f"worker-{number}", *words, environ=keys, through=through if last else ()))
-        yield Parts(twin, master, workers)
+        yield Parts(twin, master, workers, port)
 
 
 def first_lines(run: Avaload, role: str) -> dict[int, int]:
@@ -100,9 +101,10 @@ def elsewhere() -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Parts, Parts]]:
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Parts, Parts, Done]]:
     """Two runs in which something is killed at the same time. In the first a command with two load processes loses one
-    of them, and another command is killed itself; in the second it is the master's Locust process."""
+    of them, and another command is killed itself; in the second it is the master's Locust process. Before that a
+    worker comes late to the first."""
     first, second = tmp_path_factory.mktemp("workers"), tmp_path_factory.mktemp("master")
     brief = ("--users", 6, "--ramp", "0.5s")
     with (
@@ -117,11 +119,16 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Parts, Pa
                     what=f"load process {number} at work",
                     during=run.master,
                 )
+        late = first / "late"
+        late.mkdir()
+        words = ("run", "--worker", "--master-host", "127.0.0.1", "--master-port", workers.port)
+        keys = {name: value for name, value in reaching(workers.twin).items() if name.endswith("_KEY")}
+        refused = call(*words, cwd=late, environ=keys)
         own = first_lines(workers.workers[0], "load")
         os.kill(own[min(own)], signal.SIGKILL)
         os.kill(workers.workers[1].pid, signal.SIGKILL)
         os.kill(master.master.locust_pid(), signal.SIGKILL)
-        yield workers, master
+        yield workers, master, refused
 
 
 @pytest.mark.usefixtures("killed")  # those runs go on meanwhile: a silent host is only lost after 10 s
@@ -167,7 +174,7 @@ def test_a_run_over_hosts_with_clocks_of_their_own_ends_in_one_directory(
 
 
 def test_when_the_master_is_killed_its_workers_delete_and_say_where_their_journals_are(
-    killed: tuple[Parts, Parts],
+    killed: tuple[Parts, Parts, Done],
 ) -> None:
     run = killed[1]
     (worker,) = run.workers
@@ -202,11 +209,25 @@ def test_when_the_master_is_killed_its_workers_delete_and_say_where_their_journa
     assert sessions["doubtful"] == len(leftovers(worker.run_dir).doubtful)
 
 
+def test_a_worker_that_comes_after_the_beginning_is_refused_counted_and_changes_nothing(
+    killed: tuple[Parts, Parts, Done],
+) -> None:
+    run, _, late = killed
+    assert late.code == 4
+    assert late.err_lines[-1] == (
+        f"avaload: the master at 127.0.0.1:{run.port} does not take this worker: the run has begun without it"
+    )
+    run.master.finish(within_s=60)
+    report = run.master.report()
+    assert [worker["state"] for worker in report["hosts"]["workers"]].count("refused") == 1
+    assert {line.process for line in run.master.writers("load")} == {0, 1, 2}
+
+
 def faults(run: Parts) -> list[GeneratorFailed]:
     return [event for event in events(run.master.run_dir) if isinstance(event, GeneratorFailed)]
 
 
-def test_a_run_goes_on_without_what_was_killed_and_says_what_is_missing(killed: tuple[Parts, Parts]) -> None:
+def test_a_run_goes_on_without_what_was_killed_and_says_what_is_missing(killed: tuple[Parts, Parts, Done]) -> None:
     run = killed[0]
     done = run.master.finish(within_s=60)
     assert done.code == 4, done
@@ -219,7 +240,8 @@ def test_a_run_goes_on_without_what_was_killed_and_says_what_is_missing(killed: 
     assert ended.code == 4
     assert ended.err_lines[-1].startswith("avaload: load process ")
     assert bytes_of(whole).items() <= bytes_of(run.master).items()
-    states = {worker["directory"]: worker["state"] for worker in report["hosts"]["workers"]}
+    workers = [worker for worker in report["hosts"]["workers"] if worker["state"] != "refused"]
+    states = {worker["directory"]: worker["state"] for worker in workers}
     assert states == {str(whole.run_dir): "home", str(gone.run_dir): "lost"}
     (missing,) = [event for event in faults(run) if event.fault is Fault.JOURNAL_MISSING]
     assert f"what it wrote is in {gone.run_dir} on " in missing.detail

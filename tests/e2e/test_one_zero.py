@@ -16,7 +16,7 @@ from tests.e2e.target import alive, leftovers, reaching, unexplained
 from tests.support import Avaload, Done, avaload, eventually
 from tests.twin.process import RunningTwin, running_twin
 
-RATE, DURATION_S = 20, 5
+RATE, DURATION_S = 20, 4
 ENGINE = "loadtest.engine.process"
 
 
