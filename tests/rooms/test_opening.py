@@ -173,3 +173,15 @@ def test_native_messages_go_nowhere_and_pythons_own_still_arrive() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "python\n")
+
+
+def test_the_embedded_twin_has_no_daily_rooms_and_says_so_before_anything_is_started(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"target": {"room": "daily"}, "output": {"run_dir": tmp_path / "run"}})
+
+    with pytest.raises(ConfigError) as refused:
+        run(settings)
+
+    assert refused.value.problems == [
+        "target.room: the embedded twin has no Daily rooms; real endpoints and --live lead to them"
+    ]
+    assert not (tmp_path / "run").exists()
