@@ -278,7 +278,7 @@ def ghosts(backend: Backend) -> HttpHook:
 async def _haunt(grant: dict[str, Any], session: Session) -> None:
     headers = {"Authorization": f"Bearer {grant['limited_access_token']}"}
     async with aiohttp.ClientSession() as client, client.ws_connect(grant["room_url"], headers=headers) as socket:
-        while not session.rooms and not socket.closed:
+        while len(session.rooms) <= 1 and not socket.closed:  # the first is its own
             await socket.receive()
 
 
