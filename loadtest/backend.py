@@ -118,17 +118,17 @@ class Backend:
         )
 
     def created(self, *, user: int, body: bytes) -> Created:
-        """What a good answer says. Raises StepError where id or token are not where they were said to be."""
+        """What a good answer says. Raises StepError where the id is not where it was said to be."""
         try:
             tree = json.loads(body)
         except ValueError as error:
             raise StepError(Kind.PROTOCOL, Code.BAD_JSON, "the backend's answer is not JSON") from error
         session_id, token = _at(tree, self._target.session_id), _at(tree, self._target.token)
-        if not isinstance(session_id, str) or not isinstance(token, str) or not session_id or not token:
-            lacking = self._target.session_id if not isinstance(session_id, str) else self._target.token
+        if not isinstance(session_id, str) or not session_id:
+            lacking = self._target.session_id
             raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"the backend's answer lacks a text at {lacking}")
         self._users[session_id] = user
-        return Created(avaturn_session_id=session_id, token=token)
+        return Created(avaturn_session_id=session_id, token=token if isinstance(token, str) else "")
 
     def delete_request(self, session_id: str, *, traceparent: str) -> Request | None:
         """What ends the session with the cookies of its user; None: Avaturn's own delete does."""

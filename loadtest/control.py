@@ -99,9 +99,9 @@ class Control:
             raise _refused(response.status_code, response.text, None, secret.value, self._avaturn_key)
         created = _json_object(response.content)
         session_id, token = created.get("session_id"), created.get("token")
-        if not isinstance(session_id, str) or not isinstance(token, str) or not session_id:
-            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "the create's answer lacks session_id or token")
-        return Created(avaturn_session_id=session_id, token=token)
+        if not isinstance(session_id, str) or not session_id:
+            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "the create's answer lacks session_id")
+        return Created(avaturn_session_id=session_id, token=token if isinstance(token, str) else "")
 
     async def create_at_backend(
         self, call: Call, *, user: int, iteration: int, trace_id: str, traceparent: str

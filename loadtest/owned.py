@@ -96,11 +96,15 @@ class Owned:
 
     async def create(self, sending: Coroutine[Any, Any, Created]) -> Created:
         """Await the create call. It runs in a task of its own: neither the caller's deadline nor a cancellation may
-        lose the id that it brings. Call it once. Raises StepError."""
+        lose the id that it brings. Call it once. Raises StepError, also for an answer without a token: its session is
+        of no use, but it is there, and is deleted."""
         self._record.remain(Remains.DOUBTFUL, "create_sent")
         self._creating = asyncio.ensure_future(sending)
         self._creating.add_done_callback(self._on_created)
-        return await asyncio.shield(self._creating)
+        created = await asyncio.shield(self._creating)
+        if not created.token:
+            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "the create's answer has an id and lacks a token")
+        return created
 
     def _on_created(self, creating: asyncio.Task[Created]) -> None:
         """The create is answered, or failed. A callback, to have the id in the journal at once; the tear-down calls it

@@ -38,7 +38,7 @@ class ClientSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Created:
-    """What the create answered: the id to delete it by, the token to use it with."""
+    """What the create answered: the id to delete it by, the token to use it with; "" where it told none."""
 
     avaturn_session_id: str
     token: str = field(repr=False)

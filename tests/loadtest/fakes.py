@@ -47,9 +47,9 @@ class FakeControl:
         return ClientSecret(value=value, expires_at_s=1_000 + ttl_s)
 
     async def create(self, call: Call, *, secret: ClientSecret, fields: Mapping[str, Any], traceparent: str) -> Created:
-        await self._play("create", None)
+        token = await self._play("create", None)
         self.alive.add("av-1")
-        return Created(avaturn_session_id="av-1", token="token-1")
+        return Created(avaturn_session_id="av-1", token="token-1" if token is None else token)
 
     async def sdk_session(self, call: Call, *, token: str, traceparent: str) -> Grant:
         await self._play("sdk_session", None)

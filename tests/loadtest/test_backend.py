@@ -57,15 +57,20 @@ def test_id_and_token_are_found_where_the_scenario_says() -> None:
     ("body", "code", "told"),
     [
         (b"<html>", Code.BAD_JSON, "not JSON"),
-        (b'{"session": {"id": "x"}}', Code.BAD_SHAPE, "lacks a text at session.tokens.0"),
+        (b'{"session": {"tokens": ["t"]}}', Code.BAD_SHAPE, "lacks a text at session.id"),
         (b'{"session": {"id": 5, "tokens": ["t"]}}', Code.BAD_SHAPE, "lacks a text at session.id"),
         (b"[]", Code.BAD_SHAPE, "lacks a text at session.id"),
     ],
 )
-def test_an_answer_without_them_is_a_failure_of_the_target(body: bytes, code: Code, told: str) -> None:
+def test_an_answer_without_an_id_is_a_failure_of_the_target(body: bytes, code: Code, told: str) -> None:
     with pytest.raises(StepError, match=told) as caught:
         Backend(TARGET, {}).created(user=1, body=body)
     assert caught.value.code is code
+
+
+def test_an_answer_with_an_id_and_no_token_is_of_a_session_that_must_be_deleted() -> None:
+    created = Backend(TARGET, {}).created(user=1, body=b'{"session": {"id": "x", "tokens": []}}')
+    assert (created.avaturn_session_id, created.token) == ("x", "")
 
 
 OWN = {"target.backend.url": "http://127.0.0.1:1/x", "target.avaturn_base_url": "http://127.0.0.1:2"}
@@ -83,10 +88,7 @@ OWN = {"target.backend.url": "http://127.0.0.1:1/x", "target.avaturn_base_url": 
         (
             OWN | {"target.backend.url": "http://backend.example/x"},
             {"AVATURN_API_KEY": "k"},
-            [
-                "http://backend.example/x: not on this machine; a run against it needs --live and --max-sessions N",
-                "--live needs --max-sessions N: how many sessions may be created in total",
-            ],
+            ["http://backend.example/x: not on this machine; a run against it needs --live and --max-sessions N"],
         ),
         (
             {"target.backend.url": "http://127.0.0.1:1/x"},

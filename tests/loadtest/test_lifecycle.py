@@ -114,6 +114,15 @@ def test_a_failed_create_leaves_nothing_only_where_that_is_certain(error: StepEr
     assert finished(events).remains is left
 
 
+def test_a_session_whose_create_told_no_token_is_a_failed_one_and_deleted() -> None:
+    control = FakeControl(create=[""])
+    events = run(control)
+    assert control.calls[:3] == ["mint", "create", "delete"]
+    assert control.alive == set()
+    assert (finished(events).failure.step, finished(events).failure.code) == (Step.CREATE, Code.BAD_SHAPE)
+    assert finished(events).remains is Remains.NOTHING
+
+
 def test_a_create_that_answers_after_its_deadline_is_adopted_and_deleted() -> None:
     events: list[Event] = []
 
