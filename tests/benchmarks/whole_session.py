@@ -25,7 +25,8 @@ from tests.benchmarks.watching import scraped
 from tests.exporters.receiver import Receiver
 from tests.support import free_port
 
-SESSIONS, RAMP_S, LIMIT_S = 400, 15, 240.0
+SESSIONS, RAMP_S, LIMIT_S = 600, 15, 240.0
+"""As many as the rooms' own benchmark goes to: a wake-up of the engine is shared by all that are there (400: 73 ms)."""
 SCRAPE_EVERY_S, SAMPLE_S = 5.0, 0.25
 CPU_MS = 70.0
 PEERS = "frames alone: k6 about 200, Artillery 95 to 140"
