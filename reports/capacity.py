@@ -11,7 +11,7 @@ from loadtest.capacity.search import Found
 from loadtest.capacity.stages import Stages
 from loadtest.slo import Slo
 from reports import svg, usl
-from reports.charts import Chart
+from reports.chart import Chart, chart_of
 from reports.words import amount
 
 Report = dict[str, Any]
@@ -173,19 +173,14 @@ def chart(capacity: dict[str, Any]) -> Chart:
         lower.set_xlabel(capacity["unit"])
         return figure
 
-    with svg.style():
-        drawings = {
-            size: svg.inline(draw(width), name=f"capacity-{size}", label="Goodput and latency against load")
-            for size, width in svg.WIDTHS_PX.items()
-        }
     marked = "" if limit_level is None else f"; dashed: the highest that held, {limit_level:g} {capacity['unit']}"
-    return Chart(
-        name="capacity",
-        title="How much does it carry?",
-        caption=f"Each mark is a stage: {_legend(rows)}{marked}. The line goes through the mean of each load.",
-        drawings=drawings,
-        columns=("stage", capacity["unit"], "result", "good/s", "set-up p95", "refused", "generator"),
-        rows=[
+    return chart_of(
+        "capacity",
+        "How much does it carry?",
+        f"Each mark is a stage: {_legend(rows)}{marked}. The line goes through the mean of each load.",
+        draw,
+        ("stage", capacity["unit"], "result", "good/s", "set-up p95", "refused", "generator"),
+        [
             (
                 row["name"], f"{row['level']:g}", row["found"], f"{row['goodput_per_s']:g}",
                 amount(row["setup_p95_s"], "s"), f"{row['refused']:,}", row["generator"]["outcome"],

@@ -3,9 +3,7 @@
 However long the run, a chart has a bounded number of marks: points up to DOTS, then quantiles per bucket of time.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from loadtest.events import Outcome, Step
 from loadtest.slo import SECONDS
 from reports import svg
+from reports.chart import Chart, chart_of
 from reports.frames import Run
 from reports.generator import SUSPECT_ENGINE_LAG_S
 from reports.measures import quantile, seconds
@@ -27,22 +26,6 @@ BUCKETS: Final = 90
 TICKS: Final = 7
 _WIDTHS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 _BARS: Final = 30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
-    """A drawing for each size of screen, and the table behind it: `rows` are as wide as `columns`."""
-
-    name: str
-    title: str
-    caption: str
-    drawings: dict[str, str]
-    columns: Sequence[str]
-    rows: list[Sequence[str]]
-
-
-Draw = Callable[[int], Any]
-"""Width in px → figure."""
 
 
 def concurrency(run: Run, *, probed: bool = False) -> Chart | None:
@@ -79,7 +62,7 @@ def concurrency(run: Run, *, probed: bool = False) -> Chart | None:
 
     planned = "; dashed: virtual users planned" + (", those that run probes included" if probed else "") if plan else ""
     drawn = "Filled: sessions running" if exact else f"Filled: the most sessions running in each {_span(width_s)}"
-    return _chart(
+    return chart_of(
         "concurrency",
         "How many sessions ran at once?",
         f"{drawn}{planned}. Highest: {int(line['active'].max()):,}.",
@@ -132,7 +115,7 @@ def latency(run: Run) -> Chart | None:
     band = f" Line and band: median and up to p95 of each {_span(width_s)}." if dense else ""
     dotted = " A dot is one call or turn." if any(0 < len(rows) <= DOTS for rows in points.values()) else ""
     crossed = " ×: failed, one or more." if any(len(at_s) for at_s in failed_s.values()) else ""
-    return _chart(
+    return chart_of(
         "latency",
         "Did the steps get slower?",
         f"By the time of their end; each panel has its own scale.{dotted}{band}{crossed}",
@@ -168,7 +151,7 @@ def first_audio(run: Run) -> Chart | None:
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: amount(value, SECONDS)))
         return figure
 
-    return _chart(
+    return chart_of(
         "first-audio",
         "How long does a user wait for an answer?",
         f"{len(values_s):,} answered turns, by the time from the end of the user's speech to the first audible sample.",
@@ -180,87 +163,6 @@ def first_audio(run: Run) -> Chart | None:
             if count
         ],
     )
-
-
-Bars = list[dict[str, Any]]
-"""As `reports.expiry.histogram` makes them."""
-
-
-def secret_ages(histograms: dict[str, Bars]) -> Chart | None:
-    """How old were the secrets when they were used? None where none was."""
-    return _bars(
-        "secret-age",
-        "How old were the secrets when they were used?",
-        "By the time from the answer of the mint.",
-        {
-            "when create was sent": histograms["age_at_create"],
-            "when the session was connected": histograms["age_at_connect"],
-        },
-    )
-
-
-def secret_margins(histograms: dict[str, Bars]) -> Chart | None:
-    """How much life was left in them?"""
-    return _bars(
-        "secret-margin",
-        "How much of their life was left?",
-        "A session that is connected at 0 s or below used a secret that had expired.",
-        {
-            "when create was sent": histograms["margin_at_create"],
-            "when the session was connected": histograms["margin_at_connect"],
-        },
-    )
-
-
-def _wide_enough(bars: Bars, least_s: float) -> Bars:
-    """Bars that would be thinner than `least_s` are drawn as wide as that; those that fall onto one another as one."""
-    shown: Bars = []
-    for bar in bars:
-        if shown and bar["from_s"] < shown[-1]["to_s"]:
-            shown[-1] = shown[-1] | {"count": shown[-1]["count"] + bar["count"]}
-        else:
-            shown.append(bar | {"to_s": max(bar["to_s"], bar["from_s"] + least_s)})
-    return shown
-
-
-def _bars(name: str, title: str, caption: str, groups: dict[str, Bars]) -> Chart | None:
-    groups = {words: bars for words, bars in groups.items() if bars}
-    if not groups:
-        return None
-    # Widths differ from panel to panel: one that holds a millisecond would be a hair on the other's axis.
-    edges_s = [(bar["from_s"], bar["to_s"]) for bars in groups.values() for bar in bars]
-    low_s, high_s = min(low for low, _ in edges_s), max(high for _, high in edges_s)
-
-    def draw(width_px: int) -> Any:
-        figure, axes = svg.panels(width_px, [90] * len(groups))
-        for panel, (words, bars) in zip(axes, groups.items(), strict=True):
-            panel.set_title(f"{words}, sessions")
-            shown = _wide_enough(bars, (high_s - low_s) / 150)
-            panel.bar(
-                [bar["from_s"] for bar in shown], [bar["count"] for bar in shown],
-                width=[bar["to_s"] - bar["from_s"] for bar in shown], align="edge", color=svg.FIRST, alpha=0.75,
-            )  # fmt: skip
-            panel.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
-        pad_s = (high_s - low_s) * 0.02 or 0.001
-        axes[-1].set_xlim(max(0.0, low_s - pad_s) if low_s >= 0 else low_s - pad_s, high_s + pad_s)
-        axes[-1].xaxis.set_major_locator(MaxNLocator(nbins=4 if width_px < 500 else 9))
-        axes[-1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: _fine(value, high_s - low_s)))
-        return figure
-
-    rows: list[Sequence[str]] = [
-        (words, _fine(bar["from_s"], high_s - low_s), _fine(bar["to_s"], high_s - low_s), f"{bar['count']:,}")
-        for words, bars in groups.items()
-        for bar in bars
-    ]
-    return _chart(name, title, caption, draw, ("use", "from", "to", "sessions"), rows)
-
-
-def _fine(value_s: float, span_s: float) -> str:
-    """With as many digits as tell the ends of a span apart: 599.97 s and 599.98 s."""
-    if abs(value_s) < 1:
-        return amount(value_s, SECONDS)
-    digits = max(0, min(6, 1 - int(np.floor(np.log10(max(span_s, 1e-6))))))
-    return f"{value_s:,.{digits}f} s".replace("-", "−")
 
 
 def generator_health(run: Run) -> Chart | None:
@@ -293,7 +195,7 @@ def generator_health(run: Run) -> Chart | None:
         _time_axis(cpu, run)
         return figure
 
-    return _chart(
+    return chart_of(
         "generator",
         "Was the instrument itself in the way?",
         f"The worst process in each {_span(width_s)}. Solid: engine (it measures); dashed: hub (it conducts). "
@@ -368,12 +270,3 @@ def _time_axis(panel: Any, run: Run) -> None:
 
 def _side(name: str) -> str:
     return "right" if name == "p50" else "left"
-
-
-def _chart(name: str, title: str, caption: str, draw: Draw, columns: Sequence[str], rows: list[Sequence[str]]) -> Chart:
-    drawings = {}
-    with svg.style():
-        for size, width_px in svg.WIDTHS_PX.items():
-            label = escape(f"{title} {caption}", quote=True)
-            drawings[size] = svg.inline(draw(width_px), name=f"{name}-{size}", label=label)
-    return Chart(name=name, title=title, caption=caption, drawings=drawings, columns=columns, rows=rows)

@@ -8,7 +8,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from loadtest.errors import Exit
 from loadtest.events import EndedBy
 from loadtest.slo import SECONDS, SHARE
-from reports import capacity, charts, generator, hosts, rules
+from reports import capacity, charts, generator, hosts, rules, secret_charts
+from reports.chart import Chart
 from reports.frames import Run
 from reports.sessions import Left
 from reports.verdict import describe
@@ -53,12 +54,12 @@ _PRIVATE: Final = (".instructions", ".prompt", ".trace")
 
 def render(report: dict[str, Any], run: Run, *, run_name: str, settings: dict[str, Any]) -> str:
     """The text of report.html. `run` is the load sessions alone; `run_name` is how commands name its directory."""
-    drawn: tuple[charts.Chart | None, ...] = (
+    drawn: tuple[Chart | None, ...] = (
         charts.concurrency(run, probed=report["probes"] > 0),
         charts.latency(run),
         charts.first_audio(run),
-        charts.secret_ages(report["secrets"]["histograms"]),
-        charts.secret_margins(report["secrets"]["histograms"]),
+        secret_charts.secret_ages(report["secrets"]["histograms"]),
+        secret_charts.secret_margins(report["secrets"]["histograms"]),
         charts.generator_health(run),
     )
     if report["capacity"] is not None:

@@ -31,7 +31,7 @@ from loadtest.events import (
     WorkerState,
 )
 from loadtest.slo import Slo
-from reports import charts, frames, junit, render_md
+from reports import charts, frames, junit, render_md, secret_charts
 from reports.build import build
 from tests.loadtest.capacity.simulated import Target
 from tests.reports import journals as j
@@ -217,7 +217,7 @@ def test_a_search_says_its_answer_first_and_every_number_with_its_unit(tmp_path:
 def test_bars_too_thin_to_see_are_drawn_as_one() -> None:
     bars = [{"from_s": 0.001 * n, "to_s": 0.001 * (n + 1), "count": n} for n in (1, 2, 3)]
     bars.append({"from_s": 5.0, "to_s": 6.0, "count": 4})
-    assert charts._wide_enough(bars, 0.1) == [
+    assert secret_charts._wide_enough(bars, 0.1) == [
         {"from_s": 0.001, "to_s": 0.101, "count": 6},
         {"from_s": 5.0, "to_s": 6.0, "count": 4},
     ]
@@ -290,7 +290,7 @@ def test_every_point_of_a_small_run_is_drawn(tmp_path: Path) -> None:
 
 def test_marks_of_an_axis_are_told_apart_however_close_they_are() -> None:
     bars = [{"from_s": 599.970 + n / 1000, "to_s": 599.971 + n / 1000, "count": 1} for n in range(25)]
-    chart = charts.secret_margins({"margin_at_create": [], "margin_at_connect": bars})
+    chart = secret_charts.secret_margins({"margin_at_create": [], "margin_at_connect": bars})
     assert chart is not None
     marks = re.findall(r">(599\.\d+ s)<", chart.drawings["wide"])
     assert len(set(marks)) == len(marks) >= 4
