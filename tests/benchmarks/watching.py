@@ -87,7 +87,7 @@ class Ran:
 
     per_s: float
     step_p99_s: float
-    hub_lag_p99_s: float
+    hub_lags_s: list[float]
     tail_s: float
     traces: dict[str, Any] | None = field(default=None, repr=False)
 
@@ -103,12 +103,12 @@ def ran(twin: dict[str, Any], plan: Sequence[str], *, ramp_s: float, duration_s:
     steady = [event for event in events if first_ns < event.t_ns < last_ns]
     ended = [event for event in steady if isinstance(event, SessionFinished) and event.outcome == Outcome.OK]
     steps = [event.t_ns - event.started_ns for event in steady if isinstance(event, StepFinished)]
-    lags = [event.lag_p99_ns for event in steady if isinstance(event, HealthSampled) and event.source == "hub"]
+    lags_s = [event.lag_p99_ns / 1e9 for event in steady if isinstance(event, HealthSampled) and event.source == "hub"]
     last = max(event.t_ns for event in events if isinstance(event, SessionFinished))
     return Ran(
         per_s=len(ended) / ((last_ns - first_ns) / 1e9),
         step_p99_s=_p99(steps) / 1e9,
-        hub_lag_p99_s=_p99(lags) / 1e9,
+        hub_lags_s=lags_s,
         tail_s=(over_ns - last) / 1e9,
         traces=report.get("traces"),
     )
@@ -116,6 +116,12 @@ def ran(twin: dict[str, Any], plan: Sequence[str], *, ramp_s: float, duration_s:
 
 def _p99(values: Sequence[int]) -> float:
     return statistics.quantiles(values, n=100)[98] if len(values) > 1 else float(sum(values))
+
+
+def sustained_s(runs: Sequence[Ran]) -> float:
+    """What 99 % of a second stayed under, in 95 % of the seconds of all runs: as the report has it
+    (reports/generator.py)."""
+    return statistics.quantiles([lag_s for each in runs for lag_s in each.hub_lags_s], n=20)[18]
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -213,13 +219,13 @@ def against(state: str, pairs: int, duration_s: float) -> dict[str, Any]:
     low, high = interval([a.per_s / b.per_s for a, b in zip(with_it, without, strict=True)])
     moved_s = statistics.median([a.step_p99_s - b.step_p99_s for a, b in zip(with_it, without, strict=True)])
     later_s = statistics.median([a.tail_s - b.tail_s for a, b in zip(with_it, without, strict=True)])
-    lag_s = max(each.hub_lag_p99_s for each in with_it)
+    lag_s = sustained_s(with_it)
     traces = with_it[-1].traces or {}
     return {
         "throughput_interval": [round(low, 4), round(high, 4)],
         "step_p99_moved_ms": round(moved_s * 1e3, 3),
         "hub_lag_p99_ms": round(lag_s * 1e3, 2),
-        "hub_lag_p99_ms_without": round(max(each.hub_lag_p99_s for each in without) * 1e3, 2),
+        "hub_lag_p99_ms_without": round(sustained_s(without) * 1e3, 2),
         "end_later_s": round(later_s, 2),
         "spans_sent_and_dropped": [traces.get("spans"), traces.get("dropped")],
         "met": low >= 1 - THROUGHPUT
