@@ -125,8 +125,8 @@ class Backend:
             raise StepError(Kind.PROTOCOL, Code.BAD_JSON, "the backend's answer is not JSON") from error
         session_id, token = _at(tree, self._target.session_id), _at(tree, self._target.token)
         if not isinstance(session_id, str) or not session_id:
-            lacking = self._target.session_id
-            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"the backend's answer lacks a text at {lacking}")
+            lacks = f"the backend's answer lacks a text at {self._target.session_id}"
+            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, lacks)
         self._users[session_id] = user
         return Created(avaturn_session_id=session_id, token=token if isinstance(token, str) else "")
 

@@ -92,15 +92,21 @@ def run(arguments: argparse.Namespace) -> Exit:
             raise ConfigError(f"{option}: only for --worker")
     settings = settings_of(arguments)  # before the slow import: bad input is said at once
     _check_used(arguments, settings)
+    _warn(settings)
+    run_dir, report, code = _loaded(settings)
+    if report is not None:
+        _show(report, run_dir, as_json=arguments.json)
+    return code
+
+
+def _loaded(settings: Settings) -> tuple[Path, dict[str, Any] | None, Exit]:
+    """What `loadtest.run.run` gives, to its end; where there is no report, why not is said."""
     from loadtest.run import run as run_load
 
-    _warn(settings)
     run_dir, report, code = run_load(settings)
     if report is None:
         print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
-    else:
-        _show(report, run_dir, as_json=arguments.json)
-    return code
+    return run_dir, report, code
 
 
 def probe(arguments: argparse.Namespace) -> Exit:
@@ -110,16 +116,11 @@ def probe(arguments: argparse.Namespace) -> Exit:
     for name, value in probing.options(arguments.rules, slow=arguments.slow).items():
         setattr(arguments, name, value)
     arguments.scenario = None
-    settings = settings_of(arguments)
-    from loadtest.run import run as run_load
-
-    run_dir, report, code = run_load(settings)
-    if report is None:
-        print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
-        return code
-    if not arguments.json:
-        _say("\n".join(probing.table(run_dir, report, arguments.rules)))
-    _show(report, run_dir, as_json=arguments.json)
+    run_dir, report, code = _loaded(settings_of(arguments))
+    if report is not None:
+        if not arguments.json:
+            _say("\n".join(probing.table(run_dir, report, arguments.rules)))
+        _show(report, run_dir, as_json=arguments.json)
     return code
 
 
@@ -134,13 +135,10 @@ def capacity(arguments: argparse.Namespace) -> Exit:
     if settings.probes.share:
         raise ConfigError("probes.share: a search for the limit runs no active checks")
     from loadtest.capacity.steering import prepared
-    from loadtest.run import run as run_load
 
     _warn(settings)
-    run_dir, report, code = run_load(prepared(settings))
-    if report is None:
-        print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
-    else:
+    run_dir, report, code = _loaded(prepared(settings))
+    if report is not None:
         if not arguments.json and report["capacity"] is not None:
             _say(report["capacity"]["sentence"])
         _show(report, run_dir, as_json=arguments.json)

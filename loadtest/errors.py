@@ -42,6 +42,11 @@ class Kind(StrEnum):
 OURS: Final = (Kind.ENGINE_DIED, Kind.BUG, Kind.CANCELLED)
 """Failures that are not the target's. They are counted and shown, and no service level is charged with them."""
 
+GATEWAY_STATUS: Final = frozenset({502, 503, 504})
+"""HTTP statuses of what stands in front of a service; one of them now and then is no word of the service's."""
+NOBODYS_WORD: Final = GATEWAY_STATUS | {429}
+"""Of a gateway or a limit: they say nothing about the session that was asked for."""
+
 
 class Code(StrEnum):
     """Which failure exactly. Closed: it is a metric label; free text goes to the journal only."""

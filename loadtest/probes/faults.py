@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from loadtest.clock import now_ns
-from loadtest.errors import StepError
+from loadtest.errors import GATEWAY_STATUS, StepError
 from loadtest.ports import GONE_STATUS, ClientSecret
 from loadtest.probes.bench import Bench, NotTestedError, Probe
 from loadtest.probes.subject import QUOTA_STATUS, Subject
-from loadtest.probes.wire import GATEWAY_STATUS, MORE_TRIES_S, Answer
+from loadtest.probes.wire import MORE_TRIES_S, Answer
 
 SOON = {"audio": {"input": {"turn_detection": {"silence_duration_ms": 200}}, "output": {"speed": 0.25}}}
 LEADS_S = (0.5, 0.15)

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from loadtest.errors import Code, Kind, StepError
+from loadtest.errors import GATEWAY_STATUS, Code, Kind, StepError
 from loadtest.events import RuleOutcome
 from loadtest.ports import ClientSecret
 from loadtest.probes.bench import Bench, NotTestedError, Probe
 from loadtest.probes.expiry import start_refused
 from loadtest.probes.subject import QUOTA_STATUS
 from loadtest.probes.visit import OF_AVATAR
-from loadtest.probes.wire import GATEWAY_STATUS, MORE_TRIES_S, Answer
+from loadtest.probes.wire import MORE_TRIES_S, Answer
 
 BETA = {"OpenAI-Beta": "realtime=v1"}
 BETA_CODE = "beta_api_shape_disabled"

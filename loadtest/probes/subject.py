@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loadtest.clock import now_ns
-from loadtest.errors import Code, Kind, StepError
+from loadtest.errors import GATEWAY_STATUS, Code, Kind, StepError
 from loadtest.events import Event, Mark, Outcome, Remains, Step, StepFinished
 from loadtest.owned import Owned, Steps
 from loadtest.ports import GONE_STATUS, Call, ClientSecret, Created, Grant
 from loadtest.probes.visit import Visit
-from loadtest.probes.wire import GATEWAY_STATUS, MORE_TRIES_S, Answer
+from loadtest.probes.wire import MORE_TRIES_S, Answer
 from loadtest.record import Record
 from loadtest.speech import SILENCE
 

@@ -5,7 +5,7 @@ import contextlib
 import uuid
 
 from loadtest.clock import now_ns
-from loadtest.errors import Kind, StepError
+from loadtest.errors import NOBODYS_WORD, Kind, StepError
 from loadtest.ports import DELETED_STATUS, GONE_STATUS, Grant
 from loadtest.probes.bench import Bench, NotTestedError, Probe
 from loadtest.probes.subject import Subject
@@ -20,7 +20,6 @@ REFUSED = frozenset({401, 403, 404})
 LEAVE_AFTER_S = 1.0
 LAST_TRIES = 2
 LATER_S = 5.0
-NOBODYS_WORD = frozenset({429, 502, 503, 504})
 PLACEHOLDER = "ek_placeholder_of_a_probe"
 
 

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from loadtest.clock import now_ns
-from loadtest.errors import Code, Kind, StepError
+from loadtest.errors import GATEWAY_STATUS, Code, Kind, StepError
 from loadtest.ports import Call
 from loadtest.settings import Target
 from loadtest.speech import SILENCE, Clip
@@ -26,8 +26,6 @@ if TYPE_CHECKING:  # the plan of a load process names the probes; only an engine
 CALL_TIMEOUT_S = 15.0
 SCALE_HEADER = "x-twin-clock-scale"
 """How many times faster a twin's timers run; a service that doesn't send it runs in real time."""
-GATEWAY_STATUS = frozenset({502, 503, 504})
-"""What stands in front of a service says so; one of them now and then is no word of the service's."""
 MORE_TRIES_S = (0.1, 0.4)
 """Pauses before a call is sent again that was lost, or answered by a gateway. Not a create: the first may have made
 something."""

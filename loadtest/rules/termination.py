@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.errors import Code
+from loadtest.errors import NOBODYS_WORD, Code
 from loadtest.events import Gone, GoneChecked, Mark, Observed, Outcome, SessionStarted, Step, StepFinished
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import ENDED_STATUS, Life, ended_before
@@ -14,8 +14,6 @@ _GONE_NS: Final = 5 * _S
 _LAST_ATTEMPT: Final = 3
 _FINAL_STATUS: Final = (401, 403)
 """After these a delete isn't tried again."""
-_NOBODYS_WORD: Final = (429, 502, 503, 504)
-"""Of a limit or a gateway: they say nothing about the session."""
 _SYSTEMATIC: Final = 3
 
 
@@ -45,7 +43,7 @@ class GoneAfterDelete(Fold):
     def _delete(self, event: StepFinished, life: Life) -> None:
         status = event.http_status
         self._deletes += event.attempt == 1
-        if status is None or status in _NOBODYS_WORD or life.room_ended_ns is not None:
+        if status is None or status in NOBODYS_WORD or life.room_ended_ns is not None:
             return
         if status in ENDED_STATUS and "delete denied" in life.noted:
             self._denied.broken(life.session, "its delete was answered with an error, and had ended it all the same")

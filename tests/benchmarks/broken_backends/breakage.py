@@ -11,6 +11,8 @@ from tests.benchmarks.broken_backends.proxy import Answer, Forward, HttpHook, Re
 MINT: Final = "/v1/realtime/client_secrets"
 CREATE: Final = "/api/v1/sessions"
 SDK: Final = "/_sdk/v0/sessions"
+GONE: Final = {"detail": "Not Found"}
+"""What Avaturn says of a session that is not there."""
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from tests.benchmarks.broken_backends.breakage import (
     CREATE,
+    GONE,
     Backend,
     Breakage,
     id_of,
@@ -17,8 +18,6 @@ from tests.benchmarks.broken_backends.breakage import (
 )
 from tests.benchmarks.broken_backends.expiry_over_http import ends_later
 from tests.benchmarks.broken_backends.proxy import Answer, CutError, Forward, HttpHook, Request
-
-_GONE: Final = {"detail": "Not Found"}
 
 
 def create_asked(change: Callable[[dict[str, Any]], None]) -> Callable[[Backend], HttpHook]:
@@ -202,7 +201,7 @@ def token_for_once(_backend: Backend) -> HttpHook:
     async def hook(request: Request, forward: Forward) -> Answer:
         if is_look(request):
             if token_of(request) in used:
-                return Answer.of(404, _GONE)
+                return Answer.of(404, GONE)
             used.add(token_of(request))
         return await forward(request)
 

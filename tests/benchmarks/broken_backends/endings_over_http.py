@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from tests.benchmarks.broken_backends.breakage import (
     CREATE,
+    GONE,
     SDK,
     Backend,
     Breakage,
@@ -18,8 +19,6 @@ from tests.benchmarks.broken_backends.breakage import (
 )
 from tests.benchmarks.broken_backends.expiry_over_http import ends_later
 from tests.benchmarks.broken_backends.proxy import Answer, Forward, HttpHook, Request
-
-_GONE: Final = {"detail": "Not Found"}
 
 
 def swallowed(every: int) -> Callable[[Backend], HttpHook]:
@@ -80,7 +79,7 @@ def token_dies_alone(backend: Backend) -> HttpHook:
 
     async def hook(request: Request, forward: Forward) -> Answer:
         if token_of(request) in dead:
-            return Answer.of(404, _GONE)
+            return Answer.of(404, GONE)
         if backend.deletes(request) and id_of(request) in tokens:
             known = tokens[id_of(request)]
             status = 404 if known in dead else 200

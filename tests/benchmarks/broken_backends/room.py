@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from loadtest.speech import SILENCE, is_loud
+from loadtest.speech import is_loud
 from tests.benchmarks.broken_backends.breakage import (
     CREATE,
     SDK,
@@ -175,13 +175,6 @@ class Room(Passing):
     async def tell(self, message: Message) -> None:
         """A message of our own to the user."""
         await self.link.to_user(json.dumps(message))
-
-    async def haunt(self, for_s: float = 3600.0, pcm: bytes = SILENCE) -> None:
-        """The backend is gone, and there is sound all the same."""
-        until_s = time.monotonic() + for_s
-        while time.monotonic() < until_s and self.link.user is not None and not self.link.user.closed:
-            await self.link.to_user(pcm)
-            await asyncio.sleep(FRAME_S)
 
 
 def rooms(kind: type[Room], **how: Any) -> Callable[[Backend], SocketHook]:

@@ -2,14 +2,13 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import numpy as np
 
 from loadtest.speech import FRAME_BYTES, SILENCE, is_loud
-from tests.benchmarks.broken_backends.breakage import Backend, Breakage
-from tests.benchmarks.broken_backends.proxy import Frame, Link, SocketHook
+from tests.benchmarks.broken_backends.proxy import Frame, Link
 from tests.benchmarks.broken_backends.room import (
     ENDED,
     OF_AVATAR,
@@ -19,9 +18,8 @@ from tests.benchmarks.broken_backends.room import (
     Room,
     Session,
     rooms,
-    watched,
 )
-from tests.benchmarks.broken_backends.talk_in_rooms import CHECKS, Jitters
+from tests.benchmarks.broken_backends.talk_in_rooms import Jitters, heard
 
 _KEPT: Final = 100
 """Frames of an answer that are kept to be said again: 2 s."""
@@ -194,41 +192,33 @@ def _swapped(pcm: bytes) -> bytes:
     return np.frombuffer(pcm, dtype="<i2").byteswap().tobytes()
 
 
-def _heard(
-    name: str, sockets: Callable[[Backend], SocketHook], *breaks: str, load: bool = False, **more: Any
-) -> Iterator[Breakage]:
-    yield Breakage(name=name, breaks=breaks, sockets=sockets, http=watched, rules=CHECKS, **more)
-    if load:
-        yield Breakage(name=f"{name}, under load", breaks=breaks, sockets=sockets, http=watched, by="run", **more)
-
-
 BREAKAGES: Final = (
-    *_heard("the avatar speaks on for 2 s", rooms(SpeaksOn, for_s=2), "INT-1", follows=("INT-2",), load=True),
-    *_heard(
+    *heard("the avatar speaks on for 2 s", rooms(SpeaksOn, for_s=2), "INT-1", follows=("INT-2",), load=True),
+    *heard(
         "the avatar is turned down instead of silenced", rooms(SpeaksOn, for_s=6, volume=0.25), "INT-1",
         follows=("INT-2",), load=True,
     ),
-    *_heard(
+    *heard(
         "the avatar speaks on for 2 s if its answer was generated", rooms(SpeaksOn, for_s=2, generated=True), "INT-2",
         follows=("INT-1",), load=True,
     ),
-    *_heard(
+    *heard(
         "everything is 0.75 s late, each way", rooms(Jitters, late_s=0.75, jitter_s=0.0), "INT-1", follows=("INT-2",),
         load=True,
     ),
-    *_heard("the rest is said 3 s after the next answer", rooms(SaysTheRest, after_s=3, announced=False), "INT-3"),
-    *_heard(
+    *heard("the rest is said 3 s after the next answer", rooms(SaysTheRest, after_s=3, announced=False), "INT-3"),
+    *heard(
         "the rest is announced and said after the next answer", rooms(SaysTheRest, after_s=3, announced=True), "INT-3",
     ),
-    *_heard("the rest is said with the next answer", rooms(SaysTheRest, after_s=0.1, announced=False), "INT-3"),
-    *_heard("a noise silences the avatar", rooms(Startles, for_s=3), "INT-5", load=True),
-    *_heard("a noise silences the avatar for half a second", rooms(Startles, for_s=0.5), "INT-5", load=True),
-    *_heard("sound of 22.05 kHz as if it were of 24", rooms(Slips, by=24000 / 22050), "AUD-1"),
-    *_heard("sound of 24 kHz, 5 % slower", rooms(Slips, by=0.95), "AUD-1"),
-    *_heard("one frame of sound in ten is lost", rooms(Loses, every=10), "AUD-1"),
-    *_heard("bytes of sound are swapped", rooms(Sounds, change=_swapped), "AUD-1", follows=("INT-1", "INT-2")),
-    *_heard("the avatar is announced and never heard", rooms(Sounds, change=lambda _pcm: SILENCE), "AUD-1"),
-    *_heard("the sound is 1 s later than its announcement", rooms(LateSound, late_s=1), "AUD-3", follows=(
+    *heard("the rest is said with the next answer", rooms(SaysTheRest, after_s=0.1, announced=False), "INT-3"),
+    *heard("a noise silences the avatar", rooms(Startles, for_s=3), "INT-5", load=True),
+    *heard("a noise silences the avatar for half a second", rooms(Startles, for_s=0.5), "INT-5", load=True),
+    *heard("sound of 22.05 kHz as if it were of 24", rooms(Slips, by=24000 / 22050), "AUD-1"),
+    *heard("sound of 24 kHz, 5 % slower", rooms(Slips, by=0.95), "AUD-1"),
+    *heard("one frame of sound in ten is lost", rooms(Loses, every=10), "AUD-1"),
+    *heard("bytes of sound are swapped", rooms(Sounds, change=_swapped), "AUD-1", follows=("INT-1", "INT-2")),
+    *heard("the avatar is announced and never heard", rooms(Sounds, change=lambda _pcm: SILENCE), "AUD-1"),
+    *heard("the sound is 1 s later than its announcement", rooms(LateSound, late_s=1), "AUD-3", follows=(
         "INT-1", "INT-2"), load=True),
-    *_heard("honest: the line stands still for 80 ms each second", rooms(Hiccups, every=50, for_frames=4), load=True),
+    *heard("honest: the line stands still for 80 ms each second", rooms(Hiccups, every=50, for_frames=4), load=True),
 )  # fmt: skip

@@ -207,7 +207,7 @@ def _loop_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _heard(
+def heard(
     name: str, sockets: Callable[[Backend], SocketHook], *breaks: str, load: bool = False, **more: Any
 ) -> Iterator[Breakage]:
     """Tried by the active checks and, where load sessions show it too, by a load run."""
@@ -217,44 +217,44 @@ def _heard(
 
 
 BREAKAGES: Final = (
-    *_heard("the user's transcripts never come", telling(OF_USER, dropped), "TR-1", load=True),
-    *_heard("one in three of the user's transcripts is missing", _each(OF_USER, 3, dropped), "TR-1"),
-    *_heard("the user's transcripts come twice", rooms(Late, of=(OF_USER,), late_s=0.4, twice=True), "TR-1", load=True),
-    *_heard("the user's transcripts are 15 s late", rooms(Late, of=(OF_USER,), late_s=15), "TR-1"),
-    *_heard("the user's transcripts come unasked", rooms(Unasked), "TR-1"),
-    *_heard("no transcript of an answer", telling(OF_AVATAR, dropped), "TR-2", load=True),
-    *_heard("every second transcript of an answer is missing", every(2, dropped), "TR-2", load=True),
-    *_heard("transcripts of answers twice", rooms(Late, of=(OF_AVATAR,), late_s=0.4, twice=True), "TR-2", load=True),
-    *_heard("transcripts of answers in halves", telling(OF_AVATAR, _halves), "TR-2", load=True),
-    *_heard("answers told as the user's words", telling(OF_AVATAR, set_to(type=OF_USER)), "TR-2", follows=("TR-1",)),
-    *_heard(
+    *heard("the user's transcripts never come", telling(OF_USER, dropped), "TR-1", load=True),
+    *heard("one in three of the user's transcripts is missing", _each(OF_USER, 3, dropped), "TR-1"),
+    *heard("the user's transcripts come twice", rooms(Late, of=(OF_USER,), late_s=0.4, twice=True), "TR-1", load=True),
+    *heard("the user's transcripts are 15 s late", rooms(Late, of=(OF_USER,), late_s=15), "TR-1"),
+    *heard("the user's transcripts come unasked", rooms(Unasked), "TR-1"),
+    *heard("no transcript of an answer", telling(OF_AVATAR, dropped), "TR-2", load=True),
+    *heard("every second transcript of an answer is missing", every(2, dropped), "TR-2", load=True),
+    *heard("transcripts of answers twice", rooms(Late, of=(OF_AVATAR,), late_s=0.4, twice=True), "TR-2", load=True),
+    *heard("transcripts of answers in halves", telling(OF_AVATAR, _halves), "TR-2", load=True),
+    *heard("answers told as the user's words", telling(OF_AVATAR, set_to(type=OF_USER)), "TR-2", follows=("TR-1",)),
+    *heard(
         "failed transcriptions are swallowed", telling(OF_USER, dropped), "TR-4",
         knobs=("fault.transcription=failed:1",),
     ),
-    *_heard(
+    *heard(
         "failed transcriptions as empty texts", telling(OF_USER, set_to(transcript="")), "TR-4",
         knobs=("fault.transcription=failed:1",),
     ),
-    *_heard("transcripts without a time stamp", telling(TRANSCRIPTS, without("timestamp")), "TR-5", load=True),
-    *_heard("time stamps as text", telling(TRANSCRIPTS, stamped(str)), "TR-5"),
-    *_heard("time stamps that go back", telling(OF_AVATAR, _backwards()), "TR-5", load=True),
-    *_heard("time stamps 5 min ahead", telling(TRANSCRIPTS, stamped(lambda at: at + 300)), "TR-5", load=True),
-    *_heard("transcripts that are lists", telling(OF_AVATAR, set_to(transcript=["a", "b"])), "TR-5", load=True),
-    *_heard(
+    *heard("transcripts without a time stamp", telling(TRANSCRIPTS, without("timestamp")), "TR-5", load=True),
+    *heard("time stamps as text", telling(TRANSCRIPTS, stamped(str)), "TR-5"),
+    *heard("time stamps that go back", telling(OF_AVATAR, _backwards()), "TR-5", load=True),
+    *heard("time stamps 5 min ahead", telling(TRANSCRIPTS, stamped(lambda at: at + 300)), "TR-5", load=True),
+    *heard("transcripts that are lists", telling(OF_AVATAR, set_to(transcript=["a", "b"])), "TR-5", load=True),
+    *heard(
         "what the user says is told in every room", rooms(Leaks, of=OF_USER, keeps=True), "TR-7", follows=("TR-1",),
     ),
-    *_heard(
+    *heard(
         "answers are told in every room", rooms(Leaks, of=OF_AVATAR, keeps=True), "TR-7", follows=("TR-2",), load=True,
     ),
-    *_heard("answers are told to another", rooms(Leaks, of=OF_AVATAR, keeps=False), "TR-7", follows=("TR-2",)),
-    *_heard("the end of speech isn't told on an interruption", rooms(CutAnnouncement), "INT-4", load=True),
-    *_heard("the end of speech is never told", telling(ENDED, dropped), "INT-4", load=True),
-    *_heard("the end of speech is told 8 s late", rooms(Late, of=(ENDED,), late_s=8), "INT-4"),
-    *_heard("the beginning of speech is told twice", telling(STARTED, lambda told: (told, told)), "INT-4", load=True),
-    *_heard("the beginning of speech is told 1 s late", rooms(Late, of=(STARTED,), late_s=1), "AUD-3", load=True),
-    *_heard("the beginning of speech is never told", telling(STARTED, dropped), "AUD-3", load=True),
-    *_heard("calls of tools come to the page", rooms(ShowsTools), "TOOL-1"),
-    *_heard("results of tools are made up", rooms(MakesUpResults), "TOOL-2"),
+    *heard("answers are told to another", rooms(Leaks, of=OF_AVATAR, keeps=False), "TR-7", follows=("TR-2",)),
+    *heard("the end of speech isn't told on an interruption", rooms(CutAnnouncement), "INT-4", load=True),
+    *heard("the end of speech is never told", telling(ENDED, dropped), "INT-4", load=True),
+    *heard("the end of speech is told 8 s late", rooms(Late, of=(ENDED,), late_s=8), "INT-4"),
+    *heard("the beginning of speech is told twice", telling(STARTED, lambda told: (told, told)), "INT-4", load=True),
+    *heard("the beginning of speech is told 1 s late", rooms(Late, of=(STARTED,), late_s=1), "AUD-3", load=True),
+    *heard("the beginning of speech is never told", telling(STARTED, dropped), "AUD-3", load=True),
+    *heard("calls of tools come to the page", rooms(ShowsTools), "TOOL-1"),
+    *heard("results of tools are made up", rooms(MakesUpResults), "TOOL-2"),
     Breakage(
         name="errors are swallowed", breaks=("ERR-3",), sockets=telling("error", dropped), http=watched,
         rules=("EXP-1",), follows=("EXP-1b",),
@@ -276,9 +276,9 @@ BREAKAGES: Final = (
         sockets=telling("error", lambda told: ({**told, "error": {**told["error"], "code": "internal_error"}},)),
         knobs=("fault.realtime_open=beta_api_shape_disabled:1",),
     ),
-    *_heard("honest: 30 ms later", rooms(Jitters, late_s=0.03, jitter_s=0.0), load=True),
-    *_heard("honest: 10 to 50 ms later, in order", rooms(Jitters, late_s=0.01, jitter_s=0.04), load=True),
-    *_heard("honest: unknown messages and fields", rooms(Chatty), load=True),
-    *_heard("honest: the user's transcripts 3 s late", rooms(Late, of=(OF_USER,), late_s=3), load=True),
-    *_heard("honest: transcripts of answers 1 s late", rooms(Late, of=(OF_AVATAR,), late_s=1), load=True),
+    *heard("honest: 30 ms later", rooms(Jitters, late_s=0.03, jitter_s=0.0), load=True),
+    *heard("honest: 10 to 50 ms later, in order", rooms(Jitters, late_s=0.01, jitter_s=0.04), load=True),
+    *heard("honest: unknown messages and fields", rooms(Chatty), load=True),
+    *heard("honest: the user's transcripts 3 s late", rooms(Late, of=(OF_USER,), late_s=3), load=True),
+    *heard("honest: transcripts of answers 1 s late", rooms(Late, of=(OF_AVATAR,), late_s=1), load=True),
 )  # fmt: skip
