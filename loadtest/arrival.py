@@ -215,9 +215,13 @@ class ClosedPopulation:
 
     def next_s(self, place: float, due_s: float, now_s: float) -> float | None:
         """Offset of the session after the one that was due at `due_s`; None: there is no room for him any more."""
+        return self._room_s(place, self.beat_s(due_s, now_s))
+
+    def beat_s(self, due_s: float, now_s: float) -> float:
+        """The earliest offset of the session after the one that was due at `due_s`, whether or not there is room."""
         if self.pacing_s is None:
-            return self._room_s(place, now_s)
-        return self._room_s(place, due_s + (max(0, math.floor((now_s - due_s) / self.pacing_s)) + 1) * self.pacing_s)
+            return now_s
+        return due_s + (max(0, math.floor((now_s - due_s) / self.pacing_s)) + 1) * self.pacing_s
 
     def _room_s(self, place: float, from_s: float) -> float | None:
         return self.shape.first_above(max(place, 1e-9), from_s)

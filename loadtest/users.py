@@ -47,8 +47,6 @@ class VirtualUser(User):  # type: ignore[misc]  # locust's base is untyped
             iteration += 1
             now_s = process.elapsed_s() + (AFTER_FAILURE_S if outcome == "failed" else 0.0)
             due_s = tickets.next_s(place, due_s, now_s)
-            if due_s is None:
-                due_s = tickets.first_s(place, now_s)
 
 
 class ProbeUser(User):  # type: ignore[misc]  # locust's base is untyped

@@ -32,6 +32,8 @@ _CSS: Final = {
 WIDTHS_PX: Final = {"wide": 860, "narrow": 350}
 """One drawing per size of screen: a wide one that is scaled down has text that nobody can read."""
 _LEFT_PX, _RIGHT_PX, _TOP_PX, _BOTTOM_PX, _BETWEEN_PX = 56, 14, 24, 34, 30
+_DOTS_ALPHA: Final = 0.65
+"""Many dots on one place are darker than one; a single one keeps a contrast of 3 to 1."""
 
 _STYLE: Final[dict[str, Any]] = {
     "svg.fonttype": "none",
@@ -88,7 +90,9 @@ def dots(panel: Any, x: Sequence[float], y: Sequence[float], *, color: str, size
     vertices = [point for pair in zip(x, y, strict=True) for point in (pair, pair)]
     if vertices:
         path = Path(vertices, [Path.MOVETO, Path.LINETO] * (len(vertices) // 2))
-        panel.add_patch(PathPatch(path, fill=False, edgecolor=color, linewidth=size, capstyle="round", alpha=0.55))
+        panel.add_patch(
+            PathPatch(path, fill=False, edgecolor=color, linewidth=size, capstyle="round", alpha=_DOTS_ALPHA)
+        )
 
 
 def crosses(panel: Any, x: Sequence[float], *, color: str) -> None:

@@ -7,7 +7,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.browser import Page, browser
+from tests.browser import Page, browser
 from tests.e2e.target import unless_late
 from tests.support import Avaload, avaload, eventually, free_port, get
 
@@ -100,7 +100,7 @@ def test_the_live_page_shows_sessions_refuses_to_steer_and_ends_with_the_run(tmp
         done = run.finish(within_s=60)
         report = run.report()
         assert done.code == unless_late(0, report), done
-        assert report["sessions"]["completed"] >= 3 * 10
+        assert 3 * 10 <= report["sessions"]["completed"] <= report["sessions"]["started"] <= 3 * 24
         assert report["sessions"]["peak_active"] <= 3
         assert report["duration_s"] >= 11.5
         assert run.processes() == {}

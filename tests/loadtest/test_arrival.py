@@ -196,3 +196,32 @@ def test_users_of_a_steered_plan_wait_for_its_stages_and_go_home_at_its_end() ->
     tickets.close()
     waiting.join(5)
     assert taken[-1] is None
+
+
+def starts_of(tickets: Tickets, place: float, *, session_s: float) -> list[float]:
+    """When that user's sessions are due, each of them as long."""
+    starts, due_s = [], tickets.first_s(place, 0.0)
+    while due_s is not None:
+        starts.append(due_s)
+        due_s = tickets.next_s(place, due_s, due_s + session_s)
+    return starts
+
+
+@pytest.mark.parametrize("place", [0.5, 3.25, 9.9])
+def test_a_paced_user_starts_no_session_between_his_last_beat_and_the_end(place: float) -> None:
+    tickets = Tickets(load(users=10, ramp=0, duration=60, pacing=20), process=0, processes=1)
+    phase_s = place % 1 * 20
+    assert starts_of(tickets, place, session_s=0.1) == pytest.approx([phase_s, phase_s + 20, phase_s + 40])
+
+
+def test_a_paced_user_of_a_steered_plan_waits_after_his_last_beat_for_the_next_stage() -> None:
+    tickets = Tickets(load(users=10, pacing=2), process=0, processes=1, steered=True)
+    starts: list[float] = []
+    waiting = gevent.spawn(lambda: starts.extend(starts_of(tickets, 0.25, session_s=0.1)))
+    tickets.add(Shape((Span(name="a", duration_s=5, start=1, end=1),)), open_=False, first_index=0)
+    gevent.sleep(0)
+    gevent.sleep(0)
+    tickets.add(Shape((Span(name="b", duration_s=5, start=1, end=1),), 20.0), open_=False, first_index=0)
+    tickets.close()
+    waiting.join(5)
+    assert starts == pytest.approx([0.5, 2.5, 4.5, 20.5, 22.5, 24.5])
