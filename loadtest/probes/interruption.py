@@ -106,9 +106,10 @@ async def _judge_rest(bench: Bench, subject: Subject, visit: Visit, answer: Hear
         seen = f"the answer after the interruption went on for {extra_s:.1f} s after it was told to have ended"
         bench.judge_heard("INT-3", False, seen, subject)
         return
-    text = "".join(str(each.get("transcript", "")) for _, each in visit.all(OF_AVATAR, since_ns=answer.asked_ns))
+    texts = [each.get("transcript") for _, each in visit.all(OF_AVATAR, since_ns=answer.asked_ns)]
+    text = "".join(text for text in texts if isinstance(text, str))
     said_s = (end_ns - answer.onset_ns) / 1e9
-    if reference is None or not text:
+    if reference is None or not text or not all(isinstance(text, str) for text in texts):
         bench.leave("INT-3", "nothing to compare the length of the answer with")
         return
     expected_s = reference.duration_s / max(1, len(reference.text)) * len(text)
@@ -123,12 +124,14 @@ async def _judge_rest(bench: Bench, subject: Subject, visit: Visit, answer: Hear
 
 
 def unannounced_s(visit: Visit, onset_ns: int, end_ns: int) -> float:
-    """How much longer an answer was heard than it was announced, in s; 0: no longer, or nobody told."""
+    """How much longer an answer was heard than it was announced, and than its announced end, in s; 0: no longer, or
+    nobody told. Where an end is still owed, the one that came may be that of the answer before."""
     started = [t_ns for t_ns, _ in visit.all(STARTED, since_ns=onset_ns - TOLD_AROUND_NS)]
     ended = [t_ns for t_ns, _ in visit.all(ENDED, since_ns=onset_ns)]
-    if len(started) != 1 or not ended:
+    if len(started) != 1 or not ended or len(visit.all(ENDED)) < len(visit.all(STARTED)):
         return 0.0
-    return max(0.0, (end_ns - onset_ns - (ended[-1] - started[0])) / 1e9)
+    announced_ns = ended[-1] - started[0]
+    return max(0.0, min(end_ns - onset_ns - announced_ns, end_ns - ended[-1]) / 1e9)
 
 
 async def _judge_announced(bench: Bench, subject: Subject, visit: Visit, ends_ns: tuple[int, ...]) -> None:

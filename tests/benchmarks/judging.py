@@ -149,6 +149,8 @@ def rounds(jobs: Iterable[Job], *, at_once: int) -> Iterator[tuple[str, dict[str
             broken = {row["id"]: row for row in report["rules"] if row["violations"] and row["standing"] != "open"}
             if setting.realtime == TOOL:
                 broken.pop("TOOL-3", None)
+            if name.startswith("honest realistic"):
+                broken.pop("EXP-8", None)  # true: of its avatars some come after 10 s, all of a secret's life here
             yield name, broken
 
 

@@ -75,11 +75,14 @@ def test_a_room_that_lets_its_user_in_is_alive_and_one_that_was_not_reached_says
 @pytest.mark.parametrize(
     ("told", "extra_s"),
     [
-        ([(1.0, STARTED), (3.0, ENDED)], 2.0),  # heard from 1.1 to 5.1
-        ([(0.2, STARTED), (4.2, ENDED)], 0.0),  # both are early: that is AUD-3
-        ([(1.0, STARTED), (5.2, ENDED)], 0.0),
-        ([(1.0, STARTED)], 0.0),  # INT-4
-        ([(1.0, STARTED), (1.2, STARTED), (3.0, ENDED)], 0.0),
+        ([(11.0, STARTED), (13.0, ENDED)], 2.0),  # heard from 11.1 to 15.1
+        ([(10.2, STARTED), (14.2, ENDED)], 0.0),  # both are early: that is AUD-3
+        ([(11.0, STARTED), (15.2, ENDED)], 0.0),
+        ([(12.1, STARTED), (15.2, ENDED)], 0.0),  # only the beginning is told late: AUD-3, too
+        ([(6.0, STARTED), (11.0, STARTED), (13.0, ENDED)], 0.0),  # the end of the answer before: INT-4
+        ([(6.0, STARTED), (9.0, ENDED), (11.0, STARTED), (13.0, ENDED)], 2.0),
+        ([(11.0, STARTED)], 0.0),  # INT-4
+        ([(11.0, STARTED), (11.2, STARTED), (13.0, ENDED)], 0.0),
     ],
 )
 def test_what_is_heard_after_the_announced_end_of_an_answer_is_measured_against_its_announced_beginning(
@@ -88,7 +91,7 @@ def test_what_is_heard_after_the_announced_end_of_an_answer_is_measured_against_
     async def scene(_bench: Bench, _subject: Subject, visit: Visit) -> None:
         for t_s, kind in told:
             visit.on_message(int(t_s * S), {"type": kind})
-        assert unannounced_s(visit, int(1.1 * S), int(5.1 * S)) == pytest.approx(extra_s)
+        assert unannounced_s(visit, int(11.1 * S), int(15.1 * S)) == pytest.approx(extra_s)
 
     assert seen(scene) == set()
 
