@@ -66,8 +66,12 @@ def measured(
     stretches = steady_ns(run)
 
     def steady(measure: str) -> Samples:
+        """In the order in which their sessions began: in that of their ends the slow ones of a run's last seconds would
+        stand together, as if the target had become slow."""
         found = samples(run, measure)
-        return found.where(within(found.t_ns, stretches))
+        found = found.where(within(found.t_ns, stretches))
+        began_ns = run.sessions["started_ns"].reindex(found.sessions).fillna(0).to_numpy(dtype=np.int64)
+        return found.where(np.argsort(began_ns, kind="stable"))
 
     bad = {what: steady(f"{what}.failed_rate") for what in FAILING}
     own_ns = run.steps[["lag_ns", "pool_wait_ns"]].astype("float64").fillna(0).sum(axis=1)

@@ -69,7 +69,7 @@ class Contrast:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """A run's samples by session, in the order of time: `of` says which of `count` sessions each sample is of.
+    """A run's samples by session, in the order in which these began: `of` says which of `count` sessions a sample is of.
     `in_time`: stretches of time differ by more than chance."""
 
     logs: Floats
@@ -79,7 +79,7 @@ class Blocks:
 
 
 def blocks(samples: Samples) -> Blocks:
-    """Group a run's samples. `samples` are in the order of time."""
+    """Group a run's samples. `samples` are in the order in which their sessions began."""
     logs = np.log(np.maximum(samples.values, _SHORTEST_S))
     of, sessions = pd.factorize(samples.sessions)
     grouped = Blocks(logs, of, len(sessions), in_time=False)
@@ -194,7 +194,7 @@ def _tails(df: float) -> tuple[Floats, Floats]:
 
 
 def _influence(grouped: Blocks) -> Floats:
-    """What each session adds to the mean, around 0, in the order of time."""
+    """What each session adds to the mean, around 0, in the order of `grouped`."""
     sums = np.bincount(grouped.of, weights=grouped.logs - grouped.logs.mean(), minlength=grouped.count)
     return np.asarray(sums / (len(grouped.logs) / grouped.count), dtype=np.float64)
 

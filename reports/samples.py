@@ -33,9 +33,9 @@ class Samples:
     def __len__(self) -> int:
         return len(self.t_ns)
 
-    def where(self, mask: npt.NDArray[np.bool_]) -> "Samples":
-        """Those that the mask keeps."""
-        return Samples(self.t_ns[mask], self.values[mask], self.sessions[mask])
+    def where(self, places: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Samples":
+        """Those that a mask keeps, or those at these places, in their order."""
+        return Samples(self.t_ns[places], self.values[places], self.sessions[places])
 
 
 def samples(run: Run, measure: str, *, scenario: str | None = None) -> Samples:

@@ -10,7 +10,7 @@ import pytest
 
 from loadtest.errors import Code, ConfigError, Kind
 from loadtest.events import Event, Fault, GeneratorFailed, Outcome, StageStarted, Step
-from reports import compare_pages, compare_runs
+from reports import compare_pages, compare_runs, compare_stats
 from reports.build import build
 from reports.compare import compare, contrast, percent
 from reports.compare_runs import Measured, check_baseline
@@ -73,6 +73,15 @@ def test_the_same_build_is_no_change_and_says_how_little_would_have_been_seen(ba
     assert (compared["outcome"], compared["exit_code"], compared["regressions"]) == ("no_change", 0, [])
     assert 0.05 < row(compared, "create")["smallest_seen"] < 0.12
     assert "smallest change that would have been seen (19 times of 20): mint " in compare_pages.reasons(compared)[0]
+
+
+def test_what_is_slow_by_chance_ends_late_and_is_not_a_target_that_became_slow(tmp_path: Path) -> None:
+    """50 sessions a second for 10 s: in the order of their ends, the last of them are the slow ones."""
+    slow_s = np.random.default_rng(5).lognormal(-1.2, 0.67, 500)
+    whole = [each for n in range(500) for each in j.good_session(n, n / 50, create_s=float(slow_s[n]))]
+    run = compare_runs.load(written(tmp_path / "run", sorted(whole, key=lambda event: event.t_ns)))
+    assert list(run.samples["create"].values) == pytest.approx(list(slow_s))
+    assert not compare_stats.blocks(run.samples["create"]).in_time
 
 
 def test_a_faster_build_is_an_improvement(base: Path, tmp_path: Path) -> None:
