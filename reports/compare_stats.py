@@ -69,7 +69,7 @@ class Contrast:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """A run's samples by session, in the order in which these began: `of` says which of `count` sessions a sample is of.
+    """A run's samples by session, in the order in which these began: `of` says which of `count` sessions each is of.
     `in_time`: stretches of time differ by more than chance."""
 
     logs: Floats
