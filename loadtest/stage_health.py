@@ -1,5 +1,5 @@
 """Was the generator fit to judge a stretch of a run? The same judgement for a stage of a capacity search while it goes
-on and for every stage of a report. Bounds are those of `reports.generator`.
+on and for every stage of a report, and the bounds of a whole run's (`reports.generator`).
 
 Drops are the generator's fault only while few of its users were busy: past the target's limit they are a finding.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from loadtest.events import DropReason, Event, GeneratorFailed, HealthSampled, IterationDropped
+from loadtest.events import DropReason, Event, Fault, GeneratorFailed, HealthSampled, IterationDropped
 
 SUSPECT_LAG_NS: Final = 10_000_000
 INVALID_LAG_NS: Final = 50_000_000
@@ -21,6 +21,7 @@ SUSPECT_STEAL_PERCENT: Final = 10.0
 FILES_SHARE: Final = 0.8
 SECONDS_SHARE: Final = 0.95
 IDLE_SHARE: Final = 0.5
+"""A drop while fewer than this share of the stage's users were in a session is ours: the target wasn't busy."""
 RECENT_SAMPLES: Final = 20
 """Of engine and hub together: ten seconds."""
 
@@ -70,6 +71,7 @@ def judge(
         event.reason is not DropReason.MAX_SESSIONS and (active == 0 or active < IDLE_SHARE * users)
         for event, active in drops
     )
+    faults = [fault for fault in faults if fault.fault is not Fault.SINK_FAILED]  # it costs a view, not the truth
     invalid = [f"{fault.fault.value}: {fault.detail}".rstrip(": ") for fault in faults]
     suspect: list[str] = []
     for value, words, suspect_ns, invalid_ns in (

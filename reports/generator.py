@@ -14,22 +14,30 @@ import pandas as pd
 from loadtest.errors import Kind
 from loadtest.events import DropReason, Fault
 from loadtest.slo import SECONDS
+from loadtest.stage_health import (
+    FILES_SHARE,
+    IDLE_SHARE,
+    INVALID_LAG_NS,
+    INVALID_POOL_NS,
+    SECONDS_SHARE,
+    SUSPECT_CPU_PERCENT,
+    SUSPECT_LAG_NS,
+    SUSPECT_PACING_NS,
+    SUSPECT_POOL_NS,
+    SUSPECT_STEAL_PERCENT,
+)
 from reports.frames import Run
 from reports.measures import counts, quantile, seconds
 from reports.sessions import active
 from reports.words import amount, plural
 
 WARM_UP_S: Final = 2.0
-SECONDS_SHARE: Final = 0.95
 
-SUSPECT_ENGINE_LAG_S: Final = 0.010
-INVALID_ENGINE_LAG_S: Final = 0.050
-SUSPECT_POOL_WAIT_S: Final = 0.010
-INVALID_POOL_WAIT_S: Final = 0.100
-SUSPECT_PACING_S: Final = 0.020
-SUSPECT_CPU_PERCENT: Final = 90.0
-IDLE_SHARE: Final = 0.5
-"""A drop while fewer than this share of the stage's users were in a session is ours: the target wasn't busy."""
+SUSPECT_ENGINE_LAG_S: Final = SUSPECT_LAG_NS / 1e9
+INVALID_ENGINE_LAG_S: Final = INVALID_LAG_NS / 1e9
+SUSPECT_POOL_WAIT_S: Final = SUSPECT_POOL_NS / 1e9
+INVALID_POOL_WAIT_S: Final = INVALID_POOL_NS / 1e9
+SUSPECT_PACING_S: Final = SUSPECT_PACING_NS / 1e9
 
 _LOAD_ROLES: Final = ("engine", "load", "master")
 _FAULTS: Final = {
@@ -38,6 +46,7 @@ _FAULTS: Final = {
     Fault.EVENTS_LOST: "events were lost before they reached a journal",
     Fault.DRAIN_TIMEOUT: "sessions in flight did not end in their time",
     Fault.JOURNAL_MISSING: "a journal of another host is missing or not whole",
+    Fault.BUG: "a bug of avaload itself: sessions are missing from the load",
 }
 """Faults that make a run invalid, in words. SINK_FAILED costs a view, not the truth: it only counts."""
 
@@ -65,6 +74,9 @@ def section(run: Run, *, missing: Sequence[str] = (), probed: bool = False) -> d
         "cpu_percent_max": quantile(warm["cpu_percent"], 1.0),
         "cpu_percent_p95": quantile(warm["cpu_percent"], SECONDS_SHARE),
         "rss_bytes_max": int(warm["rss_bytes"].max()) if len(warm) else None,
+        "steal_percent_p95": quantile(warm["steal_percent"].dropna(), SECONDS_SHARE),
+        "open_files_max": _whole(warm["open_files"].max()),
+        "open_files_limit": _whole(warm["files_limit"].min()),
         "sink_errors": sink_faults + lost,
         "events_lost": lost,
         "faults": counts(run.faults["fault"]),
@@ -89,6 +101,10 @@ def warm_health(run: Run) -> pd.DataFrame:
 
 def _sustained_s(per_second_ns: "pd.Series[Any]") -> float | None:
     return quantile(seconds(per_second_ns), SECONDS_SHARE)
+
+
+def _whole(value: Any) -> int | None:
+    return None if pd.isna(value) else int(value)
 
 
 def _pool_wait_s(run: Run, engine: pd.DataFrame) -> float | None:
@@ -143,6 +159,12 @@ def _suspect_because(run: Run, figures: dict[str, Any]) -> list[str]:
     cpu = figures["cpu_percent_p95"]
     if cpu is not None and cpu > SUSPECT_CPU_PERCENT:
         because.append(f"a process used {cpu:.0f} % of a core or more in one second of twenty")
+    steal = figures["steal_percent_p95"]
+    if steal is not None and steal > SUSPECT_STEAL_PERCENT:
+        because.append(f"{steal:.0f} % of the machine's CPU time went to other guests")
+    files, limit = figures["open_files_max"], figures["open_files_limit"]
+    if files is not None and limit is not None and files > FILES_SHARE * limit:
+        because.append(f"{files:,} of {limit:,} open files")
     if figures["sink_errors"]:
         because.append(f"{figures['sink_errors']} events or batches did not reach a live view (the journals have them)")
     idle = _drops_while_idle(run)

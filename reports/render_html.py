@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from loadtest import stage_health
 from loadtest.errors import Exit
 from loadtest.events import EndedBy
 from loadtest.slo import SECONDS, SHARE
@@ -143,7 +144,8 @@ def _health(figures: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         bounds = ["–" if bound_s is None else amount(bound_s, SECONDS) for bound_s in (suspect_s, invalid_s)]
         return (words, amount(figures[name], SECONDS), bounds[0], bounds[1])
 
-    cpu, rss = figures["cpu_percent_p95"], figures["rss_bytes_max"]
+    cpu, rss, steal = figures["cpu_percent_p95"], figures["rss_bytes_max"], figures["steal_percent_p95"]
+    files, limit = figures["open_files_max"], figures["open_files_limit"]
     late_s = (generator.SUSPECT_ENGINE_LAG_S, generator.INVALID_ENGINE_LAG_S)
     pool_s = (generator.SUSPECT_POOL_WAIT_S, generator.INVALID_POOL_WAIT_S)
     return [
@@ -158,7 +160,19 @@ def _health(figures: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         (
             "CPU of a process, in 95 % of the seconds",
             "not observed" if cpu is None else f"{cpu:.0f} % (at most {figures['cpu_percent_max']:.0f} %)",
-            f"{generator.SUSPECT_CPU_PERCENT:.0f} %",
+            f"{stage_health.SUSPECT_CPU_PERCENT:.0f} %",
+            "–",
+        ),
+        (
+            "CPU time that went to other guests, in 95 % of the seconds",
+            "not observed" if steal is None else f"{steal:.0f} %",
+            f"{stage_health.SUSPECT_STEAL_PERCENT:.0f} %",
+            "–",
+        ),
+        (
+            "Open files of a process, most",
+            "not observed" if files is None else f"{files:,}",
+            "–" if limit is None else f"{stage_health.FILES_SHARE * limit:,.0f}",
             "–",
         ),
         ("Memory of a process, most", "not observed" if rss is None else f"{rss / 2**20:,.0f} MiB", "–", "–"),

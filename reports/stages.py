@@ -32,7 +32,6 @@ def section(run: Run) -> list[dict[str, Any]]:
             faults=[
                 GeneratorFailed(t_ns=row["t_ns"], fault=Fault(row["fault"]), process=row["process"])
                 for row in _rows(faults)
-                if row["fault"] != Fault.SINK_FAILED
             ],
             drops=[(_drop(row), _at(line, row["t_ns"])) for row in _rows(drops)],
             users=int(stage["users"]),

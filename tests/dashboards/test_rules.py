@@ -10,6 +10,7 @@ import yaml
 
 from dashboards import alerts, rules
 from exporters import catalogue as c
+from loadtest import stage_health
 from reports import generator
 from tests.dashboards.promql import metric_names, parsed, selectors
 from tests.dashboards.runbook import anchors
@@ -65,7 +66,7 @@ def test_bounds_are_edges_of_buckets_and_agree_with_the_report() -> None:
     assert alerts.FIRST_AUDIO_S in c.FIRST_AUDIO.buckets
     assert alerts.SECRET_MARGIN_S in c.SECRET_MARGIN.buckets
     assert generator.INVALID_ENGINE_LAG_S == alerts.LAG_S
-    assert pytest.approx(generator.SUSPECT_CPU_PERCENT / 100) == alerts.CPU_RATIO
+    assert pytest.approx(stage_health.SUSPECT_CPU_PERCENT / 100) == alerts.CPU_RATIO
 
 
 def test_every_alert_is_raised_by_a_scene_and_left_in_peace_by_another() -> None:
