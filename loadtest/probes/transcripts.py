@@ -1,6 +1,7 @@
 """Who is told what was said (PROTOCOL.md 4.4)."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from loadtest.clock import wall_ns
@@ -28,7 +29,7 @@ async def transcripts(bench: Bench) -> None:
         await bench.answer_in(heard_by)
         await heard_by.until(lambda: bool(heard_by.all(OF_AVATAR)), LATE_S)
         known = len(_told(heard_by))
-        answers_on, answers_off = await asyncio.gather(_turns(bench, heard_on), _turns(bench, heard_off))
+        said_on, said_off = await asyncio.gather(_turns(bench, heard_on), _turns(bench, heard_off))
         await heard_on.until(lambda: len(heard_on.all(OF_USER)) >= TURNS, LATE_S)
         await asyncio.sleep(LISTEN_S)
         foreign = len(_told(heard_by)) - known
@@ -43,18 +44,17 @@ async def transcripts(bench: Bench) -> None:
             bench.leave("TR-1", "transcripts of other sessions spoil the count", on)
             bench.leave("TR-2", "transcripts of other sessions spoil the count", on)
             return
-        _judge_answers(bench, on, heard_on, answers_on, "with")
-        _judge_answers(bench, off, heard_off, answers_off, "without")
+        _judge_answers(bench, on, heard_on, len(said_on), "with")
+        _judge_answers(bench, off, heard_off, len(said_off), "without")
         unasked = len(heard_off.all(OF_USER))
         bench.judge_heard("TR-1", unasked == 0, f"{unasked} transcripts of the user, without transcription", off)
-        await _judge_transcription(bench, on, heard_on)
+        await _judge_transcription(bench, on, heard_on, said_on)
 
 
-async def _turns(bench: Bench, visit: Visit) -> int:
-    answered = 0
-    for _ in range(TURNS):
-        answered += await visit.ask(bench.clip) is not None
-    return answered
+async def _turns(bench: Bench, visit: Visit) -> list[int]:
+    """When the user had finished, in ns, for each turn that was answered."""
+    answers = [await visit.ask(bench.clip) for _ in range(TURNS)]
+    return [answer.asked_ns for answer in answers if answer is not None]
 
 
 def _told(visit: Visit) -> list[Any]:
@@ -70,7 +70,8 @@ def _judge_answers(bench: Bench, subject: Subject, visit: Visit, answers: int, w
         bench.judge_heard("TR-2", told == answers, detail, subject)
 
 
-async def _judge_transcription(bench: Bench, subject: Subject, visit: Visit) -> None:
+async def _judge_transcription(bench: Bench, subject: Subject, visit: Visit, said_ns: Sequence[int]) -> None:
+    """TR-1, or TR-4 where OpenAI itself fails. `said_ns`: ends of the user's speeches that were answered."""
     texts = [message.get("transcript") for _, message in visit.all(OF_USER)]
     failed = texts.count(FAILED)
     if failed:
@@ -82,9 +83,12 @@ async def _judge_transcription(bench: Bench, subject: Subject, visit: Visit) -> 
         bench.leave("TR-1", "OpenAI fails to transcribe", subject)
         return
     if len(texts) >= TURNS:
-        bench.judge_heard(
-            "TR-1", len(texts) == TURNS, f"{len(texts)} transcripts of {TURNS} turns of the user", subject
-        )
+        told_ns = [t_ns for t_ns, _ in visit.all(OF_USER)]
+        both = zip(told_ns, said_ns, strict=True) if len(told_ns) == len(said_ns) else ()
+        late_s = max((t_ns - end_ns for t_ns, end_ns in both), default=0) / 1e9
+        seen = f"{len(texts)} transcripts of {TURNS} turns of the user"
+        seen += f", one of them {late_s:.1f} s after he had finished" if late_s > LATE_S else ""
+        bench.judge_heard("TR-1", len(texts) == TURNS and late_s <= LATE_S, seen, subject)
         return
     # Missing: swallowed by Avaturn, or did OpenAI fail to transcribe?
     at_openai = await _transcribed_by_openai(bench, subject)

@@ -135,7 +135,21 @@ def test_an_empty_text_is_no_way_to_tell_that_a_transcription_failed(
     async def scene(bench: Bench, subject: Subject, visit: Visit) -> None:
         for text in texts:
             visit.on_message(1, {"type": OF_USER, "transcript": text, "timestamp": 1.0})
-        await transcripts._judge_transcription(bench, subject, visit)
+        await transcripts._judge_transcription(bench, subject, visit, [])
+
+    assert seen(scene) == expected
+
+
+@pytest.mark.parametrize(
+    ("late_s", "expected"), [((1, 2, 3), {"TR-1 pass"}), ((9.9, 9.9, 9.9), {"TR-1 pass"}), ((1, 15, 1), {"TR-1 fail"})]
+)
+def test_a_transcript_that_comes_too_late_is_a_missing_one(late_s: tuple[float, ...], expected: set[str]) -> None:
+    said_s = (10, 20, 30)
+
+    async def scene(bench: Bench, subject: Subject, visit: Visit) -> None:
+        for end_s, late in zip(said_s, late_s, strict=True):
+            visit.on_message(int((end_s + late) * S), {"type": OF_USER, "transcript": "so", "timestamp": 1.0})
+        await transcripts._judge_transcription(bench, subject, visit, [end_s * S for end_s in said_s])
 
     assert seen(scene) == expected
 
