@@ -115,8 +115,11 @@ class Rulebook:
         return self._probed[rule] if fold is None else fold.value().plus(self._probed[rule])
 
     def violations(self) -> dict[str, int]:
-        """By rule, of all rules."""
-        return {rule: self.tally(rule).violations for rule in RULES}
+        """By rule, of all rules. Asked after every session (exporters/tail.py), so nothing is built but the numbers."""
+        counts = {rule: probed.violations for rule, probed in self._probed.items()}
+        for rule, fold in self._folds.items():
+            counts[rule] += fold.value().violations
+        return counts
 
     def rows(self, beside: Mapping[str, Tally] | None = None) -> list[dict[str, Any]]:
         """`rules` of report.json: every rule, in the order of PROTOCOL.md. `beside`: by rule, what was found elsewhere
