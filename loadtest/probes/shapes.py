@@ -10,7 +10,7 @@ from loadtest.ports import ClientSecret
 from loadtest.probes.bench import Bench, NotTestedError, Probe
 from loadtest.probes.expiry import start_refused
 from loadtest.probes.subject import QUOTA_STATUS
-from loadtest.probes.visit import OF_AVATAR
+from loadtest.probes.visit import OF_AVATAR, STARTED
 from loadtest.probes.wire import MORE_TRIES_S, Answer
 
 BETA = {"OpenAI-Beta": "realtime=v1"}
