@@ -129,12 +129,11 @@ async def tools(bench: Bench) -> None:
         bench.judge(
             "TOOL-1", not told, f"the page was sent {told[0]}" if told else "nothing of the call reached the page"
         )
-        if answer is None and visit.all(OF_AVATAR):
-            bench.leave(
-                "TOOL-2", "nothing was heard, but a transcript came: perhaps of another session's answer (TR-7)"
-            )
+        told_it = bool(visit.all(OF_AVATAR))
+        if answer is None and told_it and not visit.all(STARTED):
+            bench.leave("TOOL-2", "nothing was heard or announced, but a transcript came: perhaps another session's")
             return
-        spoke = answer is not None
+        spoke = answer is not None or told_it
         seen = "was answered, as if somebody had executed the call" if spoke else f"had no answer in {DEAD_AFTER_S:g} s"
         bench.judge("TOOL-2", not spoke, f"a turn that ends in a call of a tool {seen}")
 
