@@ -151,6 +151,8 @@ class Master:
         index = self._runner.get_worker_index(msg.node_id)
         self._nodes[index] = msg.node_id
         self._barrier.ready(index)
+        if self._reason != "completed":  # said before this worker was there to hear it
+            self._runner.send_message(STOP, {"reason": self._reason}, client_id=msg.node_id)
 
     def _settle(self) -> None:
         for _ in self._workers.settle():

@@ -284,6 +284,16 @@ def test_a_signal_before_the_first_session_ends_the_run_too(running: Running) ->
     assert "Traceback" not in done.err
 
 
+def test_a_command_that_is_killed_before_its_workers_are_there_takes_all_of_them_along(running: Running) -> None:
+    """Its master says "stop" to workers that are not there yet to hear it; each is told once it is."""
+    twin, run = running("--processes", 2)
+    eventually(lambda: run.processes("-m locust"), within_s=20, what="Locust's process", every_s=0.005)
+    kill(run.pid)
+    run.process.wait(5)
+    eventually(lambda: not run.processes(), within_s=30, what="all of the run ended")
+    assert not_deleted(twin) == []
+
+
 def test_a_run_goes_on_and_ends_without_the_worker_that_was_killed(
     worker_killed: tuple[RunningTwin, Avaload, int, set[str]],
 ) -> None:
