@@ -10,7 +10,7 @@ from typing import Any
 
 import gevent
 from gevent.event import AsyncResult
-from locust import events
+from locust import events, runners
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
@@ -29,6 +29,10 @@ from loadtest.users import ProbeUser as ProbeUser
 from loadtest.users import VirtualUser as VirtualUser
 
 _log = logging.getLogger(__name__)
+
+runners.CONNECT_RETRY_COUNT = 6
+"""A worker looks for its master so often, for 5 s each; Locust's own 60 would keep one for five minutes that was forked
+just before its master was killed."""
 
 _up: "AsyncResult[LoadProcess]" = AsyncResult()
 
