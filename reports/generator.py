@@ -73,7 +73,7 @@ def section(run: Run, *, missing: Sequence[str] = (), probed: bool = False) -> d
         "start_lateness_p99_s": _start_lateness_s(run),
         "cpu_percent_max": quantile(warm["cpu_percent"], 1.0),
         "cpu_percent_p95": quantile(warm["cpu_percent"], SECONDS_SHARE),
-        "rss_bytes_max": int(warm["rss_bytes"].max()) if len(warm) else None,
+        "rss_bytes_max": _whole(warm["rss_bytes"].max()),
         "steal_percent_p95": quantile(warm["steal_percent"].dropna(), SECONDS_SHARE),
         "open_files_max": _whole(warm["open_files"].max()),
         "open_files_limit": _whole(warm["files_limit"].min()),

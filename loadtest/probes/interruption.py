@@ -107,9 +107,9 @@ async def _judge_rest(bench: Bench, subject: Subject, visit: Visit, answer: Hear
         bench.judge_heard("INT-3", False, seen, subject)
         return
     texts = [each.get("transcript") for _, each in visit.all(OF_AVATAR, since_ns=answer.asked_ns)]
-    text = "".join(text for text in texts if isinstance(text, str))
+    text = "".join(map(str, texts)) if all(isinstance(each, str) for each in texts) else ""
     said_s = (end_ns - answer.onset_ns) / 1e9
-    if reference is None or not text or not all(isinstance(text, str) for text in texts):
+    if reference is None or not text:
         bench.leave("INT-3", "nothing to compare the length of the answer with")
         return
     expected_s = reference.duration_s / max(1, len(reference.text)) * len(text)

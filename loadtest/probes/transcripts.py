@@ -72,7 +72,8 @@ def _judge_answers(bench: Bench, subject: Subject, visit: Visit, answers: int, w
 
 async def _judge_transcription(bench: Bench, subject: Subject, visit: Visit, said_ns: Sequence[int]) -> None:
     """TR-1, or TR-4 where OpenAI itself fails. `said_ns`: ends of the user's speeches that were answered."""
-    texts = [message.get("transcript") for _, message in visit.all(OF_USER)]
+    told = visit.all(OF_USER)
+    texts = [message.get("transcript") for _, message in told]
     failed = texts.count(FAILED)
     if failed:
         bench.judge_heard("TR-4", True, f"{failed} of {len(texts)} transcripts of the user are told as failed", subject)
@@ -83,9 +84,8 @@ async def _judge_transcription(bench: Bench, subject: Subject, visit: Visit, sai
         bench.leave("TR-1", "OpenAI fails to transcribe", subject)
         return
     if len(texts) >= TURNS:
-        told_ns = [t_ns for t_ns, _ in visit.all(OF_USER)]
-        both = zip(told_ns, said_ns, strict=True) if len(told_ns) == len(said_ns) else ()
-        late_s = max((t_ns - end_ns for t_ns, end_ns in both), default=0) / 1e9
+        both = zip(told, said_ns, strict=True) if len(told) == len(said_ns) else ()
+        late_s = max((t_ns - end_ns for (t_ns, _), end_ns in both), default=0) / 1e9
         seen = f"{len(texts)} transcripts of {TURNS} turns of the user"
         seen += f", one of them {late_s:.1f} s after he had finished" if late_s > LATE_S else ""
         bench.judge_heard("TR-1", len(texts) == TURNS and late_s <= LATE_S, seen, subject)
