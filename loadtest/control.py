@@ -18,7 +18,7 @@ import httpx2
 import openai
 
 from loadtest.backend import Backend, Request
-from loadtest.errors import Code, Kind, StepError
+from loadtest.errors import Code, Kind, StepError, transport_failure
 from loadtest.ports import DELETED_STATUS, Call, ClientSecret, Created, Grant
 from loadtest.redact import redact
 from loadtest.settings import Settings
@@ -177,7 +177,7 @@ class Control:
         except aiohttp.WSServerHandshakeError as error:
             raise StepError(Kind.REJECTED, Code.WS_REFUSED, str(error.status), http_status=error.status) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, type(error).__name__) from error
+            raise transport_failure(error, Code.CONNECT_FAILED, type(error).__name__) from error
 
     async def _ask(self, call: Call, token: str, traceparent: str) -> tuple[int, bytes]:
         """The one call that integrators leave to the web SDK: straight through the transport, a third of httpx's

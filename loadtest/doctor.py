@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import resource
 import time
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
@@ -10,14 +9,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from loadtest import __version__
+from loadtest import __version__, machine
 from loadtest.errors import ConfigError
 from loadtest.guard import KEYS
 from loadtest.rooms.extras import PACKAGES, is_installed, missing
-from loadtest.settings import Settings
+from loadtest.settings import Settings, place
 from loadtest.supervisor import bind_metrics
 
-FILES_PER_SESSION = 4
 SKEW_LIMIT_S = 2.0
 TIMEOUT_S = 5.0
 
@@ -39,7 +37,7 @@ async def examine(settings: Settings) -> list[Check]:
     checks = [
         Check(name="avaload", state="ok", text=__version__),
         _cores(settings),
-        _open_files(settings),
+        *(Check(name=f.name, state=f.state, text=f.text) for f in machine.examine(settings, place(settings))),
         _metrics_port(settings),
         _room(settings),
         await _timers(),
@@ -61,13 +59,6 @@ def _cores(settings: Settings) -> Check:
             name="cores", state="warn", text=f"{cores}; {settings.load.processes} load process(es) want {needed}"
         )
     return Check(name="cores", state="ok", text=str(cores))
-
-
-def _open_files(settings: Settings) -> Check:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = 256 + FILES_PER_SESSION * settings.pool
-    state = "ok" if hard == resource.RLIM_INFINITY or hard >= needed else "bad"
-    return Check(name="open files", state=state, text=f"limit {hard}, {settings.pool} users need about {needed}")
 
 
 def _metrics_port(settings: Settings) -> Check:

@@ -1,4 +1,5 @@
-"""Who is at fault, as exception types and as closed sets of words (DESIGN.md 5).
+"""Who is at fault, as exception types and as closed sets of words (DESIGN.md 5); `own_limit` tells our own limits from
+the target's faults.
 
 HarnessError
 ├── ConfigError        the operator's: exit 2, every problem at once
@@ -8,6 +9,8 @@ HarnessError
 Anything else that is raised is a bug (exit 1).
 """
 
+import errno
+import socket
 from collections.abc import Sequence
 from enum import IntEnum, StrEnum
 from typing import Final
@@ -35,11 +38,12 @@ class Kind(StrEnum):
     NO_RESPONSE = "no_response"
     ANSWERED_EARLY = "answered_early"
     ENGINE_DIED = "engine_died"
+    OWN_LIMIT = "own_limit"
     CANCELLED = "cancelled"
     BUG = "bug"
 
 
-OURS: Final = (Kind.ENGINE_DIED, Kind.BUG, Kind.CANCELLED)
+OURS: Final = (Kind.ENGINE_DIED, Kind.OWN_LIMIT, Kind.BUG, Kind.CANCELLED)
 """Failures that are not the target's. They are counted and shown, and no service level is charged with them."""
 
 GATEWAY_STATUS: Final = frozenset({502, 503, 504})
@@ -92,8 +96,69 @@ class Code(StrEnum):
     SPOKE_UNASKED = "spoke_unasked"
     STILL_ALIVE = "still_alive"
     ENGINE_DIED = "engine_died"
+    OPEN_FILES = "open_files"
+    LOCAL_PORTS = "local_ports"
+    MEMORY = "memory"
+    PROCESSES = "processes"
+    NAME_RESOLUTION = "name_resolution"
+    NETWORK_BUFFERS = "network_buffers"
+    DISK_FULL = "disk_full"
     CANCELLED = "cancelled"
     BUG = "bug"
+
+
+LIMITS: Final = {
+    Code.OPEN_FILES: "open files",
+    Code.LOCAL_PORTS: "local ports",
+    Code.MEMORY: "memory",
+    Code.PROCESSES: "processes or threads",
+    Code.NAME_RESOLUTION: "name resolution",
+    Code.NETWORK_BUFFERS: "network buffers",
+    Code.DISK_FULL: "disk full",
+}
+"""What a generator's own machine runs out of, or no longer does for it, in words."""
+
+_LIMIT_OF_ERRNO: Final = {
+    errno.EMFILE: Code.OPEN_FILES,
+    errno.ENFILE: Code.OPEN_FILES,
+    errno.EADDRNOTAVAIL: Code.LOCAL_PORTS,
+    errno.ENOMEM: Code.MEMORY,
+    errno.EAGAIN: Code.PROCESSES,  # of a fork or a thread: asyncio lets no other one out
+    errno.ENOBUFS: Code.NETWORK_BUFFERS,
+    errno.ENOSPC: Code.DISK_FULL,
+    errno.EDQUOT: Code.DISK_FULL,
+    errno.EFBIG: Code.DISK_FULL,
+}
+_NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+"""The answer that a name doesn't exist. Any other failure of a look-up is of whoever should have answered us."""
+_DEPTH: Final = 8
+
+
+def own_limit(error: BaseException | None) -> Code | None:
+    """Which limit of our own machine is behind an exception, or behind what caused it; None: none that is known.
+
+    The one place that tells them from the target's faults.
+    """
+    for _ in range(_DEPTH):
+        if error is None:
+            return None
+        if (limit := _limit_of(error)) is not None:
+            return limit
+        inner = getattr(error, "os_error", None)  # aiohttp's
+        error = inner if isinstance(inner, BaseException) else error.__cause__
+    return None
+
+
+def _limit_of(error: BaseException) -> Code | None:
+    if isinstance(error, MemoryError):
+        return Code.MEMORY
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return Code.PROCESSES
+    if isinstance(error, socket.gaierror):
+        if error.errno == socket.EAI_MEMORY:
+            return Code.MEMORY
+        return None if error.errno in _NO_SUCH_NAME else Code.NAME_RESOLUTION
+    return _LIMIT_OF_ERRNO.get(error.errno or 0) if isinstance(error, OSError) else None
 
 
 class HarnessError(Exception):
@@ -125,3 +190,10 @@ class StepError(HarnessError):
         self.kind, self.code, self.detail = kind, code, detail
         self.http_status, self.sent = http_status, sent
         super().__init__(f"{kind}/{code}: {detail}" if detail else f"{kind}/{code}")
+
+
+def transport_failure(error: BaseException, code: Code, detail: str, *, sent: bool = True) -> StepError:
+    """What an exception below HTTP means: the target's failure `code`, unless it was a limit of our own machine."""
+    if (limit := own_limit(error)) is not None:
+        return StepError(Kind.OWN_LIMIT, limit, f"{LIMITS[limit]}: {detail}", sent=sent)
+    return StepError(Kind.TRANSPORT, code, detail, sent=sent)

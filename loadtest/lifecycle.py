@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from loadtest.clock import now_ns, sleep_until
 from loadtest.conversation import Conversation
 from loadtest.converse import converse
-from loadtest.errors import Code, Kind, StepError
+from loadtest.errors import Code, Kind, StepError, own_limit
 from loadtest.events import LOAD, Event, Failure, Mark, Outcome, Step
 from loadtest.owned import Owned, Steps, uncancellable
 from loadtest.ports import Call, ClientSecret, ControlApi, Created, OpenRoom, Room
@@ -94,7 +94,9 @@ class Lifecycle:
                 raise
             except Exception as error:  # ours: the session is a failed one of kind bug, and the engine says so
                 outcome = Outcome.FAILED
-                self._steps.note(Failure(step=Step.CONVERSE, kind=Kind.BUG, code=Code.BUG, detail=redact(repr(error))))
+                limit = own_limit(error)
+                kind, code = (Kind.BUG, Code.BUG) if limit is None else (Kind.OWN_LIMIT, limit)
+                self._steps.note(Failure(step=Step.CONVERSE, kind=kind, code=code, detail=redact(repr(error))))
                 raise
             finally:
                 await uncancellable(self._teardown())

@@ -4,6 +4,7 @@ it."""
 import logging
 import os
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from exporters.snapshot import Snapshot, merged
 from loadtest.conductor import LoadProcess
 from loadtest.duties import READY, hear_master, on_owner_gone, report_to_master, tell_progress
 from loadtest.engine.client import READY_LIMIT_S
+from loadtest.errors import Exit, GeneratorError
 from loadtest.master import Master
 from loadtest.resolve import load_resolved
 from loadtest.scrapers import login, tls
@@ -75,7 +77,12 @@ def start(environment: Environment, web_ui: Any = None, **_: object) -> None:
     environment.events.quitting.add_listener(lambda **_: process.interrupt())
     environment.events.quitting.add_listener(lambda **_: log.close())
     gevent.spawn(keep_small, environment)
-    process.start()
+    try:
+        process.start()
+    except GeneratorError as error:
+        _log.error("%s", error)
+        process.stop(graceful_s=0, reason="aborted")
+        sys.exit(int(Exit.INVALID))
     if isinstance(environment.runner, WorkerRunner):
         hear_master(environment, process)
     _up.set(process)

@@ -19,6 +19,9 @@ _T = TypeVar("_T")
 
 DELETE_ATTEMPTS = 3
 DELETE_BACKOFF_S = 0.25
+OWN_ATTEMPTS = 8
+"""While a limit of our own machine is in the way: other sessions end meanwhile and make room. 16 s in all."""
+BACKOFF_LIMIT_S = 4.0
 GONE_LOOK_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 """Pauses between looks at a deleted session; the last one repeats."""
 
@@ -117,7 +120,7 @@ class Owned:
         if error is None:
             self.created, self.created_ns = creating.result(), now_ns()
             self._record.remain(Remains.LEAKED, "create_answered", self.created.avaturn_session_id)
-        elif isinstance(error, StepError) and (not error.sent or (error.http_status or 0) // 100 == 4):
+        elif isinstance(error, StepError) and (not error.sent or (error.http_status or 0) // 100 in (3, 4)):
             self._record.remain(Remains.NOTHING, "create_refused")
 
     async def end(self, *, prove: bool) -> None:
@@ -132,7 +135,7 @@ class Owned:
             await self._delete(self.created, prove=prove)
 
     async def _delete(self, created: Created, *, prove: bool) -> None:
-        for attempt in range(1, DELETE_ATTEMPTS + 1):
+        for attempt in range(1, OWN_ATTEMPTS + 1):
             sent_ns = now_ns()
             try:
                 status = await self._steps.timed(
@@ -144,11 +147,12 @@ class Owned:
                     attempt=attempt,
                 )
             except StepError as error:
-                if attempt == DELETE_ATTEMPTS or error.http_status in (401, 403):
+                attempts = OWN_ATTEMPTS if error.kind is Kind.OWN_LIMIT else DELETE_ATTEMPTS
+                if attempt >= attempts or error.http_status in (401, 403):
                     self._steps.note(failure(Step.DELETE, error))
                     self._record.remain(Remains.LEAKED, "delete_failed", created.avaturn_session_id)
                     return
-                await asyncio.sleep(DELETE_BACKOFF_S * 2 ** (attempt - 1))
+                await asyncio.sleep(min(DELETE_BACKOFF_S * 2 ** (attempt - 1), BACKOFF_LIMIT_S))
             else:
                 break
         self._record.remain(Remains.NOTHING, "deleted", created.avaturn_session_id)

@@ -7,6 +7,7 @@ import os
 import platform
 import socket
 import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import reports.build
-from loadtest import __version__, supervisor
+from loadtest import __version__, machine, supervisor
 from loadtest.capacity.steering import Steering
 from loadtest.distribution.parcel import Parcel
 from loadtest.errors import ConfigError, Exit, GeneratorError
@@ -22,11 +23,11 @@ from loadtest.guard import KEYS
 from loadtest.progress import Progress
 from loadtest.rooms.extras import check_installed
 from loadtest.scenario import vad_silence_s
-from loadtest.settings import Settings
+from loadtest.settings import RUNS, Settings
 from loadtest.speech import check_pauses, microphone
 from reports.compare_runs import check_baseline
 
-CALIBRATION = Path("runs") / "calibration.json"
+CALIBRATION = RUNS / "calibration.json"
 
 _VERSIONS = ("locust", "gevent", "openai", "httpx", "aiohttp", "picows", "uvloop", "prometheus-client", "pandas")
 
@@ -49,8 +50,9 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
         Parcel(settings)  # what workers will be sent: read once here, so that a mistake is said now
         supervisor.check_port_free(hosts.bind_port, "distribution.bind_port", hosts.bind_host)
     started_at = datetime.now(UTC)
-    run_dir = settings.output.run_dir or Path("runs") / f"{started_at:%Y%m%dT%H%M%SZ}-{settings.name}"
+    run_dir = settings.output.run_dir or RUNS / f"{started_at:%Y%m%dT%H%M%SZ}-{settings.name}"
     check_unused(run_dir)
+    check_machine(settings, run_dir)
     run_dir = run_dir.resolve()
     interruption = supervisor.Interruption()
     with contextlib.ExitStack() as stack:
@@ -102,6 +104,16 @@ def check_unused(run_dir: Path) -> None:
         raise ConfigError(f"{run_dir}: {error.strerror}") from error
     if used:
         raise ConfigError(f"{run_dir}: exists and is not empty")
+
+
+def check_machine(settings: Settings, run_dir: Path) -> None:
+    """Warns of what this machine may not have enough of. Raises ConfigError for what makes the plan impossible."""
+    found = machine.examine(settings, run_dir)
+    if bad := [f"{finding.name}: {finding.text}" for finding in found if finding.state == "bad"]:
+        raise ConfigError(bad)
+    for finding in found:
+        if finding.state == "warn":
+            print(f"avaload: warning: {finding.name}: {finding.text}", file=sys.stderr)
 
 
 def make_run_dir(run_dir: Path) -> None:

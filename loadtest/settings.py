@@ -21,6 +21,7 @@ from loadtest.scenario import (
 from loadtest.slo import Slo, parse_slos
 from loadtest.workload import Capacity, Load
 
+RUNS = Path("runs")
 STEP_OVERHEAD_S = 30.0
 MIN_POOL = 20
 SET_UP_S = 5.0
@@ -246,3 +247,8 @@ class Settings(Section):
         if self.target.room != "auto":
             return self
         return self.model_copy(update={"target": self.target.model_copy(update={"room": "websocket"})})
+
+
+def place(settings: Settings) -> Path:
+    """Where runs are written, or this one is to be."""
+    return settings.output.run_dir or RUNS

@@ -104,6 +104,8 @@ class Fault(StrEnum):
     DRAIN_TIMEOUT = "drain_timeout"
     JOURNAL_MISSING = "journal_missing"
     SINK_FAILED = "sink_failed"
+    OWN_LIMIT = "own_limit"
+    DISK_FULL = "disk_full"
     BUG = "bug"
 
 

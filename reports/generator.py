@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from loadtest.errors import Kind
+from loadtest.errors import LIMITS, Code, Kind
 from loadtest.events import DropReason, Fault
 from loadtest.slo import SECONDS
 from loadtest.stage_health import (
@@ -46,6 +46,7 @@ _FAULTS: Final = {
     Fault.EVENTS_LOST: "events were lost before they reached a journal",
     Fault.DRAIN_TIMEOUT: "sessions in flight did not end in their time",
     Fault.JOURNAL_MISSING: "a journal of another host is missing or not whole",
+    Fault.DISK_FULL: "disk full: the run was stopped and its sessions deleted",
     Fault.BUG: "a bug of avaload itself: sessions are missing from the load",
 }
 """Faults that make a run invalid, in words. SINK_FAILED costs a view, not the truth: it only counts."""
@@ -137,6 +138,7 @@ def _invalid_because(run: Run, figures: dict[str, Any]) -> list[str]:
     orphans = int((run.files["finish"] == "orphaned").sum())
     if orphans:
         because.append(f"an engine lost its load process{_times(orphans)} and stopped early")
+    because += _own_limits(run)
     bugs = int((run.sessions["kind"] == Kind.BUG).sum())
     if bugs:
         because.append(f"{plural(bugs)} hit a bug of avaload itself")
@@ -144,6 +146,23 @@ def _invalid_because(run: Run, figures: dict[str, Any]) -> list[str]:
     because += _above(figures, "stamp_lag_p99_s", "lateness of our own time stamps", INVALID_ENGINE_LAG_S)
     because += _above(figures, "pool_wait_p99_s", "waiting for our own connections", INVALID_POOL_WAIT_S)
     return because
+
+
+def _own_limits(run: Run) -> list[str]:
+    """Limits of our own machine by name: those that sessions met, the most frequent first, and all others."""
+    sessions = run.sessions[run.sessions["kind"] == Kind.OWN_LIMIT]
+    told = run.faults[run.faults["fault"] == Fault.OWN_LIMIT]["detail"].dropna()
+    because = []
+    for code, count in counts(sessions["code"]).items():
+        name = LIMITS[Code(code)]
+        of_it = told.str.startswith(name)
+        because.append(f"a limit of this machine: {name}, met by {plural(count)}{_first(told[of_it])}")
+        told = told[~of_it]
+    return because + [f"a limit of this machine: {detail}" for detail in dict.fromkeys(told)]
+
+
+def _first(details: "pd.Series[Any]") -> str:
+    return next((f" ({text})" for text in details), "")
 
 
 def _suspect_because(run: Run, figures: dict[str, Any]) -> list[str]:

@@ -36,6 +36,8 @@ from loadtest.lifecycle import Ticket
 
 READY_LIMIT_S = 60.0
 RESTARTS = 5
+EARLY_RESTARTS = 1
+"""Of an engine that never became ready: what stopped it at its start will stop the next one, too."""
 BACKOFF_S = 1.0
 EXIT_LIMIT_S = 5.0
 READ_BYTES = 1 << 18
@@ -66,11 +68,12 @@ class EngineClient:
         self._pending: dict[int, tuple[Ticket, AsyncResult]] = {}
         self._open: dict[str, tuple[SessionStarted, Remains]] = {}
         self._ready, self._drained, self._closing = Event(), Event(), False
+        self._was_ready = False
 
     def start(self) -> None:
         """Spawn the engine and wait until it is warm. Raises GeneratorError if it never says so."""
         self._spawn(predecessor=None)
-        if not self._ready.wait(READY_LIMIT_S):
+        if not self._ready.wait(READY_LIMIT_S) or not self._was_ready:
             self.close()
             raise GeneratorError("the session engine did not start; see locust.log")
 
@@ -173,6 +176,7 @@ class EngineClient:
     def _obey(self, message: dict[str, object]) -> None:
         match message["op"]:
             case "ready":
+                self._was_ready = True
                 self._ready.set()
             case "done":
                 if (waiting := self._pending.pop(int(str(message["number"])), None)) is not None:
@@ -211,8 +215,10 @@ class EngineClient:
         self._open.clear()
         dead = self._run_dir / "journal" / f"{socket.gethostname()}-engine-{self._process}-{self._incarnation}.jsonl"
         self._incarnation += 1
-        if self._closing or self._incarnation > RESTARTS:
+        if self._closing or self._incarnation > (RESTARTS if self._was_ready else EARLY_RESTARTS):
             self._drained.set()
+            if not self._was_ready:
+                self._ready.set()  # `start` needs to wait no longer
         else:
             gevent.sleep(BACKOFF_S * self._incarnation)
             if not self._closing:

@@ -5,6 +5,7 @@ socket closes it deletes its sessions within a bounded time and exits.
 """
 
 import asyncio
+import contextlib
 import gc
 import os
 import resource
@@ -21,10 +22,12 @@ from loadtest.budget import Budget
 from loadtest.control import Control
 from loadtest.engine.link import Orders, Outbox
 from loadtest.engine.warmup import warm_up
+from loadtest.errors import LIMITS, GeneratorError, Kind, own_limit
 from loadtest.events import (
     LOAD,
     DropReason,
     Event,
+    Failure,
     Fault,
     GeneratorFailed,
     IterationDropped,
@@ -49,6 +52,7 @@ from loadtest.tape import write_wavs
 
 TEARDOWN_LIMIT_S = 60.0
 """How long cancelled sessions may take to delete themselves before the engine gives up and exits."""
+LIMIT_EVERY_NS = 1_000_000_000
 
 
 class Engine:
@@ -64,6 +68,7 @@ class Engine:
         self._draining: asyncio.Task[None] | None = None
         self._over: asyncio.Future[None] | None = None
         self._reason = "completed"
+        self._limits_told_ns: dict[str, int] = {}
 
     def emit(self, event: Event) -> None:
         """Journal first: what the Locust process sees is in the file already."""
@@ -71,8 +76,18 @@ class Engine:
         self._file.write(line)
         if self._outbox is not None:
             self._health.events_lost += not self._outbox.event(line)
-        if type(event) is StepFinished and event.pool_wait_ns is not None:
-            self._health.pool_wait_ns.append(event.pool_wait_ns)
+        if type(event) is StepFinished:
+            if event.pool_wait_ns is not None:
+                self._health.pool_wait_ns.append(event.pool_wait_ns)
+            if event.failure is not None and event.failure.kind is Kind.OWN_LIMIT:
+                self._tell_limit(event.failure)
+
+    def _tell_limit(self, failure: Failure) -> None:
+        """Once a second each, so that the live views know, too, that the generator can't be trusted."""
+        now_ns = clock.now_ns()
+        if now_ns - self._limits_told_ns.get(failure.code, -LIMIT_EVERY_NS) >= LIMIT_EVERY_NS:
+            self._limits_told_ns[failure.code] = now_ns
+            self._fail(Fault.OWN_LIMIT, failure.detail)
 
     async def run(self, wire: socket.socket, predecessor: Path | None) -> None:
         loop = asyncio.get_running_loop()
@@ -171,9 +186,14 @@ class Engine:
                 )
         except asyncio.CancelledError:
             outcome = "cancelled"
-        except Exception as error:  # a bug of ours: said loudly, but it must not take the other sessions along
-            traceback.print_exc()
-            self._fail(Fault.BUG, repr(error))
+        except Exception as error:  # ours: said loudly, but it must not take the other sessions along
+            outcome = "failed"
+            if (limit := own_limit(error)) is not None:
+                self._fail(Fault.OWN_LIMIT, f"{LIMITS[limit]}: {error!r}")
+            else:
+                with contextlib.suppress(OSError):  # a full disk
+                    traceback.print_exc()
+                self._fail(Fault.BUG, repr(error))
         finally:
             del self._running[ticket.number]
             self._done(ticket.number, outcome)
@@ -210,6 +230,13 @@ class Engine:
         """What a killed engine left is deleted by the one that replaces it."""
         left = journal.leftovers(journal.read(predecessor).events)
         await sweep(control, left, emit=self.emit, timeout_s=self._settings.target.delete_timeout_s)
+
+    def note_end(self, error: Exception) -> None:
+        """Into the journal, why the engine dies, where that is a limit of this machine: nobody can be told any more."""
+        limit = own_limit(error)
+        if limit is not None or isinstance(error, GeneratorError):
+            self._outbox = None
+            self._fail(Fault.OWN_LIMIT, str(error) if limit is None else f"{LIMITS[limit]}: {error}")
 
     def _fail(self, fault: Fault, detail: str) -> None:
         self.emit(GeneratorFailed(t_ns=clock.now_ns(), fault=fault, process=self._process, detail=redact(detail)))
@@ -258,7 +285,11 @@ def main(argv: list[str]) -> int:
                 role="engine", run_id=run_id(run_dir), scenario=settings.name, process=process, incarnation=incarnation
             )
         )
-        runner.run(engine.run(wire, Path(argv[4]) if len(argv) > 4 else None))
+        try:
+            runner.run(engine.run(wire, Path(argv[4]) if len(argv) > 4 else None))
+        except Exception as error:
+            engine.note_end(error)
+            raise
     return 0
 
 

@@ -14,6 +14,7 @@ import picows
 
 from loadtest.clock import now_ns
 from loadtest.control import Control
+from loadtest.errors import GeneratorError, Kind
 from loadtest.lifecycle import Lifecycle, Surroundings, Ticket
 from loadtest.rooms.opening import open_room
 from loadtest.rooms.pacing import Ticker
@@ -26,7 +27,8 @@ _LOUD = b"\x00\x20" * (FRAME_BYTES // 2)
 
 
 async def warm_up(around: Surroundings, keys: Mapping[str, str], ticker: Ticker) -> None:
-    """Returns when SESSIONS toy sessions went through all steps. Raises whatever broke: the engine can't work then."""
+    """Returns when SESSIONS toy sessions went through all steps. Raises whatever broke, a GeneratorError where it was a
+    limit of this machine: the engine can't work then."""
     rooms = await picows.ws_create_server(lambda _request: _ToyRoom(), "127.0.0.1", 0)
     room_port = rooms.sockets[0].getsockname()[1]
     toy = await asyncio.start_server(lambda r, w: _answer(r, w, room_port), "127.0.0.1", 0)
@@ -63,6 +65,8 @@ async def warm_up(around: Surroundings, keys: Mapping[str, str], ticker: Ticker)
     finally:
         toy.close()
         rooms.close()
+    if failures and (failed := failures[0].failure).kind is Kind.OWN_LIMIT:
+        raise GeneratorError(f"{failed.detail}, before the first session")
     if failures:
         raise RuntimeError(f"warm-up failed: {failures[0].failure}")
 

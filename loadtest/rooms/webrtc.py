@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 
 from loadtest.clock import now_ns
-from loadtest.errors import Code, Kind, StepError
+from loadtest.errors import Code, Kind, StepError, transport_failure
 from loadtest.events import Mark
 from loadtest.guard import is_loopback
 from loadtest.ports import Grant, Listener
@@ -168,9 +168,9 @@ class WebRtcRoom:
                     self._resource = self._own(urljoin(self._grant.room_url, location))
                 return body
         except (aiohttp.ClientConnectorError, aiohttp.ClientConnectionResetError) as error:
-            raise StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, redact(str(error))) from error
+            raise transport_failure(error, Code.CONNECT_FAILED, redact(str(error))) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise StepError(Kind.TRANSPORT, Code.CONNECTION_LOST, redact(str(error))) from error
+            raise transport_failure(error, Code.CONNECTION_LOST, redact(str(error))) from error
 
     def _own(self, resource: str) -> str | None:
         """The resource to delete, if it is where the room is: the token goes nowhere else."""

@@ -9,7 +9,7 @@ from typing import Any
 import picows
 
 from loadtest.clock import now_ns
-from loadtest.errors import Code, Kind, StepError
+from loadtest.errors import Code, Kind, StepError, transport_failure
 from loadtest.events import Mark
 from loadtest.ports import Grant, Listener
 from loadtest.redact import redact
@@ -75,7 +75,7 @@ class WebSocketRoom(picows.WSListener):
         except picows.WSHandshakeError as error:
             raise StepError(Kind.REJECTED, Code.WS_REFUSED, str(error)) from error
         except OSError as error:
-            raise StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, str(error)) from error
+            raise transport_failure(error, Code.CONNECT_FAILED, str(error)) from error
         except picows.WSError as error:
             raise StepError(Kind.PROTOCOL, Code.WS_REFUSED, str(error)) from error
         await self._joined

@@ -133,3 +133,18 @@ def test_drops_are_ours_where_the_target_was_not_busy(
     stage = StageStarted(t_ns=j.at(0), stage="all", users=users, steady=True)
     drop = IterationDropped(t_ns=j.at(t_s), due_ns=j.at(t_s), scenario="support-call", reason=reason)
     assert section(run_dir, stage, drop)["outcome"] == outcome
+
+
+def test_limits_of_this_machine_are_named_with_how_many_sessions_met_them(run_dir: Path) -> None:
+    why = j.failure(Step.CONNECT, Kind.OWN_LIMIT, Code.OPEN_FILES, "open files: no more")
+    failed = [j.finished(n, 1, 2, outcome=Outcome.FAILED, failure=why) for n in (2, 3)]
+    started = [j.started(n, 1) for n in (2, 3)]
+    told = [
+        GeneratorFailed(t_ns=j.at(2), fault=Fault.OWN_LIMIT, process=0, detail=detail)
+        for detail in ("open files: no more", "memory: MemoryError()", "memory: MemoryError()")
+    ]
+    found = section(run_dir, *started, *failed, *told)
+    assert found["invalid_because"] == [
+        "a limit of this machine: open files, met by 2 sessions (open files: no more)",
+        "a limit of this machine: memory: MemoryError()",
+    ]
