@@ -1,10 +1,13 @@
 # Two commands matter: `make run` and `make test`. Everything is installed into .venv from hashes.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+# Says what is being installed, and how long it took.
+timed = printf 'installing %s … ' "$(1)"; began=$$(date +%s); $(2) && echo "$$(( $$(date +%s) - began )) s"
 UV_COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-header --quiet --extra build
 
-.PHONY: help run test test-runs test-parts install lint check bench soak stack lock generated system
+.PHONY: help run test test-runs test-parts install lint check bench soak stack lock generated system roots
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +44,9 @@ soak: .venv/.dev ## the long ones: half an hour at 200 sessions, and a million s
 	$(BIN)/python -m tests.benchmarks.soak
 	$(BIN)/python -m tests.benchmarks.twin_soak
 
+roots: ## make test in fresh Debian roots, as root with mmdebstrap; an hour
+	bash tests/roots.sh
+
 stack: install ## this machine's Prometheus and Alertmanager beside a run, on loopback, until Ctrl-C
 	$(BIN)/python -m dashboards.stack
 
@@ -55,25 +61,19 @@ lock: .venv/.dev ## resolve the dependencies anew
 	$(UV_COMPILE) --extra dev --extra webrtc --extra daily --output-file requirements-dev.lock
 
 .venv/.created:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "avaload needs Python 3.11 or newer")'
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "avaload needs Python 3.11 or newer")'
+	@$(call timed,a virtual environment in .venv,$(PYTHON) -m venv .venv)
 	@touch $@
 
 .venv/.base: requirements.lock pyproject.toml | .venv/.created
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(call timed,what a run needs ($(words $(shell grep -oE '^[a-z0-9-]+==' requirements.lock)) packages),$(PIP) --require-hashes -r requirements.lock)
+	@$(call timed,avaload itself,$(PIP) --no-deps --no-build-isolation -e .)
 	@touch $@
 
 .venv/.dev: requirements-dev.lock .venv/.base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(call timed,what tests and checks need,$(PIP) --require-hashes -r requirements-dev.lock)
 	@touch $@
 
-# Debian's servers and browser for the tests that use the real ones; without root those tests are skipped, by name.
-# RUNLEVEL=1 keeps the packages from starting services.
+# The programs of tests/programs.txt that are missing, each by itself.
 system:
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-	    ! { command -v promtool && command -v prometheus-alertmanager && command -v chromium && command -v npm; } \
-	    >/dev/null; then \
-	  apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-	    --no-install-recommends prometheus prometheus-alertmanager chromium nodejs npm >/dev/null; \
-	fi || echo "could not install prometheus, alertmanager, chromium and node: the tests that need them are skipped"
+	@sh tests/install_programs.sh

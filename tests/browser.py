@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.support import needed
+from tests.programs import needed
 
 READY_S = 40.0
 ANSWER_S = 20.0
@@ -80,7 +80,7 @@ class Page:
 @asynccontextmanager
 async def browser(profile: Path) -> AsyncIterator[Page]:
     """A tab of a browser of its own, on about:blank."""
-    command = [needed("chromium", "chromium"), *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+    command = [needed("chromium"), *FLAGS, f"--user-data-dir={profile}", "about:blank"]
     nowhere = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
         *command, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True

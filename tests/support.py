@@ -6,7 +6,6 @@ found, also those that have lost their parent, and each is ended by its own pid.
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -26,6 +25,7 @@ import pytest
 
 from loadtest import journal
 from loadtest.events import RunStarted
+from tests.programs import needed
 
 ROOT = Path(__file__).parents[1]
 MARK = "E2E_MARK"
@@ -62,14 +62,6 @@ def get(url: str, *, accept: str = "*/*", timeout_s: float = 30) -> tuple[str, b
     request = urllib.request.Request(url, headers={"Accept": accept})
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=timeout_s) as answer:
         return answer.headers["Content-Type"], answer.read()
-
-
-def needed(program: str, package: str) -> str:
-    """The path of a program of the system; skips the test, by name, where it isn't installed."""
-    found = shutil.which(program)
-    if found is None:
-        pytest.skip(f"{program} isn't installed (Debian: {package})")
-    return found
 
 
 def environment(mark: str, **more: str) -> dict[str, str]:
@@ -245,7 +237,7 @@ class Prometheus:
 @contextmanager
 def prometheus(target_port: int, directory: Path) -> Iterator[Prometheus]:
     """Debian's Prometheus with the configuration of dashboards/, scraping 127.0.0.1:`target_port` each second."""
-    program, own = needed("prometheus", "prometheus"), free_port()
+    program, own = needed("prometheus"), free_port()
     config = (ROOT / "dashboards" / "prometheus.yml").read_text()
     assert "127.0.0.1:9646" in config
     assert "interval: 5s" in config

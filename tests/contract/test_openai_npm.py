@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.programs import needed, npm_install
 from tests.twin.process import RunningTwin, running_twin
 
 PACKAGES = ["openai@6.49.0", "ws@8.23.0"]
@@ -25,17 +26,10 @@ def twin() -> Iterator[RunningTwin]:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package and the script."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("the contract with openai for Node needs node and npm")
+    needed("node")
     folder = tmp_path_factory.mktemp("npm")
     (folder / "package.json").write_text('{"private": true}')
-    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *PACKAGES]
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=INSTALL_S, check=False)
-    except subprocess.TimeoutExpired:
-        pytest.skip("the contract with openai for Node needs npm's registry: timed out")
-    if done.returncode != 0:
-        pytest.skip("the contract with openai for Node needs npm's registry")
+    npm_install(folder, *PACKAGES, timeout_s=INSTALL_S)
     shutil.copy(SCRIPT, folder)
     return folder
 

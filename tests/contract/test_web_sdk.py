@@ -6,7 +6,6 @@ The SDK is proprietary: it is installed from npm for the test, run as it is, and
 import json
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import threading
@@ -19,6 +18,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.programs import needed, npm_install
 from tests.twin.process import RunningTwin, running_twin
 
 PACKAGE = "@avaturn-live/web-sdk"
@@ -38,17 +38,9 @@ CHROMIUM = (
 @pytest.fixture(scope="module")
 def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The SDK's bundle."""
-    for program, package in (("npm", "npm"), ("chromium", "chromium")):
-        if shutil.which(program) is None:
-            pytest.skip(f"the contract with {PACKAGE} needs {program} (Debian: {package})")
+    needed("chromium")
     folder = tmp_path_factory.mktemp("web-sdk")
-    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", f"{PACKAGE}@{VERSION}"]
-    try:
-        installed = subprocess.run(command, cwd=folder, capture_output=True, timeout=INSTALL_S, check=False)
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"the contract with {PACKAGE} needs npm's registry: timed out")
-    if installed.returncode != 0:
-        pytest.skip(f"the contract with {PACKAGE} needs npm's registry")
+    npm_install(folder, f"{PACKAGE}@{VERSION}", timeout_s=INSTALL_S)
     return folder / "node_modules" / PACKAGE / "dist" / "main.js"
 
 

@@ -20,7 +20,8 @@ from dashboards.stack import Ports, stack
 from tests.dashboards.promql import grounded
 from tests.dashboards.runbook import anchors
 from tests.e2e.target import reaching
-from tests.support import ROOT, avaload, eventually, free_port, get, needed
+from tests.programs import needed
+from tests.support import ROOT, avaload, eventually, free_port, get
 from tests.twin.process import running_twin
 
 pytestmark = pytest.mark.quiet
@@ -130,8 +131,8 @@ def run(directory: Path, port: int, *options: object, twin: tuple[str, ...]) -> 
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
-    needed("prometheus", "prometheus")
-    needed("prometheus-alertmanager", "prometheus-alertmanager")
+    needed("prometheus")
+    needed("prometheus-alertmanager")
     directory = tmp_path_factory.mktemp("live")
     scenario = directory / "watched.toml"
     scenario.write_text(SCENARIO.format(clip=ROOT / "loadtest" / "corpus" / "en" / "reset_password.wav"))

@@ -15,7 +15,8 @@ from reports import generator
 from tests.dashboards.promql import metric_names, parsed, selectors
 from tests.dashboards.runbook import anchors
 from tests.dashboards.scenes import FIXTURES, SCENES, Scene
-from tests.support import ROOT, needed
+from tests.programs import needed
+from tests.support import ROOT
 
 RULES = ROOT / "dashboards" / "generated" / "rules.yaml"
 
@@ -26,7 +27,7 @@ def test_the_rule_files_are_as_generated() -> None:
 
 
 def test_promtool_accepts_the_rules() -> None:
-    promtool = needed("promtool", "prometheus")
+    promtool = needed("promtool")
     checked = subprocess.run([promtool, "check", "rules", RULES], capture_output=True, text=True, timeout=30)
     assert checked.returncode == 0, checked.stderr
     assert f"{len(rules.RECORDED) + len(alerts.ALERTS)} rules found" in checked.stdout
@@ -132,6 +133,6 @@ def check(directory: Path, scene: Scene, tests: dict[str, Any]) -> None:
     }
     path = directory / "test.yaml"
     path.write_text(yaml.safe_dump(document))
-    promtool = needed("promtool", "prometheus")
+    promtool = needed("promtool")
     done = subprocess.run([promtool, "test", "rules", path], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -16,7 +16,8 @@ from loadtest import cli, commands
 from loadtest.guard import KEYS
 from loadtest.resolve import LIVE_AVATURN, LIVE_OPENAI
 from loadtest.settings import Distribution, Output
-from tests.support import ROOT, needed
+from tests.programs import needed
+from tests.support import ROOT
 
 HERE = ROOT / "dashboards"
 REQUIRED = {
@@ -145,7 +146,7 @@ def test_what_compose_starts_listens_on_loopback_alone() -> None:
 
 
 def test_prometheus_and_alertmanager_accept_their_configurations(tmp_path: Path) -> None:
-    promtool, amtool = needed("promtool", "prometheus"), needed("amtool", "prometheus-alertmanager")
+    promtool, amtool = needed("promtool"), needed("amtool")
     for command in (
         [promtool, "check", "config", HERE / "prometheus.yml"],
         [amtool, "check-config", HERE / "alertmanager.yml"],

@@ -14,7 +14,8 @@ import pytest
 from loadtest import journal
 from loadtest.events import Remains, RunFinished, SessionFinished, Step, StepFinished
 from tests.e2e.target import unless_late
-from tests.support import Avaload, Done, avaload, end_all, environment, needed
+from tests.programs import needed
+from tests.support import Avaload, Done, avaload, end_all, environment
 
 USERS = 6
 
@@ -119,7 +120,7 @@ class Page(html.parser.HTMLParser):
 def test_the_page_renders_in_a_browser_with_charts_and_without_the_network(
     ran: tuple[Avaload, Done], tmp_path: Path
 ) -> None:
-    chromium = needed("chromium", "chromium")
+    chromium = needed("chromium")
     path = ran[0].run_dir / "report.html"
     command = [
         chromium,

@@ -11,7 +11,8 @@ import pytest
 from loadtest.events import StepFinished
 from tests.e2e.target import events, unless_late
 from tests.exporters.receiver import Receiver
-from tests.support import Avaload, Done, Prometheus, avaload, eventually, free_port, get, needed, prometheus
+from tests.programs import needed
+from tests.support import Avaload, Done, Prometheus, avaload, eventually, free_port, get, prometheus
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Scraped:
 
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory: pytest.TempPathFactory, brief: Path) -> Iterator[Scraped]:
-    needed("prometheus", "prometheus")
+    needed("prometheus")
     cwd, port = tmp_path_factory.mktemp("scraped"), free_port()
     options = ("--users", 8, "--processes", 2, "--duration", "6s", "--ramp", "1s", "--metrics-port", port)
     with (
@@ -55,7 +56,7 @@ def last(server: Prometheus, promql: str, label: str) -> dict[str, float]:
 
 
 def test_promtool_accepts_the_exposition_of_a_live_run(scraped: Scraped) -> None:
-    command = [needed("promtool", "prometheus"), "check", "metrics"]
+    command = [needed("promtool"), "check", "metrics"]
     checked = subprocess.run(command, input=scraped.live, capture_output=True, timeout=30, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
     assert b"avaload_sessions_total{" in scraped.live

@@ -23,7 +23,8 @@ from exporters.exposition import OPENMETRICS, PLAIN, content_type, exposition
 from exporters.snapshot import merged
 from loadtest.slo import Slo
 from tests.exporters.script import WALL_S, health, run_started, session, session_id
-from tests.support import ROOT, eventually, get, needed, prometheus
+from tests.programs import needed
+from tests.support import ROOT, eventually, get, prometheus
 
 
 def openmetrics(text: str) -> list[Metric]:
@@ -211,7 +212,7 @@ def test_openmetrics_is_spoken_where_it_is_accepted(accept: str, kind: str) -> N
 
 
 def test_promtool_accepts_the_exposition() -> None:
-    promtool = needed("promtool", "prometheus")
+    promtool = needed("promtool")
     with serving() as port:
         text = get(f"http://127.0.0.1:{port}/metrics")[1]
     checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, timeout=30, check=False)

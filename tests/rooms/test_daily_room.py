@@ -3,7 +3,6 @@
 import asyncio
 import importlib
 import json
-import shutil
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from loadtest.errors import Code, Kind, StepError
 from loadtest.events import Mark
 from loadtest.ports import Grant
 from loadtest.speech import SILENCE
+from tests.programs import needed
 from tests.rooms import fake_daily
 from tests.rooms.fake_daily import AVATAR, GUEST, LOCAL, Call
 from tests.rooms.hearing import CLIP, DEADLINE_S, LOUD, Recorder
@@ -331,10 +331,9 @@ asyncio.run(main())
 
 def test_the_real_library_fails_by_our_deadline_leaves_no_thread_and_is_quiet() -> None:
     pytest.importorskip("daily", reason="needs the extra daily")
-    unshare = shutil.which("unshare")
-    alone = [unshare, "--net", "--map-root-user"] if unshare else []
-    if not alone or subprocess.run([*alone, "true"], capture_output=True).returncode != 0:
-        pytest.skip("needs a network namespace of its own, so that nobody out there is asked")
+    alone = [needed("unshare"), "--net", "--map-root-user"]
+    if subprocess.run([*alone, "true"], capture_output=True).returncode != 0:
+        pytest.skip("not permitted here: a network namespace of its own, so that nobody out there is asked")
     done = subprocess.run([*alone, sys.executable, "-c", _REAL], capture_output=True, text=True, timeout=90)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)

@@ -1,0 +1,28 @@
+"""With CI set, a test that was skipped fails the suite: what isn't there would look like what holds."""
+
+import os
+
+import pytest
+
+# Begins the reason of a skip that no installation can help: the kernel or the container says no.
+NOT_PERMITTED = "not permitted here: "
+
+
+def _holes(config: pytest.Config) -> list[str]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("CI") or reporter is None:
+        return []
+    skipped = [(report.nodeid, str(report.longrepr[2])) for report in reporter.stats.get("skipped", [])]
+    return [f"{test}: {why}" for test, why in skipped if NOT_PERMITTED not in why]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if holes := _holes(terminalreporter.config):
+        terminalreporter.section("skipped where CI is set, which counts as failed")
+        for hole in holes:
+            terminalreporter.line(hole)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if exitstatus == pytest.ExitCode.OK and _holes(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
