@@ -26,18 +26,19 @@ foreign_node() { # ROOT: Debian's node under another's name and version, with an
   inside "$1" 'apt-get update -qq; cd /tmp; apt-get download -qq nodejs; dpkg-deb -R nodejs_*.deb node; rm nodejs_*.deb'
   (cd "$1/tmp" && npm pack --silent npm@10 >/dev/null && mkdir -p node/usr/lib/node_modules node/usr/bin &&
     tar -xzf npm-*.tgz && mv package node/usr/lib/node_modules/npm && ln -s ../lib/node_modules/npm/bin/npm-cli.js node/usr/bin/npm)
-  sed -i -e 's/^Version:.*/Version: 99.0-1elsewhere1/' -e '/^\(Breaks\|Replaces\|Provides\|Recommends\|Suggests\):/d' \
+  sed -i -e 's/^Version:.*/Version: 99.0-1elsewhere1/' -e '/^\(Breaks\|Conflicts\|Replaces\|Provides\|Recommends\|Suggests\):/d' \
     -e 's/^Package:.*/&\nConflicts: npm/' "$1/tmp/node/DEBIAN/control"
   inside "$1" 'cd /tmp; dpkg-deb -b node node.deb >/dev/null; apt-get install -y -qq --no-install-recommends ./node.deb >/dev/null 2>&1'
 }
 
 failed=0
-for name in "${@:-bookworm trixie foreign-node}"; do for root in $name; do
+[ $# -gt 0 ] || set -- bookworm trixie foreign-node
+for root in "$@"; do
   suite=${root/foreign-node/bookworm}
   make_root "$root" "$suite"
   [ "$root" != foreign-node ] || foreign_node "$work/$root"
   echo "== $root"
   inside "$work/$root" 'cd /avaload; CI=true make test' || { failed=1; echo "== $root failed"; }
   rm -rf --one-file-system "${work:?}/$root"
-done; done
+done
 exit "$failed"
