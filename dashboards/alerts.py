@@ -183,7 +183,7 @@ ALERTS: Final = (
         held="2m",
         expr=f"avaload:session_setup_duration_seconds:p95_5m > {edge(c.SESSION_SETUP, SETUP_S)}",
         summary="Set-up of {{ $labels.scenario }} takes {{ $value | humanizeDuration }} (p95)",
-        description=f"From the start of a session to the avatar's first media frame; {SETUP_S:g} s are expected.",
+        description=f"From the start of the mint until the session is connected; {SETUP_S:g} s are expected.",
     ),
     Alert(
         name="TurnSlow",

@@ -258,7 +258,7 @@ RELEASE: Final = Board(
             ),
             Panel(
                 title="Set-up p95",
-                description="From the start of a session to the avatar's first media frame.",
+                description="From the start of the mint until the session is connected.",
                 unit="s",
                 kind=Kind.BARS,
                 queries=_compared(0.95, c.SESSION_SETUP),

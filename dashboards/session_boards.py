@@ -78,7 +78,7 @@ OVERVIEW: Final = Board(
             ),
             Panel(
                 title="Set-up, p95",
-                description="From the start of a session to the avatar's first media frame.",
+                description="From the start of the mint until the session is connected.",
                 unit="s",
                 kind=Kind.NUMBER,
                 width=4,
@@ -137,9 +137,15 @@ SESSIONS_AND_STEPS: Final = Board(
             ),
             Panel(
                 title="Set-up",
-                description="From the start of a session to the avatar's first media frame; sessions that got one.",
+                description="From the start of the mint (the create, where a backend mints) until the session is connected.",
                 unit="s",
                 queries=quantiles(c.SESSION_SETUP),
+            ),
+            Panel(
+                title="Time to the first frame",
+                description="From the start of a session to the avatar's first media frame; sessions that got one.",
+                unit="s",
+                queries=quantiles(c.FIRST_FRAME),
             ),
         ],
         "Steps": [

@@ -34,6 +34,7 @@ from loadtest.events import (
     Step,
     StepFinished,
 )
+from loadtest.samples import Running
 from loadtest.slo import Slo
 
 _AFTER: Final[dict[str, str]] = {
@@ -48,30 +49,27 @@ _AFTER: Final[dict[str, str]] = {
 _PHASES: Final = frozenset(v.PHASE.values or ())
 
 
-class _Running:
-    """What the fold has to remember of a load session until it ends."""
+class _Running(Running):
+    """What the fold has to remember of a load session until it ends, beside what service levels ask of it."""
 
     __slots__ = (
         "connect_ns",
-        "expires_ns",
         "failed",
         "minted_ns",
         "phases",
-        "scenario",
-        "set_up",
+        "seen",
         "started_ns",
         "state",
     )
 
-    def __init__(self, scenario: str, started_ns: int) -> None:
-        self.scenario = scenario
+    def __init__(self, scenario: str, due_ns: int, started_ns: int) -> None:
+        super().__init__(scenario, due_ns)
         self.started_ns = started_ns
         self.state: str = Step.MINT
         self.minted_ns = 0  # 0: no secret yet
-        self.expires_ns = 0  # on our monotonic clock
         self.connect_ns = 0
         self.phases: set[str] = set()  # of its connect, so far
-        self.set_up = False
+        self.seen = False  # the avatar
         self.failed = False  # one of its steps failed and was counted
 
 
@@ -153,7 +151,7 @@ class Aggregate:
         if event.purpose != LOAD:
             return
         scenario = event.scenario if event.scenario in self._scenarios else OTHER
-        self._running[event.session] = running = _Running(scenario, event.t_ns)
+        self._running[event.session] = running = _Running(scenario, event.due_ns, event.t_ns)
         self._active[(running.state,)] += 1
         self._count(c.SESSIONS_STARTED, (scenario,))
         self._observe(c.SCHEDULE_LAG, (), (event.t_ns - event.due_ns) / 1e9)
@@ -161,7 +159,7 @@ class Aggregate:
     def _secret_minted(self, event: SecretMinted) -> None:
         if (running := self._running.get(event.session)) is not None:
             running.minted_ns = event.t_ns
-            running.expires_ns = event.t_ns + event.expires_at_s * 1_000_000_000 - event.wall_ns
+            running.expires_ns = event.expires_ns
 
     def _remains_changed(self, event: RemainsChanged) -> None:
         session = event.session
@@ -212,6 +210,9 @@ class Aggregate:
             self._active[(running.state,)] -= 1
             running.state = _AFTER[step] if outcome is Outcome.OK else Step.DELETE
             self._active[(running.state,)] += 1
+            running.saw(event)
+            if (setup_s := running.setup_s(event)) is not None:
+                self._observe(c.SESSION_SETUP, (running.scenario,), setup_s)
             running.connect_ns = event.t_ns  # of the step after this one; read while that is connect
             if running.minted_ns:
                 self._secret_used(running, event)
@@ -219,7 +220,7 @@ class Aggregate:
     def _secret_used(self, running: _Running, event: StepFinished) -> None:
         if event.step in (Step.CREATE, Step.CONNECT):
             self._observe(c.SECRET_AGE, (event.step,), (event.started_ns - running.minted_ns) / 1e9)
-        if event.step is Step.CONNECT and event.outcome is Outcome.OK:
+        if event.step is Step.CONNECT and event.outcome is Outcome.OK and running.expires_ns is not None:
             self._observe(c.SECRET_MARGIN, (), (running.expires_ns - event.t_ns) / 1e9)
 
     def _observed(self, event: Observed) -> None:
@@ -232,9 +233,9 @@ class Aggregate:
         if running.state == Step.CONNECT and mark not in running.phases:
             running.phases.add(mark)
             self._observe(c.CONNECT_PHASE, (mark,), (event.t_ns - running.connect_ns) / 1e9)
-        if mark is Mark.FIRST_FRAME and not running.set_up:
-            running.set_up = True
-            self._observe(c.SESSION_SETUP, (running.scenario,), (event.t_ns - running.started_ns) / 1e9)
+        if mark is Mark.FIRST_FRAME and not running.seen:
+            running.seen = True
+            self._observe(c.FIRST_FRAME, (running.scenario,), (event.t_ns - running.started_ns) / 1e9)
 
     def _media_measured(self, event: MediaMeasured) -> None:
         if event.purpose != LOAD:

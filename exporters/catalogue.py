@@ -71,6 +71,13 @@ SESSION_SETUP: Final = Metric(
     type=Type.HISTOGRAM,
     labels=(v.SCENARIO,),
     buckets=v.LATENCY_S,
+    help="From the start of the mint (the create, where a backend mints) until the session is connected",
+)
+FIRST_FRAME: Final = Metric(
+    name="avaload_time_to_first_frame_seconds",
+    type=Type.HISTOGRAM,
+    labels=(v.SCENARIO,),
+    buckets=v.LATENCY_S,
     help="From the start of a session to the avatar's first media frame; sessions that got one",
 )
 STEP_DURATION: Final = Metric(
@@ -155,7 +162,7 @@ SECRET_MARGIN: Final = Metric(
     name="avaload_secret_margin_seconds",
     type=Type.HISTOGRAM,
     buckets=v.SECRET_MARGIN_S,
-    help="Life left in the client secret when the session was connected; le=0: it had expired (counts as 0 in the sum)",
+    help="Life left in the client secret when the session was connected, if known; le=0: it had expired (0 in the sum)",
 )
 TIME_TO_GONE: Final = Metric(
     name="avaload_time_to_gone_seconds",

@@ -9,7 +9,7 @@ from exporters.sampling import Bounds, Slowest, in_share
 from loadtest.errors import ConfigError
 from loadtest.events import Event, MediaMeasured, Outcome, Remains, SessionFinished, SessionStarted, StepFinished
 from loadtest.resolve import load_resolved
-from loadtest.rules.promise import Promise, promise
+from loadtest.rules.promise import Promise
 from loadtest.rules.rulebook import Rulebook
 from loadtest.slo import Slo
 
@@ -34,9 +34,7 @@ class TailSampler:
             settings = load_resolved(run_dir)
         except ConfigError:
             return cls(share)
-        today = date.today()
-        promises = {scenario.name: promise(scenario, today=today) for scenario in settings.scenarios}
-        return cls(share, slos=settings.slos, promises=promises)
+        return cls(share, slos=settings.slos, promises=settings.promises(today=date.today()))
 
     def keeps(self, started: SessionStarted, events: Sequence[Event], finished: SessionFinished) -> bool:
         """Call it once per session, in the order of their ends: what is slow depends on what was before."""

@@ -42,7 +42,6 @@ from loadtest.objectives import Judge, Objectives
 from loadtest.probes.catalogue import PURPOSE, dealt
 from loadtest.redact import redact
 from loadtest.resolve import run_id
-from loadtest.rules.promise import promises
 from loadtest.rules.rulebook import Rulebook
 from loadtest.settings import Settings
 from loadtest.tickets import Tickets, stages, steered_stage
@@ -283,8 +282,7 @@ def aggregate_of(settings: Settings) -> Aggregate:
 
 def rulebook_of(settings: Settings) -> Rulebook:
     """An empty one, with what this run's scenarios promise."""
-    today, scale = datetime.now(UTC).date(), settings.target.clock_scale
-    return Rulebook(promises(settings.scenarios, today=today, clock_scale=scale))
+    return Rulebook(settings.promises(today=datetime.now(UTC).date()))
 
 
 def worker_index(environment: Environment) -> int:

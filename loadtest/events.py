@@ -27,6 +27,11 @@ LOAD: Final = "load"
 SCHEMA: Final = 1
 """Version of the journal's line format; raised when a field changes its meaning."""
 
+_ROUNDING_S: Final = 1.0
+"""expires_at and a Date header are whole seconds, each cut by itself."""
+_ONE_CLOCK_S: Final = 5.0
+"""Two clocks that differ by less are taken for one, where nothing but ours tells the time."""
+
 
 def _tag(name: str) -> str:
     """SessionStarted → session_started: what its lines begin with."""
@@ -99,6 +104,31 @@ class SecretMinted(_Fact, frozen=True, kw_only=True):
     wall_ns: int  # our wall clock at t_ns
     provider_s: int | None = None
     purpose: str = LOAD
+
+    @property
+    def told_s(self) -> float:
+        """What `expires_at` says that the secret lives from `t_ns` on: by the provider's clock, or else by ours."""
+        now_s = self.wall_ns / 1e9 if self.provider_s is None else self.provider_s
+        return self.expires_at_s - now_s
+
+    @property
+    def lives_s(self) -> float | None:
+        """How long the secret lives from `t_ns` on: the one answer to how much life it has.
+
+        What was asked for where `expires_at` agrees with it: both are whole seconds, so that is the exacter word. What
+        the provider granted instead where it differs by the provider's own clock. None: it differs, and there is no
+        clock but ours to say whether the grant or the clock is off.
+        """
+        near_s = _ONE_CLOCK_S if self.provider_s is None else _ROUNDING_S
+        if abs(self.told_s - self.ttl_s) <= near_s:
+            return float(self.ttl_s)
+        return None if self.provider_s is None else self.told_s - _ROUNDING_S / 2  # its clock showed a whole second
+
+    @property
+    def expires_ns(self) -> int | None:
+        """When its life is over, on our monotonic clock; None where `lives_s` is not known."""
+        lives_s = self.lives_s
+        return None if lives_s is None else self.t_ns + round(lives_s * 1e9)
 
 
 class RemainsChanged(_Fact, frozen=True, kw_only=True):

@@ -18,13 +18,11 @@ from loadtest.events import (
     LOAD,
     Event,
     IterationDropped,
-    Outcome,
     RunAborted,
     SecretMinted,
     SessionFinished,
     SessionStarted,
     StageStarted,
-    Step,
     StepFinished,
 )
 from loadtest.samples import SAMPLERS, Running, Sampler, Source
@@ -131,9 +129,7 @@ class Objectives:
         running = self._running.get(event.session)
         if running is None:  # a probe's
             return
-        running.first_step = running.first_step or event.step
-        if event.outcome is Outcome.OK and running.minted_from_ns is None and event.step in (Step.MINT, Step.CREATE):
-            running.minted_from_ns = event.started_ns  # the create's, where a backend mints
+        running.saw(event)
         takers = self._takers.get((StepFinished, event.step))
         if takers is not None:
             for take in takers:
@@ -146,7 +142,7 @@ class Objectives:
 
     def _secret_minted(self, event: SecretMinted) -> None:
         if (running := self._running.get(event.session)) is not None:
-            running.expires_ns = event.t_ns + event.ttl_s * 1_000_000_000
+            running.expires_ns = event.expires_ns
 
     def _session_finished(self, event: SessionFinished) -> None:
         self._take(event)

@@ -23,7 +23,8 @@ from loadtest.slo import STEPS
 
 
 class Running:
-    """What has to be remembered of a session until it ends."""
+    """What has to be remembered of a session until it ends. `minted_from_ns`: where its set-up began: the mint's start,
+    or the create's where a backend mints."""
 
     __slots__ = ("due_ns", "expires_ns", "first_step", "minted_from_ns", "scenario")
 
@@ -32,7 +33,18 @@ class Running:
         self.due_ns = due_ns
         self.first_step: Step | None = None
         self.minted_from_ns: int | None = None
-        self.expires_ns: int | None = None  # on our monotonic clock
+        self.expires_ns: int | None = None  # of its secret, as `SecretMinted.expires_ns`
+
+    def saw(self, event: StepFinished) -> None:
+        """Every step of the session, before it is asked about."""
+        self.first_step = self.first_step or event.step
+        if self.minted_from_ns is None and event.outcome is Outcome.OK and event.step in (Step.MINT, Step.CREATE):
+            self.minted_from_ns = event.started_ns
+
+    def setup_s(self, event: StepFinished) -> float | None:
+        """How long its set-up took, if this step ended it: until it was connected."""
+        connected = event.step is Step.CONNECT and event.outcome is Outcome.OK
+        return (event.t_ns - self.minted_from_ns) / 1e9 if connected and self.minted_from_ns is not None else None
 
 
 Sampler = Callable[[Any, Running | None], float | None]
@@ -75,9 +87,7 @@ def _barge_in(event: StepFinished, _: Running | None) -> float | None:
 
 
 def _setup(event: StepFinished, running: Running | None) -> float | None:
-    if event.outcome is not Outcome.OK or running is None or running.minted_from_ns is None:
-        return None
-    return (event.t_ns - running.minted_from_ns) / 1e9
+    return None if running is None else running.setup_s(event)
 
 
 def _setup_from_due(event: StepFinished, running: Running | None) -> float | None:

@@ -4,6 +4,7 @@ Every section is closed: an unknown key is an error, so that a misspelt one can'
 the exception: it is the session object of the mint, passed to OpenAI as it stands (PROTOCOL.md 1.1).
 """
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -25,6 +26,18 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+ABSENCE_S = 60
+DURATION_S = 3600
+"""The service's own `user_absent_timeout` and `max_duration`, where a create asks for none."""
+
+
+def absence_words(absences_s: Collection[float]) -> str:
+    """For a person: what ends sessions that can't be deleted, after so long without their user. Empty: not known."""
+    if not absences_s:
+        return "user_absent_timeout"
+    return f"user_absent_timeout ({'at most ' if len(set(absences_s)) > 1 else ''}{max(absences_s):g} s)"
+
+
 class Secret(Section):
     """The client secret that each session mints."""
 
@@ -42,6 +55,16 @@ class SessionFields(Section):
     model: str | None = None
     user_absent_timeout: int | None = Field(10, ge=10)
     max_duration: int | None = Field(None, ge=60, le=86400)
+
+    @property
+    def absence_s(self) -> int:
+        """After so long without its user a session ends."""
+        return ABSENCE_S if self.user_absent_timeout is None else self.user_absent_timeout
+
+    @property
+    def duration_s(self) -> int:
+        """A session never lasts longer."""
+        return DURATION_S if self.max_duration is None else self.max_duration
 
 
 class Say(Section):

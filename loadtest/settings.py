@@ -1,6 +1,7 @@
 """What a run can be told (INTERFACE.md). `resolve.py` says where it comes from, `guard.py` what may be loaded."""
 
 import math
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from loadtest.backend import BackendTarget
+from loadtest.rules.promise import Promise, promises
 from loadtest.scenario import (
     NAME,
     Conversation,
@@ -231,6 +233,16 @@ class Settings(Section):
                 conversation=self.conversation,
             ),
         )
+
+    def scenario_of(self, name: str) -> Scenario | None:
+        """The scenario of a session whose events call it so. Without a mix there is only one, whatever it is called."""
+        if len(self.scenarios) == 1:
+            return self.scenarios[0]
+        return next((scenario for scenario in self.scenarios if scenario.name == name), None)
+
+    def promises(self, *, today: date) -> dict[str, Promise]:
+        """What the sessions of each scenario may expect, by its name."""
+        return promises(self.scenarios, today=today, clock_scale=self.target.clock_scale)
 
     @property
     def slos(self) -> tuple[Slo, ...]:

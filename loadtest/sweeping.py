@@ -2,15 +2,18 @@
 
 import os
 import socket
+from collections.abc import Container, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from loadtest import clock, journal
 from loadtest.control import Control
 from loadtest.errors import ConfigError
-from loadtest.events import Event, RunFinished
+from loadtest.events import LOAD, Event, RunFinished, SessionStarted
 from loadtest.guard import KEYS, guard
 from loadtest.resolve import is_embedded, load_resolved, run_id
+from loadtest.scenario import absence_words
+from loadtest.settings import Settings
 from loadtest.sweep import AT_ONCE, sweep
 
 WAIT_S = 90.0
@@ -20,16 +23,16 @@ WAIT_S = 90.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepOutcome:
     """`gone`: sessions deleted now, or found gone. `failed`: session -> why. `doubtful`: can't be deleted, only waited
-    for."""
+    for; after `absent_timeouts_s`, by their scenarios, they are gone (none: not known)."""
 
     gone: list[str]
     failed: dict[str, str]
     doubtful: list[str]
-    absent_timeout_s: int | None
+    absent_timeouts_s: list[int]
     note: str = ""
 
     def as_dict(self) -> dict[str, object]:
-        return asdict(self)
+        return asdict(self) | {"absent_timeout_s": max(self.absent_timeouts_s, default=None)}
 
     def sentences(self) -> list[str]:
         """For a person."""
@@ -37,10 +40,9 @@ class SweepOutcome:
         lines.append(f"{len(self.gone)} deleted or already gone, {len(self.failed)} failed")
         lines += [f"  {session}: {why}" for session, why in self.failed.items()]
         if self.doubtful:
-            bound = f"user_absent_timeout ({self.absent_timeout_s} s)" if self.absent_timeout_s else "its own timeout"
             lines.append(
                 f"{len(self.doubtful)} doubtful: their create was not answered, or with a server error, so there is"
-                f" no id to delete; if they exist, {bound} ends them"
+                f" no id to delete; if they exist, {absence_words(self.absent_timeouts_s)} ends them"
             )
         return lines
 
@@ -50,12 +52,13 @@ async def sweep_run(run_dir: Path) -> SweepOutcome:
     settings = load_resolved(run_dir)
     if not journal.wait_until_closed(run_dir, timeout_s=WAIT_S):
         raise ConfigError(f"{run_dir}: the run is still writing; sweep it once it has ended")
-    left = journal.leftovers(journal.merged(journal.read_run(run_dir)))
-    doubtful, absent_timeout_s = sorted(left.doubtful), settings.session.user_absent_timeout
+    events = list(journal.merged(journal.read_run(run_dir)))
+    left = journal.leftovers(events)
+    doubtful, absent_timeouts_s = sorted(left.doubtful), _absences_s(events, left.doubtful, settings)
     if not left.leaked or is_embedded(run_dir):
         note = "the run's embedded twin has ended, and its sessions with it" if left.leaked else "nothing to delete"
         return SweepOutcome(
-            gone=sorted(left.leaked), failed={}, doubtful=doubtful, absent_timeout_s=absent_timeout_s, note=note
+            gone=sorted(left.leaked), failed={}, doubtful=doubtful, absent_timeouts_s=absent_timeouts_s, note=note
         )
     guard(settings)
     host = socket.gethostname()
@@ -75,5 +78,14 @@ async def sweep_run(run_dir: Path) -> SweepOutcome:
             swept = await sweep(control, left, emit=emit, timeout_s=settings.target.delete_timeout_s)
         emit(RunFinished(t_ns=clock.now_ns(), reason="completed"))
     return SweepOutcome(
-        gone=sorted(swept.gone), failed=swept.failed, doubtful=doubtful, absent_timeout_s=absent_timeout_s
+        gone=sorted(swept.gone), failed=swept.failed, doubtful=doubtful, absent_timeouts_s=absent_timeouts_s
     )
+
+
+def _absences_s(events: Iterable[Event], sessions: Container[str], settings: Settings) -> list[int]:
+    """Of these sessions' own scenarios. A probe's session asked for what its probe needed: it says nothing."""
+    names = {
+        e.scenario for e in events if isinstance(e, SessionStarted) and e.purpose == LOAD and e.session in sessions
+    }
+    scenarios = [scenario for name in names if (scenario := settings.scenario_of(name)) is not None]
+    return sorted({scenario.session.absence_s for scenario in scenarios})

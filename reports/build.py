@@ -99,7 +99,7 @@ def judge(
     processes = run_settings.table(settings, "scenario", "load").get("processes")
     journals = hosts.files(run, host_rows, processes=processes)
     load = run.load_only()
-    left = sessions.left_behind(load)
+    left, resolved = sessions.left_behind(load), run_settings.resolved(settings)
     interrupted = bool((run.files["finish"] == "interrupted").any())
     report: dict[str, Any] = {
         "schema": SCHEMA,
@@ -119,9 +119,7 @@ def judge(
         "steps": steps.section(load),
         "turns": steps.turns(load),
         "secrets": expiry.section(load, run),
-        "teardown": teardown.section(
-            load, run, run_settings.table(settings, "scenario") | {"tags": run_settings.table(settings, "tags")}
-        ),
+        "teardown": teardown.section(load, run, resolved, tags=run_settings.table(settings, "tags")),
         "rules": list(rule_rows),
         "slos": gates.judge(load, slos, planned_s=run_settings.table(settings, "scenario", "load").get("duration")),
         "aborted": gates.aborted(load),
@@ -143,8 +141,8 @@ def judge(
         report["baseline"] = compare.contrast([base], [new])
     if searched is not None:
         capacity.apply(report, searched)
-    absent_timeout_s = run_settings.table(settings, "scenario", "session").get("user_absent_timeout")
-    report["verdict"] = verdict.verdict(report, interrupted=interrupted, absent_timeout_s=absent_timeout_s)
+    absences_s = run_settings.absences_s(load, resolved)[left.index[left == sessions.Left.CREATE_UNANSWERED]].dropna()
+    report["verdict"] = verdict.verdict(report, interrupted=interrupted, absences_s=absences_s.unique().tolist())
     return report
 
 

@@ -60,8 +60,8 @@ class Numbers(dict[Any, int]):
 
 
 class Columns:
-    """The columns of one kind of event: fields by their names, a failure flattened, and `file`, the number of the
-    journal."""
+    """The columns of one kind of event: fields and properties by their names, a failure flattened, and `file`, the
+    number of the journal."""
 
     def __init__(self, kind: type[msgspec.Struct], holds: Mapping[str, Holds], sessions: Numbers) -> None:
         self._holds: dict[str, Holds] = {**holds, "file": Holds.SMALL}
@@ -72,6 +72,9 @@ class Columns:
             if what in (Holds.SESSION, Holds.WORD, Holds.TEXT)
         }
         fields = kind.__struct_fields__
+        self._derived = [
+            (name, what) for name, what in holds.items() if isinstance(getattr(kind, name, None), property)
+        ]
         self._failure_at = fields.index("failure") if "failure" in fields else None
         self._plain = [(name, what, fields.index(name)) for name, what in holds.items() if name in fields]
 
@@ -80,6 +83,8 @@ class Columns:
         fields = list(zip(*map(msgspec.structs.astuple, events), strict=True))
         for name, what, place in self._plain:
             self._pack(name, self._coded(name, what, fields[place]))
+        for name, what in self._derived:
+            self._pack(name, self._coded(name, what, [getattr(event, name) for event in events]))
         if self._failure_at is not None:
             self._add_failures(fields[self._failure_at])
         self._pack("file", [file] * len(events))

@@ -168,13 +168,17 @@ def _plan(scenario: Mapping[str, Any]) -> dict[str, Any]:
     load = {key: value for key, value in run_settings.table(dict(scenario), "load").items() if key not in _FREE_OF_LOAD}
     plan = {
         "load": load,
-        "conversation": scenario.get("conversation"),
-        "mix": [
-            {key: each.get(key) for key in ("name", "weight", "conversation")} for each in scenario.get("mix") or ()
-        ],
+        **_of_sessions(scenario, "weight", "conversation"),
         "target": {"room": run_settings.table(dict(scenario), "target").get("room")},
     }
     return plan if scenario else {}
+
+
+def _of_sessions(scenario: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """What sessions are made of: of a mix its scenarios' by name, since the run's own sections are then nobody's."""
+    if mix := scenario.get("mix"):
+        return {"mix": {str(each.get("name")): {key: each.get(key) for key in keys} for each in mix}}
+    return {key: scenario.get(key) for key in keys}
 
 
 def _free(settings: dict[str, Any]) -> dict[str, Any]:
@@ -184,7 +188,7 @@ def _free(settings: dict[str, Any]) -> dict[str, Any]:
     target = dict(run_settings.table(scenario, "target"))
     for key in ("room", *(("openai_base_url", "avaturn_base_url") if settings.get("embedded_twin") else ())):
         target.pop(key, None)
-    kept = {key: scenario.get(key) for key in ("secret", "session", "realtime")}
+    kept = _of_sessions(scenario, "secret", "session", "realtime")
     kept |= {"load": {key: load[key] for key in _FREE_OF_LOAD if key in load}, "target": target}
     kept |= {key: settings.get(key) for key in _OTHER}
     return kept | {"tags": settings.get("tags")}

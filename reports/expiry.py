@@ -22,9 +22,9 @@ def uses(run: Run) -> pd.DataFrame:
     """A row per session with a secret: age_at_create_s (create sent), age_at_connect_s and margin_s (connect
     succeeded), age_s and outcome (of its last use: connect's or else create's end), skew_s, date_skew_s.
 
-    Ages and margins are by our monotonic clock from the answer of the mint and the TTL that was asked for. skew_s: the
-    provider's clock minus ours, from `expires_at`, which is in whole seconds, so it is known to a second; date_skew_s:
-    the same from its Date header.
+    Ages and margins are by our monotonic clock from the answer of the mint and the life that the secret has
+    (`SecretMinted.lives_s`; no margin where that isn't known). skew_s: the provider's clock minus ours, from
+    `expires_at`, which is in whole seconds, so it is known to a second; date_skew_s: the same from its Date header.
     """
     secrets = run.secrets.drop_duplicates("session").set_index("session")
     steps = run.steps[["session", "started_ns", "t_ns", "outcome", "kind"]]
@@ -36,13 +36,13 @@ def uses(run: Run) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "t_ns": minted_ns,
-            "ttl_s": secrets["ttl_s"],
+            "lives_s": secrets["lives_s"],
             "age_at_create_s": (created["started_ns"].reindex(secrets.index) - minted_ns) / 1e9,
             "age_at_connect_s": (connected_ns - minted_ns) / 1e9,
-            "margin_s": secrets["ttl_s"] - (connected_ns - minted_ns) / 1e9,
+            "margin_s": secrets["lives_s"] - (connected_ns - minted_ns) / 1e9,
             "age_s": (last["t_ns"] - minted_ns) / 1e9,
             "outcome": last["outcome"],
-            "skew_s": secrets["expires_at_s"] - secrets["ttl_s"] - wall_s,
+            "skew_s": secrets["expires_at_s"] - secrets["lives_s"].fillna(secrets["ttl_s"]) - wall_s,
             "date_skew_s": secrets["provider_s"] - wall_s,
         }
     )
@@ -54,7 +54,7 @@ def section(run: Run, everything: Run) -> dict[str, Any]:
     found = uses(run)
     margin_s = found["margin_s"].dropna()
     holders = run.secrets.groupby("fingerprint")["session"].nunique()
-    left_s = found["ttl_s"] - found["age_at_create_s"]
+    left_s = found["lives_s"] - found["age_at_create_s"]
     return {
         "minted": len(run.secrets),
         "reused": int((holders > 1).sum()),
@@ -94,7 +94,7 @@ def _near_the_end(run: Run, found: pd.DataFrame) -> list[dict[str, Any]]:
     """A row per point of the TTL: percent, uses, connected, failed, cancelled, probes, tested. A probe's own session is
     no use here: that it reached a room says nothing, what it found there does."""
     found = found[~found.index.isin(run.checks["session"])]
-    share = found["age_s"] / found["ttl_s"]
+    share = found["age_s"] / found["lives_s"]
     rows, below = [], -np.inf
     for percent, limit in BANDS:
         outcome = counts(found.loc[(share >= below) & (share < limit), "outcome"])

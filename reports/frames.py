@@ -62,6 +62,7 @@ _COLUMNS: Final[dict[type, dict[str, Holds]]] = {
     Observed: {**_OF_SESSION, "mark": WORD, "turn": NUMBER},
     SecretMinted: {
         **_OF_SESSION, "fingerprint": SAME, "ttl_s": INT, "expires_at_s": INT, "wall_ns": INT, "provider_s": NUMBER,
+        "lives_s": NUMBER,
     },
     RemainsChanged: {**_OF_SESSION, "remains": WORD, "reason": WORD},
     GoneChecked: {**_OF_SESSION, "gone": WORD, "deleted_ns": STAMP},

@@ -8,25 +8,30 @@ from typing import Any, Final
 import pandas as pd
 
 from loadtest.events import Gone, Remains
+from loadtest.scenario import ABSENCE_S, absence_words
+from loadtest.settings import Settings
 from reports.frames import Run
+from reports.run_settings import absences_s
 from reports.sessions import Left
 
-DEFAULT_ABSENCE_S: Final = 60.0
-"""The service's own user_absent_timeout (PROTOCOL.md TD-3)."""
 PRICE_TAG: Final = "usd_per_session_minute"
 _CAUSES: Final = (Left.DELETE_FAILED, Left.DELETE_NEVER_SENT, Left.STILL_ALIVE, Left.CREATE_UNANSWERED)
 
 
-def section(run: Run, *, absent_timeout_s: float | None, tags: dict[str, Any]) -> dict[str, Any]:
+def section(run: Run, settings: Settings | None, *, tags: dict[str, Any]) -> dict[str, Any]:
     """`teardown.orphans` of report.json: who lived on after its end, those that a sweep removed later included.
 
     causes: by `Left`: count, swept, seconds (together), longest_s. A life after the tear-down is counted from the
     delete that failed, the look that showed the session alive, its engine's last word, or the create that was never
-    answered, until the sweep that removed it; where nothing did, `user_absent_timeout` is taken to have ended it
-    (`until_absent_timeout`), so those seconds are an estimate. price: usd, usd_per_session_minute, as_of, source.
+    answered, until the sweep that removed it; where nothing did, `user_absent_timeout` of its own scenario is taken to
+    have ended it (`until_absent_timeout`), so those seconds are an estimate. absent_timeout_s: the longest of these,
+    absent_timeout: all of them in words; the service's own where settings are lacking. price: usd,
+    usd_per_session_minute, as_of, source.
     """
-    timeout_s = DEFAULT_ABSENCE_S if absent_timeout_s is None else absent_timeout_s
-    rows = lives(run, timeout_s=timeout_s)
+    asked_s = absences_s(run, settings).fillna(ABSENCE_S)
+    rows = lives(run, timeouts_s=asked_s / ((settings and settings.target.clock_scale) or 1.0))
+    waited_s = asked_s[rows.index[~rows["swept"]]] if len(rows) else asked_s
+    distinct_s = waited_s.unique().tolist() or [float(ABSENCE_S)]
     causes = {}
     for cause in _CAUSES:
         of_cause = rows[rows["cause"] == cause]
@@ -42,14 +47,16 @@ def section(run: Run, *, absent_timeout_s: float | None, tags: dict[str, Any]) -
         "count": len(rows),
         "seconds": seconds,
         "until_absent_timeout": int((~rows["swept"]).sum()),
-        "absent_timeout_s": timeout_s,
+        "absent_timeout_s": max(distinct_s),
+        "absent_timeout": absence_words(distinct_s),
         "causes": causes,
         "price": {"usd": round(seconds / 60 * price["usd_per_session_minute"], 4), **price, "estimate": True},
     }
 
 
-def lives(run: Run, *, timeout_s: float) -> pd.DataFrame:
-    """A row per session that was ever left behind: cause (`Left`), swept, seconds."""
+def lives(run: Run, *, timeouts_s: "pd.Series[float]") -> pd.DataFrame:
+    """A row per session that was ever left behind: cause (`Left`), swept, seconds. `timeouts_s`: by session, what ends
+    it at last."""
     sessions = run.sessions
     swept = run.remains[run.remains["reason"] == "swept"].drop_duplicates("session", keep="last").set_index("session")
     before = run.remains[run.remains["reason"] != "swept"].sort_values("t_ns", kind="stable")
@@ -67,7 +74,9 @@ def lives(run: Run, *, timeout_s: float) -> pd.DataFrame:
     begin_ns = last["t_ns"].astype("Int64").where(cause != Left.DELETE_NEVER_SENT, silent_ns)
     was_swept = pd.Series(last.index.isin(swept.index), index=last.index)
     swept_ns = swept["t_ns"].reindex(last.index).astype("Int64")
-    seconds = ((swept_ns - begin_ns) / 1e9).astype("float64").where(was_swept, timeout_s).clip(lower=0)
+    seconds = (
+        ((swept_ns - begin_ns) / 1e9).astype("float64").where(was_swept, timeouts_s.reindex(last.index)).clip(lower=0)
+    )
     return pd.DataFrame({"cause": cause, "swept": was_swept, "seconds": seconds})
 
 

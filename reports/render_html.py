@@ -49,6 +49,7 @@ _CAPS: Final = {
 }
 _SETTINGS: Final = ("scenario", "tags", "embedded_twin", "versions", "git_revision", "seed", "host", "calibration")
 """What of settings.json is shown. Named one by one: a page is passed around more freely than a run directory."""
+_OF_A_SCENARIO: Final = ("secret", "session", "realtime", "conversation")
 _PRIVATE: Final = (".instructions", ".prompt", ".trace")
 """Of a prompt the page tells the length alone."""
 
@@ -82,8 +83,16 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, settings: dict[st
         contents=_contents(report),
         also=_also(report["sessions"]),
         probed=report["probes"] > 0,
-        settings=_flat({key: settings[key] for key in _SETTINGS if key in settings}),
+        settings=_flat(_shown({key: settings[key] for key in _SETTINGS if key in settings})),
     )
+
+
+def _shown(settings: dict[str, Any]) -> dict[str, Any]:
+    """Without the run's own sections where a mix has taken their place: no session was made of those."""
+    scenario = settings.get("scenario")
+    if not isinstance(scenario, dict) or not scenario.get("mix"):
+        return settings
+    return settings | {"scenario": {key: value for key, value in scenario.items() if key not in _OF_A_SCENARIO}}
 
 
 def _contents(report: dict[str, Any]) -> list[tuple[str, str]]:

@@ -6,16 +6,14 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from loadtest import journal
 from loadtest.events import RuleOutcome
 from loadtest.redact import SECRETS_IN_BYTES
-from loadtest.rules.promise import Promise, promises
+from loadtest.rules.promise import Promise
 from loadtest.rules.rulebook import Rulebook
 from loadtest.rules.statements import Group, Standing
 from loadtest.rules.tally import Tally
-from loadtest.settings import Settings
+from reports import run_settings
 
 Row = dict[str, Any]
 
@@ -85,12 +83,8 @@ def markdown(rows: list[Row]) -> list[str]:
 
 
 def _promises(settings: Mapping[str, Any]) -> dict[str, Promise]:
-    try:
-        resolved = Settings.model_validate(settings["scenario"])
-    except (KeyError, ValidationError):  # of another version, or edited: what was promised is not known
-        return {}
-    today = _day(settings.get("started_at"))
-    return promises(resolved.scenarios, today=today, clock_scale=resolved.target.clock_scale)
+    resolved = run_settings.resolved(settings)
+    return {} if resolved is None else resolved.promises(today=_day(settings.get("started_at")))
 
 
 def _day(started_at: object) -> date:

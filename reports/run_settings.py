@@ -1,10 +1,16 @@
 """`settings.json` of a run directory, read as data: a report must be possible for runs of other versions, too."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+from pydantic import ValidationError
+
 from loadtest.errors import ConfigError
+from loadtest.settings import Settings
+from reports.frames import Run
 
 
 def read(run_dir: Path) -> dict[str, Any]:
@@ -19,6 +25,23 @@ def read(run_dir: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise ConfigError(f"{path}: must hold an object")
     return settings
+
+
+def resolved(settings: Mapping[str, Any]) -> Settings | None:
+    """The run's settings as they were resolved; None where they are lacking, of another version, or edited: then
+    nothing is known of what its sessions were promised."""
+    try:
+        return Settings.model_validate(settings["scenario"])
+    except (KeyError, ValidationError):
+        return None
+
+
+def absences_s(run: Run, settings: Settings | None) -> "pd.Series[float]":
+    """Session → user_absent_timeout of its own scenario; NaN where that isn't known."""
+    names = run.sessions["scenario"].astype("str")
+    known = {} if settings is None else {name: settings.scenario_of(name) for name in names.unique()}
+    found = {name: float(scenario.session.absence_s) for name, scenario in known.items() if scenario is not None}
+    return names.map(found).astype("float64")
 
 
 def table(settings: dict[str, Any], *keys: str) -> dict[str, Any]:

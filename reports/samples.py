@@ -135,8 +135,9 @@ def _margins(run: Run) -> pd.DataFrame:
     secrets = run.secrets.drop_duplicates("session").set_index("session")
     connects = run.steps[(run.steps["step"] == Step.CONNECT) & (run.steps["outcome"] == Outcome.OK)]
     connects = connects[connects["session"].isin(secrets.index)]
-    expires_ns = secrets["t_ns"] + secrets["ttl_s"] * 1_000_000_000
-    return _table(connects, (expires_ns.reindex(connects["session"]).to_numpy() - connects["t_ns"]) / 1e9)
+    age_s = (connects["t_ns"].to_numpy() - secrets["t_ns"].reindex(connects["session"]).to_numpy()) / 1e9
+    margins = _table(connects, secrets["lives_s"].reindex(connects["session"]).to_numpy() - age_s)
+    return margins.dropna(subset="value")
 
 
 def _of_sessions(run: Run, what: str) -> pd.DataFrame:

@@ -112,13 +112,20 @@ def _headline(events: list[Event]) -> list[str]:
     return lines
 
 
+def _validity(event: SecretMinted) -> str:
+    if event.lives_s is None:
+        return f"asked to be valid for {event.ttl_s} s; by our clock, the only one, it is for {event.told_s:.0f} s"
+    asked = "" if event.lives_s == event.ttl_s else f", not for {event.ttl_s} s as asked"
+    return f"valid for {event.lives_s:.0f} s{asked}"
+
+
 def _describe(event: Event) -> tuple[int | None, str]:
     """How long it took in ns, where it has a length, and one line of words."""
     match event:
         case SessionStarted():
             return None, f"session started, {(event.t_ns - event.due_ns) / 1e6:.1f} ms after it was due"
         case SecretMinted():
-            return None, f"secret minted, valid for {event.ttl_s} s"
+            return None, f"secret minted, {_validity(event)}"
         case RemainsChanged():
             return None, f"remains: {event.remains} ({event.reason})"
         case Observed():

@@ -1,8 +1,10 @@
 """The answer before the numbers: objectives judged, one outcome, one exit code, and why in plain sentences."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from loadtest.errors import Exit
+from loadtest.scenario import absence_words
 from reports import rules
 from reports.sessions import Left
 from reports.words import amount, plural
@@ -26,11 +28,11 @@ _OUTCOMES: Final = {
 }
 
 
-def verdict(report: Report, *, interrupted: bool, absent_timeout_s: float | None) -> dict[str, Any]:
+def verdict(report: Report, *, interrupted: bool, absences_s: Collection[float] = ()) -> dict[str, Any]:
     """`verdict` of report.json from all other sections. The worst wins: 5, 130, 4, 3, 0.
 
     reasons: sentences for a person, what decided first, then what he should know all the same; `failing`: how many of
-    them are of the first sort.
+    them are of the first sort. `absences_s`: user_absent_timeout of the doubtful sessions, each value once.
     """
     sessions, generator = report["sessions"], report["generator"]
     broken = [slo for slo in report["slos"] if slo["outcome"] == "fail"]
@@ -65,7 +67,7 @@ def verdict(report: Report, *, interrupted: bool, absent_timeout_s: float | None
     failing = len(reasons)
     if exit_code == Exit.PASS:
         reasons.append(_passed(report))
-    reasons += _notes(report, absent_timeout_s)
+    reasons += _notes(report, absences_s)
     return {"outcome": _OUTCOMES[exit_code], "exit_code": int(exit_code), "reasons": reasons, "failing": failing}
 
 
@@ -120,10 +122,10 @@ def _passed(report: Report) -> str:
     )
 
 
-def _notes(report: Report, absent_timeout_s: float | None) -> list[str]:
+def _notes(report: Report, absences_s: Collection[float]) -> list[str]:
     sessions, notes = report["sessions"], []
     if doubtful := sessions["doubtful"]:
-        timeout = "user_absent_timeout" + (f" ({absent_timeout_s:g} s)" if absent_timeout_s is not None else "")
+        timeout = absence_words(absences_s)
         notes.append(
             f"{plural(doubtful)} doubtful: create was not answered, or with a server error; {timeout} ends them"
         )

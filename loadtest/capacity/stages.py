@@ -125,7 +125,7 @@ class Stages:
             return
         match event:
             case SecretMinted():
-                session.running.expires_ns = event.t_ns + event.ttl_s * 1_000_000_000
+                session.running.expires_ns = event.expires_ns
             case RemainsChanged(reason="create_answered"):
                 session.created_ns = event.t_ns
             case StepFinished():
@@ -137,14 +137,11 @@ class Stages:
         self._take(event, session)
 
     def _step(self, event: StepFinished, session: _Session) -> None:
-        session.running.first_step = session.running.first_step or event.step
-        if session.running.minted_from_ns is None and event.step in (Step.MINT, Step.CREATE):
-            session.running.minted_from_ns = event.started_ns
-        elif event.step is Step.DELETE and session.delete_ns is None:
+        session.running.saw(event)
+        if event.step is Step.DELETE and session.delete_ns is None:
             session.delete_ns = event.started_ns
-        elif event.step is Step.CONNECT and event.outcome is Outcome.OK:
-            began_ns = session.running.minted_from_ns or session.started_ns
-            session.setup_s = (event.t_ns - began_ns) / 1e9
+        elif (setup_s := session.running.setup_s(event)) is not None:
+            session.setup_s = setup_s
         if event.failure is not None and event.failure.kind is Kind.REJECTED and event.step is not Step.DELETE:
             session.refused = event
 

@@ -97,7 +97,9 @@ class Subject:
             ),
         )
         digest = hashlib.blake2b(secret.value.encode(), key=self._around.salt, digest_size=8).hexdigest()
-        self.record.minted(fingerprint=digest, ttl_s=ttl_s, expires_at_s=secret.expires_at_s)
+        self.record.minted(
+            fingerprint=digest, ttl_s=ttl_s, expires_at_s=secret.expires_at_s, provider_s=secret.provider_s
+        )
         return secret
 
     async def create(self, secret: ClientSecret, **fields: Any) -> Created:

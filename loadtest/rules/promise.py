@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from loadtest.lint import findings, table
+from loadtest.lint import OPENAI_LIMIT_S, findings, table
 from loadtest.scenario import Ignore, Scenario
 
 _QUIET_DBFS: Final = -50.0
@@ -22,7 +22,7 @@ class Promise:
     quiet_noise: bool
     absence_s: float
     max_duration_s: float
-    openai_limit_s: float = 3600.0
+    openai_limit_s: float = OPENAI_LIMIT_S
     """How long OpenAI lets a session last."""
     lint: dict[str, str]
 
@@ -36,9 +36,9 @@ def promise(scenario: Scenario, *, today: date, clock_scale: float = 1.0) -> Pro
         forces_tool=realtime.get("tool_choice") == "required" or isinstance(realtime.get("tool_choice"), dict),
         has_tools=bool(realtime.get("tools")),
         quiet_noise=scenario.conversation.background_dbfs is None and all(map(_is_quiet, noises)),
-        absence_s=(scenario.session.user_absent_timeout or 60) / clock_scale,
-        max_duration_s=(scenario.session.max_duration or 3600) / clock_scale,
-        openai_limit_s=3600 / clock_scale,
+        absence_s=scenario.session.absence_s / clock_scale,
+        max_duration_s=scenario.session.duration_s / clock_scale,
+        openai_limit_s=OPENAI_LIMIT_S / clock_scale,
         lint={finding.rule: finding.text for finding in reversed(findings(scenario, today=today)) if finding.breaks},
     )
 

@@ -156,10 +156,8 @@ class Rulebook:
 
 def _minted(event: SecretMinted, life: Life) -> None:
     life.secret, life.minted_ns = event, event.t_ns
-    wall_s = event.wall_ns / 1e9
-    now_s = wall_s if event.provider_s is None else event.provider_s + 0.5
-    life.expires_ns = event.t_ns + int((event.expires_at_s - now_s) * 1e9)
-    if event.provider_s is None or abs(event.provider_s - wall_s) < _CLOCK_DOUBT_S:
+    life.expires_ns = event.expires_ns
+    if event.provider_s is None or abs(event.provider_s - event.wall_ns / 1e9) < _CLOCK_DOUBT_S:
         life.wall_offset_ns = event.wall_ns - event.t_ns
 
 
