@@ -137,7 +137,7 @@ SESSIONS_AND_STEPS: Final = Board(
             ),
             Panel(
                 title="Set-up",
-                description="From the start of the mint (the create, where a backend mints) until the session is connected.",
+                description="From the start of the mint (of the create, where a backend mints) to connected.",
                 unit="s",
                 queries=quantiles(c.SESSION_SETUP),
             ),
