@@ -254,6 +254,8 @@ def _media(event: MediaMeasured) -> Attributes:
         found["avaload.media.gap_max_s"] = event.gap_max_ns / 1e9
     if event.packets_lost is not None:
         found["avaload.media.packets_lost"] = event.packets_lost
+    if event.messages_unwritten:
+        found["avaload.media.messages_unwritten"] = event.messages_unwritten
     return found
 
 

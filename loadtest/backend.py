@@ -15,9 +15,11 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from loadtest.creating import created, salvaged
 from loadtest.errors import Code, Kind, StepError
 from loadtest.ports import Created
 from loadtest.scenario import Section
+from loadtest.validation import json_value
 
 _PLACES = ("user", "iteration", "trace_id")
 _DELETE_PLACES = ("session_id",)
@@ -119,16 +121,26 @@ class Backend:
 
     def created(self, *, user: int, body: bytes) -> Created:
         """What a good answer says. Raises StepError where the id is not where it was said to be."""
+        what = "the backend's answer"
         try:
-            tree = json.loads(body)
-        except ValueError as error:
-            raise StepError(Kind.PROTOCOL, Code.BAD_JSON, "the backend's answer is not JSON") from error
-        session_id, token = _at(tree, self._target.session_id), _at(tree, self._target.token)
-        if not isinstance(session_id, str) or not session_id:
+            tree = json_value(body, what)
+        except StepError as error:
+            return self.owned_by(user, salvaged(body, error, key=self.id_key))
+        told_id, told_token = _at(tree, self._target.session_id), _at(tree, self._target.token)
+        if told_id is None:
             lacks = f"the backend's answer lacks a text at {self._target.session_id}"
             raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, lacks)
-        self._users[session_id] = user
-        return Created(avaturn_session_id=session_id, token=token if isinstance(token, str) else "")
+        return self.owned_by(user, created(told_id, told_token, what))
+
+    @property
+    def id_key(self) -> str:
+        """The innermost key that the session's id has in an answer."""
+        return self._target.session_id.rpartition(".")[2]
+
+    def owned_by(self, user: int, made: Created) -> Created:
+        """The same; its delete will be that user's."""
+        self._users[made.avaturn_session_id] = user
+        return made
 
     def delete_request(self, session_id: str, *, traceparent: str) -> Request | None:
         """What ends the session with the cookies of its user; None: Avaturn's own delete does."""

@@ -4,10 +4,9 @@ Foreign exceptions are translated here, once. No call retries (`max_retries=0`) 
 step's deadline is the only one (PROTOCOL.md 1.4).
 """
 
-import json
+import asyncio
 import ssl
 from collections.abc import Awaitable, Mapping
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Self
 from urllib.parse import quote
@@ -17,12 +16,14 @@ import httpx
 import httpx2
 import openai
 
+from loadtest import validation
 from loadtest.backend import Backend, Request
+from loadtest.creating import created, salvaged, salvaged_from_call
 from loadtest.errors import Code, Kind, StepError, transport_failure
 from loadtest.ports import DELETED_STATUS, Call, ClientSecret, Created, Grant
 from loadtest.redact import redact
 from loadtest.settings import Settings
-from loadtest.transport import Httpx2Transport, HttpxTransport, current_call, fetch, open_session
+from loadtest.transport import MAX_ERROR_BYTES, Httpx2Transport, HttpxTransport, current_call, fetch, open_session
 
 
 class Control:
@@ -75,33 +76,40 @@ class Control:
                 extra_headers={"traceparent": traceparent},
             )
         except openai.APIStatusError as error:
-            raise _refused(error.status_code, error.response.text, error.code, self._openai_key) from error
+            raise _refused(error.status_code, error.response.content, error.code, self._openai_key) from error
         except openai.APIConnectionError as error:
             if isinstance(error.__cause__, StepError):
                 raise error.__cause__ from None
             raise StepError(Kind.TRANSPORT, Code.CONNECTION_LOST, redact(str(error))) from error
-        body = _json_object(answer.content)
-        value, expires_at_s = body.get("value"), body.get("expires_at")
-        if not isinstance(value, str) or not isinstance(expires_at_s, int):
-            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "the mint's answer lacks value or expires_at")
-        return ClientSecret(value=value, expires_at_s=expires_at_s, provider_s=_unix_s(answer.headers.get("date")))
+        except Exception as error:
+            if call.http_status is None:
+                raise  # nothing was answered: it is not the answer that the client stumbles over
+            raise StepError(
+                Kind.PROTOCOL, Code.BAD_SHAPE, f"the mint's answer can't be used ({type(error).__name__})"
+            ) from error
+        body = validation.json_object(answer.content, "the mint's answer")
+        return ClientSecret(
+            value=validation.token(body.get("value"), "the mint's value"),
+            expires_at_s=validation.unix_s(body.get("expires_at"), "the mint's expires_at"),
+            provider_s=_date_s(answer.headers.get("date")),
+        )
 
     async def create(self, call: Call, *, secret: ClientSecret, fields: Mapping[str, Any], traceparent: str) -> Created:
         """An Avaturn session on that secret (PROTOCOL.md 3.1, 3.2). Raises StepError."""
         body = {"conversation_engine": {"type": "openai-realtime", "client_secret": secret.value}, **fields}
-        response = await self._send(
-            call,
-            self._avaturn.post(
-                self._sessions_url, json=body, headers={"Authorization": self._bearer, "traceparent": traceparent}
-            ),
-        )
+        headers = {"Authorization": self._bearer, "traceparent": traceparent}
+        try:
+            response = await self._send(call, self._avaturn.post(self._sessions_url, json=body, headers=headers))
+        except (StepError, asyncio.CancelledError) as error:
+            return salvaged_from_call(call, error)
         if response.status_code // 100 != 2:
-            raise _refused(response.status_code, response.text, None, secret.value, self._avaturn_key)
-        created = _json_object(response.content)
-        session_id, token = created.get("session_id"), created.get("token")
-        if not isinstance(session_id, str) or not session_id:
-            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "the create's answer lacks session_id")
-        return Created(avaturn_session_id=session_id, token=token if isinstance(token, str) else "")
+            raise _refused(response.status_code, response.content, None, secret.value, self._avaturn_key)
+        what = "the create's answer"
+        try:
+            answer = validation.json_object(response.content, what)
+        except StepError as error:
+            return salvaged(response.content, error)
+        return created(answer.get("session_id"), answer.get("token"), what)
 
     async def create_at_backend(
         self, call: Call, *, user: int, iteration: int, trace_id: str, traceparent: str
@@ -111,10 +119,13 @@ class Control:
         request = self._backend.create_request(
             user=user, iteration=iteration, trace_id=trace_id, traceparent=traceparent
         )
-        status, headers, body = await self._exchange(call, request)
+        try:
+            status, headers, body = await self._exchange(call, request)
+        except (StepError, asyncio.CancelledError) as error:
+            return self._backend.owned_by(user, salvaged_from_call(call, error, key=self._backend.id_key))
         self._backend.keep_cookies(user, headers)
         if status // 100 != 2:
-            raise _refused(status, body.decode(errors="replace"), None, *self._backend.secrets)
+            raise _refused(status, body, None, *self._backend.secrets)
         return self._backend.created(user=user, body=body)
 
     async def _exchange(self, call: Call, request: Request) -> tuple[int, Any, bytes]:
@@ -126,12 +137,12 @@ class Control:
         """The room's address and token (PROTOCOL.md 3.4). Raises StepError."""
         status, answer = await self._ask(call, token, traceparent)
         if status != 200:
-            raise _refused(status, answer.decode(errors="replace"), None, token)
-        body = _json_object(answer)
-        url, room_token = body.get("room_url"), body.get("limited_access_token")
-        if not isinstance(url, str) or not isinstance(room_token, str):
-            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "the SDK session lacks room_url or limited_access_token")
-        return Grant(room_url=url, token=room_token)
+            raise _refused(status, answer, None, token)
+        body = validation.json_object(answer, "the SDK session")
+        return Grant(
+            room_url=validation.address(body.get("room_url"), "room_url"),
+            token=validation.token(body.get("limited_access_token"), "limited_access_token"),
+        )
 
     async def look(self, call: Call, *, token: str, traceparent: str) -> int:
         """HTTP status of the SDK session: 200 = alive, GONE_STATUS = ended. Raises StepError below HTTP."""
@@ -144,7 +155,7 @@ class Control:
             if own is not None:
                 status, _, body = await self._exchange(call, own)
                 if status not in DELETED_STATUS:
-                    raise _refused(status, body.decode(errors="replace"), None, *self._backend.secrets)
+                    raise _refused(status, body, None, *self._backend.secrets)
                 self._backend.deleted(avaturn_session_id)
                 return status
             self._backend.deleted(avaturn_session_id)
@@ -156,7 +167,7 @@ class Control:
             ),
         )
         if response.status_code not in DELETED_STATUS:
-            raise _refused(response.status_code, response.text, None, self._avaturn_key)
+            raise _refused(response.status_code, response.content, None, self._avaturn_key)
         return response.status_code
 
     @property
@@ -196,21 +207,22 @@ class Control:
             raise StepError(Kind.TRANSPORT, Code.CONNECTION_LOST, redact(str(error))) from error
 
 
-def _refused(status: int, body: str, provider_code: str | None, *secrets: str) -> StepError:
+def _refused(status: int, body: bytes, provider_code: object, *secrets: str) -> StepError:
     """An HTTP refusal as data; the provider's own code wins where it is more telling than the status."""
+    text = body[:MAX_ERROR_BYTES].decode("utf-8", "replace")
     if provider_code in ("insufficient_quota", "billing_hard_limit_reached"):
         code = Code.QUOTA
     elif provider_code == "invalid_api_key":
         code = Code.INVALID_API_KEY
     elif provider_code == "beta_api_shape_disabled":
         code = Code.VERSION_MISMATCH
-    elif "limits_exceeded" in body:
+    elif "limits_exceeded" in text:
         code = Code.LIMITS_EXCEEDED
     elif status in _CODES:
         code = _CODES[status]
     else:
         code = {3: Code.HTTP_3XX, 5: Code.HTTP_5XX}.get(status // 100, Code.HTTP_4XX)
-    return StepError(Kind.REJECTED, code, redact(f"HTTP {status}: {body}", *secrets), http_status=status)
+    return StepError(Kind.REJECTED, code, redact(f"HTTP {status}: {text}", *secrets), http_status=status)
 
 
 _CODES = {
@@ -224,19 +236,6 @@ _CODES = {
 
 
 @lru_cache(maxsize=4)
-def _unix_s(date: str | None) -> int | None:
-    """A Date header as unix seconds; the same text comes again for a second."""
-    try:
-        return None if date is None else int(parsedate_to_datetime(date).timestamp())
-    except ValueError:
-        return None
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body)
-    except ValueError as error:
-        raise StepError(Kind.PROTOCOL, Code.BAD_JSON, "the answer is not JSON") from error
-    if not isinstance(value, dict):
-        raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "the answer is no JSON object")
-    return value
+def _date_s(date: str | None) -> int | None:
+    """A Date header as unix seconds, None where it says none; the same text comes again for a second."""
+    return None if date is None else validation.http_date_s(date)

@@ -15,10 +15,13 @@ from loadtest.playout import Playout
 from loadtest.redact import redact
 from loadtest.speech import Clip, Ear
 from loadtest.tape import Tape
+from loadtest.validation import plain, printable, stamp_s
 
 STALLED_NS = 5_000_000_000
 """A joined room sends frames all the time, silence included; none for this long is a dead stream."""
 NOTHING_NS = 500_000_000
+MAX_MESSAGES = 2_000
+"""App-messages of a session that are written down, an hour's worth; further ones are counted."""
 
 _MARK_OF_MESSAGE = {
     "avatar_started_speaking": Mark.AVATAR_STARTED,
@@ -82,6 +85,8 @@ class Conversation:
         self.avatar_ended = False
         """The app-message came since the last onset."""
         self.over: StepError | None = None
+        self.messages = 0
+        """App-messages that came."""
 
     # What the room tells
 
@@ -103,27 +108,32 @@ class Conversation:
         self._ear.hear(t_ns, pcm)
 
     def on_message(self, t_ns: int, message: dict[str, Any]) -> None:
-        kind = message.get("type")
+        self.messages += 1
+        if self.messages == MAX_MESSAGES + 1:
+            self.mark(t_ns, Mark.MESSAGES_CUT)
+        is_written = self.messages <= MAX_MESSAGES
+        kind = plain(message.get("type"))
         if kind in ("error", "session_lifecycle_error"):
             self._on_error(t_ns, message)
-        elif (mark := _MARK_OF_MESSAGE.get(str(kind))) is not None:
+        elif (mark := _MARK_OF_MESSAGE.get(kind)) is not None:
             if mark is Mark.USER_TRANSCRIPT and message.get("transcript") == "transcription-failed":
                 mark = Mark.TRANSCRIPT_FAILED
             if mark is Mark.AVATAR_ENDED:
                 self.avatar_ended = True
-            text = message.get("transcript") if self._keep_transcripts else None
-            kept = None if text is None else redact(str(text))
-            self._observe(t_ns, mark, self._turn_of(mark), kept, **self._facts(mark, message))
-        elif _is_of_a_tool(message):
+            if is_written:
+                text = message.get("transcript") if self._keep_transcripts else None
+                kept = None if text is None else redact(plain(text))
+                self._observe(t_ns, mark, self._turn_of(mark), kept, **self._facts(mark, message))
+        elif is_written and _is_of_a_tool(kind, message):
             self.mark(t_ns, Mark.TOOL_DATA)
         self._wake()
 
     def _facts(self, mark: Mark, message: dict[str, Any]) -> dict[str, Any]:
         """What a rule may ask of a message without knowing its text."""
         if mark in _TRANSCRIPTS:
-            text, stamp = message.get("transcript"), message.get("timestamp")
-            is_number = isinstance(stamp, int | float) and not isinstance(stamp, bool)
-            facts = {"well_formed": isinstance(text, str) and is_number, "stamped_s": stamp if is_number else None}
+            text, stamp = message.get("transcript"), stamp_s(message.get("timestamp"))
+            is_text = isinstance(text, str) and (text.isascii() or text == printable(text))
+            facts: dict[str, Any] = {"well_formed": is_text and stamp is not None, "stamped_s": stamp}
         elif mark is Mark.PHRASE_STARTED:
             text, facts = message.get("phrase_id"), {}
         else:
@@ -153,8 +163,9 @@ class Conversation:
         well_formed = nested.get("type") == "session_lifecycle_error"
         self._observe(t_ns, Mark.SESSION_ERROR, self._turn, None, well_formed=well_formed)
         facts = error if isinstance(error, dict) else message
-        code = _CODE_OF_ERROR.get(str(facts.get("code")), Code.INTERNAL_ERROR)
-        self.over = StepError(Kind.PROTOCOL, code, redact(f"{facts.get('code')}: {facts.get('message', '')}"))
+        said = plain(facts.get("code"))
+        code = _CODE_OF_ERROR.get(said, Code.INTERNAL_ERROR)
+        self.over = StepError(Kind.PROTOCOL, code, redact(f"{said}: {plain(facts.get('message'))}"))
 
     def _on_onset(self, t_ns: int) -> None:
         self.avatar_speaking, self.avatar_ended = True, False
@@ -224,7 +235,6 @@ class Conversation:
             self._waiter.set_result(None)
 
 
-def _is_of_a_tool(message: dict[str, Any]) -> bool:
+def _is_of_a_tool(kind: str, message: dict[str, Any]) -> bool:
     """Whether it carries a call of a tool, by its type or by the members that only a call has."""
-    kind = str(message.get("type"))
     return any(word in kind for word in _TOOL_WORDS) or not _TOOL_FIELDS.isdisjoint(message)

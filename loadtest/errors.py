@@ -197,3 +197,14 @@ def transport_failure(error: BaseException, code: Code, detail: str, *, sent: bo
     if (limit := own_limit(error)) is not None:
         return StepError(Kind.OWN_LIMIT, limit, f"{LIMITS[limit]}: {detail}", sent=sent)
     return StepError(Kind.TRANSPORT, code, detail, sent=sent)
+
+
+def broken_by(error: Exception) -> StepError:
+    """What ended a room whose listener raised: a StepError as it is; anything else is ours, and never told as the other
+    side's close."""
+    if isinstance(error, StepError):
+        return error
+    limit = own_limit(error)
+    ours = StepError(Kind.BUG, Code.BUG, repr(error)) if limit is None else StepError(Kind.OWN_LIMIT, limit)
+    ours.__cause__ = error
+    return ours

@@ -200,6 +200,7 @@ class MediaMeasured(_Fact, frozen=True, kw_only=True):
     `frames` of audio arrived. `underruns`: how often the avatar's speech ran dry in a player with a buffer of 100 ms,
     for `stalled_ns` in all; `gap_max_ns`: the longest wait for the next frame of speech, None where none was heard.
     `packets_lost`: by the room's numbering, those that came too late among them; None: this room numbers nothing.
+    `messages_unwritten`: app-messages that came after the most that are written down of a session.
     """
 
     t_ns: int
@@ -209,6 +210,7 @@ class MediaMeasured(_Fact, frozen=True, kw_only=True):
     stalled_ns: int
     gap_max_ns: int | None = None
     packets_lost: int | None = None
+    messages_unwritten: int = 0
     purpose: str = LOAD
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from loadtest.clock import now_ns, sleep_until
-from loadtest.conversation import Conversation
+from loadtest.conversation import MAX_MESSAGES, Conversation
 from loadtest.converse import converse
 from loadtest.errors import Code, Kind, StepError, own_limit
 from loadtest.events import LOAD, Event, Failure, Mark, Outcome, Step
@@ -87,19 +87,21 @@ class Lifecycle:
         try:
             try:
                 await self._play()
-            except StepError:
+            except StepError as error:
                 outcome = Outcome.FAILED
+                if error.code is Code.BUG:  # a listener of ours raised; the engine says so
+                    raise
             except asyncio.CancelledError as cancelled:
                 outcome, censored = Outcome.CANCELLED, CENSORED in cancelled.args
                 raise
-            except Exception as error:  # ours: the session is a failed one of kind bug, and the engine says so
-                outcome = Outcome.FAILED
-                limit = own_limit(error)
-                kind, code = (Kind.BUG, Code.BUG) if limit is None else (Kind.OWN_LIMIT, limit)
-                self._steps.note(Failure(step=Step.CONVERSE, kind=kind, code=code, detail=redact(repr(error))))
-                raise
             finally:
                 await uncancellable(self._teardown())
+        except Exception as error:  # ours: the session is a failed one of kind bug, and the engine says so
+            outcome = Outcome.FAILED
+            limit = own_limit(error)
+            kind, code = (Kind.BUG, Code.BUG) if limit is None else (Kind.OWN_LIMIT, limit)
+            self._steps.note(Failure(step=Step.CONVERSE, kind=kind, code=code, detail=redact(repr(error))))
+            raise
         finally:
             if self._steps.failure is not None and outcome is Outcome.OK:
                 outcome = Outcome.FAILED
@@ -188,7 +190,7 @@ class Lifecycle:
         return hashlib.blake2b(text.encode(errors="replace"), key=self._around.salt, digest_size=8).hexdigest()
 
     def _tell_media(self, room: Room, talk: Conversation | None) -> None:
-        if talk is None or not talk.playout.frames:
+        if talk is None or not (talk.playout.frames or talk.messages > MAX_MESSAGES):
             return
         heard = talk.playout
         self._record.media(
@@ -197,12 +199,15 @@ class Lifecycle:
             stalled_ns=heard.stalled_ns,
             gap_max_ns=heard.longest_gap_ns,
             packets_lost=room.lost,
+            messages_unwritten=max(0, talk.messages - MAX_MESSAGES),
         )
 
     async def _teardown(self) -> None:
         if self._talk is not None and self._talk.over is not None:
             self._owned.ended_by = self._owned.ended_early_by()
-        if self._room is not None:
-            await self._room.close()
-            self._tell_media(self._room, self._talk)
-        await self._owned.end(prove=self._settings.target.prove_gone)
+        try:
+            if self._room is not None:
+                await self._room.close()
+                self._tell_media(self._room, self._talk)
+        finally:  # whatever leaving the room came to
+            await self._owned.end(prove=self._settings.target.prove_gone)

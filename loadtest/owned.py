@@ -99,14 +99,14 @@ class Owned:
 
     async def create(self, sending: Coroutine[Any, Any, Created]) -> Created:
         """Await the create call. It runs in a task of its own: neither the caller's deadline nor a cancellation may
-        lose the id that it brings. Call it once. Raises StepError, also for an answer without a token: its session is
-        of no use, but it is there, and is deleted."""
+        lose the id that it brings. Call it once. Raises StepError, also for an answer with a flaw: its session is of no
+        use, but it is there, and is deleted."""
         self._record.remain(Remains.DOUBTFUL, "create_sent")
         self._creating = asyncio.ensure_future(sending)
         self._creating.add_done_callback(self._on_created)
         created = await asyncio.shield(self._creating)
-        if not created.token:
-            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "the create's answer has an id and lacks a token")
+        if created.flaw is not None:
+            raise created.flaw
         return created
 
     def _on_created(self, creating: asyncio.Task[Created]) -> None:

@@ -24,6 +24,8 @@ class Call:
     http_status: int | None = None
     server_ns: int | None = None
     pool_wait_ns: int = 0
+    body_so_far: bytes = field(default=b"", repr=False)
+    """Of a body that was cut off, or was longer than we take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +40,12 @@ class ClientSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Created:
-    """What the create answered: the id to delete it by, the token to use it with; "" where it told none."""
+    """What the create answered: the id to delete it by, the token to use it with. `flaw`: what is wrong with the answer
+    besides; its session is of no use, but it is there, and is to be deleted."""
 
     avaturn_session_id: str
     token: str = field(repr=False)
+    flaw: StepError | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,8 @@ from loadtest.speech import FRAME_NS, RATE_HZ, Clip
 
 MAX_TURN_NS = 120 * 1_000_000_000
 """Of a turn that goes on for ever, the beginning is kept."""
+_MAX_BYTES = MAX_TURN_NS // 1_000_000_000 * RATE_HZ * 2
+"""The same, where more sound comes than there is time."""
 
 KeepAudio = Callable[[str, int, bytes, bytes], None]
 """(session, turn, the user's PCM, the avatar's PCM), both from the same instant on."""
@@ -22,15 +24,17 @@ class Tape:
     def __init__(self) -> None:
         self._began_ns = 0
         self._heard: list[tuple[int, bytes]] = []
+        self._bytes = 0
         self._said: tuple[int, Clip] | None = None
 
     def begin(self, t_ns: int) -> None:
         """A new turn: forget the last one."""
-        self._began_ns, self._heard, self._said = t_ns, [], None
+        self._began_ns, self._heard, self._said, self._bytes = t_ns, [], None, 0
 
     def heard(self, t_ns: int, pcm: bytes) -> None:
         """A stretch of the avatar's audio arrived."""
-        if t_ns - self._began_ns < MAX_TURN_NS:
+        if t_ns - self._began_ns < MAX_TURN_NS and self._bytes < _MAX_BYTES:
+            self._bytes += len(pcm)
             self._heard.append((t_ns, pcm))
 
     def said(self, first_voiced_ns: int, clip: Clip) -> None:

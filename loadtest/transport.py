@@ -13,15 +13,21 @@ from typing import Any
 import aiohttp
 import httpx
 import httpx2
+from aiohttp.http_exceptions import ContentEncodingError
 
 from loadtest.clock import now_ns
-from loadtest.errors import Code, Kind, StepError, transport_failure
+from loadtest.errors import Code, Kind, StepError, own_limit, transport_failure
 from loadtest.ports import Call
+from loadtest.validation import nanoseconds
 
 HANDLED_HEADER = "x-twin-handled-ns"
 MAX_HEADER_BYTES = 100 << 10
 """Of one header; the official clients take as much in all. aiohttp's own 8 kB is less than some cookies have."""
 MAX_HEADERS = 1000
+MAX_BODY_BYTES = 4 << 20
+"""Of an answer, unpacked. What these services answer has some kB; a longer one would be held for every session."""
+MAX_ERROR_BYTES = 64 << 10
+"""Of a refusal's body, the clients get no more: they take it apart, and print it into their exceptions."""
 
 
 current_call: ContextVar[Call] = ContextVar("current_call")
@@ -82,18 +88,45 @@ async def fetch(
             proxy=proxy,
             trace_request_ctx=call,
         ) as response:
-            answer = await response.read()
+            call.http_status = response.status
+            answer = await _body(response, call)
     except aiohttp.ClientConnectorError as error:
         raise transport_failure(error, Code.CONNECT_FAILED, str(error), sent=False) from error
     except aiohttp.ClientHttpProxyError as error:
         told = f"the proxy refused the way to the target: {error.status} {error.message}"
         raise StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, told, sent=False) from error
+    except (aiohttp.ClientResponseError, ContentEncodingError) as error:
+        detail = f"no HTTP/1.1 answer ({type(error).__name__}: {error})"
+        raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, detail, http_status=call.http_status) from error
     except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
+        if isinstance(error.__cause__, ContentEncodingError):
+            detail = f"a body that its Content-Encoding does not unpack ({error})"
+            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, detail, http_status=call.http_status) from error
         raise transport_failure(error, Code.CONNECTION_LOST, f"{type(error).__name__}: {error}") from error
-    call.http_status = response.status
-    if (handled := response.headers.get(HANDLED_HEADER, "")).isdigit():
-        call.server_ns = int(handled)
+    except Exception as error:
+        if call.http_status is None or isinstance(error, StepError) or own_limit(error) is not None:
+            raise
+        detail = f"its body can't be read ({type(error).__name__})"
+        raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, detail, http_status=call.http_status) from error
+    call.server_ns = nanoseconds(response.headers.get(HANDLED_HEADER, ""))
     return response.status, response.raw_headers, answer
+
+
+async def _body(response: aiohttp.ClientResponse, call: Call) -> bytes:
+    """The whole body, unpacked in small pieces. What there is of one that breaks off is in `call`. Raises StepError for
+    one above MAX_BODY_BYTES."""
+    body = bytearray()
+    try:
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                response.close()
+                detail = f"HTTP {response.status} with a body of more than {MAX_BODY_BYTES >> 20} MiB"
+                raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, detail, http_status=response.status)
+    except BaseException:
+        call.body_so_far = bytes(body[:MAX_ERROR_BYTES])
+        raise
+    return bytes(body)
 
 
 async def _carry(session: aiohttp.ClientSession, request: Any, proxy: str | None) -> tuple[int, Any, bytes]:
@@ -128,13 +161,16 @@ class Httpx2Transport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         status, headers, body = await _carry(self._session, request, self._proxy)
-        return httpx2.Response(status, headers=_plain(headers), content=body)
+        # A refusal's body is taken apart by the client, in whatever charset its headers claim, and printed as a whole.
+        content = body if status // 100 == 2 else body[:MAX_ERROR_BYTES]
+        return httpx2.Response(status, headers=_plain(headers), content=content)
 
 
 def _plain(headers: Any) -> list[tuple[bytes, bytes]]:
-    """The body is already decoded and whole: its transfer's headers no longer hold."""
+    """The body is already decoded and whole: its transfer's headers no longer hold. Nor does a charset: JSON is UTF-8,
+    and Python's codecs by the name of hex or punycode are none of text."""
     return [
-        (name, value)
+        (name, value.partition(b";")[0] if name.lower() == b"content-type" else value)
         for name, value in headers
         if name.lower() not in (b"content-encoding", b"transfer-encoding", b"content-length")
     ]

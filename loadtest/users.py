@@ -62,6 +62,8 @@ class ProbeUser(User):  # type: ignore[misc]  # locust's base is untyped
         """This user's share of the checks."""
         process = self._process
         for iteration, rule in enumerate(process.probes_of(self._user)):
-            if process.stopping or process.run_probe(user=self._user, iteration=iteration, rule=rule) != "done":
+            if process.stopping:
+                break
+            if process.run_probe(user=self._user, iteration=iteration, rule=rule) not in ("done", "failed"):
                 break
         raise StopUser

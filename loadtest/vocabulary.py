@@ -39,6 +39,7 @@ class Mark(StrEnum):
     PHRASE_STARTED = "phrase_started"  # the app-message: one item of an answer begins to be played
     SESSION_ERROR = "session_error"  # the app-message that the session is in trouble
     TOOL_DATA = "tool_data"  # an app-message that speaks of a tool's call, which none should (TOOL-1)
+    MESSAGES_CUT = "messages_cut"  # so many app-messages came that further ones are counted, and not written
     ROOM_ENDED = "room_ended"  # the room was over, and not because we left
     BARGE_IN = "barge_in"
     SILENCED = "silenced"

@@ -41,7 +41,7 @@ from reports.columns import FAILURE, Columns, Holds, Numbers
 SWEEP: Final = "sweep"
 """Role of the files that `avaload sweep` adds afterwards; they settle sessions and are no part of the run's time."""
 
-KEPT_MARKS: Final = frozenset((Mark.USER_TRANSCRIPT, Mark.AVATAR_TRANSCRIPT, Mark.TRANSCRIPT_FAILED))
+KEPT_MARKS: Final = frozenset((Mark.USER_TRANSCRIPT, Mark.AVATAR_TRANSCRIPT, Mark.TRANSCRIPT_FAILED, Mark.MESSAGES_CUT))
 """Marks that a section reads. All of them would be two thirds of all rows."""
 
 STAMP, INT, NUMBER, FLAG = Holds.STAMP, Holds.INT, Holds.NUMBER, Holds.FLAG

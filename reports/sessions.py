@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from loadtest.events import Gone, Outcome, Remains, Step
+from loadtest.events import Gone, Mark, Outcome, Remains, Step
 from reports.frames import Run
 from reports.measures import counts, failed_rate, quantiles
 
@@ -94,6 +94,7 @@ def section(run: Run, left: "pd.Series[Any]") -> dict[str, Any]:
         "left_behind": counts(left),
         "swept": swept(run),
         "unconfirmed": int((sessions["gone"] == Gone.UNCONFIRMED).sum()),
+        "messages_cut": int((run.marks["mark"] == Mark.MESSAGES_CUT).sum()),
         "peak_active": int(at_once.max()) if len(at_once) else 0,
         "failed_rate": failed_rate(sessions),
         "setup": {"count": len(setup_s), **quantiles(setup_s)},

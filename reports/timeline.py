@@ -134,7 +134,8 @@ def _describe(event: Event) -> tuple[int | None, str]:
             lost = "" if event.packets_lost is None else f", {event.packets_lost} packets lost"
             gap = "" if event.gap_max_ns is None else f", longest gap in speech {event.gap_max_ns / 1e6:.0f} ms"
             dry = f"{event.underruns} underruns ({event.stalled_ns / 1e6:.0f} ms)"
-            return None, f"heard: {event.frames} frames of audio, {dry}{gap}{lost}"
+            untold = f", {event.messages_unwritten} app-messages not written" if event.messages_unwritten else ""
+            return None, f"heard: {event.frames} frames of audio, {dry}{gap}{lost}{untold}"
         case GoneChecked():
             status = "no answer" if event.http_status is None else f"http {event.http_status}"
             return event.t_ns - event.deleted_ns, f"gone: {event.gone} ({event.looks} looks, the last: {status})"

@@ -145,6 +145,10 @@ def _notes(report: Report, absences_s: Collection[float]) -> list[str]:
         notes.append(f"{plural(dropped, 'iteration')} due and never started ({by})")
     if censored := sessions["censored"]:
         notes.append(f"{plural(censored)} cut off by the end of the run, in no quantile of converse")
+    if cut := sessions["messages_cut"]:
+        notes.append(
+            f"{plural(cut)} with more app-messages than are written down: the rest was counted, and the rules saw none"
+        )
     notes += [f"not as assumed: {rules.describe(row)}" for row in rules.assumed(report["rules"])]
     notes += [f"generator suspect: {why}" for why in report["generator"]["suspect_because"]]
     return notes

@@ -187,7 +187,7 @@ class Engine:
         except asyncio.CancelledError:
             outcome = "cancelled"
         except Exception as error:  # ours: said loudly, but it must not take the other sessions along
-            outcome = "failed"
+            outcome = "failed"  # nor be a reason to go on without a pause
             if (limit := own_limit(error)) is not None:
                 self._fail(Fault.OWN_LIMIT, f"{LIMITS[limit]}: {error!r}")
             else:

@@ -19,6 +19,8 @@ ERRORS = ("error", "session_lifecycle_error")
 SETTLE_S = 1.0
 """Quiet after which an answer is over where no app-message said so."""
 ANSWER_LIMIT_S = 10.0
+MAX_MESSAGES = 2_000
+"""A flood is not kept."""
 LONGEST_ANSWER_S = 45.0
 
 _MARKS = {
@@ -88,11 +90,12 @@ class Visit:
             self.sound += pcm
 
     def on_message(self, t_ns: int, message: dict[str, Any]) -> None:
-        self.messages.append((t_ns, message))
+        if len(self.messages) < MAX_MESSAGES:
+            self.messages.append((t_ns, message))
         kind = message.get("type")
         if kind == "room.participant" and message.get("owner") and message.get("state") == "left":
             self.owner_left_ns = self.owner_left_ns or t_ns
-        if (mark := _MARKS.get(str(kind))) is not None:
+        if len(self.messages) < MAX_MESSAGES and (mark := _MARKS.get(str(kind))) is not None:
             self._record.observe(t_ns, mark, None)
         self._wake()
 

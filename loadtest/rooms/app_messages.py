@@ -1,35 +1,41 @@
 """App-messages of the twin's rooms: those about the room itself, and those for whoever listens (INTERFACE.md)."""
 
-import json
 from collections.abc import Callable
 
 from loadtest.errors import Code, Kind, StepError
 from loadtest.events import Mark
 from loadtest.ports import Listener
+from loadtest.validation import json_object
+
+MAX_MESSAGE_BYTES = 1 << 20
+"""Of one message, all its fragments together: a sentence has some hundred bytes, and 20 ms of sound 960."""
 
 
 class RoomMessages:
-    """`on_joined` is called once we are in; `on_broken` for what is no JSON object with a type."""
+    """`on_joined` is called once we are in."""
 
-    def __init__(
-        self, listener: Listener, *, on_joined: Callable[[], None], on_broken: Callable[[StepError], None]
-    ) -> None:
-        self._listener, self._on_joined, self._on_broken = listener, on_joined, on_broken
+    def __init__(self, listener: Listener, *, on_joined: Callable[[], None]) -> None:
+        self._listener, self._on_joined = listener, on_joined
+        self._has_joined = self._has_avatar = False
 
     def take(self, t_ns: int, text: bytes | str) -> None:
-        """A message that arrived at `t_ns`."""
+        """A message that arrived at `t_ns`. Raises StepError for what is no JSON object with a type."""
+        what = "a text message that is no JSON object with a type"
         try:
-            message = json.loads(text)
-            kind = message["type"]
-        except (ValueError, KeyError, TypeError):
-            self._on_broken(
-                StepError(Kind.PROTOCOL, Code.BAD_JSON, "a text message that is no JSON object with a type")
-            )
-            return
+            message = json_object(text, what)
+        except StepError as error:
+            raise StepError(Kind.PROTOCOL, Code.BAD_JSON, what) from error
+        kind = message.get("type")
+        if not isinstance(kind, str):
+            raise StepError(Kind.PROTOCOL, Code.BAD_JSON, what)
         if kind == "room.joined":
-            self._listener.on_mark(t_ns, Mark.JOINED)
-            self._on_joined()
+            if not self._has_joined:
+                self._has_joined = True
+                self._listener.on_mark(t_ns, Mark.JOINED)
+                self._on_joined()
         elif kind == "room.participant" and message.get("owner") and message.get("state") == "joined":
-            self._listener.on_mark(t_ns, Mark.AVATAR_PRESENT)
+            if not self._has_avatar:
+                self._has_avatar = True
+                self._listener.on_mark(t_ns, Mark.AVATAR_PRESENT)
         else:
             self._listener.on_message(t_ns, message)

@@ -86,7 +86,7 @@ class Decoder:
         """The 20 ms frame of this packet; longer or shorter packets give longer or shorter PCM. A packet that can't be
         decoded counts as silence."""
         is_silent = len(payload) <= SILENT_BYTES
-        if is_silent and self._is_flushed:
+        if not payload or (is_silent and self._is_flushed):  # nothing at all would end the stream for the codec
             return SILENCE
         if self._codec is None:
             self._codec = av.CodecContext.create("libopus", "r")

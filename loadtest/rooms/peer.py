@@ -124,16 +124,17 @@ class Peer:
 
         def received(data: bytes, address: Any) -> None:
             t_ns = now_ns()
-            if not data:
+            if len(data) < 2:
                 return
             if not 127 < data[0] < 192:
                 datagram_received(data, address)
             elif not 191 < data[1] < 224 and self._dtls._rx_srtp is not None and not self._is_closed:
                 try:
                     packet = self._dtls._rx_srtp.unprotect(data)
-                except pylibsrtp.Error:  # a stranger's packet, or one that came twice
+                    payload = payload_of(packet)
+                except (pylibsrtp.Error, IndexError):  # a stranger's packet, one that came twice, or half a one
                     return
-                self._ear.on_packet(t_ns, packet[2] << 8 | packet[3], payload_of(packet))
+                self._ear.on_packet(t_ns, packet[2] << 8 | packet[3], payload)
 
         return received
 

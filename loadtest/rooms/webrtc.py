@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 
 from loadtest.clock import now_ns
-from loadtest.errors import Code, Kind, StepError, transport_failure
+from loadtest.errors import Code, Kind, StepError, broken_by, transport_failure
 from loadtest.events import Mark
 from loadtest.guard import is_loopback
 from loadtest.ports import Grant, Listener
@@ -20,6 +20,7 @@ from loadtest.rooms.microphone import Microphone
 from loadtest.rooms.pacing import Ticker
 from loadtest.rooms.peer import Peer
 from loadtest.speech import Clip
+from loadtest.validation import reading
 
 CLOSE_TIMEOUT_S = 1.0
 NEW_NUMBERS = 3000
@@ -48,7 +49,7 @@ class WebRtcRoom:
         self._on_this_machine = is_loopback(grant.room_url)
         self._peer = Peer(self, loopback=("::1" if host == "::1" else "127.0.0.1") if self._on_this_machine else None)
         self._microphone = Microphone(opus.encode(between))
-        self._messages = RoomMessages(listener, on_joined=self._on_joined, on_broken=self._fail)
+        self._messages = RoomMessages(listener, on_joined=self._on_joined)
         self._decoder = opus.Decoder()
         self._resource: str | None = None
         self._last_sequence: int | None = None
@@ -59,7 +60,9 @@ class WebRtcRoom:
     async def connect(self) -> None:
         answer = await self._signal(await self._peer.offer())
         self._listener.on_mark(now_ns(), Mark.SIGNALLED)
-        if self._on_this_machine and (elsewhere := [a for a in _CANDIDATE.findall(answer) if not _is_local(a)]):
+        with reading("the room's answer"):
+            elsewhere = [a for a in _CANDIDATE.findall(answer) if not _is_local(a)] if self._on_this_machine else []
+        if elsewhere:
             raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"a room on this machine offers the address {elsewhere[0]}")
         try:
             await self._peer.accept(answer)
@@ -99,6 +102,14 @@ class WebRtcRoom:
         self._end(t_ns, StepError(Kind.TRANSPORT, code, f"{part.upper()} failed"))
 
     def on_packet(self, t_ns: int, sequence: int, payload: bytes) -> None:
+        if self._is_over:
+            return
+        try:
+            self._hear(t_ns, sequence, payload)
+        except Exception as error:
+            self._end(t_ns, broken_by(error))
+
+    def _hear(self, t_ns: int, sequence: int, payload: bytes) -> None:
         last, self._last_sequence = self._last_sequence, sequence
         if last is None:
             self._listener.on_mark(t_ns, Mark.FIRST_FRAME)
@@ -112,7 +123,12 @@ class WebRtcRoom:
         self._listener.on_audio(t_ns, self._decoder.decode(payload))
 
     def on_text(self, t_ns: int, text: str | bytes) -> None:
-        self._messages.take(t_ns, text)
+        if self._is_over:
+            return
+        try:
+            self._messages.take(t_ns, text)
+        except Exception as error:
+            self._end(t_ns, broken_by(error))
 
     def on_closed(self, t_ns: int) -> None:
         self._resource = None  # gone with the connection
@@ -161,11 +177,12 @@ class WebRtcRoom:
                 self._http() as http,
                 http.post(self._grant.room_url, data=offer, headers=headers, allow_redirects=False) as response,
             ):
-                body = (await response.content.read(_ANSWER_BYTES)).decode("utf-8", "replace")
+                body = await _text(response)
                 if response.status != 201:
                     raise self._refused(response.status, body)
                 if location := response.headers.get("Location"):
-                    self._resource = self._own(urljoin(self._grant.room_url, location))
+                    with reading("the room's Location"):
+                        self._resource = self._own(urljoin(self._grant.room_url, location))
                 return body
         except (aiohttp.ClientConnectorError, aiohttp.ClientConnectionResetError) as error:
             raise transport_failure(error, Code.CONNECT_FAILED, redact(str(error))) from error
@@ -185,6 +202,16 @@ class WebRtcRoom:
         code = _STATUS_CODES.get(status) or {3: Code.HTTP_3XX, 5: Code.HTTP_5XX}.get(status // 100, Code.HTTP_4XX)
         detail = redact(f"HTTP {status}: {body[:500]}", self._grant.token)
         return StepError(Kind.REJECTED, code, detail, http_status=status)
+
+
+async def _text(response: aiohttp.ClientResponse) -> str:
+    """The body. Raises StepError where no SDP is as long."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > _ANSWER_BYTES:
+            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"an answer of more than {_ANSWER_BYTES >> 10} KiB")
+    return body.decode("utf-8", "replace")
 
 
 def _is_local(address: str) -> bool:

@@ -9,20 +9,29 @@ from typing import Any
 import picows
 
 from loadtest.clock import now_ns
-from loadtest.errors import Code, Kind, StepError, transport_failure
+from loadtest.errors import Code, Kind, StepError, broken_by, transport_failure
 from loadtest.events import Mark
 from loadtest.ports import Grant, Listener
 from loadtest.redact import redact
-from loadtest.rooms.app_messages import RoomMessages
+from loadtest.rooms.app_messages import MAX_MESSAGE_BYTES, RoomMessages
 from loadtest.rooms.microphone import Microphone
 from loadtest.rooms.pacing import Ticker
-from loadtest.speech import Clip
+from loadtest.speech import RATE_HZ, Clip
+from loadtest.validation import printable, reading
 
 CLOSE_TIMEOUT_S = 1.0
 HANDSHAKE_TIMEOUT_S = 60.0
 """Above every connect timeout: the step's own deadline ends a handshake that hangs."""
+MAX_SOUND_BYTES = 2 * RATE_HZ
+"""A second in one message; frames have 20 ms, and of a longer stretch nobody could say when its parts were heard."""
 _BINARY, _TEXT, _CONTINUATION = picows.WSMsgType.BINARY, picows.WSMsgType.TEXT, picows.WSMsgType.CONTINUATION
+_CLOSE = picows.WSMsgType.CLOSE
 """To look one up in its enum costs as much as a comparison of a frame with silence, a hundred times a second a room."""
+
+
+NO_CODE = 1005
+_NEVER_SENT = (picows.WSCloseCode.NO_INFO, picows.WSCloseCode.ABNORMAL_CLOSURE)
+"""Codes that only stand for a close without one (RFC 6455 7.4.1)."""
 
 
 class WebSocketRoom(picows.WSListener):
@@ -40,7 +49,7 @@ class WebSocketRoom(picows.WSListener):
     ) -> None:
         self._grant, self._listener, self._ticker = grant, listener, ticker
         self._microphone = Microphone(between)
-        self._messages = RoomMessages(listener, on_joined=self._on_joined, on_broken=self._fail)
+        self._messages = RoomMessages(listener, on_joined=self._on_joined)
         self._proxy, self._trust = proxy, trust
         self._transport: Any = None
         self._socket: socket.socket | None = None
@@ -48,6 +57,8 @@ class WebSocketRoom(picows.WSListener):
         self._leaving = False
         self._first_frame = True
         self._parts = bytearray()
+        self._parts_kind: Any = None
+        self._learning: asyncio.Task[None] | None = None
 
     @property
     def lost(self) -> int | None:
@@ -56,29 +67,33 @@ class WebSocketRoom(picows.WSListener):
 
     async def connect(self) -> None:
         try:
-            await picows.ws_connect(
-                lambda: self,
-                self._grant.room_url,
-                extra_headers={"Authorization": f"Bearer {self._grant.token}"},
-                websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
-                max_redirects=0,
-                proxy=self._proxy,
-                socket_factory=self._connected_socket,
-                ssl_context=self._trust if self._grant.room_url.startswith("wss:") else None,
-            )
+            with reading("the room's upgrade"):
+                await self._upgrade()
         except asyncio.CancelledError:
             # picows would leave the connection open until its own handshake timeout.
             if self._socket is not None:
                 with contextlib.suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
             raise
-        except picows.WSHandshakeError as error:
-            raise StepError(Kind.REJECTED, Code.WS_REFUSED, str(error)) from error
-        except OSError as error:
-            raise transport_failure(error, Code.CONNECT_FAILED, str(error)) from error
-        except picows.WSError as error:
-            raise StepError(Kind.PROTOCOL, Code.WS_REFUSED, str(error)) from error
+        if self._transport is None:  # picows calls a handshake complete whose connection was lost
+            raise StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, "the connection was lost in the upgrade")
         await self._joined
+
+    async def _upgrade(self) -> None:
+        try:
+            await picows.ws_connect(
+                lambda: self,
+                self._grant.room_url,
+                extra_headers={"Authorization": f"Bearer {self._grant.token}"},
+                websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+                max_redirects=0,
+                max_frame_size=MAX_MESSAGE_BYTES,
+                proxy=self._proxy,
+                socket_factory=self._connected_socket,
+                ssl_context=self._trust if self._grant.room_url.startswith("wss:") else None,
+            )
+        except (OSError, picows.WSError) as error:
+            raise _refused(error) from error
 
     def speak(self, clip: Clip) -> None:
         if self._transport is None or self._transport.is_disconnected:
@@ -95,6 +110,8 @@ class WebSocketRoom(picows.WSListener):
             await asyncio.wait_for(self._transport.wait_disconnected(), CLOSE_TIMEOUT_S)
         except TimeoutError:
             self._transport.disconnect(graceful=False)
+        except Exception:  # noqa: S110  # picows tells here what it found wrong with a frame; the room is left either way
+            pass
 
     def drop(self) -> None:
         """Be gone without a word, as after a crash."""
@@ -140,25 +157,69 @@ class WebSocketRoom(picows.WSListener):
     def on_ws_frame(self, transport: Any, frame: Any) -> None:
         t_ns = now_ns()
         kind = frame.msg_type
-        if kind == _BINARY and frame.fin:
-            if self._first_frame:
-                self._first_frame = False
-                self._listener.on_mark(t_ns, Mark.FIRST_FRAME)
-                if not self._joined.done():
-                    self._joined.set_result(None)
-            self._listener.on_audio(t_ns, frame.get_payload_as_bytes())
-        elif kind in (_TEXT, _CONTINUATION):
-            self._parts += frame.get_payload_as_memoryview()
-            if frame.fin:
-                text, self._parts = bytes(self._parts), bytearray()
-                self._messages.take(t_ns, text)
-        elif kind == picows.WSMsgType.CLOSE:
-            self._on_end(t_ns, int(frame.get_close_code()), frame.get_close_reason() or "")
-            transport.send_close(frame.get_close_code())
+        if kind == _CLOSE:
+            code = frame.get_close_code()
+            self._on_end(t_ns, int(code) or NO_CODE, printable(frame.get_close_reason() or ""))
+            transport.send_close(picows.WSCloseCode.OK if code in _NEVER_SENT else code)
             transport.disconnect()
+        elif not self._leaving:
+            try:
+                self._take(t_ns, kind, frame)
+            except Exception as error:
+                self._end(t_ns, broken_by(error))
+                transport.send_close(picows.WSCloseCode.PROTOCOL_ERROR)
+
+    def _take(self, t_ns: int, kind: Any, frame: Any) -> None:
+        """A frame that is no close. Raises StepError for what no room may send."""
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            raise _no_room("a frame with reserved bits, and no extension was agreed on")
+        if kind == _BINARY and frame.fin and self._parts_kind is None:
+            self._on_sound(t_ns, frame.get_payload_as_bytes())
+        elif kind in (_BINARY, _TEXT, _CONTINUATION):
+            self._on_part(t_ns, kind, frame)
+
+    def _on_part(self, t_ns: int, kind: Any, frame: Any) -> None:
+        """A message in one frame or in several (RFC 6455 5.4)."""
+        if (kind == _CONTINUATION) == (self._parts_kind is None):
+            raise _no_room("a frame that continues nothing" if kind == _CONTINUATION else "a message within another")
+        if kind != _CONTINUATION:
+            self._parts_kind = kind
+        self._parts += frame.get_payload_as_memoryview()
+        if len(self._parts) > MAX_MESSAGE_BYTES:
+            self._parts = bytearray()
+            raise _no_room(f"a message of more than {MAX_MESSAGE_BYTES >> 20} MiB")
+        if frame.fin:
+            whole, self._parts = bytes(self._parts), bytearray()
+            kind, self._parts_kind = self._parts_kind, None
+            if kind == _TEXT:
+                self._messages.take(t_ns, whole)
+            else:
+                self._on_sound(t_ns, whole)
+
+    def _on_sound(self, t_ns: int, pcm: bytes) -> None:
+        if not pcm or len(pcm) % 2 or len(pcm) > MAX_SOUND_BYTES:
+            raise _no_room(f"a message of {len(pcm)} bytes where 16-bit PCM of some ms was to be")
+        if self._first_frame:
+            self._first_frame = False
+            self._listener.on_mark(t_ns, Mark.FIRST_FRAME)
+            if not self._joined.done():
+                self._joined.set_result(None)
+        self._listener.on_audio(t_ns, pcm)
 
     def on_ws_disconnected(self, transport: Any) -> None:
-        self._on_end(now_ns(), 1006, "connection lost")
+        if not self._leaving:
+            self._ticker.remove(self._tick)
+            self._learning = asyncio.ensure_future(self._learn_end(now_ns(), transport))
+
+    async def _learn_end(self, t_ns: int, transport: Any) -> None:
+        """Why the connection was lost: picows says only afterwards that it was it who hung up, over a bad frame."""
+        try:
+            await transport.wait_disconnected()
+        except Exception as error:
+            said = error.args[1] if isinstance(error, picows.WSProtocolError) else repr(error)
+            self._end(t_ns, _no_room(f"a broken frame: {said}"))
+        else:
+            self._on_end(t_ns, 1006, "connection lost")
 
     def pause_writing(self) -> None:
         """The peer takes no more audio: what was "sent" has not left, and no stamp of it would be true."""
@@ -169,10 +230,12 @@ class WebSocketRoom(picows.WSListener):
             self._ticker.add(self._tick)
 
     def _on_end(self, t_ns: int, code: int, reason: str) -> None:
+        self._end(t_ns, StepError(Kind.TRANSPORT, Code.WS_CLOSED, redact(f"the room closed: {code} {reason}".strip())))
+
+    def _end(self, t_ns: int, why: StepError) -> None:
         self._ticker.remove(self._tick)
         if not self._leaving:
             self._leaving = True
-            why = StepError(Kind.TRANSPORT, Code.WS_CLOSED, redact(f"the room closed: {code} {reason}".strip()))
             self._fail(why)
             self._listener.on_closed(t_ns, why)
 
@@ -180,3 +243,14 @@ class WebSocketRoom(picows.WSListener):
         if not self._joined.done():
             self._joined.set_exception(error)
             self._joined.exception()  # seen: nobody may be waiting any more
+
+
+def _refused(error: OSError | picows.WSError) -> StepError:
+    if isinstance(error, OSError):
+        return transport_failure(error, Code.CONNECT_FAILED, str(error))
+    kind = Kind.REJECTED if isinstance(error, picows.WSHandshakeError) else Kind.PROTOCOL
+    return StepError(kind, Code.WS_REFUSED, str(error))
+
+
+def _no_room(what: str) -> StepError:
+    return StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"the room sent {what}")

@@ -61,6 +61,7 @@ class Rulebook:
             Mark.SDK_SESSION: _asked,
             Mark.JOINED: _joined,
             Mark.FIRST_FRAME: _first_frame,
+            Mark.MESSAGES_CUT: self._messages_cut,
             Mark.ROOM_ENDED: _room_ended,
             Mark.SESSION_ERROR: _error,
             Mark.SPEECH_END: _speech_ended,
@@ -107,7 +108,7 @@ class Rulebook:
         for handler in handlers:
             handler(event, life)
         if kind is SessionFinished:
-            del self._lives[life.session]
+            self._lives.pop(life.session, None)
 
     def tally(self, rule: str) -> Tally:
         """What load sessions and probes have shown of a rule."""
@@ -135,6 +136,10 @@ class Rulebook:
         life = self._lives[event.session] = Life(event, self._promises.get(event.scenario))
         for handler in self._handlers.get(SessionStarted, ()):
             handler(event, life)
+
+    def _messages_cut(self, event: Observed, _life: Life) -> None:
+        """What comes from now on isn't in the journal: nothing can be missed in this session any more."""
+        del self._lives[event.session]
 
     def _checked(self, event: RuleChecked) -> None:
         tally = self._probed.get(event.rule)

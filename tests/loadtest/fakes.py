@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from loadtest.creating import created
 from loadtest.errors import Code, Kind, StepError
 from loadtest.events import Event, Mark
 from loadtest.lifecycle import Lifecycle, Surroundings, Ticket
@@ -49,7 +50,7 @@ class FakeControl:
     async def create(self, call: Call, *, secret: ClientSecret, fields: Mapping[str, Any], traceparent: str) -> Created:
         token = await self._play("create", None)
         self.alive.add("av-1")
-        return Created(avaturn_session_id="av-1", token="token-1" if token is None else token)
+        return created("av-1", "token-1" if token is None else token, "the create's answer")
 
     async def sdk_session(self, call: Call, *, token: str, traceparent: str) -> Grant:
         await self._play("sdk_session", None)

@@ -58,7 +58,7 @@ def test_id_and_token_are_found_where_the_scenario_says() -> None:
     [
         (b"<html>", Code.BAD_JSON, "not JSON"),
         (b'{"session": {"tokens": ["t"]}}', Code.BAD_SHAPE, "lacks a text at session.id"),
-        (b'{"session": {"id": 5, "tokens": ["t"]}}', Code.BAD_SHAPE, "lacks a text at session.id"),
+        (b'{"session": {"id": [5], "tokens": ["t"]}}', Code.BAD_SHAPE, "session id is missing or no text"),
         (b"[]", Code.BAD_SHAPE, "lacks a text at session.id"),
     ],
 )

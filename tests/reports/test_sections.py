@@ -180,6 +180,7 @@ def test_sessions_are_counted_once_by_how_they_ended(report: dict[str, Any]) -> 
         "left_behind": {"create_unanswered": 1},
         "swept": 0,
         "unconfirmed": 1,
+        "messages_cut": 0,
         "peak_active": 6,
         "failed_rate": 0.5,
         "setup": {"count": 4, "p50_s": 0.9, "p90_s": 1.25, "p95_s": 1.325, "p99_s": 1.385, "max_s": 1.4},
