@@ -215,7 +215,11 @@ ALERTS: Final = (
     Alert(
         name="RateLimited",
         severity="warning",
-        expr=_counted(c.LIFECYCLE_ERRORS, "job, instance, scenario, step, error_type", error_type="~rate_limited|quota")
+        expr=_counted(
+            c.LIFECYCLE_ERRORS,
+            "job, instance, scenario, step, error_type",
+            error_type="~rate_limited|quota|limits_exceeded",
+        )
         + " > 0",
         summary="{{ $labels.step }} of {{ $labels.scenario }} is refused: {{ $labels.error_type }}",
         description="{{ $value }} times in the run. What is measured now is the limit of an account, not the service.",

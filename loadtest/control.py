@@ -16,7 +16,7 @@ import httpx
 import httpx2
 import openai
 
-from loadtest import validation
+from loadtest import reasons, validation
 from loadtest.backend import Backend, Request
 from loadtest.creating import created, salvaged, salvaged_from_call
 from loadtest.errors import Code, Kind, StepError, transport_failure
@@ -208,31 +208,10 @@ class Control:
 
 
 def _refused(status: int, body: bytes, provider_code: object, *secrets: str) -> StepError:
-    """An HTTP refusal as data; the provider's own code wins where it is more telling than the status."""
+    """An HTTP refusal as data."""
     text = body[:MAX_ERROR_BYTES].decode("utf-8", "replace")
-    if provider_code in ("insufficient_quota", "billing_hard_limit_reached"):
-        code = Code.QUOTA
-    elif provider_code == "invalid_api_key":
-        code = Code.INVALID_API_KEY
-    elif provider_code == "beta_api_shape_disabled":
-        code = Code.VERSION_MISMATCH
-    elif "limits_exceeded" in text:
-        code = Code.LIMITS_EXCEEDED
-    elif status in _CODES:
-        code = _CODES[status]
-    else:
-        code = {3: Code.HTTP_3XX, 5: Code.HTTP_5XX}.get(status // 100, Code.HTTP_4XX)
+    code = reasons.of_http(status, text, word=provider_code)
     return StepError(Kind.REJECTED, code, redact(f"HTTP {status}: {text}", *secrets), http_status=status)
-
-
-_CODES = {
-    400: Code.INVALID_REQUEST,
-    401: Code.UNAUTHORIZED,
-    403: Code.UNAUTHORIZED,
-    404: Code.NOT_FOUND,
-    422: Code.INVALID_REQUEST,
-    429: Code.RATE_LIMITED,
-}
 
 
 @lru_cache(maxsize=4)

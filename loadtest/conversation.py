@@ -5,9 +5,10 @@ for one of these. What the user does is in `turns.py`.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+from loadtest import reasons
 from loadtest.clock import now_ns
 from loadtest.errors import Code, Kind, StepError
 from loadtest.events import Mark
@@ -31,12 +32,6 @@ _MARK_OF_MESSAGE = {
     "avatar_started_speaking_phrase": Mark.PHRASE_STARTED,
 }
 _TRANSCRIPTS = (Mark.USER_TRANSCRIPT, Mark.TRANSCRIPT_FAILED, Mark.AVATAR_TRANSCRIPT)
-_CODE_OF_ERROR = {
-    "openai-realtime-version-mismatch": Code.VERSION_MISMATCH,
-    "limits_exceeded": Code.LIMITS_EXCEEDED,
-    "internal_error": Code.INTERNAL_ERROR,
-}
-
 _TOOL_WORDS = ("function_call", "tool_call", "mcp_call")
 _TOOL_FIELDS = frozenset({"arguments", "call_id", "tool_calls", "function_call"})
 
@@ -162,10 +157,7 @@ class Conversation:
         nested = error if message.get("type") == "error" and isinstance(error, dict) else {}
         well_formed = nested.get("type") == "session_lifecycle_error"
         self._observe(t_ns, Mark.SESSION_ERROR, self._turn, None, well_formed=well_formed)
-        facts = error if isinstance(error, dict) else message
-        said = plain(facts.get("code"))
-        code = _CODE_OF_ERROR.get(said, Code.INTERNAL_ERROR)
-        self.over = StepError(Kind.PROTOCOL, code, redact(f"{said}: {plain(facts.get('message'))}"))
+        self.over = self.over or reasons.of_message(message)
 
     def _on_onset(self, t_ns: int) -> None:
         self.avatar_speaking, self.avatar_ended = True, False
@@ -229,6 +221,25 @@ class Conversation:
                 pass
             finally:
                 self._waiter = None
+
+    async def unless_over(self, work: Coroutine[Any, Any, None]) -> None:
+        """Await `work`, which is given up as soon as the room says that it is over. Raises StepError: what the room
+        said goes before what `work` made of it."""
+        working = asyncio.ensure_future(work)
+        working.add_done_callback(lambda _: self._wake())
+        try:
+            while not working.done() and self.over is None:
+                self._waiter = asyncio.get_running_loop().create_future()
+                await self._waiter
+        finally:
+            self._waiter = None
+            working.cancel()
+            await asyncio.wait({working})
+        if self.over is not None:
+            if not working.cancelled():
+                working.exception()  # seen
+            raise self.over
+        working.result()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

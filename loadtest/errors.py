@@ -68,6 +68,7 @@ class Code(StrEnum):
     VERSION_MISMATCH = "version_mismatch"
     LIMITS_EXCEEDED = "limits_exceeded"
     INTERNAL_ERROR = "internal_error"
+    OTHER = "other"
     CONNECT_FAILED = "connect_failed"
     CONNECTION_LOST = "connection_lost"
     WS_REFUSED = "ws_refused"

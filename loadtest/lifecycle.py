@@ -171,7 +171,7 @@ class Lifecycle:
         )
         self._room = self._around.open_room(grant, self._talk, self._around.microphones[self._scenario.name].between)
         call.server_ns = None  # of one call among several: says nothing about the step
-        await self._room.connect()
+        await self._talk.unless_over(self._room.connect())
 
     async def _converse(self, talk: Conversation, room: Room, span: str) -> None:
         await converse(

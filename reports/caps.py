@@ -89,13 +89,14 @@ def _lives_s(run: Run) -> "pd.Series[float]":
 def _concurrency(run: Run, declared: int | None) -> dict[str, Any]:
     line = active(run)
     peak = int(line["active"].max()) if len(line) else 0
-    refused = run.steps[(run.steps["step"] == "create") & run.steps["code"].isin([str(code) for code in _REFUSED])]
-    how = f"not reached: {peak:,} at once and no create refused for its number"
+    told = run.steps["step"].isin(["create", "connect"]) & run.steps["code"].isin([str(code) for code in _REFUSED])
+    refused = run.steps[told]
+    how = f"not reached: {peak:,} at once and no session refused for its number"
     observed = None
     if len(refused):
         at = line["t_ns"].searchsorted(int(refused["t_ns"].min()), side="right") - 1
         observed = int(line["active"].iloc[at])
-        how = f"sessions in flight when a create was first refused for its number; {peak:,} at most"
+        how = f"sessions in flight when one was first refused for its number; {peak:,} at most"
     return _row(
         run, "concurrency", unit="sessions", declared=declared, default=None, scenarios=None, observed=observed,
         cases=len(refused), how=how,

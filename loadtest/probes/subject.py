@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from loadtest import reasons
 from loadtest.clock import now_ns
 from loadtest.errors import GATEWAY_STATUS, Code, Kind, StepError
 from loadtest.events import Event, Mark, Outcome, Remains, Step, StepFinished
@@ -193,7 +194,7 @@ class Subject:
         if not await visit.until(lambda: visit.first_frame_ns is not None or bool(visit.errors), limit_s):
             raise StepError(Kind.TIMEOUT, Code.TIMEOUT, f"no avatar within {limit_s:g} s")
         if visit.errors:
-            raise StepError(Kind.PROTOCOL, Code.INTERNAL_ERROR, "a lifecycle error instead of an avatar")
+            raise reasons.of_message(visit.errors[0][1])
         return visit
 
     async def leave(self, visit: Visit) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
+from loadtest import reasons
 from loadtest.clock import now_ns
 from loadtest.errors import Code, Kind, StepError, broken_by, transport_failure
 from loadtest.events import Mark
@@ -27,7 +28,6 @@ NEW_NUMBERS = 3000
 """A jump of a minute is a stream that was numbered anew, not a minute that was lost."""
 _ANSWER_BYTES = 64 * 1024
 _CANDIDATE = re.compile(r"^a=candidate:(?:\S+ ){4}(\S+) ", re.MULTILINE)
-_STATUS_CODES = {401: Code.UNAUTHORIZED, 403: Code.UNAUTHORIZED, 404: Code.NOT_FOUND, 429: Code.RATE_LIMITED}
 
 
 class WebRtcRoom:
@@ -199,7 +199,7 @@ class WebRtcRoom:
             return StepError(
                 Kind.PROTOCOL, Code.BAD_SHAPE, f"HTTP {status} is no WHIP answer (201)", http_status=status
             )
-        code = _STATUS_CODES.get(status) or {3: Code.HTTP_3XX, 5: Code.HTTP_5XX}.get(status // 100, Code.HTTP_4XX)
+        code = reasons.of_http(status, body)
         detail = redact(f"HTTP {status}: {body[:500]}", self._grant.token)
         return StepError(Kind.REJECTED, code, detail, http_status=status)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import picows
 
+from loadtest import reasons
 from loadtest.clock import now_ns
 from loadtest.errors import Code, Kind, StepError, broken_by, transport_failure
 from loadtest.events import Mark
@@ -230,7 +231,9 @@ class WebSocketRoom(picows.WSListener):
             self._ticker.add(self._tick)
 
     def _on_end(self, t_ns: int, code: int, reason: str) -> None:
-        self._end(t_ns, StepError(Kind.TRANSPORT, Code.WS_CLOSED, redact(f"the room closed: {code} {reason}".strip())))
+        detail = redact(f"the room closed: {code} {reason}".strip())
+        told = reasons.of_close(code, reason, detail=detail)
+        self._end(t_ns, told or StepError(Kind.TRANSPORT, Code.WS_CLOSED, detail))
 
     def _end(self, t_ns: int, why: StepError) -> None:
         self._ticker.remove(self._tick)
@@ -246,10 +249,17 @@ class WebSocketRoom(picows.WSListener):
 
 
 def _refused(error: OSError | picows.WSError) -> StepError:
+    """An upgrade that was not granted; only a limit is more telling than that it was refused."""
     if isinstance(error, OSError):
         return transport_failure(error, Code.CONNECT_FAILED, str(error))
-    kind = Kind.REJECTED if isinstance(error, picows.WSHandshakeError) else Kind.PROTOCOL
-    return StepError(kind, Code.WS_REFUSED, str(error))
+    if not isinstance(error, picows.WSHandshakeError) or error.response is None:
+        kind = Kind.REJECTED if isinstance(error, picows.WSHandshakeError) else Kind.PROTOCOL
+        return StepError(kind, Code.WS_REFUSED, str(error))
+    status, body = int(error.response.status), (error.raw_body or b"").decode(errors="replace")
+    code = reasons.of_http(status, body)
+    if code not in (Code.LIMITS_EXCEEDED, Code.QUOTA, Code.RATE_LIMITED):
+        code = Code.WS_REFUSED
+    return StepError(Kind.REJECTED, code, redact(f"{error}: {body}".rstrip(": ")), http_status=status)
 
 
 def _no_room(what: str) -> StepError:

@@ -76,7 +76,7 @@ class RefusalIsTold(Fold):
 
 @dataclass(slots=True)
 class _Refusal:
-    """A create that was refused: who was in a room then, and who of them lost it."""
+    """A session that was refused, at its create or in its room: who was in a room then, and who of them lost it."""
 
     session: str
     began_ns: int
@@ -108,8 +108,10 @@ class RefusesCleanly(Fold):
 
     def _create(self, event: StepFinished, life: Life) -> None:
         failure = event.failure
-        if failure is None or (failure.code not in _REFUSED and event.http_status not in _REFUSED_STATUS):
-            return
+        if failure is not None and (failure.code in _REFUSED or event.http_status in _REFUSED_STATUS):
+            self._refused(event, life)
+
+    def _refused(self, event: StepFinished, life: Life) -> None:
         self.tally.held()
         refusal = _Refusal(life.session, event.started_ns, event.t_ns, len(self._active))
         for t_ns, session, active in self._ends:
@@ -123,7 +125,14 @@ class RefusesCleanly(Fold):
             self._active.add(life.session)
 
     def _connect(self, event: StepFinished, life: Life) -> None:
-        if event.http_status in ENDED_STATUS and life.error_ns is None:
+        if event.failure is not None and event.failure.code in _REFUSED:
+            # The room told it: this one never ran, and that its room closed harmed nobody.
+            self._active.discard(life.session)
+            self._ends = deque((end for end in self._ends if end[1] != life.session), maxlen=self._ends.maxlen)
+            for refusal in self._refusals:
+                refusal.ended.discard(life.session)
+            self._refused(event, life)
+        elif event.http_status in ENDED_STATUS and life.error_ns is None:
             self._ended(event, life)  # it was created, and is not there any more
 
     def _ended(self, event: Observed | StepFinished, life: Life) -> None:

@@ -125,7 +125,7 @@ def test_silence_is_a_failed_turn_and_not_a_latency() -> None:
 )
 def test_a_lifecycle_error_ends_the_turn_nested_or_flat(message: dict[str, Any]) -> None:
     error, _ = say(lambda listener, t0: listener.on_message(t0, message))
-    assert (error.kind, error.code) == (Kind.PROTOCOL, Code.LIMITS_EXCEEDED)
+    assert (error.kind, error.code) == (Kind.REJECTED, Code.LIMITS_EXCEEDED)
 
 
 def test_a_room_that_closes_ends_the_turn_at_once() -> None:

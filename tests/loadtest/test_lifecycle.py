@@ -302,3 +302,86 @@ def test_a_bug_of_ours_still_deletes_and_is_not_blamed_on_the_target() -> None:
         asyncio.run(lifecycle(control, events, room=Buggy()).run())
     assert control.alive == set()
     assert finished(events).failure.kind is Kind.BUG
+
+
+class TellingRoom(FakeRoom):
+    """Says `told` at once, before anybody is in it or after; `then`: what becomes of its connect."""
+
+    def __init__(self, *told: dict[str, Any], joined: bool = False, then: StepError | None = None) -> None:
+        super().__init__()
+        self._told, self._joined, self._then = told, joined, then
+        self.cancelled = False
+
+    async def connect(self) -> None:
+        assert self.listener is not None
+        if self._joined:
+            await super().connect()
+        for message in self._told:
+            self.listener.on_message(2, message)
+        if self._then is not None:
+            self.listener.on_closed(3, self._then)
+            raise self._then
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+
+
+LIMIT = {"type": "error", "error": {"type": "session_lifecycle_error", "code": "limits_exceeded", "message": "20"}}
+FLAT = {"type": "session_lifecycle_error", "code": "limits_exceeded", "message": "20"}
+
+
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("message", [LIMIT, FLAT])
+def test_what_a_room_says_before_its_first_frame_ends_the_connect_at_once(
+    message: dict[str, Any], *, joined: bool
+) -> None:
+    control, room = FakeControl(), TellingRoom(message, joined=joined)
+    events = run(control, room=room)
+    connect = next(event for event in of(events, StepFinished) if event.step is Step.CONNECT)
+    assert (connect.failure.kind, connect.failure.code) == (Kind.REJECTED, Code.LIMITS_EXCEEDED)
+    assert connect.failure.detail == "limits_exceeded: 20"
+    assert finished(events).failure == connect.failure
+    assert (room.cancelled, room.closed, control.alive) == (True, 1, set())
+
+
+def test_a_message_that_is_no_error_leaves_the_connect_to_its_deadline() -> None:
+    room = TellingRoom({"type": "avatar_ended_speaking"})
+    events = run(FakeControl(), room=room, target={"connect_timeout_s": 0.05})
+    failure = finished(events).failure
+    assert failure is not None
+    assert (failure.kind, failure.code, room.cancelled) == (Kind.TIMEOUT, Code.TIMEOUT, True)
+
+
+def test_what_a_room_says_goes_before_the_close_that_follows_it() -> None:
+    closed = StepError(Kind.TRANSPORT, Code.WS_CLOSED, "the room closed: 1000")
+    failure = finished(run(FakeControl(), room=TellingRoom(LIMIT, then=closed))).failure
+    assert failure is not None
+    assert (failure.kind, failure.code) == (Kind.REJECTED, Code.LIMITS_EXCEEDED)
+
+
+def test_the_first_error_of_a_room_is_the_sessions() -> None:
+    later = {"type": "error", "error": {"code": "internal_error"}}
+    failure = finished(run(FakeControl(), room=TellingRoom(LIMIT, later))).failure
+    assert failure is not None
+    assert failure.code is Code.LIMITS_EXCEEDED
+
+
+def test_a_cancellation_while_a_room_is_silent_reaches_its_connect() -> None:
+    control, room = FakeControl(), TellingRoom()
+
+    async def script() -> list[Event]:
+        events: list[Event] = []
+        session = asyncio.ensure_future(lifecycle(control, events, room=room).run())
+        while not of(events, RemainsChanged) or "sdk_session" not in control.calls:
+            await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        session.cancel()
+        await asyncio.wait({session})
+        return events
+
+    events = asyncio.run(script())
+    assert finished(events).outcome is Outcome.CANCELLED
+    assert (room.cancelled, room.closed, control.alive) == (True, 1, set())

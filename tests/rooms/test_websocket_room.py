@@ -146,7 +146,7 @@ def test_a_text_message_that_is_no_json_object_with_a_type_fails_the_connect(tex
     assert (error.kind, error.code) == (Kind.PROTOCOL, Code.BAD_JSON)
 
 
-@pytest.mark.parametrize("code", [1000, 4401, 4404, 4410])
+@pytest.mark.parametrize("code", [1000, 1011, 4410, 4999])
 def test_a_close_before_the_first_frame_fails_the_connect_with_its_code(code: int) -> None:
     def refuse(transport: Any) -> None:
         transport.send_close(code, "go away")
@@ -158,6 +158,46 @@ def test_a_close_before_the_first_frame_fails_the_connect_with_its_code(code: in
     error = asyncio.run(script())
     assert (error.kind, error.code) == (Kind.TRANSPORT, Code.WS_CLOSED)
     assert error.detail == f"the room closed: {code} go away"
+
+
+@pytest.mark.parametrize(
+    ("close", "reason", "code"),
+    [(4429, "limits_exceeded", Code.LIMITS_EXCEEDED), (1008, "limits_exceeded", Code.LIMITS_EXCEEDED),
+     (4401, "bad token", Code.UNAUTHORIZED), (4404, "no such room", Code.NOT_FOUND)],
+)  # fmt: skip
+def test_a_close_that_says_why_is_that_refusal(close: int, reason: str, code: Code) -> None:
+    async def script() -> StepError:
+        async with room_with(lambda transport: transport.send_close(close, reason)) as (room, _, _, _):
+            return await failure_of(room)
+
+    error = asyncio.run(script())
+    assert (error.kind, error.code) == (Kind.REJECTED, code)
+    assert error.detail == f"the room closed: {close} {reason}"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [(429, b'{"detail":"limits_exceeded"}', Code.LIMITS_EXCEEDED), (429, b"", Code.RATE_LIMITED),
+     (503, b"", Code.WS_REFUSED), (401, b"", Code.WS_REFUSED)],
+)  # fmt: skip
+def test_an_upgrade_that_is_refused_for_a_limit_says_so(status: int, body: bytes, code: Code) -> None:
+    def refuse(_request: picows.WSUpgradeRequest) -> picows.WSUpgradeResponseWithListener:
+        return picows.WSUpgradeResponseWithListener(picows.WSUpgradeResponse.create_error_response(status, body), None)
+
+    async def script() -> StepError:
+        serving = await picows.ws_create_server(refuse, "127.0.0.1", 0)
+        grant = Grant(room_url=f"ws://127.0.0.1:{serving.sockets[0].getsockname()[1]}/rooms/1", token="token-1")
+        room = WebSocketRoom(grant, Recorder(), (), HandTicker(), proxy=None, trust=TRUST)  # type: ignore[arg-type]
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                return await failure_of(room)
+        finally:
+            await room.close()
+            serving.close()
+            await serving.wait_closed()
+
+    error = asyncio.run(script())
+    assert (error.kind, error.code, error.http_status) == (Kind.REJECTED, code, status)
 
 
 def test_a_close_in_mid_conversation_is_told_once_and_ends_the_microphone() -> None:

@@ -13,7 +13,7 @@ from loadtest.twin.avaturn_side.lifespan import Lifespan
 from tests.twin.inside import Answer, Inside, inside, run
 from tests.twin.seen_in_endings import ECHO, Ends, Step, life
 from tests.twin.seen_in_rooms import ENDED, PLAIN, RESPONSE
-from tests.twin.talking import User
+from tests.twin.talking import User, in_room
 
 BAD_SECRET = {"type": "openai-realtime", "client_secret": "ek_unknown"}
 
@@ -210,6 +210,22 @@ def test_a_used_up_quota_can_be_told_in_the_room() -> None:
     message, state = run(script())
     assert message["error"]["code"] == "limits_exceeded"
     assert state == "starting"
+
+
+def test_a_used_up_quota_can_close_its_room_and_who_is_told_so_takes_no_place() -> None:
+    async def script() -> tuple[int | None, bool]:
+        async with inside("limit.sessions=1", "quota_status=200", "quota_room=close") as twin:
+            first, over = await twin.talking(), await twin.talking()
+            async with in_room((await twin.sdk(over["token"])).body, microphone=False) as user:
+                await user.until(lambda: user.close_code is not None)
+                closed = user.close_code
+            await twin.delete(first["session_id"])
+            async with twin.joined(await twin.talking()) as user:
+                return closed, bool(await user.message("room.joined"))
+
+    closed, is_in = run(script())
+    assert closed == 4429
+    assert is_in
 
 
 @pytest.mark.parametrize(

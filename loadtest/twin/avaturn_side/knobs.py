@@ -65,7 +65,10 @@ class AvaturnKnobs:
     unauthorized_status: int = _status("unauthorized_status", 401, 403, text="no credentials, or bad ones")
     quota_status: int = _status(
         *("quota_status", 429, 402, 403, 409, 200),
-        text="a create above limit.sessions; 200: created, but its room says limits_exceeded and it never starts",
+        text="a create above limit.sessions; 200: created, but it takes no place and never starts: see quota_room",
+    )
+    quota_room: str = _choice(
+        "quota_room", "error", "close", text="its room says limits_exceeded, or closes with that: 4429, WHIP 429"
     )
     delete_again_status: int = _status(
         "delete_again_status", 404, 200, 409, 410, text="DELETE of an ended session; 404 follows gone_status"

@@ -54,7 +54,7 @@ class Session:
         self._created_at = time.time()
         self._joined_at: float | None = None
         self._ended_at: float | None = None
-        self._forbidden: str | None = None
+        self.forbidden: str | None = None
         self._engine = self._new_engine()
         self._voice = surroundings.make(Voice)(
             room=self.room,
@@ -90,14 +90,14 @@ class Session:
 
     def forbid(self, code: str) -> None:
         """It may be created, but it will not start: whoever comes is told this code."""
-        self._forbidden = code
+        self.forbidden = code
 
     def start(self, by: Starter) -> None:
         """Start the stream, if it has not been, and if this is what starts it."""
         if self.state != "created" or self._around.knobs.starts_on not in ("any", by):
             return
         self.state = "starting"
-        code = self._forbidden or self._around.chance.mishap("stream_start")
+        code = self.forbidden or self._around.chance.mishap("stream_start")
         if code is not None:
             self._fail(code, "The session could not be started.")
         elif self._opening is None:

@@ -8,6 +8,7 @@ from loadtest.twin.avaturn_side.room import (
     CLOSE_ALREADY_ENDED,
     CLOSE_BAD_TOKEN,
     CLOSE_NO_ROOM,
+    CLOSE_OVER_QUOTA,
     RoomSocket,
 )
 from loadtest.twin.avaturn_side.schema import CreateSession
@@ -29,7 +30,9 @@ class Sessions:
 
     def is_full(self) -> bool:
         """Whether the quota is used up; a create is not even counted then."""
-        return self._most is not None and len(self.alive) >= self._most
+        if self._most is None or len(self.alive) < self._most:
+            return False
+        return sum(session.forbidden is None for session in self.alive.values()) >= self._most
 
     def create(self, body: CreateSession) -> Session:
         """A new session; its timers run from now."""
@@ -88,7 +91,11 @@ class Sessions:
             return CLOSE_NO_ROOM, "no such room"
         if not genuine:
             return CLOSE_BAD_TOKEN, "bad token"
-        return (CLOSE_ALREADY_ENDED, "session ended") if self.find(session_id) is None else None
+        session = self.find(session_id)
+        if session is None:
+            return CLOSE_ALREADY_ENDED, "session ended"
+        is_shut = session.forbidden is not None and self._around.knobs.quota_room == "close"
+        return (CLOSE_OVER_QUOTA, str(session.forbidden)) if is_shut else None
 
     def join_latency_s(self) -> float:
         """From the open connection to room.joined, in seconds."""

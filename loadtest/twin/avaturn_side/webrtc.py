@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import ClientDisconnect
 
-from loadtest.twin.avaturn_side.room import CLOSE_BAD_TOKEN, CLOSE_NO_ROOM
+from loadtest.twin.avaturn_side.room import CLOSE_BAD_TOKEN, CLOSE_NO_ROOM, CLOSE_OVER_QUOTA
 from loadtest.twin.avaturn_side.sessions import ROOM_PATH, Sessions
 from loadtest.twin.avaturn_side.webrtc_caller import BadOfferError, Caller
 from loadtest.twin.avaturn_side.webrtc_opus import encode
@@ -90,7 +90,7 @@ class Whip:
         refusal = self._sessions.refusal(session_id, token)
         if refusal is not None:
             code, text = refusal
-            status = {CLOSE_BAD_TOKEN: 401, CLOSE_NO_ROOM: 404}.get(code, 410)
+            status = {CLOSE_BAD_TOKEN: 401, CLOSE_NO_ROOM: 404, CLOSE_OVER_QUOTA: 429}.get(code, 410)
             raise HTTPException(status, text, {"WWW-Authenticate": "Bearer"} if status == 401 else None)
 
     def _forget(self, resource: str) -> None:

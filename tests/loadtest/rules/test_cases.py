@@ -240,6 +240,10 @@ ROWS = [
                                                                                code=Code.TIMEOUT)),
     row("ERR-3", "never in the room", NOTHING, lambda: Session().step(Step.CONNECT, 0, 20, code=Code.TIMEOUT)),
     row("LIM-1", "refused, and nobody suffers", KEPT, lambda: [up(1), up(2), refused(3)]),
+    row("LIM-1", "refused in its room", KEPT, lambda: [up(1), up(2), Session(3).minted().created(0.2).step(
+        Step.CONNECT, 0.2, 1, code=Code.LIMITS_EXCEEDED)]),
+    row("LIM-1", "a room that fails otherwise", NOTHING, lambda: Session().minted().created(0.2).step(
+        Step.CONNECT, 0.2, 1, code=Code.INTERNAL_ERROR)),
     row("LIM-1", "a create that fails otherwise", NOTHING, lambda: Session().step(
         Step.CREATE, 0, 1, code=Code.HTTP_5XX, http_status=503)),
     row("LIM-2", "refused once", KEPT, lambda: Session().step(Step.MINT, 0, 1, code=Code.RATE_LIMITED)),

@@ -178,6 +178,16 @@ def test_sessions_that_are_gone_before_their_room_was_opened_are_victims_of_a_re
     assert counts(judged_events("LIM-1", interleaved(*starting, refused(9)))) == (1, 1)
 
 
+def test_rooms_that_close_because_they_were_refused_are_no_victims_of_each_other() -> None:
+    shut = [
+        Session(number, begins_s=4).minted().created(0.2).mark(1, Mark.ROOM_ENDED).step(
+            Step.CONNECT, 0.2, 1, code=Code.LIMITS_EXCEEDED)
+        for number in range(4)
+    ]  # fmt: skip
+
+    assert counts(judged_events("LIM-1", interleaved(*shut))) == (4, 0)
+
+
 def test_sessions_that_end_long_before_a_refusal_are_not_its_victims() -> None:
     running = [Session(number).up().mark(2, Mark.ROOM_ENDED) for number in range(4)]
 
