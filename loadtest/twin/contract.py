@@ -144,7 +144,7 @@ def path_shape(path: str, names: Names) -> str:
 
 def without_source(text: str) -> str:
     """`<session 2>` as `{id}`: for comparing and for printing."""
-    return re.sub(r"<[a-z\-]+ [0-9.]+>", "{id}", text)
+    return re.sub(r"<[a-z\-]+ [0-9]+s?(\.[0-9]+)?>", "{id}", text)
 
 
 def read(path: Path) -> list[Line]:

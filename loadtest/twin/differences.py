@@ -65,8 +65,9 @@ def _of_exchange(recorded: list[Line], twin: list[Line]) -> Iterator[str]:
     what = f"{what} {theirs['status']}"
     for name in sorted(set(theirs["headers"]) - set(ours["headers"])):
         yield f"{what}: lacks the header {name}"
-    for name in sorted(set(ours["headers"]) - set(theirs["headers"])):
-        yield f"{what}: has the header {name}, which was not recorded"
+    more = sorted(set(ours["headers"]) - set(theirs["headers"]))
+    if more:
+        yield f"{what}: has headers that were not recorded: {', '.join(more)}"
     yield from _of_shapes(f"{what}: response", _over([theirs.get("response")]), _over([ours.get("response")]))
 
 
@@ -77,13 +78,15 @@ def _of_socket(recorded: list[Line], twin: list[Line]) -> Iterator[str]:
         yield f"{what}: opening {_status(ours)}, recorded {_status(theirs)}"
         return
     events, twin_events = _events(recorded), _events(twin)
+    while_recorded = _events(_while_recorded(twin, recorded))
     for kind in [each for each in events if each not in twin_events]:
         yield f"{what}: lacks the event {kind}"
-    for kind in [each for each in twin_events if each not in events]:
+    for kind in [each for each in while_recorded if each not in events]:
         yield f"{what}: has the event {kind}, which was not recorded"
     for kind in [each for each in events if each in twin_events]:
         yield from _of_shapes(f"{what}: {kind}", _over(events[kind]), _over(twin_events[kind]))
-    yield from _of_orders(what, list(events), list(twin_events))
+    for part, twin_part in zip(_parts(recorded), _parts(twin), strict=False):
+        yield from _of_orders(what, part, twin_part)
     end, twin_end = _first(recorded, "ended_by"), _first(twin, "ended_by")
     if end is not None and end["ended_by"] == "service" and twin_end is not None:
         if twin_end["ended_by"] == "client":
@@ -92,6 +95,34 @@ def _of_socket(recorded: list[Line], twin: list[Line]) -> Iterator[str]:
             yield f"{what}: closed with {twin_end['code']}, recorded {end['code']}"
     elif end is not None and twin_end is not None and twin_end["ended_by"] == "service":
         yield f"{what}: closed by the twin with {twin_end['code']}, recorded a close by the client"
+
+
+def _while_recorded(twin: list[Line], recorded: list[Line]) -> list[Line]:
+    """What the twin said up to the last event that was recorded: a client that leaves misses what would have come."""
+    if not any(line.get("ended_by") == "client" for line in recorded):
+        return twin
+    kinds = [line["type"] for line in recorded if line.get("from") == "service"]
+    if not kinds or kinds[-1].endswith(".delta"):
+        return twin
+    left = kinds.count(kinds[-1])
+    for index, line in enumerate(twin):
+        if line.get("from") == "service" and line["type"] == kinds[-1]:
+            left -= 1
+            if left == 0:
+                return twin[: index + 1]
+    return twin
+
+
+def _parts(lines: list[Line]) -> list[list[str]]:
+    """The types of events in the order of their first occurrence, anew with each response."""
+    parts: list[list[str]] = [[]]
+    for line in lines:
+        if line.get("from") == "service":
+            if line["type"] == "response.created":
+                parts.append([])
+            if line["type"] not in parts[-1]:
+                parts[-1].append(line["type"])
+    return parts
 
 
 def _of_orders(what: str, recorded: list[str], twin: list[str]) -> Iterator[str]:

@@ -54,6 +54,25 @@ async def replay(lines: Sequence[Line], *, recorder: Recorder, keys: Mapping[str
             await client.follow(line)
 
 
+def script(lines: Sequence[Line]) -> list[tuple[str, ...] | None]:
+    """What the model decided in each recorded response, for a twin to decide likewise: a call, a message, or both.
+
+    Which it is is no matter of the wire. None for a response that has neither, or something else.
+    """
+    items: dict[str, list[str]] = {}
+    for line in lines:
+        shape = line.get("shape", {})
+        if line.get("type") == "response.created":
+            items[str(shape["response"].get("id"))] = []
+        elif line.get("type") == "response.output_item.added" and str(shape.get("response_id")) in items:
+            items[str(shape["response_id"])].append(str(shape["item"].get("type")))
+    names = {"message": "message", "function_call": "call"}
+    return [
+        tuple(names[each] for each in of_one) if of_one and names.keys() >= set(of_one) else None
+        for of_one in items.values()
+    ]
+
+
 class _Replay:
     def __init__(
         self, lines: Sequence[Line], *, recorder: Recorder, keys: Mapping[str, str], http: ClientSession

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from loadtest.twin import mutants
@@ -32,7 +33,14 @@ class Twin:
     """One running twin. Make it inside a running loop; `stop` it in the end."""
 
     def __init__(
-        self, *, profile: Profile, seed: int, clock_scale: float, openai: socket.socket, avaturn: socket.socket
+        self,
+        *,
+        profile: Profile,
+        seed: int,
+        clock_scale: float,
+        openai: socket.socket,
+        avaturn: socket.socket,
+        script: Sequence[tuple[str, ...] | None] = (),
     ) -> None:
         self.keys = Keys()
         self.truth = Truth()
@@ -56,7 +64,9 @@ class Twin:
             keys=self.keys,
             client_secrets=self._secrets,
             truth=self.truth,
-            around=Around(profile=profile, chance=self._chance, timers=timers, limits=self._limits),
+            around=Around(
+                profile=profile, chance=self._chance, timers=timers, limits=self._limits, script=iter(script)
+            ),
         )
         surroundings = Surroundings(
             timers=timers,

@@ -88,10 +88,15 @@ async def _compare(
     """Differences between a recording and a twin behind a recorder of its own."""
     from loadtest.twin.differences import differences
     from loadtest.twin.recording import Recorder
-    from loadtest.twin.replaying import replay
+    from loadtest.twin.replaying import replay, script
 
     twin = Twin(
-        profile=options.profile, seed=options.seed, clock_scale=options.clock_scale, openai=openai, avaturn=avaturn
+        profile=options.profile,
+        seed=options.seed,
+        clock_scale=options.clock_scale,
+        openai=openai,
+        avaturn=avaturn,
+        script=script(recorded),
     )
     of_twin: list[Line] = []
     recorder = Recorder(

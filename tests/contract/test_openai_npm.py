@@ -85,7 +85,6 @@ def test_it_holds_a_turn_with_its_secret_in_the_subprotocol(project: Path, twin:
             "conversation.item.added",
             "conversation.item.done",
             "response.created",
-            "rate_limits.updated",
             "response.output_item.added",
             "response.content_part.added",
             "response.output_audio_transcript.delta",

@@ -131,7 +131,6 @@ TURN = [
     "conversation.item.input_audio_transcription.delta",
     "conversation.item.input_audio_transcription.completed",
     "response.created",
-    "rate_limits.updated",
     "response.output_item.added",
     "conversation.item.added",
     "response.content_part.added",
@@ -217,8 +216,9 @@ def test_it_truncates_an_answer_that_was_complete_when_the_user_spoke(twin: Runn
                     break
         return after_done
 
-    started, refused, truncated = _run(twin, script, key=twin.secret())
+    limits, started, refused, truncated = _run(twin, script, key=twin.secret())
 
+    assert [each.name for each in limits.rate_limits] == ["tokens"]
     assert started.type == "input_audio_buffer.speech_started"
     assert refused.error.message == "Audio content of 600ms is already shorter than 601ms"
     assert (refused.error.code, truncated.audio_end_ms) == (None, 300)

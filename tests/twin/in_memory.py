@@ -33,7 +33,7 @@ class Talk:
         request = {"type": "realtime", **(session or {})}
         SESSION(request, "session")
         self.session = RealtimeSession(
-            config=session_config.effective(request),
+            config=session_config.effective(request, knobs=profile),
             around=Around(profile=profile, chance=Chance(profile, seed=seed), timers=timers, limits=limits),
             emit=self.events.append,
             hang_up=self._hang_up,

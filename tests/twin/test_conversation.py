@@ -50,7 +50,7 @@ def test_a_tone_said_is_a_tone_answered(brief_twin: RunningTwin) -> None:
 
     assert len(turns) == 1
     pause_s = (turns[0]["first_audio_sent_ns"] - turns[0]["last_voiced_ns"]) / 1e9
-    assert pause_s >= 0.48
+    assert pause_s >= 0.18
     assert turns[0]["first_audio_sent_ns"] < script.first_ns  # type: ignore[attr-defined]
     assert (turns[0]["barge_in_heard_ns"], turns[0]["silenced_ns"]) == (None, None)
 
@@ -84,7 +84,7 @@ def test_speaking_discards_what_the_avatar_was_saying(brief_twin: RunningTwin) -
     assert first["first_audio_sent_ns"] < first["barge_in_heard_ns"] <= first["silenced_ns"] + 20_000_000
     assert first["silenced_ns"] - first["barge_in_heard_ns"] < 500_000_000
     assert second["last_voiced_ns"] > first["silenced_ns"]
-    assert second["first_audio_sent_ns"] - second["last_voiced_ns"] >= 480_000_000
+    assert second["first_audio_sent_ns"] - second["last_voiced_ns"] >= 180_000_000
     assert second["silenced_ns"] is None
 
 

@@ -47,7 +47,7 @@ def test_the_answer_shows_the_whole_effective_session(twin: RunningTwin) -> None
         "type": "server_vad",
         "threshold": 0.5,
         "prefix_padding_ms": 300,
-        "silence_duration_ms": 500,
+        "silence_duration_ms": 200,
         "create_response": True,
         "interrupt_response": True,
         "idle_timeout_ms": None,

@@ -133,10 +133,18 @@ def test_an_api_key_opens_a_session_for_the_model_in_the_query(twin: RunningTwin
     converse(twin, script, key=twin.openai_key, query="?model=gpt-realtime-2")
 
 
+@pytest.mark.parametrize("model", ["gpt-realtime", "gpt-realtime-2025-08-28"])
+def test_an_address_may_name_the_model_that_the_secret_has(twin: RunningTwin, model: str) -> None:
+    async def script(client: Client) -> None:
+        assert client.events[0]["session"]["model"] == "gpt-realtime"
+
+    converse(twin, script, session={"model": "gpt-realtime"}, query=f"?model={model}")
+
+
 REFUSED_OPENINGS: list[tuple[dict[str, Any], str, int]] = [
     ({"key": "ek_unknown"}, "invalid_api_key", 3000),
     ({"key": "sk-wrong"}, "invalid_api_key", 3000),
-    ({"query": "?model=gpt-realtime"}, "invalid_model", 3000),
+    ({"query": "?model=gpt-realtime-2"}, "invalid_model", 3000),
     ({"headers": {"OpenAI-Beta": "realtime=v1"}}, "beta_api_shape_disabled", 4000),
 ]
 

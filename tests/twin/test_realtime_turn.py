@@ -16,7 +16,6 @@ USER_TURN = [
 ]
 ANSWER = [
     "response.created",
-    "rate_limits.updated",
     "response.output_item.added",
     "conversation.item.added",
     "response.content_part.added",
@@ -43,7 +42,7 @@ def test_the_secret_alone_drives_the_session(twin: RunningTwin) -> None:
     async def script(client: Client) -> None:
         session = client.events[0]["session"]
         assert session["instructions"] == "Say mango."
-        assert session["model"] == "gpt-realtime-2025-08-28"
+        assert session["model"] == "gpt-realtime"
         assert session["id"].startswith("sess_")
         assert session["expires_at"] > 1_700_000_000
 
@@ -58,13 +57,13 @@ def test_a_turn_has_every_event_in_its_order(twin: RunningTwin) -> None:
         assert (done["status"], done["status_details"]) == ("completed", None)
         by_type = {event["type"]: event for event in client.events}
         started, stopped = by_type[USER_TURN[0]], by_type[USER_TURN[1]]
-        assert (started["audio_start_ms"], stopped["audio_end_ms"]) == (0, 800)
+        assert (started["audio_start_ms"], stopped["audio_end_ms"]) == (0, 500)
         assert started["item_id"] == stopped["item_id"] == by_type[USER_TURN[2]]["item_id"]
         item = done["output"][0]
-        assert item["content"] == [{"type": "output_audio", "transcript": by_type[ANSWER[8]]["transcript"]}]
-        assert by_type[ANSWER[9]]["part"] == {"type": "audio", "transcript": by_type[ANSWER[8]]["transcript"]}
-        spoken = "".join(event["delta"] for event in client.events if event["type"] == ANSWER[5])
-        assert spoken == by_type[ANSWER[8]]["transcript"]
+        assert item["content"] == [{"type": "output_audio", "transcript": by_type[ANSWER[7]]["transcript"]}]
+        assert by_type[ANSWER[8]]["part"] == {"type": "audio", "transcript": by_type[ANSWER[7]]["transcript"]}
+        spoken = "".join(event["delta"] for event in client.events if event["type"] == ANSWER[4])
+        assert spoken == by_type[ANSWER[7]]["transcript"]
         assert sum(map(_sound_bytes, client.events)) == 2000 * 48
         assert len({event["event_id"] for event in client.events}) == len(client.events)
         tokens = done["usage"]
@@ -106,7 +105,7 @@ def test_sound_in_odd_chunks_is_heard_as_well(twin: RunningTwin) -> None:
             await client.send("input_audio_buffer.append", audio=chunk)
         started = await client.until(USER_TURN[0])
         assert started["audio_start_ms"] == 700
-        assert (await client.until(USER_TURN[1]))["audio_end_ms"] == 1600
+        assert (await client.until(USER_TURN[1]))["audio_end_ms"] == 1300
 
     converse(twin, script)
 
@@ -121,7 +120,7 @@ def test_speaking_while_it_generates_cancels_the_response(twin: RunningTwin) -> 
         assert done["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
         assert done["output"][0]["status"] == "incomplete"
         after = client.types(since="input_audio_buffer.speech_started")
-        assert after == [*ANSWER[7:10], "response.output_item.done", "response.done"]
+        assert after == [*ANSWER[6:9], "response.output_item.done", "response.done"]
         assert (await client.until("response.done"))["response"]["status"] == "completed"
 
     converse(twin, script)

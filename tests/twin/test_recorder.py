@@ -260,7 +260,8 @@ def test_other_statuses_and_another_order_are_named(tmp_path: Path) -> None:
         [
             "GET /_sdk/v0/sessions: status 404, recorded 410",
             "DELETE /api/v1/sessions/{id}: status 404, recorded 500",
-            "realtime: rate_limits.updated came before response.output_item.added, recorded the other way round",
+            "realtime: rate_limits.updated.rate_limits[].name is tokens, recorded requests or tokens",
+            "realtime: response.done came before rate_limits.updated, recorded the other way round",
         ],
     )
 

@@ -1,7 +1,7 @@
 """What all Realtime sessions of the twin share, and what each is given."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from loadtest.twin.openai_side.rate_limits import RateLimits
@@ -15,6 +15,11 @@ NewId = Callable[[str], str]
 """A new id, beginning with the kind of thing it names: `item`, `resp`, `call` …"""
 
 
+Script = Iterator[tuple[str, ...] | None]
+"""What the model decides, for each response in turn: its items, of `message`, `commentary` and `call`. None, like the
+end of the script, leaves it to the twin."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
     """The surroundings of a session."""
@@ -23,3 +28,4 @@ class Around:
     chance: Chance
     timers: Timers
     limits: RateLimits
+    script: Script = field(default_factory=lambda: iter(()))

@@ -22,19 +22,20 @@ class Item:
     content: list[dict[str, Any]] = field(default_factory=list)
     audio_ms: float = 0
     extra: dict[str, Any] = field(default_factory=dict)
-    """Fields of items that are no messages (function calls and their results)."""
+    """Fields of items that are no messages (function calls and their results), and the `phase` of those that are."""
+    is_as_documented: bool = False
+    """With the fields that the documents have and recordings of the real service lack."""
 
     def body(self) -> dict[str, Any]:
         """The item as the wire has it."""
-        role = {} if self.role is None else {"role": self.role, "content": self.content}
-        return {
-            "id": self.id,
-            "object": "realtime.item",
-            "type": self.type,
-            "status": self.status,
-            **role,
-            **self.extra,
-        }
+        body: dict[str, Any] = {"id": self.id, "type": self.type}
+        if self.is_as_documented:
+            body["object"] = "realtime.item"
+        if self.is_as_documented or self.type != "function_call_output":
+            body["status"] = self.status
+        if self.role is not None:
+            body["role"], body["content"] = self.role, self.content
+        return body | self.extra
 
     @property
     def audio_tokens(self) -> int:
@@ -60,8 +61,11 @@ class Item:
 class Conversation:
     """The items in order. Every response reads all of them again, so input usage grows with each turn."""
 
-    def __init__(self, conversation_id: str) -> None:
+    def __init__(self, conversation_id: str, *, is_as_documented: bool) -> None:
         self.id = conversation_id
+        self._is_as_documented = is_as_documented
+        self.has_answered = False
+        """Whether there ever was an item of the model."""
         self.has_spoken = False
         """Whether assistant sound was ever generated."""
         self._items: dict[str, Item] = {}
@@ -71,6 +75,10 @@ class Conversation:
     def last(self) -> Item | None:
         """The newest item."""
         return next(reversed(self._items.values()), None)
+
+    def item(self, item_id: str, **fields: Any) -> Item:
+        """A new item, not yet in the conversation."""
+        return Item(id=item_id, is_as_documented=self._is_as_documented, **fields)
 
     def add(self, item: Item, *, after: str | None = None) -> str | None:
         """Put behind the item with the id `after` ("root": first), by default the last; returns the id before it."""
@@ -121,8 +129,9 @@ class Conversation:
         for part in item.content:
             part["transcript"] = None
 
-    def usage(self, *, instructions: str, output: Sequence[Item]) -> dict[str, Any]:
-        """What a response that produced `output` cost; call it once per response."""
+    def usage(self, *, instructions: str, output: Sequence[Item], reasoning: bool) -> dict[str, Any]:
+        """What a response that produced `output` cost; call it once per response. With `reasoning` its tokens are told,
+        too: the twin thinks as much as it says."""
         new = {item.id for item in output}
         before = [item for item in self._items.values() if item.id not in new]
         text_in = -(-len(instructions) // CHARACTERS_PER_TOKEN) + sum(item.text_tokens for item in before)
@@ -134,6 +143,8 @@ class Conversation:
         self._cached = {"text_tokens": text_in, "audio_tokens": audio_in}
         text_out = sum(item.spoken_tokens for item in output)
         audio_out = sum(item.audio_tokens for item in output)
+        thought = {"reasoning_tokens": text_out} if reasoning else {}
+        text_out += sum(thought.values())
         return {
             "total_tokens": text_in + audio_in + text_out + audio_out,
             "input_tokens": text_in + audio_in,
@@ -145,5 +156,5 @@ class Conversation:
                 "cached_tokens": sum(cached.values()),
                 "cached_tokens_details": {**cached, "image_tokens": 0},
             },
-            "output_token_details": {"text_tokens": text_out, "audio_tokens": audio_out},
+            "output_token_details": {"text_tokens": text_out, "audio_tokens": audio_out, **thought},
         }

@@ -11,6 +11,10 @@ def _choice(key: str, default: str, *others: str, text: str) -> Any:
     return knob(key, default, one_of(*allowed), "|".join(allowed), text)
 
 
+def _silence_ms(text: str) -> int | None:
+    return None if text == "by_model" else integer(0, 10_000)(text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class OpenAIKnobs:
     """The defaults are the honest twin."""
@@ -28,16 +32,45 @@ class OpenAIKnobs:
         "expired_secret", "error_then_close", "upgrade_401", text="how a socket with a bad or expired key is refused"
     )
     model_beside_key: str = _choice(
-        "secret_with_model", "refuse", "accept", text="a socket with a client secret and ?model="
+        *("secret_with_model", "same", "accept", "refuse"),
+        text="?model= beside a client secret: fine if it is the secret's model, or whatever it is, or never",
     )
     conversation_created: bool = knob(
         "conversation_created", False, yes_or_no, "yes|no", "send conversation.created after session.created"
     )
     rate_limits: str = _choice(
-        "rate_limits", "start", "end", "both", "none", text="where in a response rate_limits.updated comes"
+        *("rate_limits", "after", "sometimes", "none", "start", "end", "both"),
+        text="rate_limits.updated: after response.done with tokens alone, after half of them, never; or, with requests "
+        "too, after response.created, before response.done, at both",
     )
     transcript: str = _choice(
-        "transcript", "early", "late", text="the user's transcript: as soon as it is ready, or not before response.done"
+        *("transcript", "by_model", "streamed", "early", "late"),
+        text="the user's transcript: while the user speaks, complete in mid-answer (so by gpt-realtime-whisper); "
+        "as soon as it is ready (so by all others); not before response.done",
+    )
+    shapes: str = _choice(
+        *("shapes", "recorded", "documented"),
+        text="documented: items with `object`, results of calls with `status`, no `obfuscation`, no `phase`, "
+        "no `language` and `prompt` that nobody set",
+    )
+    first_item_done: str = _choice(
+        *("first_item_done", "null", "item"),
+        text="previous_item_id in the conversation.item.done of the first item that the model makes",
+    )
+    session_model: str = _choice(
+        *("session_model", "alias", "snapshot"), text="session.model: what was asked for, or the dated model behind it"
+    )
+    silence_ms: int | None = knob(
+        *("silence_ms", None, _silence_ms, "by_model|MS"),
+        "silence_duration_ms of who asks for none; by_model: 500 for gpt-realtime-2 and its kin, 200 for the others",
+    )
+    commentary: float = knob(
+        *("commentary", 1.0, number(0, 1), "SHARE"),
+        "calls of a tool that gpt-realtime-2 and its kin announce with a message in the same response",
+    )
+    reasoning_tokens: str = _choice(
+        *("reasoning_tokens", "asked", "always", "never"),
+        text="in the usage of gpt-realtime-2 and its kin; asked: if the session names an effort",
     )
     output_items: int = knob("output_items", 1, integer(1, 20), "N", "output items that a spoken answer is split into")
     generation_speed: float = knob(

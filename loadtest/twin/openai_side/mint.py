@@ -82,7 +82,7 @@ class Mint:
         """Check the JSON of a body. Raises RefusedError."""
         _BODY(request, "")
         ttl_s = request.get("expires_after", {}).get("seconds", _DEFAULT_TTL_S)
-        session = session_config.effective(request.get("session", {}))
+        session = session_config.effective(request.get("session", {}), knobs=self._profile)
         rest = json.dumps({**session, "expires_at": 0}, separators=(",", ":"))[1:] + "}"
         return ttl_s, json.dumps(session), rest.encode()
 

@@ -59,5 +59,7 @@ def response_begins(rate_limits: str) -> tuple[str, ...]:
 
 def response_ends(rate_limits: str) -> tuple[str, ...]:
     """After the last item."""
+    if rate_limits == "after":
+        return ("response.done", "rate_limits.updated")
     told = ("rate_limits.updated",) if rate_limits in ("end", "both") else ()
     return (*told, "response.done")

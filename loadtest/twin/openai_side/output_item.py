@@ -47,6 +47,10 @@ class OutputItem:
         self.item = item
         self.sequence = sequence
         self.previous_item_id: str | None = None
+        self.is_first = False
+        """Whether its end is told like that of the first item of a conversation: without the item before it."""
+        self.is_open = False
+        """Announced, and not yet closed."""
         self._response_id = response_id
         self._index = index
         self._pieces = pieces
@@ -60,8 +64,14 @@ class OutputItem:
         """Whether everything was said."""
         return self._said >= len(self._pieces)
 
+    @property
+    def left(self) -> int:
+        """Deltas still to come."""
+        return len(self._pieces) - self._said
+
     def opening(self) -> list[dict[str, Any]]:
         """The events that announce it."""
+        self.is_open = True
         return self._events(self.sequence.opening)
 
     def grow(self) -> list[dict[str, Any]]:
@@ -74,6 +84,7 @@ class OutputItem:
 
     def close(self, *, is_complete: bool) -> list[dict[str, Any]]:
         """The events of its end, in the middle of it or not."""
+        self.is_open = False
         self.item.status = "completed" if is_complete else "incomplete"
         if self.sequence is order.CALL:
             self.item.extra["arguments"] = self._text()
@@ -93,7 +104,11 @@ class OutputItem:
             case "response.output_item.added" | "response.output_item.done":
                 return {"response_id": self._response_id, "output_index": self._index, "item": self.item.body()}
             case "conversation.item.added" | "conversation.item.done":
-                return {"previous_item_id": self.previous_item_id, "item": self.item.body()}
+                is_told = step.endswith("added") or not self.is_first
+                return {
+                    "previous_item_id": self.previous_item_id if is_told else None,
+                    "item": self.item.body(),
+                }
             case "response.content_part.added" | "response.content_part.done":
                 return {**part, "part": self._content("")}
             case "response.output_audio.delta":
@@ -130,6 +145,11 @@ def words(number: int, *, deltas: int) -> list[str]:
     spoken = ["Answer", f"{number},", *(sentence * (wanted // len(sentence) + 1))][:wanted]
     pieces = [" ".join(spoken[start : start + WORDS_PER_DELTA]) for start in range(0, wanted, WORDS_PER_DELTA)]
     return pieces[:1] + [f" {piece}" for piece in pieces[1:]]
+
+
+def announcement() -> list[str]:
+    """What the model says before it calls a tool, one piece for each delta."""
+    return ["Let me", " look that", " up."]
 
 
 def arguments(tool: Mapping[str, Any]) -> list[str]:

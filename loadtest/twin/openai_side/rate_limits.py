@@ -90,9 +90,9 @@ class RateLimits:
         """Of both limits."""
         return self._fixed or self.requests.headers() + self.tokens.headers()
 
-    def described(self) -> list[dict[str, object]]:
-        """The list in `rate_limits.updated`."""
-        return [self.requests.described(), self.tokens.described()]
+    def described(self, *, requests: bool) -> list[dict[str, object]]:
+        """The list in `rate_limits.updated`: of tokens, or of `requests` as well."""
+        return [self.requests.described()] * requests + [self.tokens.described()]
 
 
 def _spelled(seconds: float) -> bytes:

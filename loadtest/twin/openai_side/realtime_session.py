@@ -9,8 +9,9 @@ from typing import Any
 from loadtest.twin.openai_side import client_events, faults, session_config
 from loadtest.twin.openai_side.alarms import Alarms
 from loadtest.twin.openai_side.around import Around, Emit
-from loadtest.twin.openai_side.conversation import Conversation, Item
+from loadtest.twin.openai_side.conversation import Conversation
 from loadtest.twin.openai_side.errors import RefusedError
+from loadtest.twin.openai_side.padding import padded
 from loadtest.twin.openai_side.response import Response
 from loadtest.twin.openai_side.user_turns import UserTurns
 
@@ -32,11 +33,12 @@ class RealtimeSession:
         self._prefix = secrets.token_hex(6)
         self._count = 0
         self._around = around
-        self._emit = emit
+        self._emit = emit = padded(emit) if around.profile.shapes == "recorded" else emit
         self._hang_up = hang_up
         self._expires_at = int(time.time()) + LONGEST_S
         self._config = {**config, "id": self._new_id("sess")}
-        self._conversation = Conversation(self._new_id("conv"))
+        is_as_documented = around.profile.shapes == "documented"
+        self._conversation = Conversation(self._new_id("conv"), is_as_documented=is_as_documented)
         self._alarms = Alarms()
         self._response: Response | None = None
         self._responses = 0
@@ -116,7 +118,9 @@ class RealtimeSession:
                 self._cancel(event.get("response_id"))
 
     def _update(self, patch: Mapping[str, Any]) -> None:
-        self._config = session_config.updated(self._config, patch, has_spoken=self._conversation.has_spoken)
+        self._config = session_config.updated(
+            self._config, patch, has_spoken=self._conversation.has_spoken, knobs=self._around.profile
+        )
         self._turns.configure(self._config)
         self._emit({"type": "session.updated", "session": self._described()})
         close = self._around.chance.mishap("session_update")
@@ -156,6 +160,7 @@ class RealtimeSession:
             alarms=self._alarms,
             emit=self._emit,
             new_id=self._new_id,
+            on_half=self._turns.answer_half_done,
             on_end=self._response_ended,
         )
         self._response.start()
@@ -189,7 +194,8 @@ class RealtimeSession:
         item_id = wanted.get("id") or self._new_id("item")
         if item_id in self._conversation:
             raise RefusedError(f"Item {item_id!r} already exists.", code="invalid_value", param="item.id")
-        item = Item(id=item_id, type=wanted["type"], role=wanted.get("role"), content=wanted.get("content", []))
+        told = {"role": wanted.get("role"), "content": wanted.get("content", [])}
+        item = self._conversation.item(item_id, type=wanted["type"], **told)
         named = ("id", "type", "object", "status", "role", "content")
         item.extra = {name: value for name, value in wanted.items() if name not in named}
         previous_item_id = self._conversation.add(item, after=after)

@@ -92,17 +92,23 @@ class Realtime:
             secret = self._client_secrets.find(key)
             if secret is None:
                 raise bad_key("The client secret is unknown or has expired.")
-            if model and self.around.profile.model_beside_key == "refuse":
+            session = _parsed(secret.session)
+            if model and not self._is_welcome(model, session.get("model")):
                 raise RefusedError("A client secret already fixes the model.", code="invalid_model", param="model")
             self._client_secrets.used(key)
-            return _parsed(secret.session)
+            return session
         if not self._keys.is_openai(key):
             raise bad_key()
         if not model:
             raise RefusedError("Missing required parameter: 'model'.", code="missing_required_parameter", param="model")
         request_body = {"type": "realtime", "model": model}
         SESSION(request_body, "session")
-        return session_config.effective(request_body)
+        return session_config.effective(request_body, knobs=self.around.profile)
+
+    def _is_welcome(self, model: str, own: str | None) -> bool:
+        """Whether an address may name this model beside a client secret whose model is `own`."""
+        rule = self.around.profile.model_beside_key
+        return rule == "accept" or (rule == "same" and own is not None and session_config.is_same_model(model, own))
 
     def refuse_beta(self) -> None:
         """A handshake in the shape of the beta. Raises RefusedError."""
@@ -124,10 +130,9 @@ class RealtimeSocket(EventSocket):
         self._events = 0
         self._event_prefix = f"event_{secrets.token_hex(6)}"
         if config is not None:
-            model = {"model": session_config.resolved_model(config["model"])} if "model" in config else {}
-            self._session = RealtimeSession(
-                config={**config, **model}, around=owner.around, emit=self._emit, hang_up=self._hang_up
-            )
+            if "model" in config and owner.around.profile.session_model == "snapshot":
+                config = {**config, "model": session_config.resolved_model(config["model"])}
+            self._session = RealtimeSession(config=config, around=owner.around, emit=self._emit, hang_up=self._hang_up)
 
     def on_open(self) -> None:
         """Greet, or say what is wrong and close."""

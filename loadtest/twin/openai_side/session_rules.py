@@ -104,8 +104,8 @@ _TURN_DETECTION = tagged(
 _TRANSCRIPTION_FIELDS = record(
     {
         "model": one_of(*_TRANSCRIBERS),
-        "language": text,
-        "prompt": text,
+        "language": nullable(text),
+        "prompt": nullable(text),
         "languages": list_of(text),
         "keywords": list_of(text),
         "delay": one_of("minimal", "low", "medium", "high", "xhigh"),
@@ -117,8 +117,8 @@ def _transcription(value: object, path: str) -> None:
     _TRANSCRIPTION_FIELDS(value, path)
     assert isinstance(value, dict)
     model = value.get("model")
-    for name in value:
-        if model is not None and name in _TRANSCRIBERS_WITH and model not in _TRANSCRIBERS_WITH[name]:
+    for name, each in value.items():
+        if None not in (model, each) and model not in _TRANSCRIBERS_WITH.get(name, (model,)):
             raise _unsupported(f"{path}.{name}", model)
 
 
@@ -230,7 +230,7 @@ def check_whole(session: Mapping[str, Any], *, path: str) -> None:
     if session["type"] != "realtime":
         return
     for name in ("reasoning", "parallel_tool_calls"):
-        if name in session and not session["model"].startswith(_REASONING_MODELS):
+        if name in session and not reasons(session["model"]):
             raise _unsupported(f"{path}.{name}", session["model"])
     choice = session["tool_choice"]
     if isinstance(choice, dict):
@@ -239,6 +239,11 @@ def check_whole(session: Mapping[str, Any], *, path: str) -> None:
             raise RefusedError(
                 f"Tool choice '{choice[key]}' not found in 'tools'.", code="invalid_value", param=f"{path}.tool_choice"
             )
+
+
+def reasons(model: str) -> bool:
+    """Whether a model thinks before it speaks: gpt-realtime-2 and its kin."""
+    return model.startswith(_REASONING_MODELS)
 
 
 def _unsupported(param: str, model: object) -> RefusedError:

@@ -1,6 +1,7 @@
 """The user's side of a conversation: the audio buffer, its turns and their transcripts (PROTOCOL.md 2.4)."""
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,11 @@ _SHORTEST_COMMIT_MS = 100
 _SHORTEST_WORD_MS = 100
 """Less voice than this is transcribed as nothing."""
 _TRANSCRIPT = "This is what the user said."
+_WORD_MS = 300
+"""Voice behind each word of a transcript that is told while the user speaks."""
+_KEPT_WORDS = 2
+"""Words that are told only when the turn is over."""
+_STREAMING_MODEL = "gpt-realtime-whisper"
 _LOGPROBS = "item.input_audio_transcription.logprobs"
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
@@ -50,6 +56,9 @@ class UserTurns:
         self._on_speech = on_speech
         self._on_turn = on_turn
         self._vad = Vad(self.turn_detection)
+        self._manner = self._manner_of_transcripts()
+        self._streamed = 0
+        """Words told of what is being said."""
         self._taken_ms = 0
         """Where in the audio the buffer begins: all before it was committed or cleared."""
         self._item_id = ""
@@ -68,6 +77,7 @@ class UserTurns:
         """Take over a changed session object."""
         self._input = config["audio"]["input"]
         self._include = config.get("include") or []
+        self._manner = self._manner_of_transcripts()
         self._vad.configure(self.turn_detection)
         self._alarms.cancel(self._idle)
 
@@ -77,7 +87,10 @@ class UserTurns:
             if isinstance(found, SpeechStarted):
                 self._start(found.audio_start_ms)
             else:
+                self._stream()
                 self._end_turn(order.USER_TURN, since_ms=self._vad.started_ms, until_ms=found.audio_end_ms)
+        if self._vad.speaking:
+            self._stream()
 
     def commit(self) -> None:
         """Make a turn of what is in the buffer, as the client wishes; nobody answers by itself."""
@@ -100,11 +113,14 @@ class UserTurns:
         self._vad.forget_rest()
         self._emit({"type": "input_audio_buffer.cleared"})
 
+    def answer_half_done(self) -> None:
+        """The model is in the middle of its answer."""
+        if self._manner == "streamed":
+            self._tell_waiting()
+
     def response_ended(self, *, audio_s: float) -> None:
         """The model has finished a response of this length; the user's patience runs from when it has been heard."""
-        waiting, self._waiting = self._waiting, []
-        for item, transcript in waiting:
-            self._tell(item, transcript)
+        self._tell_waiting()
         idle_ms = (self.turn_detection or {}).get("idle_timeout_ms")
         if idle_ms is not None:
             self._alarms.cancel(self._idle)
@@ -115,6 +131,7 @@ class UserTurns:
     def _start(self, audio_start_ms: int) -> None:
         self._alarms.cancel(self._idle)
         self._item_id = self._new_id("item")
+        self._streamed = 0
         told = {"audio_start_ms": audio_start_ms, "item_id": self._item_id}
         self._emit({"type": "input_audio_buffer.speech_started", **told})
         self._on_speech()
@@ -128,17 +145,16 @@ class UserTurns:
 
     def _end_turn(self, steps: tuple[str, ...], *, since_ms: int, until_ms: int) -> None:
         item = self._take(steps, since_ms=since_ms, until_ms=until_ms)
-        is_late = self._around.profile.transcript == "late"
-        if not is_late:
+        if self._manner == "early":
             self._transcribe(item)
         self._on_turn()
-        if is_late:
+        if self._manner != "early":
             self._transcribe(item)
 
     def _take(self, steps: tuple[str, ...], *, since_ms: int, until_ms: int) -> Item:
         since_ms = max(since_ms, self._taken_ms)
         self._taken_ms = self._vad.position_ms
-        item = Item(id=self._item_id, role="user", audio_ms=until_ms - since_ms)
+        item = self._conversation.item(self._item_id, role="user", audio_ms=until_ms - since_ms)
         item.content = [{"type": "input_audio", "transcript": None}]
         previous_item_id = self._conversation.add(item)
         for step in steps:
@@ -149,14 +165,47 @@ class UserTurns:
         if self._input["transcription"] is not None:
             was_short = self.turn_detection is not None and self._vad.voiced_ms < _SHORTEST_WORD_MS
             transcript = "" if was_short else _TRANSCRIPT
+            said, self._streamed = self._streamed, 0
             self._alarms.after(
-                self._around.chance.latency_s("transcription"), lambda: self._transcribed(item, transcript)
+                self._around.chance.latency_s("transcription"), lambda: self._transcribed(item, transcript, said=said)
             )
 
-    def _transcribed(self, item: Item, transcript: str) -> None:
-        if self._around.profile.transcript == "late" and self._is_answered():
+    def _transcribed(self, item: Item, transcript: str, *, said: int) -> None:
+        if self._manner == "streamed":
+            self._say(item.id, _words(transcript)[said:])
+        if self._manner != "early" and self._is_answered():
             self._waiting.append((item, transcript))
         else:
+            self._tell(item, transcript)
+
+    def _manner_of_transcripts(self) -> str:
+        """Like the knob `transcript`, with the model taken into account."""
+        manner = self._around.profile.transcript
+        if manner != "by_model":
+            return manner
+        return "streamed" if (self._input["transcription"] or {}).get("model") == _STREAMING_MODEL else "early"
+
+    def _stream(self) -> None:
+        """Tell the words that were understood by now of what the user is saying."""
+        if self._manner != "streamed" or self._input["transcription"] is None:
+            return
+        words = _words(_TRANSCRIPT)
+        understood = min(self._vad.voiced_ms // _WORD_MS, len(words) - _KEPT_WORDS)
+        if understood > self._streamed:
+            self._say(self._item_id, words[self._streamed : understood])
+            self._streamed = understood
+
+    def _say(self, item_id: str, pieces: list[str]) -> None:
+        for piece in pieces:
+            where = {"item_id": item_id, "content_index": 0}
+            self._emit({"type": f"{_TRANSCRIPTION}.delta", **where, "delta": piece, **self._sure(piece)})
+
+    def _sure(self, transcript: str) -> dict[str, Any]:
+        return {"logprobs": _logprobs(transcript)} if _LOGPROBS in self._include else {}
+
+    def _tell_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for item, transcript in waiting:
             self._tell(item, transcript)
 
     def _tell(self, item: Item, transcript: str) -> None:
@@ -167,15 +216,17 @@ class UserTurns:
             self._emit({"type": f"{_TRANSCRIPTION}.failed", **where, "error": {**error, "message": message}})
             return
         item.content = [{"type": "input_audio", "transcript": transcript}]
-        sure = {"logprobs": _logprobs(transcript)} if _LOGPROBS in self._include else {}
-        if transcript:
-            self._emit({"type": f"{_TRANSCRIPTION}.delta", **where, "delta": transcript, **sure})
-        usage = self._transcription_usage(item, transcript)
-        self._emit({"type": f"{_TRANSCRIPTION}.completed", **where, "transcript": transcript, "usage": usage, **sure})
+        if transcript and self._manner != "streamed":
+            self._say(item.id, [transcript])
+        told = {"transcript": transcript, "usage": self._transcription_usage(item, transcript)}
+        self._emit({"type": f"{_TRANSCRIPTION}.completed", **where, **told, **self._sure(transcript)})
 
     def _transcription_usage(self, item: Item, transcript: str) -> dict[str, Any]:
-        if (self._input["transcription"] or {}).get("model") == "whisper-1":
+        model = (self._input["transcription"] or {}).get("model")
+        if model == "whisper-1":
             return {"type": "duration", "seconds": round(item.audio_ms / 1000, 2)}
+        if model == _STREAMING_MODEL:
+            return {"type": "duration", "seconds": math.ceil(item.audio_ms / 1000)}
         heard, written = item.audio_tokens, -(-len(transcript) // CHARACTERS_PER_TOKEN)
         return {
             "type": "tokens",
@@ -205,6 +256,10 @@ def _event(step: str, item: Item, previous_item_id: str | None, *, since_ms: int
         case _:
             raise ValueError(f"no such step of a turn: {step}")
     return {"type": f"input_audio_buffer.{step}", **fields}
+
+
+def _words(transcript: str) -> list[str]:
+    return [f" {word}" for word in transcript.split()]
 
 
 def _logprobs(transcript: str) -> list[dict[str, Any]]:
