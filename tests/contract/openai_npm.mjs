@@ -19,14 +19,13 @@ function speech(milliseconds) {
 
 const silence = (milliseconds) => Buffer.alloc(milliseconds * SAMPLES_PER_MS * 2).toString("base64");
 
-// The package always asks for TLS and always names a model; the twin has no certificate, and a client secret needs no model.
-function open(key, { withModel = false } = {}) {
+// The package always asks for TLS, and this twin has no certificate.
+function open(key, { model = "gpt-realtime" } = {}) {
   const client = new OpenAI({ baseURL, apiKey: key });
   const onURL = (url) => {
     url.protocol = "ws:";
-    if (!withModel) url.searchParams.delete("model");
   };
-  return new OpenAIRealtimeWebSocket({ model: "gpt-realtime", onURL }, client);
+  return new OpenAIRealtimeWebSocket({ model, onURL }, client);
 }
 
 async function mint() {
@@ -67,7 +66,7 @@ function turn() {
 }
 
 function refused() {
-  const realtime = open(apiKey, { withModel: true });
+  const realtime = open(apiKey, { model: "gpt-realtime-2" });
   return new Promise((resolve) => {
     realtime.on("error", (error) => {
       realtime.socket.addEventListener("close", ({ code, reason }) =>

@@ -94,13 +94,14 @@ def test_it_holds_a_turn_with_its_secret_in_the_subprotocol(project: Path, twin:
             "response.content_part.done",
             "response.output_item.done",
             "response.done",
+            "rate_limits.updated",
         ],
         "status": "completed",
         "close": 1000,
     }
 
 
-def test_a_model_beside_the_secret_is_an_error_event_and_a_close(project: Path, twin: RunningTwin) -> None:
+def test_another_model_than_the_secret_s_is_an_error_event_and_a_close(project: Path, twin: RunningTwin) -> None:
     seen = _run(project, "refused", twin, twin.secret())
 
     assert seen == {
