@@ -82,7 +82,7 @@ class Control:
                 raise error.__cause__ from None
             raise StepError(Kind.TRANSPORT, Code.CONNECTION_LOST, redact(str(error))) from error
         except Exception as error:
-            if call.http_status is None:
+            if call.http_status is None or isinstance(error, StepError):
                 raise  # nothing was answered: it is not the answer that the client stumbles over
             raise StepError(
                 Kind.PROTOCOL, Code.BAD_SHAPE, f"the mint's answer can't be used ({type(error).__name__})"

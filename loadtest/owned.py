@@ -129,7 +129,9 @@ class Owned:
         if self._creating is not None and not self._creating.done():
             # An answer that comes late still brings the id: adopt it rather than leave a session behind.
             await asyncio.wait({self._creating}, timeout=self._target.create_timeout_s)
-        if self._creating is not None and not self._creating.cancel():
+        if self._creating is not None:
+            if self._creating.cancel():  # which ends it at once, with the id if at least that had come
+                await asyncio.wait({self._creating})
             self._on_created(self._creating)
         if self.created is not None:
             await self._delete(self.created, prove=prove)
