@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from loadtest import reasons
+from loadtest.attribution import Attribution
 from loadtest.clock import now_ns
 from loadtest.errors import Code, Kind, StepError
 from loadtest.events import Mark
@@ -65,9 +66,9 @@ class Conversation:
         self.playout = Playout()
         self._ear = Ear(on_onset=self._on_onset, on_offset=self._on_offset)
         self._waiter: asyncio.Future[None] | None = None
+        self._words = Attribution()
         self._turn: int | None = None
-        self._spoken_turn: int | None = None
-        self._answered_turn: int | None = None
+        self._asks = True
         self._clip: Clip | None = None
         self._last_frame_ns = 0
         self.speech_start_ns: int | None = None
@@ -88,10 +89,14 @@ class Conversation:
     def on_mark(self, t_ns: int, mark: Mark) -> None:
         if mark is Mark.SPEECH_START:
             self.speech_start_ns = t_ns
+            if self._asks:
+                self._words.speech_begins(self._turn)
             if self.tape is not None and self._clip is not None:
                 self.tape.said(t_ns, self._clip)
         elif mark is Mark.SPEECH_END:
-            self.speech_end_ns, self._spoken_turn = t_ns, self._turn
+            self.speech_end_ns = t_ns
+            if self._asks:
+                self._words.speech_ends(self._turn)
         self.mark(t_ns, mark)
         self._wake()
 
@@ -118,7 +123,7 @@ class Conversation:
             if is_written:
                 text = message.get("transcript") if self._keep_transcripts else None
                 kept = None if text is None else redact(plain(text))
-                self._observe(t_ns, mark, self._turn_of(mark), kept, **self._facts(mark, message))
+                self._observe(t_ns, mark, self._turn_of(mark, message), kept, **self._facts(mark, message))
         elif is_written and _is_of_a_tool(kind, message):
             self.mark(t_ns, Mark.TOOL_DATA)
         self._wake()
@@ -143,12 +148,14 @@ class Conversation:
             self.over = why
         self._wake()
 
-    def _turn_of(self, mark: Mark) -> int | None:
-        """The turn that a message belongs to: a transcript comes when the next turn may have begun already."""
+    def _turn_of(self, mark: Mark, message: dict[str, Any]) -> int | None:
+        """The turn that a message belongs to: a transcript comes before the sound, or when the next turn has begun."""
         if mark is Mark.AVATAR_TRANSCRIPT:
-            return self._answered_turn
+            return self._words.of_avatar(message.get("phrase_id"))
         if mark in (Mark.USER_TRANSCRIPT, Mark.TRANSCRIPT_FAILED):
-            return self._spoken_turn
+            return self._words.of_user()
+        if mark is Mark.PHRASE_STARTED:
+            self._words.phrase_begins(message.get("phrase_id"))
         return self._turn
 
     def _on_error(self, t_ns: int, message: dict[str, Any]) -> None:
@@ -162,7 +169,8 @@ class Conversation:
     def _on_onset(self, t_ns: int) -> None:
         self.avatar_speaking, self.avatar_ended = True, False
         if self.onset_ns is None:
-            self.onset_ns, self._answered_turn = t_ns, self._spoken_turn
+            self.onset_ns = t_ns
+            self._words.answer_begins()
         self._wake()
 
     def _on_offset(self, t_ns: int) -> None:
@@ -174,9 +182,10 @@ class Conversation:
 
     # What the user's side needs
 
-    def begin(self, turn: int, clip: Clip | None = None) -> None:
-        """A new turn, in which that clip will be spoken: what is heard from now on belongs to it."""
-        self._turn, self._clip = turn, clip
+    def begin(self, turn: int, clip: Clip | None = None, *, asks: bool = True) -> None:
+        """A new turn, in which that clip will be spoken: what is heard from now on belongs to it. `asks`: it is to be
+        answered; a noise isn't."""
+        self._turn, self._clip, self._asks = turn, clip, asks
         if self.tape is not None:
             self.tape.begin(now_ns())
         self.speech_start_ns = self.speech_end_ns = None

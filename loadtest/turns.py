@@ -86,7 +86,7 @@ class Turns:
     async def ignore(self, clip: Clip, number: int, after_s: float, *, hear_out: bool) -> None:
         """Make a noise into the running answer, which is to go on. Raises AnswerOverError."""
         await self._into_the_answer(after_s)
-        self.talk.begin(number, clip)
+        self.talk.begin(number, clip, asks=False)
         made_ns = now_ns()
         self.room.speak(clip)
         if await self.talk.until(lambda: not self.talk.avatar_speaking, NOISE_WATCH_S):

@@ -84,13 +84,20 @@ def turns(run: Run) -> dict[str, Any]:
 
 
 def _transcripts(run: Run) -> dict[str, int]:
-    """How many came, and to how many answered turns none came (PROTOCOL.md TR-1, TR-2); their texts are not looked
-    at."""
-    turns = run.turns[["session", "turn", "outcome", "first_audio_ns"]]
+    """How many came, to how many answered turns none came (TR-1, TR-2), and how many are unassigned: of one of two
+    turns, and nobody knows of which. Each of those may be what a turn of its session lacks, so it is not missing
+    there. Their texts are not looked at."""
+    turns = run.turns[["session", "turn", "outcome", "first_audio_ns", "started_ns"]]
     answered = turns[(turns["outcome"] == Outcome.OK) & turns["first_audio_ns"].notna()][["session", "turn"]]
+    first_ns = turns.groupby("session")["started_ns"].min()
     found: dict[str, int] = {}
     for side, mark in (("user", Mark.USER_TRANSCRIPT), ("avatar", Mark.AVATAR_TRANSCRIPT)):
-        rows = run.marks.loc[run.marks["mark"] == mark, ["session", "turn"]]
-        heard = answered.merge(rows.drop_duplicates(), on=["session", "turn"])
-        found |= {side: len(rows), f"turns_without_{side}": len(answered) - len(heard)}
+        rows = run.marks.loc[run.marks["mark"] == mark, ["t_ns", "session", "turn"]]
+        told = rows[["session", "turn"]].drop_duplicates().assign(told=True)
+        silent = answered.merge(told, on=["session", "turn"], how="left")["told"].isna()
+        # What is said before the first turn is of none: a greeting.
+        unassigned = rows[rows["turn"].isna() & (rows["t_ns"] >= rows["session"].map(first_ns))]
+        lacking = answered["session"][silent.to_numpy()].value_counts()
+        lacking = lacking.sub(unassigned["session"].value_counts(), fill_value=0).clip(lower=0)
+        found |= {side: len(rows), f"turns_without_{side}": int(lacking.sum()), f"unassigned_{side}": len(unassigned)}
     return found | {"failed": int((run.marks["mark"] == Mark.TRANSCRIPT_FAILED).sum())}

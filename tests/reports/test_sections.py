@@ -230,7 +230,8 @@ def test_turns_time_the_first_audio_of_those_that_were_answered(report: dict[str
         "tainted": 0,
         "by_kind": {},
         "transcripts": {
-            "user": 0, "turns_without_user": 5, "avatar": 0, "turns_without_avatar": 5, "failed": 0,
+            "user": 0, "turns_without_user": 5, "unassigned_user": 0,
+            "avatar": 0, "turns_without_avatar": 5, "unassigned_avatar": 0, "failed": 0,
         },
         "barge_in": {
             "count": 0, "censored": 0, "p50_s": None, "p90_s": None, "p95_s": None, "p99_s": None, "max_s": None,
