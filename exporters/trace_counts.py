@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from exporters import catalogue as c
 from exporters.snapshot import Snapshot
+from loadtest.words import plural
 
 FILE: Final = "traces.json"
 QUEUE_FULL, REFUSED, UNSENT = c.SPANS_DROPPED.labels[0].values or ()
@@ -42,7 +43,8 @@ class Counts:
             )
             if count
         ]
-        return ", ".join([f"traces: {self.sessions} sessions, {self.spans} spans sent, {self.dropped} dropped", *rest])
+        sent = f"traces: {plural(self.sessions)}, {plural(self.spans, 'span')} sent, {self.dropped:,} dropped"
+        return ", ".join([sent, *rest])
 
 
 def write(run_dir: Path, counts: Counts) -> None:

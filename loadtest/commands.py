@@ -20,6 +20,7 @@ from loadtest.lint import findings
 from loadtest.resolve import read_slo_tables, resolve
 from loadtest.scenario import Scenario, default_realtime
 from loadtest.settings import Settings
+from loadtest.words import plural
 
 unsaid: list[str] = []
 """Why stdout took no more, where its reader had not left by himself. A verdict outlives that, a pass doesn't."""
@@ -63,12 +64,16 @@ def _check_used(arguments: argparse.Namespace, settings: Settings) -> None:
 
 def _warn(settings: Settings) -> None:
     """Of what can't work as meant. What our own default is warned of is no news while the target is the twin."""
+    from loadtest.planned import too_few
+
     today = datetime.now(UTC).date()
     old_news = findings(Scenario(name="default", realtime=default_realtime()), today=today)
     for scenario in settings.scenarios:
         for finding in findings(scenario, today=today):
             if not settings.embedded_twin or finding not in old_news:
                 print(f"avaload: warning: {scenario.name}: {finding.text} ({finding.rule})", file=sys.stderr)
+    for sentence in too_few(settings):
+        print(f"avaload: warning: {sentence}", file=sys.stderr)
 
 
 def _work(arguments: argparse.Namespace) -> Exit:
@@ -119,7 +124,7 @@ def probe(arguments: argparse.Namespace) -> Exit:
     run_dir, report, code = _loaded(settings_of(arguments))
     if report is not None:
         if not arguments.json:
-            _say("\n".join(probing.table(run_dir, report, arguments.rules)))
+            _say("\n".join(probing.table(report, arguments.rules)))
         _show(report, run_dir, as_json=arguments.json)
     return code
 
@@ -287,7 +292,7 @@ def _calibrate(*, as_json: bool) -> Exit:
         return Exit.PASS if is_fit else Exit.INVALID
     kept = f"also in {CALIBRATION}" if is_fit else "not kept: this says nothing about a fit one"
     _say(
-        f"error of what is reported, against the twin's own stamps, {result['users']} users"
+        f"error of what is reported, against the twin's own stamps, {plural(result['users'], 'user')}"
         f" (generator: {result['generator']}); {kept}"
     )
     _say(f"{'quantity':<22}{'count':>7}{'p50':>12}{'p99':>12}{'max':>12}")
@@ -300,7 +305,7 @@ def _calibrate(*, as_json: bool) -> Exit:
 
 
 def _show(report: Mapping[str, Any], run_dir: Path, *, as_json: bool) -> None:
-    from reports import github, render_md
+    from reports import github, objective_words, render_md
 
     _tell_github(github.run(report), render_md.render(dict(report)), as_json=as_json)
     if as_json:
@@ -310,6 +315,8 @@ def _show(report: Mapping[str, Any], run_dir: Path, *, as_json: bool) -> None:
     _say(f"verdict: {verdict['outcome']}")
     for reason in verdict["reasons"]:
         _say(f"  - {reason}")
+    for line in objective_words.table(report["slos"]):
+        _say(f"  {line}")
     _say(f"report:  {run_dir / 'report.html'}")
 
 

@@ -15,6 +15,7 @@ from loadtest.guard import KEYS
 from loadtest.rooms.extras import PACKAGES, is_installed, missing
 from loadtest.settings import Settings, place
 from loadtest.supervisor import bind_metrics
+from loadtest.words import plural
 
 SKEW_LIMIT_S = 2.0
 TIMEOUT_S = 5.0
@@ -56,7 +57,9 @@ def _cores(settings: Settings) -> Check:
     cores, needed = os.cpu_count() or 1, settings.load.processes + 1
     if cores < needed:
         return Check(
-            name="cores", state="warn", text=f"{cores}; {settings.load.processes} load process(es) want {needed}"
+            name="cores",
+            state="warn",
+            text=f"{cores}; {plural(settings.load.processes, 'load process')}: {needed} wanted",
         )
     return Check(name="cores", state="ok", text=str(cores))
 

@@ -180,7 +180,7 @@ def breach(slos: Sequence[Slo], values: Iterable[Counts]) -> Breach | None:
             windows = [[slots[slot] for slot in range(end - SLOTS_OF_A_WINDOW, end) if slot in slots] for end in ends]
         for window in windows:
             count, beyond = sum(row[0] for row in window), sum(row[1] for row in window)
-            if slo.broken(count, beyond):
+            if slo.broken(count, beyond, more_to_come=not width_ns):
                 return Breach(slo=slo, count=count, beyond=beyond)
     return None
 

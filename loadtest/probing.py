@@ -1,16 +1,13 @@
 """`avaload probe`: the settings of a run that consists of active checks, and its findings as a table."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from loadtest import journal
-from loadtest.events import RuleChecked, RuleOutcome
 from loadtest.probes.catalogue import chosen
+from reports.rules import seen
 
 DURATION_S, GRACEFUL_S, SLOW_S = 2.0, 900.0, 5400.0
 """All checks start at once; then there is only waiting for them."""
-_WORST: Final = (RuleOutcome.FAIL, RuleOutcome.CHARACTERISED, RuleOutcome.NOT_TESTED, RuleOutcome.PASS)
 
 
 def options(rules: Sequence[str], *, slow: bool) -> dict[str, Any]:
@@ -28,19 +25,12 @@ def options(rules: Sequence[str], *, slow: bool) -> dict[str, Any]:
     }
 
 
-def table(run_dir: Path, report: Mapping[str, Any], rules: Sequence[str]) -> list[str]:
+def table(report: Mapping[str, Any], rules: Sequence[str]) -> list[str]:
     """A line for each rule that was checked: its outcome, and what was seen."""
     wanted = set(rules) or {rule for probe in chosen(()) for rule in probe.rules}
-    seen: dict[str, list[RuleChecked]] = {}
-    for event in journal.merged(journal.read_run(run_dir)):
-        if isinstance(event, RuleChecked):
-            seen.setdefault(event.rule, []).append(event)
-    rows = [row for row in report["rules"] if row["id"] in wanted]
     lines = [f"{'rule':<8}{'outcome':<15}what was seen"]
-    for row in rows:
-        checks = sorted(seen.get(row["id"], []), key=lambda check: _WORST.index(RuleOutcome(check.outcome)))
-        worst = [check for check in checks if check.outcome == checks[0].outcome]
-        told = "; ".join(dict.fromkeys(check.detail for check in worst)) or row["summary"]
-        mark = "  BROKEN: " if row["violations"] else "  "
-        lines.append(f"{row['id']:<8}{row['outcome']:<13}{mark}{told}")
+    for row in report["rules"]:
+        if row["id"] in wanted:
+            mark = "  BROKEN: " if row["violations"] else "  "
+            lines.append(f"{row['id']:<8}{row['outcome']:<13}{mark}{seen(row)}")
     return lines

@@ -21,6 +21,7 @@ from loadtest.distribution.parcel import Parcel
 from loadtest.errors import ConfigError, Exit, GeneratorError
 from loadtest.guard import KEYS
 from loadtest.progress import Progress
+from loadtest.reachable import check_names
 from loadtest.rooms.extras import check_installed
 from loadtest.scenario import vad_silence_s
 from loadtest.settings import RUNS, Settings
@@ -38,6 +39,8 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
     Raises ConfigError before anything is started, GeneratorError if a process of ours could not be started.
     """
     check_clips(settings)
+    if not settings.distribution.master:  # its workers look for themselves
+        check_names(settings)
     if settings.output.baseline is not None:
         check_baseline(settings.output.baseline, plan=settings.model_dump(mode="json"))
     check_installed(settings.target.room)

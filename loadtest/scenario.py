@@ -140,11 +140,6 @@ class Conversation(Section):
             raise ValueError("\n".join(problems))
         return self
 
-    def nominal_s(self) -> float:
-        """A guess of the length of a conversation, for graceful stops: 5 s a spoken turn."""
-        once = sum(5.0 if isinstance(turn, Spoken) else turn.for_s for turn in self.turns)
-        return once if self.repeat_for is None else self.repeat_for + once
-
     def clips(self) -> set[str]:
         """Sources of all clips that are spoken."""
         return {turn.clip for turn in self.turns if isinstance(turn, Spoken)}

@@ -21,6 +21,7 @@ from loadtest.scenario import (
     default_realtime,
 )
 from loadtest.slo import Slo, parse_slos
+from loadtest.words import plural
 from loadtest.workload import Capacity, Load
 
 RUNS = Path("runs")
@@ -163,7 +164,7 @@ class Settings(Section):
             problems.append("load: more processes than users")
         # A search has a pool of its own (loadtest/capacity/steering.py).
         if self.capacity is None and self.target.max_active is not None and self.pool > self.target.max_active:
-            problems.append(f"load: {self.pool} users, but target.max_active is {self.target.max_active}")
+            problems.append(f"load: {plural(self.pool, 'user')}, but target.max_active is {self.target.max_active}")
         if self.distribution.master:
             problems += self._undistributable()
         if self.target.backend is not None:
@@ -183,7 +184,7 @@ class Settings(Section):
                 " travel (`avaload twin` serves one for all)"
             )
         if self.target.max_sessions is not None and self.target.max_sessions < self.load.processes:
-            shared = f"can't be shared by {self.load.processes} load processes"
+            shared = f"can't be shared by {plural(self.load.processes, 'load process')}"
             problems.append(f"target.max_sessions: {self.target.max_sessions} {shared}")
         return problems
 
@@ -201,9 +202,11 @@ class Settings(Section):
     @property
     def conversation_s(self) -> float:
         """About how long the longest conversation of a session is to be."""
+        from loadtest.speech import nominal_s  # NumPy, for those who ask
+
         if self.target.room == "none":
             return 0.0
-        return max(scenario.conversation.nominal_s() for scenario in self.scenarios)
+        return max(nominal_s(scenario.conversation) for scenario in self.scenarios)
 
     @property
     def pool(self) -> int:

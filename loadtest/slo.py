@@ -10,6 +10,7 @@ import math
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from fractions import Fraction
 from math import ceil, floor
 from pathlib import Path
@@ -37,6 +38,11 @@ RANKS: Final[Mapping[str, Fraction]] = {
 }
 """Statistic of an indicator of SECONDS → the rank that it is the value of: the share of samples below it."""
 
+ENOUGH: Final[Mapping[str, int]] = {"p50": 2, "p90": 10, "p95": 20, "p99": 100, "max": 1, "min": 1}
+"""Samples that a statistic needs before it says anything: a p95 of ten is the longest of ten."""
+ENOUGH_FOR_NONE: Final = 100
+"""Of a share that must be 0 or 1, which no number of samples proves."""
+
 SLOTS_OF_A_WINDOW: Final = 20
 """A sliding window moves on by a 20th of its length."""
 
@@ -63,6 +69,22 @@ INDICATORS: Final[Mapping[str, str]] = {
 `…_from_due` counts from when the session was to start, whoever was to blame that it did not. Seconds and
 shares are of the steady part of the run; counts of all of it, or of each window of the steady part. Failures are the
 target's: what the generator did itself is counted elsewhere."""
+
+
+class SloOutcome(StrEnum):
+    """What became of an objective. Too few samples are neither a pass nor a failure."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    NOT_ENOUGH = "not_enough_samples"
+
+
+EXPOSED: Final[Mapping[str, str]] = {
+    **{f"{what}.failed": f"{what}.failed_rate" for what in (*STEPS, "turn", "session")},
+    "session.dropped": "session.dropped_rate",
+    **{f"session.{what}": "session.started" for what in ("leaked", "doubtful", "unconfirmed")},
+}
+"""A COUNT of what went wrong → the measure whose samples are all those of which it could have."""
 
 _KEYS: Final = ("name", "indicator", "scenario", "max", "min", "window", "abort")
 
@@ -102,14 +124,19 @@ class Slo:
 
     @property
     def enough(self) -> int:
-        """Samples that a window needs before it says anything: a p95 of ten is the longest of ten."""
-        bound = self.objective
+        """Samples that it takes to judge it at all, in a window or without one. A rate is judged from one on."""
         if self.unit == COUNT:
             return 0
-        if self.unit == SHARE:
-            return ceil(round(1 / bound, 6)) if bound else 1
-        rank = RANKS[self.indicator.rpartition(".")[2]]
-        return ceil(1 / (1 - rank)) if rank < 1 else 1
+        return 1 if self.unit == SHARE else ENOUGH[self.indicator.rpartition(".")[2]]
+
+    @property
+    def stands_alone(self) -> int:
+        """Samples of the steady part that speak for the whole run: with fewer, one bad sample of a SHARE would be more
+        than its bound allows, so those of the ramp are asked, too."""
+        if self.unit != SHARE:
+            return self.enough
+        room = self.objective if self.min is None else 1 - self.objective
+        return ceil(round(1 / room, 6)) if room else ENOUGH_FOR_NONE
 
     def beyond(self, value: float) -> bool:
         """Whether one sample of SECONDS lies on the wrong side of the bound."""
@@ -119,21 +146,30 @@ class Slo:
         """The bound itself is still good."""
         return observed >= self.objective if self.max is None else observed <= self.objective
 
-    def broken(self, count: int, beyond: int) -> bool:
+    def broken(self, count: int, beyond: int, *, more_to_come: bool = False) -> bool:
         """Whether so many samples, so many of them beyond the bound (of a SHARE: bad ones), break the objective.
 
-        Samples that are lacking to `enough` count as ones that speak for it: what is broken so stays broken however
-        they come out.
+        Samples that a quantile lacks count as ones that speak for it: what is broken so stays broken however they come
+        out. So do those that a SHARE lacks to stand alone, while there are `more_to_come`.
         """
         if self.unit == COUNT:
             return not self.met(beyond)
-        lacking = max(0, self.enough - count)
+        needed = self.stands_alone if more_to_come else self.enough
+        lacking = max(0, needed - count) if count else 0
         count += lacking
+        if not count:
+            return False
         if self.unit == SHARE:
             return not self.met((beyond if self.min is None else beyond + lacking) / count)
         # The quantile lies between these two samples, in order from 0; both on the wrong side: so is the quantile.
         between = (count - 1) * RANKS[self.indicator.rpartition(".")[2]]
         return beyond >= count - floor(between) if self.min is None else beyond > ceil(between)
+
+    def judge(self, count: int, beyond: int, observed: float | None) -> SloOutcome:
+        """What `count` samples come to, `beyond` of them beyond the bound; `observed` is their statistic."""
+        if observed is None or count < self.enough:
+            return SloOutcome.FAIL if self.broken(count, beyond) else SloOutcome.NOT_ENOUGH
+        return SloOutcome.PASS if self.met(observed) else SloOutcome.FAIL
 
     def table(self) -> dict[str, object]:
         """The `[[slo]]` table that parses back to this: for settings.json."""
@@ -147,6 +183,9 @@ class Slo:
             row["scenario"] = self.scenario
         return row
 
+
+DROPPED: Final = Slo(name="iterations dropped", indicator="session.dropped_rate", max=0.01)
+"""So many of the arrivals may never become sessions, where nobody asks for another bound: else it is another load."""
 
 DEFAULT_SLOS: Final = (
     Slo(name="sessions that fail", indicator="session.failed_rate", max=0.01),

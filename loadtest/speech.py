@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadtest.errors import ConfigError
-from loadtest.scenario import Conversation
+from loadtest.scenario import INTERRUPTING, Conversation, Spoken
 
 RATE_HZ = 24_000
 FRAME_MS = 20
@@ -31,6 +31,8 @@ QUIET_NS = 240_000_000
 """Silence that ends a stretch of speech; shorter gaps are pauses between words."""
 
 NOISE_FRAMES = 15
+ANSWER_S = 3.0
+"""A guess of how long an answer takes, its first audio included."""
 
 Samples = npt.NDArray[np.float32]
 
@@ -185,6 +187,23 @@ def microphone(plan: Conversation) -> Microphone:
     between = tuple(_pcm(hum[at : at + FRAME_SAMPLES]) for at in range(0, RATE_HZ, FRAME_SAMPLES))
     noisy = {source: tuple(_over(clip, hum) for clip in of_source) for source, of_source in clips.items()}
     return Microphone(clips=noisy, between=between if plan.between_turns == "silence" else ())
+
+
+def nominal_s(plan: Conversation) -> float:
+    """About how long a conversation lasts at most: its clips as long as they are, answers as they usually are, pauses
+    for thought at their longest. A clip that can't be read here counts as nothing: whoever is to speak it says so."""
+    once = plan.think_max_s * len(plan.turns)
+    for turn in plan.turns:
+        once += _longest_s(turn.clip) + ANSWER_S if isinstance(turn, Spoken) else turn.for_s
+        once += turn.after_s if isinstance(turn, INTERRUPTING) else 0.0
+    return once if plan.repeat_for is None else plan.repeat_for + once
+
+
+def _longest_s(source: str) -> float:
+    try:
+        return max((clip.duration_s for clip in corpus(source)), default=0.0)
+    except ConfigError:
+        return 0.0
 
 
 def _over(clip: Clip, hum: Samples) -> Clip:

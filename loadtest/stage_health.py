@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from loadtest.events import DropReason, Event, Fault, GeneratorFailed, HealthSampled, IterationDropped
+from loadtest.words import plural
 
 SUSPECT_LAG_NS: Final = 10_000_000
 INVALID_LAG_NS: Final = 50_000_000
@@ -89,9 +90,9 @@ def judge(
     if files is not None and limit is not None and files > FILES_SHARE * limit:
         suspect.append(f"{files} of {limit} open files")
     if lost:
-        suspect.append(f"{lost} events did not reach the live views")
+        suspect.append(f"{plural(lost, 'event')} did not reach the live views")
     if idle:
-        suspect.append(f"{idle} iterations were dropped while the target was not busy")
+        suspect.append(f"{plural(idle, 'iteration')} dropped while the target was not busy")
     return StageHealth(
         outcome="invalid" if invalid else "suspect" if suspect else "valid",
         because=tuple(invalid + suspect),

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from loadtest import arrival
 from loadtest.durations import parse_s
 from loadtest.scenario import DurationS, Section
+from loadtest.words import plural
 
 
 class LoadStage(Section):
@@ -128,11 +129,11 @@ class Load(Section):
     def described(self) -> str:
         """For people: how much of what."""
         if self.trace is not None:
-            return f"{len(self.trace):,} arrivals of a trace"
+            return f"{plural(len(self.trace), 'arrival')} of a trace"
         if self.open:
             kind = "" if self.arrivals == "constant" else f" ({self.arrivals})"
             return f"{'at most ' if self.stages else ''}{self.shape().peak:g} arrivals/s{kind}"
-        return f"{'at most ' if self.stages else ''}{self.population} user{'s' if self.population != 1 else ''}"
+        return f"{'at most ' if self.stages else ''}{plural(self.population, 'user')}"
 
     @property
     def population(self) -> int:

@@ -1,18 +1,19 @@
 """The result of a search for the limit, worked out again from the journals: `capacity` of report.json and its chart."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from loadtest import journal
+from loadtest.bounds import lower_bound, upper_bound
 from loadtest.capacity.facts import Facts, as_row
 from loadtest.capacity.limit import Limit, limit, verdicts
 from loadtest.capacity.search import Found
 from loadtest.capacity.stages import Stages
-from loadtest.slo import Slo
+from loadtest.slo import SHARE, Slo
+from loadtest.words import amount
 from reports import svg, usl
 from reports.chart import Chart, chart_of
-from reports.words import amount
 
 Report = dict[str, Any]
 
@@ -77,11 +78,13 @@ def apply(report: Report, capacity: dict[str, Any]) -> None:
     report["capacity"] = capacity
     best = capacity["max_passing"]
     stage = next((row for row in capacity["stages"] if best is not None and row["number"] == best["number"]), None)
+    asked = {slo["name"] for slo in report["slos"] if slo["asked"]}
     report["slos"] = [
         {
             "name": f"{slo['name']} at {best['level']:g} {capacity['unit']}",
             "indicator": slo["indicator"],
-            "outcome": "pass" if slo["met"] else "fail",
+            "asked": slo["name"] in asked,
+            "outcome": slo["outcome"],
             "bound": slo["bound"],
             "objective": slo["objective"],
             "observed": slo["observed"],
@@ -89,6 +92,10 @@ def apply(report: Report, capacity: dict[str, Any]) -> None:
             "judged_over": "stage",
             "scenario": None,
             "count": slo["count"],
+            "beyond": slo["beyond"],
+            "needed": slo["needed"],
+            "upper_bound": _open(slo, "max", upper_bound),
+            "lower_bound": _open(slo, "min", lower_bound),
             "window_s": None,
             "abort": False,
             "aborted": False,
@@ -104,6 +111,10 @@ def apply(report: Report, capacity: dict[str, Any]) -> None:
     generator["invalid_because"] = because
     generator["suspect_because"] = [] if stage is None else [w for w in stage["generator"]["because"] if not because]
     generator["outcome"] = "invalid" if because else "suspect" if generator["suspect_because"] else "valid"
+
+
+def _open(slo: dict[str, Any], side: str, bound: Callable[[int, int], float]) -> float | None:
+    return round(bound(slo["beyond"], slo["count"]), 6) if slo["unit"] == SHARE and slo["bound"] == side else None
 
 
 def _cores(settings: dict[str, Any]) -> int | None:

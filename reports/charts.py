@@ -12,13 +12,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from loadtest.events import Outcome, Step
 from loadtest.slo import SECONDS
+from loadtest.words import amount
 from reports import svg
 from reports.chart import Chart, chart_of
 from reports.frames import Run
 from reports.generator import SUSPECT_ENGINE_LAG_S
 from reports.measures import quantile, seconds
 from reports.sessions import active
-from reports.words import amount
 
 DOTS: Final = 300
 """More points than this in a panel become quantiles per bucket."""

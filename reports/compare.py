@@ -15,9 +15,9 @@ import numpy as np
 from loadtest.errors import ConfigError, Exit
 from loadtest.events import RuleOutcome
 from loadtest.slo import RANKS, SECONDS
+from loadtest.words import amount, plural
 from reports import compare_stats as stats
 from reports.compare_runs import FAILING, MEASURES, Measured, differences, incomparable, load
-from reports.words import amount, plural
 
 SCHEMA: Final = 1
 MARGIN: Final = 0.015

@@ -9,8 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from loadtest.errors import ConfigError
 from loadtest.slo import SECONDS
+from loadtest.words import amount, plural
 from reports.compare import SHOWN, percent
-from reports.words import amount, plural
 
 BADGES: Final = {
     "regression": "❌ regression",

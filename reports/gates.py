@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from loadtest.bounds import lower_bound, upper_bound
 from loadtest.objectives import slot_ns
-from loadtest.slo import COUNT, DEFAULT_SLOS, RANKS, SECONDS, SHARE, SLOTS_OF_A_WINDOW, Slo
+from loadtest.slo import COUNT, DEFAULT_SLOS, EXPOSED, RANKS, SHARE, SLOTS_OF_A_WINDOW, Slo, SloOutcome
 from reports.frames import Run
-from reports.samples import Samples, samples, steady_ns, within
+from reports.samples import Samples, after_warm_up_ns, samples, steady_ns, within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,7 @@ class Window:
     from_ns: int
     to_ns: int
     count: int
+    beyond: int
     observed: float
     broken: bool
 
@@ -30,13 +32,16 @@ class Window:
 def judge(run: Run, slos: Sequence[Slo], *, planned_s: float | None = None) -> list[dict[str, Any]]:
     """`slos` of report.json. `run` is the load sessions alone; `planned_s`: length of the plan, where it is known.
 
-    An objective that saw no data is not met (observed: null): a gate must not open because nothing was measured. Of
-    the default ones, those without data are left out instead: nobody asked for them.
+    An objective that has fewer samples than it needs is neither met nor missed: a gate must not open because nothing
+    was measured. Of the default ones, those without data are left out instead: nobody `asked` for them.
 
-    judged_over: `run` (counts), `steady`, or `window`; then `observed` is of the worst window, `worst` says when it was
-    (seconds after the run's start), and `windows` how many were judged, broken, and too thin to say anything.
+    judged_over: `run` (counts, and rates of which the steady part says too little), `steady`, or `window`; then
+    `observed` is of the worst window, `worst` says when it was (seconds after the run's start), and `windows` how many
+    were judged, broken, and too thin to say anything. count: its samples (of a count of what went wrong: of how many),
+    `beyond` of them beyond the bound, or bad; needed: how many it takes. upper_bound, lower_bound: of a rate or such a
+    count, the share that can't be excluded with 95 % confidence, on the side of the bound.
     """
-    rows = [_row(run, slo, planned_s) for slo in slos or DEFAULT_SLOS]
+    rows = [_row(run, slo, planned_s, asked=bool(slos)) for slo in slos or DEFAULT_SLOS]
     return [row for row in rows if slos or row["observed"] is not None]
 
 
@@ -70,29 +75,36 @@ def observed(slo: Slo, values: Any) -> float | None:
     return round(float(ordered[low] + (ordered[high] - ordered[low]) * float(place - low)), 9)
 
 
-def _row(run: Run, slo: Slo, planned_s: float | None) -> dict[str, Any]:
+def _row(run: Run, slo: Slo, planned_s: float | None, *, asked: bool) -> dict[str, Any]:
     found = samples(run, slo.measure, scenario=slo.scenario)
     stretches = steady_ns(run)
-    steady = found if slo.unit == COUNT else found.where(within(found.t_ns, stretches))
-    value, over = observed(slo, steady.values), "run" if slo.unit == COUNT else "steady"
-    passed = value is not None and slo.met(value)
+    judged, over, note = _judged(run, slo, found, stretches)
+    value = observed(slo, judged.values)
+    exposed = samples(run, EXPOSED[slo.measure], scenario=slo.scenario) if slo.measure in EXPOSED else None
+    count, beyond = len(judged) if exposed is None else len(exposed), _beyond(slo, judged.values)
+    outcome = slo.judge(count, beyond, value)
+    if exposed is not None and not count and outcome is SloOutcome.PASS:
+        outcome = SloOutcome.NOT_ENOUGH  # nothing went wrong because there was nothing
     row: dict[str, Any] = {
         "name": slo.name,
         "indicator": slo.indicator,
         "scenario": slo.scenario,
-        "outcome": "",
+        "asked": asked,
+        "outcome": outcome,
         "bound": "min" if slo.max is None else "max",
         "objective": slo.objective,
         "observed": value,
         "unit": slo.unit,
         "judged_over": over,
-        "count": len(steady),
+        "count": count,
+        "beyond": beyond,
+        "needed": max(slo.enough, 0 if exposed is None else 1),
         "window_s": slo.window_s,
         "abort": slo.abort,
         "aborted": bool((run.aborts["slo"] == slo.name).any()),
         "worst": None,
         "windows": None,
-        "note": None,
+        "note": note,
     }
     if slo.window_s is not None:
         full = _windows(slo, found, stretches, _until_ns(run, planned_s))
@@ -102,23 +114,60 @@ def _row(run: Run, slo: Slo, planned_s: float | None) -> dict[str, Any]:
             "broken": sum(window.broken for window in telling),
             "too_few": len(full) - len(telling),
         }
-        if telling:
-            key = [(window.broken, window.observed if slo.min is None else -window.observed) for window in telling]
-            worst = telling[max(range(len(key)), key=key.__getitem__)]
-            passed = not any(window.broken for window in telling)
-            row |= {
-                "judged_over": "window",
-                "observed": worst.observed,
-                "count": worst.count,
-                "worst": {
-                    "from_s": round((worst.from_ns - run.start_ns) / 1e9, 3),
-                    "to_s": round((worst.to_ns - run.start_ns) / 1e9, 3),
-                    "count": worst.count,
-                },
-            }
-        row["note"] = _note(slo, full, telling)
-    row["outcome"] = "pass" if passed and not row["aborted"] else "fail"
+        # A rate of which the steady part says too little must hold over the whole run, too.
+        if telling and not (over == "run" and outcome is SloOutcome.FAIL and slo.unit == SHARE):
+            row |= _worst(run, slo, telling)
+            row["note"] = None
+        row["note"] = row["note"] or _note(slo, full, telling)
+    if row["aborted"]:
+        row["outcome"] = SloOutcome.FAIL
+    row["outcome"] = str(row["outcome"])
+    share = slo.unit == SHARE or (exposed is not None and row["judged_over"] == "run")
+    bad = row["beyond"]
+    row["upper_bound"] = round(upper_bound(bad, row["count"]), 6) if share and slo.min is None else None
+    row["lower_bound"] = round(lower_bound(bad, row["count"]), 6) if share and slo.max is None else None
     return row
+
+
+def _judged(run: Run, slo: Slo, found: Samples, stretches: list[tuple[int, int]]) -> tuple[Samples, str, str | None]:
+    """The samples that an objective is judged by, whatever its window: of which part they are, and a word on it."""
+    if slo.unit == COUNT:
+        return found, "run", None
+    steady = found.where(within(found.t_ns, stretches))
+    if slo.unit != SHARE or len(steady) >= slo.stands_alone:
+        return steady, "steady", None
+    everything = found.where(within(found.t_ns, after_warm_up_ns(run)))
+    if len(everything) == len(steady):
+        return steady, "steady", None
+    few = f"{len(steady):,} of the {slo.stands_alone:,} samples with which it would speak for the run"
+    return everything, "run", f"the steady part had {few}; judged over all of it"
+
+
+def _beyond(slo: Slo, values: Any) -> int:
+    """How many samples are beyond the bound; of a SHARE or COUNT, how many are bad."""
+    if slo.unit == COUNT:
+        return len(values)
+    if slo.unit == SHARE:
+        return int(np.sum(values))
+    return int(np.sum(values < slo.objective if slo.max is None else values > slo.objective))
+
+
+def _worst(run: Run, slo: Slo, telling: Sequence[Window]) -> dict[str, Any]:
+    """What a row says of the worst of its windows."""
+    key = [(window.broken, window.observed if slo.min is None else -window.observed) for window in telling]
+    worst = telling[max(range(len(key)), key=key.__getitem__)]
+    return {
+        "outcome": SloOutcome.FAIL if worst.broken else SloOutcome.PASS,
+        "judged_over": "window",
+        "observed": worst.observed,
+        "count": worst.count,
+        "beyond": worst.beyond,
+        "worst": {
+            "from_s": round((worst.from_ns - run.start_ns) / 1e9, 3),
+            "to_s": round((worst.to_ns - run.start_ns) / 1e9, 3),
+            "count": worst.count,
+        },
+    }
 
 
 def _until_ns(run: Run, planned_s: float | None) -> int:
@@ -144,7 +193,8 @@ def _windows(slo: Slo, found: Samples, stretches: list[tuple[int, int]], until_n
         for end in range(first + SLOTS_OF_A_WINDOW, last + 1):
             begin_ns, end_ns = origin_ns + (end - SLOTS_OF_A_WINDOW) * width_ns, origin_ns + end * width_ns
             low, high = np.searchsorted(found.t_ns, (begin_ns, end_ns))
-            value = observed(slo, found.values[low:high])
+            values = found.values[low:high]
+            value, beyond = observed(slo, values), _beyond(slo, values)
             if value is None:
                 continue
             windows.append(
@@ -152,18 +202,12 @@ def _windows(slo: Slo, found: Samples, stretches: list[tuple[int, int]], until_n
                     from_ns=begin_ns,
                     to_ns=end_ns,
                     count=int(high - low),
+                    beyond=beyond,
                     observed=value,
-                    broken=_broken(slo, found.values[low:high], value),
+                    broken=slo.judge(int(high - low), beyond, value) is SloOutcome.FAIL,
                 )
             )
     return windows
-
-
-def _broken(slo: Slo, values: Any, value: float) -> bool:
-    if len(values) >= slo.enough:
-        return not slo.met(value)
-    beyond = values < slo.objective if slo.max is None else values > slo.objective
-    return slo.broken(len(values), int(np.sum(beyond if slo.unit == SECONDS else values)))
 
 
 def _note(slo: Slo, full: list[Window], telling: list[Window]) -> str | None:

@@ -26,10 +26,10 @@ from loadtest.stage_health import (
     SUSPECT_POOL_NS,
     SUSPECT_STEAL_PERCENT,
 )
+from loadtest.words import amount, plural
 from reports.frames import Run
 from reports.measures import counts, quantile, seconds
 from reports.sessions import active
-from reports.words import amount, plural
 
 WARM_UP_S: Final = 2.0
 
@@ -185,10 +185,11 @@ def _suspect_because(run: Run, figures: dict[str, Any]) -> list[str]:
     if files is not None and limit is not None and files > FILES_SHARE * limit:
         because.append(f"{files:,} of {limit:,} open files")
     if figures["sink_errors"]:
-        because.append(f"{figures['sink_errors']} events or batches did not reach a live view (the journals have them)")
+        lost = plural(figures["sink_errors"], "event")
+        because.append(f"{lost} or batches did not reach a live view (the journals have them)")
     idle = _drops_while_idle(run)
     if idle:
-        because.append(f"{idle} iterations were dropped while the target was not busy")
+        because.append(f"{plural(idle, 'iteration')} dropped while the target was not busy")
     return because
 
 

@@ -26,7 +26,7 @@ def run(report: Mapping[str, Any]) -> list[str]:
     verdict = report["verdict"]
     failing = int(verdict["failing"])
     title = f"avaload {verdict['outcome']}: {report['scenario']}"
-    notes = verdict["reasons"][failing:] if failing else verdict["reasons"][1:]
+    notes = verdict["reasons"][failing + int(verdict["told"]) :]
     return _annotations("error", title, verdict["reasons"][:failing]) + _annotations("warning", title, notes)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from loadtest import journal
 from loadtest.events import ClockCompared, RunStarted, WorkerChanged, WorkerState
 from loadtest.slo import SECONDS
+from loadtest.words import amount
 from reports.clocks import Anchors
-from reports.words import amount
 
 if TYPE_CHECKING:
     from reports.frames import Run

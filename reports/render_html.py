@@ -9,15 +9,14 @@ from loadtest import stage_health
 from loadtest.errors import Exit
 from loadtest.events import EndedBy
 from loadtest.slo import SECONDS, SHARE
-from reports import capacity, charts, generator, hosts, rules, secret_charts
+from loadtest.words import amount, plural
+from reports import capacity, charts, generator, hosts, objective_words, rules, secret_charts
 from reports.chart import Chart
 from reports.frames import Run
 from reports.sessions import Left
-from reports.verdict import describe
-from reports.words import amount
 
 _EXITS: Final = {
-    Exit.PASS: "everything that was asked for held",
+    Exit.PASS: "nothing is broken, and what was asked for was met",
     Exit.FAIL: "an objective was missed, a rule broken, or something got worse",
     Exit.INVALID: "the generator was not healthy: nothing below says anything sure about the target",
     Exit.LEFT_BEHIND: "sessions were left behind at the target",
@@ -70,7 +69,7 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, settings: dict[st
     return page.render(
         report=report,
         run_name=run_name,
-        exit_words=_EXITS[Exit(report["verdict"]["exit_code"])],
+        exit_words=_exit_words(report),
         charts={chart.name: chart for chart in drawn if chart is not None},
         health=_health(report["generator"]),
         host_rows=hosts.rows(report["hosts"]),
@@ -93,6 +92,13 @@ def _shown(settings: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(scenario, dict) or not scenario.get("mix"):
         return settings
     return settings | {"scenario": {key: value for key, value in scenario.items() if key not in _OF_A_SCENARIO}}
+
+
+def _exit_words(report: dict[str, Any]) -> str:
+    code = Exit(report["verdict"]["exit_code"])
+    if code is Exit.INVALID and report["generator"]["outcome"] != "invalid":
+        return "nothing is proved broken, and not enough was seen to say that it holds"
+    return _EXITS[code]
 
 
 def _contents(report: dict[str, Any]) -> list[tuple[str, str]]:
@@ -138,7 +144,9 @@ def _environment() -> Environment:
     environment.filters["seconds"] = lambda value: "–" if value is None else amount(value, SECONDS)
     environment.filters["share"] = lambda value: "–" if value is None else amount(value, SHARE)
     environment.filters["count"] = lambda value: "–" if value is None else f"{value:,}"
-    environment.filters["slo"] = describe
+    environment.filters["objective"] = objective_words.cells
+    environment.filters["seen"] = rules.seen
+    environment.filters["plural"] = plural
     environment.filters["clock_seconds"] = lambda value: "–" if value is None else f"{value:z.1f} s".replace("-", "−")
     environment.filters["level"] = lambda value: f"{value:,.1f}".removesuffix(".0")
     environment.filters["change"] = lambda value: f"{value * 100:+z.1f} %".replace("-", "−")

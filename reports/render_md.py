@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from reports import compare_pages, hosts, rules
-from reports.words import amount, plural
+from loadtest.words import amount, plural
+from reports import compare_pages, hosts, objective_words, rules
 
 _BADGES: Final = {"pass": "✅ pass", "fail": "❌ fail", "invalid": "⚠️ invalid"}
 
@@ -20,12 +20,10 @@ def render(report: dict[str, Any]) -> str:
         "",
     ]
     if report["slos"]:
-        lines += ["| objective | bound | observed | |", "|---|---|---|---|"]
-        lines += [
-            f"| {_cell(slo['name'])} | {'≤' if slo['bound'] == 'max' else '≥'} {amount(slo['objective'], slo['unit'])} "
-            f"| {amount(slo['observed'], slo['unit'])}{_worst(slo)} | {slo['outcome']} |"
-            for slo in report["slos"][:20]
-        ]
+        lines += [f"| {' | '.join(objective_words.COLUMNS)} |", "|---|---|---|---|---|"]
+        for slo in report["slos"][:20]:
+            cells = objective_words.cells(slo)
+            lines.append(f"| {' | '.join(_cell(cells[name]) for name in objective_words.COLUMNS)} |")
         lines.append("")
     if report["baseline"] is not None:
         base = report["baseline"]["base"][0]
@@ -55,12 +53,6 @@ def _steps(report: dict[str, Any]) -> list[str]:
         f"· exit {report['verdict']['exit_code']}",
         *hosts.markdown(report["hosts"]),
     ]
-
-
-def _worst(slo: dict[str, Any]) -> str:
-    if slo["worst"] is None:
-        return ""
-    return f" in the worst {slo['window_s']:g} s, from {slo['worst']['from_s']:.0f} s"
 
 
 def _quantiles(row: dict[str, Any]) -> str:

@@ -58,7 +58,12 @@ def assumed(rows: Iterable[Row]) -> list[Row]:
 def describe(row: Row) -> str:
     """One row as a sentence."""
     example = f"; for example session {row['evidence'][0]}" if row["evidence"] else ""
-    return f"rule {row['id']} ({row['statement']}): {row['summary']}{example}"
+    return f"rule {row['id']} ({row['statement']}): {seen(row)}{example}"
+
+
+def seen(row: Row) -> str:
+    """What load sessions showed of it, then what its probes saw."""
+    return "; ".join([row["summary"], *(detail for detail in row["seen"] if detail not in row["summary"])])
 
 
 def grouped(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:

@@ -3,6 +3,7 @@
 The same samples that `loadtest.samples` takes one by one while a run goes on; a test holds the two equal.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from loadtest.arrival import WARM_UP
 from loadtest.errors import Kind
 from loadtest.events import Gone, Outcome, Step
 from loadtest.slo import STEPS
@@ -57,15 +59,25 @@ def samples(run: Run, measure: str, *, scenario: str | None = None) -> Samples:
 def steady_ns(run: Run) -> list[tuple[int, int]]:
     """The steady stretches of the plan, [from, until) in ns; all of the run where no plan is written. The last one goes
     on to the end: what is in flight when the plan is over belongs to it."""
+    return _stretches(run, lambda _, steady: steady)
+
+
+def after_warm_up_ns(run: Run) -> list[tuple[int, int]]:
+    """The same of all that is not the warm-up: the operator wants it in no verdict."""
+    return _stretches(run, lambda stage, _: stage != WARM_UP)
+
+
+def _stretches(run: Run, wanted: Callable[[str, bool], bool]) -> list[tuple[int, int]]:
     stages = run.stages[run.stages["file"] == run.stages["file"].min()]  # each load process writes the same plan
     if not len(stages):
         return [(0, FOREVER_NS)]
     stretches: list[tuple[int, int]] = []
     began_ns: int | None = None
-    for t_ns, steady in zip(stages["t_ns"], stages["steady"], strict=True):
-        if steady and began_ns is None:
+    for t_ns, stage, steady in zip(stages["t_ns"], stages["stage"], stages["steady"], strict=True):
+        inside = wanted(str(stage), bool(steady))
+        if inside and began_ns is None:
             began_ns = int(t_ns)
-        elif not steady and began_ns is not None:
+        elif not inside and began_ns is not None:
             stretches.append((began_ns, int(t_ns)))
             began_ns = None
     if began_ns is not None:

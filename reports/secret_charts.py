@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from loadtest.slo import SECONDS
+from loadtest.words import amount
 from reports import svg
 from reports.chart import Chart, chart_of
-from reports.words import amount
 
 Bars = list[dict[str, Any]]
 """As `reports.expiry.histogram` makes them."""

@@ -12,6 +12,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from loadtest.words import plural
+
 RESAMPLED: Final = 500
 LEAST_POINTS: Final = 4
 LEAST_SPAN: Final = 3.0
@@ -31,7 +33,7 @@ def fit(points: Sequence[tuple[float, float]], *, seed: int = 1) -> dict[str, An
     if len(set(np.round(n, 6))) < LEAST_POINTS:
         return {
             "trusted": False,
-            "because": [f"only {len(usable)} levels were measured below the limit"],
+            "because": [f"only {plural(len(usable), 'level')} measured below the limit"],
             "points": len(n),
         }
     gamma, sigma, kappa = _coefficients(n, x)

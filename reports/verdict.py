@@ -3,11 +3,13 @@
 from collections.abc import Collection
 from typing import Any, Final
 
-from loadtest.errors import Exit
+from loadtest.errors import Code, Exit, Kind
+from loadtest.events import DropReason
 from loadtest.scenario import absence_words
-from reports import rules
+from loadtest.slo import DROPPED, EXPOSED, SloOutcome
+from loadtest.words import plural
+from reports import objective_words, rules
 from reports.sessions import Left
-from reports.words import amount, plural
 
 Report = dict[str, Any]
 
@@ -19,6 +21,8 @@ _LEFT_WORDS: Final = {
     Left.STILL_ALIVE: "seen alive after the delete",
     Left.DELETE_NEVER_SENT: "never deleted, because their engine died",
 }
+_ANSWERED: Final = (Kind.REJECTED, Kind.PROTOCOL, Kind.NO_RESPONSE, Kind.ANSWERED_EARLY)
+"""Failures in which the target said something, or kept silent in a session of its own: they are its word."""
 _OUTCOMES: Final = {
     Exit.PASS: "pass",
     Exit.FAIL: "fail",
@@ -29,22 +33,25 @@ _OUTCOMES: Final = {
 
 
 def verdict(report: Report, *, interrupted: bool, absences_s: Collection[float] = ()) -> dict[str, Any]:
-    """`verdict` of report.json from all other sections. The worst wins: 5, 130, 4, 3, 0.
+    """`verdict` of report.json from all other sections. The worst wins: 5, 130, 4, 3, 0; but what is proved broken (3)
+    outweighs what could not be proved (4 of a healthy generator).
 
     reasons: sentences for a person, what decided first, then what he should know all the same; `failing`: how many of
-    them are of the first sort. `absences_s`: user_absent_timeout of the doubtful sessions, each value once.
+    them are of the first sort; `told`: how many of a run that passed say what it passed with. `absences_s`:
+    user_absent_timeout of the doubtful sessions, each value once.
     """
     sessions, generator = report["sessions"], report["generator"]
-    broken = [slo for slo in report["slos"] if slo["outcome"] == "fail"]
-    aborted, baseline = report["aborted"], report["baseline"] or NOT_COMPARED
+    broken, open_ = _broken(report), unproven(report)
     if sessions["leaked"] or report["probes_leaked"]:
         exit_code = Exit.LEFT_BEHIND
     elif interrupted:
         exit_code = Exit.INTERRUPTED
     elif generator["outcome"] == "invalid":
         exit_code = Exit.INVALID
-    elif broken or aborted or baseline["exit_code"] or rules.broken(report["rules"]):
+    elif broken:
         exit_code = Exit.FAIL
+    elif open_:
+        exit_code = Exit.INVALID
     else:
         exit_code = Exit.PASS
 
@@ -58,48 +65,96 @@ def verdict(report: Report, *, interrupted: bool, absences_s: Collection[float] 
             f"stopped by hand after {report['duration_s']:.0f} s: the numbers cover only what had run by then"
         )
     reasons += [f"the generator's numbers can't be trusted: {why}" for why in generator["invalid_because"]]
-    if aborted:
-        reasons.append(stopped_early(aborted))
-    reasons += [describe(slo) for slo in broken]
-    reasons += [f"broken: {rules.describe(row)}" for row in rules.broken(report["rules"])]
-    reasons += [f"worse than the baseline: {regression}" for regression in baseline["regressions"]]
-    reasons += [f"can't be compared with the baseline: {why}" for why in baseline["not_comparable_because"]]
+    reasons += broken
+    reasons += [] if broken else open_
     failing = len(reasons)
     if exit_code == Exit.PASS:
-        reasons.append(_passed(report))
+        reasons += [_passed(report), *filter(None, map(objective_words.unseen, report["slos"]))]
+    told = len(reasons) - failing
+    reasons += open_ if broken else []
     reasons += _notes(report, absences_s)
-    return {"outcome": _OUTCOMES[exit_code], "exit_code": int(exit_code), "reasons": reasons, "failing": failing}
+    return {
+        "outcome": _OUTCOMES[exit_code],
+        "exit_code": int(exit_code),
+        "reasons": reasons,
+        "failing": failing,
+        "told": told,
+    }
 
 
-def describe(slo: dict[str, Any]) -> str:
-    """One row of `slos` as a sentence."""
-    wanted = f"wanted at {'most' if slo['bound'] == 'max' else 'least'} {amount(slo['objective'], slo['unit'])}"
-    indicator = slo["indicator"] + (f" of {slo['scenario']}" if slo["scenario"] else "")
-    name = indicator if slo["name"] == slo["indicator"] else f"{slo['name']} ({indicator})"
-    if slo["outcome"] == "fail" and slo["aborted"]:
-        return f"objective missed: {name}: it stopped the run; {_found(slo)} in the end, {wanted}"
-    return f"objective {'met' if slo['outcome'] == 'pass' else 'missed'}: {name}: {_found(slo)}, {wanted}"
+def unproven(report: Report) -> list[str]:
+    """Why a run in which nothing is broken has not shown what was asked of it; nothing to do with its generator."""
+    unjudged = [slo for slo in report["slos"] if slo["outcome"] == SloOutcome.NOT_ENOUGH and slo["asked"]]
+    return [*unshown(report), *map(objective_words.describe, unjudged)]
 
 
-def _found(slo: dict[str, Any]) -> str:
-    if slo["observed"] is None:
-        return "nothing was observed"
-    found = amount(slo["observed"], slo["unit"])
-    if slo["worst"] is None:
-        return found
-    when = f"from {slo['worst']['from_s']:,.1f} s to {slo['worst']['to_s']:,.1f} s"
-    broken = f", {slo['windows']['broken']} windows broken" if slo["windows"]["broken"] > 1 else ""
-    return f"{found} in the worst {slo['window_s']:g} s ({when}{broken})"
+def unshown(report: Report) -> list[str]:
+    """Of `unproven`, what is of the whole run and not of one objective."""
+    return list(filter(None, (_unreached(report), _nothing_completed(report), _not_that_load(report))))
 
 
-def stopped_early(aborted: dict[str, Any]) -> str:
-    """`aborted` of report.json as a sentence."""
-    over = "so far" if aborted["window_s"] is None else f"in {aborted['window_s']:g} s"
-    name = aborted["slo"] + ("" if aborted["slo"] == aborted["indicator"] else f" ({aborted['indicator']})")
-    return (
-        f"stopped early after {aborted['at_s']:.1f} s by its objective {name}: "
-        f"{aborted['beyond']:,} of {aborted['count']:,} {over} were beyond it"
+def _broken(report: Report) -> list[str]:
+    """What is proved broken: nothing, of a target that was never reached."""
+    if _unreached(report):
+        return []
+    baseline = report["baseline"] or NOT_COMPARED
+    missed = [slo for slo in report["slos"] if slo["outcome"] == SloOutcome.FAIL]
+    found = [objective_words.stopped_early(report["aborted"])] if report["aborted"] else []
+    found += [objective_words.describe(slo) for slo in missed]
+    found += [f"broken: {rules.describe(row)}" for row in rules.broken(report["rules"])]
+    found += [f"worse than the baseline: {regression}" for regression in baseline["regressions"]]
+    found += [f"can't be compared with the baseline: {why}" for why in baseline["not_comparable_because"]]
+    if not found and _none_completed(report) and (refusals := _refusals(report)):
+        found.append(f"none of {plural(report['sessions']['started'])} was completed: the target answered {refusals}")
+    return found
+
+
+def _none_completed(report: Report) -> bool:
+    """Load sessions were started, and none came to its end; a search for the limit is judged by what it found."""
+    return bool(report["sessions"]["started"]) and not report["sessions"]["completed"] and not report["capacity"]
+
+
+def _refusals(report: Report) -> str:
+    """What the target answered that made sessions fail."""
+    rows = [row for row in report["failures"] if row["kind"] in _ANSWERED and row["sessions"]]
+    return ", ".join(f"{row['step']} {row['code']} ({row['sessions']:,})" for row in rows[:3])
+
+
+def _unreached(report: Report) -> str | None:
+    """A run that never got through to its target says nothing about it: it may be the target, the network, a proxy, a
+    certificate or a wrong address."""
+    failures = [row for row in report["failures"] if row["kind"] != Kind.CANCELLED]
+    answered = any(row["count"] > row["failed"] for row in report["steps"].values())
+    if not _none_completed(report) or answered or not failures:
+        return None
+    if any(row["code"] != Code.CONNECT_FAILED for row in failures):
+        return None
+    why = f": {failures[0]['detail']}" if failures[0]["detail"] else ""
+    return f"the target was never reached, so nothing is known of it: no connection could be made{why}"
+
+
+def _nothing_completed(report: Report) -> str | None:
+    if not _none_completed(report) or _refusals(report) or _broken(report) or _unreached(report):
+        return None
+    sessions = report["sessions"]
+    words = {"failed": "failed", "cancelled": "cancelled", "censored": "cut off by the end of the run"}
+    became = [f"{sessions[key]:,} {text}" for key, text in words.items() if sessions[key]]
+    return f"none of {plural(sessions['started'])} was completed, and the target refused nothing: nothing is proved" + (
+        f" ({', '.join(became)})" if became else ""
     )
+
+
+def _not_that_load(report: Report) -> str | None:
+    """Arrivals that we ourselves let go, where nobody asked for a bound of his own on them: whatever was met, it was
+    met by another load than the one that was asked for."""
+    sessions = report["sessions"]
+    no_user, late = (sessions["dropped_by"].get(reason, 0) for reason in (DropReason.NO_USER, DropReason.LATE))
+    asked = any(EXPOSED.get(slo["indicator"], slo["indicator"]) == DROPPED.indicator for slo in report["slos"])
+    due = sessions["started"] + sessions["dropped"]
+    if asked or report["capacity"] or no_user + late <= DROPPED.objective * due:
+        return None
+    why = "our own pool of users was too small (--max-users)" if no_user >= late else "our own processes were too late"
+    return f"{no_user + late:,} of {plural(due, 'arrival')} never became sessions: {why}; it was not the load asked for"
 
 
 def _leaked(sessions: dict[str, Any]) -> str:
@@ -111,7 +166,7 @@ def _leaked(sessions: dict[str, Any]) -> str:
 
 
 def _passed(report: Report) -> str:
-    sessions, met = report["sessions"], len(report["slos"])
+    sessions, met = report["sessions"], sum(slo["outcome"] == SloOutcome.PASS for slo in report["slos"])
     held = sum(row["outcome"] == "pass" for row in report["rules"])
     kept = f", {plural(held, 'rule')} held" if held else ""
     words = {0: "no objective was judged", 1: "the objective was met", 2: "both objectives were met"}

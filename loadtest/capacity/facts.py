@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from loadtest import stage_health
 from loadtest.capacity.search import Found, Purpose
-from loadtest.slo import RANKS, SHARE
+from loadtest.slo import RANKS, SHARE, SloOutcome
 
 PER_USER: Final = 0.93
 """Of the best goodput per user: where no service level bounds a latency, a target below it doesn't keep up."""
@@ -29,6 +29,14 @@ class Judged:
     met: bool
     count: int
     beyond: int
+    needed: int = 0
+
+    @property
+    def outcome(self) -> SloOutcome:
+        """Too few samples don't hold a search up: what nothing speaks against is met, and it is said."""
+        if self.count < self.needed and self.met:
+            return SloOutcome.NOT_ENOUGH
+        return SloOutcome.PASS if self.met else SloOutcome.FAIL
 
     def breaks(self, beyond: int) -> bool:
         """Whether so many of its samples instead would break it."""
@@ -161,6 +169,7 @@ def as_row(facts: Facts) -> dict[str, Any]:
             {
                 "name": slo.name, "indicator": slo.indicator, "bound": slo.bound, "objective": slo.objective,
                 "observed": slo.observed, "unit": slo.unit, "met": slo.met, "count": slo.count,
+                "beyond": slo.beyond, "needed": slo.needed, "outcome": slo.outcome.value,
             }
             for slo in facts.slos
         ],

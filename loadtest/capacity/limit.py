@@ -12,6 +12,7 @@ from loadtest.capacity.facts import BUDGET_USED, CLEARLY, Facts
 from loadtest.capacity.search import Found, Purpose
 from loadtest.events import Step
 from loadtest.slo import SECONDS, SHARE
+from loadtest.words import plural
 
 SAMPLES: Final = 400
 SAME_LATENCY: Final = 1.5
@@ -252,8 +253,8 @@ def _sentence(
     if kind == "generator" and generator is not None:
         need = generator["processes_needed"]
         count = generator["hosts_needed"]
-        hosts = "" if count is None else f", {count} host{'' if count == 1 else 's'} like this one,"
-        more = f"; about {need} load processes{hosts} would be needed for it" if need else ""
+        hosts = "" if count is None else f", {plural(count, 'host')} like this one,"
+        more = f"; about {plural(need, 'load process')}{hosts} would be needed for it" if need else ""
         return (
             f"avaload was at its end before the target: at {generator['level']:g} {unit} its figures are no good{more}"
         )

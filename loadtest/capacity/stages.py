@@ -34,13 +34,13 @@ from loadtest.events import (
     StepFinished,
 )
 from loadtest.samples import SAMPLERS, Running, Sampler, Source
-from loadtest.slo import COUNT, DEFAULT_SLOS, RANKS, SECONDS, SHARE, Slo
+from loadtest.slo import COUNT, DEFAULT_SLOS, DROPPED, RANKS, SECONDS, SHARE, Slo, SloOutcome
+from loadtest.words import plural
 
 KEPT_UP: Final = 0.02
 """Of the arrivals of a stage: so much may the sessions in progress grow, chance apart, in a target that keeps up."""
 MISSING: Final = 0.02
 """Of the arrivals of a stage: so many may have got lost on our side, neither started nor dropped."""
-DROPPED: Final = Slo(name="iterations dropped", indicator="session.dropped_rate", max=0.01)
 
 
 @dataclass(slots=True)
@@ -211,7 +211,7 @@ class Stages:
         )
         scheduled = 0 if told.rate is None or self._poisson else int(told.rate * duration_s)
         if offered < (1 - MISSING) * scheduled:
-            gone = f"{scheduled - offered} arrivals of {scheduled} never came"
+            gone = f"{scheduled - offered:,} of {plural(scheduled, 'arrival')} never came"
             health = replace(health, outcome="invalid", because=(gone, *health.because))
         if any(drop.reason is DropReason.MAX_SESSIONS for drop, _ in stage.drops):
             health = replace(health, outcome="invalid", because=(BUDGET_USED, *health.because))
@@ -269,6 +269,7 @@ def _judged(slo: Slo, values: list[float]) -> Judged:
         observed = sum(values) / len(values)
     elif values:
         observed = quantile(sorted(values), float(RANKS[slo.indicator.rpartition(".")[2]]))
+    beyond = round(sum(values)) if slo.unit == SHARE else sum(map(slo.beyond, values))
     return Judged(
         name=slo.name,
         indicator=slo.indicator,
@@ -276,9 +277,10 @@ def _judged(slo: Slo, values: list[float]) -> Judged:
         objective=slo.objective,
         observed=None if observed is None else round(observed, 9),
         unit=slo.unit,
-        met=observed is None or slo.met(observed),
+        met=slo.judge(len(values), beyond, observed) is not SloOutcome.FAIL,
         count=len(values),
-        beyond=round(sum(values)) if slo.unit == SHARE else sum(map(slo.beyond, values)),
+        beyond=beyond,
+        needed=slo.enough,
     )
 
 

@@ -15,6 +15,7 @@ from loadtest.distribution.shipping import Shipper
 from loadtest.distribution.wire import Channel
 from loadtest.errors import Exit, GeneratorError
 from loadtest.supervisor import Interruption
+from loadtest.words import plural
 
 PING_S: Final = 1.0
 QUICK_PING_S: Final = 0.05
@@ -169,13 +170,13 @@ class Attendance:
             problems.append("the master is gone")
         if missing := self._shipper.missing():
             problems.append(
-                f"{sum(missing.values())} bytes of {len(missing)} journals never came home: they are in"
-                f" {self._run_dir}/journal; copy them into the master's run directory and report again"
+                f"{plural(sum(missing.values()), 'byte')} of {plural(len(missing), 'journal')} never came home: they"
+                f" are in {self._run_dir}/journal; copy them into the master's run directory and report again"
             )
         if problems:
             left = self._left()
             if left.leaked:
-                problems.append(f"{len(left.leaked)} sessions are left: `avaload sweep {self._run_dir}` deletes them")
+                problems.append(f"{plural(len(left.leaked))} left: `avaload sweep {self._run_dir}` deletes them")
                 print(f"avaload: {'; '.join(problems)}", file=sys.stderr)
                 return Exit.LEFT_BEHIND
             raise GeneratorError("; ".join([*problems, f"nothing is left but {len(left.doubtful)} doubtful sessions"]))

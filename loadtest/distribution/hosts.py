@@ -18,6 +18,7 @@ from loadtest.distribution.receiving import Receiver
 from loadtest.distribution.wire import CorruptError, pack
 from loadtest.events import ClockCompared, Event, Fault, GeneratorFailed, WorkerChanged, WorkerState
 from loadtest.settings import Settings
+from loadtest.words import plural
 
 UNSEEN_NS: Final = 10_000_000_000
 """A command that was silent for so long has lost its place before the run, and its journals after it."""
@@ -179,7 +180,7 @@ class Hosts:
         free = self._settings.load.processes - self.joined
         if not 0 < processes <= free:
             expected = self._settings.load.processes
-            return f"it has {processes} load process(es), the master expects {free} more of {expected}"
+            return f"it has {plural(processes, 'load process')}, the master expects {free} more of {expected}"
         return None
 
     def _taken(self) -> Iterable[int]:

@@ -26,6 +26,7 @@ from loadtest.distribution.attendance import Attendance
 from loadtest.distribution.wire import Channel, CorruptError, unpack
 from loadtest.errors import ConfigError, Exit, GeneratorError
 from loadtest.guard import KEYS, endpoints_of, guard, is_loopback
+from loadtest.reachable import check_names
 from loadtest.run import check_clips, check_unused, make_run_dir, write_settings
 from loadtest.scenario import DurationS, Section
 from loadtest.settings import Settings
@@ -157,6 +158,7 @@ def _take(
     check_allowed(settings, place.allowed)
     guard(settings, environ)
     check_clips(settings)
+    check_names(settings)
     write_settings(settings, run_dir, started_at=datetime.now(UTC), run_id=str(welcome["run_id"]))
 
 

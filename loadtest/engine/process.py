@@ -49,6 +49,7 @@ from loadtest.settings import Settings
 from loadtest.speech import microphone
 from loadtest.sweep import sweep
 from loadtest.tape import write_wavs
+from loadtest.words import plural
 
 TEARDOWN_LIMIT_S = 60.0
 """How long cancelled sessions may take to delete themselves before the engine gives up and exits."""
@@ -224,7 +225,7 @@ class Engine:
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=TEARDOWN_LIMIT_S)
             if late:
-                self._fail(Fault.DRAIN_TIMEOUT, f"{len(late)} sessions were still being deleted")
+                self._fail(Fault.DRAIN_TIMEOUT, f"still being deleted: {plural(len(late))}")
 
     async def _sweep(self, control: Control, predecessor: Path) -> None:
         """What a killed engine left is deleted by the one that replaces it."""

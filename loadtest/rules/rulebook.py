@@ -34,6 +34,9 @@ FOLDS: Final[tuple[type[Fold], ...]] = (
     *refusals.FOLDS,
 )
 _SPOKEN: Final = ("say", "barge_in")
+_WORST: Final = (RuleOutcome.FAIL, RuleOutcome.CHARACTERISED, RuleOutcome.NOT_TESTED, RuleOutcome.PASS)
+_MOST_SEEN: Final = 20
+"""Of what the probes of a rule saw, where they saw different things."""
 _CLOCK_DOUBT_S: Final = 30.0
 """Further from the provider's clock than this, ours is taken to be wrong."""
 
@@ -51,6 +54,9 @@ class Rulebook:
         self._folds = {kind.rule: kind() for kind in FOLDS}
         self._probed = {rule: Tally() for rule in RULES}
         self._why_not: dict[str, str] = {}
+        self._seen: dict[str, dict[str, RuleOutcome]] = {}  # by rule, what its probes saw
+        self._probed_s: dict[str, float] = {}  # by purpose, how long its sessions went on
+        self._probed_by: dict[str, set[str]] = {}  # by rule, purposes
         own: dict[Any, Callable[[Any, Life], None]] = {
             SecretMinted: _minted,
             RemainsChanged: _remains,
@@ -104,6 +110,8 @@ class Rulebook:
             return
         life = self._lives.get(event.session)  # type: ignore[union-attr]
         if life is None:
+            if kind is SessionFinished and event.purpose != LOAD:  # type: ignore[union-attr]
+                self._probe_ended(event)  # type: ignore[arg-type]
             return
         for handler in handlers:
             handler(event, life)
@@ -128,7 +136,24 @@ class Rulebook:
         tallies = {rule: self.tally(rule) for rule in RULES}
         for rule, tally in (beside or {}).items():
             tallies[rule] = tallies[rule].plus(tally)
-        return [row(rule, tally, why_not=self._why_not.get(rule)) for rule, tally in tallies.items()]
+        return [
+            row(rule, tally, why_not=self._why_not.get(rule), seen=self._worst(rule), took_s=self._took_s(rule))
+            for rule, tally in tallies.items()
+        ]
+
+    def _worst(self, rule: str) -> list[str]:
+        """What the probes saw of it whose finding was the worst."""
+        seen = self._seen.get(rule, {})
+        worst = min(seen.values(), key=_WORST.index, default=None)
+        return [detail for detail, outcome in seen.items() if outcome == worst]
+
+    def _took_s(self, rule: str) -> float | None:
+        took_s = sum(self._probed_s.get(purpose, 0.0) for purpose in self._probed_by.get(rule, ()))
+        return round(took_s, 3) or None
+
+    def _probe_ended(self, event: SessionFinished) -> None:
+        before_s = self._probed_s.get(event.purpose, 0.0)
+        self._probed_s[event.purpose] = before_s + (event.t_ns - event.started_ns) / 1e9
 
     def _session_started(self, event: SessionStarted) -> None:
         if event.purpose != LOAD:
@@ -145,6 +170,10 @@ class Rulebook:
         tally = self._probed.get(event.rule)
         if tally is None:
             return
+        seen = self._seen.setdefault(event.rule, {})
+        if event.detail in seen or len(seen) < _MOST_SEEN:
+            seen[event.detail] = RuleOutcome(event.outcome)
+        self._probed_by.setdefault(event.rule, set()).add(event.purpose)
         if event.outcome == RuleOutcome.PASS:
             tally.held()
         elif event.outcome == RuleOutcome.FAIL:

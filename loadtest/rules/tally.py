@@ -1,10 +1,12 @@
 """What a rule has seen so far, and what that amounts to."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from loadtest.events import RuleOutcome
 from loadtest.rules.statements import RULES, Rule, Source, Standing
+from loadtest.words import plural
 
 MOST_EVIDENCE: Final = 5
 
@@ -56,8 +58,11 @@ def outcome(rule: Rule, tally: Tally) -> RuleOutcome:
     return RuleOutcome.FAIL if rule.standing is Standing.BINDING else RuleOutcome.CHARACTERISED
 
 
-def row(rule_id: str, tally: Tally, *, why_not: str | None = None) -> dict[str, Any]:
-    """A row of `rules` in report.json. `why_not`: a probe's word on why it could not be tested."""
+def row(
+    rule_id: str, tally: Tally, *, why_not: str | None = None, seen: Iterable[str] = (), took_s: float | None = None
+) -> dict[str, Any]:
+    """A row of `rules` in report.json. `why_not`: a probe's word on why it could not be tested; `seen`: what probes
+    saw; `took_s`: how long they tried, all together."""
     rule = RULES[rule_id]
     return {
         "id": rule.id,
@@ -70,11 +75,13 @@ def row(rule_id: str, tally: Tally, *, why_not: str | None = None) -> dict[str, 
         "violations": tally.violations,
         "summary": _summary(rule, tally, why_not),
         "evidence": tally.evidence,
+        "seen": list(seen),
+        "took_s": took_s,
     }
 
 
 def _summary(rule: Rule, tally: Tally, why_not: str | None) -> str:
-    cases = f"{tally.cases:,} {'case' if tally.cases == 1 else 'cases'}"
+    cases = plural(tally.cases, "case")
     note = f": {tally.notes[0]}" if tally.notes else ""
     if not tally.cases:
         return why_not or ("nothing of it was seen" if Source.LOAD in rule.reads else "only a probe can try it")

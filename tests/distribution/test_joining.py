@@ -123,7 +123,7 @@ def test_a_proxy_is_an_endpoint_too_and_loopback_needs_no_allowance() -> None:
 @pytest.mark.parametrize(
     ("processes", "begun", "says"),
     [
-        (3, False, "it has 3 load process(es), the master expects 2 more of 2"),
+        (3, False, "it has 3 load processes, the master expects 2 more of 2"),
         (1, True, "the run has begun without it"),
     ],
 )

@@ -103,7 +103,7 @@ def test_drops_are_ours_only_while_few_users_were_busy(tmp_path: Path) -> None:
     plan = [stage(2, "idle", rate=1, arrivals=2), stage(14, "busy", rate=1, arrivals=2)]
     found = report(tmp_path, *plan, idle, busy, *sessions, j.health(4), j.health(18))["stages"]
     assert [row["generator"]["drops_while_idle"] for row in found] == [1, 0]
-    assert found[0]["generator"]["because"] == ["1 iterations were dropped while the target was not busy"]
+    assert found[0]["generator"]["because"] == ["1 iteration dropped while the target was not busy"]
 
 
 def test_steal_and_open_files_make_a_stage_suspect(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from loadtest.events import Event, RunAborted, SessionFinished, SessionStarted, 
 from loadtest.slo import Slo
 from reports import frames
 from reports.gates import judge
-from reports.verdict import describe
+from reports.objective_words import describe
 from tests.reports import journals as j
 
 
@@ -67,14 +67,14 @@ def test_windows_with_too_few_samples_are_not_judged_and_it_is_said(tmp_path: Pa
 
 
 def test_a_run_that_is_shorter_than_the_window_is_judged_as_a_whole(tmp_path: Path) -> None:
-    found = judged(tmp_path, [*plan((0, True)), *creates(1, (3, 2.0))], WINDOW, planned_s=5)
+    found = judged(tmp_path, [*plan((0, True)), *creates(1, (3, 2.0), (4, 2.0))], WINDOW, planned_s=5)
     assert (found["outcome"], found["judged_over"], found["observed"]) == ("fail", "steady", 2.0)
     assert found["note"] == "no window of 10 s in the steady part had a sample; judged over all of it"
 
 
 def test_what_happened_in_the_ramp_is_judged_by_no_rate_but_counts(tmp_path: Path) -> None:
     bad = [j.started(1, 1), j.failed_step(1, Step.CREATE, 2, 3)]
-    events = [*plan((0, False), (10, True)), *bad, *creates(2, (12, 0.1))]
+    events = [*plan((0, False), (10, True)), *bad, *creates(2, *[(12, 0.1)] * 100)]
     j.write_file(tmp_path, events)
     slos = [Slo(name=name, indicator=name, max=0) for name in ("create.failed_rate", "create.failed")]
     rate, count = judge(frames.load(tmp_path).load_only(), slos)

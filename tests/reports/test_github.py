@@ -6,8 +6,9 @@ from typing import Any
 from reports import github
 
 
-def report(*reasons: str, failing: int, outcome: str = "fail") -> dict[str, Any]:
-    return {"scenario": "a,b: c", "verdict": {"outcome": outcome, "reasons": list(reasons), "failing": failing}}
+def report(*reasons: str, failing: int, outcome: str = "fail", told: int = 0) -> dict[str, Any]:
+    verdict = {"outcome": outcome, "reasons": list(reasons), "failing": failing, "told": told}
+    return {"scenario": "a,b: c", "verdict": verdict}
 
 
 def test_reasons_that_failed_the_run_are_errors_and_the_others_warnings() -> None:
@@ -18,8 +19,8 @@ def test_reasons_that_failed_the_run_are_errors_and_the_others_warnings() -> Non
 
 
 def test_a_run_that_passed_has_no_annotation_but_what_one_should_know() -> None:
-    assert github.run(report("all held", failing=0, outcome="pass")) == []
-    assert github.run(report("all held", "generator suspect", failing=0, outcome="pass")) == [
+    assert github.run(report("all held", "6 sessions, none failed", failing=0, told=2, outcome="pass")) == []
+    assert github.run(report("all held", "generator suspect", failing=0, told=1, outcome="pass")) == [
         "::warning title=avaload pass%3A a%2Cb%3A c::generator suspect"
     ]
 

@@ -52,6 +52,8 @@ def test_a_broken_rule_fails_the_run_and_names_a_session(tmp_path: Path) -> None
         "violations": 1,
         "summary": "not so in 1 of 2 cases: its secret had been used by another session",
         "evidence": [j.sid(2)],
+        "seen": [],
+        "took_s": None,
     }
     assert (report["verdict"]["outcome"], report["verdict"]["exit_code"]) == ("fail", 3)
     assert report["verdict"]["reasons"][0] == (

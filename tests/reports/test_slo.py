@@ -75,8 +75,8 @@ def test_an_objective_of_a_scenario_that_is_not_in_the_run_is_bad_input() -> Non
         ("create.p99", 1, 100),
         ("create.max", 1, 1),
         ("secret.margin.min", 1, 1),
-        ("turn.failed_rate", 0.01, 100),
-        ("turn.failed_rate", 0.3, 4),
+        ("create.p90", 1, 10),
+        ("turn.failed_rate", 0.01, 1),
         ("turn.failed_rate", 0, 1),
         ("session.leaked", 3, 0),
     ],
@@ -93,7 +93,7 @@ def test_a_window_needs_as_many_samples_as_its_statistic(indicator: str, bound: 
 def test_what_counts_call_broken_is_broken_by_the_quantile_too(statistic: str, values: list[float], side: str) -> None:
     slo = Slo(name="n", indicator=f"create.{statistic}", **{side: 1.0})
     observed = float(np.quantile(values, float(RANKS[statistic])))
-    if slo.broken(len(values), sum(map(slo.beyond, values))):
+    if slo.broken(len(values), sum(map(slo.beyond, values)), more_to_come=True):
         assert not slo.met(observed)
 
 
@@ -101,9 +101,25 @@ def test_a_few_samples_break_an_objective_only_if_no_others_could_mend_it() -> N
     p95 = Slo(name="n", indicator="create.p95", max=1.0)
     rate = Slo(name="n", indicator="session.failed_rate", max=0.01)
     assert [p95.broken(3, 1), p95.broken(3, 2), p95.broken(19, 1), p95.broken(40, 2)] == [False, True, False, False]
-    assert [rate.broken(5, 1), rate.broken(5, 2), rate.broken(200, 2), rate.broken(200, 3)] == [
-        False, True, False, True,
-    ]  # fmt: skip
+    assert [rate.broken(5, 1), rate.broken(200, 2), rate.broken(200, 3)] == [True, False, True]
+    assert [rate.broken(5, bad, more_to_come=True) for bad in (1, 2)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("bound", "enough"),
+    [
+        ({"max": 0.01}, 100),
+        ({"max": 0.3}, 4),
+        ({"max": 0}, 100),
+        ({"max": 1}, 1),
+        ({"min": 0.99}, 100),
+        ({"min": 1}, 100),
+    ],
+)
+def test_a_rate_of_the_steady_part_stands_alone_once_one_bad_sample_need_not_break_it(
+    bound: dict[str, float], enough: int
+) -> None:
+    assert Slo(name="n", indicator="turn.failed_rate", **bound).stands_alone == enough
 
 
 def test_all_problems_of_a_table_are_told_at_once() -> None:

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from loadtest.events import Event, Fault, GeneratorFailed, Remains
+from loadtest.events import Event, Fault, GeneratorFailed, GoneChecked, Remains
 from loadtest.slo import Slo
-from reports.verdict import describe
+from reports.objective_words import describe
 from tests.reports import journals as j
 
-MISSED = Slo(name="create is quick", indicator="create.p95", max=0.1)
-MET = Slo(name="create is quick", indicator="create.p95", max=0.2)
+MISSED = Slo(name="create is quick", indicator="create.max", max=0.1)
+MET = Slo(name="create is quick", indicator="create.max", max=0.2)
 
 
 def leaked(number: int) -> list[Event]:
@@ -58,7 +58,7 @@ def test_a_run_without_trouble_says_what_held(run_dir: Path) -> None:
 
 def test_objectives_that_held_are_counted_in_words(run_dir: Path) -> None:
     j.write_file(run_dir, j.good_session(1, 1))
-    slos = [Slo(name=str(bound), indicator="create.p95", max=bound) for bound in (1, 2, 3)]
+    slos = [Slo(name=str(bound), indicator="create.max", max=bound) for bound in (1, 2, 3)]
     assert j.reported(run_dir)["verdict"]["reasons"][0].startswith("both objectives were met, ")
     assert j.reported(run_dir, slos=slos)["verdict"]["reasons"][0].startswith("all 3 objectives were met, ")
 
@@ -68,7 +68,7 @@ def test_reasons_come_in_the_order_of_their_weight(run_dir: Path) -> None:
         "1 session left behind: delete failed",
         "stopped by hand after 12 s: the numbers cover only what had run by then",
         "the generator's numbers can't be trusted: a worker was lost",
-        "objective missed: create is quick (create.p95): 200 ms, wanted at most 100 ms",
+        "objective missed: create is quick (create.max): 200 ms, wanted at most 100 ms",
     ]
 
 
@@ -83,16 +83,17 @@ def test_causes_of_what_was_left_are_told_apart(run_dir: Path) -> None:
     )
 
 
-def test_an_objective_that_saw_nothing_is_not_met(run_dir: Path) -> None:
-    j.write_file(run_dir, j.good_session(1, 1, first_audio_s=(0.5,))[:-4], finish="completed")
+def test_an_objective_that_saw_nothing_is_neither_met_nor_missed_and_the_run_shows_nothing(run_dir: Path) -> None:
+    whole = j.good_session(1, 1, first_audio_s=(0.5,))
+    j.write_file(run_dir, [event for event in whole if not isinstance(event, GoneChecked)])
     gone = Slo(name="gone", indicator="teardown.time_to_gone.p95", max=5)
 
     report = j.reported(run_dir, slos=[gone])
 
-    assert report["slos"][0]["outcome"] == "fail"
-    assert report["slos"][0]["observed"] is None
+    assert (report["slos"][0]["outcome"], report["slos"][0]["observed"]) == ("not_enough_samples", None)
+    assert (report["verdict"]["outcome"], report["verdict"]["exit_code"]) == ("invalid", 4)
     assert describe(report["slos"][0]) == (
-        "objective missed: gone (teardown.time_to_gone.p95): nothing was observed, wanted at most 5 s"
+        "not enough samples: gone (teardown.time_to_gone.p95): 0 deletes, it takes 20, wanted at most 5 s"
     )
 
 

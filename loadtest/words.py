@@ -1,4 +1,4 @@
-"""Numbers as people read them, the same in every report."""
+"""Numbers as people read them, the same on a terminal, on every page and in every sentence."""
 
 from loadtest.slo import COUNT, SHARE
 
@@ -20,7 +20,12 @@ def amount(value: float | None, unit: str) -> str:
 
 def plural(count: int, word: str = "session") -> str:
     """A count and its noun."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
+    return f"{count:,} {word if count == 1 else plural_of(word)}"
+
+
+def plural_of(word: str) -> str:
+    """More than one of it: of the words that we use."""
+    return f"{word}es" if word.endswith(("s", "sh", "ch", "x")) else f"{word}s"
 
 
 def _three_digits(value: float) -> str:
