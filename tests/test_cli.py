@@ -162,7 +162,7 @@ def test_an_option_wins_over_the_environment_and_that_over_the_scenario(
 @pytest.mark.parametrize(("most", "code"), [(0.000001, Exit.FAIL), (1000, Exit.BAD_INPUT)])
 def test_a_full_disk_costs_a_pass_and_no_other_verdict(most: float, code: Exit, tmp_path: Path) -> None:
     slos = tmp_path / "slo.toml"
-    slos.write_text(f'[[slo]]\nindicator = "create.p95"\nmax = {most}\n')
+    slos.write_text(f'[[slo]]\nindicator = "create.max"\nmax = {most}\n')
     with Journal(tmp_path / "journal" / "engine.jsonl") as journal:
         for event in (run_started(), *session(1), run_finished()):
             journal.write(encode(event))
@@ -178,7 +178,7 @@ def test_a_full_disk_costs_a_pass_and_no_other_verdict(most: float, code: Exit, 
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
 def test_a_verdict_is_not_lost_where_nobody_reads_the_output(arguments: list[str], tmp_path: Path) -> None:
     slos = tmp_path / "slo.toml"
-    slos.write_text('[[slo]]\nindicator = "create.p95"\nmax = 0.000001\n')
+    slos.write_text('[[slo]]\nindicator = "create.max"\nmax = 0.000001\n')
     with Journal(tmp_path / "journal" / "engine.jsonl") as journal:
         for event in (run_started(), *session(1), run_finished()):
             journal.write(encode(event))

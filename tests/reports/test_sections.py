@@ -345,7 +345,7 @@ def test_the_verdict_says_why_in_order(report: dict[str, Any]) -> None:
             "at most 1 %",
             "broken: rule EXP-5 (Every session has a fresh secret of its own): not so in 1 of 6 cases: its secret had "
             f"been used by another session; for example session {j.sid(6)}",
-            "1 of 9 arrivals never became sessions: our own processes were too late; it was not the load asked for",
+            "1 of 7 arrivals never became sessions: our own processes were too late; it was not the load asked for",
             "1 session doubtful: create was not answered, or with a server error; user_absent_timeout (10 s) ends them",
             "1 session deleted but not proved gone: the look after the delete showed neither",
             "1 iteration due and never started (1 late)",
