@@ -135,7 +135,8 @@ def _describe(event: Event) -> tuple[int | None, str]:
             lost = "" if event.packets_lost is None else f", {event.packets_lost} packets lost"
             gap = "" if event.gap_max_ns is None else f", longest gap in speech {event.gap_max_ns / 1e6:.0f} ms"
             dry = f"{event.underruns} underruns ({event.stalled_ns / 1e6:.0f} ms)"
-            untold = f", {plural(event.messages_unwritten, 'app-message')} not written" if event.messages_unwritten else ""
+            unwritten = event.messages_unwritten
+            untold = f", {plural(unwritten, 'app-message')} not written" if unwritten else ""
             return None, f"heard: {plural(event.frames, 'frame')} of audio, {dry}{gap}{lost}{untold}"
         case GoneChecked():
             status = "no answer" if event.http_status is None else f"http {event.http_status}"
