@@ -61,7 +61,7 @@ def test_report_judges_again_by_a_file_of_objectives(finished: tuple[Path, Done]
         ("in no time", "fail", 0.000001)
     ]
     assert report["slos"][0]["observed"] == report["steps"]["create"]["p95_s"]
-    slos.write_text('[[slo]]\nname = "in a minute"\nindicator = "create.p95"\nmax = 60\n')
+    slos.write_text('[[slo]]\nname = "in a minute"\nindicator = "create.max"\nmax = 60\n')
     assert call("report", run_dir, "--slo", slos, cwd=tmp_path).code == unless_late(0, report)
 
 
