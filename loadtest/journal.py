@@ -6,8 +6,10 @@ so a reader can wait for engines that are still deleting; a file without `RunFin
 
 import fcntl
 import os
+import re
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,32 +18,17 @@ from typing import Final, Self
 import msgspec
 
 from loadtest import clock
-from loadtest.errors import HarnessError
 from loadtest.events import SCHEMA, Event, Remains, RemainsChanged, RunFinished, RunStarted
+from loadtest.journal_lines import JournalError as JournalError
+from loadtest.journal_lines import Lines
+from loadtest.journal_lines import PassedOver as PassedOver
+from loadtest.journal_lines import decode as decode
+from loadtest.journal_lines import encode as encode
 
-_encode: Final = msgspec.json.Encoder().encode
-_decoder: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
-_CHUNK: Final = 1 << 16
-"""So many bytes are read and decoded at once, about 400 events: they are used while they are still in the processor's
-cache. A MiB at once takes half as long again."""
-
-
-class JournalError(HarnessError):
-    """A journal can't be read: not there, of another schema, or not JSON before its last line."""
-
-
-def encode(event: Event) -> bytes:
-    """One JSON line with its newline; fields that hold their default are left out (one without a default never is)."""
-    return _encode(event) + b"\n"
-
-
-def decode(line: bytes | str) -> Event:
-    """The event of one line; fields that a later minor version added are ignored. Raises JournalError where the line is
-    not one of ours."""
-    try:
-        return _decoder.decode(line)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise JournalError(f"not an event line: {error}") from error
+_SWEEP: Final = "sweep"
+_NAME: Final = re.compile(
+    r"(?P<host>.+?)-(?P<role>engine|load|worker|master|sweep)(?:-(?P<process>\d+))?(?:-(?P<again>\d+))?\.jsonl"
+)
 
 
 class Journal:
@@ -96,66 +83,159 @@ class JournalFile:
 
 
 def paths(run_dir: Path) -> list[Path]:
-    """The journal files of a run, none if it has none."""
-    return sorted((run_dir / "journal").glob("*.jsonl"))
+    """The journal files of a run as they are there, none if it has none."""
+    return sorted(path for path in (run_dir / "journal").glob("*.jsonl") if path.is_file())
 
 
-def batches(path: Path) -> Iterator[list[Event]]:
-    """The events of a file as they were written, some thousand at a time: the way to read files of any size.
+def journals(run_dir: Path, passed: PassedOver | None = None) -> list[Path]:
+    """The files to read of a run, without those in which nothing was written. Left out, and told to `passed`: what is
+    no file, can't be opened, is of another schema or another run, or a copy.
 
-    The first one is a RunStarted. A last line without its newline was cut by a kill, or is being written, and is left
-    out. Raises JournalError with file and line for any other line that is not an event, for a file that does not begin
-    as journals do, and for one of another schema.
+    Raises JournalError where nothing is left, with the reason if there is one.
     """
-    with path.open("rb") as file:
-        first = file.readline()
-        started = _decode_lines(first, path) if first.endswith(b"\n") else []
-        if not started or not isinstance(started[0], RunStarted):
-            raise JournalError(f"{path.name}: does not begin with run_started")
-        if started[0].schema != SCHEMA:
-            raise JournalError(f"{path.name}: schema {started[0].schema}, this version reads {SCHEMA}")
-        yield started
-        rest = b""
-        while chunk := file.read(_CHUNK):
-            whole, newline, rest = (rest + chunk).rpartition(b"\n")
-            if newline:
-                yield _decode_lines(whole, path)
+    passed = PassedOver() if passed is None else passed
+    begun: dict[Path, RunStarted] = {}
+    for path in _files(run_dir, passed):
+        try:
+            if (started := beginning(path)) is not None:
+                begun[path] = started
+        except JournalError as error:
+            where, _, why = str(error).partition(": ")
+            passed.add(where, why)
+    runs = Counter(started.run_id for started in begun.values() if started.role != _SWEEP)
+    run_id = runs.most_common(1)[0][0] if runs else None
+    found: list[Path] = []
+    for path, started in begun.items():
+        # A sweep of a copied directory may call the run by the directory's new name.
+        if started.role != _SWEEP and started.run_id != run_id:
+            passed.add(path.name, f"belongs to run {started.run_id}, not to {run_id}")
+        else:
+            found.append(path)
+    # Of a file and its copies the longest counts.
+    found.sort(key=lambda path: path.stat().st_size, reverse=True)
+    sound: list[Path] = []
+    for path in found:
+        longer = next((each for each in sound if begun[each] == begun[path] and _begins_with(each, path)), None)
+        if longer is None:
+            sound.append(path)
+        else:
+            passed.add(path.name, f"a copy of {longer.name}")
+    if not sound:
+        raise JournalError(passed.first[0] if passed.first else f"{run_dir}: holds no journal; is it a run directory?")
+    return sorted(sound)
 
 
-def _decode_lines(text: bytes, path: Path) -> list[Event]:
-    """The events of whole lines of the file."""
+def _begins_with(path: Path, other: Path) -> bool:
+    with path.open("rb") as long, other.open("rb") as short:
+        return all(long.read(len(chunk)) == chunk for chunk in iter(lambda: short.read(1 << 20), b""))
+
+
+def _files(run_dir: Path, passed: PassedOver) -> list[Path]:
+    files = []
+    for path in sorted((run_dir / "journal").glob("*.jsonl*")):
+        if path.suffix != ".jsonl":
+            passed.add(path.name, "not read: a journal's name ends in .jsonl")
+        elif not path.is_file():
+            passed.add(path.name, "not a file")
+        else:
+            files.append(path)
+    return files
+
+
+def beginning(path: Path) -> RunStarted | None:
+    """Who wrote the file, where and when; None where nothing was written. Raises JournalError as `batches` does."""
+    first = next(batches(path), None)
+    if first is None:
+        return None
+    assert isinstance(first[0], RunStarted)
+    return first[0]
+
+
+def batches(path: Path, passed: PassedOver | None = None) -> Iterator[list[Event]]:
+    """The events of a file as they were written, some hundred at a time: the way to read files of any size.
+
+    The first one is a RunStarted. Left out, and told to `passed`: lines that are no events, or were there before; from
+    another host's on, all. Raises JournalError for a file that can't be opened, of which nobody knows who wrote it, or
+    of another schema.
+    """
+    passed = PassedOver() if passed is None else passed
+    before = passed.count
+    started: RunStarted | None = None
     try:
-        return _decoder.decode_lines(text)
-    except (msgspec.MsgspecError, ValueError):
-        _find_bad_line(path)
-        raise
+        with path.open("rb") as file:
+            lines = Lines(file, path.name, passed)
+            for events in lines:
+                if started is None:
+                    started = lines.started or _guessed(path, events[0], passed)
+                    if started.schema != SCHEMA:
+                        raise JournalError(f"{path.name}: schema {started.schema}, this version reads {SCHEMA}")
+                    yield [started, *(event for event in events if event is not started)]
+                else:
+                    yield events
+        if started is None and passed.count > before:
+            raise JournalError(f"{path.name}: does not begin with run_started")
+    except OSError as error:
+        if started is None:
+            raise JournalError(f"{path.name}: {error.strerror}") from error
+        passed.add(path.name, f"not read to its end: {error.strerror}")
 
 
-def _find_bad_line(path: Path) -> None:
-    """Lines are counted only where one is bad: counting all takes as long as decoding them."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                if line.strip():
-                    decode(line)
-            except JournalError as error:
-                raise JournalError(f"{path.name}:{number}: {error}") from error
+def _guessed(path: Path, first: Event, passed: PassedOver) -> RunStarted:
+    """Who wrote a file that lacks its first line: its name says who, another file of the same host which clock."""
+    passed.add(f"{path.name}:1", "does not begin with run_started")
+    name = _NAME.fullmatch(path.name)
+    for other in paths(path.parent.parent) if name is not None else ():
+        with other.open("rb") as file:
+            lines = Lines(file, other.name, PassedOver())
+            next(iter(lines), None)
+        started = lines.started
+        if name is not None and started is not None and started.host == name["host"]:
+            return msgspec.structs.replace(
+                started,
+                t_ns=first.t_ns,
+                wall_ns=started.wall_ns + first.t_ns - started.t_ns,
+                role=name["role"],
+                process=int(name["process"] or 0),
+                incarnation=int(name["again"] or 0),
+            )
+    raise JournalError(f"{path.name}: does not begin with run_started")
 
 
 def read(path: Path) -> JournalFile:
-    """A whole file in memory. Raises JournalError like `batches`."""
+    """A whole file in memory. Raises JournalError like `batches`, and where nothing was written."""
     events = [event for batch in batches(path) for event in batch]
+    if not events:
+        raise JournalError(f"{path.name}: does not begin with run_started")
     started = events[0]
     assert isinstance(started, RunStarted)
     return JournalFile(path=path, started=started, events=events, truncated=not isinstance(events[-1], RunFinished))
 
 
 def read_run(run_dir: Path) -> list[JournalFile]:
-    """All files of a run. Raises JournalError where there are none. A file in which nothing was written is skipped."""
-    files = [read(path) for path in paths(run_dir) if path.stat().st_size]
-    if not files:
-        raise JournalError(f"{run_dir}: no journal files")
-    return files
+    """All files of a run. Raises JournalError like `journals`."""
+    return [read(path) for path in journals(run_dir)]
+
+
+def words_of(paths: Iterable[Path], passed: PassedOver | None = None) -> Iterator[Event]:
+    """Every event that can be read in any of these files, whoever wrote it, in the order of their stamps: what may be
+    left of a session is worth more than to know which file is sound."""
+    passed = PassedOver() if passed is None else passed
+    events: list[Event] = []
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                for batch in Lines(file, path.name, passed, of_any=True):
+                    events += batch
+        except OSError as error:
+            passed.add(path.name, str(error.strerror))
+    events.sort(key=lambda event: event.t_ns)
+    return iter(events)
+
+
+def words(run_dir: Path, passed: PassedOver | None = None) -> Iterator[Event]:
+    """`words_of` all files of a run."""
+    passed = PassedOver() if passed is None else passed
+    return words_of(_files(run_dir, passed), passed)
 
 
 def merged(files: Iterable[JournalFile]) -> Iterator[Event]:
@@ -169,7 +249,11 @@ def wait_until_closed(run_dir: Path, *, timeout_s: float) -> bool:
     """Wait until no writer holds a file of the run: engines may still be deleting. False if one still does."""
     deadline = time.monotonic() + timeout_s
     for path in paths(run_dir):
-        with path.open("rb") as file:
+        try:
+            file = path.open("rb")
+        except OSError:  # not to be read: nothing of ours writes it
+            continue
+        with file:
             while True:
                 try:
                     fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -200,6 +284,11 @@ def leftovers(events: Iterable[Event]) -> Leftovers:
             if event.avaturn_session_id is not None:
                 ids[event.session] = event.avaturn_session_id
     return Leftovers(
-        leaked={s: ids[s] for s, e in last.items() if e.remains is Remains.LEAKED},
-        doubtful={s: e.t_ns for s, e in last.items() if e.remains is Remains.DOUBTFUL},
+        leaked={s: ids[s] for s, e in last.items() if e.remains is Remains.LEAKED and s in ids},
+        # Without its id, which a damaged line may have held, a leaked one can only be waited for as well.
+        doubtful={
+            s: e.t_ns
+            for s, e in last.items()
+            if e.remains is Remains.DOUBTFUL or (e.remains is Remains.LEAKED and s not in ids)
+        },
     )

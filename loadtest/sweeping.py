@@ -1,8 +1,9 @@
 """`avaload sweep RUN_DIR`: from a run directory to a sweep of its leftovers, written down like everything else."""
 
+import contextlib
 import os
 import socket
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -30,6 +31,10 @@ class SweepOutcome:
     doubtful: list[str]
     absent_timeouts_s: list[int]
     note: str = ""
+    passed_over: journal.PassedOver
+    """What of the journals can't be read, and may have told of more."""
+    unwritten: str = ""
+    """Why the deletes are not in the journals."""
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self) | {"absent_timeout_s": max(self.absent_timeouts_s, default=None)}
@@ -44,6 +49,14 @@ class SweepOutcome:
                 f"{len(self.doubtful)} doubtful: their create was not answered, or with a server error, so there is"
                 f" no id to delete; if they exist, {absence_words(self.absent_timeouts_s)} ends them"
             )
+        if self.passed_over.count:
+            lines.append(
+                f"passed over in the journals, since it can't be read: {self.passed_over.count}; what it may have told"
+                " of is not known"
+            )
+            lines += [f"  {where_and_why}" for where_and_why in self.passed_over.first]
+        if self.unwritten:
+            lines.append(f"not written down, since {self.unwritten}; the run's report will still call them left")
         return lines
 
 
@@ -52,34 +65,57 @@ async def sweep_run(run_dir: Path) -> SweepOutcome:
     settings = load_resolved(run_dir)
     if not journal.wait_until_closed(run_dir, timeout_s=WAIT_S):
         raise ConfigError(f"{run_dir}: the run is still writing; sweep it once it has ended")
-    events = list(journal.merged(journal.read_run(run_dir)))
+    passed = journal.PassedOver()
+    events = list(journal.words(run_dir, passed))
+    if not journal.paths(run_dir):
+        raise journal.JournalError(f"{run_dir}: no journal files")
     left = journal.leftovers(events)
     doubtful, absent_timeouts_s = sorted(left.doubtful), _absences_s(events, left.doubtful, settings)
     if not left.leaked or is_embedded(run_dir):
         note = "the run's embedded twin has ended, and its sessions with it" if left.leaked else "nothing to delete"
         return SweepOutcome(
-            gone=sorted(left.leaked), failed={}, doubtful=doubtful, absent_timeouts_s=absent_timeouts_s, note=note
+            gone=sorted(left.leaked),
+            failed={},
+            doubtful=doubtful,
+            absent_timeouts_s=absent_timeouts_s,
+            note=note,
+            passed_over=passed,
         )
     guard(settings)
-    host = socket.gethostname()
     keys = {key: os.environ.get(key, "") for key in KEYS}
-    number = len(list((run_dir / "journal").glob("*-sweep-*.jsonl")))
-    with journal.Journal(run_dir / "journal" / f"{host}-sweep-{number}.jsonl") as file:
-
-        def emit(event: Event) -> None:
-            file.write(journal.encode(event))
-
-        emit(
-            journal.first_line(
-                role="sweep", run_id=run_id(run_dir), scenario=settings.name, process=0, incarnation=number
-            )
-        )
+    with contextlib.ExitStack() as stack:
+        try:
+            write, unwritten = _written_to(run_dir, settings.name, stack), ""
+        except OSError as error:  # what is left costs money: it is deleted all the same
+            write, unwritten = _nowhere, f"{error.filename}: {error.strerror}"
         async with Control(settings, keys, connections=2 * AT_ONCE) as control:
-            swept = await sweep(control, left, emit=emit, timeout_s=settings.target.delete_timeout_s)
-        emit(RunFinished(t_ns=clock.now_ns(), reason="completed"))
+            swept = await sweep(control, left, emit=write, timeout_s=settings.target.delete_timeout_s)
+        write(RunFinished(t_ns=clock.now_ns(), reason="completed"))
     return SweepOutcome(
-        gone=sorted(swept.gone), failed=swept.failed, doubtful=doubtful, absent_timeouts_s=absent_timeouts_s
+        gone=sorted(swept.gone),
+        failed=swept.failed,
+        doubtful=doubtful,
+        absent_timeouts_s=absent_timeouts_s,
+        passed_over=passed,
+        unwritten=unwritten,
     )
+
+
+def _written_to(run_dir: Path, scenario: str, stack: contextlib.ExitStack) -> Callable[[Event], None]:
+    """Writes events to a new journal of the run, until the stack is closed. Raises OSError."""
+    number = len(list((run_dir / "journal").glob("*-sweep-*.jsonl")))
+    path = run_dir / "journal" / f"{socket.gethostname()}-sweep-{number}.jsonl"
+    file = stack.enter_context(journal.Journal(path))
+
+    def write(event: Event) -> None:
+        file.write(journal.encode(event))
+
+    write(journal.first_line(role="sweep", run_id=run_id(run_dir), scenario=scenario, process=0, incarnation=number))
+    return write
+
+
+def _nowhere(_event: Event) -> None:
+    pass
 
 
 def _absences_s(events: Iterable[Event], sessions: Container[str], settings: Settings) -> list[int]:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -125,9 +126,12 @@ def judge(
         "aborted": gates.aborted(load),
         "baseline": None,
         "generator": generator.section(
-            load, missing=journals["missing"], probed=len(run.sessions) > len(load.sessions)
+            load,
+            missing=[*journals["missing"], *hosts.unread(run.passed_over)],
+            probed=len(run.sessions) > len(load.sessions),
         ),
         "files": journals,
+        "passed_over": asdict(run.passed_over),
         "hosts": host_rows | {"start_spread_s": hosts.start_spread_s(load)},
         "arrivals": arrivals.section(load, planned_s=run_settings.table(settings, "scenario", "load").get("duration")),
         "stages": stages.section(load),

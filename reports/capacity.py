@@ -40,8 +40,8 @@ def section(run_dir: Path, settings: dict[str, Any], slos: Sequence[Slo]) -> dic
         return None
     load = scenario.get("load") or {}
     fold = Stages(slos, poisson=load.get("arrivals") == "poisson")
-    for path in journal.paths(run_dir):
-        if path.stat().st_size and "-sweep-" not in path.name:
+    for path in journal.journals(run_dir):
+        if "-sweep-" not in path.name:
             for events in journal.batches(path):
                 for event in events:
                     fold.add(event)

@@ -5,7 +5,7 @@ Closed sets are categories; what was not observed is a gap (NA), never zero. A s
 index of `Run.sessions`, whose column `id` is what people and journals call it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -115,6 +115,8 @@ class Run:
     health: pd.DataFrame
     faults: pd.DataFrame
     aborts: pd.DataFrame
+    passed_over: journal.PassedOver = field(default_factory=journal.PassedOver)
+    """Files and lines that could not be read."""
 
     @property
     def turns(self) -> pd.DataFrame:
@@ -156,7 +158,7 @@ class Run:
 def load(run_dir: Path) -> Run:
     """All journals of a run directory.
 
-    Raises JournalError, one line: no journals there, not ours, of another schema, or of more than one run.
+    What can't be read is passed over, and in `passed_over`. Raises JournalError, one line, where nothing can be.
     """
     # Asked first: a writer that finishes while we read leaves whole files, never a "truncated" one that isn't.
     being_written = not journal.wait_until_closed(run_dir, timeout_s=0)
@@ -165,10 +167,9 @@ def load(run_dir: Path) -> Run:
     anchors = Anchors()
     files: list[tuple[Any, ...]] = []
     first: RunStarted | None = None
-    for path in sorted(journal.paths(run_dir), key=lambda path: SWEEP in path.name):
-        if (read := _read(path, columns, anchors, number=len(files), run_id=first.run_id if first else None)) is None:
-            continue
-        started, last = read
+    passed = journal.PassedOver()
+    for path in sorted(journal.journals(run_dir, passed), key=lambda path: SWEEP in path.name):
+        started, last = _read(path, columns, anchors, passed, number=len(files))
         first = started if first is None and started.role != SWEEP else first
         finish = last.reason if isinstance(last, RunFinished) else None
         files.append(
@@ -207,28 +208,22 @@ def load(run_dir: Path) -> Run:
         health=frames[HealthSampled],
         faults=frames[GeneratorFailed],
         aborts=frames[RunAborted],
+        passed_over=passed,
     )
 
 
 def _read(
-    path: Path, columns: dict[type, Columns], anchors: Anchors, *, number: int, run_id: str | None
-) -> tuple[RunStarted, Event] | None:
-    """Read a file into the columns. Returns its first and its last event; None for one whose writer was killed before
-    its first line was whole."""
-    with path.open("rb") as file:
-        if not file.readline().endswith(b"\n"):
-            return None
+    path: Path, columns: dict[type, Columns], anchors: Anchors, passed: journal.PassedOver, *, number: int
+) -> tuple[RunStarted, Event]:
+    """Read a file into the columns. Returns its first and its last event."""
     started: RunStarted | None = None
     samples: list[Any] = []
     kinds: dict[type, list[Any]] = {cls: [] for cls in get_args(Event)}
     sort_in = {cls: events.append for cls, events in kinds.items()}
-    for batch in journal.batches(path):
+    for batch in journal.batches(path, passed):
         if started is None:
             assert isinstance(batch[0], RunStarted)
             started = batch[0]
-            # A sweep of a copied directory may call the run by the directory's new name.
-            if run_id is not None and started.role != SWEEP and started.run_id != run_id:
-                raise journal.JournalError(f"{path.name}: belongs to run {started.run_id}, not to {run_id}")
         for event in batch:
             sort_in[event.__class__](event)
         kinds[Observed][:] = [event for event in kinds[Observed] if event.mark in KEPT_MARKS]

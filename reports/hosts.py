@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from loadtest import journal
-from loadtest.events import ClockCompared, RunStarted, WorkerChanged, WorkerState
+from loadtest.events import ClockCompared, WorkerChanged, WorkerState
 from loadtest.slo import SECONDS
 from loadtest.words import amount
 from reports.clocks import Anchors
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from reports.frames import Run
 
 _SESSION: Final = re.compile(rb'"session":"([0-9a-f]{32})"')
+_SHOWN: Final = 5
 _STATES: Final = {
     WorkerState.HOME: "all here",
     WorkerState.JOINED: "not all here; what it wrote is in {directory}",
@@ -34,8 +36,8 @@ def section(run_dir: Path) -> dict[str, Any]:
     """
     workers: dict[str, WorkerChanged] = {}
     anchors, first_lines = Anchors(), []
-    for path in journal.paths(run_dir):
-        if (started := _first_line(path)) is None:
+    for path in journal.journals(run_dir):
+        if (started := journal.beginning(path)) is None:
             continue
         first_lines.append(started)
         told = list(_told(path)) if started.role == "master" else []
@@ -98,6 +100,15 @@ def files(run: "Run", hosts: dict[str, Any], *, processes: int | None) -> dict[s
     }
 
 
+def unread(passed: journal.PassedOver) -> list[str]:
+    """A sentence for what was passed over, if anything was."""
+    if not passed.count:
+        return []
+    rest = passed.count - len(passed.first[:_SHOWN])
+    shown = "; ".join(passed.first[:_SHOWN]) + (f"; and {rest} more" if rest else "")
+    return [f"passed over in the journals, since it can't be read: {shown}"]
+
+
 def rows(hosts: dict[str, Any]) -> list[dict[str, Any]]:
     """For a page: host, numbers, state in words, whether that is bad, how exactly its clock was compared, and how far
     its wall clock is ahead of the master's."""
@@ -134,15 +145,16 @@ def away(run_dir: Path) -> frozenset[str]:
     """Sessions of load processes on other hosts whose journals the master did not call whole, and that are cut short
     here. Searched, not decoded: sessions that ended are in it, too."""
     state: dict[int, WorkerState] = {}
-    for path in journal.paths(run_dir):
+    journals = journal.journals(run_dir)
+    for path in journals:
         if path.name.endswith("-master.jsonl"):
             for event in _told(path):
                 if isinstance(event, WorkerChanged):
                     state |= dict.fromkeys(event.numbers, event.state)
     not_home = {number for number, last in state.items() if last in (WorkerState.JOINED, WorkerState.LOST)}
     found: set[str] = set()
-    for path in journal.paths(run_dir) if not_home else ():
-        started = _first_line(path)
+    for path in journals if not_home else ():
+        started = journal.beginning(path)
         if started is not None and started.role == "engine" and started.process in not_home:
             content = path.read_bytes()
             if b'\n{"event":"run_finished"' not in content[-4096:]:
@@ -157,19 +169,11 @@ def _where(hosts: dict[str, Any], number: int) -> str:
     return ""
 
 
-def _first_line(path: Path) -> RunStarted | None:
-    with path.open("rb") as file:
-        line = file.readline()
-    if not line.endswith(b"\n"):
-        return None
-    event = journal.decode(line)
-    return event if isinstance(event, RunStarted) else None
-
-
 def _told(path: Path) -> Iterator[WorkerChanged | ClockCompared]:
     with path.open("rb") as file:
         for line in file:
             if line.startswith(_TOLD) and line.endswith(b"\n"):
-                event = journal.decode(line)
-                if isinstance(event, WorkerChanged | ClockCompared):
-                    yield event
+                with suppress(journal.JournalError):  # told of by who reads the file's events
+                    event = journal.decode(line)
+                    if isinstance(event, WorkerChanged | ClockCompared):
+                        yield event

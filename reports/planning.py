@@ -53,8 +53,8 @@ def _speech_s(run_dir: Path) -> tuple[float, float]:
     """How long users and avatars spoke, all sessions together: from the first voiced frame of a turn to the last."""
     began: dict[tuple[str, int | None, bool], int] = {}
     spoken_ns = {True: 0, False: 0}
-    for path in journal.paths(run_dir):
-        for events in journal.batches(path) if path.stat().st_size else ():
+    for path in journal.journals(run_dir):
+        for events in journal.batches(path):
             for event in events:
                 if type(event) is not Observed or event.purpose != LOAD:
                     continue

@@ -35,13 +35,12 @@ _GROUPS: Final = {
 
 def section(run_dir: Path, settings: Mapping[str, Any]) -> list[Row]:
     """A row for every rule. `settings`: what settings.json holds; without it rules that ask what was promised see no
-    case. Raises JournalError for a journal that can't be read."""
+    case. Raises JournalError where no journal can be read."""
     book = Rulebook(_promises(settings))
-    for path in journal.paths(run_dir):
-        if _begun(path):
-            for batch in journal.batches(path):
-                for event in batch:
-                    book.add(event)
+    for path in journal.journals(run_dir):
+        for batch in journal.batches(path):
+            for event in batch:
+                book.add(event)
     return book.rows({"SEC-1": _searched(run_dir)})
 
 
@@ -99,17 +98,11 @@ def _day(started_at: object) -> date:
         return datetime.now(UTC).date()
 
 
-def _begun(path: Path) -> bool:
-    """Not so for a file whose writer was killed before its first line was whole."""
-    with path.open("rb") as file:
-        return file.readline().endswith(b"\n")
-
-
 def _searched(run_dir: Path) -> Tally:
     """SEC-1 over what the run has left: a case for each file."""
     tally = Tally()
     for path in sorted(path for pattern in _ARTEFACTS for path in run_dir.glob(pattern)):
-        if not 0 < path.stat().st_size <= _LARGEST_SEARCHED:
+        if not path.is_file() or not 0 < path.stat().st_size <= _LARGEST_SEARCHED:
             continue
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
             if SECRETS_IN_BYTES.search(text) is None:

@@ -1,6 +1,7 @@
 """One session's events in order, for a person: what every evidence id of a report leads to."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from loadtest import journal
@@ -13,7 +14,6 @@ from loadtest.events import (
     Observed,
     RemainsChanged,
     RuleChecked,
-    RunStarted,
     SecretMinted,
     SessionFinished,
     SessionStarted,
@@ -31,24 +31,21 @@ def timeline(run_dir: Path, session_prefix: str) -> str:
     `session_prefix`: our session id (it is the trace id), whole or its beginning, or Avaturn's session id, whole.
     Raises ConfigError, one line, where no session or more than one has it, and JournalError where this is no run.
     """
-    paths = [path for path in journal.paths(run_dir) if path.stat().st_size]
-    if not paths:
-        raise journal.JournalError(f"{run_dir}: holds no journal; is it a run directory?")
+    paths = journal.journals(run_dir)
     session = _resolve(paths, session_prefix.strip(), run_dir)
     rows: list[tuple[int, str, Event]] = []
     anchors = Anchors()
     for path in paths:
-        started: RunStarted | None = None
+        started = journal.beginning(path)
+        if started is None:
+            continue
+        anchors.add(started)
         needle = f'"session":"{session}"'.encode()
         with path.open("rb") as file:
             for line in file:
-                if started is None:
-                    first = journal.decode(line) if line.endswith(b"\n") else None
-                    if not isinstance(first, RunStarted):
-                        break
-                    started = first
-                    anchors.add(started)
-                elif needle in line and line.endswith(b"\n"):
+                if needle not in line or not line.endswith(b"\n"):
+                    continue
+                with suppress(journal.JournalError):  # the report names lines that can't be read
                     event = journal.decode(line)
                     rows.append((event.t_ns + anchors.shift_ns((started.host, started.boot_id)), started.role, event))
     rows.sort(key=lambda row: row[0])

@@ -4,6 +4,7 @@ It is ticked by whoever waits for Locust (`supervisor._follow`) and writes its o
 stdin. The journals are read on between stages, when no load runs that the reading could disturb.
 """
 
+import contextlib
 import json
 import math
 import time
@@ -69,14 +70,14 @@ class Follower:
         self._read: dict[Path, int] = {}
 
     def events(self) -> Iterator[Event]:
-        """Whole lines only. Raises JournalError."""
+        """Whole lines only; what can't be read is for the report to tell."""
         for path in journal.paths(self._run_dir):
             with path.open("rb") as file:
                 file.seek(self._read.get(path, 0))
                 whole, newline, _ = file.read().rpartition(b"\n")
             self._read[path] = self._read.get(path, 0) + len(whole) + len(newline)
             for line in whole.split(b"\n"):
-                if line:
+                with contextlib.suppress(journal.JournalError):
                     yield journal.decode(line)
 
 

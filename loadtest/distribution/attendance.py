@@ -155,11 +155,7 @@ class Attendance:
 
     def _left(self) -> journal.Leftovers:
         """By the journals of this host."""
-        files = []
-        for path in journal.paths(self._run_dir):
-            with contextlib.suppress(journal.JournalError):  # killed before its first line was whole
-                files.append(journal.read(path))
-        return journal.leftovers(journal.merged(files))
+        return journal.leftovers(journal.words(self._run_dir))
 
     def _verdict(self) -> Exit:
         fallen = [number for number in self._locusts if not self._has_last_word(number)]

@@ -229,7 +229,7 @@ class Engine:
 
     async def _sweep(self, control: Control, predecessor: Path) -> None:
         """What a killed engine left is deleted by the one that replaces it."""
-        left = journal.leftovers(journal.read(predecessor).events)
+        left = journal.leftovers(journal.words_of([predecessor]))
         await sweep(control, left, emit=self.emit, timeout_s=self._settings.target.delete_timeout_s)
 
     def note_end(self, error: Exception) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from loadtest.errors import ConfigError
-from loadtest.events import HealthSampled
-from loadtest.journal import JournalError
+from loadtest.events import HealthSampled, RunFinished
+from loadtest.journal import JournalError, encode
 from reports import frames
 from reports.build import build
 from reports.sessions import active
@@ -137,19 +137,38 @@ def test_a_journal_of_another_schema_is_refused_by_name(run_dir: Path) -> None:
         build(run_dir)
 
 
-def test_a_line_that_is_not_ours_is_refused_by_the_files_name(run_dir: Path) -> None:
-    path = j.write_file(run_dir, [], finish=None)
+def test_what_cannot_be_read_is_passed_over_named_and_makes_the_run_invalid(run_dir: Path) -> None:
+    path = j.write_file(run_dir, j.good_session(1, 1), finish=None)
     with path.open("ab") as file:
-        file.write(b'{"event":"from_the_future"}\n{"event":"run_finished","t_ns":1,"reason":"completed"}\n')
-    with pytest.raises(JournalError, match=r"^host-a-engine-0-0.jsonl:2: not an event line: Invalid value .from_the_"):
-        build(run_dir)
-
-
-def test_journals_of_two_runs_are_refused(run_dir: Path) -> None:
-    j.write_file(run_dir, [])
+        file.write(b'{"event":"from_the_future"}\n')
+        file.writelines(map(encode, j.good_session(2, 2)))
+        file.write(encode(RunFinished(t_ns=j.at(60), reason="completed")))
+    (run_dir / "journal" / "._host-a-engine-0-0.jsonl").write_bytes(bytes(1000) + b"\n")
     j.write_file(run_dir, [], process=1, run_id="run-2")
-    with pytest.raises(JournalError, match=r"^host-a-engine-1-0.jsonl: belongs to run run-2, not to run-1$"):
-        build(run_dir)
+
+    report = build(run_dir)
+
+    assert report["sessions"]["completed"] == 2
+    assert report["passed_over"]["count"] == 3
+    assert report["verdict"]["exit_code"] == 4
+    told = next(why for why in report["generator"]["invalid_because"] if why.startswith("passed over"))
+    line = len(j.good_session(1, 1)) + 2
+    assert f"host-a-engine-0-0.jsonl:{line}: not an event line: Invalid value 'from_the_future'" in told
+    assert "._host-a-engine-0-0.jsonl: does not begin with run_started" in told
+    assert "host-a-engine-1-0.jsonl: belongs to run run-2, not to run-1" in told
+    for page in ("report.md", "report.html"):
+        assert "._host-a-engine-0-0.jsonl" in (run_dir / page).read_text()
+
+
+def test_one_more_session_and_a_damaged_line_leave_the_other_figures_as_they_were(run_dir: Path) -> None:
+    path = j.write_file(run_dir, j.good_session(1, 1))
+    before = j.reported(run_dir)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\n" + bytes(50) + b"\n", 1))
+    after = j.reported(run_dir)
+    assert {name: after[name] for name in ("sessions", "steps", "secrets")} == {
+        name: before[name] for name in ("sessions", "steps", "secrets")
+    }
+    assert after["passed_over"]["first"][0].startswith("host-a-engine-0-0.jsonl:2: not an event line: ")
 
 
 @pytest.mark.parametrize(
