@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from avaload import guarded, settle
 from loadtest import commands
+from loadtest.environment import forget_steering
 from loadtest.errors import ConfigError, Exit, GeneratorError, HarnessError
 
 Option = tuple[str, str, str, str]
@@ -82,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code. Nothing escapes but bugs."""
     given: Mapping[str, Any] = {}
     try:
+        _check_texts(sys.argv[1:] if argv is None else argv)
         arguments = _parser().parse_args(argv)
         given = vars(arguments)
         command: Callable[[argparse.Namespace], Exit] = arguments.command
@@ -101,8 +104,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HarnessError as error:
         print(f"avaload: {error}", file=sys.stderr)
         return Exit.BAD_INPUT
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"avaload: {os.fsdecode(error.filename)}: {error.strerror}", file=sys.stderr)
+        return Exit.BAD_INPUT
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
+
+
+def _check_texts(words: Sequence[str]) -> None:
+    """What isn't text can't be written down. Raises ConfigError."""
+    given = [*words, *(value for name, value in os.environ.items() if name.startswith("AVALOAD_"))]
+    if bad := [word for word in given if not word.isprintable() and _has_odd_bytes(word)]:
+        raise ConfigError([f"{word!r}: not in UTF-8" for word in bad])
+
+
+def _has_odd_bytes(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _as_given(problem: str, given: Mapping[str, Any]) -> str:
@@ -291,7 +314,8 @@ def _twin(_arguments: argparse.Namespace) -> Exit:
 
 
 def entry() -> int:
-    """The console script. `avaload twin` goes straight to the twin, which has an option parser of its own."""
+    """A command of `avaload`. `avaload twin` goes straight to the twin, which has an option parser of its own."""
+    forget_steering()
     if sys.argv[1:2] == ["twin"]:
         from loadtest.twin import main as twin
 
@@ -300,4 +324,5 @@ def entry() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(entry())
+    settle()
+    sys.exit(guarded(entry))

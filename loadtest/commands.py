@@ -5,6 +5,7 @@ Heavy modules are imported where they are used: bad input and small commands don
 
 import argparse
 import asyncio
+import errno
 import json
 import os
 import sys
@@ -326,5 +327,5 @@ def _say(text: str) -> None:
         print(text, flush=True)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
+        if not isinstance(error, BrokenPipeError) and error.errno != errno.EIO:  # EIO: the terminal is gone
             unsaid.append(f"stdout: {error.strerror}; what was to be printed is lost")

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from loadtest.settings import Settings
 
@@ -17,7 +18,7 @@ class Progress:
     """Writes to stderr. Use as a context manager."""
 
     def __init__(self, settings: Settings, run_dir: Path) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)  # names are names
         self._duration_s = settings.load.duration
         self._status: Status | None = None
         self._next_plain_s = 0.0
@@ -32,7 +33,7 @@ class Progress:
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
-            self._status = self._console.status("starting the session engines")
+            self._status = self._console.status(Text("starting the session engines"))
             self._status.start()
         return self
 
@@ -58,7 +59,7 @@ class Progress:
 
     def _tell(self, text: str) -> None:
         if self._status is not None:
-            self._status.update(text)
+            self._status.update(Text(text))
         elif time.monotonic() >= self._next_plain_s:
             self._next_plain_s = time.monotonic() + PLAIN_EVERY_S
             self._console.print(text, soft_wrap=True)
@@ -70,4 +71,4 @@ class Progress:
     def say(self, text: str) -> None:
         """What is being done now."""
         if self._status is not None:
-            self._status.update(text)
+            self._status.update(Text(text))

@@ -20,14 +20,15 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
-from loadtest import journal
+from loadtest import environment, journal
 from loadtest.engine.client import LIFELINE
 from loadtest.errors import ConfigError, GeneratorError
 from loadtest.guard import KEYS
+from loadtest.resolve import load_resolved
 from loadtest.scrapers import PASSWORD
 from loadtest.settings import Settings
 
-LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+LOCUST = (sys.executable, "-P", "-m", "loadtest.locust_main", "-f", str(Path(__file__).with_name("locustfile.py")))
 TWIN_READY_S = 30.0
 TWIN_STOP_S = 5.0
 EXPORTER_END_S = 1.3
@@ -73,9 +74,14 @@ def lifeline() -> Iterator[tuple[int, int]]:
 @contextlib.contextmanager
 def embedded_twin(read_fd: int, *, arguments: tuple[str, ...] = ()) -> Iterator[dict[str, Any]]:
     """The twin as a process and session of its own; yields the line it announces itself with. Raises GeneratorError."""
-    command = [sys.executable, "-m", "loadtest.twin", "--lifeline-fd", str(read_fd), *arguments]
+    command = [sys.executable, "-P", "-m", "loadtest.twin", "--lifeline-fd", str(read_fd), *arguments]
     child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, pass_fds=(read_fd,), start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        env=environment.of_child(),
+        pass_fds=(read_fd,),
+        start_new_session=True,
     )
     try:
         assert child.stdout is not None
@@ -133,7 +139,7 @@ def locust_command(settings: Settings) -> list[str]:
     """How Locust is started. All users are spawned at once: they pace themselves (loadtest/arrival.py)."""
     load, web_port = settings.load, settings.output.web_port
     users = str(-(-settings.pool // load.processes) * load.processes)  # as many in each; those above the pool go home
-    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE)]
+    command = [*LOCUST]
     command += ["-u", users, "-r", users, "--stop-timeout", "5", "--exit-code-on-error", "0"]
     if web_port is None:
         command += ["--headless", "--only-summary"]
@@ -151,12 +157,12 @@ def locust_command(settings: Settings) -> list[str]:
 
 
 def process_environ(run_dir: Path, *, keys: Mapping[str, str], salt: str) -> dict[str, str]:
-    """The environment of a Locust process: ours without what would steer it, its run, the keys. `salt` (hex) is one for
-    all processes of a run: fingerprints of secrets are made with it."""
-    environ = {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "AVALOAD_"))}
+    """The environment of a Locust process: what reaches any process of ours, what its scenario names, its run, the
+    keys. `salt` (hex) is one for all processes of a run: fingerprints of secrets are made with it."""
+    backend = load_resolved(run_dir).target.backend
+    environ = environment.of_child(backend.variables if backend is not None else ())
     environ |= {key: keys[key] for key in KEYS}
-    environ |= {"AVALOAD_RUN_DIR": str(run_dir), "AVALOAD_OWNER": "stdin", "AVALOAD_SALT": salt}
-    return environ | {"PYTHONUNBUFFERED": "1"}
+    return environ | {"AVALOAD_RUN_DIR": str(run_dir), "AVALOAD_OWNER": "stdin", "AVALOAD_SALT": salt}
 
 
 def run_locust(
@@ -241,14 +247,20 @@ def trace_exporter(settings: Settings, run_dir: Path) -> Iterator[None]:
     if output.otlp_endpoint is None:
         yield
         return
-    # The load comes first, from the exporter's first import on.
-    command = ["nice", "-n", "10", sys.executable, "-m", "exporters.traces", str(run_dir), "--follow"]
+    command = [sys.executable, "-P", "-m", "exporters.traces", str(run_dir), "--follow"]
     command += ["--otlp-endpoint", output.otlp_endpoint, "--trace-share", str(output.trace_share)]
     with (run_dir / "traces.log").open("wb") as log:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment.of_child(),
+            start_new_session=True,
         )
         try:
+            # The load comes first, from the exporter's first import on.
+            os.setpriority(os.PRIO_PROCESS, child.pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10))
             yield
         finally:
             _stop_exporter(child)

@@ -138,7 +138,7 @@ class Avaload:
             code = self.process.wait(within_s)
         except subprocess.TimeoutExpired:
             pytest.fail(f"avaload did not end within {within_s:g} s: {self.said()}\n{self.log()}")
-        return Done(code, self._out.read_text(), self._err.read_text())
+        return Done(code, *(path.read_text(errors="replace") for path in (self._out, self._err)))
 
     def printed(self) -> str:
         """On stdout, up to the last whole line."""
@@ -147,7 +147,7 @@ class Avaload:
 
     def said(self) -> str:
         """On stderr."""
-        return self._err.read_text()
+        return self._err.read_text(errors="replace")
 
     def log(self) -> str:
         path = self.run_dir / "locust.log"
@@ -159,7 +159,7 @@ class Avaload:
 
     def locust_pid(self) -> int:
         """The Locust process that the command started (the master, if there are several)."""
-        return next(pid for pid in self.processes("-m locust") if parent_of(pid) == self.pid)
+        return next(pid for pid in self.processes("loadtest.locust_main") if parent_of(pid) == self.pid)
 
     def writers(self, role: str) -> list[RunStarted]:
         """First lines of the journal files of that role, complete ones only."""
@@ -198,7 +198,7 @@ def avaload(
         words += ["--run-dir", str(run_dir)]
     if words[:1] == ["run"] and not {"--metrics-port", "--worker"} & set(words):
         words += ["--metrics-port", "off"]
-    command = [*through, sys.executable, "-m", "loadtest.cli", *words]
+    command = [*through, sys.executable, "-P", "-m", "avaload", *words]
     started = Avaload(command, run_dir=run_dir, cwd=cwd, environ=environ or {})
     try:
         yield started

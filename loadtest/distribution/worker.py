@@ -30,7 +30,7 @@ from loadtest.reachable import check_names
 from loadtest.run import check_clips, check_unused, make_run_dir, write_settings
 from loadtest.scenario import DurationS, Section
 from loadtest.settings import Settings
-from loadtest.supervisor import LOCUSTFILE, Interruption, process_environ
+from loadtest.supervisor import LOCUST, Interruption, process_environ
 
 PIECE_LIMIT_S: Final = 10.0
 CONNECT_S: Final = 0.05
@@ -182,7 +182,7 @@ def _locusts(
     place: Place, welcome: Mapping[str, Any], run_dir: Path, keys: Mapping[str, str]
 ) -> Iterator[dict[int, subprocess.Popen[bytes]]]:
     """Locust's workers, by number; none is alive after this."""
-    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--worker"]
+    command = [*LOCUST, "--headless", "--worker"]
     command += ["--master-host", place.master_host, "--master-port", str(place.master_port)]
     started: dict[int, subprocess.Popen[bytes]] = {}
     try:

@@ -126,7 +126,7 @@ class EngineClient:
         fds = [theirs.fileno()]
         if lifeline := os.environ.get(LIFELINE):
             fds.append(int(lifeline))
-        command = [sys.executable, "-m", "loadtest.engine.process", str(self._run_dir)]
+        command = [sys.executable, "-P", "-m", "loadtest.engine.process", str(self._run_dir)]
         command += [str(self._process), str(self._incarnation), str(theirs.fileno())]
         if predecessor is not None:
             command.append(str(predecessor))

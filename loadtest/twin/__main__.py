@@ -2,6 +2,7 @@
 
 import sys
 
+from avaload import guarded
 from loadtest.twin import main
 
-sys.exit(main())
+sys.exit(guarded(main))

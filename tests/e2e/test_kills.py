@@ -275,7 +275,7 @@ def test_a_second_signal_skips_the_reports_but_not_one_delete(running: Running) 
 
 def test_a_signal_before_the_first_session_ends_the_run_too(running: Running) -> None:
     twin, run = running()
-    eventually(lambda: run.processes("-m locust"), within_s=20, what="Locust's process")
+    eventually(lambda: run.processes("loadtest.locust_main"), within_s=20, what="Locust's process")
     run.process.send_signal(signal.SIGINT)
     done = run.finish(within_s=60)
     assert done.code == 130, done
@@ -287,7 +287,7 @@ def test_a_signal_before_the_first_session_ends_the_run_too(running: Running) ->
 def test_a_command_that_is_killed_before_its_workers_are_there_takes_all_of_them_along(running: Running) -> None:
     """Its master says "stop" to workers that are not there yet to hear it; each is told once it is."""
     twin, run = running("--processes", 2)
-    eventually(lambda: run.processes("-m locust"), within_s=20, what="Locust's process", every_s=0.005)
+    eventually(lambda: run.processes("loadtest.locust_main"), within_s=20, what="Locust's process", every_s=0.005)
     kill(run.pid)
     run.process.wait(5)
     eventually(lambda: not run.processes(), within_s=30, what="all of the run ended")

@@ -1,0 +1,7 @@
+"""`python -m avaload`."""
+
+import sys
+
+from avaload import entry
+
+sys.exit(entry())
