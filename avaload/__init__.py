@@ -32,7 +32,7 @@ def settle() -> None:
     there, and a terminal that goes away ends nothing."""
     if sys.getfilesystemencoding() == "ascii" and os.environ.get("PYTHONUTF8") != "1":  # names of files have any sign
         os.environ["PYTHONUTF8"] = "1"
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
     given = [os.path.abspath(path) for path in os.environ.pop("PYTHONPATH", "").split(os.pathsep) if path]  # noqa: PTH100
     if sys.path[:1] in ([""], [_directory()]) and sys.path[0] != _ROOT:
         del sys.path[0]
