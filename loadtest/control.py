@@ -20,6 +20,8 @@ from loadtest import reasons, validation
 from loadtest.backend import Backend, Request
 from loadtest.creating import created, salvaged, salvaged_from_call
 from loadtest.errors import Code, Kind, StepError, transport_failure
+from loadtest.events import SecretKind
+from loadtest.given_back import Ledger
 from loadtest.ports import DELETED_STATUS, Call, ClientSecret, Created, Grant
 from loadtest.redact import redact
 from loadtest.settings import Settings
@@ -88,8 +90,10 @@ class Control:
                 Kind.PROTOCOL, Code.BAD_SHAPE, f"the mint's answer can't be used ({type(error).__name__})"
             ) from error
         body = validation.json_object(answer.content, "the mint's answer")
+        value = validation.token(body.get("value"), "the mint's value")
+        call.watch.sends(SecretKind.CLIENT_SECRET, value)
         return ClientSecret(
-            value=validation.token(body.get("value"), "the mint's value"),
+            value=value,
             expires_at_s=validation.unix_s(body.get("expires_at"), "the mint's expires_at"),
             provider_s=_date_s(answer.headers.get("date")),
         )
@@ -109,7 +113,9 @@ class Control:
             answer = validation.json_object(response.content, what)
         except StepError as error:
             return salvaged(response.content, error)
-        return created(answer.get("session_id"), answer.get("token"), what)
+        made = created(answer.get("session_id"), answer.get("token"), what)
+        call.watch.sends(SecretKind.SESSION_TOKEN, made.token)
+        return made
 
     async def create_at_backend(
         self, call: Call, *, user: int, iteration: int, trace_id: str, traceparent: str
@@ -126,7 +132,9 @@ class Control:
         self._backend.keep_cookies(user, headers)
         if status // 100 != 2:
             raise _refused(status, body, None, *self._backend.secrets)
-        return self._backend.created(user=user, body=body)
+        made = self._backend.created(user=user, body=body)
+        call.watch.sends(SecretKind.SESSION_TOKEN, made.token)
+        return made
 
     async def _exchange(self, call: Call, request: Request) -> tuple[int, Any, bytes]:
         return await self.exchange(
@@ -139,10 +147,10 @@ class Control:
         if status != 200:
             raise _refused(status, answer, None, token)
         body = validation.json_object(answer, "the SDK session")
-        return Grant(
-            room_url=validation.address(body.get("room_url"), "room_url"),
-            token=validation.token(body.get("limited_access_token"), "limited_access_token"),
-        )
+        room_url = validation.address(body.get("room_url"), "room_url")
+        room_token = validation.token(body.get("limited_access_token"), "limited_access_token")
+        call.watch.sends(SecretKind.ROOM_TOKEN, room_token)
+        return Grant(room_url=room_url, token=room_token, watch=call.watch)
 
     async def look(self, call: Call, *, token: str, traceparent: str) -> int:
         """HTTP status of the SDK session: 200 = alive, GONE_STATUS = ended. Raises StepError below HTTP."""
@@ -169,6 +177,12 @@ class Control:
         if response.status_code not in DELETED_STATUS:
             raise _refused(response.status_code, response.content, None, self._avaturn_key)
         return response.status_code
+
+    def ledger(self) -> Ledger:
+        """For what the sessions of this process send: it knows the keys that all of them do."""
+        of_backend = [] if self._backend is None else [each.split()[-1] for each in self._backend.secrets]
+        keys = (self._openai_key, self._avaturn_key, *of_backend)
+        return Ledger((SecretKind.API_KEY, key) for key in keys)
 
     @property
     def keys(self) -> tuple[str, str]:

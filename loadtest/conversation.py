@@ -5,6 +5,7 @@ for one of these. What the user does is in `turns.py`.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
@@ -33,6 +34,8 @@ _MARK_OF_MESSAGE = {
     "avatar_started_speaking_phrase": Mark.PHRASE_STARTED,
 }
 _TRANSCRIPTS = (Mark.USER_TRANSCRIPT, Mark.TRANSCRIPT_FAILED, Mark.AVATAR_TRANSCRIPT)
+_CODE_WORD = re.compile(r"\btwin-[0-9a-f]{8}\b")
+"""A twin says it in every session, another one in each: whose words these are (TWIN.md)."""
 _TOOL_WORDS = ("function_call", "tool_call", "mcp_call")
 _TOOL_FIELDS = frozenset({"arguments", "call_id", "tool_calls", "function_call"})
 
@@ -140,6 +143,8 @@ class Conversation:
             return {}
         if self._digest is not None and isinstance(text, str):
             facts["digest"] = self._digest(text)
+            if mark in _TRANSCRIPTS and (code_word := _CODE_WORD.search(text)):
+                facts["speaker"] = self._digest(code_word[0])
         return facts
 
     def on_closed(self, t_ns: int, why: StepError) -> None:

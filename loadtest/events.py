@@ -20,6 +20,7 @@ from loadtest.vocabulary import Mark as Mark
 from loadtest.vocabulary import Outcome as Outcome
 from loadtest.vocabulary import Remains as Remains
 from loadtest.vocabulary import RuleOutcome as RuleOutcome
+from loadtest.vocabulary import SecretKind as SecretKind
 from loadtest.vocabulary import Step as Step
 from loadtest.vocabulary import WorkerState as WorkerState
 
@@ -179,7 +180,8 @@ class Observed(_Fact, frozen=True, kw_only=True):
 
     Of an app-message only: `well_formed`: it has the shape that PROTOCOL.md 3.5 gives it; `stamped_s`: its own time
     stamp, unix seconds of the provider's clock; `digest`: a salted hash of its text or phrase_id, equal for equal ones
-    of one run, useless outside.
+    of one run, useless outside; `speaker`: the same of the code word in a transcript's text that says in which session
+    it was said.
     """
 
     t_ns: int
@@ -191,6 +193,7 @@ class Observed(_Fact, frozen=True, kw_only=True):
     well_formed: bool | None = None
     stamped_s: float | None = None
     digest: str | None = None
+    speaker: str | None = None
     purpose: str = LOAD
 
 
@@ -227,6 +230,18 @@ class GoneChecked(_Fact, frozen=True, kw_only=True):
     purpose: str = LOAD
 
 
+class SecretGivenBack(_Fact, frozen=True, kw_only=True):
+    """An answer held a secret that was sent: which kind, and in which place of which answer, never what. `foreign`: one
+    that another session has sent. A session tells each place once."""
+
+    t_ns: int
+    session: str
+    secret: SecretKind
+    place: str
+    foreign: bool = False
+    purpose: str = LOAD
+
+
 class RuleChecked(_Fact, frozen=True, kw_only=True):
     """A probe's finding about one rule: what it provoked was answered as the rule says, or not. `detail`: redacted,
     one line, for people: what was done and what was seen."""
@@ -240,7 +255,10 @@ class RuleChecked(_Fact, frozen=True, kw_only=True):
 
 
 class SessionFinished(_Fact, frozen=True, kw_only=True):
-    """Last word on a session. `censored`: cut off by the end of the run, so its length says nothing."""
+    """Last word on a session. `censored`: cut off by the end of the run, so its length says nothing.
+
+    `answers_searched`: HTTP answers, and messages of its room, in which the secrets that it had sent were looked for.
+    """
 
     t_ns: int
     session: str
@@ -253,6 +271,7 @@ class SessionFinished(_Fact, frozen=True, kw_only=True):
     ended_by: EndedBy | None = None
     gone: Gone | None = None
     censored: bool = False
+    answers_searched: int = 0
     purpose: str = LOAD
 
 
@@ -354,6 +373,7 @@ SessionEvent = (
     | Observed
     | MediaMeasured
     | GoneChecked
+    | SecretGivenBack
     | RuleChecked
     | SessionFinished
 )

@@ -9,13 +9,14 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from loadtest.clock import now_ns, sleep_until
 from loadtest.conversation import MAX_MESSAGES, Conversation
 from loadtest.converse import converse
 from loadtest.errors import Code, Kind, StepError, own_limit
 from loadtest.events import LOAD, Event, Failure, Mark, Outcome, Step
+from loadtest.given_back import Ledger
 from loadtest.owned import Owned, Steps, uncancellable
 from loadtest.ports import Call, ClientSecret, ControlApi, Created, OpenRoom, Room
 from loadtest.record import Record
@@ -43,7 +44,7 @@ class Ticket:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What all sessions of an engine share. `microphones`: by name of the scenario. `lag_ns()`: how late the event loop
-    was at its last probe."""
+    was at its last probe. `ledger`: the secrets that they send."""
 
     settings: Settings
     scenarios: Sequence[Scenario]
@@ -54,6 +55,7 @@ class Surroundings:
     lag_ns: Callable[[], int]
     salt: bytes
     keep_audio: KeepAudio | None = None
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 class Lifecycle:
@@ -66,7 +68,11 @@ class Lifecycle:
         weights = [scenario.weight for scenario in around.scenarios]
         self._scenario = self._chance.choices(around.scenarios, weights)[0]
         self._record = Record(
-            emit=around.emit, lag_ns=around.lag_ns, scenario=self._scenario.name, purpose=ticket.purpose
+            emit=around.emit,
+            lag_ns=around.lag_ns,
+            scenario=self._scenario.name,
+            purpose=ticket.purpose,
+            ledger=around.ledger,
         )
         self._steps = Steps(self._record)
         self._owned = Owned(

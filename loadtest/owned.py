@@ -42,7 +42,7 @@ class Steps:
         attempt: int = 1,
     ) -> _T:
         """Run a step under its deadline and emit its StepFinished. Raises StepError, also for the deadline."""
-        call, span, outcome = Call(), span_id(), Outcome.OK
+        call, span, outcome = Call(what=step, watch=self._record.watch), span_id(), Outcome.OK
         failed: Failure | None = None
         started_ns = ended_ns = now_ns()
         try:
@@ -178,7 +178,9 @@ class Owned:
             try:
                 async with asyncio.timeout(max(left_s, 0.05)):
                     status = await self._control.look(
-                        Call(), token=created.token, traceparent=self._record.traceparent(self._record.root)
+                        Call(what="look", watch=self._record.watch),
+                        token=created.token,
+                        traceparent=self._record.traceparent(self._record.root),
                     )
             except (StepError, TimeoutError):
                 status = None

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from loadtest.errors import StepError
 from loadtest.events import Mark
+from loadtest.given_back import Watch
 from loadtest.speech import Clip
 
 GONE_STATUS = frozenset({401, 403, 404, 410})
@@ -19,13 +20,16 @@ DELETED_STATUS = frozenset({200, 202, 204, 404, 410})
 
 @dataclass(slots=True)
 class Call:
-    """Facts of one HTTP call, filled in while it runs; None = no answer came, or it didn't say."""
+    """Facts of one HTTP call, filled in while it runs; None = no answer came, or it didn't say. `what` it is, for
+    people. `watch` looks through its answer."""
 
     http_status: int | None = None
     server_ns: int | None = None
     pool_wait_ns: int = 0
     body_so_far: bytes = field(default=b"", repr=False)
     """Of a body that was cut off, or was longer than we take."""
+    what: str = ""
+    watch: Watch = field(default_factory=Watch, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +54,11 @@ class Created:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """The way into a room, from the SDK session (PROTOCOL.md 3.4)."""
+    """The way into a room, from the SDK session (PROTOCOL.md 3.4). `watch` looks through what is said there."""
 
     room_url: str
     token: str = field(repr=False)
+    watch: Watch = field(default_factory=Watch, repr=False, compare=False)
 
 
 class ControlApi(Protocol):

@@ -20,22 +20,31 @@ from loadtest.events import (
     RemainsChanged,
     RuleChecked,
     RuleOutcome,
+    SecretGivenBack,
+    SecretKind,
     SecretMinted,
     SessionFinished,
     SessionStarted,
     Step,
     StepFinished,
 )
+from loadtest.given_back import Ledger, Watch
 from loadtest.ports import Call
 from loadtest.redact import redact
 
 
 class Record:
     """`session` is the id in every event, and the trace id; `root` the session's span. `remains` is its last word on
-    that."""
+    that. `watch` looks through all that the session is answered; `ledger`: of the whole process."""
 
     def __init__(
-        self, *, emit: Callable[[Event], None], lag_ns: Callable[[], int], scenario: str, purpose: str
+        self,
+        *,
+        emit: Callable[[Event], None],
+        lag_ns: Callable[[], int],
+        scenario: str,
+        purpose: str,
+        ledger: Ledger | None = None,
     ) -> None:
         self._emit, self._lag_ns, self._scenario = emit, lag_ns, scenario
         # The very object that is the field's default: only so is it left out of the lines.
@@ -43,6 +52,7 @@ class Record:
         self.session = f"{random.getrandbits(128):032x}"
         self.root = span_id()
         self.remains = Remains.NOTHING
+        self.watch = Watch(ledger, self._given_back)
         self.started_ns = 0
         self.worst_lag_ns = 0
         """Of the marks since the caller last set it to 0."""
@@ -129,8 +139,12 @@ class Record:
             due_ns=due_ns,
             outcome=outcome,
             remains=self.remains,
+            answers_searched=self.watch.looked,
             **facts,
         )
+
+    def _given_back(self, secret: SecretKind, place: str, is_foreign: bool) -> None:
+        self._say(SecretGivenBack, secret=secret, place=place, foreign=is_foreign)
 
     def _say(self, kind: type, *, t_ns: int | None = None, **fields: Any) -> None:
         at_ns = now_ns() if t_ns is None else t_ns

@@ -126,6 +126,9 @@ async def _body(response: aiohttp.ClientResponse, call: Call) -> bytes:
     except BaseException:
         call.body_so_far = bytes(body[:MAX_ERROR_BYTES])
         raise
+    finally:
+        place = f"{call.what or response.method}: HTTP {response.status}"
+        call.watch.look_at_answer(place, response.raw_headers, bytes(body), mints=call.what == "mint")
     return bytes(body)
 
 

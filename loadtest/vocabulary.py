@@ -87,6 +87,15 @@ class RuleOutcome(StrEnum):
     CHARACTERISED = "characterised"
 
 
+class SecretKind(StrEnum):
+    """What a session sends and nobody may give back (SEC-2)."""
+
+    API_KEY = "api_key"  # the project's, OpenAI's or Avaturn's, or one for the integrator's own endpoint
+    CLIENT_SECRET = "client_secret"
+    SESSION_TOKEN = "session_token"
+    ROOM_TOKEN = "room_token"
+
+
 class DropReason(StrEnum):
     """Why an iteration that was due did not become a session."""
 

@@ -14,11 +14,14 @@ from loadtest.events import (
     Observed,
     RemainsChanged,
     RuleChecked,
+    RunStarted,
+    SecretGivenBack,
     SecretMinted,
     SessionFinished,
     SessionStarted,
     StepFinished,
 )
+from loadtest.rules.refusals import given_back
 from loadtest.words import plural
 from reports.clocks import Anchors
 
@@ -149,6 +152,8 @@ def _describe(event: Event) -> tuple[int | None, str]:
             ]
             words = f"{event.step}{_turn(event.turn)}{attempt} {event.outcome}{status}{_extra(times)}"
             return event.t_ns - event.started_ns, words + _failure(event.failure)
+        case SecretGivenBack():
+            return None, f"given back: {given_back(event)}"
         case RuleChecked():
             return None, f"rule {event.rule}: {event.outcome}: {event.detail}"
         case SessionFinished():

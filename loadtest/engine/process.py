@@ -33,8 +33,11 @@ from loadtest.events import (
     IterationDropped,
     Outcome,
     RunFinished,
+    SecretGivenBack,
+    SecretKind,
     StepFinished,
 )
+from loadtest.given_back import Watch
 from loadtest.guard import KEYS, guard
 from loadtest.health import PROBE_S, Health
 from loadtest.lifecycle import CENSORED, Lifecycle, Surroundings, Ticket
@@ -98,6 +101,7 @@ class Engine:
         keys = {key: os.environ.get(key, "") for key in KEYS}
         ticker = Ticker(loop, on_late_ns=lambda late_ns: self._health.pacing_ns.append(late_ns))
         async with Control(self._settings, keys, connections=256 + 2 * self._settings.pool) as control:
+            ledger = control.ledger()
             around = self._around = Surroundings(
                 settings=self._settings,
                 scenarios=self._settings.scenarios,
@@ -109,11 +113,14 @@ class Engine:
                 emit=self.emit,
                 lag_ns=lambda: self._health.lag_ns,
                 keep_audio=self._keep_audio if self._settings.output.keep_audio == "failed" else None,
+                ledger=ledger,
                 salt=bytes.fromhex(os.environ.get("AVALOAD_SALT", "")) or os.urandom(16),
             )
             # A probe reserves its places in the budget itself: one for each session that it creates.
             self._ground = Ground(
-                around=around, wire=Wire(control, self._settings.target), reserve=self._budget.reserve
+                around=around,
+                wire=Wire(control, self._settings.target, Watch(ledger, self._given_back)),
+                reserve=self._budget.reserve,
             )
             spoken = (clip for mic in around.microphones.values() for clips in mic.clips.values() for clip in clips)
             await prepare(self._settings, spoken)
@@ -205,6 +212,15 @@ class Engine:
         if load.open and ticket.purpose == LOAD and clock.now_ns() - ticket.due_ns > load.max_lateness * 1e9:
             return DropReason.LATE
         return None if self._budget.reserve() else DropReason.MAX_SESSIONS
+
+    def _given_back(self, secret: SecretKind, place: str, is_foreign: bool) -> None:
+        """In the answer to a call that no client makes, and that is of no session."""
+        at_ns = clock.now_ns()
+        self.emit(
+            SecretGivenBack(
+                t_ns=at_ns, session="", secret=secret, place=place, foreign=is_foreign, purpose="probe:SEC-2"
+            )
+        )
 
     def _done(self, number: int, outcome: str) -> None:
         if self._outbox is not None:

@@ -42,7 +42,11 @@ class Subject:
         around = bench.ground.around
         self._bench, self._around, self._target = bench, around, around.settings.target
         self.record = Record(
-            emit=self._emit, lag_ns=around.lag_ns, scenario=around.settings.name, purpose=bench.ticket.purpose
+            emit=self._emit,
+            lag_ns=around.lag_ns,
+            scenario=around.settings.name,
+            purpose=bench.ticket.purpose,
+            ledger=around.ledger,
         )
         self._steps = Steps(self.record)
         self._owned = Owned(around.control, self.record, self._steps, self._target, max_duration_s=max_duration_s)
@@ -161,7 +165,9 @@ class Subject:
         for pause_s in (*MORE_TRIES_S, None):
             try:
                 return await self._around.control.sdk_session(
-                    Call(), token=self.created.token, traceparent=self.record.traceparent(self.record.root)
+                    Call(what="look", watch=self.record.watch),
+                    token=self.created.token,
+                    traceparent=self.record.traceparent(self.record.root),
                 )
             except StepError as error:
                 is_lost = error.kind is Kind.TRANSPORT or error.http_status in GATEWAY_STATUS

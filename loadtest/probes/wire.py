@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from loadtest.clock import now_ns
 from loadtest.errors import GATEWAY_STATUS, Code, Kind, StepError
+from loadtest.given_back import Watch
 from loadtest.ports import Call
 from loadtest.settings import Target
 from loadtest.speech import SILENCE, Clip
@@ -64,10 +65,11 @@ class Answer:
 
 
 class Wire:
-    """Both services, call by call. Every method raises StepError where no answer came within CALL_TIMEOUT_S."""
+    """Both services, call by call. Every method raises StepError where no answer came within CALL_TIMEOUT_S. `watch`
+    looks through the answers."""
 
-    def __init__(self, control: "Control", target: Target) -> None:
-        self._control = control
+    def __init__(self, control: "Control", target: Target, watch: Watch | None = None) -> None:
+        self._control, self._watch = control, watch or Watch()
         self._openai, self._avaturn = str(target.openai_base_url), str(target.avaturn_base_url)
         self.openai_key, self.avaturn_key = control.keys
 
@@ -133,7 +135,7 @@ class Wire:
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 status, raw_headers, answer = await self._control.exchange(
-                    Call(), method=method, url=url, headers=sent, body=raw
+                    Call(what=f"check: {method}", watch=self._watch), method=method, url=url, headers=sent, body=raw
                 )
         except TimeoutError:
             raise StepError(Kind.TIMEOUT, Code.TIMEOUT, f"{method}: no answer within {CALL_TIMEOUT_S:g} s") from None

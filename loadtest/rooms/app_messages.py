@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from loadtest.errors import Code, Kind, StepError
 from loadtest.events import Mark
+from loadtest.given_back import Watch
 from loadtest.ports import Listener
 from loadtest.validation import json_object
 
@@ -12,14 +13,15 @@ MAX_MESSAGE_BYTES = 1 << 20
 
 
 class RoomMessages:
-    """`on_joined` is called once we are in."""
+    """`on_joined` is called once we are in; `watch` looks through every message."""
 
-    def __init__(self, listener: Listener, *, on_joined: Callable[[], None]) -> None:
-        self._listener, self._on_joined = listener, on_joined
+    def __init__(self, listener: Listener, *, watch: Watch, on_joined: Callable[[], None]) -> None:
+        self._listener, self._watch, self._on_joined = listener, watch, on_joined
         self._has_joined = self._has_avatar = False
 
     def take(self, t_ns: int, text: bytes | str) -> None:
         """A message that arrived at `t_ns`. Raises StepError for what is no JSON object with a type."""
+        self._watch.look("room: app-message", text, in_room=True)
         what = "a text message that is no JSON object with a type"
         try:
             message = json_object(text, what)

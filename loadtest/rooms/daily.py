@@ -7,6 +7,7 @@ waits 19 s for a room that it can't look up, so the deadline is our own (both me
 import asyncio
 import atexit
 import contextlib
+import json
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -127,6 +128,7 @@ class DailyRoom:
 
     def on_error(self, t_ns: int, message: str) -> None:
         self._last_error = message
+        self._grant.watch.look("room: error", message, in_room=True)
 
     def on_participant(self, t_ns: int, participant: Mapping[str, Any]) -> None:
         """The avatar is the one who owns the room (PROTOCOL.md 3.4)."""
@@ -147,6 +149,7 @@ class DailyRoom:
 
     def on_message(self, t_ns: int, message: Any) -> None:
         if isinstance(message, dict) and not self._is_over:
+            self._grant.watch.look("room: app-message", json.dumps(message, default=str), in_room=True)
             self._listener.on_message(t_ns, message)
 
     def on_network(self, t_ns: int, stats: Mapping[str, Any]) -> None:
@@ -157,6 +160,7 @@ class DailyRoom:
             return
         if error is not None:
             self._is_over = True
+            self._grant.watch.look("room: refused join", error, in_room=True)
             self._fail(classify(error, self._grant.token))
             return
         self._is_in = True

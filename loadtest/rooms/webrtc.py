@@ -49,7 +49,7 @@ class WebRtcRoom:
         self._on_this_machine = is_loopback(grant.room_url)
         self._peer = Peer(self, loopback=("::1" if host == "::1" else "127.0.0.1") if self._on_this_machine else None)
         self._microphone = Microphone(opus.encode(between))
-        self._messages = RoomMessages(listener, on_joined=self._on_joined)
+        self._messages = RoomMessages(listener, watch=grant.watch, on_joined=self._on_joined)
         self._decoder = opus.Decoder()
         self._resource: str | None = None
         self._last_sequence: int | None = None
@@ -178,6 +178,9 @@ class WebRtcRoom:
                 http.post(self._grant.room_url, data=offer, headers=headers, allow_redirects=False) as response,
             ):
                 body = await _text(response)
+                head = b"\n".join([b"%b: %b" % header for header in response.raw_headers])
+                self._grant.watch.look(f"room: HTTP {response.status}, headers", head, in_room=True)
+                self._grant.watch.look(f"room: HTTP {response.status}, body", body, in_room=True)
                 if response.status != 201:
                     raise self._refused(response.status, body)
                 if location := response.headers.get("Location"):

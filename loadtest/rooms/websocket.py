@@ -50,7 +50,7 @@ class WebSocketRoom(picows.WSListener):
     ) -> None:
         self._grant, self._listener, self._ticker = grant, listener, ticker
         self._microphone = Microphone(between)
-        self._messages = RoomMessages(listener, on_joined=self._on_joined)
+        self._messages = RoomMessages(listener, watch=grant.watch, on_joined=self._on_joined)
         self._proxy, self._trust = proxy, trust
         self._transport: Any = None
         self._socket: socket.socket | None = None
@@ -94,6 +94,9 @@ class WebSocketRoom(picows.WSListener):
                 ssl_context=self._trust if self._grant.room_url.startswith("wss:") else None,
             )
         except (OSError, picows.WSError) as error:
+            if isinstance(error, picows.WSHandshakeError):
+                self._grant.watch.look("room: refused handshake", error.raw_header or b"", in_room=True)
+                self._grant.watch.look("room: refused handshake, body", error.raw_body or b"", in_room=True)
             raise _refused(error) from error
 
     def speak(self, clip: Clip) -> None:
@@ -152,6 +155,8 @@ class WebSocketRoom(picows.WSListener):
     def on_ws_connected(self, transport: Any) -> None:
         self._transport = transport
         self._listener.on_mark(now_ns(), Mark.SIGNALLED)
+        head = "\n".join(f"{name}: {value}" for name, value in transport.response.headers.items())
+        self._grant.watch.look("room: handshake", head, in_room=True)
         if self._leaving:  # cancelled just as the handshake was answered
             transport.disconnect(graceful=False)
 
@@ -160,6 +165,7 @@ class WebSocketRoom(picows.WSListener):
         kind = frame.msg_type
         if kind == _CLOSE:
             code = frame.get_close_code()
+            self._grant.watch.look("room: close reason", frame.get_close_reason() or "", in_room=True)
             self._on_end(t_ns, int(code) or NO_CODE, printable(frame.get_close_reason() or ""))
             transport.send_close(picows.WSCloseCode.OK if code in _NEVER_SENT else code)
             transport.disconnect()

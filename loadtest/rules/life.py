@@ -35,6 +35,7 @@ class Life:
         "expires_ns",
         "first_audio_ns",
         "first_frame_ns",
+        "foreign",
         "heard_out",
         "joined_ns",
         "kind",
@@ -53,6 +54,7 @@ class Life:
         "secret",
         "session",
         "silenced_ns",
+        "speaker",
         "speech_end_ns",
         "speech_start_ns",
         "speeches",
@@ -91,6 +93,7 @@ class Life:
         self.silenced_ns: int | None = None
         self.answered_ends_ns: list[int] = []  # ends of the user's speeches that were answered
         self.speeches = 0
+        self.speaker: str | None = None  # the code word of its transcripts
         self.mute = False  # the last speech was not answered
         self.user_transcripts = 0
         self.avatar_transcripts = 0
@@ -108,6 +111,7 @@ class Life:
         self.first_audio_ns: int | None = None
         self.heard_out = self.ok = False
         self.kind: str | None = None
+        self.foreign = False  # the transcript that has just come is of another session (TR-7)
 
     def once(self, rule: str) -> bool:
         """True for the first time that the rule asks."""
@@ -132,8 +136,9 @@ class Life:
 class Heard:
     """A transcript that came; `twin`: another session to which an equal one came at the same moment."""
 
-    __slots__ = ("digest", "session", "t_ns", "twin")
+    __slots__ = ("digest", "is_told", "session", "t_ns", "twin")
 
     def __init__(self, t_ns: int, session: str, digest: str | None) -> None:
         self.t_ns, self.session, self.digest = t_ns, session, digest
         self.twin: str | None = None
+        self.is_told = False  # its words say that they are another session's

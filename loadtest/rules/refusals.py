@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from loadtest.errors import Code, Kind
-from loadtest.events import Failure, Mark, Observed, Outcome, RemainsChanged, SessionFinished, Step, StepFinished
+from loadtest.events import (
+    Mark,
+    Observed,
+    Outcome,
+    RemainsChanged,
+    SecretGivenBack,
+    SessionFinished,
+    Step,
+    StepFinished,
+)
 from loadtest.redact import is_secret
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import ENDED_STATUS, Life, ended_before
@@ -200,22 +209,24 @@ class TextsAreClean(Fold):
 _TEXTS: Final = (Mark.USER_TRANSCRIPT, Mark.AVATAR_TRANSCRIPT)
 
 
-class BodiesAreClean(Fold):
-    """Bodies of refusals echo what was sent."""
+class NothingGivenBack(Fold):
+    """A case for every answer that was looked through, and for every place that gave something back."""
 
     rule = "SEC-2"
 
     def handlers(self) -> Mapping[Key, Handler]:
-        return {Step.MINT: self._step, Step.CREATE: self._step}
+        return {SecretGivenBack: self._given_back, SessionFinished: self._finished}
 
-    def _step(self, event: StepFinished, life: Life) -> None:
-        failure: Failure | None = event.failure
-        if failure is None or event.http_status is None or event.http_status // 100 != 4:
-            return
-        if is_secret(failure.detail):
-            self.tally.broken(life.session, "the stored body of a refusal holds a secret")
-        else:
-            self.tally.held()
+    def _given_back(self, event: SecretGivenBack, life: Life) -> None:
+        self.tally.broken(life.session, given_back(event))
+
+    def _finished(self, event: SessionFinished, life: Life) -> None:
+        self.tally.cases += event.answers_searched
+
+
+def given_back(event: SecretGivenBack) -> str:
+    """What was found where, in words."""
+    return f"{event.place} holds {'another session’s ' if event.foreign else 'the '}{event.secret.replace('_', ' ')}"
 
 
 class SettlesInTime(Fold):
@@ -257,6 +268,6 @@ class EndIsNoticed(Fold):
 
 
 FOLDS: Final = (
-    Nested, NoAnswerIsNoLatency, RefusalIsTold, RefusesCleanly, MintsOnceRefused, TextsAreClean, BodiesAreClean,
+    Nested, NoAnswerIsNoLatency, RefusalIsTold, RefusesCleanly, MintsOnceRefused, TextsAreClean, NothingGivenBack,
     SettlesInTime, EndIsNoticed,
 )  # fmt: skip

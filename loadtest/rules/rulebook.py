@@ -13,6 +13,7 @@ from loadtest.events import (
     RemainsChanged,
     RuleChecked,
     RuleOutcome,
+    SecretGivenBack,
     SecretMinted,
     SessionFinished,
     SessionStarted,
@@ -104,6 +105,9 @@ class Rulebook:
             return
         elif kind is RuleChecked:
             self._checked(event)  # type: ignore[arg-type]
+            return
+        elif kind is SecretGivenBack and event.purpose != LOAD:  # type: ignore[union-attr]
+            self._probed["SEC-2"].broken(event.session, refusals.given_back(event))  # type: ignore
             return
         handlers = self._handlers.get(kind)
         if handlers is None:
@@ -286,5 +290,7 @@ def _avatar_said(event: Observed, life: Life) -> None:
 
 
 def _user_said(_event: Observed, life: Life) -> None:
+    if life.foreign:
+        return
     life.user_transcripts += 1
     life.user_spoke_last = True

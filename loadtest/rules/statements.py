@@ -31,10 +31,10 @@ class Prod(StrEnum):
 
 
 class Standing(StrEnum):
-    """What a breach is worth (DESIGN.md 6.2, DECISIONS.md)."""
+    """What a breach is worth: would anybody sign a release in which the rule is broken? (DECISIONS.md)"""
 
-    BINDING = "binding"  # a document or the seed says so: a breach is `fail`, and fails the run
-    ASSUMED = "assumed"  # only assumed or reported: a breach is shown as `characterised`, and fails nothing
+    BINDING = "binding"  # nobody would, or a document promises it: a breach is `fail`, and fails the run
+    ASSUMED = "assumed"  # only assumed, and one can live without it: shown as `characterised`, fails nothing
     OPEN = "open"  # no right answer is known: what was seen is told, always as `characterised`
 
 
@@ -72,7 +72,7 @@ _Row = tuple[str, str, Prod, Standing, tuple[Source, ...]]
 _ROWS: Final[dict[Group, tuple[_Row, ...]]] = {
     Group.EXPIRY: (
         ("EXP-1", "A secret past its expiry can't start a conversation", _P, _BINDING, _PROBE),
-        ("EXP-1b", "The refusal of an expired secret is visible within 30 s", _P, _ASSUMED, _PROBE),
+        ("EXP-1b", "The refusal of an expired secret is visible within 30 s", _P, _BINDING, _PROBE),
         ("EXP-2", "An open socket survives the expiry of its secret", _P, _BINDING, _BOTH),
         ("EXP-3", "A secret lives as long as was asked for, 600 s by default, within 5 s", _P, _BINDING, _BOTH),
         ("EXP-4", "TTLs of 10 and 7200 s are accepted, 9 and 7201 s are refused", _P, _BINDING, _PROBE),
@@ -86,7 +86,7 @@ _ROWS: Final[dict[Group, tuple[_Row, ...]]] = {
         ("TD-1b", "DELETE ends the session within 5 s also while the avatar speaks", _P, _BINDING, _PROBE),
         ("TD-2", "A session doesn't end before its time because the user leaves", _P, _BINDING, _BOTH),
         ("TD-3", "A session ends once its user was absent for user_absent_timeout", _P, _BINDING, _PROBE),
-        ("TD-3b", "Coming back stops the timer of absence, and a new absence counts from 0", _P, _ASSUMED, _PROBE),
+        ("TD-3b", "Coming back stops the timer of absence, and a new absence counts from 0", _P, _BINDING, _PROBE),
         ("TD-3c", "A user_absent_timeout of 9 s is refused, 10 s is accepted", _P, _BINDING, _PROBE),
         ("TD-4", "max_duration ends the session, whatever goes on in it", _P, _BINDING, _BOTH),
         ("TD-4b", "A max_duration of 59 or 86401 s is refused, 60 and 86400 s are accepted", _P, _BINDING, _PROBE),
@@ -101,8 +101,8 @@ _ROWS: Final[dict[Group, tuple[_Row, ...]]] = {
             _PROBE,
         ),
         ("TD-9", "A create whose client gave up leaves nothing alive beyond user_absent_timeout", _P, _BINDING, _PROBE),
-        ("TD-10", "The end of a session closes its OpenAI socket within 5 s", _M, _ASSUMED, _PROBE),
-        ("TD-11", "DELETE with a wrong key doesn't end a session", _P, _ASSUMED, _PROBE),
+        ("TD-10", "The end of a session closes its OpenAI socket within 5 s", _M, _BINDING, _PROBE),
+        ("TD-11", "DELETE with a wrong key doesn't end a session", _P, _BINDING, _PROBE),
     ),
     Group.DURATIONS: (
         ("DUR-1", "OpenAI's cut after 60 min shows as an end or an error, never as a mute avatar", _C, _BINDING, _BOTH),
@@ -115,7 +115,7 @@ _ROWS: Final[dict[Group, tuple[_Row, ...]]] = {
         ("TR-4", "A failed transcription is told as transcription-failed", _M, _ASSUMED, _BOTH),
         ("TR-5", "A transcript is a text with a time stamp in unix seconds that never goes back", _P, _BINDING, _BOTH),
         ("TR-6", "The transcript of an interrupted answer may hold more than was heard", _PASSIVE, _OPEN, _BOTH),
-        ("TR-7", "A transcript reaches its own session and no other", _P, _ASSUMED, _BOTH),
+        ("TR-7", "A transcript reaches its own session and no other", _P, _BINDING, _BOTH),
     ),
     Group.INTERRUPTION: (
         ("INT-1", "The user's speech silences the avatar within 1 s", _P, _BINDING, _BOTH),
@@ -145,7 +145,7 @@ _ROWS: Final[dict[Group, tuple[_Row, ...]]] = {
         ("GA-4", "A secret for transcription leads to an error, not to a mute avatar", _P, _OPEN, _PROBE),
         ("ERR-1", "A recoverable error of OpenAI doesn't end the session", _M, _ASSUMED, _PROBE),
         ("ERR-2", "A failed response is a failed turn, not a slow one", _M, _ASSUMED, _BOTH),
-        ("ERR-3", "A refusal by OpenAI at the start is told within 10 s", _P, _ASSUMED, _BOTH),
+        ("ERR-3", "A refusal by OpenAI at the start is told within 10 s", _P, _BINDING, _BOTH),
         ("VAL-1", "A bad create is refused with 422 and the place of the fault", _P, _BINDING, _PROBE),
         ("VAL-2", "render_model or model chooses the preset, and a bogus one is refused", _P, _BINDING, _PROBE),
     ),
@@ -155,8 +155,8 @@ _ROWS: Final[dict[Group, tuple[_Row, ...]]] = {
     ),
     Group.SECURITY: (
         ("SEC-1", "No key, secret or token is in anything that a run leaves", _PASSIVE, _BINDING, _BOTH),
-        ("SEC-2", "Bodies of refusals are stored without the secrets in them", _P, _BINDING, _BOTH),
-        ("SEC-3", "The API key is refused by the SDK's API, a session's token by the public one", _P, _ASSUMED, _PROBE),
+        ("SEC-2", "No answer gives back a key, secret or token that was sent", _PASSIVE, _BINDING, _BOTH),
+        ("SEC-3", "The API key is refused by the SDK's API, a session's token by the public one", _P, _BINDING, _PROBE),
     ),
     Group.SDK: (
         ("SDK-1", "Opening a session succeeds or fails within our own deadline", _PASSIVE, _BINDING, _BOTH),

@@ -34,7 +34,7 @@ class Tally:
     def tell(self, session: str, note: str) -> None:
         """Something to show for it."""
         if len(self.evidence) < MOST_EVIDENCE:
-            if session not in self.evidence:
+            if session and session not in self.evidence:
                 self.evidence.append(session)
             self.notes.append(note)
 

@@ -1,7 +1,7 @@
 """What is told of what was said (PROTOCOL.md 4.4). Texts are never kept: salted hashes say which are equal."""
 
 import itertools
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from typing import Final
 
@@ -24,6 +24,7 @@ _TWICE_NS: Final = 20_000_000
 _REPEATED_NS: Final = 500_000_000
 """Two answers that happen to have the same words are further apart than this: the user spoke between them."""
 _NEIGHBOURS: Final = 16
+_MOST_SAID: Final = 100_000
 _LEAKS_OF_ONE: Final = 2
 """So many answers of one other session may end while this one's is heard."""
 
@@ -179,7 +180,7 @@ class WellStamped(Fold):
         return dict.fromkeys((*_OF_USER, Mark.AVATAR_TRANSCRIPT), self._transcript)
 
     def _transcript(self, event: Observed, life: Life) -> None:
-        if event.well_formed is None:
+        if event.well_formed is None or life.foreign:
             return
         stamp_s = event.stamped_s
         if not event.well_formed or stamp_s is None:
@@ -220,10 +221,12 @@ class MoreThanHeard(Fold):
 
 
 class ItsOwn(Fold):
-    """More transcripts than own words explain, one of which another session got at the same moment, is a leak.
+    """A transcript with another session's code word is a leak, and so is one that is equal to another's to the
+    microsecond of its stamp. Where words tell nothing: more transcripts than own words explain, one of which another
+    session got at the same moment.
 
-    It is felt only between sessions of one load process, and only in answers heard out; a probe with code words
-    says it for certain. Two sessions that are given one room, while one of them is in it, share all that is said there.
+    The last is felt only between sessions of one load process, and only in answers heard out. Two sessions that are
+    given one room, while one of them is in it, share all that is said there.
     """
 
     rule = "TR-7"
@@ -234,11 +237,14 @@ class ItsOwn(Fold):
         self._rooms: dict[str, str] = {}
         self._room_of: dict[str, str] = {}
         self._leaks = Tally()
+        self._said_by: OrderedDict[str, str] = OrderedDict()  # code word, or text and stamp → the first session with it
+        self._crossed: set[tuple[str, str]] = set()
         self._unexplained = 0
 
     def handlers(self) -> Mapping[Key, Handler]:
         return {
             Mark.AVATAR_TRANSCRIPT: self._transcript,
+            **dict.fromkeys(_OF_USER, self._user_transcript),
             Mark.SPEECH_START: self._window_ends,
             Mark.SDK_SESSION: self._granted,
             Step.CONVERSE: self._conversed,
@@ -261,8 +267,37 @@ class ItsOwn(Fold):
         if self._rooms.get(room) == life.session:
             del self._rooms[room]
 
+    def _user_transcript(self, event: Observed, life: Life) -> None:
+        self._is_foreign(event, life)
+
+    def _is_foreign(self, event: Observed, life: Life) -> str | None:
+        """The session whose words these are, if it is another one; from now on the transcript is `life.foreign`."""
+        life.foreign = False
+        if event.speaker is not None:
+            said, what = event.speaker, "words"
+        elif event.digest is not None and event.stamped_s is not None and _is_fine(event.stamped_s):
+            said, what = f"{event.digest} {event.stamped_s!r}", "a transcript"
+        else:
+            return None
+        owner = self._said_by.setdefault(said, life.session)
+        if owner == life.session:
+            if event.speaker is not None and life.speaker is None:
+                life.speaker = event.speaker
+            if len(self._said_by) > _MOST_SAID:
+                self._said_by.popitem(last=False)
+            return None
+        # Who has words of his own is the one that got others'; else the one that was first heard with them.
+        life.foreign = event.speaker is None or life.speaker not in (None, event.speaker)
+        if (owner, life.session) not in self._crossed:
+            self._crossed |= {(owner, life.session), (life.session, owner)}
+            self.tally.broken(life.session, f"{what} of one session were told in another (session {owner[:12]})")
+        return owner
+
     def _transcript(self, event: Observed, life: Life) -> None:
         heard = life.transcripts[-1]
+        if (owner := self._is_foreign(event, life)) is not None and life.foreign:
+            heard.twin, heard.is_told = owner, True
+            return
         if heard.digest is None:
             return
         for other in self._latest:
@@ -277,7 +312,7 @@ class ItsOwn(Fold):
     def _window_ends(self, _event: object, life: Life) -> None:
         if life.kind != "say" or not life.ok or not life.heard_out or not life.transcripts:
             return
-        excess = len(life.transcripts) - max(life.phrases, life.starts, 1) - life.missing
+        excess = sum(not heard.is_told for heard in life.transcripts) - max(life.phrases, life.starts, 1) - life.missing
         if 0 < excess <= _foreign(life.transcripts):
             self._leaks.broken(life.session, "it got a transcript of what another session's avatar said")
             return
@@ -289,6 +324,11 @@ class ItsOwn(Fold):
         if self._leaks.violations > _LEAKS_OF_ONE * self._unexplained:
             return self.tally.plus(self._leaks)
         return self.tally  # who says everything twice says it twice in two sessions at the same moment, too
+
+
+def _is_fine(stamp_s: float) -> bool:
+    """Whether a stamp is finer than a millisecond: two messages that are equal in it are one."""
+    return 0.002 < stamp_s * 1000 % 1 < 0.998
 
 
 def _overdue(event: SessionFinished, life: Life) -> int:

@@ -77,6 +77,7 @@ PASSIVE: dict[str, Setting] = {
     "TR-5-milliseconds": Setting(),
     "TR-5-iso": Setting(),
     "TR-7-leaks": Setting(),
+    "TR-7-anothers-words": Setting(),
     "INT-1-plays-to-the-end": Setting(),
     "INT-2-discards-only-active": Setting(knobs=("generation_speed=10",)),
     "INT-3-resumes-tail": Setting(),
@@ -88,6 +89,8 @@ PASSIVE: dict[str, Setting] = {
     "GA-3-un-nested": Setting(knobs=("fault.realtime_open=invalid_api_key:1",)),
     "ERR-3-silent": Setting(knobs=("fault.realtime_open=invalid_api_key:1",)),
     "LIM-1-kills-running": Setting(knobs=("limit.sessions=3",)),
+    "SEC-2-refusal-echoes-token": Setting(),
+    "SEC-2-message-tells-secret": Setting(),
     "SDK-1-hangs": Setting(),
 }
 """Mutants that load sessions show by themselves; the others need a probe."""

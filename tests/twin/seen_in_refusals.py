@@ -17,6 +17,19 @@ async def delete_with_token(twin: Inside) -> int:
     return (await twin.delete(session["session_id"], key=session["token"])).status
 
 
+async def refusal_tells_token(twin: Inside) -> bool:
+    session = await twin.new()
+    await twin.delete(session["session_id"])
+    return session["token"] in str((await twin.sdk(session["token"])).body)
+
+
+async def message_tells_secret(twin: Inside) -> bool:
+    async with twin.joined(await twin.talking()) as user:
+        user.say(duration_ms=100)
+        await user.message("avatar_ended_speaking")
+        return any("client_secret" in str(each) for each in user.messages)
+
+
 async def first_news(twin: Inside) -> str:
     """The code of the first error, if there is one before the avatar."""
     async with twin.joined(await twin.talking()) as user:

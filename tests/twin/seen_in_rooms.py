@@ -52,6 +52,12 @@ async def timestamp(twin: Inside) -> str:
     return "seconds" if abs(stamp - time.time()) < 120 else "milliseconds"
 
 
+async def words_of_another(twin: Inside) -> bool:
+    """Whether two sessions are told the same words."""
+    first, second = [(await _after_a_turn(twin, PLAIN)).all(RESPONSE)[0]["transcript"] for _ in range(2)]
+    return bool(first == second)
+
+
 async def transcripts_of_a_neighbour(twin: Inside) -> int:
     """In the room of one session, after a turn of another: those that are not its own."""
     first, second = await twin.talking(PLAIN), await twin.talking(PLAIN)

@@ -78,6 +78,7 @@ ROWS = {
     "TR-5-milliseconds": Row(rooms.timestamp, "seconds", "milliseconds", NO_TRANSCRIPTION),
     "TR-5-iso": Row(rooms.timestamp, "seconds", "text", NO_TRANSCRIPTION),
     "TR-7-leaks": Row(rooms.transcripts_of_a_neighbour, 0, 1, NO_TRANSCRIPTION),
+    "TR-7-anothers-words": Row(rooms.words_of_another, False, True, NO_TRANSCRIPTION),
     "INT-1-plays-to-the-end": Row(rooms.silenced, True, False, BARGE_IN),
     "INT-2-discards-only-active": Row(rooms.silenced, True, False, BARGE_IN),
     "INT-3-resumes-tail": Row(rooms.phrases_after_barge_in, 2, 3, BARGE_IN),
@@ -104,6 +105,8 @@ ROWS = {
     "VAL-1-200": Row(refusals.invalid_body, 422, 200),
     "VAL-2-ignored": Row(refusals.bogus_presets, [422, 422], [200, 200]),
     "SEC-3-token-deletes": Row(refusals.delete_with_token, 401, 200),
+    "SEC-2-refusal-echoes-token": Row(refusals.refusal_tells_token, False, True),
+    "SEC-2-message-tells-secret": Row(refusals.message_tells_secret, False, True, ("answer_s=0.4",)),
     "SDK-1-hangs": Row(refusals.sdk_session_answers, True, False),
 }
 

@@ -99,6 +99,19 @@ class Leaks(Session):
             Session.say_transcript(last, kind, text)
 
 
+class AnothersWords(Session):
+    """What the session said that spoke before is told in the place of its own words, with its stamp."""
+
+    _said: ClassVar[dict[str, tuple[Session, dict[str, Any]]]] = {}
+
+    def say_transcript(self, kind: str, text: str) -> None:
+        message = app_messages.transcript(kind, text, self.timestamp(), too_long=self._around.knobs.long_transcript)
+        before = AnothersWords._said.get(kind)
+        if message is not None:
+            AnothersWords._said[kind] = (self, message)
+            self.room.say(message if before is None or before[0] is self else before[1])
+
+
 class PlaysToTheEnd(Voice):
     """The avatar finishes what it was saying, whoever interrupts it."""
 
@@ -224,6 +237,7 @@ MUTANTS = {
     "TR-5-milliseconds": TimestampInMilliseconds,
     "TR-5-iso": TimestampInIso,
     "TR-7-leaks": Leaks,
+    "TR-7-anothers-words": AnothersWords,
     "INT-1-plays-to-the-end": PlaysToTheEnd,
     "INT-2-discards-only-active": DiscardsOnlyActive,
     "INT-3-resumes-tail": ResumesTail,

@@ -140,6 +140,27 @@ class TokenDeletes(Gate):
         return super().may_delete(key) or self.session_of(key) is not None
 
 
+class RefusalEchoesToken(Gate):
+    """The refusal of an ended session's token has the token in it."""
+
+    _token = ""
+
+    def session_of(self, token: str) -> str | None:
+        self._token = token
+        return super().session_of(token)
+
+    def gone(self) -> HTTPException:
+        return HTTPException(super().gone().status_code, f"No session for X-Session-Token: {self._token}")
+
+
+class MessageTellsSecret(Session):
+    """An app-message with the client secret goes to the page with every transcript."""
+
+    def say_transcript(self, kind: str, text: str) -> None:
+        super().say_transcript(kind, text)
+        self.room.say({"type": "debug", "engine": self.body.conversation_engine.model_dump()})  # type: ignore
+
+
 class Hangs(Chance):
     """GET /_sdk/v0/sessions is not answered."""
 
@@ -161,5 +182,7 @@ MUTANTS = {
     "VAL-1-200": InvalidIs200,
     "VAL-2-ignored": PresetIgnored,
     "SEC-3-token-deletes": TokenDeletes,
+    "SEC-2-refusal-echoes-token": RefusalEchoesToken,
+    "SEC-2-message-tells-secret": MessageTellsSecret,
     "SDK-1-hangs": Hangs,
 }

@@ -1,5 +1,6 @@
 """The items of one Realtime conversation and the tokens they cost (PROTOCOL.md 2.3, 2.4)."""
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,6 +64,8 @@ class Conversation:
 
     def __init__(self, conversation_id: str, *, is_as_documented: bool) -> None:
         self.id = conversation_id
+        self.code_word = f"twin-{zlib.crc32(conversation_id.encode()):08x}"
+        """In all that is said here, so that words in another session can be told."""
         self._is_as_documented = is_as_documented
         self.has_answered = False
         """Whether there ever was an item of the model."""

@@ -138,11 +138,11 @@ class OutputItem:
         return "".join(self._pieces[: self._said])
 
 
-def words(number: int, *, deltas: int) -> list[str]:
-    """What the answer with this number says, one piece for each delta."""
+def words(number: int, code_word: str, *, deltas: int) -> list[str]:
+    """What the answer with this number says in the session with this code word, one piece for each delta."""
     wanted = deltas * WORDS_PER_DELTA
     sentence = _SENTENCE.split()
-    spoken = ["Answer", f"{number},", *(sentence * (wanted // len(sentence) + 1))][:wanted]
+    spoken = ["Answer", f"{number} of {code_word},", *(sentence * (wanted // len(sentence) + 1))][:wanted]
     pieces = [" ".join(spoken[start : start + WORDS_PER_DELTA]) for start in range(0, wanted, WORDS_PER_DELTA)]
     return pieces[:1] + [f" {piece}" for piece in pieces[1:]]
 

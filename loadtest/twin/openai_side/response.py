@@ -139,7 +139,7 @@ class Response:
     def _message(self, count: int) -> list[OutputItem]:
         """The spoken or written answer, split into so many items."""
         length_ms = round(self._around.profile.answer_s / self._config["audio"]["output"]["speed"] * 1000)
-        pieces = words(self._number, deltas=max(1, math.ceil(length_ms / DELTA_MS)))
+        pieces = words(self._number, self._conversation.code_word, deltas=max(1, math.ceil(length_ms / DELTA_MS)))
         if self._fate is not None:
             self._cut_at = len(pieces) // 2
         count = min(count, len(pieces))
@@ -147,9 +147,10 @@ class Response:
         for index in range(count):
             first, last = (len(pieces) * each // count for each in (index, index + 1))
             sound_ms = 0 if self._is_text else min(last * DELTA_MS, length_ms) - first * DELTA_MS
-            planned.append(
-                self._message_item("final_answer", index=index, pieces=pieces[first:last], sound_ms=sound_ms)
-            )
+            part = pieces[first:last]
+            if index:
+                part[0] = f"{self._conversation.code_word},{part[0]}"
+            planned.append(self._message_item("final_answer", index=index, pieces=part, sound_ms=sound_ms))
         return planned
 
     def _message_item(self, phase: str, *, index: int, pieces: list[str], sound_ms: int) -> OutputItem:

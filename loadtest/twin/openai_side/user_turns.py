@@ -15,7 +15,7 @@ from loadtest.twin.openai_side.vad import SpeechStarted, Vad
 _SHORTEST_COMMIT_MS = 100
 _SHORTEST_WORD_MS = 100
 """Less voice than this is transcribed as nothing."""
-_TRANSCRIPT = "This is what the user said."
+_TRANSCRIPT = "This is what the user of {} said."
 _WORD_MS = 300
 """Voice behind each word of a transcript that is told while the user speaks."""
 _KEPT_WORDS = 2
@@ -161,10 +161,14 @@ class UserTurns:
             self._emit(_event(step, item, previous_item_id, since_ms=since_ms, until_ms=until_ms))
         return item
 
+    @property
+    def _words_said(self) -> str:
+        return _TRANSCRIPT.format(self._conversation.code_word)
+
     def _transcribe(self, item: Item) -> None:
         if self._input["transcription"] is not None:
             was_short = self.turn_detection is not None and self._vad.voiced_ms < _SHORTEST_WORD_MS
-            transcript = "" if was_short else _TRANSCRIPT
+            transcript = "" if was_short else self._words_said
             said, self._streamed = self._streamed, 0
             self._alarms.after(
                 self._around.chance.latency_s("transcription"), lambda: self._transcribed(item, transcript, said=said)
@@ -189,7 +193,7 @@ class UserTurns:
         """Tell the words that were understood by now of what the user is saying."""
         if self._manner != "streamed" or self._input["transcription"] is None:
             return
-        words = _words(_TRANSCRIPT)
+        words = _words(self._words_said)
         understood = min(self._vad.voiced_ms // _WORD_MS, len(words) - _KEPT_WORDS)
         if understood > self._streamed:
             self._say(self._item_id, words[self._streamed : understood])

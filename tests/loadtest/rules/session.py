@@ -14,6 +14,8 @@ from loadtest.events import (
     Outcome,
     Remains,
     RemainsChanged,
+    SecretGivenBack,
+    SecretKind,
     SecretMinted,
     SessionFinished,
     SessionStarted,
@@ -89,16 +91,18 @@ class Session:
             failure=failure, **more,
         )  # fmt: skip
 
-    def say(self, t_s: float, *, phrases: int = 1, said: int = 1, heard: int = 1, digest: str = "") -> Self:
+    def say(
+        self, t_s: float, *, phrases: int = 1, said: int = 1, heard: int = 1, digest: str = "", **more: Any
+    ) -> Self:
         """A turn from `t_s` to `t_s + 3`, heard out: phrases of the answer, its transcripts, the user's."""
         self.mark(t_s, Mark.SPEECH_START).mark(t_s + 1, Mark.SPEECH_END)
         for _ in range(heard):
-            self.transcript(t_s + 1.2, Mark.USER_TRANSCRIPT)
+            self.transcript(t_s + 1.2, Mark.USER_TRANSCRIPT, **more)
         self.mark(t_s + 1.5, Mark.AVATAR_STARTED).mark(t_s + 1.5, Mark.FIRST_AUDIO)
         for number in range(phrases):
             self.mark(t_s + 1.5, Mark.PHRASE_STARTED, digest=f"{t_s}-{number}")
         for number in range(said):
-            self.transcript(t_s + 1.8, Mark.AVATAR_TRANSCRIPT, digest=digest or f"{self.id}-{t_s}-{number}")
+            self.transcript(t_s + 1.8, Mark.AVATAR_TRANSCRIPT, digest=digest or f"{self.id}-{t_s}-{number}", **more)
         self.mark(t_s + 2.8, Mark.AVATAR_ENDED).mark(t_s + 2.8, Mark.LAST_AUDIO)
         return self.turn(t_s, t_s + 3, first_audio_ns=ns(0.5))
 
@@ -118,10 +122,14 @@ class Session:
     def looked(self, t_s: float, gone: Gone = Gone.CONFIRMED, *, deleted_s: float) -> Self:
         return self._say(GoneChecked, t_s, gone=gone, deleted_ns=self.at(deleted_s), looks=1, http_status=404)
 
-    def over(self, t_s: float, outcome: Outcome = Outcome.OK) -> Self:
+    def gives_back(self, t_s: float) -> Self:
+        kind, place = SecretKind.SESSION_TOKEN, "look: HTTP 404, body"
+        return self._say(SecretGivenBack, t_s, secret=kind, place=place)
+
+    def over(self, t_s: float, outcome: Outcome = Outcome.OK, **more: Any) -> Self:
         return self._say(
             SessionFinished, t_s, scenario="s", started_ns=self.at(0), due_ns=0, outcome=outcome,
-            remains=Remains.NOTHING,
+            remains=Remains.NOTHING, **more,
         )  # fmt: skip
 
     def _say(self, kind: type, t_s: float, **fields: Any) -> Self:

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from loadtest.errors import Code
-from loadtest.events import Event, Mark, RuleChecked, RuleOutcome, Step
+from loadtest.events import Event, Mark, RuleChecked, RuleOutcome, SecretGivenBack, SecretKind, Step
 from loadtest.resolve import resolve
 from loadtest.rules.promise import promise
 from loadtest.rules.rulebook import Rulebook
 from loadtest.rules.statements import RULES, Standing
-from tests.loadtest.rules.session import PROMISE, Session, counts, judged, judged_events
+from loadtest.rules.tally import Tally
+from tests.loadtest.rules.session import PROMISE, WALL_S, Session, counts, judged, judged_events
 
 IDS_IN_ORDER = ["EXP-1", "EXP-1b", "EXP-2"]
 
@@ -42,13 +43,29 @@ def test_every_rule_has_a_row_and_without_a_case_it_says_so() -> None:
 
 
 def test_a_breach_fails_a_binding_rule_and_is_only_told_of_an_assumed_one() -> None:
-    assert (RULES["TD-1"].standing, RULES["TD-11"].standing) == (Standing.BINDING, Standing.ASSUMED)
+    assert (RULES["TD-1"].standing, RULES["TD-6"].standing) == (Standing.BINDING, Standing.ASSUMED)
 
-    seen = rows(checked("TD-1", RuleOutcome.FAIL), checked("TD-11", RuleOutcome.FAIL, detail="404 and gone"))
+    seen = rows(checked("TD-1", RuleOutcome.FAIL), checked("TD-6", RuleOutcome.FAIL, detail="answered 500"))
 
     assert (seen["TD-1"]["outcome"], seen["TD-1"]["violations"]) == ("fail", 1)
-    assert (seen["TD-11"]["outcome"], seen["TD-11"]["violations"]) == ("characterised", 1)
-    assert seen["TD-11"]["summary"] == "not so in 1 of 1 case (assumed: fails no run): 404 and gone"
+    assert (seen["TD-6"]["outcome"], seen["TD-6"]["violations"]) == ("characterised", 1)
+    assert seen["TD-6"]["summary"] == "not so in 1 of 1 case (assumed: fails no run): answered 500"
+
+
+@pytest.mark.parametrize("rule", ["SEC-1", "SEC-2", "SEC-3", "TD-11", "TR-7"])
+def test_rules_of_security_bind_whoever_wrote_them_down(rule: str) -> None:
+    assert rows(checked(rule, RuleOutcome.FAIL))[rule]["outcome"] == "fail"
+
+
+def test_what_a_check_was_given_back_is_counted_though_it_is_of_no_session() -> None:
+    found = SecretGivenBack(
+        t_ns=1, session="", secret=SecretKind.API_KEY, place="check: DELETE: HTTP 401, body", purpose="probe:SEC-2"
+    )
+
+    seen = rows(found)["SEC-2"]
+
+    assert (seen["outcome"], seen["violations"], seen["evidence"]) == ("fail", 1, [])
+    assert seen["summary"] == "not so in 1 of 1 case: check: DELETE: HTTP 401, body holds the api key"
 
 
 def test_an_open_rule_tells_what_was_seen_whatever_it_was() -> None:
@@ -107,6 +124,34 @@ def test_a_transcript_of_another_sessions_avatar_is_a_leak() -> None:
     assert counts(judged_events("TR-7", events)) == (2, 1)
     assert judged_events("TR-7", events).evidence == [leaked.id]
     assert counts(judged_events("TR-2", events)) == (2, 0)
+
+
+@pytest.mark.parametrize("of", [Mark.AVATAR_TRANSCRIPT, Mark.USER_TRANSCRIPT])
+@pytest.mark.parametrize("instead", [True, False])
+def test_a_transcript_with_the_code_word_of_another_session_is_a_leak_and_nothing_else(of: Mark, instead: bool) -> None:
+    """Also much later, also with a stamp of before, and also in the place of its own."""
+    owner, guest = Session(1).up().say(1, speaker="of 1").talked(9), Session(2, begins_s=30).up()
+    guest.say(1, speaker="of 2").say(11, speaker="of 2", said=0 if instead and of is Mark.AVATAR_TRANSCRIPT else 1)
+    guest.transcript(13.85, of, digest="x", speaker="of 1", skew_s=-40).talked(19)
+
+    events = interleaved(owner, guest.over(20))
+
+    assert judged_events("TR-7", events).violations == 1
+    assert judged_events("TR-7", events).evidence == [guest.id]
+    assert "words of one session were told in another" in judged_events("TR-7", events).notes[0]
+    assert [judged_events(rule, events).violations for rule in ("TR-1", "TR-2", "TR-5")] == [0, 0, 0]
+
+
+def test_a_transcript_that_equals_anothers_to_the_microsecond_is_a_leak_and_in_whole_seconds_it_is_none() -> None:
+    def told(stamp_s: float) -> Tally:
+        own = Session(1).up().say(1, said=0).transcript(2.5, Mark.AVATAR_TRANSCRIPT, digest="hello", stamped_s=stamp_s)
+        other = Session(2, begins_s=20).up().say(1, said=0)
+        other.transcript(2.5, Mark.AVATAR_TRANSCRIPT, digest="hello", stamped_s=stamp_s)
+        return judged_events("TR-7", interleaved(own.talked(9), other.talked(9)))
+
+    assert told(WALL_S + 2.512345).violations == 1
+    assert told(WALL_S + 2.0).violations == 0
+    assert told(WALL_S + 2.512).violations == 0
 
 
 def test_the_same_words_at_the_same_moment_in_two_sessions_are_no_leak() -> None:
