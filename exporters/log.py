@@ -2,6 +2,7 @@
 for log collectors; fields as in OpenTelemetry's model of a log record. The journal has everything; this is short.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest import clock
+from loadtest import clock, disk
 from loadtest.events import (
     Event,
     Failure,
@@ -61,7 +62,13 @@ class Log:
             if (found := more.pop(name, None)) is not None:
                 line[name] = found
         line["attributes"] = {**self._run, **{name: value for name, value in more.items() if value not in (None, "")}}
-        os.write(self._fd, json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        fcntl.flock(
+            self._fd, fcntl.LOCK_EX
+        )  # a line that has no room is taken back: nobody may have added one meanwhile
+        try:
+            disk.append(self._fd, json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        finally:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
 
 
 Said = tuple[str, str, dict[str, Any]]

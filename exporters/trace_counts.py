@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from exporters import catalogue as c
 from exporters.snapshot import Snapshot
+from loadtest import disk
 from loadtest.words import plural
 
 FILE: Final = "traces.json"
@@ -48,10 +49,8 @@ class Counts:
 
 
 def write(run_dir: Path, counts: Counts) -> None:
-    """Replace the file at once: a reader never sees half of it."""
-    new = run_dir / f".{FILE}.new"
-    new.write_text(json.dumps({**asdict(counts), "dropped": counts.dropped}) + "\n", encoding="utf-8")
-    new.replace(run_dir / FILE)
+    """Replace the file at once: a reader never sees half of it. Raises OSError (a full disk)."""
+    disk.replace(run_dir / FILE, json.dumps({**asdict(counts), "dropped": counts.dropped}).encode() + b"\n")
 
 
 def read(run_dir: Path) -> dict[str, Any] | None:

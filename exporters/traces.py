@@ -6,6 +6,7 @@ get out is counted, and the run's end waits 2 s at most (`supervisor.trace_expor
 """
 
 import argparse
+import contextlib
 import signal
 import sys
 import threading
@@ -180,7 +181,8 @@ def export(
             counts.spans, counts.dropped_by = sender.sent, dict(sender.dropped_by)
             counts.unread, counts.bad_lines = follower.unread, follower.bad_lines
             if follow:
-                trace_counts.write(run_dir, counts)
+                with contextlib.suppress(OSError):  # a full disk: the spans go out all the same
+                    trace_counts.write(run_dir, counts)
             return counts
 
         while True:

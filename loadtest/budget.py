@@ -16,6 +16,8 @@ class Budget:
     def __init__(self, path: Path, limit: int | None) -> None:
         self._limit = limit
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644) if limit is not None else -1
+        if self._fd >= 0:
+            os.posix_fallocate(self._fd, 0, 8)  # a disk that fills up later must not stand in the way
 
     def reserve(self) -> bool:
         """Whether one more session may be created; if so, it is counted. Safe between processes."""

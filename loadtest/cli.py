@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from avaload import guarded, settle
 from loadtest import commands
 from loadtest.environment import forget_steering
-from loadtest.errors import ConfigError, Exit, GeneratorError, HarnessError
+from loadtest.errors import LIMITS, ConfigError, Exit, GeneratorError, HarnessError, own_limit
 
 Option = tuple[str, str, str, str]
 """Option, setting, placeholder, help."""
@@ -104,8 +104,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HarnessError as error:
         print(f"avaload: {error}", file=sys.stderr)
         return Exit.BAD_INPUT
-    except OSError as error:
-        if error.filename is None:
+    except (OSError, RuntimeError, MemoryError) as error:
+        if (limit := own_limit(error)) is not None:
+            print(f"avaload: a limit of this machine: {LIMITS[limit]}: {error}", file=sys.stderr)
+            return Exit.INVALID
+        if not isinstance(error, OSError) or error.filename is None:
             raise
         print(f"avaload: {os.fsdecode(error.filename)}: {error.strerror}", file=sys.stderr)
         return Exit.BAD_INPUT

@@ -318,7 +318,8 @@ def _show(report: Mapping[str, Any], run_dir: Path, *, as_json: bool) -> None:
         _say(f"  - {reason}")
     for line in objective_words.table(report["slos"]):
         _say(f"  {line}")
-    _say(f"report:  {run_dir / 'report.html'}")
+    if (page := run_dir / "report.html").exists():  # else it was said where it is
+        _say(f"report:  {page}")
 
 
 def _say(text: str) -> None:

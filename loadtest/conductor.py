@@ -27,13 +27,16 @@ from loadtest.arrival import Arrival
 from loadtest.engine.client import EngineClient
 from loadtest.errors import GeneratorError
 from loadtest.events import (
+    DISK_FULL,
     DropReason,
     Event,
     Fault,
     GeneratorFailed,
     IterationDropped,
+    RemainsChanged,
     RunFinished,
     RunStarted,
+    SessionFinished,
 )
 from loadtest.fanout import Fanout
 from loadtest.health import PROBE_S, Health
@@ -47,6 +50,9 @@ from loadtest.settings import Settings
 from loadtest.tickets import Tickets, stages, steered_stage
 
 NUMBERED = "avaload.numbered"
+FULL = "avaload.full"
+"""From a worker whose disk is full."""
+SPARE_BYTES = 64 << 10
 STEER_AHEAD_S = 0.3
 """A stage begins so long after it was told, so that its first tickets reach the engine ahead of time."""
 HAND_AHEAD_S = 1.0
@@ -87,7 +93,9 @@ class LoadProcess:
         self._journal, self._first_line = open_journal(
             settings, run_dir, role="load", name=f"{role}-{self._index}", process=self._index
         )
-        self._engine = EngineClient(run_dir, process=self._index, on_event=self._fanout, on_own_event=self._record)
+        self._engine = EngineClient(run_dir, process=self._index, on_event=self._hear, on_own_event=self._record)
+        self._is_out_of_disk = False
+        self._journal.on_full = self._stop_for_disk
 
     def start(self) -> None:
         """Bring the engine up. Raises GeneratorError."""
@@ -240,6 +248,29 @@ class LoadProcess:
         """Whether all is drained and written, by then."""
         return bool(self._ended.wait(timeout_s))
 
+    def _hear(self, event: Any) -> None:
+        """An event of the engine. What it may not have been able to write is written here, too."""
+        kind = type(event)
+        if kind is GeneratorFailed and event.fault is Fault.DISK_FULL:
+            self._record(event)
+            self._end_for_disk()
+        elif self._is_out_of_disk and (kind is RemainsChanged or kind is SessionFinished):
+            self._record(event)
+        else:
+            self._fanout(event)
+
+    def _stop_for_disk(self, error: OSError) -> None:
+        detail = f"{self._journal.path.name}: {error.strerror}"
+        self._record(GeneratorFailed(t_ns=clock.now_ns(), fault=Fault.DISK_FULL, process=self._index, detail=detail))
+        self._end_for_disk()
+
+    def _end_for_disk(self) -> None:
+        """All processes of a run write to one disk, or the run is worth nothing without one of them."""
+        self._is_out_of_disk = True
+        if isinstance(self._runner, WorkerRunner):
+            self._runner.send_message(FULL, None)
+        gevent.spawn(self.interrupt, DISK_FULL)
+
     def _record(self, event: Event) -> None:
         """An event that this process knows first: into its own journal, then to the sinks."""
         if not self._ended.is_set():
@@ -309,4 +340,5 @@ def open_journal(
     """A process's own file and the line it begins with."""
     host = socket.gethostname()
     started = journal.first_line(role=role, run_id=run_id(run_dir), scenario=settings.name, process=process)
-    return journal.Journal(run_dir / "journal" / f"{host}-{name}.jsonl"), started
+    path = run_dir / "journal" / f"{host}-{name}.jsonl"
+    return journal.Journal(path, spare_bytes=SPARE_BYTES), started

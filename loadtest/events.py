@@ -358,11 +358,15 @@ class ClockCompared(_Fact, frozen=True, kw_only=True):
     rtt_ns: int
 
 
+DISK_FULL: Final = "disk_full"
+"""Why a run ended early that could write no more."""
+
+
 class RunFinished(_Fact, frozen=True, kw_only=True):
     """Last line of a journal file; without it the file is truncated and is reported so."""
 
     t_ns: int
-    reason: str  # completed | interrupted | aborted | orphaned
+    reason: str  # completed | interrupted | aborted | orphaned | disk_full
 
 
 SessionEvent = (

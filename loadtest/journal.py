@@ -1,7 +1,8 @@
 """Events as JSON lines: the truth of a run, written so that it survives the SIGKILL of any process.
 
-One unbuffered `write(2)` per event (0.9 µs; never fsync on the audio loop). A file is `flock`ed while its writer lives,
-so a reader can wait for engines that are still deleting; a file without `RunFinished` is truncated.
+One unbuffered `write(2)` per event (0.9 µs; never fsync on the audio loop). A full disk leaves no half line. A file is
+`flock`ed while its writer lives, so a reader can wait for engines that are still deleting; a file without `RunFinished`
+is truncated.
 """
 
 import fcntl
@@ -10,14 +11,14 @@ import re
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 import msgspec
 
-from loadtest import clock
+from loadtest import clock, disk
 from loadtest.events import SCHEMA, Event, Remains, RemainsChanged, RunFinished, RunStarted
 from loadtest.journal_lines import JournalError as JournalError
 from loadtest.journal_lines import Lines
@@ -34,17 +35,42 @@ _NAME: Final = re.compile(
 class Journal:
     """The writing end of one file. Use as a context manager; the lock goes with the file or with the process."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, spare_bytes: int = 0) -> None:
+        """`spare_bytes`: kept free for what is still to be said once the disk is full."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self.on_full: Callable[[OSError], None] | None = None
+        """Called once, when no more can be written but what the spare room takes; the caller must stop the run."""
+        self.lost = 0
+        """Lines for which there was no room at all."""
+        self._is_full = False
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
+        self._spare = disk.Spare(path.parent, spare_bytes) if spare_bytes else None
 
     def write(self, line: bytes) -> None:
-        """Append one encoded event. Raises OSError (a full disk): the caller must stop the run."""
-        os.write(self._fd, line)
+        """Append one encoded event, whole or not at all. Raises OSError (a full disk) where there is no `on_full`."""
+        try:
+            disk.append(self._fd, line)
+        except OSError as error:
+            if self.on_full is None:
+                raise
+            self._make_room(line)
+            if not self._is_full:
+                self._is_full = True
+                self.on_full(error)
+
+    def _make_room(self, line: bytes) -> None:
+        if self._spare is not None:
+            self._spare.give()
+        try:
+            disk.append(self._fd, line)
+        except OSError:
+            self.lost += 1
 
     def close(self) -> None:
+        if self._spare is not None:
+            self._spare.give()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

@@ -1,5 +1,6 @@
 """The Locust process that has no users: it merges what its workers ship and knows when all of them are done."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -12,13 +13,13 @@ from locust.env import Environment
 from exporters.log import Log
 from exporters.snapshot import Snapshot, merged
 from loadtest import clock, journal, stage_health
-from loadtest.conductor import NUMBERED, STEER_AHEAD_S, TEARDOWN_MARGIN_S, aggregate_of, open_journal, rulebook_of
+from loadtest.conductor import FULL, NUMBERED, STEER_AHEAD_S, TEARDOWN_MARGIN_S, aggregate_of, open_journal, rulebook_of
 from loadtest.distribution.barrier import StartBarrier
 from loadtest.distribution.hosts import Hosts
 from loadtest.distribution.wire import HOST
 from loadtest.duties import BEGIN, DONE, FITNESS, OBJECTIVES, READY, SNAPSHOT, SNAPSHOT_S, STEER, STOP
 from loadtest.errors import Exit
-from loadtest.events import Event, Fault, GeneratorFailed, RunFinished
+from loadtest.events import DISK_FULL, Event, Fault, GeneratorFailed, RunFinished
 from loadtest.objectives import Judge
 from loadtest.settings import Settings
 from loadtest.workers import Workers
@@ -40,6 +41,8 @@ class Master:
         self._closed = False
         self._own, self._log = aggregate_of(settings), Log(run_dir)
         self._journal, started = open_journal(settings, run_dir, role="master", name="master", process=-1)
+        self._journal.on_full = self._stop_for_disk
+        self._runner.register_message(FULL, lambda **_: self._end(DISK_FULL))
         self._record(started)
         self._runner.register_message(SNAPSHOT, self._on_snapshot)
         self._runner.register_message(DONE, self._on_done)
@@ -175,9 +178,17 @@ class Master:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def interrupt(self, _reason: str = "interrupted") -> None:
-        self._reason = "interrupted"
+        self._end("interrupted")
+
+    def _stop_for_disk(self, error: OSError) -> None:
+        detail = f"{self._journal.path.name}: {error.strerror}"
+        self._record(GeneratorFailed(t_ns=clock.now_ns(), fault=Fault.DISK_FULL, process=-1, detail=detail))
+        self._end(DISK_FULL)
+
+    def _end(self, reason: str) -> None:
+        self._reason = reason
         if self._hosts is not None and not self._all_here.is_set():
-            self._give_up("interrupted")
+            self._give_up(reason)
         self._runner.send_message(STOP, {"reason": self._reason})
 
     def _stop_if_broken(self) -> None:
@@ -200,7 +211,8 @@ class Master:
     def _record(self, event: Event) -> None:
         self._journal.write(journal.encode(event))
         self._own.add(event)
-        self._log.add(event)
+        with contextlib.suppress(OSError):  # a full disk: the log is a view
+            self._log.add(event)
 
     def _send(self, node: str, message: dict[str, Any]) -> None:
         self._runner.send_message(HOST, message, client_id=node)

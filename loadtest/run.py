@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import reports.build
-from loadtest import __version__, machine, supervisor
+from loadtest import __version__, disk, machine, supervisor
 from loadtest.capacity.steering import Steering
 from loadtest.distribution.parcel import Parcel
 from loadtest.errors import ConfigError, Exit, GeneratorError
@@ -92,6 +92,8 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
                 raise GeneratorError(f"gave up waiting for {progress.waiting_for}; nothing was started")
             progress.say("waiting for the last deletes")
             supervisor.wait_for_engines(run_dir)
+            with contextlib.suppress(OSError):
+                disk.drop_half_line(run_dir / "locust.log")
         if interruption.count > 1:
             return run_dir, None, Exit.INTERRUPTED
         progress.say("writing the reports")
@@ -157,7 +159,10 @@ def write_settings(
         "host": {"name": socket.gethostname(), "cores": os.cpu_count(), "system": platform.platform()},
     }
     text = json.dumps(written, indent=1, ensure_ascii=False) + "\n"
-    (run_dir / "settings.json").write_text(text, encoding="utf-8")
+    try:
+        disk.replace(run_dir / "settings.json", text.encode())
+    except OSError as error:
+        raise ConfigError(f"{run_dir}: {error.strerror}") from error
 
 
 def _calibration() -> dict[str, Any] | None:

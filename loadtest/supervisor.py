@@ -226,6 +226,7 @@ def _follow(
     while locust.poll() is None and time.monotonic() < deadline:
         if interruption.count and locust.stdin is not None and not locust.stdin.closed:
             locust.stdin.close()
+            deadline = min(deadline, time.monotonic() + SETTLE_S)
         elif locust.stdin is not None and not locust.stdin.closed and (order := on_tick()):
             locust.stdin.write(order)
             locust.stdin.flush()

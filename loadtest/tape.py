@@ -3,10 +3,12 @@
 What was said is a person's or a test's own speech: nothing is kept unless the operator asked for it.
 """
 
+import io
 import wave
 from collections.abc import Callable
 from pathlib import Path
 
+from loadtest import disk
 from loadtest.speech import FRAME_NS, RATE_HZ, Clip
 
 MAX_TURN_NS = 120 * 1_000_000_000
@@ -61,8 +63,10 @@ def write_wavs(folder: Path, session: str, turn: int, user: bytes, avatar: bytes
     """`<session>-<turn>-user.wav` and `-avatar.wav`, 24 kHz mono 16 bit. Raises OSError."""
     folder.mkdir(exist_ok=True)
     for side, pcm in (("user", user), ("avatar", avatar)):
-        with wave.open(str(folder / f"{session}-{turn}-{side}.wav"), "wb") as file:
+        whole = io.BytesIO()
+        with wave.open(whole, "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(RATE_HZ)
             file.writeframes(pcm)
+        disk.replace(folder / f"{session}-{turn}-{side}.wav", whole.getvalue())

@@ -1,15 +1,16 @@
 """The entry to the reports: a run directory in, report.json, report.md, report.html and junit.xml out."""
 
 import json
-import os
-from collections.abc import Sequence
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from exporters import trace_counts
-from loadtest import slo
+from loadtest import disk, slo
 from loadtest.errors import ConfigError
 from loadtest.slo import Slo
 from reports import (
@@ -51,8 +52,7 @@ def build(run_dir: Path, *, slos: Sequence[Slo] | None = None, baseline: Path | 
         "report.html": render_html.render(report, run.load_only(), run_name=_shown(run_dir), settings=settings),
         "junit.xml": junit.render(report),
     }
-    for name, page in pages.items():
-        _write(run_dir / name, page)
+    _publish(run_dir, pages)
     return report
 
 
@@ -177,8 +177,17 @@ def _rfc3339(wall_ns: int) -> str:
     return datetime.fromtimestamp(wall_ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: somebody may be looking at the old one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+def _publish(run_dir: Path, pages: Mapping[str, str]) -> None:
+    """Into the run's directory; where that takes nothing, elsewhere, and it is said where."""
+    try:
+        disk.replace_all({run_dir / name: page.encode() for name, page in pages.items()})
+    except OSError as error:
+        why = f"avaload: {run_dir}: {error.strerror}"
+        try:
+            elsewhere = Path(tempfile.mkdtemp(prefix=f"avaload-{run_dir.resolve().name}-"))
+            for name, page in pages.items():
+                (elsewhere / name).write_text(page, encoding="utf-8")
+        except OSError as again:
+            print(f"{why}: the report can't be written, there or elsewhere ({again.strerror})", file=sys.stderr)
+        else:
+            print(f"{why}: the report is in {elsewhere}", file=sys.stderr)

@@ -130,10 +130,12 @@ def _invalid_because(run: Run, figures: dict[str, Any]) -> list[str]:
         found = run.faults[run.faults["fault"] == fault]
         if len(found):
             detail = next((f" ({text})" for text in found["detail"].dropna() if text), "")
-            because.append(f"{words}{_times(len(found))}{detail}")
+            times = "" if fault is Fault.DISK_FULL else _times(len(found))  # each process says it
+            because.append(f"{words}{times}{detail}")
     if truncated := figures["truncated"]:
         names = ", ".join(truncated[:3]) + (" …" if len(truncated) > 3 else "")
-        words = "still being written" if run.being_written else "cut short because their process was killed"
+        cause = "their disk was full" if (run.faults["fault"] == Fault.DISK_FULL).any() else "their process was killed"
+        words = "still being written" if run.being_written else f"cut short because {cause}"
         because.append(f"journals {words}: {len(truncated)} of {len(run.files)} ({names})")
     orphans = int((run.files["finish"] == "orphaned").sum())
     if orphans:

@@ -59,6 +59,7 @@ class Hosts:
         self._refused: set[str] = set()
         self._begun = False
         self._over: str | None = None
+        self._no_room: str | None = None
 
     @property
     def joined(self) -> int:
@@ -77,6 +78,9 @@ class Hosts:
         """A message of a command. Anybody who reaches the port can send one: what makes no sense is logged, no more."""
         try:
             self._obey(node, message)
+        except OSError as error:
+            self._no_room = error.strerror
+            _log.error("%s: what it sends can't be written: %s", node[:80], error)
         except (CorruptError, KeyError, TypeError, ValueError) as error:
             _log.warning("%s: %r of %s is not taken: %r", node[:80], message.get("op"), node[:80], error)
 
@@ -88,7 +92,9 @@ class Hosts:
 
     def settled(self) -> bool:
         """Whether the journals of every command are home, or nothing more is to be expected of it."""
-        return all(command.home or self._silent(command) for command in self._commands.values())
+        return self._no_room is not None or all(
+            command.home or self._silent(command) for command in self._commands.values()
+        )
 
     def close(self, reason: str) -> None:
         """Write down what is missing, and tell the commands that it is over. Idempotent."""
@@ -98,7 +104,8 @@ class Hosts:
         for node, command in self._commands.items():
             if not command.home and self._begun:
                 self._changed(node, command, WorkerState.LOST)
-                self._missing(command, "it fell silent")
+                silent = "it fell silent"
+                self._missing(command, silent if self._no_room is None else f"no room for it: {self._no_room}")
             self._send(node, {"op": "over", "reason": reason})
         self._receiver.close()
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from loadtest import disk
 from loadtest.distribution.wire import CorruptError, unpack
 
 NAME: Final = re.compile(r"(journal/\w[\w.-]{0,199}\.jsonl|audio/\w[\w.-]{0,199}\.wav)", re.ASCII)
@@ -36,7 +37,8 @@ class Receiver:
         self._files: dict[str, _Incoming] = {}
 
     def take(self, owner: str, name: str, *, offset: int, packed: bytes, crc: int) -> int:
-        """Write a chunk; how many bytes of the file are here now. Raises CorruptError for what can't be right."""
+        """Write a chunk; how many bytes of the file are here now. Raises CorruptError for what can't be right, and
+        OSError (a full disk), and then nothing of it is here."""
         piece = unpack(packed)
         if zlib.crc32(piece) != crc:
             raise CorruptError(f"{name}: wrong checksum")
@@ -46,11 +48,9 @@ class Receiver:
         if file.fd < 0:
             file.fd = self._locked(name)  # it was thought lost and is back
         if offset <= file.size < offset + len(piece):
-            new = memoryview(piece)[file.size - offset :]
-            while new:
-                written = os.write(file.fd, new)
-                file.size += written
-                new = new[written:]
+            new = piece[file.size - offset :]
+            disk.append(file.fd, new)
+            file.size += len(new)
         return file.size
 
     def finish(self, owner: str, name: str, *, size: int) -> bool:

@@ -7,6 +7,7 @@ socket closes it deletes its sessions within a bounded time and exits.
 import asyncio
 import contextlib
 import gc
+import math
 import os
 import resource
 import socket
@@ -24,6 +25,7 @@ from loadtest.engine.link import Orders, Outbox
 from loadtest.engine.warmup import warm_up
 from loadtest.errors import LIMITS, GeneratorError, Kind, own_limit
 from loadtest.events import (
+    DISK_FULL,
     LOAD,
     DropReason,
     Event,
@@ -57,6 +59,9 @@ from loadtest.words import plural
 TEARDOWN_LIMIT_S = 60.0
 """How long cancelled sessions may take to delete themselves before the engine gives up and exits."""
 LIMIT_EVERY_NS = 1_000_000_000
+SPARE_BYTES = 64 << 10
+SPARE_BYTES_OF_A_SESSION = 8 << 10
+"""Its end is told in 2 kB; what it may hear until it is deleted, in as much again."""
 
 
 class Engine:
@@ -73,6 +78,8 @@ class Engine:
         self._over: asyncio.Future[None] | None = None
         self._reason = "completed"
         self._limits_told_ns: dict[str, int] = {}
+        self._is_out_of_disk = False
+        file.on_full = self._stop_for_disk
 
     def emit(self, event: Event) -> None:
         """Journal first: what the Locust process sees is in the file already."""
@@ -96,6 +103,8 @@ class Engine:
     async def run(self, wire: socket.socket, predecessor: Path | None) -> None:
         loop = asyncio.get_running_loop()
         self._over = loop.create_future()
+        if self._is_out_of_disk:
+            self._over.set_result(None)
         transport, _ = await loop.create_connection(lambda: Orders(self.obey, self.orphaned), sock=wire)
         self._outbox = Outbox(transport)
         keys = {key: os.environ.get(key, "") for key in KEYS}
@@ -167,8 +176,15 @@ class Engine:
             self._reason = "orphaned"
             self._over.set_result(None)
 
+    def _stop_for_disk(self, error: OSError) -> None:
+        """No more can be written down: all sessions are deleted, now."""
+        self._is_out_of_disk, self._reason = True, DISK_FULL
+        self._fail(Fault.DISK_FULL, f"{self._file.path.name}: {error.strerror}")
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
+
     def _start(self, ticket: Ticket) -> None:
-        if self._draining is not None or self._around is None:
+        if self._draining is not None or self._around is None or self._is_out_of_disk:
             self._done(ticket.number, "refused")
             return
         self._running[ticket.number] = asyncio.ensure_future(self._run_ticket(self._around, ticket))
@@ -281,6 +297,11 @@ class Engine:
             self.emit(self._health.sample(sessions_active=len(self._running)))
 
 
+def spare_bytes(settings: Settings) -> int:
+    """For the ends of all sessions that may go on in one engine."""
+    return SPARE_BYTES + SPARE_BYTES_OF_A_SESSION * math.ceil(settings.pool / settings.load.processes)
+
+
 def main(argv: list[str]) -> int:
     """Run an engine to its end. The exit code says little: what happened is in the journal."""
     run_dir, process, incarnation = Path(argv[0]), int(argv[1]), int(argv[2])
@@ -292,7 +313,7 @@ def main(argv: list[str]) -> int:
     host = socket.gethostname()
     path = run_dir / "journal" / f"{host}-engine-{process}-{incarnation}.jsonl"
     with (
-        journal.Journal(path) as file,
+        journal.Journal(path, spare_bytes=spare_bytes(settings)) as file,
         Budget(run_dir / "sessions.reserved", settings.target.max_sessions) as budget,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
