@@ -84,13 +84,15 @@ async def sweep_run(run_dir: Path) -> SweepOutcome:
     guard(settings)
     keys = {key: os.environ.get(key, "") for key in KEYS}
     with contextlib.ExitStack() as stack:
+        full: list[OSError] = []
         try:
-            write, unwritten = _written_to(run_dir, settings.name, stack), ""
+            write, unwritten = _written_to(run_dir, settings.name, stack, full.append), ""
         except OSError as error:  # what is left costs money: it is deleted all the same
             write, unwritten = _nowhere, f"{error.filename}: {error.strerror}"
         async with Control(settings, keys, connections=2 * AT_ONCE) as control:
             swept = await sweep(control, left, emit=write, timeout_s=settings.target.delete_timeout_s)
         write(RunFinished(t_ns=clock.now_ns(), reason="completed"))
+        unwritten = unwritten or next((f"{run_dir}: {error.strerror}" for error in full), "")
     return SweepOutcome(
         gone=sorted(swept.gone),
         failed=swept.failed,
@@ -101,11 +103,14 @@ async def sweep_run(run_dir: Path) -> SweepOutcome:
     )
 
 
-def _written_to(run_dir: Path, scenario: str, stack: contextlib.ExitStack) -> Callable[[Event], None]:
-    """Writes events to a new journal of the run, until the stack is closed. Raises OSError."""
+def _written_to(
+    run_dir: Path, scenario: str, stack: contextlib.ExitStack, on_full: Callable[[OSError], None]
+) -> Callable[[Event], None]:
+    """Writes events to a new journal of the run, until the stack is closed. Raises OSError where it can't be made."""
     number = len(list((run_dir / "journal").glob("*-sweep-*.jsonl")))
     path = run_dir / "journal" / f"{socket.gethostname()}-sweep-{number}.jsonl"
     file = stack.enter_context(journal.Journal(path))
+    file.on_full = on_full
 
     def write(event: Event) -> None:
         file.write(journal.encode(event))

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from tests.e2e.target import alive, reaching
-from tests.support import avaload, needed
+from tests.programs import needed
+from tests.support import avaload
 from tests.twin.process import running_twin
 
 
 def test_a_run_that_is_out_of_open_files_is_invalid_by_their_name_and_deletes_everything(tmp_path: Path) -> None:
-    through = (needed("prlimit", "util-linux"), "--nofile=60:60")
+    through = (needed("prlimit"), "--nofile=60:60")
     arrivals = ("--rate", "20", "--duration", "3s", "--ramp", "0s")
     with running_twin() as twin:
         with avaload("run", *arrivals, cwd=tmp_path, environ=reaching(twin), through=through) as run:
@@ -23,7 +24,7 @@ def test_a_run_that_is_out_of_open_files_is_invalid_by_their_name_and_deletes_ev
 
 
 def test_a_plan_that_this_machine_can_not_carry_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    through = (needed("prlimit", "util-linux"), "--nofile=100:100")
+    through = (needed("prlimit"), "--nofile=100:100")
     plan = ("--users", "50", "--duration", "3s", "--ramp", "0s")
     with avaload("run", *plan, cwd=tmp_path, through=through) as run:
         done = run.finish(within_s=30)
@@ -34,7 +35,7 @@ def test_a_plan_that_this_machine_can_not_carry_is_refused_before_anything_start
 
 
 def test_an_engine_that_can_not_start_for_a_limit_is_told_in_seconds(tmp_path: Path) -> None:
-    through = (needed("prlimit", "util-linux"), "--nofile=16:16")
+    through = (needed("prlimit"), "--nofile=16:16")
     arrivals = ("--rate", "1", "--duration", "3s", "--ramp", "0s")
     with running_twin() as twin:
         with avaload("run", *arrivals, cwd=tmp_path, environ=reaching(twin), through=through) as run:
