@@ -4,7 +4,9 @@ A `Shape` says how much load there is at any moment. Its levels are users of a c
 second. All chance is seeded, so that every process of a run works out the same schedule and takes its own share of it.
 """
 
+import codecs
 import csv
+import io
 import itertools
 import math
 import random
@@ -153,18 +155,24 @@ def with_warm_up(spans: Iterable[Span], warm_up_s: float) -> tuple[Span, ...]:
 
 
 def read_trace(path: Path) -> list[float]:
-    """Start times in s, the first column of a CSV file, a heading allowed; shifted so that the first one is 0.
+    """Start times in s, the first column of a CSV file, a heading allowed; shifted so that the first one is 0. What
+    spreadsheets make is read as well: byte-order marks, UTF-16, semicolons or tabs, and then commas in numbers.
 
     Raises OSError, and ValueError with a sentence.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        cells = [(number, row[0].strip()) for number, row in enumerate(csv.reader(file), start=1) if row and row[0]]
+    text = _text(path.read_bytes())
+    delimiter = next((sign for sign in ";\t" if sign in text.partition("\n")[0]), ",")
     starts_s: list[float] = []
+    try:
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        cells = [(number, row[0].strip()) for number, row in enumerate(rows, start=1) if row and row[0].strip()]
+    except csv.Error as error:
+        raise ValueError(f"not a CSV file: {error}") from error
     for place, (number, cell) in enumerate(cells):
         try:
-            at_s = float(cell)
+            at_s = float(cell if delimiter == "," else cell.replace(",", "."))
         except ValueError:
-            if place:
+            if place or cell[0] in "+-.,0123456789":
                 raise ValueError(f"line {number}: {cell!r} is not a number of seconds") from None
             continue
         if not math.isfinite(at_s):
@@ -174,6 +182,14 @@ def read_trace(path: Path) -> list[float]:
         raise ValueError("holds no start time")
     starts_s.sort()
     return [round(at_s - starts_s[0], 6) for at_s in starts_s]
+
+
+def _text(content: bytes) -> str:
+    """Raises ValueError."""
+    try:
+        return content.decode("utf-16" if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("not a text in UTF-8") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from pydantic import Field, field_validator, model_validator
 
 from loadtest.creating import created, salvaged
 from loadtest.errors import Code, Kind, StepError
+from loadtest.headers import flaw_of_url, flaw_of_value
 from loadtest.ports import Created
 from loadtest.scenario import Section
 from loadtest.validation import json_value
@@ -24,6 +25,7 @@ from loadtest.validation import json_value
 _PLACES = ("user", "iteration", "trace_id")
 _DELETE_PLACES = ("session_id",)
 _PLACE = re.compile(r"\{([^{}]*)\}")
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FROM_ENVIRONMENT = "env:"
 
 
@@ -67,6 +69,15 @@ class BackendTarget(Section):
             if not text.startswith(_FROM_ENVIRONMENT):
                 _check_places(text, _PLACES)
         return self
+
+    @field_validator("headers")
+    @classmethod
+    def _can_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
+        problems = [f"{name!r} is no name of a header" for name in headers if not _HEADER.fullmatch(name)]
+        problems += [f"{name}: {flaw}" for name, value in headers.items() if (flaw := flaw_of_value(value))]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return headers
 
     @property
     def variables(self) -> list[str]:
@@ -188,6 +199,8 @@ class Backend:
 
 def checked_url(url: str, places: tuple[str, ...]) -> str:
     """The URL as it is. Raises ValueError with a sentence."""
+    if flaw := flaw_of_url(url):
+        raise ValueError(flaw)
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or "{" in parts.netloc:
         raise ValueError("is not an http(s) URL with a host")

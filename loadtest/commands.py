@@ -267,13 +267,20 @@ def sweep(arguments: argparse.Namespace) -> Exit:
 
 def doctor(arguments: argparse.Namespace) -> Exit:
     """Check this machine, keys and endpoints; or measure our own error."""
-    from loadtest.doctor import examine
+    from loadtest.doctor import Check, examine
 
     if arguments.calibrate:
         if arguments.scenario is not None:
             raise ConfigError(f"{arguments.scenario}: --calibrate has a scenario of its own")
         return _calibrate(as_json=arguments.json)
-    checks = asyncio.run(examine(settings_of(arguments)))
+    from loadtest.run import check_start
+
+    settings = settings_of(arguments)
+    checks = asyncio.run(examine(settings))
+    try:
+        check_start(settings)
+    except ConfigError as error:
+        checks += [Check(name="start", state="bad", text=problem) for problem in error.problems]
     if arguments.json:
         _say(json.dumps([check.as_dict() for check in checks]))
     else:

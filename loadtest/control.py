@@ -5,7 +5,6 @@ step's deadline is the only one (PROTOCOL.md 1.4).
 """
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Mapping
 from functools import lru_cache
 from typing import Any, Self
@@ -26,6 +25,7 @@ from loadtest.ports import DELETED_STATUS, Call, ClientSecret, Created, Grant
 from loadtest.redact import redact
 from loadtest.settings import Settings
 from loadtest.transport import MAX_ERROR_BYTES, Httpx2Transport, HttpxTransport, current_call, fetch, open_session
+from loadtest.trust import trust
 
 
 class Control:
@@ -35,7 +35,7 @@ class Control:
         target = settings.target
         assert target.avaturn_base_url is not None
         self._backend = None if target.backend is None else Backend(target.backend)
-        self.trust = ssl.create_default_context(cafile=str(target.ca_file) if target.ca_file else None)
+        self.trust = trust(target.ca_file)
         self._openai_key, self._avaturn_key = keys["OPENAI_API_KEY"], keys["AVATURN_API_KEY"]
         self._session = open_session(connections=connections, verify=self.trust)
         self._openai = openai.AsyncOpenAI(

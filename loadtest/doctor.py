@@ -7,14 +7,17 @@ from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-import httpx
+import aiohttp
 
 from loadtest import __version__, machine
-from loadtest.errors import ConfigError
+from loadtest.errors import ConfigError, StepError
 from loadtest.guard import KEYS
+from loadtest.ports import Call
 from loadtest.rooms.extras import PACKAGES, is_installed, missing
 from loadtest.settings import Settings, place
 from loadtest.supervisor import bind_metrics
+from loadtest.transport import fetch, open_session
+from loadtest.trust import trust
 from loadtest.words import plural
 
 SKEW_LIMIT_S = 2.0
@@ -45,11 +48,16 @@ async def examine(settings: Settings) -> list[Check]:
     ]
     if settings.embedded_twin:
         return [*checks, Check(name="target", state="ok", text="the embedded twin; give endpoints to check real ones")]
-    checks += [Check(name=key, state="ok", text="set") for key in KEYS if os.environ.get(key)]
     target = settings.target
-    for name, url in (("openai", target.openai_base_url), ("avaturn", target.avaturn_base_url)):
-        assert url is not None
-        checks += await _endpoint(name, url)
+    wanted = KEYS if target.backend is None else (*KEYS, *target.backend.variables)
+    checks += [Check(name=name, state="ok", text="set") for name in wanted if os.environ.get(name)]
+    urls = {"openai": target.openai_base_url, "avaturn": target.avaturn_base_url}
+    if target.backend is not None:
+        urls = {"backend": target.backend.url, "avaturn": target.avaturn_base_url}
+    async with open_session(connections=2, verify=trust(target.ca_file)) as session:
+        for name, url in urls.items():
+            assert url is not None
+            checks += await _endpoint(session, name, url, proxy=target.proxy)
     return checks
 
 
@@ -66,7 +74,7 @@ def _cores(settings: Settings) -> Check:
 
 def _metrics_port(settings: Settings) -> Check:
     try:
-        listener = bind_metrics(settings.output.metrics_port)
+        listener = bind_metrics(settings.output.metrics_port, settings.output.metrics_host)
     except ConfigError as error:
         return Check(name="metrics port", state="bad", text=error.problems[0])
     if listener is None:
@@ -95,19 +103,31 @@ async def _timers() -> Check:
     return Check(name="timers", state=state, text=f"a 20 ms timer is up to {worst:.1f} ms late")
 
 
-async def _endpoint(name: str, url: str) -> list[Check]:
-    """Reachable, and is its clock ours? Any HTTP answer counts: no key is sent."""
+async def _endpoint(session: aiohttp.ClientSession, name: str, url: str, *, proxy: str | None) -> list[Check]:
+    """Reachable as a run would reach it, and is its clock ours? Any HTTP answer counts: no key is sent."""
+    parts = urlsplit(url)
+    call = Call()
     try:
-        async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
+        async with asyncio.timeout(TIMEOUT_S):
             before = time.time()
-            response = await client.get(f"{urlsplit(url).scheme}://{urlsplit(url).netloc}/")
+            _, headers, _ = await fetch(
+                session, call, method="GET", url=f"{parts.scheme}://{parts.netloc}/", headers={}, proxy=proxy
+            )
             after = time.time()
-    except httpx.HTTPError as error:
-        return [Check(name=name, state="bad", text=f"{url}: {type(error).__name__}: {error}")]
+    except (StepError, TimeoutError) as error:
+        return [Check(name=name, state="bad", text=f"{url}: {error or f'no answer within {TIMEOUT_S:g} s'}")]
     checks = [Check(name=name, state="ok", text=f"{url} answers in {(after - before) * 1000:.0f} ms")]
-    if date := response.headers.get("date"):
-        # The header has whole seconds: on average it is half a second behind.
-        skew_s = parsedate_to_datetime(date).timestamp() + 0.5 - (before + after) / 2
-        state = "ok" if abs(skew_s) < SKEW_LIMIT_S else "warn"
-        checks.append(Check(name=f"{name} clock", state=state, text=f"{skew_s:+.1f} s from ours (± 0.5 s)"))
+    date = next((value.decode("latin-1") for header, value in headers if header.lower() == b"date"), None)
+    if date is not None:
+        checks.append(_clock(name, date, (before + after) / 2))
     return checks
+
+
+def _clock(name: str, date: str, now_s: float) -> Check:
+    try:
+        # The header has whole seconds: on average it is half a second behind.
+        skew_s = parsedate_to_datetime(date).timestamp() + 0.5 - now_s
+    except (ValueError, TypeError, OverflowError):
+        return Check(name=f"{name} clock", state="warn", text="not known: its Date header holds no date")
+    state = "ok" if abs(skew_s) < SKEW_LIMIT_S else "warn"
+    return Check(name=f"{name} clock", state=state, text=f"{skew_s:+.1f} s from ours (± 0.5 s)")

@@ -4,10 +4,11 @@ operator said `--live`, bounded the number of sessions, and both keys are set (I
 
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from loadtest.errors import ConfigError
+from loadtest.headers import flaw_of_key, flaw_of_value
 from loadtest.settings import Settings
 
 KEYS = ("OPENAI_API_KEY", "AVATURN_API_KEY")
@@ -45,5 +46,13 @@ def guard(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
         problems.append("--live needs --max-sessions N: how many sessions may be created in total")
     if endpoints:
         problems += [f"{key} is not set in the environment" for key in keys if not environ.get(key)]
+        problems += flaws(target.backend.variables if target.backend is not None else (), environ)
     if problems:
         raise ConfigError(problems)
+
+
+def flaws(variables: Iterable[str], environ: Mapping[str, str] = os.environ) -> list[str]:
+    """What is wrong with keys that are set, and with `variables` that header values come from, by their names."""
+    found = {key: flaw_of_key(environ.get(key, "")) for key in KEYS}
+    found |= {name: flaw_of_value(environ.get(name, "")) for name in variables if name not in KEYS}
+    return [f"{name}: {flaw}" for name, flaw in found.items() if flaw is not None]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import ssl
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,11 +11,12 @@ from pydantic import ValidationError
 
 from loadtest.arrival import read_trace
 from loadtest.errors import ConfigError
-from loadtest.guard import guard
+from loadtest.guard import endpoints_of, guard
 from loadtest.scenario import default_realtime
 from loadtest.scrapers import check_scrapers
 from loadtest.settings import Settings
 from loadtest.slo import parse_slos
+from loadtest.trust import check_trust
 
 LIVE_OPENAI = "https://api.openai.com/v1"
 LIVE_AVATURN = "https://api.avaturn.live"
@@ -33,8 +33,11 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
     for name, value in sorted(environ.items()):
         if name.startswith(_PREFIX) and "__" in name:
             _put(tree, name[len(_PREFIX) :].lower().split("__"), value, origin=name)
+    if isinstance(tree.get("tags"), dict):
+        tree["tags"] = _flat(tree["tags"])
     for name, value in options.items():
-        _put(tree, name.split("."), value, origin=f"option for {name}")
+        # A tag's own name may have dots.
+        _put(tree, name.split(".", 1 if name.startswith("tags.") else -1), value, origin=f"option for {name}")
     _choose_model(tree, options)
     _read_trace(tree.get("load"), toml_path, options)
     tree["realtime"] = _with_nulls(_deep_merge(default_realtime(), tree.get("realtime", {})))
@@ -48,7 +51,8 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
     if settings.target.live and settings.target.avaturn_base_url is None:
         settings = settings.with_endpoints(openai_base_url=LIVE_OPENAI, avaturn_base_url=LIVE_AVATURN)
     guard(settings, environ)
-    _check_ca_file(settings.target.ca_file)
+    if settings.target.ca_file is not None or any(url.startswith("https:") for url in endpoints_of(settings)):
+        check_trust(settings.target.ca_file, environ)
     check_scrapers(settings.output, environ)
     return settings
 
@@ -89,17 +93,6 @@ def _read_trace(load: Any, toml_path: Path | None, options: Mapping[str, Any]) -
         raise ConfigError(f"load.trace: {path}: {error}") from error
 
 
-def _check_ca_file(path: Path | None) -> None:
-    if path is None:
-        return
-    try:
-        ssl.create_default_context(cafile=path)
-    except ssl.SSLError as error:
-        raise ConfigError(f"target.ca_file: {path}: no certificates in PEM format in it") from error
-    except OSError as error:
-        raise ConfigError(f"target.ca_file: {path}: {error.strerror}") from error
-
-
 def load_resolved(run_dir: Path) -> Settings:
     """The settings that a run directory was started with; for the processes of the run and for later commands."""
     try:
@@ -134,7 +127,7 @@ def read_slo_tables(path: Path) -> list[Any]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -180,6 +173,17 @@ def _put(tree: dict[str, Any], keys: list[str], value: Any, *, origin: str) -> N
         if not isinstance(tree, dict):
             raise ConfigError(f"{origin}: {key} is not a section")
     tree[keys[-1]] = value
+
+
+def _flat(tags: dict[str, Any]) -> dict[str, Any]:
+    """To TOML `app.version` is a table in a table; as a tag it is a name."""
+    flat: dict[str, Any] = {}
+    for name, value in tags.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{rest}": inner for rest, inner in _flat(value).items()}
+        else:
+            flat[name] = value
+    return flat
 
 
 def _deep_merge(base: dict[str, Any], over: Any) -> Any:

@@ -38,19 +38,11 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
 
     Raises ConfigError before anything is started, GeneratorError if a process of ours could not be started.
     """
-    check_clips(settings)
-    if not settings.distribution.master:  # its workers look for themselves
-        check_names(settings)
-    if settings.output.baseline is not None:
-        check_baseline(settings.output.baseline, plan=settings.model_dump(mode="json"))
-    check_installed(settings.target.room)
-    if settings.embedded_twin and settings.target.room == "daily":
-        raise ConfigError("target.room: the embedded twin has no Daily rooms; real endpoints and --live lead to them")
+    check_start(settings)
+    hosts = settings.distribution
     if settings.output.web_port is not None:
         supervisor.check_port_free(settings.output.web_port, "output.web_port")
-    hosts = settings.distribution
     if hosts.master:
-        Parcel(settings)  # what workers will be sent: read once here, so that a mistake is said now
         supervisor.check_port_free(hosts.bind_port, "distribution.bind_port", hosts.bind_host)
     started_at = datetime.now(UTC)
     run_dir = settings.output.run_dir or RUNS / f"{started_at:%Y%m%dT%H%M%SZ}-{settings.name}"
@@ -99,6 +91,22 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
         progress.say("writing the reports")
         report = reports.build.build(run_dir)
     return run_dir, report, Exit(report["verdict"]["exit_code"])
+
+
+def check_start(settings: Settings) -> None:
+    """What a run of these settings can't begin with, as far as nothing has to be opened to know. Raises ConfigError."""
+    check_clips(settings)
+    if not settings.distribution.master:  # its workers look for themselves
+        check_names(settings)
+    if settings.output.baseline is not None:
+        check_baseline(settings.output.baseline, plan=settings.model_dump(mode="json"))
+    check_installed(settings.target.room)
+    if settings.embedded_twin and settings.target.room == "daily":
+        raise ConfigError("target.room: the embedded twin has no Daily rooms; real endpoints and --live lead to them")
+    if settings.distribution.master:
+        Parcel(settings)  # what workers will be sent: read once here, so that a mistake is said now
+    if settings.output.run_dir is not None:
+        check_unused(settings.output.run_dir)
 
 
 def check_unused(run_dir: Path) -> None:

@@ -28,6 +28,8 @@ def check_scrapers(output: Output, environ: Mapping[str, str] = os.environ) -> N
             problems.append(f"output.metrics_cert: {error.filename or certificate}: {error.strerror}")
     if output.metrics_user is not None and not environ.get(PASSWORD):
         problems.append(f"output.metrics_user: {PASSWORD} is not set in the environment")
+    elif output.metrics_user is not None and not environ[PASSWORD].isprintable():
+        problems.append(f"{PASSWORD}: holds a line break or a control character")
     if problems:
         raise ConfigError(problems)
 

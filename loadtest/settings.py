@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from loadtest.backend import BackendTarget
+from loadtest.headers import flaw_of_url
 from loadtest.rules.promise import Promise, promises
 from loadtest.scenario import (
     NAME,
@@ -58,6 +59,8 @@ class Target(Section):
     def _is_url(cls, url: str | None) -> str | None:
         if url is None:
             return None
+        if flaw := flaw_of_url(url):
+            raise ValueError(flaw)
         parts = urlsplit(url)
         try:
             port_ok = parts.port is None or parts.port > 0
@@ -116,6 +119,8 @@ class Output(Section):
     def _is_url(cls, url: str | None) -> str | None:
         if url is None:
             return None
+        if flaw := flaw_of_url(url):
+            raise ValueError(flaw)
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!r} is not an http(s) URL with a host")

@@ -270,7 +270,7 @@ def parse_slo(table: object, *, where: str = "slo", scenarios: Collection[str] |
 def load_slos(path: Path, *, scenarios: Collection[str] | None = None) -> list[Slo]:
     """The objectives of a `--slo` file: TOML with nothing but `[[slo]]` tables. Raises ConfigError."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

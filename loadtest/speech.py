@@ -5,7 +5,6 @@ at least 200 of 32768 (about -44 dBFS, MEDIA.md E): the same figure says what th
 the avatar is heard.
 """
 
-import wave
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from loadtest import wav
 from loadtest.errors import ConfigError
 from loadtest.scenario import INTERRUPTING, Conversation, Spoken
 
@@ -99,18 +99,10 @@ def clip_of(name: str, pcm: bytes) -> Clip:
 def read_wav(path: Path) -> Clip:
     """A 16-bit PCM file, mixed down to one channel and resampled to 24 kHz. Raises ConfigError with one sentence where
     it isn't one, or where nothing can be heard in it."""
-    try:
-        with wave.open(str(path), "rb") as file:
-            shape = (file.getframerate(), file.getnchannels(), file.getsampwidth())
-            pcm = file.readframes(file.getnframes())
-    except (OSError, EOFError, wave.Error) as error:
-        raise ConfigError(f"{path}: not a readable WAV file ({error})") from error
-    rate_hz, channels, width = shape
-    if width != 2 or channels < 1 or rate_hz <= 0:
-        raise ConfigError(f"{path}: {width * 8} bit; 16 bit PCM is needed")
-    if channels > 1:
-        whole = len(pcm) // (2 * channels) * channels
-        pcm = np.frombuffer(pcm, dtype="<i2", count=whole).reshape(-1, channels).mean(axis=1).astype("<i2").tobytes()
+    found = wav.read(path)
+    pcm, rate_hz = found.pcm, found.rate_hz
+    if found.channels > 1:
+        pcm = np.frombuffer(pcm, dtype="<i2").reshape(-1, found.channels).mean(axis=1).astype("<i2").tobytes()
     if rate_hz != RATE_HZ:
         import soxr  # only who brings such files pays for it
 

@@ -67,7 +67,7 @@ class Measured:
 def read_prices(path: Path = PRICES) -> dict[str, Any]:
     """Raises ConfigError with every problem."""
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        tree = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

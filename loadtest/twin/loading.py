@@ -59,7 +59,7 @@ def load(*, name: str, settings: Iterable[str]) -> Profile:
 
 def _from_file(path: Path, problems: list[str]) -> list[tuple[str, str]]:
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         listed = ", ".join(PROFILES)
         problems.append(f"--profile {path}: {error.strerror or error}; known without a file: {listed}")

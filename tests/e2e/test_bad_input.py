@@ -52,6 +52,7 @@ def saying(clip: str) -> str:
 
 REMOTE = ("--openai-base-url", "https://openai.invalid/v1", "--avaturn-base-url", "https://avaturn.invalid")
 LOCAL = ("--openai-base-url", "http://127.0.0.1:1/v1", "--avaturn-base-url", "http://127.0.0.1:2")
+LOCAL_ENVIRON = {"AVALOAD_TARGET__OPENAI_BASE_URL": LOCAL[1], "AVALOAD_TARGET__AVATURN_BASE_URL": LOCAL[3]}
 KEYS = {"OPENAI_API_KEY": "sk-something-1234", "AVATURN_API_KEY": "something"}
 
 
@@ -226,6 +227,22 @@ CASES = [
         ("run", "{toml}"),
         (r"slo\[1\]: unknown scenario 'sales'",),
         toml="[[slo]]\nindicator = 'create.p95'\nmax = 1\nscenario = 'sales'\n",
+    ),
+    *(
+        Case(
+            f"{name} for {command}",
+            (command, *LOCAL, "--room", "none") if command == "run" else (command,),
+            (rf"{name}: (?!.*something).+",),
+            environ={**KEYS, **LOCAL_ENVIRON, name: value},
+        )
+        for command in ("run", "doctor")
+        for name, value in (("OPENAI_API_KEY", "sk-something-1234\n"), ("AVATURN_API_KEY", "\u201csomething\u201d"))
+    ),
+    Case(
+        "a trace that is no CSV",
+        ("run", "--trace", "{tmp}/t.csv"),
+        (r"--trace: .+t\.csv: not a CSV file: .+",),
+        prepare=lambda tmp: (tmp / "t.csv").write_text("0\n" + "x" * 200_000),
     ),
     Case("report of nothing", ("report", "nowhere"), (r".*nowhere.*: .+",)),
     Case("session of no run", ("session", "nowhere", "1f"), (r".*nowhere.*: .+",)),

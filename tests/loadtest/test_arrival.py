@@ -138,6 +138,42 @@ def test_a_trace_is_sorted_shifted_to_its_first_start_and_may_have_a_heading(tmp
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf0\n2.5\n8\n",
+        b"\xef\xbb\xbfstart,user\n0,a\n2.5,b\n8,c\n",
+        b"0\r\n2.5\r\n8\r\n",
+        "0\n2.5\n8\n".encode("utf-16"),
+        b"0;a\n2,5;b\n8;c\n",
+        b"start\tuser\n0\ta\n2.5\tb\n8\tc",
+        b'"0","a"\n"2.5","b"\n\n"8","c"\n',
+    ],
+    ids=["byte-order mark", "and a heading", "line ends of Windows", "UTF-16", "semicolons", "tabs", "quotes"],
+)
+def test_a_trace_is_read_as_spreadsheets_write_it_without_losing_an_arrival(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    assert read_trace(tmp_path / "t.csv") == [0, 2.5, 8]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"start\n", "holds no start time"),
+        (b"", "holds no start time"),
+        (b"\xef\xbb\xbf", "holds no start time"),
+        (b"0s\n1\n", "line 1: '0s' is not a number of seconds"),
+        (b"2026-01-02T03:04:05Z\n", "line 1: '2026-01-02T03:04:05Z' is not a number of seconds"),
+        (b"0\n\xff\n", "not a text in UTF-8"),
+        (b"0\n" + b"x" * 200_000, "not a CSV file: .+"),
+    ],
+)
+def test_a_trace_that_can_not_be_read_is_one_clear_line(content: bytes, told: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(ConfigError, match=f"^load.trace: .*t.csv: {told}$"):
+        resolve(None, {"load.trace": str(tmp_path / "t.csv")}, {})
+
+
+@pytest.mark.parametrize(
     ("options", "told"),
     [
         ({"load.rate": 3, "load.users": 3}, "users is a closed population, rate and trace are open arrivals"),

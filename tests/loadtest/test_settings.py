@@ -184,3 +184,66 @@ def test_null_in_realtime_switches_a_default_off(tmp_path: Path) -> None:
 
     assert scenario.realtime["audio"]["input"]["transcription"] is None
     assert scenario.realtime["audio"]["output"] == {"voice": "marin"}
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("sk-good\n", "holds a line break, a blank or a control character"),
+        ("sk-good\r", "holds a line break, a blank or a control character"),
+        ("sk-a b", "holds a line break, a blank or a control character"),
+        ("sk-a\u00a0b", "holds a line break, a blank or a control character"),
+        ("sk-a\ufeff", "holds a line break, a blank or a control character"),
+        ("\u201csk-good\u201d", "holds a sign that is not ASCII, such as a curly quote"),
+        ('"sk-good"', "is in quotes"),
+    ],
+)
+@pytest.mark.parametrize("name", KEYS)
+def test_a_key_that_no_service_made_is_refused_by_its_name_and_never_quoted(name: str, key: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolved(LOOPBACK, **{**dict.fromkeys(KEYS, "good"), name: key})
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].startswith(f"{name}: {told}")
+    assert "sk-" not in caught.value.problems[0]
+
+
+def backend(headers: str) -> str:
+    return f'[target.backend]\nurl = "http://127.0.0.1:3/token"\n[target.backend.headers]\n{headers}\n'
+
+
+def test_a_header_value_from_the_environment_may_hold_a_blank_and_no_line_break(tmp_path: Path) -> None:
+    toml = tmp_path / "s.toml"
+    toml.write_text(backend('Authorization = "env:OUR_TOKEN"'))
+    options = {"target.avaturn_base_url": "http://127.0.0.1:2"}
+    assert resolved(options, toml=toml, AVATURN_API_KEY="good", OUR_TOKEN="Bearer abc").target.backend is not None
+    for value in ("Bearer abc\n", "Bearer \u201cabc\u201d", " Bearer abc"):
+        with pytest.raises(ConfigError, match=r"^OUR_TOKEN: ") as caught:
+            resolved(options, toml=toml, AVATURN_API_KEY="good", OUR_TOKEN=value)
+        assert "abc" not in str(caught.value)
+
+
+@pytest.mark.parametrize("headers", ['"X Y" = "a"', 'X = "a\\nb"', 'X = "\u201ca\u201d"'])
+def test_headers_that_can_not_be_sent_are_refused(headers: str, tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(backend(headers))
+    with pytest.raises(ConfigError, match=r"target\.backend\.headers: .*X"):
+        resolved({"target.avaturn_base_url": "http://127.0.0.1:2"}, toml=tmp_path / "s.toml", AVATURN_API_KEY="good")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1\n/v1", "http://127.0.0.1:1/v1 ", "http://127.0.0.1:1/\tv1"])
+def test_a_url_with_a_blank_in_it_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"openai_base_url: holds a blank or a line break"):
+        resolved(LOOPBACK | {"target.openai_base_url": url}, **dict.fromkeys(KEYS, "good"))
+
+
+def test_a_tag_is_called_what_it_is_called_dots_and_all(tmp_path: Path) -> None:
+    toml = tmp_path / "s.toml"
+    toml.write_text('\ufeff[tags]\napp = "shop"\nteam.name = "a"\n', encoding="utf-8")
+    options = {"tags.app.kubernetes.io/name": "x", "tags.app.version": "2", "tags.app": "till"}
+    tags = resolved(options, toml=toml).tags
+    assert tags == {"app": "till", "team.name": "a", "app.kubernetes.io/name": "x", "app.version": "2"}
+
+
+def test_a_file_of_certificates_in_the_environment_that_is_not_there_is_said_at_once() -> None:
+    options = {"target.openai_base_url": "https://127.0.0.1:1/v1", "target.avaturn_base_url": "https://127.0.0.1:2"}
+    with pytest.raises(ConfigError, match=r"^SSL_CERT_FILE: /nowhere/ca\.pem: No such file or directory$"):
+        resolved(options, **dict.fromkeys(KEYS, "good"), SSL_CERT_FILE="/nowhere/ca.pem")

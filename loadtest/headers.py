@@ -1,0 +1,28 @@
+"""What can be sent in a header of HTTP, found out before anything is started. No value is quoted: it is a secret."""
+
+
+def flaw_of_key(key: str) -> str | None:
+    """Why no service has made such a key; None: it may be one."""
+    if any(sign.isspace() or not sign.isprintable() for sign in key):
+        return "holds a line break, a blank or a control character; was it copied whole, and nothing else?"
+    if not key.isascii():
+        return "holds a sign that is not ASCII, such as a curly quote"
+    if len(key) > 1 and key[0] == key[-1] and key[0] in "\"'":
+        return "is in quotes"
+    return None
+
+
+def flaw_of_value(value: str) -> str | None:
+    """Why it can't be sent as a header's value; None: it can."""
+    if any(not sign.isprintable() and sign != "\t" for sign in value):
+        return "holds a line break or a control character"
+    if not value.isascii():
+        return "holds a sign that is not ASCII, such as a curly quote"
+    if value != value.strip():
+        return "begins or ends with a blank"
+    return None
+
+
+def flaw_of_url(url: str) -> str | None:
+    """What a parser of URLs would pass over in silence."""
+    return "holds a blank or a line break" if any(sign.isspace() for sign in url) else None
