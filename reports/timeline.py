@@ -14,7 +14,6 @@ from loadtest.events import (
     Observed,
     RemainsChanged,
     RuleChecked,
-    RunStarted,
     SecretGivenBack,
     SecretMinted,
     SessionFinished,
