@@ -16,8 +16,11 @@ DurationS = Annotated[float, BeforeValidator(parse_s)]
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
-SERVER_VAD_SILENCE_MS = 500
-"""Documented default of `silence_duration_ms`; the spec's examples show 200, so it is always sent (PROTOCOL.md C-4)."""
+_PATIENT_MODELS = "gpt-realtime-2"
+"""How the names of the models begin whose default silence is the longer one."""
+_SILENCE_MS, _PATIENT_SILENCE_MS = 200, 500
+"""`silence_duration_ms` of a session that asks for none, as recordings of the service show it for gpt-realtime and
+gpt-realtime-2.1; the kin of the two are assumed alike. The documents say 500 for all."""
 
 
 class Section(BaseModel):
@@ -157,7 +160,7 @@ class Scenario(Section):
 
 
 def default_realtime() -> dict[str, Any]:
-    """The mint's session object: what the service leaves to chance is set (PROTOCOL.md C-4, C-5)."""
+    """The mint's session object; how long a silence ends a turn is left to the service, as most users do."""
     return {
         "type": "realtime",
         "model": "gpt-realtime",
@@ -165,11 +168,7 @@ def default_realtime() -> dict[str, Any]:
         "audio": {
             "input": {
                 "transcription": {"model": "whisper-1"},
-                "turn_detection": {
-                    "type": "server_vad",
-                    "threshold": 0.5,
-                    "silence_duration_ms": SERVER_VAD_SILENCE_MS,
-                },
+                "turn_detection": {"type": "server_vad", "threshold": 0.5},
             },
             "output": {"voice": "marin"},
         },
@@ -178,7 +177,29 @@ def default_realtime() -> dict[str, Any]:
 
 def vad_silence_s(realtime: dict[str, Any]) -> float | None:
     """The silence after which the service takes a turn as ended; None where no server VAD is configured."""
-    detection = (((realtime.get("audio") or {}).get("input") or {}).get("turn_detection")) or {}
+    detection = _turn_detection(realtime)
     if detection.get("type", "server_vad") != "server_vad":
         return None
-    return float(detection.get("silence_duration_ms", SERVER_VAD_SILENCE_MS)) / 1000
+    asked_ms = detection.get("silence_duration_ms")
+    return (_default_silence_ms(realtime) if asked_ms is None else float(asked_ms)) / 1000
+
+
+def assumed(realtime: dict[str, Any]) -> list[str]:
+    """What of the session is left to the service and was taken for its default, one phrase each."""
+    detection = _turn_detection(realtime)
+    if detection.get("type", "server_vad") != "server_vad" or detection.get("silence_duration_ms") is not None:
+        return []
+    return [f"silence_duration_ms {_default_silence_ms(realtime)}, the default of {_model(realtime)}"]
+
+
+def _turn_detection(realtime: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = ((realtime.get("audio") or {}).get("input") or {}).get("turn_detection") or {}
+    return found
+
+
+def _model(realtime: dict[str, Any]) -> str:
+    return str(realtime.get("model") or "gpt-realtime")
+
+
+def _default_silence_ms(realtime: dict[str, Any]) -> int:
+    return _PATIENT_SILENCE_MS if _model(realtime).startswith(_PATIENT_MODELS) else _SILENCE_MS

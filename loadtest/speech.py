@@ -210,7 +210,7 @@ def check_pauses(clips: tuple[Clip, ...], vad_silence_s: float) -> None:
     sentence."""
     problems = [
         f"{clip.name}: pauses for {clip.longest_pause_s:.2f} s, but the service takes {vad_silence_s:.2f} s of silence"
-        " as the end of the turn"
+        " as the end of the turn; silence_duration_ms in [realtime.audio.input.turn_detection] makes it wait longer"
         for clip in clips
         if clip.longest_pause_s >= vad_silence_s
     ]

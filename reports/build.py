@@ -107,6 +107,7 @@ def judge(
         "run_id": settings.get("run_id") or run.run_id,
         "scenario": run_settings.table(settings, "scenario").get("name") or run.scenario,
         "tags": run_settings.table(settings, "tags"),
+        "assumed": run_settings.assumed(resolved),
         "started_at": settings.get("started_at") or _rfc3339(run.wall_start_ns),
         "duration_s": round((run.end_ns - run.start_ns) / 1e9, 3),
         "interrupted": interrupted,

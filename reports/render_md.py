@@ -48,6 +48,7 @@ def _steps(report: dict[str, Any]) -> list[str]:
         f"at most {sessions['peak_active']:,} at once; {teardown['deleted']:,} deleted, "
         f"{teardown['confirmed_gone']:,} proved gone, {sessions['leaked']:,} left behind. "
         f"Generator: {report['generator']['outcome']}. Quantiles are of what succeeded.",
+        *(["", f"Assumed of the service: {_cell('; '.join(report['assumed']))}."] if report["assumed"] else []),
         "",
         f"`{report['run_id']}` · {report['started_at']} · {report['duration_s']:.0f} s "
         f"· exit {report['verdict']['exit_code']}",

@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from loadtest.errors import ConfigError
+from loadtest.scenario import assumed as scenario_assumed
 from loadtest.settings import Settings
 from reports.frames import Run
 
@@ -34,6 +35,20 @@ def resolved(settings: Mapping[str, Any]) -> Settings | None:
         return Settings.model_validate(settings["scenario"])
     except (KeyError, ValidationError):
         return None
+
+
+def assumed(settings: Settings | None) -> list[str]:
+    """What the run left to the service, and took for its default: a phrase each, named by scenario where there are
+    several. A back end of one's own mints what it likes; then it is what the clips were checked against."""
+    if settings is None or settings.target.room == "none":
+        return []
+    scenarios = settings.scenarios
+    found = [
+        (f"{scenario.name}: " if len(scenarios) > 1 else "") + phrase
+        for scenario in scenarios
+        for phrase in scenario_assumed(scenario.realtime)
+    ]
+    return list(dict.fromkeys(found))
 
 
 def absences_s(run: Run, settings: Settings | None) -> "pd.Series[float]":

@@ -156,7 +156,7 @@ CASES = [
     Case(
         "clip with a long pause",
         ("run", "{toml}"),
-        (r"pause\.wav: pauses for 0\.\d\d s, but .+ 0\.50 s .+",),
+        (r"pause\.wav: pauses for 0\.\d\d s, but .+ 0\.20 s .+ silence_duration_ms .+",),
         toml=saying("{tmp}/pause.wav"),
         prepare=lambda tmp: tone(tmp / "pause.wav", pause_s=0.6),
     ),

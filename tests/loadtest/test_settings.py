@@ -7,7 +7,7 @@ from loadtest.durations import parse_s
 from loadtest.errors import ConfigError
 from loadtest.guard import is_loopback
 from loadtest.resolve import LIVE_AVATURN, resolve
-from loadtest.scenario import Say
+from loadtest.scenario import Say, assumed, vad_silence_s
 from loadtest.settings import Settings
 
 KEYS = {"OPENAI_API_KEY": "sk-x", "AVATURN_API_KEY": "x"}
@@ -54,7 +54,26 @@ def test_every_problem_is_reported_at_once_and_no_value_is_quoted(tmp_path: Path
 def test_one_field_of_the_mint_can_be_set_without_the_others(tmp_path: Path) -> None:
     settings = resolved(toml=file(tmp_path, "[realtime.audio.output]\nvoice = 'cedar'"))
     assert settings.realtime["audio"]["output"] == {"voice": "cedar"}
-    assert settings.realtime["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 500
+    assert settings.realtime["audio"]["input"]["turn_detection"] == {"type": "server_vad", "threshold": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("written", "silence_s", "assumed_phrases"),
+    [
+        ("", 0.2, ["silence_duration_ms 200, the default of gpt-realtime"]),
+        ('model = "gpt-realtime-mini"', 0.2, ["silence_duration_ms 200, the default of gpt-realtime-mini"]),
+        ('model = "gpt-realtime-2.1"', 0.5, ["silence_duration_ms 500, the default of gpt-realtime-2.1"]),
+        ("audio.input.turn_detection.silence_duration_ms = 350", 0.35, []),
+        ('audio.input.turn_detection.type = "semantic_vad"', None, []),
+    ],
+)
+def test_a_silence_that_is_left_to_the_service_is_that_of_its_model(
+    tmp_path: Path, written: str, silence_s: float | None, assumed_phrases: list[str]
+) -> None:
+    realtime = resolved(toml=file(tmp_path, f"[realtime]\n{written}")).realtime
+
+    assert vad_silence_s(realtime) == silence_s
+    assert assumed(realtime) == assumed_phrases
 
 
 def test_settings_survive_the_file_that_the_other_processes_read() -> None:
