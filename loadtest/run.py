@@ -20,6 +20,7 @@ from loadtest.capacity.steering import Steering
 from loadtest.distribution.parcel import Parcel
 from loadtest.errors import ConfigError, Exit, GeneratorError
 from loadtest.guard import KEYS
+from loadtest.handshake import check_certificates
 from loadtest.progress import Progress
 from loadtest.reachable import check_names
 from loadtest.rooms.extras import check_installed
@@ -48,6 +49,7 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
     run_dir = settings.output.run_dir or RUNS / f"{started_at:%Y%m%dT%H%M%SZ}-{settings.name}"
     check_unused(run_dir)
     check_machine(settings, run_dir)
+    check_certificates(settings.target)
     run_dir = run_dir.resolve()
     interruption = supervisor.Interruption()
     with contextlib.ExitStack() as stack:

@@ -1,6 +1,7 @@
 """How the Avaturn side reaches the OpenAI side: over a real socket, or without one (INTERFACE.md, `upstream=`)."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,15 +14,16 @@ from loadtest.twin.openai_side.realtime_socket import PATH, Realtime
 _OPEN_DEADLINE_S = 10.0
 
 
-def over_socket(origin: str) -> Dial:
-    """A WebSocket to the OpenAI side at `host:port`."""
+def over_socket(origin: str, *, tls: ssl.SSLContext | None) -> Dial:
+    """A WebSocket to the OpenAI side at `host:port`; over TLS, if there is what to trust."""
 
     async def dial(socket: EventSocket, headers: Mapping[str, str]) -> None:
         # The handshake has a deadline of its own, for a connection whose opening was cancelled.
         async with asyncio.timeout(_OPEN_DEADLINE_S):
             await ws_connect(
                 lambda: socket,
-                f"ws://{origin}{PATH}",
+                f"{'ws' if tls is None else 'wss'}://{origin}{PATH}",
+                ssl_context=tls,
                 extra_headers=headers,
                 websocket_handshake_timeout=_OPEN_DEADLINE_S,
             )

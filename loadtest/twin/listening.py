@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any
@@ -55,8 +56,10 @@ class _WebSocket(WSProtocol):  # type: ignore[misc]  # untyped, see above
             data = data[size:]
 
 
-async def listen(sock: socket.socket, *, app: ASGI3Application, upgrade: Upgrade) -> asyncio.Server:
-    """Serve `app` and WebSockets on a bound socket. The caller closes the server."""
+async def listen(
+    sock: socket.socket, *, app: ASGI3Application, upgrade: Upgrade, tls: ssl.SSLContext | None = None
+) -> asyncio.Server:
+    """Serve `app` and WebSockets on a bound socket, over `tls` if that is given. The caller closes the server."""
 
     def websocket(**_: Any) -> _WebSocket:
         return _WebSocket(
@@ -89,4 +92,4 @@ async def listen(sock: socket.socket, *, app: ASGI3Application, upgrade: Upgrade
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: _Http(config, state, {}, loop), sock=sock, backlog=_BACKLOG)
+    return await loop.create_server(lambda: _Http(config, state, {}, loop), sock=sock, backlog=_BACKLOG, ssl=tls)

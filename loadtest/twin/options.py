@@ -43,6 +43,8 @@ class Options:
     clock_scale: float
     lifeline_fd: int | None
     """An inherited pipe; when it reads end-of-file, whoever owns the twin is gone."""
+    tls: bool
+    """Serve over TLS, with a certificate of an authority made for this run."""
     record: Path | None
     """Record real services into this file, instead of serving a twin."""
     upstreams: dict[str, str]
@@ -74,11 +76,16 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="a knob, repeatable; see below"
     )
+    parser.add_argument(
+        "--tls", action="store_true", help="https and wss; the line on stdout says whom to trust: ca_file"
+    )
     parser.add_argument("--clock-scale", type=float, default=1.0, metavar="X", help="timers run X times faster")
     parser.add_argument("--lifeline-fd", type=int, default=None, help=argparse.SUPPRESS)
     _add_contract(parser)
     args = parser.parse_args(argv)
     problems = _contract_problems(args)
+    if args.tls and (args.record is not None or args.replay_diff is not None):
+        problems.append("argument --tls: only for a twin that is served")
     if not 0 <= args.port <= 65534:
         problems.append("argument --port: must be from 0 to 65534")
     if not 0.001 <= args.clock_scale <= 100_000:
@@ -101,6 +108,7 @@ def parse(argv: Sequence[str]) -> Options:
         profile=profile,
         clock_scale=args.clock_scale,
         lifeline_fd=args.lifeline_fd,
+        tls=args.tls,
         record=args.record,
         upstreams={"openai": args.openai_base_url, "avaturn": args.avaturn_base_url} if args.record else {},
         replay_diff=args.replay_diff,

@@ -11,6 +11,7 @@ from loadtest.twin.answering import measured, queued
 from loadtest.twin.avaturn_side import api
 from loadtest.twin.avaturn_side.sessions import ROOM_PATH, Sessions
 from loadtest.twin.avaturn_side.surroundings import Surroundings
+from loadtest.twin.certificates import Certificates
 from loadtest.twin.dialing import inline, over_socket
 from loadtest.twin.keys import Keys
 from loadtest.twin.listening import listen
@@ -41,11 +42,14 @@ class Twin:
         openai: socket.socket,
         avaturn: socket.socket,
         script: Sequence[tuple[str, ...] | None] = (),
+        certificates: Certificates | None = None,
     ) -> None:
         self.keys = Keys()
         self.truth = Truth()
         self.openai_origin = "{}:{}".format(*_host_and_port(openai))
         self.avaturn_origin = "{}:{}".format(*_host_and_port(avaturn))
+        self._tls = None if certificates is None else certificates.server
+        self._secure = "" if certificates is None else "s"
         self._sockets = {"openai": openai, "avaturn": avaturn}
         self._servers: list[asyncio.Server] = []
         self._profile = profile
@@ -73,7 +77,9 @@ class Twin:
             chance=self._chance,
             ticker=self._ticker,
             truth=self.truth,
-            dial=inline(self._realtime) if profile.upstream == "inline" else over_socket(self.openai_origin),
+            dial=inline(self._realtime)
+            if profile.upstream == "inline"
+            else over_socket(self.openai_origin, tls=None if certificates is None else certificates.client),
             knobs=profile,
             make=make,
         )
@@ -82,9 +88,19 @@ class Twin:
         self._whip = _whip(self._sessions) if profile.room == "webrtc" else None
 
     @property
+    def openai_base_url(self) -> str:
+        """Of the OpenAI side, as its clients want it."""
+        return f"http{self._secure}://{self.openai_origin}/v1"
+
+    @property
+    def avaturn_base_url(self) -> str:
+        """Of the Avaturn side."""
+        return f"http{self._secure}://{self.avaturn_origin}"
+
+    @property
     def state_url(self) -> str:
         """Where the ground truth is."""
-        return f"http://{self.avaturn_origin}{api.STATE_PATH}"
+        return f"http{self._secure}://{self.avaturn_origin}{api.STATE_PATH}"
 
     async def start(self) -> None:
         """Accept connections."""
@@ -112,8 +128,8 @@ class Twin:
             avaturn_app = queued(avaturn_app, slots=self._profile.slots, passes=lambda path: path == api.STATE_PATH)
         avaturn_app = measured(avaturn_app, truth=self.truth, point_of=api.point_of, extra=self._clock_header)
         self._servers = [
-            await listen(self._sockets["openai"], app=openai_app, upgrade=self._realtime.upgrade),
-            await listen(self._sockets["avaturn"], app=avaturn_app, upgrade=self._sessions.upgrade),
+            await listen(self._sockets["openai"], app=openai_app, upgrade=self._realtime.upgrade, tls=self._tls),
+            await listen(self._sockets["avaturn"], app=avaturn_app, upgrade=self._sessions.upgrade, tls=self._tls),
         ]
 
     async def stop(self) -> None:
@@ -135,8 +151,8 @@ class Twin:
 
     def _room_url(self, session_id: str) -> str:
         if self._whip is None:
-            return f"ws://{self.avaturn_origin}{ROOM_PATH}{session_id}"
-        return f"http://{self.avaturn_origin}{ROOM_PATH}{session_id}/whip"
+            return f"ws{self._secure}://{self.avaturn_origin}{ROOM_PATH}{session_id}"
+        return f"http{self._secure}://{self.avaturn_origin}{ROOM_PATH}{session_id}/whip"
 
 
 def _whip(sessions: Sessions) -> "Whip":

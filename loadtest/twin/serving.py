@@ -8,10 +8,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import uvloop
 
+from loadtest.twin.certificates import CertificateError, Certificates, throw_away
 from loadtest.twin.contract import VERSION, ContractError, Line, read
 from loadtest.twin.knobs import Freeze
 from loadtest.twin.options import Options, UsageError, parse
@@ -45,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.record is not None:
             return _record(options, options.record, openai=openai, avaturn=avaturn)
         uvloop.run(_serve(options, openai=openai, avaturn=avaturn))
-    except UsageError as error:
+    except (UsageError, CertificateError) as error:
         print(f"avaload twin: {error}", file=sys.stderr)
         return 2
     return 0
@@ -100,7 +102,7 @@ async def _compare(
     )
     of_twin: list[Line] = []
     recorder = Recorder(
-        upstreams={"openai": f"http://{twin.openai_origin}/v1", "avaturn": f"http://{twin.avaturn_origin}"},
+        upstreams={"openai": twin.openai_base_url, "avaturn": twin.avaturn_base_url},
         own={"openai": _bound("127.0.0.1", 0), "avaturn": _bound("127.0.0.1", 0)},
         write=of_twin.append,
     )
@@ -149,21 +151,34 @@ async def _serve(options: Options, *, openai: socket.socket, avaturn: socket.soc
         Twin(profile=Profile(), seed=0, clock_scale=1.0, openai=_bound("127.0.0.1", 0), avaturn=_bound("127.0.0.1", 0))
     )
     stop = _stop_event(options)
-    twin = Twin(
-        profile=options.profile, seed=options.seed, clock_scale=options.clock_scale, openai=openai, avaturn=avaturn
-    )
-    await twin.start()
-    try:
-        _announce(_announcement(twin, options))
-    except UsageError:
+    with ExitStack() as stack:
+        certificates = stack.enter_context(_certificates(options, openai)) if options.tls else None
+        twin = Twin(
+            profile=options.profile,
+            seed=options.seed,
+            clock_scale=options.clock_scale,
+            openai=openai,
+            avaturn=avaturn,
+            certificates=certificates,
+        )
+        await twin.start()
+        try:
+            tls = {} if certificates is None else {"ca_file": str(certificates.ca_file)}
+            _announce(_announcement(twin, options) | tls)
+        except UsageError:
+            await twin.stop()
+            raise
+        freeze = options.profile.freeze
+        freezing = None if freeze is None else asyncio.create_task(_stand_still(freeze, stop))
+        await stop.wait()
+        if freezing is not None:
+            freezing.cancel()
         await twin.stop()
-        raise
-    freeze = options.profile.freeze
-    freezing = None if freeze is None else asyncio.create_task(_stand_still(freeze, stop))
-    await stop.wait()
-    if freezing is not None:
-        freezing.cancel()
-    await twin.stop()
+
+
+def _certificates(options: Options, sock: socket.socket) -> AbstractContextManager[Certificates]:
+    """For whatever name of this host a client may use."""
+    return throw_away("localhost", "127.0.0.1", "::1", options.host, sock.getsockname()[0])
 
 
 def _announce(line: dict[str, object]) -> None:
@@ -201,8 +216,8 @@ async def _stand_still(freeze: Freeze, stop: asyncio.Event) -> None:
 def _announcement(twin: Twin, options: Options) -> dict[str, object]:
     scale = options.clock_scale
     return {
-        "openai_base_url": f"http://{twin.openai_origin}/v1",
-        "avaturn_base_url": f"http://{twin.avaturn_origin}",
+        "openai_base_url": twin.openai_base_url,
+        "avaturn_base_url": twin.avaturn_base_url,
         "openai_api_key": twin.keys.openai,
         "avaturn_api_key": twin.keys.avaturn,
         "state_url": twin.state_url,

@@ -19,13 +19,8 @@ function speech(milliseconds) {
 
 const silence = (milliseconds) => Buffer.alloc(milliseconds * SAMPLES_PER_MS * 2).toString("base64");
 
-// The package always asks for TLS, and this twin has no certificate.
 function open(key, { model = "gpt-realtime" } = {}) {
-  const client = new OpenAI({ baseURL, apiKey: key });
-  const onURL = (url) => {
-    url.protocol = "ws:";
-  };
-  return new OpenAIRealtimeWebSocket({ model, onURL }, client);
+  return new OpenAIRealtimeWebSocket({ model }, new OpenAI({ baseURL, apiKey: key }));
 }
 
 async function mint() {

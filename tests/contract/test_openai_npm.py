@@ -1,6 +1,7 @@
 """The official `openai` npm package in Node against the twin. It is installed by the test, never committed."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,14 +13,14 @@ import pytest
 from tests.programs import needed, npm_install
 from tests.twin.process import RunningTwin, running_twin
 
-PACKAGES = ["openai@6.49.0", "ws@8.23.0"]
+PACKAGES = ["openai@7.59.0", "ws@8.23.0"]
 SCRIPT = Path(__file__).with_name("openai_npm.mjs")
 INSTALL_S, DEADLINE_S = 90, 20
 
 
 @pytest.fixture(scope="module")
 def twin() -> Iterator[RunningTwin]:
-    with running_twin("--set", "answer_s=0.6") as started:
+    with running_twin("--tls", "--set", "answer_s=0.6") as started:
         yield started
 
 
@@ -36,7 +37,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _run(project: Path, scenario: str, twin: RunningTwin, key: str) -> dict[str, Any]:
     command = ["node", SCRIPT.name, scenario, twin.openai_url, key]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    done = subprocess.run(
+        command,
+        cwd=project,
+        env={**os.environ, "NODE_EXTRA_CA_CERTS": twin.announcement["ca_file"]},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     seen: dict[str, Any] = json.loads(done.stdout)
     return seen

@@ -4,6 +4,7 @@ import json
 import os
 import selectors
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -27,7 +28,7 @@ class RunningTwin:
         self.avaturn_url: str = announcement["avaturn_base_url"]
         self.openai_key: str = announcement["openai_api_key"]
         self.avaturn_key: str = announcement["avaturn_api_key"]
-        self.realtime_url = self.openai_url.replace("http://", "ws://") + "/realtime"
+        self.realtime_url = self.openai_url.replace("http", "ws", 1) + "/realtime"
 
     def mint(
         self, body: Any = None, *, key: str | None = None, headers: dict[str, str] | None = None
@@ -80,6 +81,11 @@ class RunningTwin:
             time.sleep(0.01)
 
 
+def trust(announcement: dict[str, Any]) -> ssl.SSLContext:
+    """What a client of this twin trusts."""
+    return ssl.create_default_context(cafile=announcement.get("ca_file"))
+
+
 @contextmanager
 def running_twin(*options: str, pass_fds: Sequence[int] = ()) -> Iterator[RunningTwin]:
     """Start a twin, wait until it accepts, stop it in the end and insist on exit code 0."""
@@ -87,10 +93,11 @@ def running_twin(*options: str, pass_fds: Sequence[int] = ()) -> Iterator[Runnin
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with (
         subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=pass_fds, env=environment) as process,
-        httpx.Client(timeout=DEADLINE_S) as http,
     ):
         try:
-            yield RunningTwin(process, json.loads(_first_line(process)), http)
+            announcement = json.loads(_first_line(process))
+            with httpx.Client(timeout=DEADLINE_S, verify=trust(announcement)) as http:
+                yield RunningTwin(process, announcement, http)
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
             assert process.wait(DEADLINE_S) == 0
