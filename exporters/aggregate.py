@@ -126,23 +126,25 @@ class Aggregate:
         *,
         sink_errors: Mapping[str, int] | None = None,
         rule_violations: Mapping[str, int] | None = None,
+        waived_violations: Mapping[str, int] | None = None,
         users: int = 0,
         now_ns: int | None = None,
     ) -> Snapshot:
         """All values so far, fit for JSON and msgpack: nothing but numbers.
 
-        `sink_errors`: what each sink failed to take; `rule_violations`: by rule; both cumulative. `users`: virtual
-        users of this process. `now_ns`: to tell the plan's target by.
+        `sink_errors`: what each sink failed to take; `rule_violations`, `waived_violations`: by rule; cumulative.
+        `users`: virtual users of this process. `now_ns`: to tell the plan's target by.
         """
         self._series.of(c.SESSIONS_OPEN)[()] = len(self._open)
         self._series.of(c.USERS)[()] = users
         self._series.of(c.SESSIONS_TARGET)[()] = 0 if now_ns is None else self._own_state.target(now_ns)
         for sink, errors in (sink_errors or {}).items():
             self._series.of(c.SINK_ERRORS)[(sink,)] = errors
-        broken = self._series.of(c.RULE_VIOLATIONS)
-        for rule, violations in (rule_violations or {}).items():
-            # Evidence can be outweighed; a counter can't fall.
-            broken[(rule,)] = max(broken.get((rule,), 0), violations)
+        for metric, by_rule in ((c.RULE_VIOLATIONS, rule_violations), (c.RULE_VIOLATIONS_WAIVED, waived_violations)):
+            broken = self._series.of(metric)
+            for rule, violations in (by_rule or {}).items():
+                # Evidence can be outweighed; a counter can't fall.
+                broken[(rule,)] = max(broken.get((rule,), 0), violations)
         return self._series.snapshot()
 
     # Sessions

@@ -261,6 +261,12 @@ RULE_VIOLATIONS: Final = Metric(
     labels=(Label(name="rule", values=tuple(RULES)),),
     help="Cases in which a rule of the contract was not kept, those of assumed rules included",
 )
+RULE_VIOLATIONS_WAIVED: Final = Metric(
+    name="avaload_rule_violations_waived_total",
+    type=Type.COUNTER,
+    labels=(Label(name="rule", values=tuple(RULES)),),
+    help="The same of rules that a scenario waives, in its sessions: counted here alone",
+)
 EVENTS_LOST: Final = Metric(
     name="avaload_events_lost_total",
     type=Type.COUNTER,

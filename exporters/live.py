@@ -76,6 +76,7 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, str]]:
     yield from each("left behind", c.SESSIONS_LEFT)
     yield {"group": "left behind", "item": "unknown", "value": _number(snapshot, c.SESSIONS_UNKNOWN)}
     yield from each("rules broken", c.RULE_VIOLATIONS, only_seen=True)
+    yield from each("waived rules broken", c.RULE_VIOLATIONS_WAIVED, only_seen=True)
     yield from quantiles("time of steps", c.STEP_DURATION, only="ok")
     for share, who in ((0.05, "95 %"), (0.5, "half")):
         if (over_s := sessions_page.bounds(snapshot, c.SECRET_MARGIN, share)[0]) is not None:

@@ -203,6 +203,7 @@ class LoadProcess:
         return self.aggregate.snapshot(
             sink_errors=self._fanout.errors,
             rule_violations=self._rules.violations(),
+            waived_violations=self._rules.waived_violations(),
             users=self._runner.user_count,
             now_ns=clock.now_ns(),
         )

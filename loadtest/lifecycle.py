@@ -147,7 +147,7 @@ class Lifecycle:
         return secret
 
     async def _create(self, call: Call, span: str, secret: ClientSecret) -> Created:
-        fields = self._scenario.session.model_dump(exclude_none=True)
+        fields = self._scenario.session.model_dump(exclude_none=True, exclude={"engine"})
         return await self._owned.create(
             self._control.create(call, secret=secret, fields=fields, traceparent=self._record.traceparent(span))
         )

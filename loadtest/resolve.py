@@ -41,6 +41,7 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
     _choose_model(tree, options)
     _read_trace(tree.get("load"), toml_path, options)
     tree["realtime"] = _with_nulls(_deep_merge(default_realtime(), tree.get("realtime", {})))
+    _leave_unspoken(tree)
     if "mix" in tree:
         tree["mix"] = _read_mix(tree["mix"], toml_path)
     try:
@@ -157,7 +158,10 @@ def _read_mix(entries: Any, toml_path: Path | None) -> list[dict[str, Any]]:
         if set(entry) - {"scenario", "weight"} or not isinstance(entry.get("scenario"), str):
             raise ConfigError(f"mix.{number}: scenario (a file) and weight are needed, nothing else")
         tree = _read_scenario(folder / entry["scenario"])
-        taken: dict[str, Any] = {key: tree[key] for key in ("secret", "session", "conversation") if key in tree}
+        taken: dict[str, Any] = {
+            key: tree[key] for key in ("secret", "session", "conversation", "waive") if key in tree
+        }
+        _leave_unspoken(taken)
         realtime = _with_nulls(_deep_merge(default_realtime(), tree.get("realtime", {})))
         name = tree.get("name", Path(entry["scenario"]).stem)
         scenarios.append({"name": name, "weight": entry.get("weight", 1.0), "realtime": realtime, **taken})
@@ -165,6 +169,13 @@ def _read_mix(entries: Any, toml_path: Path | None) -> list[dict[str, Any]]:
     if len(set(names)) < len(names):
         raise ConfigError("mix: two scenarios have the same name")
     return scenarios
+
+
+def _leave_unspoken(tree: dict[str, Any]) -> None:
+    """Nobody speaks to an engine that hears nothing, unless the scenario says what is to happen."""
+    session, conversation = tree.get("session"), tree.setdefault("conversation", {})
+    if isinstance(session, dict) and session.get("engine") == "text-echo" and isinstance(conversation, dict):
+        conversation.setdefault("turns", [{"kind": "pause", "for_s": 5}])
 
 
 def _put(tree: dict[str, Any], keys: list[str], value: Any, *, origin: str) -> None:

@@ -47,11 +47,15 @@ class Secret(Section):
     ttl_s: int = Field(600, ge=10, le=7200)
 
 
+Engine = Literal["openai-realtime", "external", "cartesia", "text-echo"]
+
+
 class SessionFields(Section):
     """Optional fields of Avaturn's create call (PROTOCOL.md 3.2); what is None is not sent."""
 
-    engine: Literal["openai-realtime"] = Field("openai-realtime", exclude=True)
-    """The only one that a client secret drives; `control.py` makes its table of it."""
+    engine: Engine | None = None
+    """What answers in the room; None: OpenAI, or not known where the integrator's own endpoint makes the sessions. It
+    is not sent: a client secret drives OpenAI's engine alone (`control.py`), and the endpoint knows its own."""
     avatar_id: str | None = None
     background: Literal["default", "transparent"] | None = None
     render_model: str | None = None
@@ -148,6 +152,13 @@ class Conversation(Section):
         return {turn.clip for turn in self.turns if isinstance(turn, Spoken)}
 
 
+class Waive(Section):
+    """A rule whose breach in this scenario's sessions is known and accepted: still judged, told, and never `pass`."""
+
+    rule: str
+    reason: str = Field(min_length=1, max_length=300, pattern=r"\S")
+
+
 class Scenario(Section):
     """One of the sorts of session that a run is mixed of; `weight` is its share against the others'."""
 
@@ -157,6 +168,7 @@ class Scenario(Section):
     session: SessionFields = SessionFields()
     realtime: dict[str, Any]
     conversation: Conversation = Conversation()
+    waive: tuple[Waive, ...] = ()
 
 
 def default_realtime() -> dict[str, Any]:

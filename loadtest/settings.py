@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from loadtest.backend import BackendTarget
 from loadtest.headers import flaw_of_url
+from loadtest.rules import waiving
 from loadtest.rules.promise import Promise, promises
 from loadtest.scenario import (
     NAME,
@@ -19,6 +20,8 @@ from loadtest.scenario import (
     Secret,
     Section,
     SessionFields,
+    Spoken,
+    Waive,
     default_realtime,
 )
 from loadtest.slo import Slo, parse_slos
@@ -155,8 +158,9 @@ class Settings(Section):
     session: SessionFields = SessionFields()
     realtime: dict[str, Any] = Field(default_factory=default_realtime)
     conversation: Conversation = Conversation()
+    waive: tuple[Waive, ...] = ()
     mix: tuple[Scenario, ...] = ()
-    """Several sorts of session in one run; the four sections above are then theirs, not this one's."""
+    """Several sorts of session in one run; the five sections above are then theirs, not this one's."""
     output: Output = Output()
     distribution: Distribution = Distribution()
     probes: Probes = Probes()
@@ -177,9 +181,21 @@ class Settings(Section):
                 problems.append("target: a backend needs avaturn_base_url, where its sessions are joined and looked at")
         elif (self.target.openai_base_url is None) != (self.target.avaturn_base_url is None):
             problems.append("target: give both openai_base_url and avaturn_base_url, or neither (the embedded twin)")
+        if self.mix and self.waive:
+            problems.append("waive: belongs to a scenario of the mix, and counts for its sessions alone")
+        problems += [problem for scenario in self.scenarios for problem in self._unplayable(scenario)]
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    def _unplayable(self, scenario: Scenario) -> list[str]:
+        """What of a scenario this target can't do, and which rules it may not waive."""
+        found, engine = waiving.problems(scenario.waive), scenario.session.engine
+        if self.target.backend is None and engine not in (None, "openai-realtime"):
+            found.append(f"session.engine: {engine} sessions are made by an endpoint of your own: give --backend-url")
+        if engine == "text-echo" and any(isinstance(turn, Spoken) for turn in scenario.conversation.turns):
+            found.append("conversation: engine text-echo hears nothing: turns may be pause and silence")
+        return [f"{scenario.name}: {problem}" for problem in found] if self.mix else found
 
     def _undistributable(self) -> list[str]:
         problems = []
@@ -239,6 +255,7 @@ class Settings(Section):
                 session=self.session,
                 realtime=self.realtime,
                 conversation=self.conversation,
+                waive=self.waive,
             ),
         )
 
@@ -250,7 +267,12 @@ class Settings(Section):
 
     def promises(self, *, today: date) -> dict[str, Promise]:
         """What the sessions of each scenario may expect, by its name."""
-        return promises(self.scenarios, today=today, clock_scale=self.target.clock_scale)
+        return promises(
+            self.scenarios,
+            today=today,
+            clock_scale=self.target.clock_scale,
+            by_backend=self.target.backend is not None,
+        )
 
     @property
     def slos(self) -> tuple[Slo, ...]:

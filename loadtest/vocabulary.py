@@ -79,12 +79,14 @@ class EndedBy(StrEnum):
 
 
 class RuleOutcome(StrEnum):
-    """What is known of a rule of PROTOCOL.md section 4. Characterised: observed and told, nobody's fault."""
+    """What is known of a rule of PROTOCOL.md section 4. Characterised: observed and told, nobody's fault. Waived:
+    judged, and the scenario accepts whatever came of it."""
 
     PASS = "pass"
     FAIL = "fail"
     NOT_TESTED = "not_tested"
     CHARACTERISED = "characterised"
+    WAIVED = "waived"
 
 
 class SecretKind(StrEnum):

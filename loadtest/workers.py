@@ -98,7 +98,7 @@ class Workers:
                     if number % _AT_ONCE == 0:
                         yield
                 aggregate.end_dead_worker()
-                worker.latest = _settled(aggregate, rules.violations(), worker.latest)
+                worker.latest = _settled(aggregate, rules, worker.latest)
                 worker.settled = True
 
     def snapshot(self, *, now_ns: int) -> Snapshot:
@@ -140,12 +140,18 @@ class Workers:
         return [path for path in (self.run_dir / "journal").glob(pattern) if path.stat().st_size]
 
 
-def _settled(aggregate: Aggregate, violations: dict[str, int], reported: Snapshot) -> Snapshot:
+def _settled(aggregate: Aggregate, rules: Rulebook, reported: Snapshot) -> Snapshot:
     """What the journals say, and from the last report what no event tells and what had counted further: a counter can't
     fall."""
-    counted = reported.get(c.RULE_VIOLATIONS.name, {})
-    most = {rule: max(n, int(counted.get(rule, 0))) for rule, n in violations.items()}  # type: ignore[arg-type]
-    found = aggregate.snapshot(rule_violations=most)
+
+    def most(metric: c.Metric, found: dict[str, int]) -> dict[str, int]:
+        counted = reported.get(metric.name, {})
+        return {rule: max(n, int(counted.get(rule, 0))) for rule, n in found.items()}  # type: ignore[arg-type]
+
+    found = aggregate.snapshot(
+        rule_violations=most(c.RULE_VIOLATIONS, rules.violations()),
+        waived_violations=most(c.RULE_VIOLATIONS_WAIVED, rules.waived_violations()),
+    )
     return {**found, c.SINK_ERRORS.name: reported.get(c.SINK_ERRORS.name, {})}
 
 

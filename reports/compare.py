@@ -222,7 +222,13 @@ def _rules(base: Sequence[Measured], new: Sequence[Measured]) -> list[Row]:
 
 
 def _worst(rule: str, side: Sequence[Measured]) -> str:
-    order = [RuleOutcome.FAIL, RuleOutcome.PASS, RuleOutcome.CHARACTERISED, RuleOutcome.NOT_TESTED]
+    order = [
+        RuleOutcome.FAIL,
+        RuleOutcome.WAIVED,
+        RuleOutcome.PASS,
+        RuleOutcome.CHARACTERISED,
+        RuleOutcome.NOT_TESTED,
+    ]
     return min((run.rules[rule] for run in side if rule in run.rules), key=[str(each) for each in order].index)
 
 

@@ -96,7 +96,7 @@ def _of_rule(row: dict[str, Any]) -> _Case:
         group=f"rule.{row['group']}",
         name=f"{row['id']} {row['statement']}",
         failure=rules.describe(row) if outcome is RuleOutcome.FAIL else None,
-        skipped=words if outcome is RuleOutcome.NOT_TESTED else None,
+        skipped=words if outcome in (RuleOutcome.NOT_TESTED, RuleOutcome.WAIVED) else None,
         said=words if outcome in (RuleOutcome.PASS, RuleOutcome.CHARACTERISED) else None,
         took_s=row["took_s"],
     )

@@ -33,6 +33,15 @@ _GROUPS: Final = {
 }
 
 
+_TITLES: Final = {
+    RuleOutcome.PASS: "held",
+    RuleOutcome.FAIL: "broken",
+    RuleOutcome.CHARACTERISED: "characterised",
+    RuleOutcome.NOT_TESTED: "not tested",
+    RuleOutcome.WAIVED: "waived",
+}
+
+
 def section(run_dir: Path, settings: Mapping[str, Any]) -> list[Row]:
     """A row for every rule. `settings`: what settings.json holds; without it rules that ask what was promised see no
     case. Raises JournalError where no journal can be read."""
@@ -51,7 +60,13 @@ def broken(rows: Iterable[Row]) -> list[Row]:
 
 def assumed(rows: Iterable[Row]) -> list[Row]:
     """Those that are not as assumed, which fails nothing."""
-    return [row for row in rows if row["violations"] and row["standing"] == Standing.ASSUMED]
+    told = [row for row in rows if row["outcome"] != RuleOutcome.WAIVED]
+    return [row for row in told if row["violations"] and row["standing"] == Standing.ASSUMED]
+
+
+def waived(rows: Iterable[Row]) -> list[Row]:
+    """Those that a scenario waives, whatever came of them."""
+    return [row for row in rows if row.get("waived") is not None]
 
 
 def describe(row: Row) -> str:
@@ -77,13 +92,15 @@ def markdown(rows: list[Row]) -> list[str]:
     """The lines of a short section: counts by group, then what is not as its rule says."""
     if not any(row["cases"] for row in rows):
         return []
-    lines = ["| rules | held | broken | characterised | not tested |", "|---|--:|--:|--:|--:|"]
+    columns = [RuleOutcome.PASS, RuleOutcome.FAIL, RuleOutcome.CHARACTERISED, RuleOutcome.NOT_TESTED]
+    columns += [RuleOutcome.WAIVED] if waived(rows) else []
+    lines = [f"| rules | {' | '.join(_TITLES[each] for each in columns)} |", "|---|" + "--:|" * len(columns)]
     for title, of_group in grouped(rows):
-        counts = [sum(row["outcome"] == outcome for row in of_group) for outcome in RuleOutcome]
-        held, failed, untested, told = counts
-        lines.append(f"| {title} | {held} | {failed} | {told} | {untested} |")
-    shown = [*broken(rows), *assumed(rows)]
-    return [*lines, "", *(f"- {'❌' if row in broken(rows) else '⚠️'} {describe(row)}" for row in shown), ""]
+        counts = [str(sum(row["outcome"] == outcome for row in of_group)) for outcome in columns]
+        lines.append(f"| {title} | {' | '.join(counts)} |")
+    accepted = [row for row in waived(rows) if row["outcome"] != RuleOutcome.FAIL]
+    shown = [("❌", broken(rows)), ("⚠️", assumed(rows)), ("🟡", accepted)]
+    return [*lines, "", *(f"- {sign} {describe(row)}" for sign, of_sign in shown for row in of_sign), ""]
 
 
 def _promises(settings: Mapping[str, Any]) -> dict[str, Promise]:

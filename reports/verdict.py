@@ -169,6 +169,8 @@ def _passed(report: Report) -> str:
     sessions, met = report["sessions"], sum(slo["outcome"] == SloOutcome.PASS for slo in report["slos"])
     held = sum(row["outcome"] == "pass" for row in report["rules"])
     kept = f", {plural(held, 'rule')} held" if held else ""
+    if accepted := len(rules.waived(report["rules"])):
+        kept += f", {plural(accepted, 'rule')} waived"
     words = {0: "no objective was judged", 1: "the objective was met", 2: "both objectives were met"}
     objectives = words.get(met, f"all {met} objectives were met")
     return (
@@ -204,6 +206,7 @@ def _notes(report: Report, absences_s: Collection[float]) -> list[str]:
         notes.append(
             f"{plural(cut)} with more app-messages than are written down: the rest was counted, and the rules saw none"
         )
+    notes += [rules.describe(row) for row in rules.waived(report["rules"])]
     notes += [f"not as assumed: {rules.describe(row)}" for row in rules.assumed(report["rules"])]
     notes += [f"generator suspect: {why}" for why in report["generator"]["suspect_because"]]
     return notes

@@ -36,6 +36,7 @@ class Life:
         "first_audio_ns",
         "first_frame_ns",
         "foreign",
+        "handlers",
         "heard_out",
         "joined_ns",
         "kind",
@@ -71,6 +72,7 @@ class Life:
     def __init__(self, event: SessionStarted, promise: Promise | None) -> None:
         self.session = event.session
         self.promise = promise
+        self.handlers: dict[Any, Any] = {}  # what its rules want to see
         # The session
         self.secret: Any = None  # its SecretMinted
         self.minted_ns: int | None = None

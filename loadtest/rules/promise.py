@@ -1,11 +1,12 @@
 """What a scenario asked for: the part of a session's contract that its events alone don't tell."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
 from loadtest.lint import OPENAI_LIMIT_S, findings, table
+from loadtest.rules.engines import unjudged
 from loadtest.scenario import Ignore, Scenario
 
 _QUIET_DBFS: Final = -50.0
@@ -25,10 +26,18 @@ class Promise:
     openai_limit_s: float = OPENAI_LIMIT_S
     """How long OpenAI lets a session last."""
     lint: dict[str, str]
+    engine: str | None = "openai-realtime"
+    by_backend: bool = False
+    unjudged: Mapping[str, str] = field(default_factory=dict)
+    """Rule → why these sessions say nothing about it."""
+    waived: Mapping[str, str] = field(default_factory=dict)
+    """Rule → why a breach in these sessions is accepted."""
 
 
-def promise(scenario: Scenario, *, today: date, clock_scale: float = 1.0) -> Promise:
-    """What every session of the scenario may expect. `clock_scale`: the target's timers run so many times faster."""
+def promise(scenario: Scenario, *, today: date, clock_scale: float = 1.0, by_backend: bool = False) -> Promise:
+    """What every session of the scenario may expect. `clock_scale`: the target's timers run so many times faster.
+    `by_backend`: the integrator's own endpoint makes them."""
+    engine = scenario.session.engine or (None if by_backend else "openai-realtime")
     realtime = scenario.realtime
     noises = [turn.clip for turn in scenario.conversation.turns if isinstance(turn, Ignore)]
     return Promise(
@@ -40,12 +49,19 @@ def promise(scenario: Scenario, *, today: date, clock_scale: float = 1.0) -> Pro
         max_duration_s=scenario.session.duration_s / clock_scale,
         openai_limit_s=OPENAI_LIMIT_S / clock_scale,
         lint={finding.rule: finding.text for finding in reversed(findings(scenario, today=today)) if finding.breaks},
+        engine=engine,
+        by_backend=by_backend,
+        unjudged=unjudged(engine, by_backend=by_backend),
+        waived={each.rule: each.reason for each in scenario.waive},
     )
 
 
-def promises(scenarios: Iterable[Scenario], *, today: date, clock_scale: float | None = None) -> dict[str, Promise]:
+def promises(
+    scenarios: Iterable[Scenario], *, today: date, clock_scale: float | None = None, by_backend: bool = False
+) -> dict[str, Promise]:
     """By name of the scenario."""
-    return {each.name: promise(each, today=today, clock_scale=clock_scale or 1.0) for each in scenarios}
+    scale = clock_scale or 1.0
+    return {each.name: promise(each, today=today, clock_scale=scale, by_backend=by_backend) for each in scenarios}
 
 
 def _is_quiet(clip: str) -> bool:

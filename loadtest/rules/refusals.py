@@ -210,17 +210,14 @@ _TEXTS: Final = (Mark.USER_TRANSCRIPT, Mark.AVATAR_TRANSCRIPT)
 
 
 class NothingGivenBack(Fold):
-    """A case for every answer that was looked through, and for every place that gave something back."""
+    """A case for every answer that was looked through; what was given back the rulebook counts, whoever's it is."""
 
     rule = "SEC-2"
 
     def handlers(self) -> Mapping[Key, Handler]:
-        return {SecretGivenBack: self._given_back, SessionFinished: self._finished}
+        return {SessionFinished: self._finished}
 
-    def _given_back(self, event: SecretGivenBack, life: Life) -> None:
-        self.tally.broken(life.session, given_back(event))
-
-    def _finished(self, event: SessionFinished, life: Life) -> None:
+    def _finished(self, event: SessionFinished, _life: Life) -> None:
         self.tally.cases += event.answers_searched
 
 

@@ -1,6 +1,7 @@
 """All rules at once: a sink for events while the load runs, and the same again over the journals."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from loadtest.errors import Code
@@ -21,11 +22,12 @@ from loadtest.events import (
     StepFinished,
 )
 from loadtest.rules import expiry, interruption, refusals, termination, transcripts
+from loadtest.rules.engines import ALWAYS_JUDGED
 from loadtest.rules.fold import Fold, Handler
 from loadtest.rules.life import Heard, Life, ended_before
 from loadtest.rules.promise import Promise
 from loadtest.rules.statements import RULES
-from loadtest.rules.tally import Tally, row
+from loadtest.rules.tally import Tally, Waiver, row, waived_row
 
 FOLDS: Final[tuple[type[Fold], ...]] = (
     *expiry.FOLDS,
@@ -54,7 +56,12 @@ class Rulebook:
         self._lives: dict[str, Life] = {}
         self._folds = {kind.rule: kind() for kind in FOLDS}
         self._probed = {rule: Tally() for rule in RULES}
-        self._why_not: dict[str, str] = {}
+        self._waived: dict[str, Fold] = {}
+        """What sessions have shown whose scenarios waive the rule."""
+        self._why_not = {rule: why for each in promises.values() for rule, why in each.unjudged.items()}
+        self._unsaid = _unsaid(promises.values())
+        """Rules that silence breaks, but not where an endpoint may not have asked for a word: by the mark that ends
+        the doubt."""
         self._seen: dict[str, dict[str, RuleOutcome]] = {}  # by rule, what its probes saw
         self._probed_s: dict[str, float] = {}  # by purpose, how long its sessions went on
         self._probed_by: dict[str, set[str]] = {}  # by rule, purposes
@@ -86,12 +93,28 @@ class Rulebook:
             Mark.USER_TRANSCRIPT: _user_said,
             Mark.TRANSCRIPT_FAILED: _user_said,
         }
-        self._handlers: dict[Any, list[Handler]] = {key: [handler] for key, handler in own.items()}
-        for fold in self._folds.values():
+        if (user := self._unsaid.get("TR-1")) is not None:
+            after[Mark.USER_TRANSCRIPT] = after[Mark.TRANSCRIPT_FAILED] = _both(user.hear, _user_said)
+        if (avatar := self._unsaid.get("TR-2")) is not None:
+            own[Mark.AVATAR_TRANSCRIPT] = _both(avatar.hear, _avatar_said)
+        self._own, self._after = own, after
+        self._handlers = self._table(None)
+        self._tables = {name: self._table(each) for name, each in promises.items() if each.unjudged or each.waived}
+
+    def _table(self, promise: Promise | None) -> dict[Any, list[Handler]]:
+        """What is done about which event of a session with that promise: rules that it says nothing about see none of
+        it, and what it waives is counted apart."""
+        table: dict[Any, list[Handler]] = {key: [handler] for key, handler in self._own.items()}
+        for rule, fold in self._folds.items():
+            if promise is not None and rule in promise.unjudged and rule not in ALWAYS_JUDGED:
+                continue
+            if promise is not None and rule in promise.waived:
+                fold = self._waived.setdefault(rule, type(fold)())
             for key, handler in fold.handlers().items():
-                self._handlers.setdefault(key, []).append(handler)
-        for key, handler in after.items():
-            self._handlers.setdefault(key, []).append(handler)
+                table.setdefault(key, []).append(handler)
+        for key, handler in self._after.items():
+            table.setdefault(key, []).append(handler)
+        return table
 
     def add(self, event: Event) -> None:
         """Fold one event in."""
@@ -106,18 +129,17 @@ class Rulebook:
         elif kind is RuleChecked:
             self._checked(event)  # type: ignore[arg-type]
             return
-        elif kind is SecretGivenBack and event.purpose != LOAD:  # type: ignore[union-attr]
+        elif kind is SecretGivenBack:  # also of a check, and after messages were cut
             self._probed["SEC-2"].broken(event.session, refusals.given_back(event))  # type: ignore
             return
-        handlers = self._handlers.get(kind)
-        if handlers is None:
+        if kind not in self._handlers:
             return
         life = self._lives.get(event.session)  # type: ignore[union-attr]
         if life is None:
             if kind is SessionFinished and event.purpose != LOAD:  # type: ignore[union-attr]
                 self._probe_ended(event)  # type: ignore[arg-type]
             return
-        for handler in handlers:
+        for handler in life.handlers.get(kind, ()):
             handler(event, life)
         if kind is SessionFinished:
             self._lives.pop(life.session, None)
@@ -125,14 +147,40 @@ class Rulebook:
     def tally(self, rule: str) -> Tally:
         """What load sessions and probes have shown of a rule."""
         fold = self._folds.get(rule)
-        return self._probed[rule] if fold is None else fold.value().plus(self._probed[rule])
+        probed = Tally() if self._waives_probes(rule) else self._probed[rule]
+        return probed if fold is None or self._is_unsaid(rule) else fold.value().plus(probed)
+
+    def waiver(self, rule: str) -> Waiver | None:
+        """What sessions have shown whose scenarios waive it; of a probe, where all of them do."""
+        reasons = {name: each.waived[rule] for name, each in self._promises.items() if rule in each.waived}
+        if not reasons:
+            return None
+        fold = self._waived.get(rule)
+        tally = Tally() if fold is None or self._is_unsaid(rule) else fold.value()
+        if self._waives_probes(rule):
+            tally = tally.plus(self._probed[rule])
+        return Waiver(reason="; ".join(dict.fromkeys(reasons.values())), scenarios=tuple(reasons), tally=tally)
+
+    def _waives_probes(self, rule: str) -> bool:
+        """A probe's session is of no scenario."""
+        return bool(self._promises) and all(rule in each.waived for each in self._promises.values())
+
+    def _is_unsaid(self, rule: str) -> bool:
+        return rule in self._unsaid and not self._unsaid[rule].came
 
     def violations(self) -> dict[str, int]:
-        """By rule, of all rules. Asked after every session (exporters/tail.py), so nothing is built but the numbers."""
-        counts = {rule: probed.violations for rule, probed in self._probed.items()}
+        """By rule, of all rules, but what is waived. Asked after every session (exporters/tail.py), so nothing is built
+        but the numbers."""
+        counts = {rule: 0 if self._waives_probes(rule) else each.violations for rule, each in self._probed.items()}
         for rule, fold in self._folds.items():
-            counts[rule] += fold.value().violations
+            if not self._is_unsaid(rule):
+                counts[rule] += fold.value().violations
         return counts
+
+    def waived_violations(self) -> dict[str, int]:
+        """By rule, of those that a scenario waives."""
+        waivers = {rule: self.waiver(rule) for rule in {*(r for each in self._promises.values() for r in each.waived)}}
+        return {rule: waiver.tally.violations for rule, waiver in waivers.items() if waiver is not None}
 
     def rows(self, beside: Mapping[str, Tally] | None = None) -> list[dict[str, Any]]:
         """`rules` of report.json: every rule, in the order of PROTOCOL.md. `beside`: by rule, what was found elsewhere
@@ -141,9 +189,15 @@ class Rulebook:
         for rule, tally in (beside or {}).items():
             tallies[rule] = tallies[rule].plus(tally)
         return [
-            row(rule, tally, why_not=self._why_not.get(rule), seen=self._worst(rule), took_s=self._took_s(rule))
-            for rule, tally in tallies.items()
+            self._row(rule, tally, seen=self._worst(rule), took_s=self._took_s(rule)) for rule, tally in tallies.items()
         ]
+
+    def _row(self, rule: str, tally: Tally, **tried: Any) -> dict[str, Any]:
+        why_not = self._unsaid[rule].why if self._is_unsaid(rule) else self._why_not.get(rule)
+        waiver = self.waiver(rule)
+        if waiver is None:
+            return row(rule, tally, why_not=why_not, **tried)
+        return waived_row(rule, tally, waiver, why_not=why_not, **tried)
 
     def _worst(self, rule: str) -> list[str]:
         """What the probes saw of it whose finding was the worst."""
@@ -163,7 +217,8 @@ class Rulebook:
         if event.purpose != LOAD:
             return
         life = self._lives[event.session] = Life(event, self._promises.get(event.scenario))
-        for handler in self._handlers.get(SessionStarted, ()):
+        life.handlers = self._tables.get(event.scenario, self._handlers)
+        for handler in life.handlers.get(SessionStarted, ()):
             handler(event, life)
 
     def _messages_cut(self, event: Observed, _life: Life) -> None:
@@ -187,6 +242,37 @@ class Rulebook:
             tally.tell(event.session, event.detail)
         else:
             self._why_not[event.rule] = event.detail
+
+
+def _both(first: Handler, second: Handler) -> Handler:
+    def handler(event: Any, life: Life) -> None:
+        first(event, life)
+        second(event, life)
+
+    return handler
+
+
+@dataclass(slots=True)
+class _Unsaid:
+    """Why a rule can't be judged until the first of its transcripts has come."""
+
+    why: str
+    came: bool = False
+
+    def hear(self, _event: Observed, _life: Life) -> None:
+        self.came = True
+
+
+def _unsaid(promises: Iterable[Promise]) -> dict[str, _Unsaid]:
+    promised = [*promises]
+    found: dict[str, _Unsaid] = {}
+    if promised and all(each.by_backend for each in promised):
+        found["TR-1"] = _Unsaid("not one of the user's words came; whether its endpoint asks for them isn't known here")
+        if all(each.engine is None for each in promised):
+            found["TR-2"] = _Unsaid(
+                "not one transcript came; the endpoint's engine may forward none ([session] engine)"
+            )
+    return found
 
 
 # What the session's life is made of; a rule's own handlers come after these.

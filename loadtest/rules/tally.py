@@ -58,6 +58,15 @@ def outcome(rule: Rule, tally: Tally) -> RuleOutcome:
     return RuleOutcome.FAIL if rule.standing is Standing.BINDING else RuleOutcome.CHARACTERISED
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """What sessions have shown whose scenarios waive the rule, and why those do."""
+
+    reason: str
+    scenarios: tuple[str, ...]
+    tally: Tally
+
+
 def row(
     rule_id: str, tally: Tally, *, why_not: str | None = None, seen: Iterable[str] = (), took_s: float | None = None
 ) -> dict[str, Any]:
@@ -77,6 +86,31 @@ def row(
         "evidence": tally.evidence,
         "seen": list(seen),
         "took_s": took_s,
+        "waived": None,
+    }
+
+
+def waived_row(
+    rule_id: str, others: Tally, waiver: Waiver, *, why_not: str | None = None, **tried: Any
+) -> dict[str, Any]:
+    """The row of a rule that a scenario waives, with the counts of all. Sessions of others may still break it; kept or
+    not, it is never `pass`. `tried`: as in `row`."""
+    both, of_others = others.plus(waiver.tally), row(rule_id, others)
+    is_broken = of_others["outcome"] == RuleOutcome.FAIL
+    accepted = RuleOutcome.WAIVED if both.cases else RuleOutcome.NOT_TESTED
+    summary = f"waived ({waiver.reason}): {_summary(RULES[rule_id], waiver.tally, why_not)}"
+    if others.cases:
+        summary = f"of {', '.join(waiver.scenarios)} {summary}; of others {of_others['summary']}"
+    return row(rule_id, both, **tried) | {
+        "outcome": (RuleOutcome.FAIL if is_broken else accepted).value,
+        "summary": summary,
+        "evidence": (others if is_broken else both).evidence,
+        "waived": {
+            "reason": waiver.reason,
+            "scenarios": list(waiver.scenarios),
+            "cases": waiver.tally.cases,
+            "violations": waiver.tally.violations,
+        },
     }
 
 
