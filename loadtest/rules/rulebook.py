@@ -193,7 +193,7 @@ class Rulebook:
         ]
 
     def _row(self, rule: str, tally: Tally, **tried: Any) -> dict[str, Any]:
-        why_not = self._unsaid[rule].why if self._is_unsaid(rule) else self._why_not.get(rule)
+        why_not = self._why_not.get(rule) or (self._unsaid[rule].why if self._is_unsaid(rule) else None)
         waiver = self.waiver(rule)
         if waiver is None:
             return row(rule, tally, why_not=why_not, **tried)

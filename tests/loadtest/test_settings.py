@@ -188,11 +188,9 @@ def test_a_clip_is_found_beside_its_scenario_or_where_the_command_was_started(tm
     ]
 
 
-def test_the_engine_can_be_named_but_not_chosen(tmp_path: Path) -> None:
-    named = resolved(toml=file(tmp_path, '[session]\nengine = "openai-realtime"'))
-    assert "engine" not in named.session.model_dump()
-    assert problems(toml=file(tmp_path, '[session]\nengine = "cartesia"')) == [
-        "session.engine: Input should be 'openai-realtime'"
+def test_a_misspelt_engine_is_said_with_those_that_there_are(tmp_path: Path) -> None:
+    assert problems(toml=file(tmp_path, '[session]\nengine = "openai"')) == [
+        "session.engine: Input should be 'openai-realtime', 'external', 'cartesia' or 'text-echo'"
     ]
 
 

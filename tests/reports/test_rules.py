@@ -54,6 +54,7 @@ def test_a_broken_rule_fails_the_run_and_names_a_session(tmp_path: Path) -> None
         "evidence": [j.sid(2)],
         "seen": [],
         "took_s": None,
+        "waived": None,
     }
     assert (report["verdict"]["outcome"], report["verdict"]["exit_code"]) == ("fail", 3)
     assert report["verdict"]["reasons"][0] == (
