@@ -85,7 +85,10 @@ SECRETS_AND_TEARDOWN: Final = Board(
                 kind=Kind.BARS,
                 width=24,
                 red_from=1,
-                queries=[Query(f"{total(c.RULE_VIOLATIONS, by='rule')} > 0", "{{rule}}", instant=True)],
+                queries=[
+                    Query(f"{total(c.RULE_VIOLATIONS, by='rule')} > 0", "{{rule}}", instant=True),
+                    Query(f"{total(c.RULE_VIOLATIONS_WAIVED, by='rule')} > 0", "{{rule}}, waived", instant=True),
+                ],
             ),
         ],
     },

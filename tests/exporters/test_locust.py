@@ -192,7 +192,7 @@ def test_the_page_says_what_was_heard_and_what_a_broken_rule_says() -> None:
         t_ns=S, session=session_id(1), frames=100, underruns=2, stalled_ns=S // 2, gap_max_ns=S // 4, packets_lost=25
     )
     aggregate.add(heard)
-    now = view(aggregate.snapshot(rule_violations={"TD-1": 3, "EXP-1b": 1, "TD-2": 0}))
+    now = view(aggregate.snapshot(rule_violations={"TD-1": 3, "TD-6": 1, "TD-2": 0}))
     assert now["sound"] == {
         "frames": 100,
         "underruns": 2,
@@ -203,8 +203,8 @@ def test_the_page_says_what_was_heard_and_what_a_broken_rule_says() -> None:
         "expected": 125,
     }
     assert now["rules"] == [
-        ("EXP-1b", "The refusal of an expired secret is visible within 30 s", 1, False),
         ("TD-1", "DELETE ends the session within 5 s", 3, True),
+        ("TD-6", "Deleting an ended or unknown session is harmless", 1, False),
     ]
     assert view({})["sound"]["gap_p95_s"] is None
 
