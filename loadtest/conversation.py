@@ -23,6 +23,8 @@ from loadtest.validation import plain, printable, stamp_s
 STALLED_NS = 5_000_000_000
 """A joined room sends frames all the time, silence included; none for this long is a dead stream."""
 NOTHING_NS = 500_000_000
+STEADY_NS = 100_000_000
+"""A room whose last frame is younger sends them all the time."""
 MAX_MESSAGES = 2_000
 """App-messages of a session that are written down, an hour's worth; further ones are counted."""
 
@@ -83,6 +85,7 @@ class Conversation:
         self.avatar_speaking = False
         self.avatar_ended = False
         """The app-message came since the last onset."""
+        self.hole_ns: int | None = None
         self.over: StepError | None = None
         self.messages = 0
         """App-messages that came."""
@@ -104,7 +107,9 @@ class Conversation:
         self._wake()
 
     def on_audio(self, t_ns: int, pcm: bytes) -> None:
-        self._last_frame_ns = t_ns
+        gap_ns, self._last_frame_ns = t_ns - self._last_frame_ns, t_ns
+        if self.hole_ns is not None and gap_ns > self.hole_ns:
+            self.hole_ns = gap_ns
         if self.tape is not None:
             self.tape.heard(t_ns, pcm)
         self.playout.take(t_ns, pcm, speaking=self.avatar_speaking)
@@ -194,6 +199,10 @@ class Conversation:
         if self.tape is not None:
             self.tape.begin(now_ns())
         self.speech_start_ns = self.speech_end_ns = None
+
+    def watch_line(self) -> None:
+        """`hole_ns` is from now on the longest time without a frame; None where a silent avatar sends none anyway."""
+        self.hole_ns = 0 if now_ns() - self._last_frame_ns < STEADY_NS else None
 
     def forget_answer(self) -> None:
         """The next onset begins another answer."""

@@ -62,6 +62,8 @@ async def _play(
     started_ns, outcome = now_ns(), Outcome.OK
     failed: Failure | None = None
     record.worst_lag_ns = 0
+    turns.talk.watch_line()
+    lost_before = turns.room.lost
     try:
         match turn, clip:
             case Say(), Clip():
@@ -91,6 +93,8 @@ async def _play(
             first_audio_ns=heard.first_audio_ns,
             barge_in_ns=heard.barge_in_ns,
             censored=heard.censored,
+            hole_ns=turns.talk.hole_ns,
+            packets_lost=None if lost_before is None else (turns.room.lost or 0) - lost_before,
         )
 
 

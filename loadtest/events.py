@@ -151,6 +151,8 @@ class StepFinished(_Fact, frozen=True, kw_only=True):
     was when the end was stamped. Turns only: `turn_kind` as in the scenario; `first_audio_ns`: from the end of the
     user's speech to the first audible sample of the answer; `barge_in_ns`: from the user's speech over the avatar to
     the avatar's last audible frame; `censored`: it never fell silent while we listened, so there is no such number.
+    What the line did meanwhile: `hole_ns`: the longest time for which no frame came, though the avatar's silence comes
+    as frames too; `packets_lost`: of the room's, ours that the other side missed among them. None: not known.
     """
 
     t_ns: int
@@ -171,6 +173,8 @@ class StepFinished(_Fact, frozen=True, kw_only=True):
     first_audio_ns: int | None = None
     barge_in_ns: int | None = None
     censored: bool = False
+    hole_ns: int | None = None
+    packets_lost: int | None = None
     purpose: str = LOAD
 
 

@@ -33,6 +33,7 @@ class Mark(StrEnum):
     LAST_AUDIO = "last_audio"  # its last loud frame
     AVATAR_STARTED = "avatar_started"  # the app-message, not the audio
     AVATAR_ENDED = "avatar_ended"
+    SENT_LOST = "sent_lost"  # the other side missed packets of ours, by its own report
     USER_TRANSCRIPT = "user_transcript"
     AVATAR_TRANSCRIPT = "avatar_transcript"
     TRANSCRIPT_FAILED = "transcript_failed"  # the marker text of PROTOCOL.md TR-4, not user speech

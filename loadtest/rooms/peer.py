@@ -3,18 +3,20 @@
 Of aiortc are ICE, DTLS and the data channel. Its RTP sender and receiver are left unused: a task, a queue and a decoder
 thread per session, and a jitter buffer that holds every packet back by 80 ms. Here a packet is written to the socket in
 the tick that makes it, and stamped in the very callback that brings it; a datagram's first byte tells what it is
-(RFC 7983). No RTCP is sent: nobody adapts a bit rate here.
+(RFC 7983). Of RTCP only what the other side missed of ours is heard; none is sent: nobody adapts a bit rate here.
 
 All private names of aiortc and aioice that this relies on are in this file, and tests/rooms/test_peer.py uses each.
 """
 
 import asyncio
+import itertools
 import struct
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import pylibsrtp
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.rtp import RtcpPacket, RtcpRrPacket, RtcpSrPacket
 
 from loadtest.clock import now_ns
 
@@ -41,6 +43,9 @@ class Ear(Protocol):
     def on_packet(self, t_ns: int, sequence: int, payload: bytes) -> None:
         """An RTP packet of the other side; `sequence` counts modulo 65536."""
 
+    def on_sent_lost(self, t_ns: int) -> None:
+        """The other side reports that it has missed more of our packets."""
+
     def on_text(self, t_ns: int, text: str | bytes) -> None:
         """A message on the data channel."""
 
@@ -66,6 +71,7 @@ class Peer:
         self._channel.on("message", lambda text: self._ear.on_text(now_ns(), text))
         self._write: Callable[[bytes], None] | None = None
         self._payload_type = self._ssrc = self._sequence = self._timestamp = 0
+        self._sent_lost = 0
         self._is_closed = False
 
     async def offer(self) -> str:
@@ -128,8 +134,11 @@ class Peer:
                 return
             if not 127 < data[0] < 192:
                 datagram_received(data, address)
-            elif not 191 < data[1] < 224 and self._dtls._rx_srtp is not None and not self._is_closed:
+            elif self._dtls._rx_srtp is not None and not self._is_closed:
                 try:
+                    if 191 < data[1] < 224:
+                        self._hear_reports(t_ns, self._dtls._rx_srtp.unprotect_rtcp(data))
+                        return
                     packet = self._dtls._rx_srtp.unprotect(data)
                     payload = payload_of(packet)
                 except (pylibsrtp.Error, IndexError):  # a stranger's packet, one that came twice, or half a one
@@ -137,6 +146,18 @@ class Peer:
                 self._ear.on_packet(t_ns, packet[2] << 8 | packet[3], payload)
 
         return received
+
+    def _hear_reports(self, t_ns: int, data: bytes) -> None:
+        """What receivers' and senders' reports say of our packets (RFC 3550 6.4)."""
+        try:
+            packets = RtcpPacket.parse(data)
+        except (ValueError, IndexError, struct.error):  # whatever aiortc's parser stumbles over
+            return
+        told = [packet.reports for packet in packets if isinstance(packet, RtcpRrPacket | RtcpSrPacket)]
+        lost = max((each.packets_lost for each in itertools.chain(*told) if each.ssrc == self._ssrc), default=0)
+        if lost > self._sent_lost:
+            self._sent_lost = lost
+            self._ear.on_sent_lost(t_ns)
 
     def _on_ice_state(self) -> None:
         if self._ice.state == "completed":

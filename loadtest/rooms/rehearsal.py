@@ -32,6 +32,9 @@ class _Silent:
     def on_packet(self, t_ns: int, sequence: int, payload: bytes) -> None:
         """Nothing to do."""
 
+    def on_sent_lost(self, t_ns: int) -> None:
+        """Nothing to do."""
+
     def on_text(self, t_ns: int, text: str | bytes) -> None:
         self.heard.set()
 

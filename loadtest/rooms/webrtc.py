@@ -122,6 +122,9 @@ class WebRtcRoom:
             self.lost += max(0, ahead - 1) if ahead < NEW_NUMBERS else 0
         self._listener.on_audio(t_ns, self._decoder.decode(payload))
 
+    def on_sent_lost(self, t_ns: int) -> None:
+        self._listener.on_mark(t_ns, Mark.SENT_LOST)
+
     def on_text(self, t_ns: int, text: str | bytes) -> None:
         if self._is_over:
             return

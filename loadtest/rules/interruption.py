@@ -31,7 +31,10 @@ class Silences(Fold):
         if event.censored:
             self._broken(life, "the avatar went on for as long as was listened to it")
         elif event.barge_in_ns is not None:
-            if event.barge_in_ns - (event.lag_ns or 0) > _SILENCED_NS:
+            late_ns = event.barge_in_ns - max(event.lag_ns or 0, (event.hole_ns or 0) if life.impaired else 0)
+            if late_ns > _SILENCED_NS and event.packets_lost:
+                self.tally.excused += 1
+            elif late_ns > _SILENCED_NS:
                 self._broken(life, f"silent {event.barge_in_ns / 1e9:.2f} s after the user had begun")
             else:
                 self._held(life)
@@ -90,7 +93,9 @@ class StaysDiscarded(Fold):
             self._untold += came == 0 and life.phrases > 0
         if life.kind != "barge_in" or not came:
             return
-        if life.phrases > came:
+        if life.phrases > came and life.split:
+            self.tally.excused += 1
+        elif life.phrases > came:
             self._more.broken(
                 life.session, f"{life.phrases} phrases after a barge-in, {came} of them with a transcript"
             )

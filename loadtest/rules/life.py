@@ -9,6 +9,11 @@ ENDED_STATUS: Final = (404, 410)
 """Of a delete: there is no such session any more."""
 
 
+HOLE_NS: Final = 100_000_000
+"""So long without a frame, on top of a pause between two words, may end a speech for the service; a player's buffer is
+as long (playout.py)."""
+
+
 def ended_before(event: StepFinished) -> bool:
     """A delete's first attempt found nothing any more."""
     return event.attempt == 1 and event.http_status in ENDED_STATUS
@@ -18,12 +23,14 @@ class Life:
     """One session. All times are ns of the journal's clock, None = not seen.
 
     The window is what came since the user began to speak last: `phrases` and `starts` of the avatar, its transcripts;
-    `heard_out`: the answer was listened to until its end; `before_…`: the same of the window before.
+    `heard_out`: the answer was listened to until its end; `user_told`: transcripts of the user; `impaired`: the line
+    lost or held up what was said; `before_…`: the same of the window before.
     """
 
     __slots__ = (
         "answered_ends_ns",
         "avatar_transcripts",
+        "before_impaired",
         "before_phrases",
         "before_transcripts",
         "connected_ns",
@@ -38,6 +45,8 @@ class Life:
         "foreign",
         "handlers",
         "heard_out",
+        "impaired",
+        "impaired_turns",
         "joined_ns",
         "kind",
         "last_phrase",
@@ -65,6 +74,7 @@ class Life:
         "starts",
         "transcripts",
         "user_spoke_last",
+        "user_told",
         "user_transcripts",
         "wall_offset_ns",
     )
@@ -96,6 +106,7 @@ class Life:
         self.answered_ends_ns: list[int] = []  # ends of the user's speeches that were answered
         self.speeches = 0
         self.speaker: str | None = None  # the code word of its transcripts
+        self.impaired_turns = 0
         self.mute = False  # the last speech was not answered
         self.user_transcripts = 0
         self.avatar_transcripts = 0
@@ -108,12 +119,21 @@ class Life:
         self.phrases = self.starts = self.before_phrases = self.before_transcripts = 0
         self.transcripts: list[Heard] = []
         self.user_spoke_last = False
+        self.user_told = 0
+        self.impaired = self.before_impaired = False
         self.started_ns: int | None = None
         self.ended_ns: int | None = None
         self.first_audio_ns: int | None = None
         self.heard_out = self.ok = False
         self.kind: str | None = None
         self.foreign = False  # the transcript that has just come is of another session (TR-7)
+
+    @property
+    def split(self) -> bool:
+        """The service may have made several turns of what the user said in one: the line had holes, or it told more of
+        his words than he had said. What such a turn left over comes in the next window."""
+        told_twice = self.user_told > 1 and self.user_transcripts > self.speeches
+        return self.impaired or self.before_impaired or told_twice
 
     def once(self, rule: str) -> bool:
         """True for the first time that the rule asks."""
@@ -122,6 +142,11 @@ class Life:
         self.noted.add(rule)
         return True
 
+    def impair(self) -> None:
+        """The line lost or held up what was said in this window."""
+        self.impaired_turns += not self.impaired
+        self.impaired = True
+
     def open_window(self, t_ns: int) -> None:
         """The user begins to speak."""
         self.speeches += 1
@@ -129,6 +154,8 @@ class Life:
         self.phrases = self.starts = 0
         self.transcripts = []
         self.user_spoke_last = False
+        self.user_told = 0
+        self.before_impaired, self.impaired = self.impaired, False
         self.speech_start_ns, self.speech_end_ns, self.silenced_ns = t_ns, None, None
         self.started_ns = self.ended_ns = self.first_audio_ns = None
         self.heard_out = self.ok = False

@@ -24,7 +24,7 @@ from loadtest.events import (
 from loadtest.rules import expiry, interruption, refusals, termination, transcripts
 from loadtest.rules.engines import ALWAYS_JUDGED
 from loadtest.rules.fold import Fold, Handler
-from loadtest.rules.life import Heard, Life, ended_before
+from loadtest.rules.life import HOLE_NS, Heard, Life, ended_before
 from loadtest.rules.promise import Promise
 from loadtest.rules.statements import RULES
 from loadtest.rules.tally import Tally, Waiver, row, waived_row
@@ -79,6 +79,7 @@ class Rulebook:
             Mark.ROOM_ENDED: _room_ended,
             Mark.SESSION_ERROR: _error,
             Mark.SPEECH_END: _speech_ended,
+            Mark.SENT_LOST: lambda _event, life: life.impair(),
             Mark.FIRST_AUDIO: _first_audio,
             Mark.LAST_AUDIO: _last_audio,
             Mark.SILENCED: _silenced,
@@ -303,6 +304,8 @@ def _conversed(event: StepFinished, life: Life) -> None:
 
 def _turn(event: StepFinished, life: Life) -> None:
     life.kind, life.ok = event.turn_kind, event.outcome == Outcome.OK
+    if (event.packets_lost or 0) > 0 or (event.hole_ns or 0) >= HOLE_NS:
+        life.impair()
     if event.turn_kind in _SPOKEN:
         life.mute = event.failure is not None and event.failure.code == Code.NO_ANSWER
         if life.ok and life.speech_end_ns is not None:
@@ -379,4 +382,5 @@ def _user_said(_event: Observed, life: Life) -> None:
     if life.foreign:
         return
     life.user_transcripts += 1
+    life.user_told += 1
     life.user_spoke_last = True

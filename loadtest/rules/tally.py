@@ -13,11 +13,12 @@ MOST_EVIDENCE: Final = 5
 
 @dataclass(slots=True)
 class Tally:
-    """Cases and breaches of one rule. `evidence`: the first sessions that broke it; `notes`: what was seen of them, or
-    what a characterisation says."""
+    """Cases and breaches of one rule. `excused`: no cases, since the line may have done it. `evidence`: the first
+    sessions that broke it; `notes`: what was seen of them, or what a characterisation says."""
 
     cases: int = 0
     violations: int = 0
+    excused: int = 0
     evidence: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -40,7 +41,13 @@ class Tally:
 
     def plus(self, other: "Tally") -> "Tally":
         """Both together; the evidence of `other` comes last."""
-        both = Tally(self.cases + other.cases, self.violations + other.violations, [*self.evidence], [*self.notes])
+        both = Tally(
+            cases=self.cases + other.cases,
+            violations=self.violations + other.violations,
+            excused=self.excused + other.excused,
+            evidence=[*self.evidence],
+            notes=[*self.notes],
+        )
         both.evidence += [session for session in other.evidence if session not in both.evidence]
         both.notes += other.notes
         del both.evidence[MOST_EVIDENCE:], both.notes[MOST_EVIDENCE:]
@@ -117,9 +124,13 @@ def waived_row(
 def _summary(rule: Rule, tally: Tally, why_not: str | None) -> str:
     cases = plural(tally.cases, "case")
     note = f": {tally.notes[0]}" if tally.notes else ""
+    line = f"{tally.excused:,} not judged: the line lost or held up what was said" if tally.excused else ""
     if not tally.cases:
-        return why_not or ("nothing of it was seen" if Source.LOAD in rule.reads else "only a probe can try it")
+        return why_not or line or ("nothing of it was seen" if Source.LOAD in rule.reads else "only a probe can try it")
+    note += f"; {line}" if line else ""
     if tally.violations:
         assumed = " (assumed: fails no run)" if rule.standing is Standing.ASSUMED else ""
         return f"not so in {tally.violations:,} of {cases}{assumed}{note}"
-    return f"seen in {cases}{note}" if rule.standing is Standing.OPEN else f"held in {cases}"
+    return (
+        f"seen in {cases}{note}" if rule.standing is Standing.OPEN else f"held in {cases}{f'; {line}' if line else ''}"
+    )

@@ -337,3 +337,22 @@ def test_the_end_of_a_room_is_a_mark() -> None:
     talk = Conversation(observe=lambda t_ns, mark, _turn, _text, **_: marks.append((mark, t_ns)))
     talk.on_closed(7, StepError(Kind.TRANSPORT, Code.WS_CLOSED))
     assert marks == [(Mark.ROOM_ENDED, 7)]
+
+
+def test_a_hole_in_the_line_is_the_longest_time_without_a_frame_where_silence_comes_as_frames() -> None:
+    talk = Conversation(observe=lambda *_args, **_facts: None)
+    t0 = now_ns()
+    talk.on_audio(t0, SILENCE)
+    talk.watch_line()
+    for at_ms in (20, 40, 340, 360):
+        talk.on_audio(t0 + at_ms * MS, SILENCE)
+    assert talk.hole_ns == 300 * MS
+
+
+def test_a_room_that_sends_nothing_while_the_avatar_is_silent_has_no_holes() -> None:
+    talk = Conversation(observe=lambda *_args, **_facts: None)
+    t0 = now_ns()
+    talk.on_audio(t0 - 10**9, SILENCE)
+    talk.watch_line()
+    talk.on_audio(t0 + 2 * 10**9, LOUD_FRAME)
+    assert talk.hole_ns is None

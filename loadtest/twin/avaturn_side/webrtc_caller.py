@@ -11,6 +11,7 @@ from typing import Any
 
 import pylibsrtp
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket
 
 from loadtest.twin.avaturn_side.room import Room, Visit
 from loadtest.twin.avaturn_side.webrtc_opus import Decoder, encode
@@ -18,6 +19,7 @@ from loadtest.twin.pcm import SILENT_FRAME
 
 CHANNEL = "app"
 _CLOSE_DEADLINE_S = 1.0
+_PACKETS_A_REPORT = 50
 _RTP_CLOCK_STEP = 960
 """20 ms at Opus' 48 kHz (RFC 7587)."""
 
@@ -49,7 +51,10 @@ class Caller:
         self._decoder = Decoder()
         self._before = SILENT_FRAME
         self._transmit: Callable[[bytes], None] | None = None
+        self._report: Callable[[bytes], None] | None = None
         self._payload_type = self._ssrc = self._sequence = self._timestamp = 0
+        self._heard_packets = self._lost = 0
+        self._heard_sequence: int | None = None
         self._closing: asyncio.Task[None] | None = None
 
     async def answer(self, offer: str) -> str:
@@ -87,7 +92,7 @@ class Caller:
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Hang up, after what was said last has left. The reason has no place in WebRTC."""
         if self._closing is None:
-            self._transmit = None
+            self._transmit = self._report = None
             self._closing = asyncio.get_running_loop().create_task(self._hang_up())
 
     async def closed(self) -> None:
@@ -110,9 +115,11 @@ class Caller:
     async def _begin_sending(self, parameters: Any) -> None:
         pair = self._dtls.transport._connection._nominated[1]
         sendto, address, protect = pair.protocol.transport.sendto, pair.remote_addr, self._dtls._tx_srtp.protect
+        protect_report = self._dtls._tx_srtp.protect_rtcp
         self._payload_type, self._ssrc = parameters.codecs[0].payloadType, parameters.rtcp.ssrc
         if self._closing is None:
             self._transmit = lambda packet: sendto(protect(packet), address)
+            self._report = lambda packet: sendto(protect_report(packet), address)
 
     def _begin_receiving(self, _parameters: Any) -> Awaitable[None]:
         return asyncio.sleep(0)
@@ -138,7 +145,23 @@ class Caller:
         start, end = 12 + 4 * contributors, len(packet) - (packet[-1] if has_padding else 0)
         if has_extension:
             start += 4 + 4 * int.from_bytes(packet[start + 2 : start + 4], "big")
+        self._count(packet[2] << 8 | packet[3], int.from_bytes(packet[8:12]))
         self._visit.heard(self._decoder.decode(packet[start:end]))
+
+    def _count(self, sequence: int, ssrc: int) -> None:
+        """Once a second the user is told how many of his packets never came (RFC 3550 6.4.2); the rest of a report is
+        left out: nobody here adapts a bit rate."""
+        last = sequence if self._heard_sequence is None else self._heard_sequence
+        ahead = (sequence - last) & 0xFFFF
+        if ahead < 0x8000:  # else overtaken by the one before
+            self._heard_sequence = sequence
+            self._lost += max(0, ahead - 1)
+        self._heard_packets += 1
+        if self._heard_packets % _PACKETS_A_REPORT == 0 and self._report is not None:
+            seen = RtcpReceiverInfo(
+                ssrc=ssrc, fraction_lost=0, packets_lost=self._lost, highest_sequence=sequence, jitter=0, lsr=0, dlsr=0
+            )
+            self._report(bytes(RtcpRrPacket(ssrc=self._ssrc, reports=[seen])))
 
     def _on_channel(self, channel: Any) -> None:
         if channel.label == CHANNEL and self._channel is None:
