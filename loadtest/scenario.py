@@ -16,8 +16,8 @@ DurationS = Annotated[float, BeforeValidator(parse_s)]
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
-_PATIENT_MODELS = "gpt-realtime-2"
-"""How the names of the models begin whose default silence is the longer one."""
+_REASONING_MODELS = "gpt-realtime-2"
+"""How the names of the models begin that reason: their default silence is longer, and they announce calls of tools."""
 _SILENCE_MS, _PATIENT_SILENCE_MS = 200, 500
 """`silence_duration_ms` of a session that asks for none, as recordings of the service show it for gpt-realtime and
 gpt-realtime-2.1; the kin of the two are assumed alike. The documents say 500 for all."""
@@ -204,6 +204,11 @@ def assumed(realtime: dict[str, Any]) -> list[str]:
     return [f"silence_duration_ms {_default_silence_ms(realtime)}, the default of {_model(realtime)}"]
 
 
+def announces_calls(realtime: dict[str, Any]) -> bool:
+    """Whether the model may speak before it calls a tool, in the same response, as gpt-realtime-2.1 was recorded to."""
+    return _reasons(realtime)
+
+
 def _turn_detection(realtime: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = ((realtime.get("audio") or {}).get("input") or {}).get("turn_detection") or {}
     return found
@@ -213,5 +218,9 @@ def _model(realtime: dict[str, Any]) -> str:
     return str(realtime.get("model") or "gpt-realtime")
 
 
+def _reasons(realtime: dict[str, Any]) -> bool:
+    return _model(realtime).startswith(_REASONING_MODELS)
+
+
 def _default_silence_ms(realtime: dict[str, Any]) -> int:
-    return _PATIENT_SILENCE_MS if _model(realtime).startswith(_PATIENT_MODELS) else _SILENCE_MS
+    return _PATIENT_SILENCE_MS if _reasons(realtime) else _SILENCE_MS

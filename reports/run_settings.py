@@ -46,6 +46,7 @@ def assumed(settings: Settings | None) -> list[str]:
     found = [
         (f"{scenario.name}: " if len(scenarios) > 1 else "") + phrase
         for scenario in scenarios
+        if scenario.session.engine in (None, "openai-realtime")
         for phrase in scenario_assumed(scenario.realtime)
     ]
     return list(dict.fromkeys(found))

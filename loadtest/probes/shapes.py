@@ -12,6 +12,7 @@ from loadtest.probes.expiry import start_refused
 from loadtest.probes.subject import QUOTA_STATUS
 from loadtest.probes.visit import OF_AVATAR, STARTED
 from loadtest.probes.wire import MORE_TRIES_S, Answer
+from loadtest.scenario import announces_calls
 
 BETA = {"OpenAI-Beta": "realtime=v1"}
 BETA_CODE = "beta_api_shape_disabled"
@@ -129,6 +130,12 @@ async def tools(bench: Bench) -> None:
         bench.judge(
             "TOOL-1", not told, f"the page was sent {told[0]}" if told else "nothing of the call reached the page"
         )
+        if announces_calls(bench.realtime(None)):
+            # One message may come before the call, in the same response; what a result brings about is another.
+            more = await visit.until(lambda: len(visit.all(OF_AVATAR)) > 1, DEAD_AFTER_S)
+            seen = "was answered twice, as if somebody had executed the call" if more else "had no answer but its own"
+            bench.judge("TOOL-2", not more, f"a turn that ends in a call of a tool {seen}")
+            return
         told_it = bool(visit.all(OF_AVATAR))
         if answer is None and told_it and not visit.all(STARTED):
             bench.leave("TOOL-2", "nothing was heard or announced, but a transcript came: perhaps another session's")

@@ -215,7 +215,8 @@ class ToolsAreNotRun(Fold):
         if promise is None or not (promise.has_tools and promise.forces_tool) or event.turn_kind != "say":
             return
         if event.outcome == Outcome.OK:
-            self.tally.broken(life.session, "spoke after a call that nobody had answered")
+            if not promise.announces_calls:  # else what was heard may have come before the call
+                self.tally.broken(life.session, "spoke after a call that nobody had answered")
         elif event.failure is not None and event.failure.code == Code.NO_ANSWER:
             self.tally.held()
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from loadtest.lint import OPENAI_LIMIT_S, findings, table
 from loadtest.rules.engines import unjudged
-from loadtest.scenario import Ignore, Scenario
+from loadtest.scenario import Ignore, Scenario, announces_calls
 
 _QUIET_DBFS: Final = -50.0
 
@@ -32,6 +32,8 @@ class Promise:
     """Rule → why these sessions say nothing about it."""
     waived: Mapping[str, str] = field(default_factory=dict)
     """Rule → why a breach in these sessions is accepted."""
+    announces_calls: bool = False
+    """Whether the model may speak before it calls a tool."""
 
 
 def promise(scenario: Scenario, *, today: date, clock_scale: float = 1.0, by_backend: bool = False) -> Promise:
@@ -44,6 +46,7 @@ def promise(scenario: Scenario, *, today: date, clock_scale: float = 1.0, by_bac
         transcribes=bool(table(table(realtime, "audio"), "input").get("transcription")),
         forces_tool=realtime.get("tool_choice") == "required" or isinstance(realtime.get("tool_choice"), dict),
         has_tools=bool(realtime.get("tools")),
+        announces_calls=announces_calls(realtime),
         quiet_noise=scenario.conversation.background_dbfs is None and all(map(_is_quiet, noises)),
         absence_s=scenario.session.absence_s / clock_scale,
         max_duration_s=scenario.session.duration_s / clock_scale,

@@ -225,6 +225,7 @@ ROWS = [
     row("TOOL-1", "no tools", NOTHING, lambda: up().say(1).over(5)),
     row("TOOL-2", "a dead turn", KEPT, lambda: up().turn(1, 5, code=Code.NO_ANSWER), TOOLS),
     row("TOOL-2", "an answer", BROKEN, lambda: up().say(1), TOOLS),
+    row("TOOL-2", "a call that may be announced", NOTHING, lambda: up().say(1), replace(TOOLS, announces_calls=True)),
     row("TOOL-2", "tools that need not be used", NOTHING, lambda: up().say(1), replace(TOOLS, forces_tool=False)),
     row("TOOL-3", "none", KEPT, up),
     row("TOOL-3", "some", BROKEN, up, LINTED),
