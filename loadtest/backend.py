@@ -7,14 +7,14 @@ observed, because it happens behind the endpoint. `control.py` does the HTTP.
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from loadtest.cookies import Cookies
 from loadtest.creating import created, salvaged
 from loadtest.errors import Code, Kind, StepError
 from loadtest.headers import flaw_of_url, flaw_of_value
@@ -113,7 +113,7 @@ class Backend:
             for name, value in target.headers.items()
         }
         self.secrets = [environ[name] for name in target.variables if environ.get(name)]
-        self._cookies: dict[int, dict[str, str]] = {}
+        self._cookies: dict[int, Cookies] = {}
         self._users: dict[str, int] = {}
 
     def create_request(self, *, user: int, iteration: int, trace_id: str, traceparent: str) -> Request:
@@ -123,10 +123,11 @@ class Backend:
         headers = {name: _fill(value, values) for name, value in self._headers.items()} | {"traceparent": traceparent}
         if body is not None:
             headers.setdefault("Content-Type", "application/json")
+        url = _fill(self._target.url, {name: quote(value, safe="") for name, value in values.items()})
         return Request(
             method=self._target.method,
-            url=_fill(self._target.url, {name: quote(value, safe="") for name, value in values.items()}),
-            headers=self._with_cookies(headers, user),
+            url=url,
+            headers=self._with_cookies(headers, user, url),
             body=body,
         )
 
@@ -160,10 +161,11 @@ class Backend:
             return None
         headers = {name: value for name, value in self._headers.items() if not _PLACE.search(value)}
         user = self._users.get(session_id)
+        url = _fill(delete.url, {"session_id": quote(session_id, safe="")})
         return Request(
             method=delete.method,
-            url=_fill(delete.url, {"session_id": quote(session_id, safe="")}),
-            headers=self._with_cookies(headers | {"traceparent": traceparent}, user),
+            url=url,
+            headers=self._with_cookies(headers | {"traceparent": traceparent}, user, url),
             body=None,
         )
 
@@ -171,30 +173,19 @@ class Backend:
         """The session is over: nothing about it needs to be kept."""
         self._users.pop(session_id, None)
 
-    def keep_cookies(self, user: int, headers: Any) -> None:
-        """What an answer set (raw header pairs); attributes are not looked at, since all goes to one endpoint."""
-        if not self._target.cookies:
-            return
-        for name, value in headers:
-            if name.lower() != b"set-cookie":
-                continue
-            parsed: SimpleCookie = SimpleCookie()
-            try:
-                parsed.load(value.decode("latin-1"))
-            except CookieError:
-                continue
-            for key, morsel in parsed.items():
-                jar = self._cookies.setdefault(user, {})
-                if morsel["max-age"] == "0":
-                    jar.pop(key, None)
-                else:
-                    jar[key] = morsel.value
+    def keep_cookies(self, user: int, url: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """What the answer of that URL set for a user (raw header pairs)."""
+        if self._target.cookies:
+            self._cookies.setdefault(user, Cookies()).keep(url, headers)
 
-    def _with_cookies(self, headers: dict[str, str], user: int | None) -> dict[str, str]:
+    def _with_cookies(self, headers: dict[str, str], user: int | None, url: str) -> dict[str, str]:
+        """Beside what the operator himself has put into `Cookie`."""
         jar = self._cookies.get(user) if user is not None else None
-        if not jar:
+        if jar is None or (kept := jar.header(url)) is None:
             return headers
-        return headers | {"Cookie": "; ".join(f"{name}={value}" for name, value in jar.items())}
+        own = {name: value for name, value in headers.items() if name.lower() == "cookie"}
+        rest = {name: value for name, value in headers.items() if name not in own}
+        return rest | {"Cookie": "; ".join([*own.values(), kept])}
 
 
 def checked_url(url: str, places: tuple[str, ...]) -> str:

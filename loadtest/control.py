@@ -27,6 +27,8 @@ from loadtest.settings import Settings
 from loadtest.transport import MAX_ERROR_BYTES, Httpx2Transport, HttpxTransport, current_call, fetch, open_session
 from loadtest.trust import trust
 
+MAX_LOCATION = 300
+
 
 class Control:
     """One OpenAI client and one httpx client for a whole process, on one pool. Use as an async context manager."""
@@ -78,7 +80,13 @@ class Control:
                 extra_headers={"traceparent": traceparent},
             )
         except openai.APIStatusError as error:
-            raise _refused(error.status_code, error.response.content, error.code, self._openai_key) from error
+            raise _refused(
+                error.status_code,
+                error.response.content,
+                error.code,
+                self._openai_key,
+                location=error.response.headers.get("location", ""),
+            ) from error
         except openai.APIConnectionError as error:
             if isinstance(error.__cause__, StepError):
                 raise error.__cause__ from None
@@ -107,7 +115,14 @@ class Control:
         except (StepError, asyncio.CancelledError) as error:
             return salvaged_from_call(call, error)
         if response.status_code // 100 != 2:
-            raise _refused(response.status_code, response.content, None, secret.value, self._avaturn_key)
+            raise _refused(
+                response.status_code,
+                response.content,
+                None,
+                secret.value,
+                self._avaturn_key,
+                location=response.headers.get("location", ""),
+            )
         what = "the create's answer"
         try:
             answer = validation.json_object(response.content, what)
@@ -129,9 +144,9 @@ class Control:
             status, headers, body = await self._exchange(call, request)
         except (StepError, asyncio.CancelledError) as error:
             return self._backend.owned_by(user, salvaged_from_call(call, error, key=self._backend.id_key))
-        self._backend.keep_cookies(user, headers)
+        self._backend.keep_cookies(user, request.url, headers)
         if status // 100 != 2:
-            raise _refused(status, body, None, *self._backend.secrets)
+            raise _refused(status, body, None, *self._backend.secrets, location=_location(headers))
         made = self._backend.created(user=user, body=body)
         call.watch.sends(SecretKind.SESSION_TOKEN, made.token)
         return made
@@ -221,11 +236,20 @@ class Control:
             raise StepError(Kind.TRANSPORT, Code.CONNECTION_LOST, redact(str(error))) from error
 
 
-def _refused(status: int, body: bytes, provider_code: object, *secrets: str) -> StepError:
-    """An HTTP refusal as data."""
+def _refused(status: int, body: bytes, provider_code: object, *secrets: str, location: str | None = None) -> StepError:
+    """An HTTP refusal as data. `location`: of an answer that should have created something ("": it has none); a
+    redirect, which is never followed, is a refusal."""
     text = body[:MAX_ERROR_BYTES].decode("utf-8", "replace")
     code = reasons.of_http(status, text, word=provider_code)
+    if status // 100 == 3 and location is not None:
+        whither = f"a redirect to {location[:MAX_LOCATION]}" if location else "a redirect without a Location"
+        text = f"{whither}; it was not followed, and nothing was created. {text}".rstrip()
     return StepError(Kind.REJECTED, code, redact(f"HTTP {status}: {text}", *secrets), http_status=status)
+
+
+def _location(headers: Any) -> str:
+    """Of raw header pairs; empty where there is none."""
+    return next((value.decode("latin-1") for name, value in headers if name.lower() == b"location"), "")
 
 
 @lru_cache(maxsize=4)

@@ -2,27 +2,15 @@
 operator said `--live`, bounded the number of sessions, and both keys are set (INTERFACE.md).
 """
 
-import ipaddress
 import os
 from collections.abc import Iterable, Mapping
-from urllib.parse import urlsplit
 
 from loadtest.errors import ConfigError
 from loadtest.headers import flaw_of_key, flaw_of_value
 from loadtest.settings import Settings
+from loadtest.validation import is_loopback as is_loopback
 
 KEYS = ("OPENAI_API_KEY", "AVATURN_API_KEY")
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this machine itself. A name other than `localhost` never is: it would be resolved."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def endpoints_of(settings: Settings) -> list[str]:

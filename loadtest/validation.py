@@ -5,6 +5,7 @@ for. What isn't becomes a StepError, never an exception of Python's: a session t
 target, which is deleted and followed by a pause like any other.
 """
 
+import ipaddress
 import json
 import re
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ def json_object(body: bytes | str, what: str) -> dict[str, Any]:
 def json_value(body: bytes | str, what: str) -> Any:
     """Any JSON value. Raises StepError."""
     try:
-        text = body if isinstance(body, str) else body.decode("utf-8")
+        text = body if isinstance(body, str) else body.decode(json.detect_encoding(body))
         return _decode(text.removeprefix("\ufeff"))
     except RecursionError as error:
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} nests too deep") from error
@@ -161,3 +162,14 @@ def nanoseconds(text: str) -> int | None:
         return None
     value = int(text)
     return value if value <= _MOST else None
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this machine itself. A name other than `localhost` never is: it would be resolved."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -36,8 +36,10 @@ def test_the_request_is_the_template_filled_in_for_that_user() -> None:
 
 def test_cookies_are_each_users_own_and_go_with_the_delete() -> None:
     backend = Backend(TARGET, {})
-    backend.keep_cookies(1, [(b"Set-Cookie", b"sid=one; Path=/; HttpOnly"), (b"set-cookie", b"b=2")])
-    backend.keep_cookies(1, [(b"Set-Cookie", b"b=; Max-Age=0")])
+    backend.keep_cookies(
+        1, "http://127.0.0.1:1/start", [(b"Set-Cookie", b"sid=one; Path=/; HttpOnly"), (b"set-cookie", b"b=2")]
+    )
+    backend.keep_cookies(1, "http://127.0.0.1:1/start", [(b"Set-Cookie", b"b=; Max-Age=0")])
     assert request_of(backend, 1).headers["Cookie"] == "sid=one"
     assert "Cookie" not in request_of(backend, 2).headers
     assert backend.created(user=1, body=GOOD).avaturn_session_id == "a/b"
@@ -46,6 +48,13 @@ def test_cookies_are_each_users_own_and_go_with_the_delete() -> None:
     assert (deleting.method, deleting.url) == ("POST", "http://127.0.0.1:1/stop/a%2Fb")
     assert deleting.headers["Cookie"] == "sid=one"
     assert deleting.body is None
+
+
+def test_cookies_go_beside_one_that_the_operator_gave() -> None:
+    backend = Backend(TARGET.model_copy(update={"headers": {"cookie": "beta=on"}}), {})
+    backend.keep_cookies(1, request_of(backend, 1).url, [(b"Set-Cookie", b"sid=one; Path=/")])
+    sent = {name.lower(): value for name, value in request_of(backend, 1).headers.items()}
+    assert sent["cookie"] == "beta=on; sid=one"
 
 
 def test_id_and_token_are_found_where_the_scenario_says() -> None:
