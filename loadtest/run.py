@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import reports.build
-from loadtest import __version__, disk, machine, supervisor
+from loadtest import __version__, disk, journal, machine, supervisor
 from loadtest.capacity.steering import Steering
 from loadtest.distribution.parcel import Parcel
 from loadtest.errors import ConfigError, Exit, GeneratorError
@@ -72,7 +72,7 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
         progress = stack.enter_context(Progress(settings, run_dir))
         steering = None if settings.capacity is None else Steering(settings, run_dir, say=progress.line)
         with supervisor.trace_exporter(settings, run_dir):
-            supervisor.run_locust(
+            ended = supervisor.run_locust(
                 settings,
                 run_dir,
                 keys=keys,
@@ -84,6 +84,9 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
             )
             if progress.waiting_for is not None and not interruption.count:
                 raise GeneratorError(f"gave up waiting for {progress.waiting_for}; nothing was started")
+            if not interruption.count and not journal.paths(run_dir):
+                log = run_dir / "locust.log"
+                raise GeneratorError(f"the load process ended before it began (exit code {ended}); {log} says why")
             progress.say("waiting for the last deletes")
             supervisor.wait_for_engines(run_dir)
             with contextlib.suppress(OSError):

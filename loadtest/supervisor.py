@@ -201,7 +201,8 @@ def run_locust(
             return _follow(locust, progress, settings, interruption, on_progress, on_tick)
         finally:
             if locust.stdin is not None:
-                locust.stdin.close()
+                with contextlib.suppress(BrokenPipeError):
+                    locust.stdin.close()
             if locust.poll() is None:
                 locust.kill()
                 locust.wait()
@@ -228,8 +229,9 @@ def _follow(
             locust.stdin.close()
             deadline = min(deadline, time.monotonic() + SETTLE_S)
         elif locust.stdin is not None and not locust.stdin.closed and (order := on_tick()):
-            locust.stdin.write(order)
-            locust.stdin.flush()
+            with contextlib.suppress(BrokenPipeError):  # it has ended: the next look finds that out
+                locust.stdin.write(order)
+                locust.stdin.flush()
         if not select.select([progress], [], [], 0.1)[0]:
             continue
         if data := os.read(progress.fileno(), 65536):

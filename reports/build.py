@@ -128,7 +128,7 @@ def judge(
         "baseline": None,
         "generator": generator.section(
             load,
-            missing=[*journals["missing"], *hosts.unread(run.passed_over)],
+            missing=journals["missing"],
             probed=len(run.sessions) > len(load.sessions),
         ),
         "files": journals,

@@ -13,6 +13,7 @@ import pandas as pd
 
 from loadtest.errors import LIMITS, Code, Kind
 from loadtest.events import DropReason, Fault
+from loadtest.journal import PassedOver
 from loadtest.slo import SECONDS
 from loadtest.stage_health import (
     FILES_SHARE,
@@ -32,6 +33,7 @@ from reports.measures import counts, quantile, seconds
 from reports.sessions import active
 
 WARM_UP_S: Final = 2.0
+_SHOWN: Final = 5
 
 SUSPECT_ENGINE_LAG_S: Final = SUSPECT_LAG_NS / 1e9
 INVALID_ENGINE_LAG_S: Final = INVALID_LAG_NS / 1e9
@@ -83,7 +85,10 @@ def section(run: Run, *, missing: Sequence[str] = (), probed: bool = False) -> d
         "faults": counts(run.faults["fault"]),
         "truncated": _truncated(run),
     }
-    invalid, suspect = [*_invalid_because(run, figures), *missing], _suspect_because(run, figures)
+    invalid, suspect = (
+        [*_invalid_because(run, figures), *missing, *_unread(run.passed_over)],
+        _suspect_because(run, figures),
+    )
     if not len(run.sessions) and not probed:
         invalid.insert(0, "no session was started")
     return {
@@ -213,6 +218,15 @@ def _drops_while_idle(run: Run) -> int:
     stage = np.searchsorted(run.stages["t_ns"], ours["t_ns"], side="right") - 1
     users = np.where(stage >= 0, run.stages["users"].to_numpy()[stage], 0) if len(run.stages) else np.zeros(len(ours))
     return int(((busy == 0) | (busy < IDLE_SHARE * users)).sum())
+
+
+def _unread(passed: PassedOver) -> list[str]:
+    """A sentence for what was passed over, if anything was."""
+    if not passed.count:
+        return []
+    rest = passed.count - len(passed.first[:_SHOWN])
+    shown = "; ".join(passed.first[:_SHOWN]) + (f"; and {rest} more" if rest else "")
+    return [f"passed over in the journals, since it can't be read: {shown}"]
 
 
 def _times(count: int) -> str:

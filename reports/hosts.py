@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from reports.frames import Run
 
 _SESSION: Final = re.compile(rb'"session":"([0-9a-f]{32})"')
-_SHOWN: Final = 5
 _STATES: Final = {
     WorkerState.HOME: "all here",
     WorkerState.JOINED: "not all here; what it wrote is in {directory}",
@@ -98,15 +97,6 @@ def files(run: "Run", hosts: dict[str, Any], *, processes: int | None) -> dict[s
         "truncated": list(map(str, truncated["name"])),
         "missing": missing,
     }
-
-
-def unread(passed: journal.PassedOver) -> list[str]:
-    """A sentence for what was passed over, if anything was."""
-    if not passed.count:
-        return []
-    rest = passed.count - len(passed.first[:_SHOWN])
-    shown = "; ".join(passed.first[:_SHOWN]) + (f"; and {rest} more" if rest else "")
-    return [f"passed over in the journals, since it can't be read: {shown}"]
 
 
 def rows(hosts: dict[str, Any]) -> list[dict[str, Any]]:

@@ -142,17 +142,20 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run.run_dir
 
 
-def test_a_report_that_cannot_be_written_is_one_line_and_exit_2(finished: Path, tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_there_is_written_elsewhere_and_one_line_says_where(
+    finished: Path, tmp_path: Path
+) -> None:
+    code = json.loads((finished / "report.json").read_text())["verdict"]["exit_code"]
     (finished / "report.md").unlink()
     (finished / "report.md").mkdir()
     try:
-        done = call("report", finished, cwd=tmp_path)
+        done = call("report", finished, cwd=tmp_path, environ={"TMPDIR": str(tmp_path)})
     finally:
         (finished / "report.md").rmdir()
-    assert done.code == 2
+    assert done.code == code
     assert len(done.err_lines) == 1
-    assert done.err.startswith(f"avaload: {finished}/")
-    assert done.err.endswith(": Is a directory\n")
+    assert done.err.startswith(f"avaload: {finished}: Is a directory: the report is in {tmp_path}/")
+    assert Path(done.err_lines[0].rsplit(" ", 1)[1], "report.md").is_file()
 
 
 def test_what_nobody_thought_of_is_one_line_with_the_place_of_its_details_and_exit_1(
