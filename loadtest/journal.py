@@ -180,9 +180,9 @@ def beginning(path: Path) -> RunStarted | None:
 def batches(path: Path, passed: PassedOver | None = None) -> Iterator[list[Event]]:
     """The events of a file as they were written, some hundred at a time: the way to read files of any size.
 
-    The first one is a RunStarted. Left out, and told to `passed`: lines that are no events, or were there before; from
-    another host's on, all. Raises JournalError for a file that can't be opened, of which nobody knows who wrote it, or
-    of another schema.
+    The first one is a RunStarted. Left out, and told to `passed`: lines that are no events; where a file begins twice,
+    those that are there again; from another host's on, all. Raises JournalError for a file that can't be opened, of
+    which nobody knows who wrote it, or of another schema.
     """
     passed = PassedOver() if passed is None else passed
     before = passed.count

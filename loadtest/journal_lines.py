@@ -3,11 +3,9 @@
 Disks, copies and other writers damage files. Every line that can be read is used, and what was passed over is told.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain, islice
-from operator import eq
+from itertools import islice
 from typing import IO, Final
 
 import msgspec
@@ -22,13 +20,9 @@ _CHUNK: Final = 1 << 16
 cache. A MiB at once takes half as long again."""
 _LONGEST: Final = 4 << 20
 """Bytes of a line. Ours are far shorter."""
-_SMALL: Final = 64 << 20
-"""Bytes of a file in which lines are looked for that are there twice: in larger ones that would take too long."""
 _TOLD: Final = 20
 _BOM: Final = b"\xef\xbb\xbf"
 _STARTS: Final = b'"run_started"'
-_OF_SESSION: Final = b'"session":'
-"""Of one session nothing happens twice at one instant; a fault of the process may."""
 
 
 class JournalError(HarnessError):
@@ -73,8 +67,6 @@ class Lines:
     def __init__(self, file: IO[bytes], name: str, passed: PassedOver, *, of_any: bool = False) -> None:
         self.started: RunStarted | None = None
         self._file, self._name, self._passed, self._of_any = file, name, passed, of_any
-        self._small = os.fstat(file.fileno()).st_size <= _SMALL
-        self._last = b""
         self._seen: set[int] = set()
         """Hashes of all lines before the beginning came again: the file holds itself twice."""
         self._number = 1  # of the next line
@@ -110,32 +102,26 @@ class Lines:
 
     def _decoded(self, text: bytes) -> list[Event]:
         """At once where nothing is odd about them: one by one takes three times as long."""
-        lines, before = [], b""
         odd = bool(self._seen) or text.count(_STARTS) > (self.started is None)
-        if self._small:
-            lines = text.split(b"\n")
-            odd = odd or any(map(eq, lines, chain((self._last,), lines)))
-            self._last, before = lines[-1], self._last
         if not odd:
             try:
                 events = _decoder.decode_lines(text)
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 odd = True
         if odd:
-            return self._one_by_one(lines or text.split(b"\n"), before)
+            return self._one_by_one(text.split(b"\n"))
         if self.started is None:
             self.started = next((event for event in events if isinstance(event, RunStarted)), None)
         return events
 
-    def _one_by_one(self, lines: list[bytes], before: bytes) -> list[Event]:
+    def _one_by_one(self, lines: list[bytes]) -> list[Event]:
         events: list[Event] = []
         for number, line in enumerate(lines, self._number):
             if not line.strip():
                 continue
-            if (line == before and _OF_SESSION in line) or hash(line) in self._seen:
+            if hash(line) in self._seen:
                 self._pass_over(number, "a line that was there before")
                 continue
-            before = line
             try:
                 event = decode(line)
             except JournalError as error:
