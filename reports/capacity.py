@@ -104,7 +104,7 @@ def apply(report: Report, capacity: dict[str, Any]) -> None:
             "note": None,
         }
         for slo in (stage["slos"] if stage is not None else ())
-        if slo["observed"] is not None
+        if slo["observed"] is not None or slo["name"] in asked
     ]
     generator = report["generator"]
     because = [] if capacity["generator"] is None else list(capacity["generator"]["because"])

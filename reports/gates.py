@@ -137,7 +137,7 @@ def _judged(run: Run, slo: Slo, found: Samples, stretches: list[tuple[int, int]]
     if slo.unit != SHARE or len(steady) >= slo.stands_alone:
         return steady, "steady", None
     everything = found.where(within(found.t_ns, after_warm_up_ns(run)))
-    if len(everything) == len(steady):
+    if len(everything) == len(steady) or slo.broken(len(steady), _beyond(slo, steady.values)):
         return steady, "steady", None
     few = f"{len(steady):,} of the {slo.stands_alone:,} samples with which it would speak for the run"
     return everything, "run", f"the steady part had {few}; judged over all of it"

@@ -11,11 +11,9 @@ from xml.etree import ElementTree
 
 from loadtest.events import RuleOutcome
 from loadtest.slo import SloOutcome
-from loadtest.words import plural
 from reports import rules
 from reports.objective_words import describe, stopped_early
-from reports.sessions import CERTAIN
-from reports.verdict import unshown
+from reports.verdict import leaked, unshown
 
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -68,7 +66,7 @@ def _of_run(report: dict[str, Any]) -> Iterator[_Case]:
     generator, stopped = report["generator"], report["aborted"]
     found = {
         "the generator is valid": "; ".join(generator["invalid_because"]),
-        "nothing is left behind": _leaked(report["sessions"]),
+        "nothing is left behind": leaked(report["sessions"]),
         "no journal is truncated": ", ".join(generator["truncated"]),
         "the run was not interrupted": "stopped by hand" if report["interrupted"] else "",
         "no objective stopped the run": stopped_early(stopped) if stopped else "",
@@ -100,11 +98,6 @@ def _of_rule(row: dict[str, Any]) -> _Case:
         said=words if outcome in (RuleOutcome.PASS, RuleOutcome.CHARACTERISED) else None,
         took_s=row["took_s"],
     )
-
-
-def _leaked(sessions: dict[str, Any]) -> str:
-    causes = [f"{count} {cause}" for cause, count in sessions["left_behind"].items() if cause in CERTAIN]
-    return f"{plural(sessions['leaked'])}: {', '.join(causes)}" if sessions["leaked"] else ""
 
 
 def _clean(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from loadtest.slo import SECONDS
 from loadtest.words import amount, plural
 from reports import compare_pages, hosts, objective_words, rules
 
@@ -50,7 +51,7 @@ def _steps(report: dict[str, Any]) -> list[str]:
         f"Generator: {report['generator']['outcome']}. Quantiles are of what succeeded.",
         *(["", f"Assumed of the service: {_cell('; '.join(report['assumed']))}."] if report["assumed"] else []),
         "",
-        f"`{report['run_id']}` · {report['started_at']} · {report['duration_s']:.0f} s "
+        f"`{report['run_id']}` · {report['started_at']} · {amount(report['duration_s'], SECONDS)} "
         f"· exit {report['verdict']['exit_code']}",
         *hosts.markdown(report["hosts"]),
     ]

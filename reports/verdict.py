@@ -6,8 +6,8 @@ from typing import Any, Final
 from loadtest.errors import Code, Exit, Kind
 from loadtest.events import DropReason
 from loadtest.scenario import absence_words
-from loadtest.slo import DROPPED, EXPOSED, SloOutcome
-from loadtest.words import plural
+from loadtest.slo import DROPPED, EXPOSED, SECONDS, SloOutcome
+from loadtest.words import amount, plural
 from reports import objective_words, rules
 from reports.sessions import Left
 
@@ -57,13 +57,12 @@ def verdict(report: Report, *, interrupted: bool, absences_s: Collection[float] 
 
     reasons: list[str] = []
     if sessions["leaked"]:
-        reasons.append(_leaked(sessions))
+        reasons.append(leaked(sessions))
     if of_probes := report["probes_leaked"]:
         reasons.append(f"{plural(of_probes)} of active checks left behind: still there after the clean-up")
     if interrupted:
-        reasons.append(
-            f"stopped by hand after {report['duration_s']:.0f} s: the numbers cover only what had run by then"
-        )
+        after = amount(report["duration_s"], SECONDS)
+        reasons.append(f"stopped by hand after {after}: the numbers cover only what had run by then")
     reasons += [f"the generator's numbers can't be trusted: {why}" for why in generator["invalid_because"]]
     reasons += broken
     reasons += [] if broken else open_
@@ -157,7 +156,10 @@ def _not_that_load(report: Report) -> str | None:
     return f"{no_user + late:,} of {plural(due, 'arrival')} never became sessions: {why}; it was not the load asked for"
 
 
-def _leaked(sessions: dict[str, Any]) -> str:
+def leaked(sessions: dict[str, Any]) -> str:
+    """What was left behind, and why; nothing said of nothing."""
+    if not sessions["leaked"]:
+        return ""
     causes = [(words, sessions["left_behind"].get(cause, 0)) for cause, words in _LEFT_WORDS.items()]
     causes = [(words, count) for words, count in causes if count]
     if len(causes) == 1:

@@ -27,6 +27,7 @@ from loadtest.events import (
 from loadtest.objectives import DELIVERY_NS, SILENT_NS, Breach, Counts, Judge, Objectives, breach
 from loadtest.slo import COUNT, INDICATORS, SECONDS, Slo
 from reports import frames
+from reports.gates import judge as judge_journals
 from reports.samples import samples, steady_ns, within
 from tests.reports import journals as j
 
@@ -205,3 +206,34 @@ def test_a_silent_process_no_longer_holds_up_the_others_and_what_it_counted_stay
     assert judge.look(now_ns=later_ns) == RunAborted(
         t_ns=later_ns, slo="n", indicator="create.p95", count=16, beyond=2, window_s=10
     )
+
+
+MEANT: list[dict[str, Any]] = [
+    {"indicator": "session.failed_rate", "max": 0.05},
+    {"indicator": "session.failed_rate", "max": 0.05, "window_s": 10},
+    {"indicator": "create.failed_rate", "max": 0.0, "window_s": 20},
+    {"indicator": "create.p95", "max": 1.8},
+    {"indicator": "create.p95", "max": 1.8, "window_s": 10},
+    {"indicator": "create.p50", "max": 1.1, "window_s": 10},
+    {"indicator": "session.failed", "max": 3},
+]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_called_broken_while_a_run_goes_on_is_broken_in_its_report(seed: int, tmp_path: Path) -> None:
+    chance = random.Random(seed)
+    events = [event for number in range(1, chance.randint(4, 60)) for event in rough_session(chance, number)]
+    events = stages((0, False), (10, True)) + sorted(events, key=lambda event: event.t_ns)
+    j.write_file(tmp_path, [*events, j.health(61)])
+    run = frames.load(tmp_path).load_only()
+    found = set()
+    for meant in MEANT:
+        slo = Slo(name="n", **meant)
+        fold = Objectives([slo])
+        for event in events:
+            fold.add(event)
+        broken = breach([slo], [fold.value(j.at(60))]) is not None
+        outcome = judge_journals(run, [slo], planned_s=60)[0]["outcome"]
+        assert not broken or outcome == "fail", (slo, outcome)
+        found.add(broken)
+    assert True in found

@@ -365,7 +365,7 @@ def test_junit_has_a_case_per_objective_and_for_the_run_itself(run_dir: Path) ->
         "the run shows what it was to show",
         EVIL,
     ]
-    assert cases["nothing is left behind"] == "1 session: 1 delete_failed"
+    assert cases["nothing is left behind"] == "1 session left behind: delete failed"
     assert cases["no journal is truncated"] == "host-a-engine-0-0.jsonl"
     assert cases["the run was not interrupted"] is None
     assert "wanted at most 100 ms" in str(cases[EVIL])

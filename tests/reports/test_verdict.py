@@ -66,7 +66,7 @@ def test_objectives_that_held_are_counted_in_words(run_dir: Path) -> None:
 def test_reasons_come_in_the_order_of_their_weight(run_dir: Path) -> None:
     assert judged(run_dir, left=True, stopped=True, invalid=True, missed=True)["reasons"] == [
         "1 session left behind: delete failed",
-        "stopped by hand after 12 s: the numbers cover only what had run by then",
+        "stopped by hand after 12.2 s: the numbers cover only what had run by then",
         "the generator's numbers can't be trusted: a worker was lost",
         "objective missed: create is quick (create.max): 200 ms, wanted at most 100 ms",
     ]
