@@ -74,9 +74,9 @@ def _of_run(report: dict[str, Any]) -> Iterator[_Case]:
     }
     yield from (_Case(group="run", name=name, failure=problem or None) for name, problem in found.items())
     if report["baseline"] is not None:
-        worse = [*report["baseline"]["not_comparable_because"], *report["baseline"]["regressions"]]
         name = "nothing is worse than the baseline"
-        yield _Case(group="baseline", name=name, failure="; ".join(worse) or None)
+        worse, unjudged = report["baseline"]["regressions"], report["baseline"]["not_comparable_because"]
+        yield _Case(group="baseline", name=name, failure="; ".join(worse) or None, error="; ".join(unjudged) or None)
 
 
 def _of_objective(slo: dict[str, Any]) -> _Case:

@@ -13,7 +13,7 @@ from reports.sessions import Left
 
 Report = dict[str, Any]
 
-NOT_COMPARED: Final[Report] = {"exit_code": 0, "regressions": [], "not_comparable_because": []}
+NOT_COMPARED: Final[Report] = {"regressions": [], "not_comparable_because": []}
 """A baseline that nobody asked for."""
 
 _LEFT_WORDS: Final = {
@@ -84,7 +84,12 @@ def verdict(report: Report, *, interrupted: bool, absences_s: Collection[float] 
 def unproven(report: Report) -> list[str]:
     """Why a run in which nothing is broken has not shown what was asked of it; nothing to do with its generator."""
     unjudged = [slo for slo in report["slos"] if slo["outcome"] == SloOutcome.NOT_ENOUGH and slo["asked"]]
-    return [*unshown(report), *map(objective_words.describe, unjudged)]
+    baseline = report["baseline"] or NOT_COMPARED
+    return [
+        *unshown(report),
+        *map(objective_words.describe, unjudged),
+        *(f"can't be compared with the baseline: {why}" for why in baseline["not_comparable_because"]),
+    ]
 
 
 def unshown(report: Report) -> list[str]:
@@ -102,7 +107,6 @@ def _broken(report: Report) -> list[str]:
     found += [objective_words.describe(slo) for slo in missed]
     found += [f"broken: {rules.describe(row)}" for row in rules.broken(report["rules"])]
     found += [f"worse than the baseline: {regression}" for regression in baseline["regressions"]]
-    found += [f"can't be compared with the baseline: {why}" for why in baseline["not_comparable_because"]]
     if not found and _none_completed(report) and (refusals := _refusals(report)):
         found.append(f"none of {plural(report['sessions']['started'])} was completed: the target answered {refusals}")
     return found

@@ -246,3 +246,13 @@ def test_the_pages_escape_what_comes_from_a_run_and_say_what_the_numbers_say(bas
 
 def test_a_change_is_written_as_people_read_it() -> None:
     assert [percent(change) for change in (0.1234, -0.05, 0.0, None)] == ["+12 %", "−5.0 %", "+0.0 %", "–"]
+
+
+def test_a_run_that_has_too_little_for_its_baseline_is_neither_worse_nor_passed(base: Path, tmp_path: Path) -> None:
+    now = written(tmp_path / "now", sessions()[:200], plan=PLAN | {"output": {"baseline": str(base)}})
+    report = j.reported(now)
+    assert (report["baseline"]["outcome"], report["baseline"]["regressions"]) == ("not_comparable", [])
+    assert (report["verdict"]["outcome"], report["verdict"]["exit_code"]) == ("invalid", 4)
+    assert "can't be compared with the baseline: no step or turn has 20 samples on both sides" in (
+        report["verdict"]["reasons"]
+    )
