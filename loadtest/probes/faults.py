@@ -11,6 +11,7 @@ from loadtest.ports import GONE_STATUS, ClientSecret
 from loadtest.probes.bench import Bench, NotTestedError, Probe
 from loadtest.probes.subject import QUOTA_STATUS, Subject
 from loadtest.probes.wire import MORE_TRIES_S, Answer
+from loadtest.words import plural
 
 SOON = {"audio": {"input": {"turn_detection": {"silence_duration_ms": 200}}, "output": {"speed": 0.25}}}
 LEADS_S = (0.5, 0.15)
@@ -93,7 +94,7 @@ async def quota(bench: Bench) -> None:
             subjects.append(subject)
         tried, running = len(subjects), [subject for subject in subjects if subject.exists]
         if len(running) == tried:
-            raise NotTestedError(f"{tried} sessions at once were not refused")
+            raise NotTestedError(f"{plural(tried)} at once: none was refused")
         lost = sum([await subject.look() in GONE_STATUS for subject in running])
         seen = f"session {tried} was refused with HTTP {answer.status}"
         fate = f"{lost} of the {len(running)} others were ended" if lost else "the others lived on"

@@ -11,6 +11,7 @@ from loadtest.probes.bench import LATE_S, Bench, NotTestedError, Probe
 from loadtest.probes.subject import Subject
 from loadtest.probes.visit import Visit
 from loadtest.speech import QUIET_NS
+from loadtest.words import plural
 
 ABSENCE_S, DEFAULT_ABSENCE_S = 10, 60
 BACK_BEFORE_S, STAY_S = 3, 6
@@ -239,7 +240,7 @@ async def idle_page(bench: Bench) -> None:
                 raise NotTestedError("the session ended before the page was idle")
         if not idle():
             chatter = len([1 for t_ns, _ in visit.messages if t_ns > joined_ns])
-            bench.judge("TD-8", False, f"{chatter} messages in a silent room: a page never counts as idle")
+            bench.judge("TD-8", False, f"{plural(chatter, 'message')} in a silent room: a page never counts as idle")
             return
         since_ns = now_ns()
         await subject.leave(visit)

@@ -9,6 +9,7 @@ from loadtest.errors import StepError
 from loadtest.probes.bench import Bench, Probe
 from loadtest.probes.subject import Subject
 from loadtest.probes.visit import OF_AVATAR, OF_USER, Visit
+from loadtest.words import plural
 
 TURNS = 3
 LATE_S = 10.0
@@ -36,7 +37,7 @@ async def transcripts(bench: Bench) -> None:
         bench.judge_heard(
             "TR-7",
             foreign == 0,
-            f"a silent session was told {foreign} transcripts while others spoke",
+            f"a silent session was told {plural(foreign, 'transcript')} while others spoke",
             bystander,
         )
         _judge_shape(bench, on, [heard_on, heard_off, heard_by])
@@ -47,7 +48,9 @@ async def transcripts(bench: Bench) -> None:
         _judge_answers(bench, on, heard_on, len(said_on), "with")
         _judge_answers(bench, off, heard_off, len(said_off), "without")
         unasked = len(heard_off.all(OF_USER))
-        bench.judge_heard("TR-1", unasked == 0, f"{unasked} transcripts of the user, without transcription", off)
+        bench.judge_heard(
+            "TR-1", unasked == 0, f"{plural(unasked, 'transcript')} of the user, without transcription", off
+        )
         await _judge_transcription(bench, on, heard_on, said_on)
 
 
@@ -63,7 +66,7 @@ def _told(visit: Visit) -> list[Any]:
 
 def _judge_answers(bench: Bench, subject: Subject, visit: Visit, answers: int, which: str) -> None:
     told = len(visit.all(OF_AVATAR))
-    detail = f"{told} transcripts of {answers} answers, {which} transcription of the user"
+    detail = f"{plural(told, 'transcript')} of {plural(answers, 'answer')}, {which} transcription of the user"
     if answers <= told <= TURNS and answers < TURNS:  # answers that were not heard may have been told
         bench.leave("TR-2", f"only {answers} of {TURNS} turns were answered", subject)
     else:
@@ -141,7 +144,7 @@ def _judge_shape(bench: Bench, subject: Subject, visits: list[Visit]) -> None:
                     wrong.append("time stamps that go back")
                 last = stamp
     if seen:
-        detail = "; ".join(sorted(set(wrong))) or f"{seen} transcripts, each a text with unix seconds"
+        detail = "; ".join(sorted(set(wrong))) or f"{plural(seen, 'transcript')}, each a text with unix seconds"
         bench.judge("TR-5", not wrong, detail, subject)
 
 

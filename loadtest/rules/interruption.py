@@ -8,6 +8,7 @@ from loadtest.events import Mark, Observed, Outcome, SessionFinished, SessionSta
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import Life
 from loadtest.rules.tally import Tally
+from loadtest.words import plural
 
 _SILENCED_NS: Final = 1_000_000_000
 _TOGETHER_NS: Final = 500_000_000
@@ -97,7 +98,7 @@ class StaysDiscarded(Fold):
             self.tally.excused += 1
         elif life.phrases > came:
             self._more.broken(
-                life.session, f"{life.phrases} phrases after a barge-in, {came} of them with a transcript"
+                life.session, f"{plural(life.phrases, 'phrase')} after a barge-in, {came} of them with a transcript"
             )
         else:
             self.tally.held()

@@ -9,6 +9,7 @@ from loadtest.events import Mark, Observed, Outcome, SessionFinished, Step, Step
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import Heard, Life
 from loadtest.rules.tally import Tally
+from loadtest.words import plural
 
 _S: Final = 1_000_000_000
 _OF_USER: Final = (Mark.USER_TRANSCRIPT, Mark.TRANSCRIPT_FAILED)
@@ -55,11 +56,13 @@ class UserTranscripts(Fold):
         if not life.promise.transcribes:
             self.tally.held()
         elif missing := _overdue(event, life):
-            self.tally.broken(life.session, f"{missing} answered speeches have no transcript after 10 s")
+            self.tally.broken(life.session, f"{plural(missing, 'answered speech')} without a transcript after 10 s")
         elif life.user_transcripts > life.speeches and life.impaired_turns:
             self.tally.excused += 1
         elif life.user_transcripts > life.speeches:
-            self._doubled.broken(life.session, f"{life.user_transcripts} transcripts of {life.speeches} speeches")
+            self._doubled.broken(
+                life.session, f"{plural(life.user_transcripts, 'transcript')} of {plural(life.speeches, 'speech')}"
+            )
         elif life.user_transcripts:
             self._single += 1
             self.tally.held()
@@ -109,7 +112,9 @@ class AvatarTranscripts(Fold):
             if came - owed > said and life.split:
                 self.tally.excused += 1
             elif came - owed - _foreign(life.transcripts) > said:
-                self.tally.broken(life.session, f"{came} transcripts of an answer in {said} phrases")
+                self.tally.broken(
+                    life.session, f"{plural(came, 'transcript')} of an answer in {plural(said, 'phrase')}"
+                )
             else:
                 self.tally.held()
         elif came < said and life.impaired:
@@ -123,7 +128,7 @@ class AvatarTranscripts(Fold):
         if event.outcome == Outcome.CANCELLED:
             return
         if life.missing > 1 or (life.missing and not life.avatar_transcripts):
-            self.tally.broken(life.session, f"{life.missing} phrases of its answers have no transcript")
+            self.tally.broken(life.session, f"{plural(life.missing, 'phrase')} of its answers without a transcript")
 
 
 class EitherOrder(Fold):
@@ -148,7 +153,7 @@ class EitherOrder(Fold):
             self._avatar_first += 1
 
     def value(self) -> Tally:
-        note = f"the avatar's came first in {self._avatar_first:,} of {self.tally.cases:,} turns"
+        note = f"the avatar's came first in {self._avatar_first:,} of {plural(self.tally.cases, 'turn')}"
         return Tally(cases=self.tally.cases, notes=[note])
 
 
@@ -178,7 +183,9 @@ class FailureIsTold(Fold):
         if life.promise is None or not life.promise.transcribes or not self._came:
             return
         if missing := _overdue(event, life):
-            self.tally.broken(life.session, f"{missing} answered speeches have neither a transcript nor the marker")
+            self.tally.broken(
+                life.session, f"{plural(missing, 'answered speech')} with neither a transcript nor the marker"
+            )
 
 
 class WellStamped(Fold):
