@@ -253,6 +253,7 @@ def test_a_run_that_has_too_little_for_its_baseline_is_neither_worse_nor_passed(
     report = j.reported(now)
     assert (report["baseline"]["outcome"], report["baseline"]["regressions"]) == ("not_comparable", [])
     assert (report["verdict"]["outcome"], report["verdict"]["exit_code"]) == ("invalid", 4)
-    assert "can't be compared with the baseline: no step or turn has 20 samples on both sides" in (
-        report["verdict"]["reasons"]
+    assert (
+        "can't be compared with the baseline: no step or turn has 20 samples on both sides"
+        in (report["verdict"]["reasons"])
     )

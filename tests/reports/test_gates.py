@@ -74,7 +74,7 @@ def test_a_run_that_is_shorter_than_the_window_is_judged_as_a_whole(tmp_path: Pa
 
 def test_what_happened_in_the_ramp_is_judged_by_no_rate_but_counts(tmp_path: Path) -> None:
     bad = [j.started(1, 1), j.failed_step(1, Step.CREATE, 2, 3)]
-    events = [*plan((0, False), (10, True)), *bad, *creates(2, *[(12, 0.1)] * 100)]
+    events = [*plan((0, False), (10, True)), *bad, *creates(2, *[(12 + index / 100, 0.1) for index in range(100)])]
     j.write_file(tmp_path, events)
     slos = [Slo(name=name, indicator=name, max=0) for name in ("create.failed_rate", "create.failed")]
     rate, count = judge(frames.load(tmp_path).load_only(), slos)

@@ -128,7 +128,7 @@ def test_a_quantile_of_too_few_is_neither_met_nor_missed_unless_no_other_samples
 def test_each_quantile_is_judged_from_its_number_of_samples_on(statistic: str, enough: int, tmp_path: Path) -> None:
     slo = Slo(name="n", indicator=f"mint.{statistic}", max=30)
     for count, outcome in ((enough - 1, "not_enough_samples"), (enough, "pass")):
-        steps = [j.step(1, Step.MINT, 1, 2) for _ in range(count)]
+        steps = [j.step(1, Step.MINT, 1, 2 + index / 1000) for index in range(count)]
         row = judged(tmp_path / str(count), [j.started(1, 1), *steps, j.finished(1, 1, 3)], slo)
         assert (row["outcome"], row["count"]) == (outcome, count)
 
