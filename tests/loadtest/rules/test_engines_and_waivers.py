@@ -96,7 +96,7 @@ def test_a_waived_rule_is_judged_counted_and_never_passes(kept: bool) -> None:
     assert seen["summary"] == (
         "waived (known: ticket 7): held in 2 cases"
         if kept
-        else "waived (known: ticket 7): not so in 1 of 1 case: 2 phrases of its answers have no transcript"
+        else "waived (known: ticket 7): not so in 1 of 1 case: 2 phrases of its answers without a transcript"
     )
 
 
