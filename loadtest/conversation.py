@@ -18,7 +18,7 @@ from loadtest.playout import Playout
 from loadtest.redact import redact
 from loadtest.speech import Clip, Ear
 from loadtest.tape import Tape
-from loadtest.validation import plain, printable, stamp_s
+from loadtest.validation import is_unicode, plain, stamp_s
 
 STALLED_NS = 5_000_000_000
 """A joined room sends frames all the time, silence included; none for this long is a dead stream."""
@@ -140,7 +140,7 @@ class Conversation:
         """What a rule may ask of a message without knowing its text."""
         if mark in _TRANSCRIPTS:
             text, stamp = message.get("transcript"), stamp_s(message.get("timestamp"))
-            is_text = isinstance(text, str) and (text.isascii() or text == printable(text))
+            is_text = isinstance(text, str) and is_unicode(text)
             facts: dict[str, Any] = {"well_formed": is_text and stamp is not None, "stamped_s": stamp}
         elif mark is Mark.PHRASE_STARTED:
             text, facts = message.get("phrase_id"), {}

@@ -6,6 +6,7 @@ streams. Redirects are never followed and the environment's proxies are never us
 """
 
 import asyncio
+import re
 from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,8 @@ MAX_BODY_BYTES = 4 << 20
 MAX_ERROR_BYTES = 64 << 10
 """Of a refusal's body, the clients get no more: they take it apart, and print it into their exceptions."""
 
+
+_UNSENDABLE = re.compile(rb"[^\x20-\x7e]")
 
 current_call: ContextVar[Call] = ContextVar("current_call")
 """Set by the caller before the client's method; the clients have no place to pass it through."""
@@ -176,4 +179,6 @@ def _plain(headers: Any) -> list[tuple[bytes, bytes]]:
         (name, value.partition(b";")[0] if name.lower() == b"content-type" else value)
         for name, value in headers
         if name.lower() not in (b"content-encoding", b"transfer-encoding", b"content-length")
+        # The clients keep cookies, and stumble over one that can't be sent back at every call from then on.
+        and not (name.lower() == b"set-cookie" and _UNSENDABLE.search(value))
     ]

@@ -51,6 +51,15 @@ def printable(text: str) -> str:
     return text if text.isascii() and text.isprintable() else _UNSPEAKABLE.sub("\ufffd", text)
 
 
+def is_unicode(text: str) -> bool:
+    """Whether it has no half of a character: UTF-8 can hold it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def json_object(body: bytes | str, what: str) -> dict[str, Any]:
     """A JSON object (RFC 8259: no NaN, no Infinity, UTF-8). Raises StepError that says `what` it was to be."""
     value = json_value(body, what)

@@ -214,9 +214,8 @@ class WebSocketRoom(picows.WSListener):
         self._listener.on_audio(t_ns, pcm)
 
     def on_ws_disconnected(self, transport: Any) -> None:
-        if not self._leaving:
-            self._ticker.remove(self._tick)
-            self._learning = asyncio.ensure_future(self._learn_end(now_ns(), transport))
+        self._ticker.remove(self._tick)
+        self._learning = asyncio.ensure_future(self._learn_end(now_ns(), transport))
 
     async def _learn_end(self, t_ns: int, transport: Any) -> None:
         """Why the connection was lost: picows says only afterwards that it was it who hung up, over a bad frame."""

@@ -1,0 +1,326 @@
+"""Hypothesis in place of the target: none of ours is raised, nothing stays behind, and memory doesn't grow.
+
+`AVALOAD_FUZZ=N`: N times as many examples as in a usual run of the tests.
+"""
+
+import asyncio
+import gc
+import json
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import picows.picows
+import pytest
+import uvloop
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from loadtest.conversation import Conversation
+from loadtest.errors import OURS, StepError
+from loadtest.events import Event, Remains, SessionFinished
+from loadtest.journal import decode, encode
+from loadtest.ports import Grant
+from loadtest.record import Record
+from loadtest.rooms import webrtc
+from loadtest.rooms.websocket import WebSocketRoom
+from tests.hostile import generated, target
+from tests.hostile.scripts import hang_up, once
+from tests.rooms.hearing import HandTicker
+
+EXAMPLES = int(10_000 * float(os.environ.get("AVALOAD_FUZZ", "1")))
+BATCH = 50
+TIMEOUT_S = 600 + EXAMPLES // 10
+GROWTH_BYTES = 120 << 20
+"""What hypothesis remembers of all that it has tried is in it."""
+URL = "http://127.0.0.1:1"
+BACKEND = {"url": f"{URL}/backend", "session_id": "session_id", "delete": {"url": f"{URL}/gone/{{session_id}}"}}
+GOOD: dict[str, dict[str, Any]] = {
+    "mint": target.SECRET,
+    "create": {"session_id": "av-0", "token": "token-av-0"},
+    "sdk": {"room_url": "ws://127.0.0.1:1/rooms/1", "limited_access_token": "room"},
+    "delete": {"error": {"message": "x"}},
+    "backend": {"session_id": "av-0", "token": "token-av-0"},
+}
+Answer = tuple[int, dict[str, str], bytes]
+
+
+class Batch:
+    """Examples that are tried on one engine. Not shown as a whole: a failed assertion shows its own."""
+
+    def __init__(self, examples: list[Any]) -> None:
+        self._examples = examples
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._examples)
+
+    def __repr__(self) -> str:
+        return f"Batch of {len(self._examples)}"
+
+
+def batches(of: st.SearchStrategy[Any], size: int = BATCH) -> st.SearchStrategy[Batch]:
+    return st.lists(of, min_size=size, max_size=size).map(Batch)
+
+
+def many(count: int = EXAMPLES, *, batch: int = BATCH) -> Callable[[Any], Any]:
+    return settings(
+        max_examples=max(1, count // batch),
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def rss_bytes() -> int:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Response:
+    """What `transport.fetch` reads of an aiohttp answer."""
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status, self._body, self.content = status, body, self
+        self.headers = CIMultiDict(headers)
+        self.raw_headers = tuple((k.encode(), v.encode("utf-8", "replace")) for k, v in headers.items())
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        for at in range(0, len(self._body), 65536):
+            yield self._body[at : at + 65536]
+
+    def close(self) -> None:
+        pass
+
+
+class Services:
+    """Both services without a socket; `wrong`: the answer of one endpoint."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint, self.wrong, self.calls = endpoint, (200, {}, b""), list[str]()
+
+    @asynccontextmanager
+    async def request(self, method: str, url: str, **_: Any) -> AsyncIterator[Response]:
+        endpoint = (
+            "backend"
+            if url.endswith("/backend")
+            else "mint"
+            if url.endswith("client_secrets")
+            else "create"
+            if method == "POST"
+            else "delete"
+            if method == "DELETE"
+            else "sdk"
+        )
+        is_wrong = endpoint == self.endpoint and not (endpoint == "sdk" and endpoint in self.calls)
+        self.calls.append(endpoint)
+        if is_wrong:
+            yield Response(*self.wrong)
+        elif endpoint == "sdk" and "delete" in self.calls:
+            yield Response(404, {}, b"{}")
+        else:
+            yield Response(200, {}, json.dumps(GOOD[endpoint]).encode())
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+@pytest.mark.parametrize("endpoint", GOOD)
+def test_any_answer_is_told_by_name_and_leaves_nothing(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    services = Services(endpoint)
+    monkeypatch.setattr(
+        aiohttp.ClientSession, "request", lambda _self, *given, **named: services.request(*given, **named)
+    )
+    monkeypatch.setattr("loadtest.owned.DELETE_BACKOFF_S", 0.0)
+    monkeypatch.setattr("loadtest.owned.GONE_LOOK_S", (0.0,))
+    backend = {"backend": BACKEND} if endpoint == "backend" else {}
+    resolved = target.settings(URL, room="none", timeout_s=0.05, **backend)
+
+    async def play(batch: Batch) -> None:
+        async with target.engine(resolved) as (one, _lags):
+            for services.wrong in batch:
+                services.calls.clear()
+                judge(await one(), services)
+
+    @many()
+    @given(batches(generated.answers(GOOD[endpoint])))
+    def fuzz(batch: Batch) -> None:
+        runner.run(play(batch))
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(play(Batch([(200, {}, b"{}")] * BATCH)))
+        before = rss_bytes()
+        fuzz()
+    assert rss_bytes() - before < GROWTH_BYTES
+
+
+def judge(events: list[Event], services: Services) -> None:
+    finished = events[-1]
+    assert isinstance(finished, SessionFinished)
+    assert finished.failure is None or finished.failure.kind not in OURS, (finished, services.wrong)
+    if finished.remains is Remains.LEAKED:
+        assert services.endpoint == "delete"
+        assert services.wrong[0] not in (200, 202, 204, 404, 410)
+    elif finished.remains is Remains.DOUBTFUL:
+        assert services.endpoint in ("create", "backend")
+
+
+class NoTransport:
+    """What a room does to its socket."""
+
+    is_disconnected = False
+    response = SimpleNamespace(headers={"upgrade": "websocket"})
+
+    def __getattr__(self, _name: str) -> Callable[..., None]:
+        return lambda *_given, **_named: None
+
+
+class NoPeer(NoTransport):
+    is_open = True
+
+    def __init__(self, *_given: Any, **_named: Any) -> None:
+        pass
+
+
+def talk() -> Conversation:
+    """A listener that writes all that it observes as a journal would."""
+    record = Record(
+        emit=lambda event: (decode(encode(event)), None)[1], lag_ns=lambda: 0, scenario="fuzz", purpose="load"
+    )
+    return Conversation(observe=record.observe, digest=lambda text: text[:0], keep_transcripts=True)
+
+
+def blameless(why: StepError | None) -> bool:
+    return why is None or why.kind not in OURS
+
+
+GRANT = Grant(room_url="ws://127.0.0.1:1/rooms/1", token="room")
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+def test_any_frame_of_a_websocket_room_is_the_rooms_own_doing() -> None:
+    import ssl
+
+    trust = ssl.create_default_context()
+
+    def opened() -> tuple[WebSocketRoom, Conversation]:
+        heard = talk()
+        room = WebSocketRoom(GRANT, heard, (), HandTicker(), proxy=None, trust=trust)  # type: ignore[arg-type]
+        room.on_ws_connected(NoTransport())
+        return room, heard
+
+    async def play(batch: Batch) -> None:
+        room, heard = opened()
+        for opcode, payload, fin, reserved in batch:
+            if heard.over is not None:
+                room, heard = opened()
+            if opcode == 8 and len(payload) < 2:  # picows refuses these itself
+                continue
+            kind = picows.WSMsgType(opcode)
+            frame = picows.picows._make_test_ws_frame(kind, payload, fin, reserved)
+            try:
+                room.on_ws_frame(NoTransport(), frame)
+            except UnicodeDecodeError:
+                assert opcode == 8  # refused by picows before a listener sees it
+            assert blameless(heard.over), (heard.over, opcode, payload[:200])
+
+    @many()
+    @given(batches(generated.frames))
+    def fuzz(batch: Batch) -> None:
+        runner.run(play(batch))
+
+    with asyncio.Runner() as runner:
+        fuzz()
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+def test_any_app_message_is_the_rooms_own_doing() -> None:
+    import ssl
+
+    trust = ssl.create_default_context()
+
+    async def play(batch: Batch) -> None:
+        for message in batch:
+            heard = talk()
+            room = WebSocketRoom(GRANT, heard, (), HandTicker(), proxy=None, trust=trust)  # type: ignore[arg-type]
+            room.on_ws_frame(
+                NoTransport(), picows.picows._make_test_ws_frame(picows.WSMsgType.TEXT, message, True, False)
+            )
+            assert blameless(heard.over), (heard.over, message[:200])
+
+    @many()
+    @given(batches(generated.messages))
+    def fuzz(batch: Batch) -> None:
+        runner.run(play(batch))
+
+    with asyncio.Runner() as runner:
+        fuzz()
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+def test_any_packet_and_message_of_a_webrtc_room_is_the_rooms_own_doing(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ssl
+
+    trust = ssl.create_default_context()
+    monkeypatch.setattr(webrtc, "Peer", NoPeer)
+
+    async def play(batch: Batch) -> None:
+        for message, packet, sequence in batch:
+            heard = talk()
+            room = webrtc.WebRtcRoom(GRANT, heard, (), HandTicker(), proxy=None, trust=trust)  # type: ignore[arg-type]
+            room.on_packet(1, sequence, packet)
+            room.on_packet(2, sequence * 7 & 0xFFFF, packet[::-1])
+            room.on_text(3, message)
+            assert blameless(heard.over), (heard.over, message[:200], packet[:80])
+
+    @many()
+    @given(batches(st.tuples(generated.messages, generated.sounds, st.integers(0, 0xFFFF))))
+    def fuzz(batch: Batch) -> None:
+        runner.run(play(batch))
+
+    with asyncio.Runner() as runner:
+        fuzz()
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+@pytest.mark.parametrize("endpoint", ["mint", "create", "sdk", "delete", "upgrade", "room"])
+def test_any_bytes_on_a_real_socket_are_the_targets_own_doing(endpoint: str) -> None:
+    room = "websocket" if endpoint in ("upgrade", "room") else "none"
+    good = target.WELCOME if endpoint == "room" else target.UPGRADED if endpoint == "upgrade" else None
+    good = good or target.answer(GOOD[endpoint], headers="date: x\r\ncontent-encoding: identity\r\n")
+
+    async def play(batch: Batch) -> None:
+        async with (
+            target.served({}) as served,
+            target.engine(target.settings(served.url, timeout_s=0.3, room=room)) as (one, _lags),
+        ):
+            for wrong in batch:
+                script = once(wrong, then=hang_up)
+                served.calls.clear()
+                if endpoint == "room":
+                    served.room = script
+                else:
+                    served.scripts = {endpoint: script}
+                finished = (await one())[-1]
+                assert isinstance(finished, SessionFinished)
+                assert finished.failure is None or finished.failure.kind not in OURS, (finished, wrong)
+
+    @many(60, batch=20)
+    @given(batches(generated.damaged(good), 20))
+    def fuzz(batch: Batch) -> None:
+        runner.run(play(batch))
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        fuzz()
