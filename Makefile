@@ -40,9 +40,10 @@ check: lint test ## lint and test
 bench: .venv/.dev ## speed and accuracy against their bars, into docs/benchmarks.md; 25 minutes, nothing else running
 	$(BIN)/python -m tests.benchmarks
 
-soak: .venv/.dev ## the long ones: half an hour at 200 sessions, a million at the twin, and millions of hostile answers
+soak: .venv/.dev ## the long ones: half an hour at 200 sessions, a million sessions at the twin, small quotas with 20 seeds each, hostile answers by the million
 	$(BIN)/python -m tests.benchmarks.soak
 	$(BIN)/python -m tests.benchmarks.twin_soak
+	$(BIN)/python -m tests.benchmarks.small_quotas
 	AVALOAD_FUZZ=20 $(BIN)/python -m pytest -q tests/hostile/test_fuzz.py
 
 roots: ## make test in fresh Debian roots, as root with mmdebstrap; an hour

@@ -16,6 +16,11 @@ from loadtest.events import StageStarted
 from loadtest.settings import Settings
 from loadtest.workload import Load
 
+WAVES, WAVE_GAP_S, WAVE_S = 3, 0.2, 0.05
+"""After a level whose sessions are done in milliseconds: all users begin one at the same moment, a few times. Else as
+many sessions as users would hardly ever be there at once, and a quota would not show. Nothing but a quota is read from
+these; they are over within the slack that a stage has before it is judged."""
+
 
 class Tickets:
     """The plan of one process of `processes`. A steered one gets its stages while it runs, and ends with `close`."""
@@ -92,6 +97,10 @@ def steered_stage(order: dict[str, Any], *, begins_s: float, settings: Settings)
     elif settle_s:  # users come in over the first half: all at once would be a wave that goes on for the whole stage
         spans.insert(0, Span(name="settle", duration_s=settle_s / 2, start=level, end=level, steady=False))
         spans.insert(0, Span(name="ramp", duration_s=settle_s / 2, start=0, end=level, steady=False))
+    if not settings.load.open and settings.target.room == "none":
+        wave = Span(name="wave", duration_s=WAVE_S, start=level, end=level, steady=False)
+        calm = Span(name="calm", duration_s=WAVE_GAP_S, start=0, end=0, steady=False)
+        spans += [calm, wave] * WAVES
     shape = Shape(tuple(spans), begins_s)
     users = settings.pool if settings.load.open else int(level)
     rate = level if settings.load.open else None

@@ -19,7 +19,7 @@ Report = dict[str, Any]
 
 _MARKS: Final = {
     ("passed",): ("o", svg.FIRST, "a dot passed"),
-    ("failed", "narrowly"): ("x", svg.BAD, "a × failed"),
+    ("failed", "narrowly", "slow", "refused"): ("x", svg.BAD, "a × failed"),
     ("invalid",): ("o", svg.MUTED, "a ring does not count, the generator was not fit"),
 }
 """Results of stages → their mark, its colour and its words. Told apart without colours too."""
@@ -31,7 +31,8 @@ def section(run_dir: Path, settings: dict[str, Any], slos: Sequence[Slo]) -> dic
     """`capacity` of report.json; None for a run that was no search, or in which no stage was finished.
 
     by, unit: what levels are. sentence: the answer for people. max_passing, first_failing: rows of `stages`.
-    kind: knee | cliff | generator | none. quota: {what, number, exact}. confidence: {low, high, level, method}.
+    kind: knee | cliff | generator | none. quota: {what, number, exact}.
+    confidence: {low, high, level, method}.
     usl: `reports.usl.fit`. stages: `loadtest.capacity.facts.as_row` plus `found`, in order of time.
     """
     scenario = settings.get("scenario")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from loadtest import stage_health
+from loadtest.capacity.quota import Evidence, quota_of
 from loadtest.capacity.search import Found, Purpose
 from loadtest.slo import RANKS, SHARE, SloOutcome
 
@@ -57,7 +58,7 @@ class Judged:
 class Facts:
     """A stage in figures. `level` in users or arrivals per second. `good`: ended well, a clean delete included, and met
     every bound on a latency. `growth`: sessions in progress at its end less those at its start; `allowed_growth`: what
-    is still put down to chance. `alive_peak`: sessions certainly alive at the target at once. `marks`: per session
+    is still put down to chance. `evidence`: of a quota, by all sessions since its settling began. `marks`: per session
     whether it was good, and its set-up in s."""
 
     number: int
@@ -86,9 +87,7 @@ class Facts:
     refused: int
     refusals: dict[str, int]
     failures: dict[str, int]
-    alive_peak: int
-    alive_peak_times: int
-    refused_below_peak: int
+    evidence: Evidence
     slos: tuple[Judged, ...]
     health: stage_health.StageHealth
     marks: tuple[tuple[bool, float | None], ...]
@@ -103,27 +102,38 @@ class Facts:
         return not self.open or self.growth <= self.allowed_growth
 
     @property
+    def met_quota(self) -> bool:
+        """Whether the target refused sessions for their number: by its own word, or as the evidence has it."""
+        quota = quota_of([self.evidence])
+        return self.evidence.told > 0 or (quota is not None and quota.exact)
+
+    @property
     def broken(self) -> list[Judged]:
         """Objectives that it missed, the one that is furthest beyond its bound first."""
         return sorted((slo for slo in self.slos if not slo.met), key=lambda slo: -slo.times)
 
     def found(self, *, best_per_user: float | None = None) -> Found:
         """`best_per_user`: goodput per s and user at lower levels of a closed population, where no latency is
-        bounded."""
-        if self.health.outcome == "invalid" or not self.offered:
+        bounded. A refusal for their number is one however fit the generator was."""
+        if self.budget_used or not self.offered:
             return Found.INVALID
-        slow = self.is_slow(best_per_user)
-        if not self.broken and self.keeps_up and not slow:
-            return Found.PASSED
+        if self.met_quota:
+            return Found.REFUSED
+        if self.health.outcome == "invalid":
+            return Found.INVALID
+        if not self.broken and self.keeps_up:
+            return Found.SLOW if self.is_slow(best_per_user) else Found.PASSED
         clear = any(slo.times >= CLEARLY for slo in self.broken)
         clear |= self.growth > CLEARLY * self.allowed_growth and self.open
         return Found.FAILED if clear else Found.NARROWLY
 
     def is_slow(self, best_per_user: float | None) -> bool:
-        """Of a closed population: more users get no more done."""
+        """Of a closed population: more users get no more done. Each user's last session may end just after the stage,
+        and a few sessions more or less are chance."""
         if self.open or best_per_user is None:
             return False
-        return self.goodput_per_s / self.level < PER_USER * best_per_user
+        wanted = PER_USER * best_per_user * self.level * self.duration_s
+        return self.goodput_per_s * self.duration_s + 2 * math.sqrt(self.level) < wanted
 
 
 _ROW: Final = (
@@ -148,7 +158,6 @@ _ROW: Final = (
     "refused",
     "refusals",
     "failures",
-    "alive_peak",
     "keeps_up",
 )
 
@@ -164,6 +173,7 @@ def as_row(facts: Facts) -> dict[str, Any]:
             name: getattr(facts, name)
             for name in _ROW
         },
+        "alive_peak": facts.evidence.peak,
         "broken": [slo.indicator for slo in facts.broken],
         "slos": [
             {

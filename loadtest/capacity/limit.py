@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from loadtest.capacity.facts import BUDGET_USED, CLEARLY, Facts
+from loadtest.capacity.quota import quota_of
 from loadtest.capacity.search import Found, Purpose
-from loadtest.events import Step
 from loadtest.slo import SECONDS, SHARE
 from loadtest.words import plural
 
@@ -19,8 +19,9 @@ SAME_LATENCY: Final = 1.5
 SAME_LATENCY_S: Final = 0.05
 """A cliff: set-up at the first failing level takes at most so many times, or so much longer than at the last passing
 one."""
-TOUCHES: Final = 5
-"""So often must a number of living sessions be reached, and never passed, to be called a quota."""
+SLOWER_S: Final = 0.2
+"""So much longer than at the lowest level is slower for whoever waits, and not only for a clock."""
+_FAILED: Final = (Found.FAILED, Found.NARROWLY, Found.SLOW, Found.REFUSED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +42,13 @@ class Limit:
 
 
 def verdicts(stages: Sequence[Facts], *, bounds_latency: bool) -> list[Found]:
-    """How each stage went, in their order."""
+    """How each stage went, in their order. Where the target refuses for their number, that is its limit: how much more
+    users get done is not asked then."""
     found: list[Found] = []
     best = 0.0
+    asks_how_much = not bounds_latency and not any(facts.met_quota for facts in stages)
     for facts in stages:
-        one = facts.found(best_per_user=None if bounds_latency or not best else best)
+        one = facts.found(best_per_user=best if asks_how_much and best else None)
         if one is Found.PASSED and facts.level:
             best = max(best, facts.goodput_per_s / facts.level)
         found.append(one)
@@ -58,7 +61,7 @@ def limit(
     """The whole answer. `unit`: of the levels, for sentences; `cores` of a load host, where they are known."""
     found = verdicts(stages, bounds_latency=bounds_latency)
     last = _last_word(stages, found)
-    failed = sorted(level for level, (_, one) in last.items() if one in (Found.FAILED, Found.NARROWLY))
+    failed = sorted(level for level, (_, one) in last.items() if one in _FAILED)
     passed = sorted(level for level, (_, one) in last.items() if one is Found.PASSED)
     lowest_failed = failed[0] if failed else math.inf
     below = [level for level in passed if level < lowest_failed]
@@ -70,7 +73,7 @@ def limit(
     alone = _refusals_alone(passing, failing, stages, found)
     quota = _quota(stages, passing, failing, alone=alone)
     kind = "generator" if stopped_by_us else "none" if failing is None or passing is None else "knee"
-    if quota is not None or alone:
+    if failing is not None and (failing.refused or failing.met_quota) and (quota is not None or alone):
         kind = "cliff"
     broke = _broke_first(failing, stages, found)
     confidence = _confidence(stages, found, seed=seed) if failing is not None else None
@@ -83,7 +86,7 @@ def limit(
         kind=kind,
         quota=quota,
         broke_first=broke,
-        sentence=_sentence(passing, failing, kind, quota, broke, generator, unit),
+        sentence=_sentence(stages, passing, failing, kind, quota, broke, generator, unit),
         confidence=confidence,
         generator=generator,
     )
@@ -109,7 +112,7 @@ def _refusals_alone(
     bad = failing.offered - failing.completed
     if not bad or failing.refused < 0.5 * bad:
         return False
-    refusing = (f for f, one in zip(stages, found, strict=True) if f.refused and one in (Found.FAILED, Found.NARROWLY))
+    refusing = (f for f, one in zip(stages, found, strict=True) if f.refused and one in _FAILED)
     before, after = passing.setup_p95_s, sorted(f.setup_p95_s for f in refusing if f.setup_p95_s is not None)
     if before is None or not after:
         return True
@@ -120,24 +123,36 @@ def _quota(
     stages: Sequence[Facts], passing: Facts | None, failing: Facts | None, *, alone: bool
 ) -> dict[str, Any] | None:
     """A bound on sessions at once, with its number, or on calls per time, without one."""
-    refusing = [facts for facts in stages if facts.refused]
-    if failing is None or not failing.refused or (passing is not None and not alone):
+    refusing = [facts for facts in stages if facts.refused or facts.evidence.refusals]
+    if failing is None or not refusing:
         return None
-    steps = {step.split()[0] for step in failing.refusals}
-    if Step.CREATE.value in steps:
-        number = max(facts.alive_peak for facts in refusing)
-        at_it = [facts for facts in refusing if facts.alive_peak == number]
-        touches = sum(facts.alive_peak_times for facts in at_it)
-        below = sum(facts.refused_below_peak for facts in at_it)
-        explained = below <= 0.01 * sum(facts.refused for facts in at_it)
-        if touches >= TOUCHES and explained:
-            return {"what": "sessions at once", "number": number, "exact": True, "refusals": failing.refusals}
+    first = failing if failing in refusing else min(refusing, key=lambda facts: facts.level)
+    refusals = first.refusals or first.evidence.how
+    at_once = quota_of([facts.evidence for facts in stages])
+    if at_once is not None and at_once.exact:
+        return {
+            "what": "sessions at once",
+            "number": at_once.least,
+            "exact": True,
+            "freed_after_s": at_once.freed_after_s,
+            "refusals": refusals,
+        }
+    if failing is not first or (passing is not None and not alone and not failing.met_quota):
+        return None
+    if at_once is not None:
+        return {
+            "what": "sessions at once",
+            "number": at_once.least,
+            "at_most": at_once.most,
+            "exact": False,
+            "refusals": refusals,
+        }
     accepted = max(facts.completed_per_s for facts in refusing)
     return {
-        "what": f"{min(steps)} calls per time",
+        "what": f"{min(refusals).split()[0]} calls per time",
         "number": round(accepted * 60, 1),
         "exact": False,
-        "refusals": failing.refusals,
+        "refusals": refusals,
     }
 
 
@@ -148,6 +163,8 @@ def _with_unit(value: float, unit: str) -> str:
 def _broke_first(failing: Facts | None, stages: Sequence[Facts], found: Sequence[Found]) -> str | None:
     if failing is None:
         return None
+    if failing.met_quota:
+        return f"{len(failing.evidence.refusals)} sessions were refused for their number"
     if failing.broken:
         slo = failing.broken[0]
         seen = "nothing" if slo.observed is None else _with_unit(slo.observed, slo.unit)
@@ -239,6 +256,7 @@ def _needed(facts: Facts, stages: Sequence[Facts], processes: int, cores: int | 
 
 
 def _sentence(
+    stages: Sequence[Facts],
     passing: Facts | None,
     failing: Facts | None,
     kind: str,
@@ -258,15 +276,36 @@ def _sentence(
         return (
             f"avaload was at its end before the target: at {generator['level']:g} {unit} its figures are no good{more}"
         )
-    if passing is None:
-        return "no level passed" + (f": already at {failing.level:g} {unit} {broke}" if failing else "")
     if failing is None:
-        return f"no limit was found up to {passing.level:g} {unit}"
-    if quota is not None and quota["exact"]:
-        return (
-            f"a cliff: a quota of exactly {quota['number']} {quota['what']}; above it creates are refused while the"
-            f" others are as fast as before ({passing.level:g} {unit} pass, {failing.level:g} fail)"
-        )
+        return "no level passed" if passing is None else f"no limit was found up to {passing.level:g} {unit}"
+    bounded = "" if quota is None else _bound(quota)
+    levels = f"{passing.level:g} {unit} pass, {failing.level:g} fail" if passing else f"{failing.level:g} {unit} fail"
+    if kind == "cliff" and bounded:
+        slower = _meanwhile(stages)
+        return f"a cliff: {bounded}; above it sessions are refused{slower} ({levels})"
+    if passing is None:
+        return f"no level passed: already at {failing.level:g} {unit} {broke}"
     if kind == "cliff":
         return f"a cliff between {passing.level:g} and {failing.level:g} {unit}: refusals while latency does not move"
-    return f"a knee between {passing.level:g} and {failing.level:g} {unit}: {broke}"
+    more = f"; and {bounded}" if bounded else ""
+    return f"a knee between {passing.level:g} and {failing.level:g} {unit}: {broke}{more}"
+
+
+def _bound(quota: dict[str, Any]) -> str:
+    """What is known of a number of sessions at once; empty: nothing."""
+    if quota["exact"]:
+        late = quota["freed_after_s"]
+        when = f", a place of which is free again only about {late:.2g} s after a delete" if late else ""
+        return f"a quota of exactly {quota['number']} {quota['what']}{when}"
+    if "at_most" in quota:
+        return f"a quota of {quota['number']} to {quota['at_most']} {quota['what']}"
+    return ""
+
+
+def _meanwhile(stages: Sequence[Facts]) -> str:
+    """What becomes of the sessions that are not refused, at the highest level against the lowest."""
+    seen = [(facts.level, facts.setup_p95_s) for facts in stages if facts.setup_p95_s is not None]
+    if not seen:
+        return ""
+    (_, before), (_, after) = min(seen), max(seen)
+    return ", and the others get slower" if after > max(CLEARLY * before, before + SLOWER_S) else ""

@@ -10,6 +10,9 @@ from enum import StrEnum
 UNFIT_ATTEMPTS = 3
 """So often is a level tried again at which the generator was not fit: something else may have used the machine."""
 SUSTAIN_ATTEMPTS = 4
+SMALL = 32
+"""Up to this level a quota is looked for beyond a level that only got no more done: quotas of trial accounts are small,
+and where the target refuses, that is its limit."""
 MOST_STAGES = 60
 
 
@@ -23,12 +26,15 @@ class Purpose(StrEnum):
 
 
 class Found(StrEnum):
-    """How a stage went. `NARROWLY`: failed, but so little that chance may have done it. `INVALID`: the generator was
-    not fit to judge."""
+    """How a stage went. `NARROWLY`: failed, but so little that chance may have done it. `SLOW`: it held every
+    objective, but more users got no more done. `REFUSED`: the target refused sessions for their number. `INVALID`: the
+    generator was not fit to judge."""
 
     PASSED = "passed"
     FAILED = "failed"
     NARROWLY = "narrowly"
+    SLOW = "slow"
+    REFUSED = "refused"
     INVALID = "invalid"
 
 
@@ -49,6 +55,9 @@ class Search:
         self._told: list[tuple[Probe, Found]] = []
         self._passed: set[float] = set()
         self._failed: set[float] = set()
+        self._slow: list[float] = []
+        """Levels at which more users got no more done, while a quota is still looked for above them."""
+        self._met_quota = False
         self._sustained: float | None = None
         self._next: Probe | None = Probe(level=self._rounded(start), purpose=Purpose.GROW)
 
@@ -60,13 +69,25 @@ class Search:
         """How the stage that `next` asked for went."""
         probe = self._next
         assert probe is not None, "told without having asked"
-        again = bool(self._told) and self._told[-1][0].level == probe.level and probe.purpose is Purpose.AGAIN
         self._told.append((probe, found))
+        self._met_quota |= found is Found.REFUSED
+        if found is Found.SLOW and self._met_quota:
+            found = Found.PASSED
+        if found is Found.SLOW and not self._failed and probe.purpose is Purpose.GROW:
+            self._slow.append(probe.level)
+            if probe.level < min(SMALL, self._most):
+                self._next = self._grown(probe.level)
+                return
+        if self._slow and found is not Found.REFUSED:
+            self._end_growth(probe, found)
+            return
+        self._passed.update(self._slow)  # what made them slow was not their number
+        self._slow.clear()
         if found is Found.INVALID:
             unfit = sum(one is Found.INVALID and each.level == probe.level for each, one in self._told)
             self._next = None if unfit >= UNFIT_ATTEMPTS else probe
             return
-        if found is Found.NARROWLY and not again and probe.purpose is not Purpose.SUSTAIN:
+        if found in (Found.NARROWLY, Found.SLOW) and probe.purpose not in (Purpose.AGAIN, Purpose.SUSTAIN):
             self._next = Probe(level=probe.level, purpose=Purpose.AGAIN)
             return
         if found is Found.PASSED:
@@ -76,6 +97,19 @@ class Search:
         else:
             self._failed.add(probe.level)
         self._next = self._choose()
+
+    def _end_growth(self, probe: Probe, found: Found) -> None:
+        """No quota showed above the slow levels: the lowest of them is tried once more."""
+        slow, self._slow = self._slow, []
+        if found is Found.PASSED:
+            self._passed.add(probe.level)
+        elif found is not Found.INVALID:
+            self._failed.add(probe.level)
+        self._failed.update(slow[1:])
+        self._next = Probe(level=slow[0], purpose=Purpose.AGAIN)
+
+    def _grown(self, level: float) -> Probe:
+        return Probe(level=min(self._most, self._rounded(level * self._factor)), purpose=Purpose.GROW)
 
     def _choose(self) -> Probe | None:
         """The limit is looked for below the lowest level that failed: what passed above it is luck, or told as not
@@ -88,7 +122,7 @@ class Search:
             assert passed is not None
             if passed >= self._most:
                 return self._sustain(passed)
-            return Probe(level=min(self._most, self._rounded(passed * self._factor)), purpose=Purpose.GROW)
+            return self._grown(passed)
         if passed is None:
             lower = self._rounded(failed / self._factor)
             lowest = 1.0 if self._whole else self._start / 64

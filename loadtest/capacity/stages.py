@@ -8,23 +8,26 @@ import itertools
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from loadtest import stage_health
 from loadtest.capacity.facts import BUDGET_USED, Facts, Judged
 from loadtest.capacity.line import Line
+from loadtest.capacity.quota import Stay, evidence, is_refusal
 from loadtest.capacity.search import Purpose
-from loadtest.errors import Kind
 from loadtest.events import (
     LOAD,
     DropReason,
     Event,
     GeneratorFailed,
+    Gone,
+    GoneChecked,
     HealthSampled,
     IterationDropped,
     Outcome,
+    Remains,
     RemainsChanged,
     SecretMinted,
     SessionFinished,
@@ -48,8 +51,7 @@ class _Session:
     running: Running
     due_ns: int
     started_ns: int
-    created_ns: int | None = None
-    delete_ns: int | None = None
+    stay: Stay = field(default_factory=Stay)
     ended_ns: int | None = None
     ok: bool = False
     over_bound: bool = False
@@ -60,8 +62,11 @@ class _Session:
 
 @dataclass(slots=True)
 class _Stage:
+    """`whole_ns`: from the beginning of its settling until the next stage settles."""
+
     told: StageStarted
     until_ns: int
+    whole_ns: tuple[int, int]
     sessions: list[_Session] = field(default_factory=list)
     drops: list[tuple[IterationDropped, int]] = field(default_factory=list)
     values: dict[str, list[float]] = field(default_factory=dict)
@@ -127,23 +132,36 @@ class Stages:
             case SecretMinted():
                 session.running.expires_ns = event.expires_ns
             case RemainsChanged(reason="create_answered"):
-                session.created_ns = event.t_ns
+                session.stay.created_ns = event.t_ns
+            case RemainsChanged():
+                session.stay.gone_ns = event.t_ns if event.remains is Remains.NOTHING else None
+            case GoneChecked() if event.looks > 1:
+                session.stay.gone_ns = event.t_ns if event.gone is Gone.CONFIRMED else None
             case StepFinished():
                 self._step(event, session)
             case SessionFinished():
                 session.ended_ns, session.ok = event.t_ns, event.outcome is Outcome.OK
+                if event.remains is Remains.NOTHING:
+                    session.stay.gone_ns = session.stay.gone_ns or event.t_ns
                 if event.failure is not None:
                     session.failed = (event.failure.step.value, event.failure.kind.value, event.failure.code.value)
         self._take(event, session)
 
     def _step(self, event: StepFinished, session: _Session) -> None:
         session.running.saw(event)
-        if event.step is Step.DELETE and session.delete_ns is None:
-            session.delete_ns = event.started_ns
+        stay = session.stay
+        if event.step is Step.DELETE and stay.left_ns is None:
+            stay.left_ns = event.started_ns
         elif (setup_s := session.running.setup_s(event)) is not None:
             session.setup_s = setup_s
-        if event.failure is not None and event.failure.kind is Kind.REJECTED and event.step is not Step.DELETE:
+        if event.step is Step.CREATE:
+            stay.sent_ns = event.started_ns
+        elif event.failure is not None and stay.left_ns is None:
+            stay.left_ns = event.t_ns  # whatever failed: it may be over from here on
+        if is_refusal(event) and event.failure is not None:
             session.refused = event
+            if event.step in (Step.CREATE, Step.CONNECT):
+                stay.turned_away_ns, stay.step, stay.code = event.t_ns, event.step, event.failure.code
 
     def _take(self, event: Event, session: _Session | None) -> None:
         source = (type(event), event.step if isinstance(event, StepFinished) else None)
@@ -174,7 +192,12 @@ class Stages:
             return []
         begin_ns = told[0].t_ns
         told = [event for event in told if event.t_ns > self._judged_until_ns]
-        stages = [_Stage(event, after.t_ns) for event, after in itertools.pairwise(told) if event.steady]
+        begins = [event.t_ns for event, after in itertools.pairwise(told) if after.steady and not event.steady]
+        stages = [
+            _Stage(event, after.t_ns, _around(begins, event.t_ns))
+            for event, after in itertools.pairwise(told)
+            if event.steady
+        ]
         for session in self._sessions.values():
             if (stage := _at(stages, session.due_ns)) is not None:
                 stage.sessions.append(session)
@@ -185,13 +208,10 @@ class Stages:
         for _, due_ns, measure, value in self._values:
             if (stage := _at(stages, due_ns)) is not None:
                 stage.values.setdefault(measure, []).append(value)
-        alive = Line.of((s.created_ns, s.delete_ns or s.ended_ns) for s in self._sessions.values() if s.created_ns)
         first = len(self._judged) + 1
-        return self._judged + [
-            self._facts(number, stage, line, alive, begin_ns) for number, stage in enumerate(stages, first)
-        ]
+        return self._judged + [self._facts(number, stage, line, begin_ns) for number, stage in enumerate(stages, first)]
 
-    def _facts(self, number: int, stage: _Stage, line: Line, alive: Line, begin_ns: int) -> Facts:
+    def _facts(self, number: int, stage: _Stage, line: Line, begin_ns: int) -> Facts:
         told, sessions = stage.told, stage.sessions
         duration_s = (stage.until_ns - told.t_ns) / 1e9
         good = [s.ok and not s.over_bound for s in sessions]
@@ -202,7 +222,6 @@ class Stages:
         before, after = line.at(told.t_ns), line.at(stage.until_ns)
         offered = len(sessions) + len(stage.drops)
         chance = 1 + 2 * math.sqrt(before + 1) + (2 * math.sqrt(offered) if self._poisson else 0)
-        peak, times = alive.peak(told.t_ns, stage.until_ns)
         health = stage_health.judge(
             [e for e in self._samples if told.t_ns <= e.t_ns - 1_000_000_000 and e.t_ns <= stage.until_ns],
             faults=[e for e in self._faults if told.t_ns <= e.t_ns < stage.until_ns],
@@ -243,19 +262,16 @@ class Stages:
             refused=len(refused),
             refusals=dict(Counter(f"{e.step.value} {e.failure.code.value}" for e in refused if e.failure)),
             failures=dict(Counter(" ".join(s.failed) for s in sessions if s.failed)),
-            alive_peak=peak,
-            alive_peak_times=times,
-            refused_below_peak=self._below(refused, peak),
+            evidence=evidence((session.stay for session in self._sessions.values()), *stage.whole_ns),
             slos=tuple(_judged(slo, stage.values.get(slo.measure, [])) for slo in self.slos),
             health=health,
             marks=tuple((g, s.setup_s) for g, s in zip(good, sessions, strict=True)),
         )
 
-    def _below(self, refused: Iterable[StepFinished], peak: int) -> int:
-        """Refusals while even at most fewer than `peak` sessions could be alive: no bound on their number explains
-        them."""
-        most = Line.of((s.created_ns and s.started_ns, s.ended_ns) for s in self._sessions.values() if s.created_ns)
-        return sum(most.peak(event.started_ns, event.t_ns)[0] < peak for event in refused)
+
+def _around(begins: Sequence[int], t_ns: int) -> tuple[int, int]:
+    place = bisect_right(begins, t_ns)
+    return begins[place - 1] if place else t_ns, begins[place] if place < len(begins) else 1 << 62
 
 
 def _at(stages: Sequence[_Stage], t_ns: int) -> _Stage | None:

@@ -167,6 +167,8 @@ class Steering:
         why = ""
         if found is Found.INVALID:
             why = ": " + "; ".join(facts.health.because)
+        elif found is Found.REFUSED:
+            why = f": {len(facts.evidence.refusals)} refused for their number"
         elif found is not Found.PASSED:
             broken = facts.broken
             why = (

@@ -1,4 +1,4 @@
-"""`avaload capacity` on a target with a quota. Knees, and all seeds: tests/benchmarks/capacity_search.py"""
+"""`avaload capacity` on a target with a quota. Knees, and all seeds: tests/benchmarks."""
 
 import itertools
 import json
@@ -49,3 +49,62 @@ def test_a_search_names_the_quota_proves_the_limit_and_plans_with_it(tmp_path: P
     assert needed["sessions_at_once"]["value"] == 800
     assert any("the target does not carry it: 800 users are wanted, 8 were held" in note for note in needed["notes"])
     assert any("quota of 8 sessions at once is below the 800" in note for note in needed["notes"])
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("quota", [1, 6, 10])
+def test_a_small_quota_is_found_exactly(quota: int, seed: int, tmp_path: Path) -> None:
+    plan = ("--start", 4, "--most", 12, "--stage", "1s", "--settle", "500ms", "--sustain", "1s", "--seed", seed)
+    run_dir = tmp_path / "run"
+    with running_twin("--set", f"limit.sessions={quota}", "--seed", str(seed)) as twin:
+        options = ("--room", "none", "--metrics-port", "off", "--run-dir", run_dir)
+        done = call("capacity", *plan, *options, cwd=tmp_path, environ=reaching(twin), within_s=110)
+        assert alive(twin) == []
+    capacity = json.loads((run_dir / "report.json").read_text())["capacity"]
+    assert (capacity["kind"], capacity["quota"]["what"]) == ("cliff", "sessions at once"), capacity["sentence"]
+    assert (capacity["quota"]["number"], capacity["quota"]["exact"]) == (quota, True)
+    assert f"a quota of exactly {quota} sessions at once" in done.out.splitlines()[0]
+
+
+SHORT = """
+name = "short"
+[conversation]
+[[conversation.turns]]
+kind = "silence"
+for_s = "300ms"
+"""
+WAYS = {
+    "429 at create": (),
+    "in the room": ("--set", "quota_status=200"),
+    "a room that closes": ("--set", "quota_status=200", "--set", "quota_room=close"),
+}
+
+
+def test_the_same_quota_is_the_same_answer_however_it_is_told(tmp_path: Path) -> None:
+    (tmp_path / "short.toml").write_text(SHORT)
+    plan = ("--start", 2, "--most", 8, "--stage", "1s", "--settle", "1s", "--sustain", "1s")
+    said = {}
+    for number, (way, knobs) in enumerate(WAYS.items()):
+        run_dir = tmp_path / str(number)
+        with running_twin("--set", "limit.sessions=3", *knobs) as twin:
+            options = ("--metrics-port", "off", "--run-dir", run_dir)
+            call(
+                "capacity", tmp_path / "short.toml", *plan, *options, cwd=tmp_path, environ=reaching(twin), within_s=110
+            )
+            assert alive(twin) == []
+        report = json.loads((run_dir / "report.json").read_text())
+        capacity, (failure,) = report["capacity"], report["failures"]
+        rule = next(rule for rule in report["rules"] if rule["id"] == "LIM-1")
+        cap = next(cap for cap in report["teardown"]["caps"] if cap["cap"] == "concurrency")
+        quota = {name: value for name, value in capacity["quota"].items() if name != "refusals"}
+        said[way] = (
+            capacity["sentence"], capacity["kind"], quota, capacity["max_passing"]["level"],
+            capacity["first_failing"]["level"], failure["kind"], failure["code"], rule["outcome"], cap["cases"] > 0,
+        )  # fmt: skip
+    answer = said["429 at create"]
+    assert (
+        answer[0]
+        == "a cliff: a quota of exactly 3 sessions at once; above it sessions are refused (3 users pass, 4 fail)"
+    )
+    assert answer[5:] == ("rejected", "limits_exceeded", "pass", True)
+    assert said == dict.fromkeys(WAYS, answer)
