@@ -43,7 +43,7 @@ HTTP: tuple[Hostile, ...] = (
                 BAD_JSON,
                 raw(b'{"value": "\xff\xfe"}', "content-type: application/json; charset=latin-1\r\n"),
             ),
-            ("UTF-16", BAD_JSON, raw("{}".encode("utf-16"), "content-type: application/json; charset=utf-16\r\n")),
+            ("UTF-16", BAD_SHAPE, raw("{}".encode("utf-16"), "content-type: application/json; charset=utf-16\r\n")),
             ("a charset that is none", BAD_SHAPE, raw(b"{}", "content-type: text/plain; charset=hex\r\n")),
             ("a gzip bomb", BAD_SHAPE, raw(BOMB, "content-encoding: gzip\r\n")),
             ("deflate garbage", BAD_SHAPE, raw(b"garbage" * 100, "content-encoding: deflate\r\n")),
