@@ -17,6 +17,8 @@ from loadtest.words import plural
 RESAMPLED: Final = 500
 LEAST_POINTS: Final = 4
 LEAST_SPAN: Final = 3.0
+ROUNDING = 1e-12
+"""A coefficient that is smaller beside the constant is zero: which one it is else depends on the machine's BLAS."""
 LEAST_R2: Final = 0.95
 """Of the throughput itself; below it the curve doesn't describe what was measured."""
 FARTHEST: Final = 2.0
@@ -83,10 +85,10 @@ def _coefficients(n: Floats, x: Floats) -> tuple[float, float, float]:
                 continue
             columns = rows[:, list(chosen)]
             solved, *_ = np.linalg.lstsq(columns * weights[:, None], wanted * weights, rcond=None)
-            if (solved < -1e-12).any() or solved[0] <= 0:
+            if solved[0] <= 0 or (solved < -ROUNDING * solved[0]).any():
                 continue
             full = np.zeros(3)
-            full[list(chosen)] = np.maximum(solved, 0.0)
+            full[list(chosen)] = np.where(solved > ROUNDING * solved[0], solved, 0.0)
             error = float((((rows @ full - wanted) * weights) ** 2).sum())
             if best is None or error < best[0] - 1e-15:
                 best = (error, (1 / full[0], full[1] / full[0], full[2] / full[0]))
