@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import selectors
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from loadtest.twin.loading import load
@@ -20,7 +20,14 @@ from loadtest.twin.timers import Timers
 class Talk:
     """A client's view of one session."""
 
-    def __init__(self, *knobs: str, session: dict[str, Any] | None = None, seed: int = 0, scale: float = 1) -> None:
+    def __init__(
+        self,
+        *knobs: str,
+        session: dict[str, Any] | None = None,
+        seed: int = 0,
+        scale: float = 1,
+        script: Sequence[tuple[str, ...] | None] = (),
+    ) -> None:
         self.events: list[dict[str, Any]] = []
         self.closed: tuple[int, str] | None = None
         profile = load(name="instant", settings=knobs)
@@ -34,7 +41,9 @@ class Talk:
         SESSION(request, "session")
         self.session = RealtimeSession(
             config=session_config.effective(request, knobs=profile),
-            around=Around(profile=profile, chance=Chance(profile, seed=seed), timers=timers, limits=limits),
+            around=Around(
+                profile=profile, chance=Chance(profile, seed=seed), timers=timers, limits=limits, script=iter(script)
+            ),
             emit=self.events.append,
             hang_up=self._hang_up,
         )

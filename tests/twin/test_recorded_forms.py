@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from loadtest.twin.replaying import script
 from tests.twin.in_memory import Talk, in_no_time
 
 LONG_S = 60.0
@@ -287,3 +288,41 @@ def test_a_call_cut_off_in_its_announcement_leaves_one_unfinished_item() -> None
         assert [(item["type"], item["status"]) for item in output] == [("message", "incomplete")]
 
     in_no_time(script)
+
+
+# --- replaying a recording
+
+
+def _recorded_item(response: str, kind: str) -> dict[str, Any]:
+    shape = {"response_id": response, "item": {"type": kind}}
+    return {"socket": 1, "from": "service", "type": "response.output_item.added", "shape": shape}
+
+
+def _recorded_response(name: str) -> dict[str, Any]:
+    return {"socket": 1, "from": "service", "type": "response.created", "shape": {"response": {"id": name}}}
+
+
+def test_a_replay_decides_as_the_recorded_model_did() -> None:
+    lines = [
+        *(_recorded_response("<response 1s>"), _recorded_item("<response 1s>", "message")),
+        _recorded_item("<response 1s>", "function_call"),
+        *(_recorded_response("<response 1s.2>"), _recorded_item("<response 1s.2>", "message")),
+        *(_recorded_response("<response 1s.3>"), _recorded_item("<response 1s.3>", "mcp_call")),
+        _recorded_response("<response 1s.4>"),
+    ]
+
+    assert script(lines) == [("message", "call"), ("message",), None, None]
+
+
+@pytest.mark.parametrize(
+    ("decided", "kinds"),
+    [(("message",), ["message"]), (("call", "call"), ["function_call"] * 2), (None, ["function_call"])],
+)
+def test_the_script_outweighs_the_twin_s_own_choice(decided: tuple[str, ...] | None, kinds: list[str]) -> None:
+    async def script_of_one() -> None:
+        talk = Talk(session={"tools": [WEATHER]}, script=[decided])
+        talk.say(speech_ms=600)
+        await asyncio.sleep(LONG_S)
+        assert [item["type"] for item in talk.last("response.done")["response"]["output"]] == kinds
+
+    in_no_time(script_of_one)
