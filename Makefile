@@ -32,7 +32,7 @@ lint: .venv/.dev ## formatting, lint, types, import contracts, generated files u
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m exporters.metrics_page | diff -u METRICS.md -
+	$(BIN)/python -m exporters.metrics.metrics_page | diff -u METRICS.md -
 	$(BIN)/python -m pytest -q tests/dashboards -k as_generated
 
 check: lint test ## lint and test
@@ -53,7 +53,7 @@ stack: install ## this machine's Prometheus and Alertmanager beside a run, on lo
 	$(BIN)/python -m dashboards.stack
 
 generated: .venv/.dev ## write generated files anew
-	$(BIN)/python -m exporters.metrics_page > METRICS.md
+	$(BIN)/python -m exporters.metrics.metrics_page > METRICS.md
 	$(BIN)/python -m dashboards.boards
 	$(BIN)/python -m dashboards.rules
 

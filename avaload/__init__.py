@@ -115,7 +115,7 @@ def _written(error: BaseException) -> str:
 
 def _redacted(line: str) -> str:
     try:
-        from loadtest.redact import redact
+        from loadtest.language.redact import redact
     except Exception:  # what is broken may be that
         return "[not shown: it may hold a secret]"
     names = ("KEY", "PASSWORD", "TOKEN", "SECRET")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from dashboards.promql import edge, selector
-from exporters import catalogue as c
-from loadtest.slo import DEFAULT_SLOS
+from exporters.metrics import catalogue as c
+from loadtest.judging.slo import DEFAULT_SLOS
 
 RUNBOOK: Final = "RUNBOOK.md"
 """Relative to the repository; Alertmanager's template may put the place where you host it in front."""
@@ -32,7 +32,7 @@ SECRET_MARGIN_S: Final = 10.0
 
 LAG_S: Final = 0.05
 CPU_RATIO: Final = 0.9
-"""From where the report calls a run invalid or suspect (reports/generator.py)."""
+"""From where the report calls a run invalid or suspect (reports/sections/generator.py)."""
 
 UNDERRUNS_PER_SESSION: Final = 0.1
 PACKETS_LOST: Final = 0.02

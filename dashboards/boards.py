@@ -1,6 +1,6 @@
 """The boards, generated: `python -m dashboards.boards` writes `generated/*.json`.
 
-Metrics come from `exporters.catalogue`; the panels of each board are in the `*_board(s).py` beside.
+Metrics come from `exporters.metrics.catalogue`; the panels of each board are in the `*_board(s).py` beside.
 """
 
 import json

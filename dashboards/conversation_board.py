@@ -4,7 +4,7 @@ from typing import Final
 
 from dashboards.panels import Board, Kind, Panel, Query, heat, quantiles, rate, total
 from dashboards.session_boards import ENDED
-from exporters import catalogue as c
+from exporters.metrics import catalogue as c
 
 FRAME_S: Final = 0.02
 """Length of a frame of audio, seconds."""

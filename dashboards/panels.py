@@ -12,8 +12,8 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from dashboards.promql import selector
-from exporters import catalogue as c
-from exporters.vocabulary import SCENARIO
+from exporters.metrics import catalogue as c
+from exporters.metrics.vocabulary import SCENARIO
 
 DATASOURCE: Final = common_model.DataSourceRef(type_val="prometheus", uid="$datasource")
 HERE: Final = ('job=~"$job"', 'instance=~"$instance"')

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from exporters.catalogue import Metric
+from exporters.metrics.catalogue import Metric
 
 HISTOGRAM_PARTS = ("_bucket", "_count", "_sum")
 

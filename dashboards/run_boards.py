@@ -11,7 +11,7 @@ from dashboards.alerts import CPU_RATIO, LAG_S, STALE_S
 from dashboards.panels import HERE, Board, Kind, Panel, Query, here, now, quantiles, rate, total
 from dashboards.promql import selector
 from dashboards.session_boards import ENDED
-from exporters import catalogue as c
+from exporters.metrics import catalogue as c
 
 _WORKER: Final = "{{worker}} {{source}}"
 _BOTH: Final = "$run|$baseline"

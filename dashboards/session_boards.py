@@ -3,7 +3,7 @@
 from typing import Final
 
 from dashboards.panels import Board, Kind, Panel, Query, heat, now, quantile, quantiles, rate, total
-from exporters import catalogue as c
+from exporters.metrics import catalogue as c
 
 ENDED: Final = "~ok|failed"
 """A cancelled session or step says nothing about the target."""

@@ -6,7 +6,7 @@ from dashboards.alerts import SECRET_MARGIN_S
 from dashboards.panels import Board, Kind, Panel, Query, now, quantile, quantiles, total
 from dashboards.promql import edge
 from dashboards.session_boards import LEFT
-from exporters import catalogue as c
+from exporters.metrics import catalogue as c
 
 SECRETS_AND_TEARDOWN: Final = Board(
     name="secrets-and-teardown",

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest import clock, disk
-from loadtest.events import (
+from loadtest.language import clock, disk
+from loadtest.language.events import (
     Event,
     Failure,
     GeneratorFailed,
@@ -25,7 +25,7 @@ from loadtest.events import (
     SessionFinished,
     StepFinished,
 )
-from loadtest.redact import redact
+from loadtest.language.redact import redact
 
 FILE: Final = "log.jsonl"
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from itertools import accumulate
 from typing import Final
 
-from loadtest.events import Outcome, Step, StepFinished
-from loadtest.slo import SECONDS, Slo
+from loadtest.judging.slo import SECONDS, Slo
+from loadtest.language.events import Outcome, Step, StepFinished
 
 _ENOUGH: Final = 200
 """Of a step, before its 99th percentile means anything."""

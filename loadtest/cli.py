@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from avaload import guarded, settle
-from loadtest import commands
-from loadtest.environment import forget_steering
-from loadtest.errors import LIMITS, ConfigError, Exit, GeneratorError, HarnessError, own_limit
+from loadtest.commands import all as commands
+from loadtest.config.environment import forget_steering
+from loadtest.language.errors import LIMITS, ConfigError, Exit, GeneratorError, HarnessError, own_limit
 
 Option = tuple[str, str, str, str]
 """Option, setting, placeholder, help."""

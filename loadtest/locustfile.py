@@ -15,20 +15,21 @@ from locust import events, runners
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from exporters import live, locust_stats, trace_counts
+from exporters.locust_ui import live, locust_stats
 from exporters.log import Log
-from exporters.prometheus import MetricsServer, serve
-from exporters.snapshot import Snapshot, merged
-from loadtest.conductor import LoadProcess
-from loadtest.duties import READY, hear_master, on_owner_gone, report_to_master, tell_progress
+from exporters.metrics.prometheus import MetricsServer, serve
+from exporters.metrics.snapshot import Snapshot, merged
+from exporters.traces import trace_counts
+from loadtest.config.resolve import load_resolved
+from loadtest.config.scrapers import login, tls
+from loadtest.config.settings import Settings
+from loadtest.distribution.master import Master
 from loadtest.engine.client import READY_LIMIT_S
-from loadtest.errors import Exit, GeneratorError
-from loadtest.master import Master
-from loadtest.resolve import load_resolved
-from loadtest.scrapers import login, tls
-from loadtest.settings import Settings
-from loadtest.users import ProbeUser as ProbeUser
-from loadtest.users import VirtualUser as VirtualUser
+from loadtest.language.errors import Exit, GeneratorError
+from loadtest.load.conductor import LoadProcess
+from loadtest.load.duties import READY, hear_master, on_owner_gone, report_to_master, tell_progress
+from loadtest.load.users import ProbeUser as ProbeUser
+from loadtest.load.users import VirtualUser as VirtualUser
 
 _log = logging.getLogger(__name__)
 

@@ -9,32 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from exporters import trace_counts
-from loadtest import disk, slo
-from loadtest.errors import ConfigError
-from loadtest.slo import Slo
-from reports import (
-    arrivals,
-    capacity,
-    compare,
-    compare_runs,
-    expiry,
-    frames,
-    gates,
-    generator,
-    hosts,
-    junit,
-    render_html,
-    render_md,
-    rules,
-    run_settings,
-    sessions,
-    stages,
-    steps,
-    teardown,
-    verdict,
-)
-from reports.beside import beside
+from exporters.traces import trace_counts
+from loadtest.judging import slo
+from loadtest.judging.slo import Slo
+from loadtest.language import disk
+from loadtest.language.errors import ConfigError
+from reports.comparing import compare, compare_runs
+from reports.data import frames, run_settings
+from reports.data.beside import beside
+from reports.pages import junit, render_html, render_md
+from reports.sections import arrivals, capacity, expiry, generator, hosts, sessions, stages, steps, teardown
+from reports.verdict import gates, rules, verdict
 
 SCHEMA = 1
 

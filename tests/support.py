@@ -23,8 +23,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from loadtest import journal
-from loadtest.events import RunStarted
+from loadtest.language import journal
+from loadtest.language.events import RunStarted
 from tests.programs import needed
 
 ROOT = Path(__file__).parents[1]

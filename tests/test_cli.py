@@ -8,12 +8,14 @@ from typing import NoReturn
 
 import pytest
 
-from loadtest import cli, commands, settings
-from loadtest.backend import BackendTarget
-from loadtest.errors import ConfigError, Exit, GeneratorError, HarnessError
-from loadtest.journal import Journal, JournalError, encode
-from loadtest.workload import Capacity
-from tests.exporters.script import run_finished, run_started, session
+from loadtest import cli
+from loadtest.commands import all as commands
+from loadtest.config import settings
+from loadtest.config.workload import Capacity
+from loadtest.language.errors import ConfigError, Exit, GeneratorError, HarnessError
+from loadtest.language.journal import Journal, JournalError, encode
+from loadtest.services.backend import BackendTarget
+from tests.exporters.traces.script import run_finished, run_started, session
 from tests.support import environment
 
 
@@ -124,7 +126,7 @@ def test_the_lint_speaks_up_against_the_twin_too_but_not_about_our_own_default(
     def no_run(_settings: settings.Settings) -> NoReturn:
         raise ConfigError("not now")
 
-    monkeypatch.setattr("loadtest.run.run", no_run)
+    monkeypatch.setattr("loadtest.commands.run.run", no_run)
     path = tmp_path / "scenario.toml"
     path.write_text('name = "x"\n[session]\nmax_duration = 7200\n[realtime]\nmodel = "gpt-4o-realtime-preview"\n')
     for command in ("run", "capacity"):
@@ -140,7 +142,7 @@ def test_checks_are_a_run_of_that_name(monkeypatch: pytest.MonkeyPatch, capsys: 
     def told(given: settings.Settings) -> NoReturn:
         raise ConfigError(f"{given.name} {given.load.seed}")
 
-    monkeypatch.setattr("loadtest.run.run", told)
+    monkeypatch.setattr("loadtest.commands.run.run", told)
     assert cli.main(["probe", "VAL-2", "--seed", "7"]) == Exit.BAD_INPUT
     assert capsys.readouterr().err == "avaload: probe 7\n"
 

@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-from loadtest import stage_health
 from loadtest.capacity.quota import Evidence, quota_of
 from loadtest.capacity.search import Found, Purpose
-from loadtest.slo import RANKS, SHARE, SloOutcome
+from loadtest.judging import stage_health
+from loadtest.judging.slo import RANKS, SHARE, SloOutcome
 
 PER_USER: Final = 0.93
 """Of the best goodput per user: where no service level bounds a latency, a target below it doesn't keep up."""

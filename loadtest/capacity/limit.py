@@ -11,8 +11,8 @@ import numpy as np
 from loadtest.capacity.facts import BUDGET_USED, CLEARLY, Facts
 from loadtest.capacity.quota import quota_of
 from loadtest.capacity.search import Found, Purpose
-from loadtest.slo import SECONDS, SHARE
-from loadtest.words import plural
+from loadtest.judging.slo import SECONDS, SHARE
+from loadtest.judging.words import plural
 
 SAMPLES: Final = 400
 SAME_LATENCY: Final = 1.5

@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest.errors import ConfigError
+from loadtest.language.errors import ConfigError
 
 PRICES: Final = Path(__file__).with_name("prices.toml")
 CPU_GOAL: Final = 70.0

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from loadtest.capacity.line import Line
-from loadtest.errors import Code, Kind
-from loadtest.events import Step, StepFinished
-from loadtest.reasons import SAYS_QUOTA
+from loadtest.language.errors import Code, Kind
+from loadtest.language.events import Step, StepFinished
+from loadtest.language.reasons import SAYS_QUOTA
 
 _SHUT: Final = (Code.WS_CLOSED, Code.RTC_CLOSED, Code.DAILY_EJECTED)
 """A room that is over before anything was seen in it may be a way to refuse too."""

@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from loadtest import stage_health
 from loadtest.capacity.facts import BUDGET_USED, Facts, Judged
 from loadtest.capacity.line import Line
 from loadtest.capacity.quota import Stay, evidence, is_refusal
 from loadtest.capacity.search import Purpose
-from loadtest.events import (
+from loadtest.judging import stage_health
+from loadtest.judging.samples import SAMPLERS, Running, Sampler, Source
+from loadtest.judging.slo import COUNT, DEFAULT_SLOS, DROPPED, RANKS, SECONDS, SHARE, Slo, SloOutcome
+from loadtest.judging.words import plural
+from loadtest.language.events import (
     LOAD,
     DropReason,
     Event,
@@ -36,9 +39,6 @@ from loadtest.events import (
     Step,
     StepFinished,
 )
-from loadtest.samples import SAMPLERS, Running, Sampler, Source
-from loadtest.slo import COUNT, DEFAULT_SLOS, DROPPED, RANKS, SECONDS, SHARE, Slo, SloOutcome
-from loadtest.words import plural
 
 KEPT_UP: Final = 0.02
 """Of the arrivals of a stage: so much may the sessions in progress grow, chance apart, in a target that keeps up."""

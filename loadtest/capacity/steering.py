@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from loadtest import journal
 from loadtest.capacity.facts import Facts
 from loadtest.capacity.limit import verdicts
 from loadtest.capacity.search import Found, Probe, Purpose, Search
 from loadtest.capacity.stages import Stages
-from loadtest.errors import ConfigError, GeneratorError
-from loadtest.events import Event
-from loadtest.settings import SET_UP_S, Settings
-from loadtest.workload import Capacity
+from loadtest.config.settings import SET_UP_S, Settings
+from loadtest.config.workload import Capacity
+from loadtest.language import journal
+from loadtest.language.errors import ConfigError, GeneratorError
+from loadtest.language.events import Event
 
 POOL = 2000
 """Sessions at once in a search by arrivals, unless more users are asked for."""

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from loadtest import clock, journal
 from loadtest.distribution.offset import Offset
 from loadtest.distribution.shipping import Shipper
 from loadtest.distribution.wire import Channel
-from loadtest.errors import Exit, GeneratorError
-from loadtest.supervisor import Interruption
-from loadtest.words import plural
+from loadtest.judging.words import plural
+from loadtest.language import clock, journal
+from loadtest.language.errors import Exit, GeneratorError
+from loadtest.load.supervisor import Interruption
 
 PING_S: Final = 1.0
 QUICK_PING_S: Final = 0.05

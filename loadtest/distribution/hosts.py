@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest import __version__, clock
+from loadtest import __version__
+from loadtest.config.settings import Settings
 from loadtest.distribution.parcel import Parcel, as_rows
 from loadtest.distribution.receiving import Receiver
 from loadtest.distribution.wire import CorruptError, pack
-from loadtest.events import ClockCompared, Event, Fault, GeneratorFailed, WorkerChanged, WorkerState
-from loadtest.settings import Settings
-from loadtest.words import plural
+from loadtest.judging.words import plural
+from loadtest.language import clock
+from loadtest.language.events import ClockCompared, Event, Fault, GeneratorFailed, WorkerChanged, WorkerState
 
 UNSEEN_NS: Final = 10_000_000_000
 """A command that was silent for so long has lost its place before the run, and its journals after it."""

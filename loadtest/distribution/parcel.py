@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from loadtest.config.settings import Settings
 from loadtest.distribution.wire import CHUNK_BYTES
-from loadtest.errors import ConfigError
-from loadtest.settings import Settings
-from loadtest.speech import wav_files
+from loadtest.language.errors import ConfigError
+from loadtest.sound.speech import wav_files
 
 MAX_BYTES: Final = 64 << 20
 MAX_ITEMS: Final = 1000

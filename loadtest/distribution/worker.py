@@ -21,16 +21,16 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError
 
 from loadtest import __version__
+from loadtest.commands.run import check_clips, check_unused, make_run_dir, write_settings
+from loadtest.config.guard import KEYS, endpoints_of, guard, is_loopback
+from loadtest.config.reachable import check_names
+from loadtest.config.scenario import DurationS, Section
+from loadtest.config.settings import Settings
 from loadtest.distribution import parcel
 from loadtest.distribution.attendance import Attendance
 from loadtest.distribution.wire import Channel, CorruptError, unpack
-from loadtest.errors import ConfigError, Exit, GeneratorError
-from loadtest.guard import KEYS, endpoints_of, guard, is_loopback
-from loadtest.reachable import check_names
-from loadtest.run import check_clips, check_unused, make_run_dir, write_settings
-from loadtest.scenario import DurationS, Section
-from loadtest.settings import Settings
-from loadtest.supervisor import LOCUST, Interruption, process_environ
+from loadtest.language.errors import ConfigError, Exit, GeneratorError
+from loadtest.load.supervisor import LOCUST, Interruption, process_environ
 
 PIECE_LIMIT_S: Final = 10.0
 CONNECT_S: Final = 0.05

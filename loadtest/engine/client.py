@@ -17,11 +17,11 @@ import gevent
 from gevent.event import AsyncResult, Event
 from gevent.queue import SimpleQueue
 
-from loadtest import clock, journal
 from loadtest.engine.link import EVENT_PREFIX
-from loadtest.errors import Code, GeneratorError, Kind
-from loadtest.events import Event as JournalEvent
-from loadtest.events import (
+from loadtest.language import clock, journal
+from loadtest.language.errors import Code, GeneratorError, Kind
+from loadtest.language.events import Event as JournalEvent
+from loadtest.language.events import (
     Failure,
     Fault,
     GeneratorFailed,
@@ -32,7 +32,7 @@ from loadtest.events import (
     SessionStarted,
     Step,
 )
-from loadtest.lifecycle import Ticket
+from loadtest.session.lifecycle import Ticket
 
 READY_LIMIT_S = 60.0
 RESTARTS = 5

@@ -18,13 +18,17 @@ from typing import Any
 
 import uvloop
 
-from loadtest import clock, journal
-from loadtest.budget import Budget
-from loadtest.control import Control
+from loadtest.config.guard import KEYS, guard
+from loadtest.config.resolve import load_resolved, run_id
+from loadtest.config.settings import Settings
+from loadtest.engine.budget import Budget
+from loadtest.engine.health import PROBE_S, Health
 from loadtest.engine.link import Orders, Outbox
 from loadtest.engine.warmup import warm_up
-from loadtest.errors import LIMITS, GeneratorError, Kind, own_limit
-from loadtest.events import (
+from loadtest.judging.words import plural
+from loadtest.language import clock, journal
+from loadtest.language.errors import LIMITS, GeneratorError, Kind, own_limit
+from loadtest.language.events import (
     DISK_FULL,
     LOAD,
     DropReason,
@@ -39,22 +43,18 @@ from loadtest.events import (
     SecretKind,
     StepFinished,
 )
-from loadtest.given_back import Watch
-from loadtest.guard import KEYS, guard
-from loadtest.health import PROBE_S, Health
-from loadtest.lifecycle import CENSORED, Lifecycle, Surroundings, Ticket
-from loadtest.probes.bench import Ground
+from loadtest.language.given_back import Watch
+from loadtest.language.redact import redact
+from loadtest.probes.bench.bench import Ground
+from loadtest.probes.bench.wire import Wire
 from loadtest.probes.running import run_probe
-from loadtest.probes.wire import Wire
-from loadtest.redact import redact
-from loadtest.resolve import load_resolved, run_id
 from loadtest.rooms.opening import open_room, prepare
 from loadtest.rooms.pacing import Ticker
-from loadtest.settings import Settings
-from loadtest.speech import microphone
-from loadtest.sweep import sweep
-from loadtest.tape import write_wavs
-from loadtest.words import plural
+from loadtest.services.control import Control
+from loadtest.services.sweep import sweep
+from loadtest.session.lifecycle import CENSORED, Lifecycle, Surroundings, Ticket
+from loadtest.session.tape import write_wavs
+from loadtest.sound.speech import microphone
 
 TEARDOWN_LIMIT_S = 60.0
 """How long cancelled sessions may take to delete themselves before the engine gives up and exits."""

@@ -12,14 +12,14 @@ from typing import Any
 
 import picows
 
-from loadtest.clock import now_ns
-from loadtest.control import Control
-from loadtest.errors import GeneratorError, Kind
-from loadtest.lifecycle import Lifecycle, Surroundings, Ticket
+from loadtest.config.scenario import Conversation, Pause
+from loadtest.language.clock import now_ns
+from loadtest.language.errors import GeneratorError, Kind
 from loadtest.rooms.opening import open_room
 from loadtest.rooms.pacing import Ticker
-from loadtest.scenario import Conversation, Pause
-from loadtest.speech import FRAME_BYTES, SILENCE, Ear, Microphone
+from loadtest.services.control import Control
+from loadtest.session.lifecycle import Lifecycle, Surroundings, Ticket
+from loadtest.sound.speech import FRAME_BYTES, SILENCE, Ear, Microphone
 
 SESSIONS = 4
 WARM_UP_LIMIT_S = 20.0

@@ -5,11 +5,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from loadtest.errors import ConfigError
-from loadtest.probes import expiry, faults, interruption, lifetimes, shapes, sound, termination, timers, transcripts
-from loadtest.probes.bench import Probe
-from loadtest.rules.statements import RULES
-from loadtest.settings import Probes
+from loadtest.config.settings import Probes
+from loadtest.judging.statements import RULES
+from loadtest.language.errors import ConfigError
+from loadtest.probes.bench.bench import Probe
+from loadtest.probes.checks import (
+    expiry,
+    faults,
+    interruption,
+    lifetimes,
+    shapes,
+    sound,
+    termination,
+    timers,
+    transcripts,
+)
 
 PURPOSE: Final = "probe:"
 

@@ -2,13 +2,13 @@
 
 import asyncio
 
-from loadtest.clock import sleep_until
-from loadtest.errors import StepError
-from loadtest.lifecycle import Ticket
-from loadtest.probes.bench import AFFORDABLE_S, Bench, Ground, NotTestedError, Probe
+from loadtest.language.clock import sleep_until
+from loadtest.language.errors import StepError
+from loadtest.language.redact import redact
+from loadtest.probes.bench.bench import AFFORDABLE_S, Bench, Ground, NotTestedError, Probe
+from loadtest.probes.bench.subject import QUOTA_STATUS
 from loadtest.probes.catalogue import BY_LEAD, PURPOSE
-from loadtest.probes.subject import QUOTA_STATUS
-from loadtest.redact import redact
+from loadtest.session.lifecycle import Ticket
 
 
 async def run_probe(ground: Ground, ticket: Ticket) -> None:

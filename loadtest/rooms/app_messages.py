@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from loadtest.errors import Code, Kind, StepError
-from loadtest.events import Mark
-from loadtest.given_back import Watch
-from loadtest.ports import Listener
-from loadtest.validation import json_object
+from loadtest.language.errors import Code, Kind, StepError
+from loadtest.language.events import Mark
+from loadtest.language.given_back import Watch
+from loadtest.language.validation import json_object
+from loadtest.session.ports import Listener
 
 MAX_MESSAGE_BYTES = 1 << 20
 """Of one message, all its fragments together: a sentence has some hundred bytes, and 20 ms of sound 960."""

@@ -16,14 +16,14 @@ from typing import Any
 
 import daily
 
-from loadtest.clock import now_ns
-from loadtest.errors import Code, Kind, StepError
-from loadtest.events import Mark
-from loadtest.ports import Grant, Listener
-from loadtest.redact import redact
+from loadtest.language.clock import now_ns
+from loadtest.language.errors import Code, Kind, StepError
+from loadtest.language.events import Mark
+from loadtest.language.redact import redact
 from loadtest.rooms.microphone import Marks, Microphone
 from loadtest.rooms.native_stderr import quiet_stderr
-from loadtest.speech import FRAME_MS, RATE_HZ, Clip
+from loadtest.session.ports import Grant, Listener
+from loadtest.sound.speech import FRAME_MS, RATE_HZ, Clip
 
 JOIN_TIMEOUT_S = 10.0
 LEAVE_TIMEOUT_S = 2.0

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from loadtest.events import Mark
+from loadtest.language.events import Mark
 
 Marks = tuple[Mark, ...]
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from typing import Literal
 from urllib.parse import urlsplit
 
-from loadtest.errors import Code, ConfigError, Kind, StepError
-from loadtest.guard import is_loopback
-from loadtest.ports import Grant, Listener, Room
+from loadtest.config.guard import is_loopback
+from loadtest.config.settings import Settings
+from loadtest.language.errors import Code, ConfigError, Kind, StepError
 from loadtest.rooms.extras import PACKAGES, is_installed, missing
 from loadtest.rooms.pacing import Ticker
 from loadtest.rooms.websocket import WebSocketRoom
-from loadtest.settings import Settings
-from loadtest.speech import Clip
+from loadtest.session.ports import Grant, Listener, Room
+from loadtest.sound.speech import Clip
 
 RoomKind = Literal["websocket", "webrtc", "daily"]
 DAILY_DOMAIN = "daily.co"

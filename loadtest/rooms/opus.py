@@ -14,7 +14,7 @@ from typing import Any
 import av
 import numpy as np
 
-from loadtest.speech import FRAME_SAMPLES, RATE_HZ, SILENCE, Clip, is_loud
+from loadtest.sound.speech import FRAME_SAMPLES, RATE_HZ, SILENCE, Clip, is_loud
 
 BIT_RATE = 32_000
 """What browsers send for a voice."""

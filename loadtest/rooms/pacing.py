@@ -7,8 +7,8 @@ up, never skipped, and its lateness is what `generator.pacing_error` reports.
 import asyncio
 from collections.abc import Callable
 
-from loadtest.clock import now_ns
-from loadtest.speech import FRAME_NS
+from loadtest.language.clock import now_ns
+from loadtest.sound.speech import FRAME_NS
 
 SLOTS = 10
 _SLOT_NS = FRAME_NS // SLOTS

@@ -18,7 +18,7 @@ import pylibsrtp
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.rtp import RtcpPacket, RtcpRrPacket, RtcpSrPacket
 
-from loadtest.clock import now_ns
+from loadtest.language.clock import now_ns
 
 CHANNEL = "app"
 """Label of the data channel for app-messages (INTERFACE.md)."""

@@ -8,20 +8,20 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
-from loadtest import reasons
-from loadtest.clock import now_ns
-from loadtest.errors import Code, Kind, StepError, broken_by, transport_failure
-from loadtest.events import Mark
-from loadtest.guard import is_loopback
-from loadtest.ports import Grant, Listener
-from loadtest.redact import redact
+from loadtest.config.guard import is_loopback
+from loadtest.language import reasons
+from loadtest.language.clock import now_ns
+from loadtest.language.errors import Code, Kind, StepError, broken_by, transport_failure
+from loadtest.language.events import Mark
+from loadtest.language.redact import redact
+from loadtest.language.validation import reading
 from loadtest.rooms import opus
 from loadtest.rooms.app_messages import RoomMessages
 from loadtest.rooms.microphone import Microphone
 from loadtest.rooms.pacing import Ticker
 from loadtest.rooms.peer import Peer
-from loadtest.speech import Clip
-from loadtest.validation import reading
+from loadtest.session.ports import Grant, Listener
+from loadtest.sound.speech import Clip
 
 CLOSE_TIMEOUT_S = 1.0
 NEW_NUMBERS = 3000

@@ -8,17 +8,17 @@ from typing import Any
 
 import picows
 
-from loadtest import reasons
-from loadtest.clock import now_ns
-from loadtest.errors import Code, Kind, StepError, broken_by, transport_failure
-from loadtest.events import Mark
-from loadtest.ports import Grant, Listener
-from loadtest.redact import redact
+from loadtest.language import reasons
+from loadtest.language.clock import now_ns
+from loadtest.language.errors import Code, Kind, StepError, broken_by, transport_failure
+from loadtest.language.events import Mark
+from loadtest.language.redact import redact
+from loadtest.language.validation import printable, reading
 from loadtest.rooms.app_messages import MAX_MESSAGE_BYTES, RoomMessages
 from loadtest.rooms.microphone import Microphone
 from loadtest.rooms.pacing import Ticker
-from loadtest.speech import RATE_HZ, Clip
-from loadtest.validation import printable, reading
+from loadtest.session.ports import Grant, Listener
+from loadtest.sound.speech import RATE_HZ, Clip
 
 CLOSE_TIMEOUT_S = 1.0
 HANDSHAKE_TIMEOUT_S = 60.0

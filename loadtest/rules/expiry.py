@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.errors import Code
-from loadtest.events import Mark, Observed, Outcome, Step, StepFinished
+from loadtest.language.errors import Code
+from loadtest.language.events import Mark, Observed, Outcome, Step, StepFinished
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import Life
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.errors import Code
-from loadtest.events import Mark, Observed, Outcome, SessionFinished, SessionStarted, Step, StepFinished
+from loadtest.judging.words import plural
+from loadtest.language.errors import Code
+from loadtest.language.events import Mark, Observed, Outcome, SessionFinished, SessionStarted, Step, StepFinished
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import Life
 from loadtest.rules.tally import Tally
-from loadtest.words import plural
 
 _SILENCED_NS: Final = 1_000_000_000
 _TOGETHER_NS: Final = 500_000_000

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from loadtest.events import SessionStarted, StepFinished
-from loadtest.rules.promise import Promise
+from loadtest.config.promise import Promise
+from loadtest.language.events import SessionStarted, StepFinished
 
 ENDED_STATUS: Final = (404, 410)
 """Of a delete: there is no such session any more."""

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from loadtest.errors import Code, Kind
-from loadtest.events import (
+from loadtest.language.errors import Code, Kind
+from loadtest.language.events import (
     Mark,
     Observed,
     Outcome,
@@ -16,7 +16,7 @@ from loadtest.events import (
     Step,
     StepFinished,
 )
-from loadtest.redact import is_secret
+from loadtest.language.redact import is_secret
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import ENDED_STATUS, Life, ended_before
 from loadtest.rules.tally import Tally

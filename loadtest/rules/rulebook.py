@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from loadtest.errors import Code
-from loadtest.events import (
+from loadtest.config.promise import Promise
+from loadtest.judging.engines import ALWAYS_JUDGED
+from loadtest.judging.statements import RULES
+from loadtest.language.errors import Code
+from loadtest.language.events import (
     LOAD,
     Event,
     Mark,
@@ -22,11 +25,8 @@ from loadtest.events import (
     StepFinished,
 )
 from loadtest.rules import expiry, interruption, refusals, termination, transcripts
-from loadtest.rules.engines import ALWAYS_JUDGED
 from loadtest.rules.fold import Fold, Handler
 from loadtest.rules.life import HOLE_NS, Heard, Life, ended_before
-from loadtest.rules.promise import Promise
-from loadtest.rules.statements import RULES
 from loadtest.rules.tally import Tally, Waiver, row, waived_row
 
 FOLDS: Final[tuple[type[Fold], ...]] = (
@@ -170,8 +170,8 @@ class Rulebook:
         return rule in self._unsaid and not self._unsaid[rule].came
 
     def violations(self) -> dict[str, int]:
-        """By rule, of all rules, but what is waived. Asked after every session (exporters/tail.py), so nothing is built
-        but the numbers."""
+        """By rule, of all rules, but what is waived. Asked after every session (exporters/traces/tail.py): nothing is
+        built but the numbers."""
         counts = {rule: 0 if self._waives_probes(rule) else each.violations for rule, each in self._probed.items()}
         for rule, fold in self._folds.items():
             if not self._is_unsaid(rule):

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from loadtest.events import RuleOutcome
-from loadtest.rules.statements import RULES, Rule, Source, Standing
-from loadtest.words import plural
+from loadtest.judging.statements import RULES, Rule, Source, Standing
+from loadtest.judging.words import plural
+from loadtest.language.events import RuleOutcome
 
 MOST_EVIDENCE: Final = 5
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.errors import NOBODYS_WORD, Code
-from loadtest.events import Gone, GoneChecked, Mark, Observed, Outcome, SessionStarted, Step, StepFinished
+from loadtest.language.errors import NOBODYS_WORD, Code
+from loadtest.language.events import Gone, GoneChecked, Mark, Observed, Outcome, SessionStarted, Step, StepFinished
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import ENDED_STATUS, Life, ended_before
 from loadtest.rules.tally import Tally

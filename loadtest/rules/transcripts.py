@@ -5,11 +5,11 @@ from collections import OrderedDict, deque
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.events import Mark, Observed, Outcome, SessionFinished, Step, StepFinished
+from loadtest.judging.words import plural
+from loadtest.language.events import Mark, Observed, Outcome, SessionFinished, Step, StepFinished
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import Heard, Life
 from loadtest.rules.tally import Tally
-from loadtest.words import plural
 
 _S: Final = 1_000_000_000
 _OF_USER: Final = (Mark.USER_TRANSCRIPT, Mark.TRANSCRIPT_FAILED)

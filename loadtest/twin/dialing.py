@@ -7,9 +7,9 @@ from typing import Any
 
 from picows import WSCloseCode, WSMsgType, ws_connect
 
-from loadtest.twin.event_socket import Dial, EventSocket
 from loadtest.twin.openai_side.errors import RefusedError
 from loadtest.twin.openai_side.realtime_socket import PATH, Realtime
+from loadtest.twin.sockets.event_socket import Dial, EventSocket
 
 _OPEN_DEADLINE_S = 10.0
 

@@ -7,25 +7,26 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from loadtest.twin import mutants
-from loadtest.twin.answering import measured, queued
-from loadtest.twin.avaturn_side import api
+from loadtest.twin.avaturn_side.http_api import api
 from loadtest.twin.avaturn_side.sessions import ROOM_PATH, Sessions
 from loadtest.twin.avaturn_side.surroundings import Surroundings
-from loadtest.twin.certificates import Certificates
+from loadtest.twin.command_line.points import Chance, Profile
 from loadtest.twin.dialing import inline, over_socket
 from loadtest.twin.keys import Keys
-from loadtest.twin.listening import listen
-from loadtest.twin.openai_side import mint, realtime_socket
+from loadtest.twin.openai_side import realtime_socket
 from loadtest.twin.openai_side.around import Around
-from loadtest.twin.openai_side.client_secrets import ClientSecrets
+from loadtest.twin.openai_side.minting import mint
+from loadtest.twin.openai_side.minting.client_secrets import ClientSecrets
 from loadtest.twin.openai_side.rate_limits import RateLimits
-from loadtest.twin.profiles import Chance, Profile
+from loadtest.twin.sockets.answering import measured, queued
+from loadtest.twin.sockets.certificates import Certificates
+from loadtest.twin.sockets.listening import listen
 from loadtest.twin.ticker import Ticker
 from loadtest.twin.timers import Timers
 from loadtest.twin.truth import Truth
 
 if TYPE_CHECKING:
-    from loadtest.twin.avaturn_side.webrtc import Whip
+    from loadtest.twin.avaturn_side.http_api.webrtc import Whip
 
 _CLOSE_DEADLINE_S = 1.0
 
@@ -156,7 +157,7 @@ class Twin:
 
 
 def _whip(sessions: Sessions) -> "Whip":
-    from loadtest.twin.avaturn_side import webrtc  # brings aiortc, which only an extra installs
+    from loadtest.twin.avaturn_side.http_api import webrtc  # brings aiortc, which only an extra installs
 
     webrtc.warm_up()
     return webrtc.Whip(sessions)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import uvloop
 
-from loadtest.twin.certificates import CertificateError, Certificates, throw_away
-from loadtest.twin.contract import VERSION, ContractError, Line, read
-from loadtest.twin.knobs import Freeze
-from loadtest.twin.options import Options, UsageError, parse
-from loadtest.twin.profiles import Profile
+from loadtest.twin.command_line.options import Options, UsageError, parse
+from loadtest.twin.command_line.points import Profile
+from loadtest.twin.knobs.values import Freeze
+from loadtest.twin.recorder.contract import VERSION, ContractError, Line, read
 from loadtest.twin.service import Twin
+from loadtest.twin.sockets.certificates import CertificateError, Certificates, throw_away
 from loadtest.twin.warm_up import warm_up
 
 
@@ -73,7 +73,7 @@ def _record(options: Options, path: Path, *, openai: socket.socket, avaturn: soc
 
 
 async def _serve_recorder(options: Options, *, own: dict[str, socket.socket], write: Callable[[Line], None]) -> None:
-    from loadtest.twin.recording import Recorder  # brings aiohttp, which serving a twin doesn't need
+    from loadtest.twin.recorder.recording import Recorder  # brings aiohttp, which serving a twin doesn't need
 
     stop = _stop_event(options)
     recorder = Recorder(upstreams=options.upstreams, own=own, write=write)
@@ -88,9 +88,9 @@ async def _compare(
     options: Options, recorded: list[Line], *, openai: socket.socket, avaturn: socket.socket
 ) -> list[str]:
     """Differences between a recording and a twin behind a recorder of its own."""
-    from loadtest.twin.differences import differences
-    from loadtest.twin.recording import Recorder
-    from loadtest.twin.replaying import replay, script
+    from loadtest.twin.recorder.differences import differences
+    from loadtest.twin.recorder.recording import Recorder
+    from loadtest.twin.recorder.replaying import replay, script
 
     twin = Twin(
         profile=options.profile,

@@ -11,9 +11,9 @@ from collections import Counter
 
 import numpy as np
 
-from reports.compare import contrast
-from reports.compare_runs import FAILING, MEASURES, Measured
-from reports.samples import Samples
+from reports.comparing.compare import contrast
+from reports.comparing.compare_runs import FAILING, MEASURES, Measured
+from reports.verdict.samples import Samples
 
 REALISTIC = {"mint": 0.626, "create": 0.668, "connect": 0.732, "converse": 0.08, "delete": 0.668}
 TURN = 0.5

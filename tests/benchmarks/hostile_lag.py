@@ -7,7 +7,7 @@ from typing import Any
 
 import uvloop
 
-from loadtest.health import quantile_ns
+from loadtest.engine.health import quantile_ns
 from tests.benchmarks.bench import Row, measured
 from tests.hostile.in_rooms import ROOM
 from tests.hostile.over_http import HTTP

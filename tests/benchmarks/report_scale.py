@@ -26,10 +26,10 @@ from typing import Any
 import psutil
 from msgspec.structs import replace
 
-from loadtest.errors import Code, Kind
-from loadtest.events import EndedBy, Event, Gone, Mark, Observed, Outcome, Remains, Step, StepFinished
-from loadtest.journal import encode
-from loadtest.settings import Settings
+from loadtest.config.settings import Settings
+from loadtest.language.errors import Code, Kind
+from loadtest.language.events import EndedBy, Event, Gone, Mark, Observed, Outcome, Remains, Step, StepFinished
+from loadtest.language.journal import encode
 from tests.benchmarks import bench
 from tests.benchmarks.bench import Row
 from tests.reports import journals as j

@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from loadtest.calibration import KNOWN_DELAYS, summary, truth_of, turn_errors
-from loadtest.events import HealthSampled, Mark, Observed, StageStarted, Step, StepFinished
+from loadtest.commands.calibration import KNOWN_DELAYS, summary, truth_of, turn_errors
+from loadtest.language.events import HealthSampled, Mark, Observed, StageStarted, Step, StepFinished
 from tests.benchmarks import bench
 from tests.benchmarks.bench import Row
 

@@ -13,7 +13,7 @@ from typing import Final
 from tests.benchmarks import bench
 from tests.benchmarks.bench import Row
 from tests.benchmarks.watching import SINKS_SHARE, WITHOUT_SINKS, ran, scraped
-from tests.exporters.receiver import Receiver
+from tests.exporters.traces.receiver import Receiver
 from tests.support import free_port
 
 USERS, RAMP_S = 50, 2

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.benchmarks import bench
 
-CLIP = Path(__file__).parents[2] / "loadtest" / "corpus" / "en" / "reset_password.wav"
+CLIP = Path(__file__).parents[2] / "loadtest" / "sound" / "corpus" / "en" / "reset_password.wav"
 RAMP_S, HOLD_S = 60, 60
 
 SCENARIO = """

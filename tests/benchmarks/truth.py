@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from loadtest.calibration import KNOWN_DELAYS, call_errors, summary, truth_of, turn_errors
-from loadtest.events import Event, StageStarted
+from loadtest.commands.calibration import KNOWN_DELAYS, call_errors, summary, truth_of, turn_errors
+from loadtest.language.events import Event, StageStarted
 from tests.benchmarks import bench
 from tests.benchmarks.bench import Row
 

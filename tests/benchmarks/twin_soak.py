@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import uvloop
 
-from tests.twin.bench_twin import Session, connect
+from tests.loadtest.twin.bench_twin import Session, connect
 
 _MARKS = 10
 _FLAT_MB = 10.0

@@ -27,14 +27,14 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from exporters.aggregate import Aggregate
-from exporters.exposition import OPENMETRICS, exposition
-from exporters.snapshot import merged
-from loadtest.events import HealthSampled, Outcome, SessionFinished, StageStarted, StepFinished
-from loadtest.journal import read_run
+from exporters.metrics.aggregate import Aggregate
+from exporters.metrics.exposition import OPENMETRICS, exposition
+from exporters.metrics.snapshot import merged
+from loadtest.language.events import HealthSampled, Outcome, SessionFinished, StageStarted, StepFinished
+from loadtest.language.journal import read_run
 from tests.benchmarks import bench
-from tests.exporters.receiver import Receiver
-from tests.exporters.script import health, run_started, session
+from tests.exporters.traces.receiver import Receiver
+from tests.exporters.traces.script import health, run_started, session
 from tests.support import free_port
 
 EVENT_US, SCRAPE_MS, SAMPLES = 3.0, 15.0, 1400
@@ -120,7 +120,7 @@ def _p99(values: Sequence[int]) -> float:
 
 def sustained_s(runs: Sequence[Ran]) -> float:
     """What 99 % of a second stayed under, in 95 % of the seconds of all runs: as the report has it
-    (reports/generator.py)."""
+    (reports/sections/generator.py)."""
     return statistics.quantiles([lag_s for each in runs for lag_s in each.hub_lags_s], n=20)[18]
 
 

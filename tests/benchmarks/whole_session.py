@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtest.events import HealthSampled, SessionFinished, SessionStarted
+from loadtest.language.events import HealthSampled, SessionFinished, SessionStarted
 from tests.benchmarks import bench
 from tests.benchmarks.bench import Row
 from tests.benchmarks.watching import scraped
-from tests.exporters.receiver import Receiver
+from tests.exporters.traces.receiver import Receiver
 from tests.support import free_port
 
 SESSIONS, RAMP_S, LIMIT_S = 600, 15, 240.0

@@ -19,7 +19,7 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from tests.twin.process import DEADLINE_S, running_twin
+from tests.loadtest.twin.process import DEADLINE_S, running_twin
 
 _COMPARE_DEADLINE_S = 240.0
 _KEY = "sk-of-nobody"

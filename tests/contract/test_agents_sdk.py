@@ -14,7 +14,7 @@ from agents.realtime import RealtimeAgent, RealtimeRunner
 from agents.realtime import openai_realtime as sdk
 
 from loadtest.twin.pcm import tone
-from tests.twin.process import DEADLINE_S, RunningTwin, running_twin, trust
+from tests.loadtest.twin.process import DEADLINE_S, RunningTwin, running_twin, trust
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.programs import needed, npm_install
-from tests.twin.process import RunningTwin, running_twin
 
 PACKAGES = ["openai@7.59.0", "ws@8.23.0"]
 SCRIPT = Path(__file__).with_name("openai_npm.mjs")

@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from loadtest.twin.pcm import FRAME_BYTES, tone
-from tests.twin.process import RunningTwin, running_twin
+from tests.loadtest.twin.process import RunningTwin, running_twin
 
 SESSION: dict[str, Any] = {
     "type": "realtime",

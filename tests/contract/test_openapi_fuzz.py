@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.twin.process import RunningTwin, running_twin
+from tests.loadtest.twin.process import RunningTwin, running_twin
 
 METHODS = ("get", "post", "put", "patch", "delete", "options")
 anything = st.recursive(

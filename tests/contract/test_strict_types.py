@@ -14,7 +14,7 @@ from openai.types.realtime.realtime_server_event import RealtimeServerEvent
 
 from loadtest.twin.pcm import tone
 from tests.contract.cassettes import KEPT
-from tests.twin.in_memory import Talk, in_no_time
+from tests.loadtest.twin.in_memory import Talk, in_no_time
 
 LONG_S = 60.0
 WEATHER = {

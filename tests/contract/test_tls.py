@@ -11,9 +11,9 @@ import httpx
 import openai
 import pytest
 
+from tests.loadtest.twin.process import DEADLINE_S, RunningTwin, running_twin, trust
+from tests.loadtest.twin.talking import User
 from tests.support import call
-from tests.twin.process import DEADLINE_S, RunningTwin, running_twin, trust
-from tests.twin.talking import User
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.programs import needed, npm_install
-from tests.twin.process import RunningTwin, running_twin
 
 PACKAGE = "@avaturn-live/web-sdk"
 VERSION = "0.3.7"

@@ -19,12 +19,12 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from dashboards.rules import groups
-from exporters import catalogue as c
+from exporters.metrics import catalogue as c
 from tests.dashboards.promql import metric_names
 from tests.dashboards.scenes import FIXTURES, SCENES, Scene
 from tests.e2e.target import completed, reaching
+from tests.loadtest.twin.process import running_twin
 from tests.support import Avaload, avaload, eventually, free_port, get
-from tests.twin.process import running_twin
 
 AFTER = 60
 """Samples without the target, after the run."""

@@ -47,7 +47,7 @@ class Scene:
     def scenario(self, directory: Path) -> list[str]:
         """The scenario file to run, as an argument."""
         path = directory / "fixture.toml"
-        clip = ROOT / "loadtest" / "corpus" / "en" / "reset_password.wav"
+        clip = ROOT / "loadtest" / "sound" / "corpus" / "en" / "reset_password.wav"
         text = _TALK.format(clip=clip) if self.talks else _SILENT
         path.write_text(f"{text}\n[secret]\nttl_s = {self.ttl_s}\n")
         return [str(path)]

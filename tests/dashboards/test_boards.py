@@ -10,7 +10,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.boards import BOARDS, GENERATED, generated
-from exporters import catalogue as c
+from exporters.metrics import catalogue as c
 from tests.dashboards.promql import nodes, parsed, selectors
 
 UNITS = {"short", "ops", "s", "percentunit", "bytes", "dateTimeAsIso"}

@@ -20,9 +20,9 @@ from dashboards.stack import Ports, stack
 from tests.dashboards.promql import grounded
 from tests.dashboards.runbook import anchors
 from tests.e2e.target import reaching
+from tests.loadtest.twin.process import running_twin
 from tests.programs import needed
 from tests.support import ROOT, avaload, eventually, free_port, get
-from tests.twin.process import running_twin
 
 pytestmark = pytest.mark.quiet
 
@@ -135,7 +135,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     needed("prometheus-alertmanager")
     directory = tmp_path_factory.mktemp("live")
     scenario = directory / "watched.toml"
-    scenario.write_text(SCENARIO.format(clip=ROOT / "loadtest" / "corpus" / "en" / "reset_password.wav"))
+    scenario.write_text(SCENARIO.format(clip=ROOT / "loadtest" / "sound" / "corpus" / "en" / "reset_password.wav"))
     with webhook() as (port, alerted):
         ports = Ports(metrics=free_port(), prometheus=free_port(), alertmanager=free_port(), webhook=port)
         with stack(ports, directory, interval="1s"):

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from dashboards import alerts, rules
-from exporters import catalogue as c
-from loadtest import stage_health
-from reports import generator
+from exporters.metrics import catalogue as c
+from loadtest.judging import stage_health
+from reports.sections import generator
 from tests.dashboards.promql import metric_names, parsed, selectors
 from tests.dashboards.runbook import anchors
 from tests.dashboards.scenes import FIXTURES, SCENES, Scene

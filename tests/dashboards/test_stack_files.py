@@ -12,10 +12,11 @@ import yaml
 
 from dashboards import stack
 from dashboards.boards import BOARDS
-from loadtest import cli, commands
-from loadtest.guard import KEYS
-from loadtest.resolve import LIVE_AVATURN, LIVE_OPENAI
-from loadtest.settings import Distribution, Output
+from loadtest import cli
+from loadtest.commands import all as commands
+from loadtest.config.guard import KEYS
+from loadtest.config.resolve import LIVE_AVATURN, LIVE_OPENAI
+from loadtest.config.settings import Distribution, Output
 from tests.programs import needed
 from tests.support import ROOT
 

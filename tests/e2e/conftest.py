@@ -21,5 +21,5 @@ clip = "{clip}"
 def brief(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A scenario of one short turn: about 2.5 s with a twin that answers for half a second."""
     path = tmp_path_factory.mktemp("scenario") / "brief.toml"
-    path.write_text(BRIEF.format(clip=ROOT / "loadtest" / "corpus" / "en" / "reset_password.wav"))
+    path.write_text(BRIEF.format(clip=ROOT / "loadtest" / "sound" / "corpus" / "en" / "reset_password.wav"))
     return path

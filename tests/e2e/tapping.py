@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.twin.process import RunningTwin
+from tests.loadtest.twin.process import RunningTwin
 
 SHARE = 0.25
 """Of the calls of each kind that get an error with the secret in it."""

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from loadtest import journal
-from loadtest.events import Event, Outcome, SessionFinished, SessionStarted
-from tests.twin.process import RunningTwin
+from loadtest.language import journal
+from loadtest.language.events import Event, Outcome, SessionFinished, SessionStarted
+from tests.loadtest.twin.process import RunningTwin
 
 DELETED = "termination_command_received"
 """The twin's end reason of a session that was deleted; any other end came by itself."""

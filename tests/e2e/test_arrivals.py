@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.events import SessionFinished, SessionStarted
+from loadtest.language.events import SessionFinished, SessionStarted
 from tests.e2e.target import completed, events, reaching
+from tests.loadtest.twin.process import running_twin
 from tests.support import avaload, eventually
-from tests.twin.process import running_twin
 
 pytestmark = pytest.mark.quiet
 

@@ -14,8 +14,8 @@ import httpx
 import openai
 
 from tests.e2e.target import not_deleted, unless_late
+from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import avaload
-from tests.twin.process import RunningTwin, running_twin
 
 TOKEN = "Bearer shop-4711-secret"
 

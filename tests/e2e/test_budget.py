@@ -5,10 +5,10 @@ import os
 import signal
 from pathlib import Path
 
-from loadtest.events import DropReason, IterationDropped
+from loadtest.language.events import DropReason, IterationDropped
 from tests.e2e.target import alive, events, leftovers, reaching, started, unless_late
+from tests.loadtest.twin.process import running_twin
 from tests.support import avaload, eventually
-from tests.twin.process import running_twin
 
 BOUND = 60
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.target import alive, reaching
+from tests.loadtest.twin.process import running_twin
 from tests.support import avaload, call
-from tests.twin.process import running_twin
 
 pytestmark = pytest.mark.quiet
 

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from tests.e2e.target import reaching, unless_late
+from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import call
-from tests.twin.process import RunningTwin, running_twin
 
 ASKED_S = 600
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.events import SessionFinished, SessionStarted
+from loadtest.language.events import SessionFinished, SessionStarted
 from tests.e2e.target import events, reaching, unless_late
-from tests.exporters.receiver import Receiver
+from tests.exporters.traces.receiver import Receiver
+from tests.loadtest.twin.process import running_twin
 from tests.support import Done, avaload, call, eventually
-from tests.twin.process import running_twin
 
 COMMANDS = ("run", "report", "compare", "session", "export", "sweep", "doctor", "twin")
 

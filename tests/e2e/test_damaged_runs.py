@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.target import reaching, started
+from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import Avaload, avaload, call
-from tests.twin.process import RunningTwin, running_twin
 
 Ran = tuple[RunningTwin, Avaload]
 

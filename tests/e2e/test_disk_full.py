@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from loadtest import journal
+from loadtest.language import journal
 from tests.conftest import NOT_PERMITTED
 from tests.e2e.target import alive, completed, leftovers, not_deleted, reaching
+from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.programs import needed
 from tests.support import Avaload, Done, avaload, call, eventually
-from tests.twin.process import RunningTwin, running_twin
 
 PLAN = ("--users", "4", "--duration", "10m", "--ramp", "0s")
 """It would go on for ten minutes."""

@@ -15,18 +15,18 @@ from pathlib import Path
 
 import pytest
 
-from loadtest import journal
-from loadtest.events import Fault, GeneratorFailed, SessionFinished
+from loadtest.language import journal
+from loadtest.language.events import Fault, GeneratorFailed, SessionFinished
 from tests.e2e.target import alive, events, leftovers, not_deleted, reaching, started, unexplained, unless_late
+from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import ROOT, Avaload, Done, avaload, call, eventually, free_port
-from tests.twin.process import RunningTwin, running_twin
 
 AHEAD_S = 100_000
 ELSEWHERE = (
     *("unshare", "--uts", "--time", "--monotonic", str(AHEAD_S), "--fork", "--kill-child"),
     *("sh", "-c", 'hostname far && exec "$@"', "sh"),
 )
-CLIP = ROOT / "loadtest" / "corpus" / "en" / "reset_password.wav"
+CLIP = ROOT / "loadtest" / "sound" / "corpus" / "en" / "reset_password.wav"
 SLOW_CALLS = ("--set", "latency.create=fixed:0.3", "--set", "latency.delete=fixed:0.1")
 
 

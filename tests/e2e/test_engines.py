@@ -17,8 +17,8 @@ from aiohttp import web
 
 from loadtest.twin.pcm import tone
 from tests.e2e.target import not_deleted, unless_late
+from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import avaload
-from tests.twin.process import RunningTwin, running_twin
 
 _LOUD, _SILENCE_MS, _FRAME_MS = 300, 300, 20
 WAIVED = '[[waive]]\nrule = "INT-4"\nreason = "known since May"\n'

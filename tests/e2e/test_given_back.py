@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from loadtest.events import SecretGivenBack
-from tests.benchmarks.broken_backends.breakage import key_of, token_of
-from tests.benchmarks.broken_backends.proxy import Answer, Forward, Frame, Passing, Request, proxied
+from loadtest.language.events import SecretGivenBack
 from tests.e2e.target import events, reaching, unless_late
+from tests.judging.broken_backends.breakage import key_of, token_of
+from tests.judging.broken_backends.proxy import Answer, Forward, Frame, Passing, Request, proxied
+from tests.loadtest.twin.process import running_twin
 from tests.support import Done, avaload
-from tests.twin.process import running_twin
 
 LOAD = ("--users", "1", "--duration", "1s", "--ramp", "0s")
 WHERE = {

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.target import alive, not_deleted, reaching, started, unless_late
+from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import Avaload, Done, avaload, call
-from tests.twin.process import RunningTwin, running_twin
 
 TARGETS = {
     "silent": ("--set", "fault.sdk_session_after_delete=503:1"),

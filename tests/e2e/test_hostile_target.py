@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from loadtest.errors import OURS, Exit
+from loadtest.language.errors import OURS, Exit
 from tests.e2e.target import events, unless_late
 from tests.hostile.in_rooms import ROOM
 from tests.hostile.over_http import HTTP

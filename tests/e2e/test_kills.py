@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from loadtest import journal
-from loadtest.events import RunFinished
+from loadtest.language import journal
+from loadtest.language.events import RunFinished
 from tests.e2e.target import alive, completed, events, leftovers, not_deleted, reaching, started, unexplained
+from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import Avaload, Done, avaload, call, eventually
-from tests.twin.process import RunningTwin, running_twin
 
 ABSENT_S = 10
 SLOW_CALLS = ("--set", "latency.create=fixed:0.3", "--set", "latency.delete=fixed:0.1", "--set", "answer_s=0.5")

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks.broken_backends.proxy import Answer, Forward, Frame, Passing, Request, SocketHook, proxied
 from tests.e2e.target import reaching
+from tests.judging.broken_backends.proxy import Answer, Forward, Frame, Passing, Request, SocketHook, proxied
+from tests.loadtest.twin.process import running_twin
 from tests.support import Done, call
-from tests.twin.process import running_twin
 
 SCENARIO = (
     """

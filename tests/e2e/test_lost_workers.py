@@ -10,8 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.target import reaching
+from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import Avaload, avaload, eventually, free_port, get
-from tests.twin.process import RunningTwin, running_twin
 
 Values = dict[tuple[str, ...], float]
 """Name and label values of a sample → its value."""

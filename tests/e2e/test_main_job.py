@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtest import journal
-from loadtest.events import Remains, RunFinished, SessionFinished, Step, StepFinished
+from loadtest.language import journal
+from loadtest.language.events import Remains, RunFinished, SessionFinished, Step, StepFinished
 from tests.e2e.target import unless_late
 from tests.programs import needed
 from tests.support import Avaload, Done, avaload, end_all, environment

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from loadtest.events import StepFinished
+from loadtest.language.events import StepFinished
 from tests.e2e.target import events, unless_late
-from tests.exporters.receiver import Receiver
+from tests.exporters.traces.receiver import Receiver
 from tests.programs import needed
 from tests.support import Avaload, Done, Prometheus, avaload, eventually, free_port, get, prometheus
 

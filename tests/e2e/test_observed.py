@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.events import SessionStarted, Step, StepFinished
+from loadtest.language.events import SessionStarted, Step, StepFinished
 from tests.e2e.tapping import Tap, tapping
 from tests.e2e.target import completed, events, reaching, started, unless_late
-from tests.exporters.receiver import Receiver, attributes
+from tests.exporters.traces.receiver import Receiver, attributes
+from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import Avaload, Done, avaload, call, eventually, free_port, get
-from tests.twin.process import RunningTwin, running_twin
 
 
 @dataclass

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from loadtest import journal
-from loadtest.events import SessionFinished, SessionStarted, StageStarted
+from loadtest.language import journal
+from loadtest.language.events import SessionFinished, SessionStarted, StageStarted
 from tests.e2e.target import alive, leftovers, reaching, unexplained
+from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import Avaload, Done, avaload, eventually
-from tests.twin.process import RunningTwin, running_twin
 
 RATE, DURATION_S = 20, 4
 ENGINE = "loadtest.engine.process"

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from tests.e2e.target import alive, reaching
+from tests.loadtest.twin.process import running_twin
 from tests.programs import needed
 from tests.support import avaload
-from tests.twin.process import running_twin
 
 
 def test_a_run_that_is_out_of_open_files_is_invalid_by_their_name_and_deletes_everything(tmp_path: Path) -> None:

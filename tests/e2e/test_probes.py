@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.target import alive, leftovers, reaching, unless_late
+from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import Avaload, Done, avaload, call, eventually
-from tests.twin.process import RunningTwin, running_twin
 
 RULES = ("EXP-1", "EXP-4", "TD-1", "TD-2", "TD-11", "GA-2", "VAL-1")
 CHECKED = {

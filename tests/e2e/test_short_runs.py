@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.e2e.target import reaching, unless_late
+from tests.loadtest.twin.process import running_twin
 from tests.support import Done, call, free_port
-from tests.twin.process import running_twin
 
 NO_TALK = ("--room", "none")
 P95 = '[[slo]]\nname = "first audio"\nindicator = "turn.time_to_first_audio.p95"\nmax = 30\n'

@@ -162,9 +162,9 @@ def test_what_nobody_thought_of_is_one_line_with_the_place_of_its_details_and_ex
     finished: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import reports.timeline\n"
+        "import reports.sections.timeline\n"
         "def broken(*_):\n    raise RuntimeError('the key is ' + 'sk-abcdefgh12345678' + ' here\\nand there')\n"
-        "reports.timeline.timeline = broken\n"
+        "reports.sections.timeline.timeline = broken\n"
     )
     done = call("session", finished, "1f", cwd=tmp_path, environ={"PYTHONPATH": str(tmp_path), "TMPDIR": str(tmp_path)})
     assert (done.code, done.out) == (1, "")

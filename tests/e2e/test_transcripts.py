@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.target import reaching, unless_late
+from tests.loadtest.twin.process import running_twin
 from tests.support import avaload
-from tests.twin.process import running_twin
 
 SCENARIO = """
 name = "orders"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from loadtest.events import Mark, Observed, Step, StepFinished
+from loadtest.language.events import Mark, Observed, Step, StepFinished
 from tests.e2e.target import completed, events, reaching, unless_late
+from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import Avaload, avaload
-from tests.twin.process import RunningTwin, running_twin
 
 pytestmark = pytest.mark.quiet
 

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from exporters.log import FILE, Log
-from loadtest.events import (
+from loadtest.language.events import (
     Fault,
     GeneratorFailed,
     Remains,
@@ -15,7 +15,7 @@ from loadtest.events import (
     Step,
     StepFinished,
 )
-from tests.exporters.script import NO_ANSWER, S, run_finished, run_started, session, session_id, span_id
+from tests.exporters.traces.script import NO_ANSWER, S, run_finished, run_started, session, session_id, span_id
 
 
 def lines(run_dir: Path) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 import json
 import struct
 
-from loadtest.speech import SILENCE
+from loadtest.sound.speech import SILENCE
 from tests.hostile.scripts import (
     BAD_JSON,
     BAD_SHAPE,

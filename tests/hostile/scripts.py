@@ -9,7 +9,7 @@ import gzip
 import json
 from dataclasses import dataclass, field
 
-from loadtest.speech import SILENCE
+from loadtest.sound.speech import SILENCE
 from tests.hostile.target import (
     BINARY,
     CLOSE,

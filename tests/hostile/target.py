@@ -15,15 +15,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from loadtest.control import Control
-from loadtest.events import Event
-from loadtest.health import PROBE_S
-from loadtest.journal import decode, encode
-from loadtest.lifecycle import Lifecycle, Surroundings, Ticket
+from loadtest.config.settings import Settings
+from loadtest.engine.health import PROBE_S
+from loadtest.language.events import Event
+from loadtest.language.journal import decode, encode
 from loadtest.rooms.opening import open_room
 from loadtest.rooms.pacing import Ticker
-from loadtest.settings import Settings
-from loadtest.speech import FRAME_BYTES, SILENCE, Microphone, clip_of
+from loadtest.services.control import Control
+from loadtest.session.lifecycle import Lifecycle, Surroundings, Ticket
+from loadtest.sound.speech import FRAME_BYTES, SILENCE, Microphone, clip_of
 
 Writer = asyncio.StreamWriter
 Script = bytes | Callable[[Writer], Awaitable[None]]

@@ -22,17 +22,17 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from loadtest.conversation import Conversation
-from loadtest.errors import OURS, StepError
-from loadtest.events import Event, Remains, SessionFinished
-from loadtest.journal import decode, encode
-from loadtest.ports import Grant
-from loadtest.record import Record
+from loadtest.language.errors import OURS, StepError
+from loadtest.language.events import Event, Remains, SessionFinished
+from loadtest.language.journal import decode, encode
 from loadtest.rooms import webrtc
 from loadtest.rooms.websocket import WebSocketRoom
+from loadtest.session.conversation import Conversation
+from loadtest.session.ports import Grant
+from loadtest.session.record import Record
 from tests.hostile import generated, target
 from tests.hostile.scripts import hang_up, once
-from tests.rooms.hearing import HandTicker
+from tests.loadtest.rooms.hearing import HandTicker
 
 EXAMPLES = int(10_000 * float(os.environ.get("AVALOAD_FUZZ", "1")))
 BATCH = 50
@@ -143,8 +143,8 @@ def test_any_answer_is_told_by_name_and_leaves_nothing(endpoint: str, monkeypatc
     monkeypatch.setattr(
         aiohttp.ClientSession, "request", lambda _self, *given, **named: services.request(*given, **named)
     )
-    monkeypatch.setattr("loadtest.owned.DELETE_BACKOFF_S", 0.0)
-    monkeypatch.setattr("loadtest.owned.GONE_LOOK_S", (0.0,))
+    monkeypatch.setattr("loadtest.session.owned.DELETE_BACKOFF_S", 0.0)
+    monkeypatch.setattr("loadtest.session.owned.GONE_LOOK_S", (0.0,))
     backend = {"backend": BACKEND} if endpoint == "backend" else {}
     resolved = target.settings(URL, room="none", timeout_s=0.05, **backend)
 

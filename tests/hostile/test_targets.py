@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import uvloop
 
-from loadtest.events import Event, Observed, Remains, SessionFinished
+from loadtest.language.events import Event, Observed, Remains, SessionFinished
 from tests.hostile.in_rooms import ROOM
 from tests.hostile.over_http import HTTP
 from tests.hostile.scripts import NO_ANSWER, Hostile

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from loadtest.creating import created
-from loadtest.errors import Code, Kind, StepError
-from loadtest.events import Event, Mark
-from loadtest.lifecycle import Lifecycle, Surroundings, Ticket
-from loadtest.ports import Call, ClientSecret, Created, Grant, Listener
-from loadtest.settings import Settings
-from loadtest.speech import FRAME_BYTES, Clip, Microphone, clip_of
+from loadtest.config.settings import Settings
+from loadtest.language.errors import Code, Kind, StepError
+from loadtest.language.events import Event, Mark
+from loadtest.services.creating import created
+from loadtest.session.lifecycle import Lifecycle, Surroundings, Ticket
+from loadtest.session.ports import Call, ClientSecret, Created, Grant, Listener
+from loadtest.sound.speech import FRAME_BYTES, Clip, Microphone, clip_of
 
 LOUD_FRAME = b"\x00\x20" * (FRAME_BYTES // 2)
 CLIP: Clip = clip_of("two loud frames", LOUD_FRAME * 2)

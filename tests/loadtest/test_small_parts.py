@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.budget import Budget
 from loadtest.engine import link
-from loadtest.events import Event, RunFinished
-from loadtest.fanout import Fanout
-from loadtest.health import quantile_ns
-from loadtest.redact import MAX_DETAIL, redact
+from loadtest.engine.budget import Budget
+from loadtest.engine.health import quantile_ns
+from loadtest.language.events import Event, RunFinished
+from loadtest.language.fanout import Fanout
+from loadtest.language.redact import MAX_DETAIL, redact
 
 
 def _reserve(path: Path, granted: "multiprocessing.Queue[int]") -> None:

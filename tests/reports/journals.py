@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from loadtest.errors import Code, Kind
-from loadtest.events import (
+from loadtest.language.errors import Code, Kind
+from loadtest.language.events import (
     EndedBy,
     Event,
     Failure,
@@ -23,7 +23,7 @@ from loadtest.events import (
     Step,
     StepFinished,
 )
-from loadtest.journal import Journal, encode
+from loadtest.language.journal import Journal, encode
 from reports.build import assess
 
 START_NS = 5_000_000_000_000

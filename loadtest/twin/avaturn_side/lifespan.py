@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Literal
 
-from loadtest.twin.avaturn_side.knobs import AvaturnKnobs
+from loadtest.twin.knobs.avaturn import AvaturnKnobs
 from loadtest.twin.timers import Timers
 
 SelfEnd = Literal["user_absent_timeout", "max_duration_reached"]

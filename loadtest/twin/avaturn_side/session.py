@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
-from loadtest.twin.avaturn_side import app_messages
-from loadtest.twin.avaturn_side.engine import UNREACHABLE, Engine
-from loadtest.twin.avaturn_side.engines import engine_for
-from loadtest.twin.avaturn_side.external import External
+from loadtest.twin.avaturn_side.engines.choice import engine_for
+from loadtest.twin.avaturn_side.engines.engine import UNREACHABLE, Engine
+from loadtest.twin.avaturn_side.engines.external import External
+from loadtest.twin.avaturn_side.engines.upstream import answers_task
 from loadtest.twin.avaturn_side.lifespan import Lifespan
-from loadtest.twin.avaturn_side.room import Room
+from loadtest.twin.avaturn_side.rooms import app_messages
+from loadtest.twin.avaturn_side.rooms.room import Room
 from loadtest.twin.avaturn_side.schema import CreateSession
 from loadtest.twin.avaturn_side.surroundings import Surroundings
-from loadtest.twin.avaturn_side.upstream import answers_task
 from loadtest.twin.avaturn_side.voice import Voice
-from loadtest.twin.openai_side.client_secrets import ClientSecret
+from loadtest.twin.openai_side.minting.client_secrets import ClientSecret
 
 State = Literal["created", "starting", "active", "user_absent", "ended"]
 EndReason = Literal[

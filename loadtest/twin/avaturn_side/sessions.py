@@ -4,7 +4,7 @@ import secrets
 
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 
-from loadtest.twin.avaturn_side.room import (
+from loadtest.twin.avaturn_side.rooms.room import (
     CLOSE_ALREADY_ENDED,
     CLOSE_BAD_TOKEN,
     CLOSE_NO_ROOM,

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from loadtest.twin.avaturn_side.knobs import AvaturnKnobs
-from loadtest.twin.event_socket import Dial
+from loadtest.twin.command_line.points import Chance
+from loadtest.twin.knobs.avaturn import AvaturnKnobs
 from loadtest.twin.parts import Make
-from loadtest.twin.profiles import Chance
+from loadtest.twin.sockets.event_socket import Dial
 from loadtest.twin.ticker import Ticker
 from loadtest.twin.timers import Timers
 from loadtest.twin.truth import Truth

@@ -6,11 +6,11 @@ The sound is PROTOCOL.md 3.5 and 3.7; the stamps are those of `state_url` in INT
 import time
 from typing import Literal, Protocol
 
-from loadtest.twin.avaturn_side.playout import Listener, Playout
-from loadtest.twin.avaturn_side.room import Room
+from loadtest.twin.avaturn_side.rooms.playout import Listener, Playout
+from loadtest.twin.avaturn_side.rooms.room import Room
+from loadtest.twin.command_line.points import Chance
 from loadtest.twin.parts import Make
 from loadtest.twin.pcm import BYTES_PER_MS, FRAME_BYTES, SILENT_FRAME, VOICED_RMS, rms
-from loadtest.twin.profiles import Chance
 
 _QUIET_TICKS = 5
 """A microphone that sent nothing for so many ticks is taken to be off; OpenAI then hears silence instead."""

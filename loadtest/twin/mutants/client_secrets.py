@@ -6,11 +6,11 @@ from typing import Any
 
 from uvicorn._types import HTTPScope
 
-from loadtest.twin.avaturn_side.engine import UNREACHABLE
+from loadtest.twin.avaturn_side.engines.engine import UNREACHABLE
 from loadtest.twin.avaturn_side.session import Session
-from loadtest.twin.openai_side import session_config
-from loadtest.twin.openai_side.client_secrets import ClientSecret, ClientSecrets
-from loadtest.twin.openai_side.mint import Mint, Understood
+from loadtest.twin.openai_side.config import session_config
+from loadtest.twin.openai_side.minting.client_secrets import ClientSecret, ClientSecrets
+from loadtest.twin.openai_side.minting.mint import Mint, Understood
 
 _SHORTEST_S, _LONGEST_S = 10, 7200
 

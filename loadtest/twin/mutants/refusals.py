@@ -8,14 +8,14 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 from uvicorn._types import HTTPScope
 
-from loadtest.twin.avaturn_side.engine import UNREACHABLE
-from loadtest.twin.avaturn_side.gate import Gate
+from loadtest.twin.avaturn_side.engines.engine import UNREACHABLE
+from loadtest.twin.avaturn_side.http_api.gate import Gate
 from loadtest.twin.avaturn_side.schema import CreateSession
 from loadtest.twin.avaturn_side.session import Session
 from loadtest.twin.avaturn_side.sessions import Sessions
-from loadtest.twin.openai_side.mint import PATH, Mint
+from loadtest.twin.command_line.points import Chance
+from loadtest.twin.openai_side.minting.mint import PATH, Mint
 from loadtest.twin.openai_side.realtime_socket import Realtime
-from loadtest.twin.profiles import Chance
 
 _BETA_REFUSED = "beta_api_shape_disabled"
 _HANG_S = 3600.0

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from loadtest.twin.command_line.points import Chance, Profile
 from loadtest.twin.openai_side.rate_limits import RateLimits
-from loadtest.twin.profiles import Chance, Profile
 from loadtest.twin.timers import Timers
 
 Emit = Callable[[dict[str, Any]], None]

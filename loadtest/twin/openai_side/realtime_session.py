@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from loadtest.twin.openai_side import client_events, faults, session_config
+from loadtest.twin.openai_side import faults
 from loadtest.twin.openai_side.alarms import Alarms
 from loadtest.twin.openai_side.around import Around, Emit
-from loadtest.twin.openai_side.conversation import Conversation
+from loadtest.twin.openai_side.config import client_events, session_config
 from loadtest.twin.openai_side.errors import RefusedError
 from loadtest.twin.openai_side.padding import padded
-from loadtest.twin.openai_side.response import Response
-from loadtest.twin.openai_side.user_turns import UserTurns
+from loadtest.twin.openai_side.turns.conversation import Conversation
+from loadtest.twin.openai_side.turns.response import Response
+from loadtest.twin.openai_side.turns.user_turns import UserTurns
 
 LONGEST_S = 3600
 """No session lives longer (PROTOCOL.md 2.2)."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from loadtest import environment
-from loadtest.events import Sink
-from loadtest.fanout import Fanout
+from loadtest.config import environment
+from loadtest.language.events import Sink
+from loadtest.language.fanout import Fanout
 
 KEPT = os.environ.get("BENCH_SINKS", "").split(",")
 _make = Fanout.__init__

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from loadtest.arrival import Shape, Span
-from loadtest.errors import Code, Kind
-from loadtest.events import (
+from loadtest.config.arrival import Shape, Span
+from loadtest.language.errors import Code, Kind
+from loadtest.language.events import (
     Event,
     Failure,
     HealthSampled,

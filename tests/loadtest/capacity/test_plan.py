@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from loadtest.capacity.plan import PRICES, Measured, Range, plan, read_prices, sentences
-from loadtest.errors import ConfigError
+from loadtest.language.errors import ConfigError
 
 TODAY = date(2026, 12, 1)
 MEASURED = Measured(

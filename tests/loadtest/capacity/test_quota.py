@@ -6,9 +6,9 @@ import pytest
 
 from loadtest.capacity.quota import Evidence, Refusal, quota_of
 from loadtest.capacity.search import Found, Purpose, Search
-from loadtest.errors import Code, Kind
-from loadtest.events import Step
-from loadtest.slo import Slo
+from loadtest.judging.slo import Slo
+from loadtest.language.errors import Code, Kind
+from loadtest.language.events import Step
 from tests.loadtest.capacity.simulated import Target
 from tests.loadtest.capacity.test_search import Result, searched
 

@@ -8,8 +8,8 @@ from loadtest.capacity.facts import Facts, Judged
 from loadtest.capacity.limit import Limit, limit, verdicts
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.capacity.stages import Stages
-from loadtest.events import DropReason, IterationDropped
-from loadtest.slo import Slo
+from loadtest.judging.slo import Slo
+from loadtest.language.events import DropReason, IterationDropped
 from tests.loadtest.capacity.simulated import Target
 
 SEEDS = range(3)

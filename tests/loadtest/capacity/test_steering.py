@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from loadtest.capacity.steering import Follower, prepared, settle_s
-from loadtest.errors import ConfigError
-from loadtest.events import RunFinished, RunStarted
-from loadtest.journal import Journal, encode, first_line
-from loadtest.resolve import resolve
-from loadtest.tickets import steered_stage
+from loadtest.config.resolve import resolve
+from loadtest.language.errors import ConfigError
+from loadtest.language.events import RunFinished, RunStarted
+from loadtest.language.journal import Journal, encode, first_line
+from loadtest.load.tickets import steered_stage
 
 
 def settings_of(**options: Any) -> Any:

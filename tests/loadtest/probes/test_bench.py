@@ -2,10 +2,10 @@ import asyncio
 
 import pytest
 
-from loadtest.events import Event, RuleChecked
-from loadtest.probes.subject import End
-from loadtest.probes.visit import Visit
-from loadtest.speech import SILENCE
+from loadtest.language.events import Event, RuleChecked
+from loadtest.probes.bench.subject import End
+from loadtest.probes.bench.visit import Visit
+from loadtest.sound.speech import SILENCE
 from tests.loadtest.fakes import CLIP, FakeControl, FakeRoom
 from tests.loadtest.probes.doubles import bench, findings
 

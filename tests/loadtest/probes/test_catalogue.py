@@ -2,10 +2,10 @@ import itertools
 
 import pytest
 
-from loadtest.errors import ConfigError
+from loadtest.config.settings import Probes
+from loadtest.judging.statements import RULES, Prod, Source
+from loadtest.language.errors import ConfigError
 from loadtest.probes.catalogue import BY_LEAD, PROBES, chosen, dealt
-from loadtest.rules.statements import RULES, Prod, Source
-from loadtest.settings import Probes
 
 
 def test_every_rule_that_only_a_probe_can_judge_has_one() -> None:

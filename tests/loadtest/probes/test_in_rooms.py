@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from loadtest.clock import now_ns
-from loadtest.errors import Code, Kind, StepError
-from loadtest.events import Event, Mark
-from loadtest.probes import sound, termination, timers, transcripts
-from loadtest.probes.bench import Bench, NotTestedError, Probe
-from loadtest.probes.interruption import unannounced_s
-from loadtest.probes.reference import Spoken
-from loadtest.probes.subject import Subject
-from loadtest.probes.visit import ENDED, OF_AVATAR, OF_USER, STARTED, Visit
+from loadtest.language.clock import now_ns
+from loadtest.language.errors import Code, Kind, StepError
+from loadtest.language.events import Event, Mark
+from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
+from loadtest.probes.bench.reference import Spoken
+from loadtest.probes.bench.subject import Subject
+from loadtest.probes.bench.visit import ENDED, OF_AVATAR, OF_USER, STARTED, Visit
+from loadtest.probes.checks import sound, termination, timers, transcripts
+from loadtest.probes.checks.interruption import unannounced_s
 from loadtest.twin.pcm import tone
 from tests.loadtest.fakes import FakeControl, FakeRoom, forever
 from tests.loadtest.probes.doubles import TICKET, findings, ground

@@ -4,11 +4,19 @@ from typing import Any
 
 import pytest
 
-from loadtest.errors import Code, Kind, StepError
-from loadtest.events import Event, Outcome, Remains, RemainsChanged, RuleChecked, SessionFinished, SessionStarted
-from loadtest.lifecycle import Ticket
+from loadtest.language.errors import Code, Kind, StepError
+from loadtest.language.events import (
+    Event,
+    Outcome,
+    Remains,
+    RemainsChanged,
+    RuleChecked,
+    SessionFinished,
+    SessionStarted,
+)
 from loadtest.probes import running
-from loadtest.probes.bench import Bench, Ground, NotTestedError, Probe
+from loadtest.probes.bench.bench import Bench, Ground, NotTestedError, Probe
+from loadtest.session.lifecycle import Ticket
 from tests.loadtest.fakes import FakeControl, forever, refused
 from tests.loadtest.probes.doubles import findings, ground
 

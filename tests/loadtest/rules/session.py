@@ -2,8 +2,9 @@
 
 from typing import Any, Self
 
-from loadtest.errors import Code, Kind
-from loadtest.events import (
+from loadtest.config.promise import Promise
+from loadtest.language.errors import Code, Kind
+from loadtest.language.events import (
     LOAD,
     Event,
     Failure,
@@ -22,7 +23,6 @@ from loadtest.events import (
     Step,
     StepFinished,
 )
-from loadtest.rules.promise import Promise
 from loadtest.rules.rulebook import Rulebook
 from loadtest.rules.tally import Tally
 

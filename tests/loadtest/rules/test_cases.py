@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from loadtest.errors import Code
-from loadtest.events import Gone, Mark, Outcome, Step
-from loadtest.rules.promise import Promise
+from loadtest.config.promise import Promise
+from loadtest.language.errors import Code
+from loadtest.language.events import Gone, Mark, Outcome, Step
 from loadtest.rules.rulebook import FOLDS
 from tests.loadtest.rules.session import PROMISE, Session, counts, judged, ns
 

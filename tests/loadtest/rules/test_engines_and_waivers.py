@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from loadtest.errors import ConfigError
-from loadtest.events import Event, Mark, RuleChecked, RuleOutcome
-from loadtest.resolve import resolve
-from loadtest.rules.engines import unjudged
-from loadtest.rules.promise import Promise
+from loadtest.config.promise import Promise
+from loadtest.config.resolve import resolve
+from loadtest.judging.engines import unjudged
+from loadtest.language.errors import ConfigError
+from loadtest.language.events import Event, Mark, RuleChecked, RuleOutcome
 from loadtest.rules.rulebook import Rulebook
 from tests.loadtest.rules.session import PROMISE, Session
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.events import Mark
+from loadtest.language.events import Mark
 from loadtest.rules.rulebook import Rulebook
 from tests.loadtest.rules.session import PROMISE, Session, counts, judged, ns
 

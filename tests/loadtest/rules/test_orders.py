@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from loadtest.events import Event, Mark
+from loadtest.judging.statements import RULES
+from loadtest.language.events import Event, Mark
 from loadtest.rules.rulebook import Rulebook
-from loadtest.rules.statements import RULES
 from tests.loadtest.rules.session import PROMISE, Session, ns
 
 TURNS = 8

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.errors import Code
-from loadtest.events import Event, Mark, RuleChecked, RuleOutcome, SecretGivenBack, SecretKind, Step
-from loadtest.resolve import resolve
-from loadtest.rules.promise import promise
+from loadtest.config.promise import promise
+from loadtest.config.resolve import resolve
+from loadtest.judging.statements import RULES, Standing
+from loadtest.language.errors import Code
+from loadtest.language.events import Event, Mark, RuleChecked, RuleOutcome, SecretGivenBack, SecretKind, Step
 from loadtest.rules.rulebook import Rulebook
-from loadtest.rules.statements import RULES, Standing
 from loadtest.rules.tally import Tally
 from tests.loadtest.rules.session import PROMISE, WALL_S, Session, counts, judged, judged_events
 

@@ -1,0 +1,76 @@
+"""What the generator tells of itself, folded: its health, its faults, its plan, the facts of the run."""
+
+from collections.abc import Callable
+from typing import Any
+
+from exporters.metrics import catalogue as c
+from exporters.metrics import vocabulary as v
+from exporters.metrics.metric import OTHER
+from exporters.metrics.series import Series
+from loadtest import __version__
+from loadtest.language.events import GeneratorFailed, HealthSampled, RunFinished, RunStarted, StageStarted
+
+
+class OwnState:
+    """Writes into `series`. `handlers`: by type of event."""
+
+    def __init__(self, series: Series) -> None:
+        self._series = series
+        self._stages: list[StageStarted] = []
+        self.handlers: dict[type, Callable[[Any], None]] = {
+            StageStarted: self._stages.append,
+            HealthSampled: self._health_sampled,
+            GeneratorFailed: self._generator_failed,
+            RunStarted: self._run_started,
+            RunFinished: self._run_finished,
+        }
+
+    def target(self, now_ns: int) -> float:
+        """Concurrent sessions that the plan asks for now: on the line to the next stage while one is a ramp; 0 where it
+        asks for a rate."""
+        stages = sorted(self._stages, key=lambda stage: stage.t_ns)
+        for stage, after in zip(stages, [*stages[1:], None], strict=False):
+            if after is not None and now_ns >= after.t_ns:
+                continue
+            if now_ns < stage.t_ns or stage.rate is not None:
+                return 0
+            if stage.steady or after is None:
+                return stage.users
+            share = (now_ns - stage.t_ns) / max(1, after.t_ns - stage.t_ns)
+            return stage.users + (after.users - stage.users) * share
+        return 0
+
+    def _health_sampled(self, event: HealthSampled) -> None:
+        series = self._series
+        series.clock_offset_ns = event.wall_ns - event.t_ns
+        source = event.source if event.source in (v.SOURCE.values or ()) else OTHER
+        series.observe(c.LOOP_LAG, (source,), event.lag_max_ns / 1e9)
+        if event.gc_pause_max_ns is not None:
+            series.observe(c.GC_PAUSE, (source,), event.gc_pause_max_ns / 1e9)
+        if event.pacing_p99_ns is not None:
+            series.observe(c.PACING_ERROR, (), event.pacing_p99_ns / 1e9)
+        if event.pool_wait_p99_ns is not None:
+            series.observe(c.POOL_WAIT, (), event.pool_wait_p99_ns / 1e9)
+        worker = (str(event.process), source)
+        process = worker[:1]
+        series.of(c.WORKER_UP)[process] = 1
+        series.of(c.WORKER_REPORT_AGE)[process] = 0  # here; on its way to a master it ages
+        series.of(c.WORKER_REPORT_GAPS).setdefault(process, 0)
+        series.of(c.WORKER_LAG)[worker] = event.lag_p99_ns / 1e9
+        series.of(c.WORKER_CPU)[worker] = event.cpu_percent / 100
+        series.of(c.WORKER_RSS)[worker] = event.rss_bytes
+        series.count(c.EVENTS_LOST, (), event.events_lost)
+
+    def _generator_failed(self, event: GeneratorFailed) -> None:
+        self._series.count(c.GENERATOR_FAULTS, (event.fault,))
+
+    def _run_started(self, event: RunStarted) -> None:
+        self._series.clock_offset_ns = event.wall_ns - event.t_ns
+        started = self._series.of(c.RUN_START)
+        if not started[()]:
+            started[()] = event.wall_ns / 1e9
+            self._series.of(c.RUN_INFO)[(event.run_id, event.scenario, __version__)] = 1
+        self._series.of(c.RUN_ACTIVE)[()] = 1
+
+    def _run_finished(self, _event: RunFinished) -> None:
+        self._series.of(c.RUN_ACTIVE)[()] = 0

@@ -1,0 +1,100 @@
+"""The run's one scrape target: the server of `/metrics`."""
+
+import base64
+import hmac
+import logging
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from statistics import median
+from typing import Any, Final
+
+from exporters.metrics.exposition import content_type, exposition
+from exporters.metrics.snapshot import Snapshot
+
+_RECENT_S: Final = 300.0
+"""A scraper that was silent for longer than this is gone: nobody lingers for it."""
+
+_MIN_LINGER_S: Final = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class MetricsServer:
+    """Serves `/metrics` on the gevent hub until `stop`. Made by `serve`."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        snapshot: Callable[[], Snapshot],
+        *,
+        tls: ssl.SSLContext | None = None,
+        login: tuple[str, str] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        # Here, not above: a process that isn't Locust's must not get gevent with this module.
+        import gevent.socket
+        from gevent.pywsgi import WSGIServer
+
+        self._snapshot, self._now = snapshot, now
+        self._expected = None if login is None else b"Basic " + base64.b64encode(":".join(login).encode())
+        self._recent: deque[float] = deque(maxlen=20)
+        self.scrapes = 0
+        """Answered so far."""
+        self._server = WSGIServer(
+            gevent.socket.socket(listener.family, listener.type, listener.proto, fileno=listener.detach()),
+            self._answer,
+            log=None,
+            error_log=_log,
+            **({} if tls is None else {"ssl_context": tls}),
+        )
+        self._server.start()
+
+    def linger_s(self) -> float:
+        """How long to keep serving once the run is over, so that a scraper sees the last values; 0 if none scrapes."""
+        now = self._now()
+        recent = [at for at in self._recent if now - at < _RECENT_S]
+        if not recent:
+            return 0.0
+        # The median forgives a scraper's pause, and a look by hand between two scrapes.
+        interval_s = median(b - a for a, b in pairwise(recent)) if len(recent) > 1 else 0.0
+        return max(_MIN_LINGER_S, 2 * interval_s)
+
+    def stop(self) -> None:
+        """Close the socket; a scrape in flight gets a second."""
+        self._server.stop(timeout=1)
+
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if self._expected is not None:
+            given = environ.get("HTTP_AUTHORIZATION", "").encode()
+            if not hmac.compare_digest(given, self._expected):
+                headers = [("Content-Type", "text/plain; charset=utf-8"), ("WWW-Authenticate", 'Basic realm="avaload"')]
+                start_response("401 Unauthorized", headers)
+                return [b"User and password, please.\n"]
+        if environ["PATH_INFO"] != "/metrics":
+            start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+            return [b"The metrics are at /metrics.\n"]
+        kind = content_type(environ.get("HTTP_ACCEPT", ""))
+        body = exposition(self._snapshot(), kind)  # not compressed: on loopback gzip costs more than bytes
+        start_response("200 OK", [("Content-Type", kind), ("Content-Length", str(len(body)))])
+        self.scrapes += 1
+        self._recent.append(self._now())
+        return [body]
+
+
+def serve(
+    listener: socket.socket,
+    snapshot: Callable[[], Snapshot],
+    *,
+    tls: ssl.SSLContext | None = None,
+    login: tuple[str, str] | None = None,
+) -> MetricsServer:
+    """Serve on a socket that is bound and listens already (the port was checked before anything was started).
+
+    The server takes the socket over: `listener` is detached. Returns at once; the answers are greenlets of this hub.
+    `tls`: speak it. `login`: user and password that every request has to give.
+    """
+    return MetricsServer(listener, snapshot, tls=tls, login=login)

@@ -1,0 +1,55 @@
+"""What the labels of metrics may say, from the closed sets of events and errors, and the edges of their buckets."""
+
+from enum import StrEnum
+from typing import Final
+
+from exporters.metrics.metric import Label
+from loadtest.language.errors import Code
+from loadtest.language.events import Mark, Outcome, Step
+
+
+def values(enum: type[StrEnum]) -> tuple[str, ...]:
+    """Of all its members."""
+    return tuple(member.value for member in enum)
+
+
+SCENARIO: Final = Label(name="scenario")
+WORKER: Final = Label(name="worker")  # index of the load process in the run
+SOURCE: Final = Label(name="source", values=("engine", "hub"))
+STEP: Final = Label(name="step", values=values(Step))
+OUTCOME: Final = Label(name="outcome", values=values(Outcome))
+STATE: Final = Label(name="state", values=tuple(step.value for step in Step if step is not Step.TURN))
+# A cancelled step is excluded from the service levels and shows as outcome="cancelled".
+ERROR_TYPE: Final = Label(name="error_type", values=tuple(code.value for code in Code if code is not Code.CANCELLED))
+LEFT_REASON: Final = Label(name="reason", values=("delete_failed", "still_alive", "create_unanswered", "worker_lost"))
+PHASE: Final = Label(
+    name="phase",
+    values=tuple(
+        mark.value
+        for mark in (
+            Mark.SDK_SESSION,
+            Mark.SIGNALLED,
+            Mark.ICE_CONNECTED,
+            Mark.DTLS_CONNECTED,
+            Mark.JOINED,
+            Mark.AVATAR_PRESENT,
+            Mark.FIRST_FRAME,
+        )
+    ),
+)
+SINK: Final = Label(name="sink")  # the names that the composition root gives to its sinks
+
+# Near-geometric and round: a quantile read from them is off by some per cent. An SLO's threshold should be an edge.
+LATENCY_S: Final = (
+    0.01, 0.015, 0.02, 0.03, 0.045, 0.07, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7,
+    1.0, 1.5, 2.0, 3.0, 4.5, 7.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0,
+)  # fmt: skip
+PHASE_S: Final = (0.01, 0.03, 0.07, 0.15, 0.3, 0.7, 1.5, 3.0, 7.0, 15.0, 30.0, 60.0)
+LENGTH_S: Final = (
+    1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 450.0, 600.0, 900.0,
+    1200.0, 1800.0, 2700.0, 3600.0,
+)  # fmt: skip
+LAG_S: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+SECRET_AGE_S: Final = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0)
+SECRET_MARGIN_S: Final = (0.0, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0)
+GAP_S: Final = (0.025, 0.03, 0.045, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)

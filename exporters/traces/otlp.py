@@ -1,0 +1,127 @@
+"""Spans to an OTLP/HTTP endpoint, from a thread, so that whoever makes them never waits for the network."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Self
+
+import requests
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
+
+from exporters.traces.trace_counts import QUEUE_FULL, REFUSED, UNSENT
+
+REQUEST_S: Final = 2.0
+"""All that a request may take, its retries included."""
+
+_BATCH: Final = 512  # spans
+_GATHER_S: Final = 0.5
+_MAX_QUEUED: Final = 20_000  # spans, some 40 MB
+_STALL_S: Final = 10.0
+_MAX_FAILURES: Final = 2
+
+
+class Sender:
+    """A bounded queue and the thread that empties it.
+
+    Impatient (while a run goes on): what doesn't fit is dropped, and an endpoint that comes back is used again. Patient
+    (a finished run is exported by hand): `put` waits for room, until the endpoint has failed twice in a row or taken
+    nothing for 10 s, or `stop` is set. `sent` + `dropped` is what was put once `close` has returned. Its context
+    closes it without a wait.
+    """
+
+    def __init__(self, url: str, *, patient: bool, stop: threading.Event) -> None:
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)  # its losses are counted; its lines hold URLs
+        session = requests.Session()
+        session.trust_env = False  # no proxy and no .netrc that the run's options don't name
+        session.max_redirects = 0  # and no other host that the endpoint may name
+        self._exporter = OTLPSpanExporter(endpoint=url, timeout=REQUEST_S, session=session)
+        self._patient, self._stop = patient, stop
+        self._changed = threading.Condition()
+        self._queue: deque[Sequence[ReadableSpan]] = deque()
+        self._unsettled = 0  # spans in the queue or on their way
+        self._failures = 0  # in a row
+        self._closing = self._given_up = False
+        self.sent = 0
+        """Spans that the endpoint took."""
+        self.dropped_by = dict.fromkeys((QUEUE_FULL, REFUSED, UNSENT), 0)
+        """Spans that found no room; that it refused or did not answer for in time; that were left at the end."""
+        # A daemon: a request that hangs on must not keep the process.
+        self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close(0)
+
+    @property
+    def dropped(self) -> int:
+        """Spans that did not get out."""
+        return sum(self.dropped_by.values())
+
+    def put(self, spans: Sequence[ReadableSpan]) -> None:
+        """Hand over the spans of one session: all of them are sent, or dropped, with one decision."""
+        with self._changed:
+            if self._patient:
+                self._wait(lambda: self._unsettled + len(spans) <= _MAX_QUEUED)
+            if self._given_up or self._unsettled + len(spans) > _MAX_QUEUED:
+                self.dropped_by[UNSENT if self._given_up else QUEUE_FULL] += len(spans)
+                return
+            self._queue.append(spans)
+            self._unsettled += len(spans)
+            self._changed.notify_all()
+
+    def close(self, within_s: float) -> None:
+        """Send what is queued, for `within_s` at most (patient: while the endpoint takes any), drop the rest."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+            if self._patient:
+                self._wait(lambda: not self._unsettled)
+            self._changed.wait_for(lambda: not self._unsettled or self._given_up, timeout=within_s)
+            self._given_up = True
+            self.dropped_by[UNSENT] += self._unsettled
+            self._unsettled = 0
+            self._changed.notify_all()
+
+    def _wait(self, done: Callable[[], bool]) -> None:
+        """Wait while the endpoint takes something. Give up where it doesn't."""
+        while not (done() or self._given_up or self._stop.is_set()):
+            before = self.sent
+            for _ in range(int(_STALL_S / 0.1)):
+                if self._changed.wait_for(lambda: done() or self._given_up or self._stop.is_set(), timeout=0.1):
+                    return
+            self._given_up = self.sent == before
+
+    def _run(self) -> None:
+        while (batch := self._batch()) is not None:
+            result = self._exporter.export(batch)
+            with self._changed:
+                if self._given_up:
+                    return
+                self._unsettled -= len(batch)
+                if result is SpanExportResult.SUCCESS:
+                    self.sent += len(batch)
+                    self._failures = 0
+                else:
+                    self.dropped_by[REFUSED] += len(batch)
+                    self._failures += 1
+                    self._given_up = self._patient and self._failures >= _MAX_FAILURES
+                self._changed.notify_all()
+
+    def _batch(self) -> list[ReadableSpan] | None:
+        """The next spans to send, of some whole sessions; None once there will be none."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._closing or self._given_up)
+            if not self._closing:  # gather: a request per session would cost more than its spans
+                self._changed.wait_for(
+                    lambda: self._closing or self._given_up or self._unsettled >= _BATCH, timeout=_GATHER_S
+                )
+            batch: list[ReadableSpan] = []
+            while self._queue and len(batch) < _BATCH and not self._given_up:
+                batch.extend(self._queue.popleft())
+            return batch or None

@@ -1,0 +1,292 @@
+"""A session's events as OpenTelemetry spans: session → steps → turns, with the ids that the events carry.
+
+The names of attributes are here and nowhere else. No text of a conversation, no address of a room, no key: ids, closed
+words, numbers, the names of the services' hosts, and the redacted detail of a failure as the status's description.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event as SpanEvent
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+from loadtest import __version__
+from loadtest.language.errors import Code, Kind
+from loadtest.language.events import (
+    Event,
+    Failure,
+    GoneChecked,
+    MediaMeasured,
+    Observed,
+    Outcome,
+    Remains,
+    RemainsChanged,
+    RunStarted,
+    SessionFinished,
+    SessionStarted,
+    Step,
+    StepFinished,
+)
+
+_SCOPE: Final = InstrumentationScope("avaload", __version__)
+_SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
+
+_GEN_AI: Final = {
+    "provider": "gen_ai.provider.name",
+    "model": "gen_ai.request.model",
+    "conversation": "gen_ai.conversation.id",
+    "output": "gen_ai.output.type",
+}
+"""The GenAI conventions are in development and rename their attributes: ours → theirs, here alone."""
+
+Attributes = dict[str, str | int | float | bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a run's settings tell about its sessions: where each step's calls go, and the model of each scenario."""
+
+    hosts: Mapping[Step, tuple[str, int | None]] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
+
+
+NO_FACTS: Final = Facts()
+
+
+def resource(run: RunStarted) -> Resource:
+    """Who speaks: avaload, this run. OTEL_RESOURCE_ATTRIBUTES adds to it."""
+    return Resource.create(
+        {"service.name": "avaload", "service.version": __version__, "avaload.run.id": run.run_id, "host.name": run.host}
+    )
+
+
+def died(started: SessionStarted, events: Sequence[Event]) -> SessionFinished:
+    """The end of a session whose engine was killed, as far as its events go."""
+    remains, step, t_ns = Remains.NOTHING, Step.MINT, started.t_ns
+    for event in events:
+        t_ns = max(t_ns, event.t_ns)
+        if isinstance(event, RemainsChanged):
+            remains = event.remains
+        elif isinstance(event, StepFinished):
+            step = event.step
+    return SessionFinished(
+        t_ns=t_ns,
+        session=started.session,
+        scenario=started.scenario,
+        started_ns=started.t_ns,
+        due_ns=started.due_ns,
+        outcome=Outcome.FAILED,
+        remains=remains,
+        failure=Failure(step=step, kind=Kind.ENGINE_DIED, code=Code.ENGINE_DIED),
+        purpose=started.purpose,
+    )
+
+
+def spans(
+    started: SessionStarted,
+    events: Sequence[Event],
+    finished: SessionFinished,
+    *,
+    run: RunStarted,
+    offset_ns: int,
+    resource: Resource,
+    facts: Facts = NO_FACTS,
+) -> list[ReadableSpan]:
+    """All spans of one session, the session's own first.
+
+    `offset_ns`: wall clock minus the events' clock; one for the whole session, so that lengths are exact.
+    """
+    return _Trace(started, finished, run=run, offset_ns=offset_ns, resource=resource, facts=facts).build(events)
+
+
+class _Trace:
+    def __init__(
+        self,
+        started: SessionStarted,
+        finished: SessionFinished,
+        *,
+        run: RunStarted,
+        offset_ns: int,
+        resource: Resource,
+        facts: Facts,
+    ) -> None:
+        self._started, self._finished, self._run = started, finished, run
+        self._offset_ns, self._resource, self._facts = offset_ns, resource, facts
+        self._trace_id = int(started.session, 16)
+
+    def build(self, events: Sequence[Event]) -> list[ReadableSpan]:
+        steps = [event for event in events if isinstance(event, StepFinished)]
+        steps += _unfinished(steps, self._started, self._finished)
+        marks: dict[str, list[SpanEvent]] = {step.span_id: [] for step in steps}
+        marks[self._started.span_id] = []
+        for event in events:
+            if isinstance(event, Observed):
+                marks[_place(event, steps, self._started.span_id)].append(self._mark(event.mark.value, event.t_ns))
+            elif isinstance(event, GoneChecked):
+                attributes: Attributes = {"avaload.gone": event.gone.value, "avaload.looks": event.looks}
+                marks[self._started.span_id].append(self._mark("gone_checked", event.t_ns, attributes))
+        return [
+            self._session(events, marks[self._started.span_id]),
+            *(self._step(step, marks[step.span_id]) for step in steps),
+        ]
+
+    def _session(self, events: Sequence[Event], marks: list[SpanEvent]) -> ReadableSpan:
+        started, finished = self._started, self._finished
+        attributes: Attributes = {
+            "session.id": started.session,
+            "avaload.run.id": self._run.run_id,
+            "avaload.scenario": started.scenario,
+            "avaload.worker": self._run.process,
+            "avaload.purpose": started.purpose,
+            "avaload.outcome": finished.outcome.value,
+            "avaload.remains": finished.remains.value,
+            "avaload.censored": finished.censored,
+            "avaload.lateness_s": (started.t_ns - started.due_ns) / 1e9,
+        }
+        if finished.gone is not None:
+            attributes["avaload.gone"] = finished.gone.value
+        if finished.ended_by is not None:
+            attributes["avaload.ended_by"] = finished.ended_by.value
+        for event in events:
+            if isinstance(event, RemainsChanged) and event.avaturn_session_id is not None:
+                attributes["avaload.avaturn_session.id"] = event.avaturn_session_id
+            elif isinstance(event, MediaMeasured):
+                attributes |= _media(event)
+        return self._span(
+            "avaload.session",
+            span_id=started.span_id,
+            parent_id=None,
+            start_ns=started.t_ns,
+            end_ns=finished.t_ns,
+            attributes=attributes,
+            marks=marks,
+            outcome=finished.outcome,
+            failure=finished.failure,
+        )
+
+    def _step(self, step: StepFinished, marks: list[SpanEvent]) -> ReadableSpan:
+        attributes: Attributes = {"avaload.step": step.step.value, "avaload.outcome": step.outcome.value}
+        if step.http_status is not None:
+            attributes["http.response.status_code"] = step.http_status
+        if step.attempt > 1:
+            attributes["avaload.attempt"] = step.attempt
+        if step.pool_wait_ns is not None:
+            attributes["avaload.pool_wait_s"] = step.pool_wait_ns / 1e9
+        host, port = self._facts.hosts.get(step.step, (None, None))
+        if host is not None:
+            attributes["server.address"] = host
+        if port is not None:
+            attributes["server.port"] = port
+        model = self._facts.models.get(self._started.scenario)
+        if model is not None and step.step in (Step.MINT, Step.TURN):
+            attributes[_GEN_AI["model"]] = model
+        if step.step is Step.TURN:
+            attributes[_GEN_AI["provider"]] = "openai"
+            attributes[_GEN_AI["conversation"]] = self._started.session
+            attributes[_GEN_AI["output"]] = "speech"
+            if step.turn_kind is not None:
+                attributes["avaload.turn.kind"] = step.turn_kind
+            if step.turn is not None:
+                attributes["avaload.turn.index"] = step.turn
+            if step.first_audio_ns is not None:
+                attributes["avaload.time_to_first_audio_s"] = step.first_audio_ns / 1e9
+            if step.barge_in_ns is not None:
+                attributes["avaload.barge_in_s"] = step.barge_in_ns / 1e9
+        return self._span(
+            "avaload.turn" if step.step is Step.TURN else f"avaload.step {step.step.value}",
+            span_id=step.span_id,
+            parent_id=step.parent_id,
+            start_ns=step.started_ns,
+            end_ns=step.t_ns,
+            attributes=attributes,
+            marks=marks,
+            outcome=step.outcome,
+            failure=step.failure,
+        )
+
+    def _span(
+        self,
+        name: str,
+        *,
+        span_id: str,
+        parent_id: str | None,
+        start_ns: int,
+        end_ns: int,
+        attributes: Attributes,
+        marks: list[SpanEvent],
+        outcome: Outcome,
+        failure: Failure | None,
+    ) -> ReadableSpan:
+        status = Status(StatusCode.UNSET)
+        if failure is not None:
+            attributes["error.type"] = failure.code.value
+        if outcome is Outcome.FAILED:
+            status = Status(StatusCode.ERROR, failure.detail if failure is not None else None)
+        return ReadableSpan(
+            name,
+            context=self._context(span_id),
+            parent=None if parent_id is None else self._context(parent_id),
+            resource=self._resource,
+            attributes=attributes,
+            events=marks,
+            kind=SpanKind.INTERNAL,
+            status=status,
+            start_time=start_ns + self._offset_ns,
+            end_time=end_ns + self._offset_ns,
+            instrumentation_scope=_SCOPE,
+        )
+
+    def _context(self, span_id: str) -> SpanContext:
+        return SpanContext(self._trace_id, int(span_id, 16), is_remote=False, trace_flags=_SAMPLED)
+
+    def _mark(self, name: str, t_ns: int, attributes: Attributes | None = None) -> SpanEvent:
+        return SpanEvent(name, attributes=attributes, timestamp=t_ns + self._offset_ns)
+
+
+def _media(event: MediaMeasured) -> Attributes:
+    found: Attributes = {"avaload.media.frames": event.frames, "avaload.media.underruns": event.underruns}
+    found["avaload.media.stalled_s"] = event.stalled_ns / 1e9
+    if event.gap_max_ns is not None:
+        found["avaload.media.gap_max_s"] = event.gap_max_ns / 1e9
+    if event.packets_lost is not None:
+        found["avaload.media.packets_lost"] = event.packets_lost
+    if event.messages_unwritten:
+        found["avaload.media.messages_unwritten"] = event.messages_unwritten
+    return found
+
+
+def _unfinished(
+    steps: Sequence[StepFinished], started: SessionStarted, finished: SessionFinished
+) -> list[StepFinished]:
+    """Steps that finished ones name as their parent and that never finished themselves: the engine died in them."""
+    known = {step.span_id for step in steps} | {started.span_id}
+    cut: dict[str, StepFinished] = {}
+    for step in steps:
+        if step.parent_id not in known and step.parent_id not in cut:
+            cut[step.parent_id] = StepFinished(
+                t_ns=finished.t_ns,
+                session=started.session,
+                step=Step.CONVERSE,
+                started_ns=step.started_ns,
+                outcome=finished.outcome,
+                span_id=step.parent_id,
+                parent_id=started.span_id,
+                failure=finished.failure,
+                purpose=started.purpose,
+            )
+    return list(cut.values())
+
+
+def _place(event: Observed, steps: Sequence[StepFinished], session_span: str) -> str:
+    """The span that a mark belongs to: its turn's, else that of the step that was going on, else the session's."""
+    for step in steps:
+        if event.turn is not None:
+            if step.step is Step.TURN and step.turn == event.turn:
+                return step.span_id
+        elif step.step is not Step.TURN and step.started_ns <= event.t_ns <= step.t_ns:
+            return step.span_id
+    return session_span

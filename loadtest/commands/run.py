@@ -1,0 +1,209 @@
+"""The run command: check everything, start everything, wait, report. Nothing is started before all input was
+checked."""
+
+import contextlib
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import reports.build
+from loadtest import __version__
+from loadtest.capacity.steering import Steering
+from loadtest.commands import machine
+from loadtest.config.guard import KEYS
+from loadtest.config.reachable import check_names
+from loadtest.config.scenario import vad_silence_s
+from loadtest.config.settings import RUNS, Settings
+from loadtest.distribution.parcel import Parcel
+from loadtest.language import disk, journal
+from loadtest.language.errors import ConfigError, Exit, GeneratorError
+from loadtest.load import supervisor
+from loadtest.load.progress import Progress
+from loadtest.rooms.extras import check_installed
+from loadtest.services.handshake import check_certificates
+from loadtest.sound.speech import check_pauses, microphone
+from reports.comparing.compare_runs import check_baseline
+
+CALIBRATION = RUNS / "calibration.json"
+
+_VERSIONS = ("locust", "gevent", "openai", "httpx", "aiohttp", "picows", "uvloop", "prometheus-client", "pandas")
+
+
+def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple[Path, dict[str, Any] | None, Exit]:
+    """A whole load run. Returns its directory, its report (None if the operator skipped it) and the exit code.
+
+    Raises ConfigError before anything is started, GeneratorError if a process of ours could not be started.
+    """
+    check_start(settings)
+    hosts = settings.distribution
+    if settings.output.web_port is not None:
+        supervisor.check_port_free(settings.output.web_port, "output.web_port")
+    if hosts.master:
+        supervisor.check_port_free(hosts.bind_port, "distribution.bind_port", hosts.bind_host)
+    started_at = datetime.now(UTC)
+    run_dir = settings.output.run_dir or RUNS / f"{started_at:%Y%m%dT%H%M%SZ}-{settings.name}"
+    check_unused(run_dir)
+    check_machine(settings, run_dir)
+    check_certificates(settings.target)
+    run_dir = run_dir.resolve()
+    interruption = supervisor.Interruption()
+    with contextlib.ExitStack() as stack:
+        metrics = supervisor.bind_metrics(settings.output.metrics_port, settings.output.metrics_host)
+        if metrics is not None:
+            stack.enter_context(metrics)
+        make_run_dir(run_dir)
+        stack.enter_context(interruption.heard())
+        read_fd, write_fd = stack.enter_context(supervisor.lifeline())
+        keys = {key: environ.get(key, "") for key in KEYS}
+        embedded = settings.embedded_twin
+        if embedded:
+            rooms = ("--set", "room=webrtc") if settings.target.room == "webrtc" else ()
+            twin = stack.enter_context(supervisor.embedded_twin(read_fd, arguments=rooms))
+            keys = {"OPENAI_API_KEY": twin["openai_api_key"], "AVATURN_API_KEY": twin["avaturn_api_key"]}
+            settings = settings.with_endpoints(
+                openai_base_url=twin["openai_base_url"], avaturn_base_url=twin["avaturn_base_url"]
+            ).with_room_of_twin()
+        write_settings(settings, run_dir, started_at=started_at, embedded_twin=embedded)
+        progress = stack.enter_context(Progress(settings, run_dir))
+        steering = None if settings.capacity is None else Steering(settings, run_dir, say=progress.line)
+        with supervisor.trace_exporter(settings, run_dir):
+            ended = supervisor.run_locust(
+                settings,
+                run_dir,
+                keys=keys,
+                metrics=metrics,
+                lifeline_fd=write_fd,
+                interruption=interruption,
+                on_progress=progress.show if steering is None else steering.watch(progress.show),
+                on_tick=bytes if steering is None else steering.tick,
+            )
+            if progress.waiting_for is not None and not interruption.count:
+                raise GeneratorError(f"gave up waiting for {progress.waiting_for}; nothing was started")
+            if not interruption.count and not journal.paths(run_dir):
+                log = run_dir / "locust.log"
+                raise GeneratorError(f"the load process ended before it began (exit code {ended}); {log} says why")
+            progress.say("waiting for the last deletes")
+            supervisor.wait_for_engines(run_dir)
+            with contextlib.suppress(OSError):
+                disk.drop_half_line(run_dir / "locust.log")
+        if interruption.count > 1:
+            return run_dir, None, Exit.INTERRUPTED
+        progress.say("writing the reports")
+        report = reports.build.build(run_dir)
+    return run_dir, report, Exit(report["verdict"]["exit_code"])
+
+
+def check_start(settings: Settings) -> None:
+    """What a run of these settings can't begin with, as far as nothing has to be opened to know. Raises ConfigError."""
+    check_clips(settings)
+    if not settings.distribution.master:  # its workers look for themselves
+        check_names(settings)
+    if settings.output.baseline is not None:
+        check_baseline(settings.output.baseline, plan=settings.model_dump(mode="json"))
+    check_installed(settings.target.room)
+    if settings.embedded_twin and settings.target.room == "daily":
+        raise ConfigError("target.room: the embedded twin has no Daily rooms; real endpoints and --live lead to them")
+    if settings.distribution.master:
+        Parcel(settings)  # what workers will be sent: read once here, so that a mistake is said now
+    if settings.output.run_dir is not None:
+        check_unused(settings.output.run_dir)
+
+
+def check_unused(run_dir: Path) -> None:
+    """Raises ConfigError unless the directory is empty or not there."""
+    try:
+        used = run_dir.exists() and any(run_dir.iterdir())
+    except OSError as error:
+        raise ConfigError(f"{run_dir}: {error.strerror}") from error
+    if used:
+        raise ConfigError(f"{run_dir}: exists and is not empty")
+
+
+def check_machine(settings: Settings, run_dir: Path) -> None:
+    """Warns of what this machine may not have enough of. Raises ConfigError for what makes the plan impossible."""
+    found = machine.examine(settings, run_dir)
+    if bad := [f"{finding.name}: {finding.text}" for finding in found if finding.state == "bad"]:
+        raise ConfigError(bad)
+    for finding in found:
+        if finding.state == "warn":
+            print(f"avaload: warning: {finding.name}: {finding.text}", file=sys.stderr)
+
+
+def make_run_dir(run_dir: Path) -> None:
+    """Raises ConfigError where it can't be made."""
+    try:
+        (run_dir / "journal").mkdir(parents=True)
+    except OSError as error:
+        raise ConfigError(f"{run_dir}: {error.strerror}") from error
+
+
+def check_clips(settings: Settings) -> None:
+    """Every clip of the scenario can be read and spoken without a pause that the service takes for the end of the
+    turn."""
+    if settings.target.room == "none":
+        return
+    for scenario in settings.scenarios:
+        silence_s = vad_silence_s(scenario.realtime)
+        for clips in microphone(scenario.conversation).clips.values():
+            if silence_s is not None:
+                check_pauses(clips, silence_s)
+
+
+def write_settings(
+    settings: Settings, run_dir: Path, *, started_at: datetime, embedded_twin: bool = False, run_id: str | None = None
+) -> None:
+    """`settings.json`: what the run was told and where it ran, without secrets; its processes read it too."""
+    written = {
+        "schema": 1,
+        "run_id": run_id or run_dir.name,
+        "started_at": started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "scenario": settings.model_dump(mode="json"),
+        "tags": settings.tags,
+        "embedded_twin": embedded_twin,
+        "versions": {"avaload": __version__, "python": platform.python_version(), **_versions()},
+        "git_revision": _git_revision(),
+        "seed": settings.load.seed,
+        "calibration": _calibration(),
+        "host": {"name": socket.gethostname(), "cores": os.cpu_count(), "system": platform.platform()},
+    }
+    text = json.dumps(written, indent=1, ensure_ascii=False) + "\n"
+    try:
+        disk.replace(run_dir / "settings.json", text.encode())
+    except OSError as error:
+        raise ConfigError(f"{run_dir}: {error.strerror}") from error
+
+
+def _calibration() -> dict[str, Any] | None:
+    """What the last `avaload doctor --calibrate` found here, if there was one."""
+    try:
+        found: dict[str, Any] = json.loads(CALIBRATION.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in _VERSIONS}
+
+
+def _git_revision() -> str | None:
+    """Of the directory the run was started in: usually the integrator's own build."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+        return done.stdout.strip()
+    return None

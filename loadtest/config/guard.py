@@ -1,0 +1,46 @@
+"""The live guard: an endpoint that is not on this machine's loopback is refused before anything is started, unless the
+operator said `--live`, bounded the number of sessions, and both keys are set (INTERFACE.md).
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+
+from loadtest.config.headers import flaw_of_key, flaw_of_value
+from loadtest.config.settings import Settings
+from loadtest.language.errors import ConfigError
+from loadtest.language.validation import is_loopback as is_loopback
+
+KEYS = ("OPENAI_API_KEY", "AVATURN_API_KEY")
+
+
+def endpoints_of(settings: Settings) -> list[str]:
+    """Every URL that a run calls by itself; rooms are where the target says."""
+    target = settings.target
+    found = [url for url in (target.openai_base_url, target.avaturn_base_url, target.proxy) if url]
+    return found if target.backend is None else [*found, *target.backend.endpoints]
+
+
+def guard(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
+    """Raises ConfigError unless everything that could be reached was allowed by the operator."""
+    target, endpoints = settings.target, endpoints_of(settings)
+    keys: tuple[str, ...] = KEYS
+    if target.backend is not None:
+        keys = tuple(target.backend.variables) + (() if target.backend.delete is not None else KEYS[1:])
+    remote = [url for url in endpoints if not is_loopback(url)]
+    problems = []
+    if remote and not target.live:
+        problems.append(f"{', '.join(remote)}: not on this machine; a run against it needs --live and --max-sessions N")
+    if target.live and target.max_sessions is None:
+        problems.append("--live needs --max-sessions N: how many sessions may be created in total")
+    if endpoints:
+        problems += [f"{key} is not set in the environment" for key in keys if not environ.get(key)]
+        problems += flaws(target.backend.variables if target.backend is not None else (), environ)
+    if problems:
+        raise ConfigError(problems)
+
+
+def flaws(variables: Iterable[str], environ: Mapping[str, str] = os.environ) -> list[str]:
+    """What is wrong with keys that are set, and with `variables` that header values come from, by their names."""
+    found = {key: flaw_of_key(environ.get(key, "")) for key in KEYS}
+    found |= {name: flaw_of_value(environ.get(name, "")) for name in variables if name not in KEYS}
+    return [f"{name}: {flaw}" for name, flaw in found.items() if flaw is not None]

@@ -1,0 +1,74 @@
+"""What a scenario asked for: the part of a session's contract that its events alone don't tell."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final
+
+from loadtest.config.lint import OPENAI_LIMIT_S, findings, table
+from loadtest.config.scenario import Ignore, Scenario, announces_calls
+from loadtest.judging.engines import unjudged
+
+_QUIET_DBFS: Final = -50.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """Of one scenario. `quiet_noise`: every `ignore` turn makes a noise that no detector should take for speech.
+    `lint`: by rule, what its settings break already today."""
+
+    transcribes: bool
+    forces_tool: bool
+    has_tools: bool
+    quiet_noise: bool
+    absence_s: float
+    max_duration_s: float
+    openai_limit_s: float = OPENAI_LIMIT_S
+    """How long OpenAI lets a session last."""
+    lint: dict[str, str]
+    engine: str | None = "openai-realtime"
+    by_backend: bool = False
+    unjudged: Mapping[str, str] = field(default_factory=dict)
+    """Rule → why these sessions say nothing about it."""
+    waived: Mapping[str, str] = field(default_factory=dict)
+    """Rule → why a breach in these sessions is accepted."""
+    announces_calls: bool = False
+    """Whether the model may speak before it calls a tool."""
+
+
+def promise(scenario: Scenario, *, today: date, clock_scale: float = 1.0, by_backend: bool = False) -> Promise:
+    """What every session of the scenario may expect. `clock_scale`: the target's timers run so many times faster.
+    `by_backend`: the integrator's own endpoint makes them."""
+    engine = scenario.session.engine or (None if by_backend else "openai-realtime")
+    realtime = scenario.realtime
+    noises = [turn.clip for turn in scenario.conversation.turns if isinstance(turn, Ignore)]
+    return Promise(
+        transcribes=bool(table(table(realtime, "audio"), "input").get("transcription")),
+        forces_tool=realtime.get("tool_choice") == "required" or isinstance(realtime.get("tool_choice"), dict),
+        has_tools=bool(realtime.get("tools")),
+        announces_calls=announces_calls(realtime),
+        quiet_noise=scenario.conversation.background_dbfs is None and all(map(_is_quiet, noises)),
+        absence_s=scenario.session.absence_s / clock_scale,
+        max_duration_s=scenario.session.duration_s / clock_scale,
+        openai_limit_s=OPENAI_LIMIT_S / clock_scale,
+        lint={finding.rule: finding.text for finding in reversed(findings(scenario, today=today)) if finding.breaks},
+        engine=engine,
+        by_backend=by_backend,
+        unjudged=unjudged(engine, by_backend=by_backend),
+        waived={each.rule: each.reason for each in scenario.waive},
+    )
+
+
+def promises(
+    scenarios: Iterable[Scenario], *, today: date, clock_scale: float | None = None, by_backend: bool = False
+) -> dict[str, Promise]:
+    """By name of the scenario."""
+    scale = clock_scale or 1.0
+    return {each.name: promise(each, today=today, clock_scale=scale, by_backend=by_backend) for each in scenarios}
+
+
+def _is_quiet(clip: str) -> bool:
+    try:
+        return clip.startswith("noise:") and float(clip.removeprefix("noise:")) <= _QUIET_DBFS
+    except ValueError:
+        return False

@@ -1,0 +1,224 @@
+"""Where settings come from: default < TOML < environment < option; every problem is reported at once (INTERFACE.md)."""
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from loadtest.config.arrival import read_trace
+from loadtest.config.guard import endpoints_of, guard
+from loadtest.config.scenario import default_realtime
+from loadtest.config.scrapers import check_scrapers
+from loadtest.config.settings import Settings
+from loadtest.config.trust import check_trust
+from loadtest.judging.slo import parse_slos
+from loadtest.language.errors import ConfigError
+
+LIVE_OPENAI = "https://api.openai.com/v1"
+LIVE_AVATURN = "https://api.avaturn.live"
+_PREFIX = "AVALOAD_"
+
+
+def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of a run. `options` maps dotted names ("load.users") to what the command line gave.
+
+    Raises ConfigError with one sentence per problem; nothing has been started by then.
+    """
+    tree = _read_scenario(toml_path) if toml_path is not None else {}
+    _check_one_model(tree.get("load"), origin="load")
+    for name, value in sorted(environ.items()):
+        if name.startswith(_PREFIX) and "__" in name:
+            _put(tree, name[len(_PREFIX) :].lower().split("__"), value, origin=name)
+    if isinstance(tree.get("tags"), dict):
+        tree["tags"] = _flat(tree["tags"])
+    for name, value in options.items():
+        # A tag's own name may have dots.
+        _put(tree, name.split(".", 1 if name.startswith("tags.") else -1), value, origin=f"option for {name}")
+    _choose_model(tree, options)
+    _read_trace(tree.get("load"), toml_path, options)
+    tree["realtime"] = _with_nulls(_deep_merge(default_realtime(), tree.get("realtime", {})))
+    _leave_unspoken(tree)
+    if "mix" in tree:
+        tree["mix"] = _read_mix(tree["mix"], toml_path)
+    try:
+        settings = Settings.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError([line for item in error.errors() for line in _sentences(item)]) from error
+    parse_slos(list(settings.slo), scenarios=[scenario.name for scenario in settings.scenarios])
+    if settings.target.live and settings.target.avaturn_base_url is None:
+        settings = settings.with_endpoints(openai_base_url=LIVE_OPENAI, avaturn_base_url=LIVE_AVATURN)
+    guard(settings, environ)
+    if settings.target.ca_file is not None or any(url.startswith("https:") for url in endpoints_of(settings)):
+        check_trust(settings.target.ca_file, environ)
+    check_scrapers(settings.output, environ)
+    return settings
+
+
+def _check_one_model(load: Any, *, origin: str) -> None:
+    """A closed population or open arrivals, not both in one place."""
+    if isinstance(load, dict) and "users" in load and ("rate" in load or "trace" in load):
+        raise ConfigError(f"{origin}: users is a closed population, rate and trace are open arrivals: give one of them")
+
+
+def _choose_model(tree: dict[str, Any], options: Mapping[str, Any]) -> None:
+    """What the command line says of the model of load puts aside what the scenario says of it."""
+    given = {name.removeprefix("load."): value for name, value in options.items() if name.startswith("load.")}
+    _check_one_model(given, origin="options")
+    load = tree.get("load")
+    if not isinstance(load, dict) or not given.keys() & {"users", "rate"}:
+        return
+    for name in ("users", "rate", "stages", "trace"):
+        if name not in given and (name != "users" or "rate" in given):
+            load.pop(name, None)
+    if "rate" not in given:
+        for name in ("arrivals", "peak"):
+            if name not in given:
+                load.pop(name, None)
+
+
+def _read_trace(load: Any, toml_path: Path | None, options: Mapping[str, Any]) -> None:
+    """A trace is named by its file, relative to the scenario's; the processes of the run get its numbers."""
+    if not isinstance(load, dict) or not isinstance(load.get("trace"), str):
+        return
+    folder = toml_path.parent if toml_path is not None and "load.trace" not in options else Path()
+    path = folder / load["trace"]
+    try:
+        load["trace"] = read_trace(path)
+    except OSError as error:
+        raise ConfigError(f"load.trace: {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"load.trace: {path}: {error}") from error
+
+
+def load_resolved(run_dir: Path) -> Settings:
+    """The settings that a run directory was started with; for the processes of the run and for later commands."""
+    try:
+        written = json.loads((run_dir / "settings.json").read_text(encoding="utf-8"))
+        return Settings.model_validate(written["scenario"])
+    except FileNotFoundError:
+        raise ConfigError(f"{run_dir}: not a run directory (no settings.json)") from None
+    except OSError as error:
+        raise ConfigError(f"{run_dir}/settings.json: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{run_dir}/settings.json: {str(error).splitlines()[0]}") from error
+
+
+def run_id(run_dir: Path) -> str:
+    """What the run is called: made once, by its master. A worker's directory over there may have another name."""
+    return str(json.loads((run_dir / "settings.json").read_text(encoding="utf-8")).get("run_id") or run_dir.name)
+
+
+def is_embedded(run_dir: Path) -> bool:
+    """Whether the run's target was the embedded twin, which ends with the run."""
+    return bool(json.loads((run_dir / "settings.json").read_text(encoding="utf-8")).get("embedded_twin"))
+
+
+def read_slo_tables(path: Path) -> list[Any]:
+    """The `[[slo]]` tables of a file of their own. Raises ConfigError."""
+    tree = _read_toml(path)
+    tables = tree.pop("slo", None)
+    if not isinstance(tables, list) or tree:
+        raise ConfigError(f"{path}: an SLO file holds [[slo]] tables and nothing else")
+    return tables
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+
+
+def _read_scenario(path: Path) -> dict[str, Any]:
+    """Clips that lie beside the scenario's file are found there, wherever the command was started."""
+    tree = _read_toml(path)
+    conversation = tree.get("conversation")
+    turns = conversation.get("turns") if isinstance(conversation, dict) else None
+    for turn in turns if isinstance(turns, list) else ():
+        clip = turn.get("clip") if isinstance(turn, dict) else None
+        if isinstance(clip, str) and clip and (path.parent / clip).exists():
+            turn["clip"] = str(path.parent / clip)
+    return tree
+
+
+def _read_mix(entries: Any, toml_path: Path | None) -> list[dict[str, Any]]:
+    """`[[mix]]` tables with their files read. Of a file only what makes a session counts; load and target are the
+    run's."""
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError("mix: [[mix]] tables are needed")
+    folder = toml_path.parent if toml_path is not None else Path()
+    scenarios: list[dict[str, Any]] = []
+    for number, entry in enumerate(entries):
+        if set(entry) - {"scenario", "weight"} or not isinstance(entry.get("scenario"), str):
+            raise ConfigError(f"mix.{number}: scenario (a file) and weight are needed, nothing else")
+        tree = _read_scenario(folder / entry["scenario"])
+        taken: dict[str, Any] = {
+            key: tree[key] for key in ("secret", "session", "conversation", "waive") if key in tree
+        }
+        _leave_unspoken(taken)
+        realtime = _with_nulls(_deep_merge(default_realtime(), tree.get("realtime", {})))
+        name = tree.get("name", Path(entry["scenario"]).stem)
+        scenarios.append({"name": name, "weight": entry.get("weight", 1.0), "realtime": realtime, **taken})
+    names = [scenario["name"] for scenario in scenarios]
+    if len(set(names)) < len(names):
+        raise ConfigError("mix: two scenarios have the same name")
+    return scenarios
+
+
+def _leave_unspoken(tree: dict[str, Any]) -> None:
+    """Nobody speaks to an engine that hears nothing, unless the scenario says what is to happen."""
+    session, conversation = tree.get("session"), tree.setdefault("conversation", {})
+    if isinstance(session, dict) and session.get("engine") == "text-echo" and isinstance(conversation, dict):
+        conversation.setdefault("turns", [{"kind": "pause", "for_s": 5}])
+
+
+def _put(tree: dict[str, Any], keys: list[str], value: Any, *, origin: str) -> None:
+    for key in keys[:-1]:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{origin}: {key} is not a section")
+    tree[keys[-1]] = value
+
+
+def _flat(tags: dict[str, Any]) -> dict[str, Any]:
+    """To TOML `app.version` is a table in a table; as a tag it is a name."""
+    flat: dict[str, Any] = {}
+    for name, value in tags.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{rest}": inner for rest, inner in _flat(value).items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _deep_merge(base: dict[str, Any], over: Any) -> Any:
+    """`over` wins; tables are merged key by key, so that a scenario may set one field of the mint alone. A table of
+    another `type` is another thing: nothing of a server_vad is left in a semantic_vad."""
+    if not isinstance(over, dict) or over.get("type", base.get("type")) != base.get("type"):
+        return over
+    merged = dict(base)
+    for key, value in over.items():
+        merged[key] = _deep_merge(base[key], value) if isinstance(base.get(key), dict) else value
+    return merged
+
+
+def _with_nulls(tree: Any) -> Any:
+    """TOML has no null, and a mint needs one to switch a default off: there it is written "null"."""
+    if isinstance(tree, dict):
+        return {key: _with_nulls(value) for key, value in tree.items()}
+    return None if tree == "null" else tree
+
+
+def _sentences(item: Any) -> list[str]:
+    """One pydantic error as sentences. A value is never quoted: it might be a secret in the wrong place."""
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return [f"{where}: unknown key"]
+    message = item["msg"].removeprefix("Value error, ")
+    return [f"{where}: {line}" if where else line for line in message.split("\n")]

@@ -1,0 +1,226 @@
+"""What one virtual user says and does, as data (INTERFACE.md "Scenario TOML").
+
+Every section is closed: an unknown key is an error, so that a misspelt one can't be silently ignored. `[realtime]` is
+the exception: it is the session object of the mint, passed to OpenAI as it stands (PROTOCOL.md 1.1).
+"""
+
+from collections.abc import Collection
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from loadtest.language.durations import parse_s
+
+DurationS = Annotated[float, BeforeValidator(parse_s)]
+"""Seconds, written as a length of time."""
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+_REASONING_MODELS = "gpt-realtime-2"
+"""How the names of the models begin that reason: their default silence is longer, and they announce calls of tools."""
+_SILENCE_MS, _PATIENT_SILENCE_MS = 200, 500
+"""`silence_duration_ms` of a session that asks for none, as recordings of the service show it for gpt-realtime and
+gpt-realtime-2.1; the kin of the two are assumed alike. The documents say 500 for all."""
+
+
+class Section(BaseModel):
+    """A closed, frozen table of the scenario file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+ABSENCE_S = 60
+DURATION_S = 3600
+"""The service's own `user_absent_timeout` and `max_duration`, where a create asks for none."""
+
+
+def absence_words(absences_s: Collection[float]) -> str:
+    """For a person: what ends sessions that can't be deleted, after so long without their user. Empty: not known."""
+    if not absences_s:
+        return "user_absent_timeout"
+    return f"user_absent_timeout ({'at most ' if len(set(absences_s)) > 1 else ''}{max(absences_s):g} s)"
+
+
+class Secret(Section):
+    """The client secret that each session mints."""
+
+    ttl_s: int = Field(600, ge=10, le=7200)
+
+
+Engine = Literal["openai-realtime", "external", "cartesia", "text-echo"]
+
+
+class SessionFields(Section):
+    """Optional fields of Avaturn's create call (PROTOCOL.md 3.2); what is None is not sent."""
+
+    engine: Engine | None = None
+    """What answers in the room; None: OpenAI, or not known where the integrator's own endpoint makes the sessions. It
+    is not sent: a client secret drives OpenAI's engine alone (`control.py`), and the endpoint knows its own."""
+    avatar_id: str | None = None
+    background: Literal["default", "transparent"] | None = None
+    render_model: str | None = None
+    model: str | None = None
+    user_absent_timeout: int | None = Field(10, ge=10)
+    max_duration: int | None = Field(None, ge=60, le=86400)
+
+    @property
+    def absence_s(self) -> int:
+        """After so long without its user a session ends."""
+        return ABSENCE_S if self.user_absent_timeout is None else self.user_absent_timeout
+
+    @property
+    def duration_s(self) -> int:
+        """A session never lasts longer."""
+        return DURATION_S if self.max_duration is None else self.max_duration
+
+
+class Say(Section):
+    """Speak a clip, wait for the answer, hear it out."""
+
+    kind: Literal["say"] = "say"
+    clip: str = "corpus:en"
+
+
+class BargeIn(Section):
+    """Speak into the answer of the turn before, `after_s` into it; the avatar is to fall silent and to answer this
+    instead."""
+
+    kind: Literal["barge_in"] = "barge_in"
+    clip: str = "corpus:en"
+    after_s: DurationS = 1.0
+
+
+class Ignore(Section):
+    """Make a noise into the answer of the turn before, `after_s` into it; the avatar is to go on speaking."""
+
+    kind: Literal["ignore"] = "ignore"
+    clip: str = "noise:-60"
+    after_s: DurationS = 0.5
+
+
+class Silence(Section):
+    """Say nothing for `for_s` seconds; the avatar is to say nothing either."""
+
+    kind: Literal["silence"] = "silence"
+    for_s: DurationS = 2.0
+
+
+class Pause(Section):
+    """Wait for `for_s` seconds, whatever the avatar does meanwhile."""
+
+    kind: Literal["pause"] = "pause"
+    for_s: DurationS = 1.0
+
+
+Turn = Annotated[Say | BargeIn | Ignore | Silence | Pause, Field(discriminator="kind")]
+Spoken = Say | BargeIn | Ignore
+INTERRUPTING = (BargeIn, Ignore)
+"""Turns that need the answer before them to be still going on."""
+
+
+class Conversation(Section):
+    """The turns of a session, in order, and what is sent and waited for around them."""
+
+    turns: tuple[Turn, ...] = (Say(), Say())
+    repeat_for: DurationS | None = Field(None, gt=0)
+    """All turns again and again until so much time has passed (None: once)."""
+    between_turns: Literal["silence", "none"] = "silence"
+    """What the microphone sends between turns: frames, as a real one does, or nothing."""
+    background_dbfs: float | None = Field(None, ge=-90, le=-20)
+    """Level of the noise in the user's room, under speech and silence alike (None: digital silence)."""
+    think_min_s: DurationS = 0.3
+    think_max_s: DurationS = 0.8
+    answer_timeout_s: DurationS = 10.0
+    """From the end of the user's speech to the first audible answer."""
+    answer_max_s: DurationS = 60.0
+    """How long an answer may go on."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems = []
+        if self.think_min_s > self.think_max_s:
+            problems.append("think_min_s is above think_max_s")
+        for before, turn in zip((None, *self.turns), self.turns, strict=False):
+            if isinstance(turn, INTERRUPTING) and not isinstance(before, Spoken):
+                problems.append(f"{turn.kind} needs a spoken turn right before it, whose answer it interrupts")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def clips(self) -> set[str]:
+        """Sources of all clips that are spoken."""
+        return {turn.clip for turn in self.turns if isinstance(turn, Spoken)}
+
+
+class Waive(Section):
+    """A rule whose breach in this scenario's sessions is known and accepted: still judged, told, and never `pass`."""
+
+    rule: str
+    reason: str = Field(min_length=1, max_length=300, pattern=r"\S")
+
+
+class Scenario(Section):
+    """One of the sorts of session that a run is mixed of; `weight` is its share against the others'."""
+
+    name: str = Field(pattern=NAME)
+    weight: float = Field(1.0, gt=0)
+    secret: Secret = Secret()
+    session: SessionFields = SessionFields()
+    realtime: dict[str, Any]
+    conversation: Conversation = Conversation()
+    waive: tuple[Waive, ...] = ()
+
+
+def default_realtime() -> dict[str, Any]:
+    """The mint's session object; how long a silence ends a turn is left to the service, as most users do."""
+    return {
+        "type": "realtime",
+        "model": "gpt-realtime",
+        "instructions": "You are a helpful assistant. Answer in one short sentence.",
+        "audio": {
+            "input": {
+                "transcription": {"model": "whisper-1"},
+                "turn_detection": {"type": "server_vad", "threshold": 0.5},
+            },
+            "output": {"voice": "marin"},
+        },
+    }
+
+
+def vad_silence_s(realtime: dict[str, Any]) -> float | None:
+    """The silence after which the service takes a turn as ended; None where no server VAD is configured."""
+    detection = _turn_detection(realtime)
+    if detection.get("type", "server_vad") != "server_vad":
+        return None
+    asked_ms = detection.get("silence_duration_ms")
+    return (_default_silence_ms(realtime) if asked_ms is None else float(asked_ms)) / 1000
+
+
+def assumed(realtime: dict[str, Any]) -> list[str]:
+    """What of the session is left to the service and was taken for its default, one phrase each."""
+    detection = _turn_detection(realtime)
+    if detection.get("type", "server_vad") != "server_vad" or detection.get("silence_duration_ms") is not None:
+        return []
+    return [f"silence_duration_ms {_default_silence_ms(realtime)}, the default of {_model(realtime)}"]
+
+
+def announces_calls(realtime: dict[str, Any]) -> bool:
+    """Whether the model may speak before it calls a tool, in the same response, as gpt-realtime-2.1 was recorded to."""
+    return _reasons(realtime)
+
+
+def _turn_detection(realtime: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = ((realtime.get("audio") or {}).get("input") or {}).get("turn_detection") or {}
+    return found
+
+
+def _model(realtime: dict[str, Any]) -> str:
+    return str(realtime.get("model") or "gpt-realtime")
+
+
+def _reasons(realtime: dict[str, Any]) -> bool:
+    return _model(realtime).startswith(_REASONING_MODELS)
+
+
+def _default_silence_ms(realtime: dict[str, Any]) -> int:
+    return _PATIENT_SILENCE_MS if _reasons(realtime) else _SILENCE_MS

@@ -1,0 +1,296 @@
+"""What a run can be told (INTERFACE.md). `resolve.py` says where it comes from, `guard.py` what may be loaded."""
+
+import math
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from loadtest.config import waiving
+from loadtest.config.headers import flaw_of_url
+from loadtest.config.promise import Promise, promises
+from loadtest.config.scenario import (
+    NAME,
+    Conversation,
+    DurationS,
+    Scenario,
+    Secret,
+    Section,
+    SessionFields,
+    Spoken,
+    Waive,
+    default_realtime,
+)
+from loadtest.config.workload import Capacity, Load
+from loadtest.judging.slo import Slo, parse_slos
+from loadtest.judging.words import plural
+from loadtest.services.backend import BackendTarget
+
+RUNS = Path("runs")
+STEP_OVERHEAD_S = 30.0
+MIN_POOL = 20
+SET_UP_S = 5.0
+"""What a session takes beside its conversation, at most, where the pool is not given."""
+
+
+class Target(Section):
+    """What is loaded, and how long each step may take."""
+
+    openai_base_url: str | None = None
+    avaturn_base_url: str | None = None
+    room: Literal["auto", "websocket", "webrtc", "daily", "none"] = "auto"
+    live: bool = False
+    max_sessions: int | None = Field(None, ge=1)
+    max_active: int | None = Field(None, ge=1)
+    backend: BackendTarget | None = None
+    """The integrator's own endpoint that mints and creates, instead of our calls."""
+    proxy: str | None = None
+    ca_file: Path | None = None
+    clock_scale: float | None = Field(None, ge=0.001, le=100_000)
+    """How many times faster the target's timers run; None: a twin tells (x-twin-clock-scale), all else is real time."""
+    prove_gone: bool = True
+    mint_timeout_s: DurationS = Field(10.0, gt=0)
+    create_timeout_s: DurationS = Field(15.0, gt=0)
+    connect_timeout_s: DurationS = Field(20.0, gt=0)
+    delete_timeout_s: DurationS = Field(10.0, gt=0)
+    gone_timeout_s: DurationS = Field(5.0, gt=0)
+
+    @field_validator("openai_base_url", "avaturn_base_url", "proxy")
+    @classmethod
+    def _is_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        if flaw := flaw_of_url(url):
+            raise ValueError(flaw)
+        parts = urlsplit(url)
+        try:
+            port_ok = parts.port is None or parts.port > 0
+        except ValueError:
+            port_ok = False
+        if parts.scheme not in ("http", "https") or not parts.hostname or not port_ok:
+            raise ValueError(f"{url!r} is not an http(s) URL with a host")
+        if parts.username or parts.password:
+            raise ValueError("a URL with a user name or password in it would end up in reports")
+        return url.rstrip("/")
+
+
+class Distribution(Section):
+    """A run over several hosts: `load.processes` is then how many load processes all workers bring together."""
+
+    master: bool = False
+    bind_host: str = "127.0.0.1"
+    bind_port: int = Field(5557, ge=1, le=65535)
+    max_wait: DurationS = Field(300.0, gt=0)
+    """For the workers."""
+
+
+class Output(Section):
+    """Where the run is written and who may watch."""
+
+    run_dir: Path | None = None
+    metrics_port: int | Literal["off"] = 9646
+    metrics_host: str = "127.0.0.1"
+    metrics_linger: DurationS | None = None
+    metrics_cert: Path | None = None
+    metrics_key: Path | None = None
+    """In PEM format: /metrics speaks TLS."""
+    metrics_user: str | None = Field(None, pattern=r"^[!-9;-~]+$")
+    """Basic authentication at /metrics; the password is in the environment (loadtest/config/scrapers.py)."""
+    otlp_endpoint: str | None = None
+    trace_share: float = Field(1.0, ge=0, le=1)
+    keep_audio: Literal["failed", "none"] = "none"
+    """Both tracks of failed turns as WAV files in the run's directory."""
+    keep_transcripts: bool = False
+    """Texts of transcripts in the journal; only their number is there otherwise."""
+    web_port: int | None = Field(None, ge=1, le=65535)
+    baseline: Path | None = None
+    """Directory of an earlier run: the report says what changed, and a regression fails the run."""
+
+    @field_validator("metrics_port", mode="before")
+    @classmethod
+    def _is_port(cls, port: Any) -> int | str:
+        if port == "off":
+            return "off"
+        if not str(port).isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError(f"{port} is not a port (or off)")
+        return int(port)
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _is_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        if flaw := flaw_of_url(url):
+            raise ValueError(flaw)
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is not an http(s) URL with a host")
+        if parts.query or parts.fragment or parts.username or parts.password:
+            raise ValueError("must be like http://127.0.0.1:4318, without user, query or fragment")
+        return url
+
+
+class Probes(Section):
+    """Active checks of the contract."""
+
+    share: float = Field(0.0, ge=0, le=1)
+    """Of the virtual users: these run checks instead of the scenario."""
+    rules: tuple[str, ...] = ()
+    """Those of these rules (none: all)."""
+    slow: bool = False
+    """Also what takes minutes, or costs money in production."""
+    once: bool = False
+    """Each check once, and nothing else: `avaload probe`."""
+
+
+class Settings(Section):
+    """Everything a run was told. It holds no secret: keys come from the environment only."""
+
+    name: str = Field("default", pattern=NAME)
+    tags: dict[str, str] = Field(default_factory=dict)
+    load: Load = Load()
+    capacity: Capacity | None = None
+    """Of `avaload capacity`: the run's levels are then chosen while it goes on (loadtest/capacity)."""
+    target: Target = Target()
+    secret: Secret = Secret()
+    session: SessionFields = SessionFields()
+    realtime: dict[str, Any] = Field(default_factory=default_realtime)
+    conversation: Conversation = Conversation()
+    waive: tuple[Waive, ...] = ()
+    mix: tuple[Scenario, ...] = ()
+    """Several sorts of session in one run; the five sections above are then theirs, not this one's."""
+    output: Output = Output()
+    distribution: Distribution = Distribution()
+    probes: Probes = Probes()
+    slo: tuple[dict[str, Any], ...] = ()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems = []
+        if self.load.processes > self.pool:
+            problems.append("load: more processes than users")
+        # A search has a pool of its own (loadtest/capacity/steering.py).
+        if self.capacity is None and self.target.max_active is not None and self.pool > self.target.max_active:
+            problems.append(f"load: {plural(self.pool, 'user')}, but target.max_active is {self.target.max_active}")
+        if self.distribution.master:
+            problems += self._undistributable()
+        if self.target.backend is not None:
+            if self.target.avaturn_base_url is None and not self.target.live:
+                problems.append("target: a backend needs avaturn_base_url, where its sessions are joined and looked at")
+        elif (self.target.openai_base_url is None) != (self.target.avaturn_base_url is None):
+            problems.append("target: give both openai_base_url and avaturn_base_url, or neither (the embedded twin)")
+        if self.mix and self.waive:
+            problems.append("waive: belongs to a scenario of the mix, and counts for its sessions alone")
+        problems += [problem for scenario in self.scenarios for problem in self._unplayable(scenario)]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _unplayable(self, scenario: Scenario) -> list[str]:
+        """What of a scenario this target can't do, and which rules it may not waive."""
+        found, engine = waiving.problems(scenario.waive), scenario.session.engine
+        if self.target.backend is None and engine not in (None, "openai-realtime"):
+            found.append(f"session.engine: {engine} sessions are made by an endpoint of your own: give --backend-url")
+        if engine == "text-echo" and any(isinstance(turn, Spoken) for turn in scenario.conversation.turns):
+            found.append("conversation: engine text-echo hears nothing: turns may be pause and silence")
+        return [f"{scenario.name}: {problem}" for problem in found] if self.mix else found
+
+    def _undistributable(self) -> list[str]:
+        problems = []
+        if self.embedded_twin:
+            problems.append(
+                "target: a run over several hosts needs endpoints: the embedded twin is on loopback, and its keys don't"
+                " travel (`avaload twin` serves one for all)"
+            )
+        if self.target.max_sessions is not None and self.target.max_sessions < self.load.processes:
+            shared = f"can't be shared by {plural(self.load.processes, 'load process')}"
+            problems.append(f"target.max_sessions: {self.target.max_sessions} {shared}")
+        return problems
+
+    @property
+    def embedded_twin(self) -> bool:
+        target = self.target
+        return target.openai_base_url is None and target.backend is None and not target.live
+
+    @property
+    def graceful_stop_s(self) -> float:
+        if self.load.graceful_stop is not None:
+            return self.load.graceful_stop
+        return self.conversation_s + STEP_OVERHEAD_S
+
+    @property
+    def conversation_s(self) -> float:
+        """About how long the longest conversation of a session is to be."""
+        from loadtest.sound.speech import nominal_s  # NumPy, for those who ask
+
+        if self.target.room == "none":
+            return 0.0
+        return max(nominal_s(scenario.conversation) for scenario in self.scenarios)
+
+    @property
+    def pool(self) -> int:
+        """How many sessions may go on at once: users of a closed population, or those that wait for open arrivals."""
+        if not self.load.open:
+            return self.load.population
+        if self.load.max_users is not None:
+            return self.load.max_users
+        return max(MIN_POOL, math.ceil(2 * self.load.shape().peak * (self.conversation_s + SET_UP_S)))
+
+    @property
+    def probe_users(self) -> int:
+        """How many of the virtual users run active checks."""
+        return min(self.pool, math.ceil(self.pool * self.probes.share))
+
+    @property
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """What sessions are made of: the mix, or the one scenario that the settings are."""
+        if self.mix:
+            return self.mix
+        return (
+            Scenario(
+                name=self.name,
+                secret=self.secret,
+                session=self.session,
+                realtime=self.realtime,
+                conversation=self.conversation,
+                waive=self.waive,
+            ),
+        )
+
+    def scenario_of(self, name: str) -> Scenario | None:
+        """The scenario of a session whose events call it so. Without a mix there is only one, whatever it is called."""
+        if len(self.scenarios) == 1:
+            return self.scenarios[0]
+        return next((scenario for scenario in self.scenarios if scenario.name == name), None)
+
+    def promises(self, *, today: date) -> dict[str, Promise]:
+        """What the sessions of each scenario may expect, by its name."""
+        return promises(
+            self.scenarios,
+            today=today,
+            clock_scale=self.target.clock_scale,
+            by_backend=self.target.backend is not None,
+        )
+
+    @property
+    def slos(self) -> tuple[Slo, ...]:
+        return tuple(parse_slos(list(self.slo)))
+
+    def with_endpoints(self, *, openai_base_url: str, avaturn_base_url: str) -> "Settings":
+        target = self.target.model_copy(
+            update={"openai_base_url": openai_base_url, "avaturn_base_url": avaturn_base_url}
+        )
+        return self.model_copy(update={"target": target})
+
+    def with_room_of_twin(self) -> "Settings":
+        """The embedded twin's rooms are WebSockets unless others were asked for: nobody needs to be ready for those."""
+        if self.target.room != "auto":
+            return self
+        return self.model_copy(update={"target": self.target.model_copy(update={"room": "websocket"})})
+
+
+def place(settings: Settings) -> Path:
+    """Where runs are written, or this one is to be."""
+    return settings.output.run_dir or RUNS

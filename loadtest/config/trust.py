@@ -1,0 +1,30 @@
+"""Whose certificates are trusted: by every call of a run, and by `doctor`."""
+
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from loadtest.language.errors import ConfigError
+
+_FILE: Final = "SSL_CERT_FILE"
+
+
+def trust(ca_file: Path | None) -> ssl.SSLContext:
+    """Those of that file, else the system's, or of $SSL_CERT_FILE and $SSL_CERT_DIR. Raises OSError, of which
+    ssl.SSLError is one."""
+    return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+
+
+def check_trust(ca_file: Path | None, environ: Mapping[str, str] = os.environ) -> None:
+    """Raises ConfigError. OpenSSL says nothing of a file in the environment that it can't read, and trusts nobody."""
+    setting, path = ("target.ca_file", ca_file) if ca_file is not None else (_FILE, Path(environ.get(_FILE, "")))
+    if ca_file is None and not environ.get(_FILE):
+        return
+    try:
+        trust(path)
+    except ssl.SSLError as error:
+        raise ConfigError(f"{setting}: {path}: no certificates in PEM format in it") from error
+    except OSError as error:
+        raise ConfigError(f"{setting}: {path}: {error.strerror}") from error

@@ -1,0 +1,166 @@
+"""Which events are samples of which indicator: the words of `loadtest.judging.slo.INDICATORS` as functions of an event.
+
+A sample of seconds is its length; of a share, whether it is a bad one; of a count, true. What was cancelled is no
+sample of anything, and a failure of the generator itself is no sample of the target.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from loadtest.judging.slo import STEPS
+from loadtest.language.errors import OURS, Kind
+from loadtest.language.events import (
+    Gone,
+    GoneChecked,
+    IterationDropped,
+    Outcome,
+    Remains,
+    SessionFinished,
+    SessionStarted,
+    Step,
+    StepFinished,
+)
+
+
+class Running:
+    """What has to be remembered of a session until it ends. `minted_from_ns`: where its set-up began: the mint's start,
+    or the create's where a backend mints."""
+
+    __slots__ = ("due_ns", "expires_ns", "first_step", "minted_from_ns", "scenario")
+
+    def __init__(self, scenario: str, due_ns: int) -> None:
+        self.scenario = scenario
+        self.due_ns = due_ns
+        self.first_step: Step | None = None
+        self.minted_from_ns: int | None = None
+        self.expires_ns: int | None = None  # of its secret, as `SecretMinted.expires_ns`
+
+    def saw(self, event: StepFinished) -> None:
+        """Every step of the session, before it is asked about."""
+        self.first_step = self.first_step or event.step
+        if self.minted_from_ns is None and event.outcome is Outcome.OK and event.step in (Step.MINT, Step.CREATE):
+            self.minted_from_ns = event.started_ns
+
+    def setup_s(self, event: StepFinished) -> float | None:
+        """How long its set-up took, if this step ended it: until it was connected."""
+        connected = event.step is Step.CONNECT and event.outcome is Outcome.OK
+        return (event.t_ns - self.minted_from_ns) / 1e9 if connected and self.minted_from_ns is not None else None
+
+
+Sampler = Callable[[Any, Running | None], float | None]
+"""Of an event and its session: the sample's value, or None where it is none."""
+
+Source = tuple[type, Step | None]
+"""Type of an event; of a StepFinished, which step."""
+
+
+def _length(event: StepFinished, _: Running | None) -> float | None:
+    good = event.outcome is Outcome.OK and event.attempt == 1
+    return (event.t_ns - event.started_ns) / 1e9 if good else None
+
+
+def _failed_rate(event: StepFinished | SessionFinished, _: Running | None) -> bool | None:
+    if event.outcome is Outcome.CANCELLED or (type(event) is StepFinished and event.attempt != 1):
+        return None
+    if event.failure is not None and event.failure.kind in OURS:
+        return None
+    return event.outcome is Outcome.FAILED
+
+
+def _failed(event: StepFinished | SessionFinished, running: Running | None) -> bool | None:
+    return _failed_rate(event, running) or None
+
+
+def _answered_early(event: StepFinished, running: Running | None) -> bool | None:
+    if _failed_rate(event, running) is None:
+        return None
+    return event.failure is not None and event.failure.kind is Kind.ANSWERED_EARLY
+
+
+def _first_audio(event: StepFinished, _: Running | None) -> float | None:
+    heard = event.outcome is Outcome.OK and event.first_audio_ns is not None
+    return event.first_audio_ns / 1e9 if heard and event.first_audio_ns is not None else None
+
+
+def _barge_in(event: StepFinished, _: Running | None) -> float | None:
+    return None if event.barge_in_ns is None else event.barge_in_ns / 1e9
+
+
+def _setup(event: StepFinished, running: Running | None) -> float | None:
+    return None if running is None else running.setup_s(event)
+
+
+def _setup_from_due(event: StepFinished, running: Running | None) -> float | None:
+    if event.outcome is not Outcome.OK or running is None:
+        return None
+    return (event.t_ns - running.due_ns) / 1e9
+
+
+def _first_step_from_due(event: StepFinished, running: Running | None) -> float | None:
+    if event.outcome is not Outcome.OK or running is None or running.first_step is not event.step:
+        return None
+    return (event.t_ns - running.due_ns) / 1e9
+
+
+def _margin(event: StepFinished, running: Running | None) -> float | None:
+    if event.outcome is not Outcome.OK or running is None or running.expires_ns is None:
+        return None
+    return (running.expires_ns - event.t_ns) / 1e9
+
+
+def _time_to_gone(event: GoneChecked, _: Running | None) -> float | None:
+    return (event.t_ns - event.deleted_ns) / 1e9 if event.gone is Gone.CONFIRMED else None
+
+
+def _left(remains: Remains) -> Sampler:
+    """What a dead engine left is settled by the journal of the next one, not here."""
+
+    def left(event: SessionFinished, _: Running | None) -> bool | None:
+        died = event.failure is not None and event.failure.kind is Kind.ENGINE_DIED
+        return (event.remains is remains and not died) or None
+
+    return left
+
+
+def _yes(_event: object, _: Running | None) -> bool:
+    return True
+
+
+def _no(_event: object, _: Running | None) -> bool:
+    return False
+
+
+_STARTED: Final[Source] = (SessionStarted, None)
+_FINISHED: Final[Source] = (SessionFinished, None)
+_DROPPED: Final[Source] = (IterationDropped, None)
+_TURN: Final[Source] = (StepFinished, Step.TURN)
+_CONNECT: Final[Source] = (StepFinished, Step.CONNECT)
+
+SAMPLERS: Final[dict[str, dict[Source, Sampler]]] = {
+    **{f"{step}": {(StepFinished, step): _length} for step in STEPS},
+    **{f"{step}.failed_rate": {(StepFinished, step): _failed_rate} for step in STEPS},
+    **{f"{step}.failed": {(StepFinished, step): _failed} for step in STEPS},
+    "turn.time_to_first_audio": {_TURN: _first_audio},
+    "turn.barge_in": {_TURN: _barge_in},
+    "turn.failed_rate": {_TURN: _failed_rate},
+    "turn.failed": {_TURN: _failed},
+    "turn.answered_early_rate": {_TURN: _answered_early},
+    "session.setup": {_CONNECT: _setup},
+    "session.setup_from_due": {_CONNECT: _setup_from_due},
+    "session.first_step_from_due": {
+        (StepFinished, Step.MINT): _first_step_from_due,
+        (StepFinished, Step.CREATE): _first_step_from_due,
+    },
+    "session.failed_rate": {_FINISHED: _failed_rate},
+    "session.failed": {_FINISHED: _failed},
+    "session.started": {_STARTED: _yes},
+    "session.completed": {_FINISHED: lambda event, _: event.outcome is Outcome.OK or None},
+    "session.dropped": {_DROPPED: _yes},
+    "session.dropped_rate": {_DROPPED: _yes, _STARTED: _no},
+    "session.leaked": {_FINISHED: _left(Remains.LEAKED)},
+    "session.doubtful": {_FINISHED: _left(Remains.DOUBTFUL)},
+    "session.unconfirmed": {_FINISHED: lambda event, _: event.gone is Gone.UNCONFIRMED or None},
+    "teardown.time_to_gone": {(GoneChecked, None): _time_to_gone},
+    "secret.margin": {_CONNECT: _margin},
+}
+"""`Slo.measure` → the events that are its samples."""

@@ -1,0 +1,306 @@
+"""Service levels: a bound on one indicator of a run, from a scenario's `[[slo]]` tables or from `--slo FILE`.
+
+The indicators are a closed set, so that a misspelt one is bad input and not a gate that never fires. This module says
+what may be asked and how many samples it takes to say that a bound is broken; `loadtest.judging.objectives` counts
+them during a run, `reports.verdict.gates` afterwards.
+"""
+
+import difflib
+import math
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from math import ceil, floor
+from pathlib import Path
+from typing import Final
+
+from loadtest.language.durations import parse_s
+from loadtest.language.errors import ConfigError
+from loadtest.language.events import Step
+
+QUANTILES: Final = ("p50", "p90", "p95", "p99", "max")
+STEPS: Final = tuple(step for step in Step if step is not Step.TURN)
+"""The steps that have service levels of their own; a turn is judged by its time to first audio."""
+
+SECONDS: Final = "s"
+SHARE: Final = "share"
+COUNT: Final = "count"
+
+RANKS: Final[Mapping[str, Fraction]] = {
+    "p50": Fraction(1, 2),
+    "p90": Fraction(9, 10),
+    "p95": Fraction(19, 20),
+    "p99": Fraction(99, 100),
+    "max": Fraction(1),
+    "min": Fraction(0),
+}
+"""Statistic of an indicator of SECONDS → the rank that it is the value of: the share of samples below it."""
+
+ENOUGH: Final[Mapping[str, int]] = {"p50": 2, "p90": 10, "p95": 20, "p99": 100, "max": 1, "min": 1}
+"""Samples that a statistic needs before it says anything: a p95 of ten is the longest of ten."""
+ENOUGH_FOR_NONE: Final = 100
+"""Of a share that must be 0 or 1, which no number of samples proves."""
+
+SLOTS_OF_A_WINDOW: Final = 20
+"""A sliding window moves on by a 20th of its length."""
+
+INDICATORS: Final[Mapping[str, str]] = {
+    **{f"{step}.{quantile}": SECONDS for step in STEPS for quantile in QUANTILES},
+    **{f"{step}.failed_rate": SHARE for step in STEPS},
+    **{f"turn.time_to_first_audio.{quantile}": SECONDS for quantile in QUANTILES},
+    **{f"turn.barge_in.{quantile}": SECONDS for quantile in QUANTILES},
+    "turn.failed_rate": SHARE,
+    "turn.answered_early_rate": SHARE,
+    **{f"{what}.failed": COUNT for what in (*STEPS, "turn", "session")},
+    **{f"session.{what}": COUNT for what in ("started", "completed", "dropped", "leaked", "doubtful", "unconfirmed")},
+    **{
+        f"session.{what}.{quantile}": SECONDS
+        for what in ("setup", "setup_from_due", "first_step_from_due")
+        for quantile in QUANTILES
+    },
+    "session.failed_rate": SHARE,
+    "session.dropped_rate": SHARE,
+    **{f"teardown.time_to_gone.{quantile}": SECONDS for quantile in QUANTILES},
+    "secret.margin.min": SECONDS,
+}
+"""Indicator → unit: seconds, a share of 1, or a count. `session.setup` is mint's start to connect's end;
+`…_from_due` counts from when the session was to start, whoever was to blame that it did not. Seconds and
+shares are of the steady part of the run; counts of all of it, or of each window of the steady part. Failures are the
+target's: what the generator did itself is counted elsewhere."""
+
+
+class SloOutcome(StrEnum):
+    """What became of an objective. Too few samples are neither a pass nor a failure."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    NOT_ENOUGH = "not_enough_samples"
+
+
+EXPOSED: Final[Mapping[str, str]] = {
+    **{f"{what}.failed": f"{what}.failed_rate" for what in (*STEPS, "turn", "session")},
+    "session.dropped": "session.dropped_rate",
+    **{f"session.{what}": "session.started" for what in ("leaked", "doubtful", "unconfirmed")},
+}
+"""A COUNT of what went wrong → the measure whose samples are all those of which it could have."""
+
+_KEYS: Final = ("name", "indicator", "scenario", "max", "min", "window", "abort")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slo:
+    """One objective. Exactly one of `max` and `min` is set, in the indicator's unit.
+
+    `window_s`: judged over each sliding window of that length instead of the whole run (None). `abort`: the run stops
+    early when it is broken. `scenario`: of a mix, the sessions of that one alone.
+    """
+
+    name: str
+    indicator: str
+    max: float | None = None
+    min: float | None = None
+    window_s: float | None = None
+    abort: bool = False
+    scenario: str | None = None
+
+    @property
+    def objective(self) -> float:
+        """The bound itself, whichever side it is on."""
+        bound = self.min if self.max is None else self.max
+        assert bound is not None, "parsing lets through exactly one bound"
+        return bound
+
+    @property
+    def unit(self) -> str:
+        """SECONDS, SHARE or COUNT."""
+        return INDICATORS[self.indicator]
+
+    @property
+    def measure(self) -> str:
+        """What is sampled: `create` of `create.p95`; of shares and counts the indicator itself."""
+        return self.indicator.rpartition(".")[0] if self.unit == SECONDS else self.indicator
+
+    @property
+    def enough(self) -> int:
+        """Samples that it takes to judge it at all, in a window or without one. A rate is judged from one on."""
+        if self.unit == COUNT:
+            return 0
+        return 1 if self.unit == SHARE else ENOUGH[self.indicator.rpartition(".")[2]]
+
+    @property
+    def stands_alone(self) -> int:
+        """Samples of the steady part that speak for the whole run: with fewer, one bad sample of a SHARE would be more
+        than its bound allows, so those of the ramp are asked, too."""
+        if self.unit != SHARE:
+            return self.enough
+        room = self.objective if self.min is None else 1 - self.objective
+        return ceil(round(1 / room, 6)) if room else ENOUGH_FOR_NONE
+
+    def beyond(self, value: float) -> bool:
+        """Whether one sample of SECONDS lies on the wrong side of the bound."""
+        return value < self.objective if self.max is None else value > self.objective
+
+    def met(self, observed: float) -> bool:
+        """The bound itself is still good."""
+        return observed >= self.objective if self.max is None else observed <= self.objective
+
+    def broken(self, count: int, beyond: int, *, more_to_come: bool = False) -> bool:
+        """Whether so many samples, so many of them beyond the bound (of a SHARE: bad ones), break the objective.
+
+        Samples that a quantile lacks count as ones that speak for it: what is broken so stays broken however they come
+        out. So do those that a SHARE lacks to stand alone, while there are `more_to_come`.
+        """
+        if self.unit == COUNT:
+            return not self.met(beyond)
+        needed = self.stands_alone if more_to_come else self.enough
+        lacking = max(0, needed - count) if count else 0
+        count += lacking
+        if not count:
+            return False
+        if self.unit == SHARE:
+            return not self.met((beyond if self.min is None else beyond + lacking) / count)
+        # The quantile lies between these two samples, in order from 0; both on the wrong side: so is the quantile.
+        between = (count - 1) * RANKS[self.indicator.rpartition(".")[2]]
+        return beyond >= count - floor(between) if self.min is None else beyond > ceil(between)
+
+    def judge(self, count: int, beyond: int, observed: float | None) -> SloOutcome:
+        """What `count` samples come to, `beyond` of them beyond the bound; `observed` is their statistic."""
+        if observed is None or count < self.enough:
+            return SloOutcome.FAIL if self.broken(count, beyond) else SloOutcome.NOT_ENOUGH
+        return SloOutcome.PASS if self.met(observed) else SloOutcome.FAIL
+
+    def table(self) -> dict[str, object]:
+        """The `[[slo]]` table that parses back to this: for settings.json."""
+        row: dict[str, object] = {"name": self.name, "indicator": self.indicator}
+        row["min" if self.max is None else "max"] = self.objective
+        if self.window_s is not None:
+            row["window"] = self.window_s
+        if self.abort:
+            row["abort"] = True
+        if self.scenario is not None:
+            row["scenario"] = self.scenario
+        return row
+
+
+DROPPED: Final = Slo(name="iterations dropped", indicator="session.dropped_rate", max=0.01)
+"""So many of the arrivals may never become sessions, where nobody asks for another bound: else it is another load."""
+
+DEFAULT_SLOS: Final = (
+    Slo(name="sessions that fail", indicator="session.failed_rate", max=0.01),
+    Slo(name="turns that fail", indicator="turn.failed_rate", max=0.01),
+)
+"""Judged when neither the scenario nor `--slo` asks for anything."""
+
+
+def parse_slos(tables: object, *, where: str = "slo", scenarios: Collection[str] | None = None) -> list[Slo]:
+    """The objectives of a list of `[[slo]]` tables. Raises ConfigError with every problem of every table.
+
+    `scenarios`: the names that an objective may ask for (None: any).
+    """
+    if not isinstance(tables, list | tuple):
+        raise ConfigError(f"{where}: must be a list of tables ([[slo]])")
+    slos: list[Slo] = []
+    problems: list[str] = []
+    for number, table in enumerate(tables, start=1):
+        try:
+            slos.append(parse_slo(table, where=f"{where}[{number}]", scenarios=scenarios))
+        except ConfigError as error:
+            problems += error.problems
+    names = [slo.name for slo in slos]
+    problems += [f"{where}: two objectives have the name {name!r}" for name in sorted(_repeated(names))]
+    if problems:
+        raise ConfigError(problems)
+    return slos
+
+
+def parse_slo(table: object, *, where: str = "slo", scenarios: Collection[str] | None = None) -> Slo:
+    """One `[[slo]]` table. Raises ConfigError with all of its problems, each beginning with `where`."""
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{where}: must be a table")
+    problems = [f"{where}: unknown key {key!r}{_closest(str(key), _KEYS)}" for key in table if key not in _KEYS]
+
+    indicator = table.get("indicator")
+    if indicator is None:
+        problems.append(f"{where}: indicator is missing")
+    elif not isinstance(indicator, str) or indicator not in INDICATORS:
+        problems.append(f"{where}: unknown indicator {indicator!r}{_closest(str(indicator), tuple(INDICATORS))}")
+    name = table.get("name", indicator)
+    if name is not None and (not isinstance(name, str) or not name.strip()):
+        problems.append(f"{where}: name must be a text, not {name!r}")
+
+    bounds = {key: table[key] for key in ("max", "min") if key in table}
+    if len(bounds) != 1:
+        problems.append(f"{where}: needs exactly one of max and min")
+    for key, bound in bounds.items():
+        problems += _bound_problems(bound, f"{where}: {key}", str(indicator))
+
+    window_s: float | None = None
+    if "window" in table:
+        try:
+            window_s = parse_s(table["window"])
+        except ValueError as error:
+            problems.append(f"{where}: window: {error}")
+        if window_s == 0:
+            problems.append(f"{where}: window must be longer than nothing")
+    abort = table.get("abort", False)
+    if not isinstance(abort, bool):
+        problems.append(f"{where}: abort must be true or false, not {abort!r}")
+    elif abort and window_s is None and "min" in bounds and INDICATORS.get(str(indicator)) == COUNT:
+        problems.append(f"{where}: abort with the min of a count needs a window: every run begins at 0")
+    scenario = table.get("scenario")
+    if scenario is not None and not isinstance(scenario, str):
+        problems.append(f"{where}: scenario must be a name, not {scenario!r}")
+    elif scenario is not None and scenarios is not None and scenario not in scenarios:
+        problems.append(f"{where}: unknown scenario {scenario!r}{_closest(scenario, tuple(scenarios))}")
+
+    if problems:
+        raise ConfigError(problems)
+    return Slo(
+        name=str(name),
+        indicator=str(indicator),
+        window_s=window_s,
+        abort=bool(abort),
+        scenario=scenario,
+        **{key: float(bound) for key, bound in bounds.items()},
+    )
+
+
+def load_slos(path: Path, *, scenarios: Collection[str] | None = None) -> list[Slo]:
+    """The objectives of a `--slo` file: TOML with nothing but `[[slo]]` tables. Raises ConfigError."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+    problems = [f"{path}: unknown key {key!r}" for key in document if key != "slo"]
+    if "slo" not in document:
+        problems.append(f"{path}: holds no [[slo]] table")
+    try:
+        slos = parse_slos(document.get("slo", []), where=f"{path}: slo", scenarios=scenarios)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return slos
+
+
+def _bound_problems(bound: object, where: str, indicator: str) -> list[str]:
+    if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+        return [f"{where} must be a number, not {bound!r}"]
+    if INDICATORS.get(indicator) == SHARE and not 0 <= bound <= 1:
+        return [f"{where} must be a share between 0 and 1, not {bound!r}"]
+    if INDICATORS.get(indicator) == COUNT and (bound < 0 or bound != int(bound)):
+        return [f"{where} must be a whole number, not {bound!r}"]
+    return []
+
+
+def _closest(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _repeated(names: Sequence[str]) -> set[str]:
+    return {name for name in names if names.count(name) > 1}

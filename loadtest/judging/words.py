@@ -1,0 +1,34 @@
+"""Numbers as people read them, the same on a terminal, on every page and in every sentence."""
+
+from loadtest.judging.slo import COUNT, SHARE
+
+
+def amount(value: float | None, unit: str) -> str:
+    """A number as people read it: three significant digits and its unit."""
+    if value is None:
+        return "not observed"
+    if unit == COUNT:
+        return f"{value:,.0f}"
+    if unit == SHARE:
+        return f"{_three_digits(value * 100)} %"
+    if value and abs(value) < 0.9995e-3:
+        return f"{_three_digits(value * 1e6)} µs"
+    if value and abs(value) < 0.9995:
+        return f"{_three_digits(value * 1e3)} ms"
+    return f"{_three_digits(value)} s"
+
+
+def plural(count: int, word: str = "session") -> str:
+    """A count and its noun."""
+    return f"{count:,} {word if count == 1 else plural_of(word)}"
+
+
+def plural_of(word: str) -> str:
+    """More than one of it: of the words that we use."""
+    return f"{word}es" if word.endswith(("s", "sh", "ch", "x")) else f"{word}s"
+
+
+def _three_digits(value: float) -> str:
+    digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
+    text = f"{value:,.{digits}f}"
+    return (text.rstrip("0").rstrip(".") if digits else text).replace("-", "−")

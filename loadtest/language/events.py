@@ -1,0 +1,402 @@
+"""The language of avaload: facts in the past tense, written by the engine, read by everybody else.
+
+Times are nanoseconds of `time.perf_counter_ns()` (CLOCK_MONOTONIC: one base for all processes of a host) unless the
+name says `wall`. `None` means "not observed", never zero. `session` is 32 hex digits and is the trace id too, so a
+journal row, a span and the target's own trace agree. `purpose` is "load", or "probe:<rule id>" for a session that was
+made to provoke something; service levels read "load" alone.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from loadtest.language.errors import Code, Kind
+from loadtest.language.vocabulary import DropReason as DropReason
+from loadtest.language.vocabulary import EndedBy as EndedBy
+from loadtest.language.vocabulary import Fault as Fault
+from loadtest.language.vocabulary import Gone as Gone
+from loadtest.language.vocabulary import Mark as Mark
+from loadtest.language.vocabulary import Outcome as Outcome
+from loadtest.language.vocabulary import Remains as Remains
+from loadtest.language.vocabulary import RuleOutcome as RuleOutcome
+from loadtest.language.vocabulary import SecretKind as SecretKind
+from loadtest.language.vocabulary import Step as Step
+from loadtest.language.vocabulary import WorkerState as WorkerState
+
+LOAD: Final = "load"
+SCHEMA: Final = 1
+"""Version of the journal's line format; raised when a field changes its meaning."""
+
+_ROUNDING_S: Final = 1.0
+"""expires_at and a Date header are whole seconds, each cut by itself."""
+_ONE_CLOCK_S: Final = 5.0
+"""Two clocks that differ by less are taken for one, where nothing but ours tells the time."""
+
+
+def _tag(name: str) -> str:
+    """SessionStarted → session_started: what its lines begin with."""
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defaults=True, gc=False):
+    """What all events have in common: how they are written. To make a changed copy: `msgspec.structs.replace`."""
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Why a step failed. `detail` is redacted text for people; it never becomes a label."""
+
+    step: Step
+    kind: Kind
+    code: Code
+    detail: str = ""
+
+
+class RunStarted(_Fact, frozen=True, kw_only=True):
+    """First line of every journal file: who writes it, and both clocks at one instant."""
+
+    t_ns: int
+    wall_ns: int
+    run_id: str
+    scenario: str
+    role: str  # engine | load | master
+    host: str
+    process: int  # index of the load process in the run
+    incarnation: int  # 0, or how often this engine was respawned
+    pid: int
+    boot_id: str  # perf_counter_ns of two files compares only if this is equal
+    schema: int = SCHEMA
+
+
+class StageStarted(_Fact, frozen=True, kw_only=True):
+    """The plan's next stage. `users`: virtual users from now on, or how many open arrivals may have at once; `steady`:
+    the level is held. Open arrivals only: `rate` per second at its start and, over all processes, how many `arrivals`
+    the stage has."""
+
+    t_ns: int
+    stage: str
+    users: int
+    steady: bool
+    rate: float | None = None
+    arrivals: int | None = None
+
+
+class SessionStarted(_Fact, frozen=True, kw_only=True):
+    """An iteration became a session; its mint is next."""
+
+    t_ns: int
+    session: str
+    span_id: str  # of the session's root span
+    scenario: str
+    user: int
+    due_ns: int  # when it was to start; t_ns - due_ns is the generator's lateness
+    purpose: str = LOAD
+
+
+class SecretMinted(_Fact, frozen=True, kw_only=True):
+    """A client secret was answered. `fingerprint` is a salted hash: equal for equal secrets of one run, useless
+    outside. `provider_s`: unix time of the answer by the provider's own clock, its Date header (None: it sent none)."""
+
+    t_ns: int
+    session: str
+    fingerprint: str
+    ttl_s: int  # as asked for
+    expires_at_s: int  # unix seconds, the provider's clock
+    wall_ns: int  # our wall clock at t_ns
+    provider_s: int | None = None
+    purpose: str = LOAD
+
+    @property
+    def told_s(self) -> float:
+        """What `expires_at` says that the secret lives from `t_ns` on: by the provider's clock, or else by ours."""
+        now_s = self.wall_ns / 1e9 if self.provider_s is None else self.provider_s
+        return self.expires_at_s - now_s
+
+    @property
+    def lives_s(self) -> float | None:
+        """How long the secret lives from `t_ns` on: the one answer to how much life it has.
+
+        What was asked for where `expires_at` agrees with it: both are whole seconds, so that is the exacter word. What
+        the provider granted instead where it differs by the provider's own clock. None: it differs, and there is no
+        clock but ours to say whether the grant or the clock is off.
+        """
+        near_s = _ONE_CLOCK_S if self.provider_s is None else _ROUNDING_S
+        if abs(self.told_s - self.ttl_s) <= near_s:
+            return float(self.ttl_s)
+        return None if self.provider_s is None else self.told_s - _ROUNDING_S / 2  # its clock showed a whole second
+
+    @property
+    def expires_ns(self) -> int | None:
+        """When its life is over, on our monotonic clock; None where `lives_s` is not known."""
+        lives_s = self.lives_s
+        return None if lives_s is None else self.t_ns + round(lives_s * 1e9)
+
+
+class RemainsChanged(_Fact, frozen=True, kw_only=True):
+    """What the session may leave behind from now on; written before the call that could leave it."""
+
+    t_ns: int
+    session: str
+    remains: Remains
+    reason: str  # create_sent | create_answered | create_refused | deleted | delete_failed | still_alive | swept
+    avaturn_session_id: str | None = None
+    purpose: str = LOAD
+
+
+class StepFinished(_Fact, frozen=True, kw_only=True):
+    """A step, a turn, or one attempt of a delete, ended at `t_ns`.
+
+    `server_ns`: how long the target says it worked on it (`x-twin-handled-ns`; None in production).
+    `pool_wait_ns`: waited for a connection of our own pool: the generator's fault. `lag_ns`: how late our event loop
+    was when the end was stamped. Turns only: `turn_kind` as in the scenario; `first_audio_ns`: from the end of the
+    user's speech to the first audible sample of the answer; `barge_in_ns`: from the user's speech over the avatar to
+    the avatar's last audible frame; `censored`: it never fell silent while we listened, so there is no such number.
+    What the line did meanwhile: `hole_ns`: the longest time for which no frame came, though the avatar's silence comes
+    as frames too; `packets_lost`: of the room's, ours that the other side missed among them. None: not known.
+    """
+
+    t_ns: int
+    session: str
+    step: Step
+    started_ns: int
+    outcome: Outcome
+    span_id: str
+    parent_id: str
+    failure: Failure | None = None
+    turn: int | None = None
+    attempt: int = 1
+    http_status: int | None = None
+    server_ns: int | None = None
+    pool_wait_ns: int | None = None
+    lag_ns: int | None = None
+    turn_kind: str | None = None
+    first_audio_ns: int | None = None
+    barge_in_ns: int | None = None
+    censored: bool = False
+    hole_ns: int | None = None
+    packets_lost: int | None = None
+    purpose: str = LOAD
+
+
+class Observed(_Fact, frozen=True, kw_only=True):
+    """A mark inside a step: `turn` counts from 0, None outside of turns. `text`: of a transcript, if the operator keeps
+    them.
+
+    Of an app-message only: `well_formed`: it has the shape that PROTOCOL.md 3.5 gives it; `stamped_s`: its own time
+    stamp, unix seconds of the provider's clock; `digest`: a salted hash of its text or phrase_id, equal for equal ones
+    of one run, useless outside; `speaker`: the same of the code word in a transcript's text that says in which session
+    it was said.
+    """
+
+    t_ns: int
+    session: str
+    mark: Mark
+    turn: int | None = None
+    lag_ns: int | None = None
+    text: str | None = None
+    well_formed: bool | None = None
+    stamped_s: float | None = None
+    digest: str | None = None
+    speaker: str | None = None
+    purpose: str = LOAD
+
+
+class MediaMeasured(_Fact, frozen=True, kw_only=True):
+    """What a session heard of its avatar, said once it has left the room. All of its own measuring (`playout.py`).
+
+    `frames` of audio arrived. `underruns`: how often the avatar's speech ran dry in a player with a buffer of 100 ms,
+    for `stalled_ns` in all; `gap_max_ns`: the longest wait for the next frame of speech, None where none was heard.
+    `packets_lost`: by the room's numbering, those that came too late among them; None: this room numbers nothing.
+    `messages_unwritten`: app-messages that came after the most that are written down of a session.
+    """
+
+    t_ns: int
+    session: str
+    frames: int
+    underruns: int
+    stalled_ns: int
+    gap_max_ns: int | None = None
+    packets_lost: int | None = None
+    messages_unwritten: int = 0
+    purpose: str = LOAD
+
+
+class GoneChecked(_Fact, frozen=True, kw_only=True):
+    """The look after the delete. `deleted_ns`: when the confirmed delete was sent; `t_ns`: when the last look was
+    answered."""
+
+    t_ns: int
+    session: str
+    gone: Gone
+    deleted_ns: int
+    looks: int
+    http_status: int | None
+    purpose: str = LOAD
+
+
+class SecretGivenBack(_Fact, frozen=True, kw_only=True):
+    """An answer held a secret that was sent: which kind, and in which place of which answer, never what. `foreign`: one
+    that another session has sent. A session tells each place once."""
+
+    t_ns: int
+    session: str
+    secret: SecretKind
+    place: str
+    foreign: bool = False
+    purpose: str = LOAD
+
+
+class RuleChecked(_Fact, frozen=True, kw_only=True):
+    """A probe's finding about one rule: what it provoked was answered as the rule says, or not. `detail`: redacted,
+    one line, for people: what was done and what was seen."""
+
+    t_ns: int
+    session: str
+    rule: str
+    outcome: RuleOutcome
+    detail: str
+    purpose: str = LOAD
+
+
+class SessionFinished(_Fact, frozen=True, kw_only=True):
+    """Last word on a session. `censored`: cut off by the end of the run, so its length says nothing.
+
+    `answers_searched`: HTTP answers, and messages of its room, in which the secrets that it had sent were looked for.
+    """
+
+    t_ns: int
+    session: str
+    scenario: str
+    started_ns: int
+    due_ns: int
+    outcome: Outcome
+    remains: Remains
+    failure: Failure | None = None
+    ended_by: EndedBy | None = None
+    gone: Gone | None = None
+    censored: bool = False
+    answers_searched: int = 0
+    purpose: str = LOAD
+
+
+class IterationDropped(_Fact, frozen=True, kw_only=True):
+    """An iteration that was due and did not become a session: counted, never silently skipped."""
+
+    t_ns: int
+    due_ns: int
+    scenario: str
+    reason: DropReason
+    purpose: str = LOAD
+
+
+class HealthSampled(_Fact, frozen=True, kw_only=True):
+    """One second of the generator's own health, and a fresh pair of both clocks.
+
+    `source`: engine (asyncio loop) or hub (gevent). Lags, pool waits and `events_lost` are of that second;
+    `pacing_p99_ns`: how late audio frames left. `cpu_percent`: of one core, this process. `steal_percent`: of the
+    machine's CPU time, what its host gave to others. `open_files` of this process, of at most `files_limit`.
+    """
+
+    t_ns: int
+    wall_ns: int
+    source: str
+    process: int
+    lag_p99_ns: int
+    lag_max_ns: int
+    cpu_percent: float
+    rss_bytes: int
+    sessions_active: int = 0
+    pacing_p99_ns: int | None = None
+    pool_wait_p99_ns: int | None = None
+    gc_pause_max_ns: int | None = None
+    events_lost: int = 0
+    steal_percent: float | None = None
+    open_files: int | None = None
+    files_limit: int | None = None
+
+
+class GeneratorFailed(_Fact, frozen=True, kw_only=True):
+    """Something of ours broke; `detail` is for people."""
+
+    t_ns: int
+    fault: Fault
+    process: int
+    detail: str = ""
+
+
+class RunAborted(_Fact, frozen=True, kw_only=True):
+    """A service level with `abort` was broken: the run stops early. Of `count` samples (in the last `window_s`, or so
+    far) `beyond` were on the wrong side of the bound; of a share, bad."""
+
+    t_ns: int
+    slo: str
+    indicator: str
+    count: int
+    beyond: int
+    window_s: float | None = None
+
+
+class WorkerChanged(_Fact, frozen=True, kw_only=True):
+    """In the master's journal, of a run over several hosts: a worker's command, and which load processes of the run are
+    its own. `directory`: its run directory over there; it holds all that they wrote."""
+
+    t_ns: int
+    worker: str  # one per command
+    host: str
+    state: WorkerState
+    numbers: tuple[int, ...] = ()
+    directory: str = ""
+    detail: str = ""
+
+
+class ClockCompared(_Fact, frozen=True, kw_only=True):
+    """In the master's journal: `offset_ns` added to a monotonic stamp of that host and boot is a stamp of this file.
+
+    Half of `rtt_ns` is the most that it can be off: the answer was read somewhere within the round trip.
+    """
+
+    t_ns: int
+    host: str
+    boot_id: str
+    offset_ns: int
+    rtt_ns: int
+
+
+DISK_FULL: Final = "disk_full"
+"""Why a run ended early that could write no more."""
+
+
+class RunFinished(_Fact, frozen=True, kw_only=True):
+    """Last line of a journal file; without it the file is truncated and is reported so."""
+
+    t_ns: int
+    reason: str  # completed | interrupted | aborted | orphaned | disk_full
+
+
+SessionEvent = (
+    SessionStarted
+    | SecretMinted
+    | RemainsChanged
+    | StepFinished
+    | Observed
+    | MediaMeasured
+    | GoneChecked
+    | SecretGivenBack
+    | RuleChecked
+    | SessionFinished
+)
+Event = (
+    RunStarted
+    | StageStarted
+    | SessionEvent
+    | IterationDropped
+    | HealthSampled
+    | GeneratorFailed
+    | WorkerChanged
+    | ClockCompared
+    | RunAborted
+    | RunFinished
+)
+
+Sink = Callable[[Event], None]
+"""Takes an event. Never blocks, never raises: `fanout.Fanout` counts what a sink loses."""

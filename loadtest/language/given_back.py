@@ -1,0 +1,151 @@
+"""Whether a server's answer holds a key, secret or token that was sent to it (PROTOCOL.md SEC-2).
+
+An answer is compared with what its session has sent so far, and with what other sessions of this process have sent:
+who gives back the one puts it into logs that nobody guards, who gives back the other hands over somebody's session.
+What an answer grants for the first time is not yet among what was sent. This is on the way of every answer and every
+app-message, so it is a search for a handful of known strings, and one look-up of each token-like run of characters.
+"""
+
+import html
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from loadtest.language.vocabulary import SecretKind
+
+MOST_REMEMBERED: Final = 8192
+"""Secrets of other sessions, the latest: an ended session's are as bad to tell as a running one's."""
+_SHORTEST: Final = 8
+"""A shorter key, or one that is a word, is found in any text; it is no secret either."""
+_CLOSELY_READ: Final = 64 * 1024
+"""So much of an answer is looked through for other sessions' secrets, and for other spellings."""
+_RUN: Final = re.compile(rb"[A-Za-z0-9_\-]{12,}")
+_ESCAPE: Final = re.compile(rb"\\u00([0-7][0-9A-Fa-f])|\\(/)")
+_HEADER_NAME: Final = re.compile(rb"[A-Za-z0-9-]{1,40}")
+_GRANTED: Final = re.compile(rb'"limited_access_token"\s*:\s*"[^"]*"')
+"""The room's token, which this answer is there to tell; some targets have one token for both."""
+
+Found = Callable[[SecretKind, str, bool], None]
+"""Is told of which kind it is, in which place, and whether it is another session's."""
+
+
+class Ledger:
+    """What all sessions of one process have sent. `keys`: those that every one sends."""
+
+    def __init__(self, keys: Iterable[tuple[SecretKind, str]] = ()) -> None:
+        self.keys = [(kind, _bytes(value)) for kind, value in keys if is_telling(value)]
+        self._owners: OrderedDict[bytes, tuple[bytes, SecretKind, object]] = OrderedDict()
+
+    def enter(self, kind: SecretKind, value: bytes, owner: object) -> None:
+        """That session has sent it, or is about to."""
+        runs = _RUN.findall(value)
+        if runs:
+            self._owners[max(runs, key=len)] = (value, kind, owner)
+            if len(self._owners) > MOST_REMEMBERED:
+                self._owners.popitem(last=False)
+
+    def foreign(self, text: bytes, owner: object) -> SecretKind | None:
+        """The kind of a secret in it that a session other than `owner` has sent."""
+        for run in _RUN.findall(text):
+            entry = self._owners.get(run)
+            if entry is not None and entry[2] is not owner and entry[1] in _OF_SESSIONS and entry[0] in text:
+                return entry[1]
+        return None
+
+
+_OF_SESSIONS: Final = (SecretKind.CLIENT_SECRET, SecretKind.SESSION_TOKEN)
+"""Two sessions that are let into one room have one token for it: that is told as TR-7."""
+
+
+class Watch:
+    """One session's view: `looked` counts the answers that were looked at."""
+
+    def __init__(self, ledger: Ledger | None = None, on_found: Found | None = None) -> None:
+        self._ledger = ledger or Ledger()
+        self._on_found = on_found
+        self._own = list(self._ledger.keys)
+        self._for_rooms: list[tuple[SecretKind, bytes]] = []
+        self._told: set[tuple[SecretKind, bool, str]] = set()
+        self.looked = 0
+
+    def sends(self, kind: SecretKind, value: str) -> None:
+        """From now on an answer must not hold it."""
+        if not is_telling(value):
+            return
+        secret = _bytes(value)
+        if kind is SecretKind.ROOM_TOKEN:  # every look at the session tells it again
+            self._for_rooms.append((kind, secret))
+        else:
+            self._own.append((kind, secret))
+        self._ledger.enter(kind, secret, self)
+
+    def look(self, place: str, text: bytes | str, *, in_room: bool = False) -> None:
+        """Look through something that a server said. `place` is words of ours, never the server's."""
+        self.looked += 1
+        if text and (found := self._find(_bytes(text), in_room=in_room)) is not None:
+            self._tell(*found, place)
+
+    def look_at_answer(
+        self, place: str, headers: Iterable[tuple[bytes, bytes]], body: bytes, *, mints: bool = False
+    ) -> None:
+        """The same of an HTTP answer. `mints`: it makes a client secret; one that others have is told as EXP-5."""
+        self.looked += 1
+        head = b"\n".join([b"%b: %b" % header for header in headers])
+        if (found := self._find(head)) is not None:
+            self._tell(*found, f"{place}, {self._header(headers)}")
+        if body and (found := self._find(body)) is not None and not (mints and found == _POOLED):
+            self._tell(*found, f"{place}, body")
+
+    def _find(self, text: bytes, *, in_room: bool = False) -> tuple[SecretKind, bool] | None:
+        """Which kind is in it, and whether it is another session's."""
+        own = self._own + self._for_rooms if in_room else self._own
+        begin = text[:_CLOSELY_READ]
+        kind = _first(own, text)
+        if kind is not None and _first(own, _GRANTED.sub(b"", begin) + text[_CLOSELY_READ:]) is None:
+            kind = None
+        if kind is None and (b"%" in begin or b"\\" in begin or b"&" in begin):
+            kind = _first(own, _spelt_out(begin))
+        if kind is not None:
+            return kind, False
+        kind = self._ledger.foreign(begin, self)
+        return None if kind is None else (kind, True)
+
+    def _header(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        for name, value in headers:
+            if self._find(value) is not None and _HEADER_NAME.fullmatch(name) and self._find(name) is None:
+                return f"header {name.decode('ascii').lower()}"
+        return "headers"
+
+    def _tell(self, kind: SecretKind, is_foreign: bool, place: str) -> None:
+        """Each once: what a server gives back it gives back in every answer."""
+        if (kind, is_foreign, place) not in self._told:
+            self._told.add((kind, is_foreign, place))
+            if self._on_found is not None:
+                self._on_found(kind, place, is_foreign)
+
+
+_POOLED: Final = (SecretKind.CLIENT_SECRET, True)
+
+
+def _bytes(text: bytes | str) -> bytes:
+    return text.encode(errors="replace") if isinstance(text, str) else text
+
+
+def is_telling(value: str) -> bool:
+    """Whether finding it in a text means anything."""
+    return len(value) >= _SHORTEST and not value.isalpha()
+
+
+def _first(secrets: list[tuple[SecretKind, bytes]], text: bytes) -> SecretKind | None:
+    for kind, secret in secrets:
+        if secret in text:
+            return kind
+    return None
+
+
+def _spelt_out(text: bytes) -> bytes:
+    """The same without escapes of JSON, URLs and HTML."""
+    plain = _ESCAPE.sub(lambda match: match[2] or bytes([int(match[1], 16)]), text)
+    return html.unescape(unquote_to_bytes(plain).decode("latin-1")).encode("latin-1", "replace")

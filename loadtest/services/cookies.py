@@ -1,0 +1,58 @@
+"""The cookies of one virtual user, kept as a browser would: `http.cookiejar` knows their grammar, times and places."""
+
+import http.client
+import re
+import urllib.request
+from collections.abc import Iterable
+from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
+from urllib.parse import urlsplit
+
+from loadtest.language.validation import is_loopback
+
+
+class _Policy(DefaultCookiePolicy):
+    """As browsers have it: what is `Secure` also goes to this machine, which needs no TLS to be trusted."""
+
+    def return_ok_secure(self, cookie: Cookie, request: urllib.request.Request) -> bool:
+        return is_loopback(request.full_url) or super().return_ok_secure(cookie, request)
+
+
+class _Answer:
+    """What a jar wants to see of an answer."""
+
+    def __init__(self, host: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self._headers = http.client.HTTPMessage()
+        # The jar wants a dot in a domain, which browsers do not of one that is the host itself.
+        own_domain = re.compile(rf";\s*domain\s*=\s*\.?{re.escape(host)}\s*(?=;|$)", re.IGNORECASE)
+        for name, value in headers:
+            if name.lower() == b"set-cookie":
+                text = _text(value)
+                self._headers.add_header("Set-Cookie", text if "." in host else own_domain.sub("", text))
+
+    def info(self) -> http.client.HTTPMessage:
+        return self._headers
+
+
+class Cookies:
+    """What answers set, and what goes with which request."""
+
+    def __init__(self) -> None:
+        self._jar = CookieJar(_Policy(strict_ns_domain=DefaultCookiePolicy.DomainStrictNonDomain))
+
+    def keep(self, url: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """What an answer of that URL sets (raw header pairs)."""
+        self._jar.extract_cookies(_Answer(urlsplit(url).hostname or "", headers), urllib.request.Request(url))  # type: ignore[arg-type]  # noqa: S310  # nothing is opened
+
+    def header(self, url: str) -> str | None:
+        """The value of `Cookie` for a request to that URL; None where none is to be sent."""
+        request = urllib.request.Request(url)  # noqa: S310  # nothing is opened
+        self._jar.add_cookie_header(request)
+        return request.get_header("Cookie")
+
+
+def _text(value: bytes) -> str:
+    """A header goes out in UTF-8: what came in it stays as it was."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

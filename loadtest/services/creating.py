@@ -1,0 +1,37 @@
+"""What a create's answer says, a broken one included: whatever has an id may have made a session, which is to be
+deleted.
+"""
+
+import asyncio
+from typing import Any
+
+from loadtest.language.errors import StepError
+from loadtest.language.validation import salvaged_id, session_id, token
+from loadtest.session.ports import Call, Created
+
+
+def created(told_id: Any, told_token: Any, what: str) -> Created:
+    """Of the two values that `what` has for an id and a token. Raises StepError where there is no id to delete by."""
+    found, flaw = session_id(told_id, f"{what}'s session id")
+    try:
+        return Created(avaturn_session_id=found, token=token(told_token, f"{what}'s token"), flaw=flaw)
+    except StepError as error:
+        return Created(avaturn_session_id=found, token="", flaw=flaw or error)
+
+
+def salvaged(body: bytes, flaw: StepError, *, key: str = "session_id") -> Created:
+    """Of a body that can't be read as a whole. Raises `flaw` where no id can be found in it."""
+    found = salvaged_id(body, key)
+    if found is None:
+        raise flaw
+    return Created(avaturn_session_id=found, token="", flaw=flaw)
+
+
+def salvaged_from_call(call: Call, error: StepError | asyncio.CancelledError, *, key: str = "session_id") -> Created:
+    """Of a call that broke off in the middle of a good answer. Raises `error` where no id had come yet."""
+    if call.http_status is None or call.http_status // 100 != 2:
+        raise error
+    found = salvaged_id(call.body_so_far, key)
+    if found is None:
+        raise error
+    return Created(avaturn_session_id=found, token="", flaw=error if isinstance(error, StepError) else None)

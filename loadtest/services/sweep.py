@@ -1,0 +1,55 @@
+"""Delete what the journals say may be left. Idempotent: a session that is already gone answers 404 or 410, which is
+fine."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from loadtest.language.clock import now_ns
+from loadtest.language.errors import StepError
+from loadtest.language.events import Event, Remains, RemainsChanged
+from loadtest.language.journal import Leftovers
+from loadtest.session.ports import Call, ControlApi
+
+AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """`gone`: confirmed by the target now. `failed`: session -> why it may still be there."""
+
+    gone: list[str]
+    failed: dict[str, str]
+
+
+async def sweep(control: ControlApi, left: Leftovers, *, emit: Callable[[Event], None], timeout_s: float) -> Swept:
+    """Delete every leaked session, each within `timeout_s`; `emit` gets a RemainsChanged for each that is gone."""
+    swept = Swept(gone=[], failed={})
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(session: str, avaturn_session_id: str) -> None:
+        async with places:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await control.delete(
+                        Call(),
+                        avaturn_session_id=avaturn_session_id,
+                        traceparent=f"00-{session}-{random.getrandbits(64) or 1:016x}-01",
+                    )
+            except (StepError, TimeoutError) as error:
+                swept.failed[session] = str(error) or f"no answer within {timeout_s:g} s"
+                return
+        swept.gone.append(session)
+        emit(
+            RemainsChanged(
+                t_ns=now_ns(),
+                session=session,
+                remains=Remains.NOTHING,
+                reason="swept",
+                avaturn_session_id=avaturn_session_id,
+            )
+        )
+
+    await asyncio.gather(*(one(session, avaturn_id) for session, avaturn_id in left.leaked.items()))
+    return swept

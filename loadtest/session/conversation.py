@@ -1,0 +1,274 @@
+"""What was heard: the room's `Listener`, timed from the audio itself.
+
+It knows when the user's speech left, when the avatar could be heard and when it fell silent, and wakes whoever waits
+for one of these. What the user does is in `turns.py`.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from loadtest.language import reasons
+from loadtest.language.clock import now_ns
+from loadtest.language.errors import Code, Kind, StepError
+from loadtest.language.events import Mark
+from loadtest.language.redact import redact
+from loadtest.language.validation import is_unicode, plain, stamp_s
+from loadtest.session.attribution import Attribution
+from loadtest.session.playout import Playout
+from loadtest.session.tape import Tape
+from loadtest.sound.speech import Clip, Ear
+
+STALLED_NS = 5_000_000_000
+"""A joined room sends frames all the time, silence included; none for this long is a dead stream."""
+NOTHING_NS = 500_000_000
+STEADY_NS = 100_000_000
+"""A room whose last frame is younger sends them all the time."""
+MAX_MESSAGES = 2_000
+"""App-messages of a session that are written down, an hour's worth; further ones are counted."""
+
+_MARK_OF_MESSAGE = {
+    "avatar_started_speaking": Mark.AVATAR_STARTED,
+    "avatar_ended_speaking": Mark.AVATAR_ENDED,
+    "ce_events.realtime.input_transcript": Mark.USER_TRANSCRIPT,
+    "ce_events.realtime.response_transcript": Mark.AVATAR_TRANSCRIPT,
+    "avatar_started_speaking_phrase": Mark.PHRASE_STARTED,
+}
+_TRANSCRIPTS = (Mark.USER_TRANSCRIPT, Mark.TRANSCRIPT_FAILED, Mark.AVATAR_TRANSCRIPT)
+_CODE_WORD = re.compile(r"\btwin-[0-9a-f]{8}\b")
+"""A twin says it in every session, another one in each: whose words these are (TWIN.md)."""
+_TOOL_WORDS = ("function_call", "tool_call", "mcp_call")
+_TOOL_FIELDS = frozenset({"arguments", "call_id", "tool_calls", "function_call"})
+
+
+class Observe(Protocol):
+    """Takes a mark; `text` is a transcript's, `facts` are further fields of `events.Observed`."""
+
+    def __call__(self, t_ns: int, mark: Mark, turn: int | None, text: str | None, /, **facts: Any) -> None: ...
+
+
+Digest = Callable[[str], str]
+"""A text's salted hash."""
+
+
+class Conversation:
+    """One session's talk. `over` is why the room ended, once it did. All times are ns, None = not heard.
+
+    `speech_start_ns`, `speech_end_ns`: of the clip that is being spoken. `onset_ns`: where the avatar's present answer
+    began; `last_audio_ns`: the arrival of its last loud frame, once it fell silent.
+    """
+
+    def __init__(
+        self,
+        *,
+        observe: Observe,
+        digest: Digest | None = None,
+        keep_transcripts: bool = False,
+        tape: Tape | None = None,
+    ) -> None:
+        self._observe, self._digest, self._keep_transcripts, self.tape = observe, digest, keep_transcripts, tape
+        self.playout = Playout()
+        self._ear = Ear(on_onset=self._on_onset, on_offset=self._on_offset)
+        self._waiter: asyncio.Future[None] | None = None
+        self._words = Attribution()
+        self._turn: int | None = None
+        self._asks = True
+        self._clip: Clip | None = None
+        self._last_frame_ns = 0
+        self.speech_start_ns: int | None = None
+        self.speech_end_ns: int | None = None
+        self.onset_ns: int | None = None
+        self.last_audio_ns: int | None = None
+        self.silenced_ns: int | None = None
+        self._interrupting = False
+        self.avatar_speaking = False
+        self.avatar_ended = False
+        """The app-message came since the last onset."""
+        self.hole_ns: int | None = None
+        self.over: StepError | None = None
+        self.messages = 0
+        """App-messages that came."""
+
+    # What the room tells
+
+    def on_mark(self, t_ns: int, mark: Mark) -> None:
+        if mark is Mark.SPEECH_START:
+            self.speech_start_ns = t_ns
+            if self._asks:
+                self._words.speech_begins(self._turn)
+            if self.tape is not None and self._clip is not None:
+                self.tape.said(t_ns, self._clip)
+        elif mark is Mark.SPEECH_END:
+            self.speech_end_ns = t_ns
+            if self._asks:
+                self._words.speech_ends(self._turn)
+        self.mark(t_ns, mark)
+        self._wake()
+
+    def on_audio(self, t_ns: int, pcm: bytes) -> None:
+        gap_ns, self._last_frame_ns = t_ns - self._last_frame_ns, t_ns
+        if self.hole_ns is not None and gap_ns > self.hole_ns:
+            self.hole_ns = gap_ns
+        if self.tape is not None:
+            self.tape.heard(t_ns, pcm)
+        self.playout.take(t_ns, pcm, speaking=self.avatar_speaking)
+        self._ear.hear(t_ns, pcm)
+
+    def on_message(self, t_ns: int, message: dict[str, Any]) -> None:
+        self.messages += 1
+        if self.messages == MAX_MESSAGES + 1:
+            self.mark(t_ns, Mark.MESSAGES_CUT)
+        is_written = self.messages <= MAX_MESSAGES
+        kind = plain(message.get("type"))
+        if kind in ("error", "session_lifecycle_error"):
+            self._on_error(t_ns, message)
+        elif (mark := _MARK_OF_MESSAGE.get(kind)) is not None:
+            if mark is Mark.USER_TRANSCRIPT and message.get("transcript") == "transcription-failed":
+                mark = Mark.TRANSCRIPT_FAILED
+            if mark is Mark.AVATAR_ENDED:
+                self.avatar_ended = True
+            if is_written:
+                text = message.get("transcript") if self._keep_transcripts else None
+                kept = None if text is None else redact(plain(text))
+                self._observe(t_ns, mark, self._turn_of(mark, message), kept, **self._facts(mark, message))
+        elif is_written and _is_of_a_tool(kind, message):
+            self.mark(t_ns, Mark.TOOL_DATA)
+        self._wake()
+
+    def _facts(self, mark: Mark, message: dict[str, Any]) -> dict[str, Any]:
+        """What a rule may ask of a message without knowing its text."""
+        if mark in _TRANSCRIPTS:
+            text, stamp = message.get("transcript"), stamp_s(message.get("timestamp"))
+            is_text = isinstance(text, str) and is_unicode(text)
+            facts: dict[str, Any] = {"well_formed": is_text and stamp is not None, "stamped_s": stamp}
+        elif mark is Mark.PHRASE_STARTED:
+            text, facts = message.get("phrase_id"), {}
+        else:
+            return {}
+        if self._digest is not None and isinstance(text, str):
+            facts["digest"] = self._digest(text)
+            if mark in _TRANSCRIPTS and (code_word := _CODE_WORD.search(text)):
+                facts["speaker"] = self._digest(code_word[0])
+        return facts
+
+    def on_closed(self, t_ns: int, why: StepError) -> None:
+        self.mark(t_ns, Mark.ROOM_ENDED)
+        if self.over is None:
+            self.over = why
+        self._wake()
+
+    def _turn_of(self, mark: Mark, message: dict[str, Any]) -> int | None:
+        """The turn that a message belongs to: a transcript comes before the sound, or when the next turn has begun."""
+        if mark is Mark.AVATAR_TRANSCRIPT:
+            return self._words.of_avatar(message.get("phrase_id"))
+        if mark in (Mark.USER_TRANSCRIPT, Mark.TRANSCRIPT_FAILED):
+            return self._words.of_user()
+        if mark is Mark.PHRASE_STARTED:
+            self._words.phrase_begins(message.get("phrase_id"))
+        return self._turn
+
+    def _on_error(self, t_ns: int, message: dict[str, Any]) -> None:
+        """Nested as PROTOCOL.md 3.5 has it, or flat as the seed words it: both are accepted (C-9)."""
+        error = message.get("error")
+        nested = error if message.get("type") == "error" and isinstance(error, dict) else {}
+        well_formed = nested.get("type") == "session_lifecycle_error"
+        self._observe(t_ns, Mark.SESSION_ERROR, self._turn, None, well_formed=well_formed)
+        self.over = self.over or reasons.of_message(message)
+
+    def _on_onset(self, t_ns: int) -> None:
+        self.avatar_speaking, self.avatar_ended = True, False
+        if self.onset_ns is None:
+            self.onset_ns = t_ns
+            self._words.answer_begins()
+        self._wake()
+
+    def _on_offset(self, t_ns: int) -> None:
+        self.avatar_speaking, self.last_audio_ns = False, t_ns
+        if self._interrupting:
+            # Here and not where somebody waits for it: the next onset is of another answer, however soon it comes.
+            self._interrupting, self.silenced_ns, self.onset_ns = False, t_ns, None
+        self._wake()
+
+    # What the user's side needs
+
+    def begin(self, turn: int, clip: Clip | None = None, *, asks: bool = True) -> None:
+        """A new turn, in which that clip will be spoken: what is heard from now on belongs to it. `asks`: it is to be
+        answered; a noise isn't."""
+        self._turn, self._clip, self._asks = turn, clip, asks
+        if self.tape is not None:
+            self.tape.begin(now_ns())
+        self.speech_start_ns = self.speech_end_ns = None
+
+    def watch_line(self) -> None:
+        """`hole_ns` is from now on the longest time without a frame; None where a silent avatar sends none anyway."""
+        self.hole_ns = 0 if now_ns() - self._last_frame_ns < STEADY_NS else None
+
+    def forget_answer(self) -> None:
+        """The next onset begins another answer."""
+        self.onset_ns = self.last_audio_ns = None
+
+    def interrupt(self) -> None:
+        """The answer that is being heard is interrupted: its end will be `silenced_ns`, what comes then is another
+        one."""
+        self._interrupting, self.silenced_ns = True, None
+
+    @property
+    def hears_nothing(self) -> bool:
+        """No frame for a while, not even a silent one."""
+        return now_ns() - self._last_frame_ns > NOTHING_NS
+
+    def mark(self, t_ns: int, mark: Mark) -> None:
+        """Write down a moment of the present turn."""
+        self._observe(t_ns, mark, self._turn, None)
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Whether `condition` came true within `timeout_s`. Raises StepError at once if the room is over or its stream
+        dead."""
+        deadline_ns = now_ns() + int(timeout_s * 1e9)
+        while True:
+            if self.over is not None:
+                raise self.over
+            if condition():
+                return True
+            t_ns = now_ns()
+            if t_ns >= deadline_ns:
+                return False
+            if t_ns - self._last_frame_ns > STALLED_NS:
+                raise StepError(Kind.TRANSPORT, Code.MEDIA_STALLED, "no frame from the avatar for 5 s")
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout(min((deadline_ns - t_ns) / 1e9, 1.0)):
+                    await self._waiter
+            except TimeoutError:
+                pass
+            finally:
+                self._waiter = None
+
+    async def unless_over(self, work: Coroutine[Any, Any, None]) -> None:
+        """Await `work`, which is given up as soon as the room says that it is over. Raises StepError: what the room
+        said goes before what `work` made of it."""
+        working = asyncio.ensure_future(work)
+        working.add_done_callback(lambda _: self._wake())
+        try:
+            while not working.done() and self.over is None:
+                self._waiter = asyncio.get_running_loop().create_future()
+                await self._waiter
+        finally:
+            self._waiter = None
+            working.cancel()
+            await asyncio.wait({working})
+        if self.over is not None:
+            if not working.cancelled():
+                working.exception()  # seen
+            raise self.over
+        working.result()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _is_of_a_tool(kind: str, message: dict[str, Any]) -> bool:
+    """Whether it carries a call of a tool, by its type or by the members that only a call has."""
+    return any(word in kind for word in _TOOL_WORDS) or not _TOOL_FIELDS.isdisjoint(message)

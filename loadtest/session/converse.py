@@ -1,0 +1,104 @@
+"""The converse step: all turns of a scenario, each with its StepFinished."""
+
+import asyncio
+import random
+
+from loadtest.config import scenario
+from loadtest.config.scenario import INTERRUPTING, BargeIn, Ignore, Pause, Say, Silence, Turn
+from loadtest.language.clock import now_ns
+from loadtest.language.errors import Code, StepError
+from loadtest.language.events import Failure, Outcome, Step
+from loadtest.session.conversation import Conversation
+from loadtest.session.ports import Room
+from loadtest.session.record import Record, failure
+from loadtest.session.tape import KeepAudio
+from loadtest.session.turns import AnswerOverError, Heard, Turns
+from loadtest.sound.speech import Clip, Clips
+
+
+async def converse(
+    plan: scenario.Conversation,
+    talk: Conversation,
+    room: Room,
+    *,
+    clips: Clips,
+    chance: random.Random,
+    record: Record,
+    span: str,
+    keep_audio: KeepAudio | None = None,
+) -> None:
+    """All turns; a failed one fails the step, but only the end of the room ends the conversation. Raises StepError."""
+    turns = Turns(talk=talk, room=room, plan=plan)
+    ends_ns = now_ns() + int((plan.repeat_for or 0) * 1e9)
+    failed: StepError | None = None
+    number = 0
+    while True:
+        for turn, after in zip(plan.turns, (*plan.turns[1:], None), strict=True):
+            if isinstance(turn, Pause):
+                await turns.pause(turn.for_s)
+                continue
+            if not isinstance(turn, INTERRUPTING):
+                await turns.pause(chance.uniform(plan.think_min_s, plan.think_max_s))
+            try:
+                await _play(turns, turn, number, _chosen(turn, clips, chance), record, span, before=after)
+            except StepError as error:
+                failed = failed or error
+                if keep_audio is not None and talk.tape is not None:
+                    keep_audio(record.session, number, *talk.tape.tracks())
+                if talk.over is not None or error.code is Code.MEDIA_STALLED:
+                    raise failed from error
+            number += 1
+        if now_ns() >= ends_ns:
+            break
+    if failed is not None:
+        raise failed
+
+
+async def _play(
+    turns: Turns, turn: Turn, number: int, clip: Clip | None, record: Record, parent: str, *, before: Turn | None
+) -> None:
+    """One turn, written down whatever becomes of it. `before`: the turn that follows. Raises StepError."""
+    heard, hear_out = Heard(), not isinstance(before, INTERRUPTING)
+    started_ns, outcome = now_ns(), Outcome.OK
+    failed: Failure | None = None
+    record.worst_lag_ns = 0
+    turns.talk.watch_line()
+    lost_before = turns.room.lost
+    try:
+        match turn, clip:
+            case Say(), Clip():
+                await turns.say(clip, number, heard, hear_out=hear_out)
+            case BargeIn(), Clip():
+                await turns.barge_in(clip, number, turn.after_s, heard, hear_out=hear_out)
+            case Ignore(), Clip():
+                await turns.ignore(clip, number, turn.after_s, hear_out=hear_out)
+            case Silence(), _:
+                await turns.silence(turn.for_s, number)
+    except AnswerOverError:
+        outcome = Outcome.CANCELLED
+    except StepError as error:
+        outcome, failed = Outcome.FAILED, failure(Step.TURN, error)
+        raise
+    except asyncio.CancelledError:
+        outcome = Outcome.CANCELLED
+        raise
+    finally:
+        record.turn(
+            parent=parent,
+            started_ns=started_ns,
+            outcome=outcome,
+            failure=failed,
+            turn=number,
+            turn_kind=turn.kind,
+            first_audio_ns=heard.first_audio_ns,
+            barge_in_ns=heard.barge_in_ns,
+            censored=heard.censored,
+            hole_ns=turns.talk.hole_ns,
+            packets_lost=None if lost_before is None else (turns.room.lost or 0) - lost_before,
+        )
+
+
+def _chosen(turn: Turn, clips: Clips, chance: random.Random) -> Clip | None:
+    if isinstance(turn, Silence | Pause):
+        return None
+    return chance.choice(clips[turn.clip])

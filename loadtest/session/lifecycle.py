@@ -1,0 +1,219 @@
+"""One session from mint to a guaranteed delete: the heart of avaload.
+
+It emits events and knows neither Locust nor Prometheus nor OpenTelemetry. What it creates it deletes in the same
+function's `finally`, whatever happened in between, a cancellation included; what may remain is in the journal *before*
+the call that could leave it (`owned.py`). Nothing is retried inside a measured step; only the delete is.
+"""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from loadtest.config.scenario import Scenario
+from loadtest.config.settings import Settings
+from loadtest.language.clock import now_ns, sleep_until
+from loadtest.language.errors import Code, Kind, StepError, own_limit
+from loadtest.language.events import LOAD, Event, Failure, Mark, Outcome, Step
+from loadtest.language.given_back import Ledger
+from loadtest.language.redact import redact
+from loadtest.session.conversation import MAX_MESSAGES, Conversation
+from loadtest.session.converse import converse
+from loadtest.session.owned import Owned, Steps, uncancellable
+from loadtest.session.ports import Call, ClientSecret, ControlApi, Created, OpenRoom, Room
+from loadtest.session.record import Record
+from loadtest.session.tape import KeepAudio, Tape
+from loadtest.sound.speech import Microphone
+
+CENSORED = "censored"
+"""Message of the cancellation that ends a session because the run ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """Leave to run one session: `due_ns` is when it should start."""
+
+    number: int
+    user: int
+    iteration: int
+    due_ns: int
+    purpose: str = LOAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all sessions of an engine share. `microphones`: by name of the scenario. `lag_ns()`: how late the event loop
+    was at its last probe. `ledger`: the secrets that they send."""
+
+    settings: Settings
+    scenarios: Sequence[Scenario]
+    control: ControlApi
+    open_room: OpenRoom
+    microphones: Mapping[str, Microphone]
+    emit: Callable[[Event], None]
+    lag_ns: Callable[[], int]
+    salt: bytes
+    keep_audio: KeepAudio | None = None
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+class Lifecycle:
+    """Runs one session."""
+
+    def __init__(self, around: Surroundings, ticket: Ticket) -> None:
+        self._around, self._ticket = around, ticket
+        self._settings, self._control = around.settings, around.control
+        self._chance = random.Random(f"{self._settings.load.seed}:{ticket.user}:{ticket.iteration}")
+        weights = [scenario.weight for scenario in around.scenarios]
+        self._scenario = self._chance.choices(around.scenarios, weights)[0]
+        self._record = Record(
+            emit=around.emit,
+            lag_ns=around.lag_ns,
+            scenario=self._scenario.name,
+            purpose=ticket.purpose,
+            ledger=around.ledger,
+        )
+        self._steps = Steps(self._record)
+        self._owned = Owned(
+            self._control,
+            self._record,
+            self._steps,
+            self._settings.target,
+            max_duration_s=self._scenario.session.max_duration,
+        )
+        self._room: Room | None = None
+        self._talk: Conversation | None = None
+
+    async def run(self) -> Outcome:
+        """Wait until the ticket is due, then the whole session. Re-raises a cancellation after its clean-up."""
+        await sleep_until(self._ticket.due_ns)
+        self._record.started(user=self._ticket.user, due_ns=self._ticket.due_ns)
+        outcome, censored = Outcome.OK, False
+        try:
+            try:
+                await self._play()
+            except StepError as error:
+                outcome = Outcome.FAILED
+                if error.code is Code.BUG:  # a listener of ours raised; the engine says so
+                    raise
+            except asyncio.CancelledError as cancelled:
+                outcome, censored = Outcome.CANCELLED, CENSORED in cancelled.args
+                raise
+            finally:
+                await uncancellable(self._teardown())
+        except Exception as error:  # ours: the session is a failed one of kind bug, and the engine says so
+            outcome = Outcome.FAILED
+            limit = own_limit(error)
+            kind, code = (Kind.BUG, Code.BUG) if limit is None else (Kind.OWN_LIMIT, limit)
+            self._steps.note(Failure(step=Step.CONVERSE, kind=kind, code=code, detail=redact(repr(error))))
+            raise
+        finally:
+            if self._steps.failure is not None and outcome is Outcome.OK:
+                outcome = Outcome.FAILED
+            self._record.finished(
+                due_ns=self._ticket.due_ns,
+                outcome=outcome,
+                failure=self._steps.failure,
+                ended_by=self._owned.ended_by,
+                gone=self._owned.gone,
+                censored=censored,
+            )
+        return outcome
+
+    # The steps, in order
+
+    async def _play(self) -> None:
+        target, timed = self._settings.target, self._steps.timed
+        if target.backend is not None:
+            created = await timed(Step.CREATE, target.create_timeout_s, self._create_at_backend)
+        else:
+            secret = await timed(Step.MINT, target.mint_timeout_s, self._mint)
+            created = await timed(Step.CREATE, target.create_timeout_s, lambda c, s: self._create(c, s, secret))
+        await timed(Step.CONNECT, target.connect_timeout_s, lambda c, s: self._connect(c, s, created))
+        if self._room is not None and self._talk is not None:
+            talk, room = self._talk, self._room
+            await timed(Step.CONVERSE, None, lambda _call, span: self._converse(talk, room, span))
+
+    async def _mint(self, call: Call, span: str) -> ClientSecret:
+        ttl_s = self._scenario.secret.ttl_s
+        secret = await self._control.mint(
+            call, ttl_s=ttl_s, realtime=self._scenario.realtime, traceparent=self._record.traceparent(span)
+        )
+        fingerprint = self._digest(secret.value)
+        self._record.minted(
+            fingerprint=fingerprint, ttl_s=ttl_s, expires_at_s=secret.expires_at_s, provider_s=secret.provider_s
+        )
+        return secret
+
+    async def _create(self, call: Call, span: str, secret: ClientSecret) -> Created:
+        fields = self._scenario.session.model_dump(exclude_none=True, exclude={"engine"})
+        return await self._owned.create(
+            self._control.create(call, secret=secret, fields=fields, traceparent=self._record.traceparent(span))
+        )
+
+    async def _create_at_backend(self, call: Call, span: str) -> Created:
+        return await self._owned.create(
+            self._control.create_at_backend(
+                call,
+                user=self._ticket.user,
+                iteration=self._ticket.iteration,
+                trace_id=self._record.session,
+                traceparent=self._record.traceparent(span),
+            )
+        )
+
+    async def _connect(self, call: Call, span: str, created: Created) -> None:
+        grant = await self._control.sdk_session(call, token=created.token, traceparent=self._record.traceparent(span))
+        self._owned.alive_seen = True
+        self._record.observe(now_ns(), Mark.SDK_SESSION, None, digest=self._digest(grant.room_url))
+        if self._settings.target.room == "none":
+            return
+        self._talk = Conversation(
+            observe=self._record.observe,
+            digest=self._digest,
+            keep_transcripts=self._settings.output.keep_transcripts,
+            tape=Tape() if self._around.keep_audio is not None else None,
+        )
+        self._room = self._around.open_room(grant, self._talk, self._around.microphones[self._scenario.name].between)
+        call.server_ns = None  # of one call among several: says nothing about the step
+        await self._talk.unless_over(self._room.connect())
+
+    async def _converse(self, talk: Conversation, room: Room, span: str) -> None:
+        await converse(
+            self._scenario.conversation,
+            talk,
+            room,
+            clips=self._around.microphones[self._scenario.name].clips,
+            chance=self._chance,
+            record=self._record,
+            span=span,
+            keep_audio=self._around.keep_audio,
+        )
+
+    def _digest(self, text: str) -> str:
+        """Equal for equal texts of one run; tells nothing about them."""
+        return hashlib.blake2b(text.encode(errors="replace"), key=self._around.salt, digest_size=8).hexdigest()
+
+    def _tell_media(self, room: Room, talk: Conversation | None) -> None:
+        if talk is None or not (talk.playout.frames or talk.messages > MAX_MESSAGES):
+            return
+        heard = talk.playout
+        self._record.media(
+            frames=heard.frames,
+            underruns=heard.underruns,
+            stalled_ns=heard.stalled_ns,
+            gap_max_ns=heard.longest_gap_ns,
+            packets_lost=room.lost,
+            messages_unwritten=max(0, talk.messages - MAX_MESSAGES),
+        )
+
+    async def _teardown(self) -> None:
+        if self._talk is not None and self._talk.over is not None:
+            self._owned.ended_by = self._owned.ended_early_by()
+        try:
+            if self._room is not None:
+                await self._room.close()
+                self._tell_media(self._room, self._talk)
+        finally:  # whatever leaving the room came to
+            await self._owned.end(prove=self._settings.target.prove_gone)

@@ -1,0 +1,220 @@
+"""An Avaturn session that we answer for: from the create that may make it to its confirmed end (DESIGN.md 3).
+
+What may remain is in the journal *before* the call that could leave it, a create in flight is never cancelled, an
+answer that comes late is adopted, and the delete is tried a bounded number of times, each attempt a StepFinished.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from loadtest.config.settings import Target
+from loadtest.language.clock import now_ns
+from loadtest.language.errors import Code, Kind, StepError
+from loadtest.language.events import EndedBy, Failure, Gone, Outcome, Remains, Step
+from loadtest.session.ports import GONE_STATUS, Call, ControlApi, Created
+from loadtest.session.record import Record, failure, span_id
+
+_T = TypeVar("_T")
+
+DELETE_ATTEMPTS = 3
+DELETE_BACKOFF_S = 0.25
+OWN_ATTEMPTS = 8
+"""While a limit of our own machine is in the way: other sessions end meanwhile and make room. 16 s in all."""
+BACKOFF_LIMIT_S = 4.0
+GONE_LOOK_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
+"""Pauses between looks at a deleted session; the last one repeats."""
+
+
+class Steps:
+    """The timed steps of one session. `failure`: the first one, which is the session's."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self.failure: Failure | None = None
+
+    async def timed(
+        self,
+        step: Step,
+        timeout_s: float | None,
+        work: Callable[[Call, str], Awaitable[_T]],
+        *,
+        attempt: int = 1,
+    ) -> _T:
+        """Run a step under its deadline and emit its StepFinished. Raises StepError, also for the deadline."""
+        call, span, outcome = Call(what=step, watch=self._record.watch), span_id(), Outcome.OK
+        failed: Failure | None = None
+        started_ns = ended_ns = now_ns()
+        try:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    return await work(call, span)
+            finally:
+                ended_ns = now_ns()
+        except TimeoutError:
+            timeout = StepError(Kind.TIMEOUT, Code.TIMEOUT, f"no answer within {timeout_s:g} s")
+            outcome, failed = Outcome.FAILED, failure(step, timeout)
+            raise timeout from None
+        except StepError as error:
+            outcome, failed = Outcome.FAILED, failure(step, error)
+            raise
+        except asyncio.CancelledError:
+            outcome = Outcome.CANCELLED
+            raise
+        finally:
+            if failed is not None and step is not Step.DELETE:
+                self.note(failed)
+            self._record.step(
+                step,
+                call,
+                span=span,
+                started_ns=started_ns,
+                t_ns=ended_ns,
+                outcome=outcome,
+                failure=failed,
+                attempt=attempt,
+            )
+
+    def note(self, failed: Failure) -> None:
+        """The first failure is the session's; later ones are its consequences."""
+        self.failure = self.failure or failed
+
+
+class Owned:
+    """One Avaturn session, or the possibility of one. `created`: once its id is known."""
+
+    def __init__(
+        self, control: ControlApi, record: Record, steps: Steps, target: Target, *, max_duration_s: float | None = None
+    ) -> None:
+        self._control, self._record, self._steps, self._target = control, record, steps, target
+        self._max_duration_s = max_duration_s
+        self._creating: asyncio.Task[Created] | None = None
+        self._create_settled = False
+        self.created: Created | None = None
+        self.created_ns = 0
+        self.alive_seen = False
+        """The SDK session was once answered: only then does its refusal prove anything."""
+        self.ended_by: EndedBy | None = None
+        self.gone: Gone | None = None
+
+    async def create(self, sending: Coroutine[Any, Any, Created]) -> Created:
+        """Await the create call. It runs in a task of its own: neither the caller's deadline nor a cancellation may
+        lose the id that it brings. Call it once. Raises StepError, also for an answer with a flaw: its session is of no
+        use, but it is there, and is deleted."""
+        self._record.remain(Remains.DOUBTFUL, "create_sent")
+        self._creating = asyncio.ensure_future(sending)
+        self._creating.add_done_callback(self._on_created)
+        created = await asyncio.shield(self._creating)
+        if created.flaw is not None:
+            raise created.flaw
+        return created
+
+    def _on_created(self, creating: asyncio.Task[Created]) -> None:
+        """The create is answered, or failed. A callback, to have the id in the journal at once; the tear-down calls it
+        too, since a task can be done before its callbacks have run.
+        """
+        if creating.cancelled() or self._create_settled:
+            return
+        self._create_settled = True
+        error = creating.exception()
+        if error is None:
+            self.created, self.created_ns = creating.result(), now_ns()
+            self._record.remain(Remains.LEAKED, "create_answered", self.created.avaturn_session_id)
+        elif isinstance(error, StepError) and (not error.sent or (error.http_status or 0) // 100 in (3, 4)):
+            self._record.remain(Remains.NOTHING, "create_refused")
+
+    async def end(self, *, prove: bool) -> None:
+        """Delete what was created, an answer that is still to come included; `prove`: then look whether it is gone.
+        Never raises StepError."""
+        if self._creating is not None and not self._creating.done():
+            # An answer that comes late still brings the id: adopt it rather than leave a session behind.
+            await asyncio.wait({self._creating}, timeout=self._target.create_timeout_s)
+        if self._creating is not None:
+            if self._creating.cancel():  # which ends it at once, with the id if at least that had come
+                await asyncio.wait({self._creating})
+            self._on_created(self._creating)
+        if self.created is not None:
+            await self._delete(self.created, prove=prove)
+
+    async def _delete(self, created: Created, *, prove: bool) -> None:
+        for attempt in range(1, OWN_ATTEMPTS + 1):
+            sent_ns = now_ns()
+            try:
+                status = await self._steps.timed(
+                    Step.DELETE,
+                    self._target.delete_timeout_s,
+                    lambda call, span: self._control.delete(
+                        call, avaturn_session_id=created.avaturn_session_id, traceparent=self._record.traceparent(span)
+                    ),
+                    attempt=attempt,
+                )
+            except StepError as error:
+                attempts = OWN_ATTEMPTS if error.kind is Kind.OWN_LIMIT else DELETE_ATTEMPTS
+                if attempt >= attempts or error.http_status in (401, 403):
+                    self._steps.note(failure(Step.DELETE, error))
+                    self._record.remain(Remains.LEAKED, "delete_failed", created.avaturn_session_id)
+                    return
+                await asyncio.sleep(min(DELETE_BACKOFF_S * 2 ** (attempt - 1), BACKOFF_LIMIT_S))
+            else:
+                break
+        self._record.remain(Remains.NOTHING, "deleted", created.avaturn_session_id)
+        if self.ended_by is None:
+            # 404 or 410 to the first attempt: somebody else had ended it before we did.
+            ours = status // 100 == 2 or attempt > 1
+            self.ended_by = EndedBy.DELETE if ours else self.ended_early_by()
+        if prove and self.alive_seen:
+            await self._prove_gone(created, sent_ns)
+
+    async def _prove_gone(self, created: Created, deleted_ns: int) -> None:
+        """Only a refusal of the token that was good before proves the end; an error or silence proves nothing."""
+        deadline_ns = deleted_ns + int(self._target.gone_timeout_s * 1e9)
+        gone, looks, status = Gone.UNCONFIRMED, 0, None
+        while gone is not Gone.CONFIRMED:
+            await asyncio.sleep(GONE_LOOK_S[min(looks, len(GONE_LOOK_S) - 1)])
+            left_s = (deadline_ns - now_ns()) / 1e9
+            if left_s <= 0 and looks:
+                break
+            looks += 1
+            try:
+                async with asyncio.timeout(max(left_s, 0.05)):
+                    status = await self._control.look(
+                        Call(what="look", watch=self._record.watch),
+                        token=created.token,
+                        traceparent=self._record.traceparent(self._record.root),
+                    )
+            except (StepError, TimeoutError):
+                status = None
+            alive_or_unknown = Gone.STILL_ALIVE if status == 200 else Gone.UNCONFIRMED
+            gone = Gone.CONFIRMED if status in GONE_STATUS else alive_or_unknown
+        self.gone = gone
+        self._record.gone_checked(gone, deleted_ns=deleted_ns, looks=looks, http_status=status)
+        if gone is Gone.STILL_ALIVE:
+            self._steps.note(
+                Failure(
+                    step=Step.DELETE,
+                    kind=Kind.PROTOCOL,
+                    code=Code.STILL_ALIVE,
+                    detail=f"still answers {self._target.gone_timeout_s:g} s after its delete was confirmed",
+                )
+            )
+            self._record.remain(Remains.LEAKED, "still_alive", created.avaturn_session_id)
+
+    def ended_early_by(self) -> EndedBy:
+        """What must have ended a session that is over before its delete."""
+        limit_s = self._max_duration_s
+        if limit_s is not None and now_ns() - self.created_ns >= (limit_s - 1) * 1e9:
+            return EndedBy.MAX_DURATION
+        return EndedBy.UNEXPECTED
+
+
+async def uncancellable(work: Coroutine[Any, Any, None]) -> None:
+    """Await `work` to its end; a cancellation that comes meanwhile is raised afterwards."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled

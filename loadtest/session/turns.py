@@ -1,0 +1,157 @@
+"""What the user does, turn by turn, and what came of it (INTERFACE.md "Scenario TOML", kinds of turns).
+
+Time to first audio runs from the user's last voiced frame to the onset of the avatar's first audible sound; an onset
+before that is an early answer, never a negative number. Barge-in runs from the user's first voiced frame over the
+avatar to the avatar's last audible frame; an avatar that goes on is censored, never a number (DESIGN.md 9).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from loadtest.config import scenario
+from loadtest.language.clock import now_ns
+from loadtest.language.errors import Code, HarnessError, Kind, StepError
+from loadtest.language.events import Mark
+from loadtest.session.conversation import Conversation
+from loadtest.session.ports import Room
+from loadtest.sound.speech import Clip
+
+SETTLE_S = 1.0
+"""Quiet after which an answer is over where no app-message said so."""
+SPEAK_GRACE_S = 5.0
+YIELD_LIMIT_S = 3.0
+"""How long an interrupted avatar is listened to before it counts as one that does not fall silent."""
+NOISE_WATCH_S = 1.0
+"""How long after a noise a silence is blamed on it."""
+
+
+class AnswerOverError(HarnessError):
+    """The answer that was to be interrupted had ended already: the turn says nothing about anybody."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What a turn measured; filled in while it runs, so that a failed turn keeps what it had."""
+
+    first_audio_ns: int | None = None
+    barge_in_ns: int | None = None
+    censored: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turns:
+    """The user's side of one conversation. Every method raises StepError where the target failed it.
+
+    `hear_out` False: the next turn interrupts the answer, so it isn't waited for.
+    """
+
+    talk: Conversation
+    room: Room
+    plan: scenario.Conversation
+
+    async def say(self, clip: Clip, number: int, heard: Heard, *, hear_out: bool) -> None:
+        """Speak once the avatar is silent, wait for the answer, hear it out."""
+        await self.talk.until(lambda: not self.talk.avatar_speaking, self.plan.answer_max_s)
+        self.talk.begin(number, clip)
+        self.talk.forget_answer()
+        self.room.speak(clip)
+        await self._hear_answer(clip, number, heard, hear_out=hear_out)
+
+    async def barge_in(self, clip: Clip, number: int, after_s: float, heard: Heard, *, hear_out: bool) -> None:
+        """Speak into the running answer; it is to stop, and this speech is to be answered. Raises AnswerOverError, also
+        after the answer to a speech that came just too late to interrupt anything."""
+        await self._into_the_answer(after_s)
+        self.talk.begin(number, clip)
+        self.talk.interrupt()
+        self.room.speak(clip)
+        started_ns = await self._stamp(lambda: self.talk.speech_start_ns, clip)
+        self.talk.mark(started_ns, Mark.BARGE_IN)
+        if not await self.talk.until(lambda: self.talk.silenced_ns is not None, YIELD_LIMIT_S):
+            if self.talk.hears_nothing:  # neither sound nor silence: no judgement of who goes on
+                raise StepError(Kind.TRANSPORT, Code.MEDIA_STALLED, "no frame from the avatar in a barge-in")
+            heard.censored = True
+            raise StepError(
+                Kind.PROTOCOL, Code.NOT_SILENCED, f"still audible {YIELD_LIMIT_S:g} s after the user began to speak"
+            )
+        silenced_ns = self.talk.silenced_ns
+        assert silenced_ns is not None
+        if silenced_ns < started_ns:
+            # Said all the same, and answered: cut off now, it would run into the next turn's speech.
+            await self._hear_answer(clip, number, heard, hear_out=hear_out)
+            raise AnswerOverError
+        heard.barge_in_ns = silenced_ns - started_ns
+        self.talk.mark(silenced_ns, Mark.SILENCED)
+        await self._hear_answer(clip, number, heard, hear_out=hear_out)
+
+    async def ignore(self, clip: Clip, number: int, after_s: float, *, hear_out: bool) -> None:
+        """Make a noise into the running answer, which is to go on. Raises AnswerOverError."""
+        await self._into_the_answer(after_s)
+        self.talk.begin(number, clip, asks=False)
+        made_ns = now_ns()
+        self.room.speak(clip)
+        if await self.talk.until(lambda: not self.talk.avatar_speaking, NOISE_WATCH_S):
+            silenced_ns = self.talk.last_audio_ns or made_ns
+            self.talk.mark(silenced_ns, Mark.SILENCED)
+            silent_ms = (silenced_ns - made_ns) / 1e6
+            raise StepError(Kind.PROTOCOL, Code.STOPPED_BY_NOISE, f"silent {silent_ms:.0f} ms after the noise")
+        if hear_out:
+            await self._hear_out()
+
+    async def silence(self, for_s: float, number: int) -> None:
+        """Say nothing; whatever the avatar says was not asked for."""
+        await self.talk.until(lambda: not self.talk.avatar_speaking, self.plan.answer_max_s)
+        self.talk.begin(number)
+        if await self.talk.until(lambda: self.talk.avatar_speaking, for_s):
+            raise StepError(Kind.PROTOCOL, Code.SPOKE_UNASKED, "the avatar spoke while the user said nothing")
+
+    async def pause(self, for_s: float) -> None:
+        """Let time pass; ends early only where the room does."""
+        await self.talk.until(lambda: False, for_s)
+
+    async def _hear_answer(self, clip: Clip, number: int, heard: Heard, *, hear_out: bool) -> None:
+        speech_end_ns = await self._stamp(lambda: self.talk.speech_end_ns, clip)
+        left_s = self.plan.answer_timeout_s - (now_ns() - speech_end_ns) / 1e9
+        if not await self.talk.until(lambda: self.talk.onset_ns is not None, left_s):
+            raise StepError(
+                Kind.NO_RESPONSE, Code.NO_ANSWER, f"nothing audible within {self.plan.answer_timeout_s:g} s"
+            )
+        onset_ns = self.talk.onset_ns
+        assert onset_ns is not None
+        self.talk.mark(onset_ns, Mark.FIRST_AUDIO)
+        if onset_ns < speech_end_ns:
+            await self._hear_out()
+            early_ms = (speech_end_ns - onset_ns) / 1e6
+            raise StepError(Kind.ANSWERED_EARLY, Code.ANSWERED_EARLY, f"{early_ms:.0f} ms before the user had finished")
+        heard.first_audio_ns = onset_ns - speech_end_ns
+        if hear_out:
+            await self._hear_out()
+
+    async def _stamp(self, read: Callable[[], int | None], clip: Clip) -> int:
+        """The stamp once the clip has got that far. Raises StepError if it can't be sent in time."""
+        if not await self.talk.until(lambda: read() is not None, clip.duration_s + SPEAK_GRACE_S):
+            raise StepError(Kind.TRANSPORT, Code.MEDIA_STALLED, "the clip could not be sent in time")
+        stamp = read()
+        assert stamp is not None
+        return stamp
+
+    async def _into_the_answer(self, after_s: float) -> None:
+        """Return `after_s` into the running answer. Raises AnswerOverError if it does not last as long."""
+        if self.talk.onset_ns is None or not self.talk.avatar_speaking:
+            raise AnswerOverError
+        left_s = after_s - (now_ns() - self.talk.onset_ns) / 1e9
+        if await self.talk.until(lambda: not self.talk.avatar_speaking, left_s):
+            raise AnswerOverError
+
+    async def _hear_out(self) -> None:
+        """Wait until the answer is over: quiet, and either announced as ended or quiet for SETTLE_S."""
+        talk = self.talk
+        deadline_ns = now_ns() + int(self.plan.answer_max_s * 1e9)
+        while now_ns() < deadline_ns:
+            await talk.until(lambda: not talk.avatar_speaking, (deadline_ns - now_ns()) / 1e9)
+            goes_on = not talk.avatar_ended and await talk.until(
+                lambda: talk.avatar_speaking or talk.avatar_ended, SETTLE_S
+            )
+            if not goes_on or not talk.avatar_speaking:
+                break
+        if talk.last_audio_ns is not None:
+            talk.mark(talk.last_audio_ns, Mark.LAST_AUDIO)

@@ -1,0 +1,255 @@
+"""Speech in and out: the clips a virtual user speaks, and the ear that hears the avatar.
+
+All audio is 24 kHz mono PCM16LE in frames of 20 ms (PROTOCOL.md 2.4, INTERFACE.md). A frame is *loud* when its RMS is
+at least 200 of 32768 (about -44 dBFS, MEDIA.md E): the same figure says what the user's last voiced frame is and when
+the avatar is heard.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from loadtest.config.scenario import INTERRUPTING, Conversation, Spoken
+from loadtest.language.errors import ConfigError
+from loadtest.sound import wav
+
+RATE_HZ = 24_000
+FRAME_MS = 20
+FRAME_NS = FRAME_MS * 1_000_000
+FRAME_SAMPLES = RATE_HZ * FRAME_MS // 1000
+FRAME_BYTES = FRAME_SAMPLES * 2
+SILENCE = bytes(FRAME_BYTES)
+LOUD_RMS = 200.0
+CONFIRM_FRAMES = 2
+"""Loud frames in a row that make an onset: one alone may be a click."""
+QUIET_NS = 240_000_000
+"""Silence that ends a stretch of speech; shorter gaps are pauses between words."""
+
+NOISE_FRAMES = 15
+ANSWER_S = 3.0
+"""A guess of how long an answer takes, its first audio included."""
+
+Samples = npt.NDArray[np.float32]
+
+CORPUS = Path(__file__).parent / "corpus"
+_LOUD_SUM = LOUD_RMS * LOUD_RMS
+_PCM, _FLOAT = np.dtype("<i2"), np.dtype(np.float32)
+"""Made once: to read them from their names is a third of the price of a loud frame."""
+
+
+def is_loud(pcm: bytes) -> bool:
+    """Whether a stretch of PCM is loud. Digital silence, the usual case, costs a comparison."""
+    if not pcm or pcm == SILENCE:
+        return False
+    samples = np.frombuffer(pcm, _PCM).astype(_FLOAT)
+    return float(samples.dot(samples)) >= _LOUD_SUM * len(samples)
+
+
+def first_loud_ns(pcm: bytes) -> int:
+    """Where in a loud frame the sound begins, ns from its start: the first sample at the loudness threshold."""
+    samples = np.abs(np.frombuffer(pcm, dtype="<i2").astype(np.int32))
+    return int(np.argmax(samples >= LOUD_RMS)) * 1_000_000_000 // RATE_HZ
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """An utterance cut into frames; the last one is padded with silence.
+
+    `first_voiced` and `last_voiced` are frame indices; `longest_pause_s` is the longest inner stretch without a loud
+    frame.
+    """
+
+    name: str
+    frames: tuple[bytes, ...]
+    first_voiced: int
+    last_voiced: int
+    longest_pause_s: float
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.frames) * FRAME_MS / 1000
+
+
+Clips = Mapping[str, tuple[Clip, ...]]
+"""By source, as the scenario writes it."""
+
+
+def clip_of(name: str, pcm: bytes) -> Clip:
+    """A clip of raw PCM. Raises ConfigError where nothing in it is loud."""
+    cut = [pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES)]
+    frames = tuple(frame.ljust(FRAME_BYTES, b"\0") for frame in cut)
+    voiced = [index for index, frame in enumerate(frames) if is_loud(frame)]
+    if not voiced:
+        raise ConfigError(f"{name}: no speech in it (nothing above -44 dBFS)")
+    pauses = [after - before - 1 for before, after in pairwise(voiced)]
+    return Clip(
+        name=name,
+        frames=frames,
+        first_voiced=voiced[0],
+        last_voiced=voiced[-1],
+        longest_pause_s=max(pauses, default=0) * FRAME_MS / 1000,
+    )
+
+
+def read_wav(path: Path) -> Clip:
+    """A 16-bit PCM file, mixed down to one channel and resampled to 24 kHz. Raises ConfigError with one sentence where
+    it isn't one, or where nothing can be heard in it."""
+    found = wav.read(path)
+    pcm, rate_hz = found.pcm, found.rate_hz
+    if found.channels > 1:
+        pcm = np.frombuffer(pcm, dtype="<i2").reshape(-1, found.channels).mean(axis=1).astype("<i2").tobytes()
+    if rate_hz != RATE_HZ:
+        import soxr  # only who brings such files pays for it
+
+        pcm = soxr.resample(np.frombuffer(pcm, dtype="<i2"), rate_hz, RATE_HZ).astype("<i2").tobytes()
+    return clip_of(path.name, pcm)
+
+
+@cache
+def corpus(source: str) -> tuple[Clip, ...]:
+    """The clips of `corpus:<language>`, of a WAV file, or of a folder of WAV files, in the order of their names; or
+    `noise:<dBFS>`, a third of a second of noise, loud enough to be heard or not.
+
+    Raises ConfigError, with a sentence for every file that can't be used.
+    """
+    if source.startswith("noise:"):
+        return (_noise_clip(source),)
+    clips, problems = [], []
+    for file in wav_files(source):
+        try:
+            clips.append(read_wav(file))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return tuple(clips)
+
+
+def wav_files(source: str) -> list[Path]:
+    """The files that a source of clips names; none for `noise:…`. Raises ConfigError where there should be one."""
+    if source.startswith("noise:"):
+        return []
+    path = CORPUS / source.removeprefix("corpus:") if source.startswith("corpus:") else Path(source)
+    files = [path] if path.is_file() else sorted(path.glob("*.[wW][aA][vV]"))
+    if not files:
+        raise ConfigError(f"{source}: no WAV file or folder of WAV files there")
+    return files
+
+
+def noise(level_dbfs: float, samples: int) -> Samples:
+    """White noise with that RMS; the same at every call."""
+    return np.random.default_rng(1).normal(0.0, 32768 * 10 ** (level_dbfs / 20), samples).astype(np.float32)
+
+
+def _noise_clip(source: str) -> Clip:
+    try:
+        level_dbfs = float(source.removeprefix("noise:"))
+    except ValueError:
+        level_dbfs = 1.0
+    if not -90 <= level_dbfs <= 0:
+        raise ConfigError(f"{source}: noise:<dBFS> from -90 to 0 is needed")
+    pcm = _pcm(noise(level_dbfs, NOISE_FRAMES * FRAME_SAMPLES))
+    frames = tuple(pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES))
+    return Clip(name=source, frames=frames, first_voiced=0, last_voiced=len(frames) - 1, longest_pause_s=0.0)
+
+
+def _pcm(samples: Samples) -> bytes:
+    return np.clip(samples, -32768, 32767).astype("<i2").tobytes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Microphone:
+    """What a virtual user's microphone sends: clips by source, and the frames between them, in turn (none: nothing)."""
+
+    clips: Clips
+    between: tuple[bytes, ...]
+
+
+def microphone(plan: Conversation) -> Microphone:
+    """Everything that the conversation can need, prepared once. Raises ConfigError as `corpus` does."""
+    clips = {source: corpus(source) for source in sorted(plan.clips())}
+    if plan.background_dbfs is None:
+        return Microphone(clips=clips, between=(SILENCE,) if plan.between_turns == "silence" else ())
+    hum = noise(plan.background_dbfs, RATE_HZ)
+    between = tuple(_pcm(hum[at : at + FRAME_SAMPLES]) for at in range(0, RATE_HZ, FRAME_SAMPLES))
+    noisy = {source: tuple(_over(clip, hum) for clip in of_source) for source, of_source in clips.items()}
+    return Microphone(clips=noisy, between=between if plan.between_turns == "silence" else ())
+
+
+def nominal_s(plan: Conversation) -> float:
+    """About how long a conversation lasts at most: its clips as long as they are, answers as they usually are, pauses
+    for thought at their longest. A clip that can't be read here counts as nothing: whoever is to speak it says so."""
+    once = plan.think_max_s * len(plan.turns)
+    for turn in plan.turns:
+        once += _longest_s(turn.clip) + ANSWER_S if isinstance(turn, Spoken) else turn.for_s
+        once += turn.after_s if isinstance(turn, INTERRUPTING) else 0.0
+    return once if plan.repeat_for is None else plan.repeat_for + once
+
+
+def _longest_s(source: str) -> float:
+    try:
+        return max((clip.duration_s for clip in corpus(source)), default=0.0)
+    except ConfigError:
+        return 0.0
+
+
+def _over(clip: Clip, hum: Samples) -> Clip:
+    """The clip with noise under it; its voiced frames are still those of the speech."""
+    speech = np.frombuffer(b"".join(clip.frames), dtype="<i2").astype(np.float32)
+    pcm = _pcm(speech + np.resize(hum, len(speech)))
+    return replace(clip, frames=tuple(pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES)))
+
+
+def check_pauses(clips: tuple[Clip, ...], vad_silence_s: float) -> None:
+    """Raises ConfigError for clips that pause as long as the service waits: it would answer into the user's
+    sentence."""
+    problems = [
+        f"{clip.name}: pauses for {clip.longest_pause_s:.2f} s, but the service takes {vad_silence_s:.2f} s of silence"
+        " as the end of the turn; silence_duration_ms in [realtime.audio.input.turn_detection] makes it wait longer"
+        for clip in clips
+        if clip.longest_pause_s >= vad_silence_s
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+class Ear:
+    """Energy voice activity detection with back-dated edges: confirming an onset must not delay its stamp.
+
+    `on_onset(t_ns)` is called once two loud frames came in a row, with the arrival of the first one plus where in it
+    the sound begins; `on_offset(t_ns)` after a stretch of quiet, with the arrival of the last loud frame (whose 20 ms
+    still sound).
+    """
+
+    def __init__(self, *, on_onset: Callable[[int], None], on_offset: Callable[[int], None]) -> None:
+        self._on_onset, self._on_offset = on_onset, on_offset
+        self._speaking = False
+        self._loud_frames = 0
+        self._onset_ns = 0
+        self._last_loud_ns = 0
+
+    def hear(self, t_ns: int, pcm: bytes) -> None:
+        """Take a stretch of audio (normally a frame) that arrived at `t_ns`."""
+        if not is_loud(pcm):
+            if not self._speaking:
+                self._loud_frames = 0
+            elif t_ns - self._last_loud_ns >= QUIET_NS:
+                self._speaking = False
+                self._loud_frames = 0
+                self._on_offset(self._last_loud_ns)
+            return
+        length_ns = len(pcm) // 2 * 1_000_000_000 // RATE_HZ
+        self._last_loud_ns = t_ns + length_ns - FRAME_NS
+        if self._speaking:
+            return
+        if self._loud_frames == 0:
+            self._onset_ns = t_ns + first_loud_ns(pcm)
+        self._loud_frames += max(1, length_ns // FRAME_NS)
+        if self._loud_frames >= CONFIRM_FRAMES:
+            self._speaking = True
+            self._on_onset(self._onset_ns)

@@ -1,0 +1,68 @@
+"""WAV files as people have them. Python 3.11's own reader knows neither WAVE_FORMAT_EXTENSIBLE nor RF64, and takes a
+file that was cut off for whole samples."""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from loadtest.language.errors import ConfigError
+
+LARGEST: Final = 200 << 20
+"""Bytes of a file: an hour of speech."""
+_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_SUBFORMAT: Final = bytes.fromhex("00001000800000aa00389b71")
+"""What follows the tag of a sub-format, in its GUID."""
+_FMT_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wav:
+    """16-bit samples, little-endian, channels in turn; whole ones only."""
+
+    rate_hz: int
+    channels: int
+    pcm: bytes
+
+
+def read(path: Path) -> Wav:
+    """Raises ConfigError with one sentence where it isn't 16-bit PCM."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ConfigError(f"{path}: more than {LARGEST >> 20} MiB: a clip is what somebody says in one go")
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: not a readable WAV file ({error.strerror})") from error
+    if content[:4] not in (b"RIFF", b"RF64") or content[8:12] != b"WAVE":
+        raise ConfigError(f"{path}: not a readable WAV file (it doesn't begin as one does)")
+    chunks = _chunks(content)
+    form, pcm = chunks.get(b"fmt ", b""), chunks.get(b"data")
+    if len(form) < _FMT_BYTES or pcm is None:
+        lacks = "no samples" if pcm is None else "no format"
+        raise ConfigError(f"{path}: not a readable WAV file (it holds {lacks})")
+    tag, channels, rate_hz, _, _, bits = struct.unpack("<HHIIHH", form[:_FMT_BYTES])
+    if tag == _EXTENSIBLE and form[28:40] == _SUBFORMAT:
+        tag = int.from_bytes(form[24:26], "little") | int.from_bytes(form[26:28], "little")
+    if tag != _PCM or bits != 16:
+        kind = "" if tag == _PCM else " float" if tag == _FLOAT else f" of another kind (format {tag:#x})"
+        raise ConfigError(f"{path}: {bits} bit{kind}; 16 bit PCM is needed")
+    if not channels or not rate_hz:
+        raise ConfigError(f"{path}: not a readable WAV file ({channels} channels at {rate_hz} Hz)")
+    return Wav(rate_hz=rate_hz, channels=channels, pcm=pcm[: len(pcm) // (2 * channels) * (2 * channels)])
+
+
+def _chunks(content: bytes) -> dict[bytes, bytes]:
+    """The first chunk of each name. A size that goes beyond the file, as a pipe's unknown one, means the rest of it."""
+    found: dict[bytes, bytes] = {}
+    at, long_bytes = 12, 0
+    while at + 8 <= len(content):
+        name, size = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "little")
+        if name == b"data" and size == 0xFFFFFFFF and long_bytes:
+            size = long_bytes
+        found.setdefault(name, content[at + 8 : at + 8 + size])
+        if name == b"ds64":
+            long_bytes = int.from_bytes(content[at + 16 : at + 24], "little")
+        at += 8 + size
+        if size % 2 and content[at : at + 1] == b"\0":
+            at += 1  # filled up to an even size, which not everybody does
+    return found

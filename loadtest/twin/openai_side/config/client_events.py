@@ -1,0 +1,95 @@
+"""The shapes of the events a Realtime client may send (PROTOCOL.md 2.3)."""
+
+from typing import Any
+
+from loadtest.twin.openai_side.config.session_rules import RESPONSE_AUDIO, SESSION, SPEECH
+from loadtest.twin.openai_side.config.validation import (
+    Rule,
+    anything,
+    integer,
+    list_of,
+    map_of,
+    nullable,
+    one_of,
+    record,
+    tagged,
+    text,
+)
+from loadtest.twin.openai_side.errors import RefusedError
+
+_LONGEST_AUDIO = 15 * 1024 * 1024
+_CONTENT = tagged(
+    {
+        "input_text": record({"type": text, "text": text}, required=("text",)),
+        "input_audio": record({"type": text, "audio": text, "transcript": nullable(text)}),
+        "input_image": anything,
+        "output_text": record({"type": text, "text": text}, required=("text",)),
+        "output_audio": record({"type": text, "audio": text, "transcript": nullable(text)}),
+    }
+)
+_NAMED = {"type": text, "id": text, "object": text, "status": text}
+_ITEM = tagged(
+    {
+        "message": record(
+            {**_NAMED, "role": one_of("user", "assistant", "system"), "content": list_of(_CONTENT)},
+            required=("role", "content"),
+        ),
+        "function_call": record(
+            {**_NAMED, "call_id": text, "name": text, "arguments": text}, required=("name", "arguments")
+        ),
+        "function_call_output": record({**_NAMED, "call_id": text, "output": text}, required=("call_id", "output")),
+    }
+)
+_RESPONSE = record(
+    {
+        **SPEECH,
+        "audio": RESPONSE_AUDIO,
+        "conversation": one_of("auto", "none"),
+        "input": list_of(anything),
+        "metadata": nullable(map_of(text)),
+    }
+)
+
+
+def _sound(value: object, path: str) -> None:
+    text(value, path)
+    if len(str(value)) > _LONGEST_AUDIO:
+        raise RefusedError("The audio is longer than 15 MiB.", code="string_above_max_length", param=path)
+
+
+def _event(fields: dict[str, Rule], *, required: tuple[str, ...] = ()) -> Rule:
+    return record({"type": text, "event_id": text, **fields}, required=required)
+
+
+_EVENTS: dict[str, Rule] = {
+    "session.update": _event({"session": SESSION}, required=("session",)),
+    "input_audio_buffer.append": _event({"audio": _sound}, required=("audio",)),
+    "input_audio_buffer.commit": _event({}),
+    "input_audio_buffer.clear": _event({}),
+    "conversation.item.create": _event({"item": _ITEM, "previous_item_id": nullable(text)}, required=("item",)),
+    "conversation.item.retrieve": _event({"item_id": text}, required=("item_id",)),
+    "conversation.item.delete": _event({"item_id": text}, required=("item_id",)),
+    "conversation.item.truncate": _event(
+        {"item_id": text, "content_index": integer(0, 1000), "audio_end_ms": integer(0, 100_000_000)},
+        required=("item_id", "content_index", "audio_end_ms"),
+    ),
+    "response.create": _event({"response": nullable(_RESPONSE)}),
+    "response.cancel": _event({"response_id": text}),
+}
+
+
+def check(event: object) -> dict[str, Any]:
+    """The event, if it is one that this side accepts on a WebSocket; else raises RefusedError."""
+    if not isinstance(event, dict):
+        raise RefusedError("The event must be a JSON object.", code="invalid_event")
+    kind = event.get("type")
+    if kind is None:
+        raise RefusedError("Missing required parameter: 'type'.", code="missing_required_parameter", param="type")
+    rule = _EVENTS.get(kind) if isinstance(kind, str) else None
+    if rule is None:
+        listed = ", ".join(repr(each) for each in _EVENTS)
+        raise RefusedError(
+            f"Invalid value: {kind!r}. Supported values are: {listed}.", code="invalid_value", param="type"
+        )
+    rule(event, "")
+    return event

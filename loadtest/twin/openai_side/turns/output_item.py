@@ -1,0 +1,174 @@
+"""One output item of a response: what it says, and its events (PROTOCOL.md 2.4)."""
+
+import binascii
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from loadtest.twin.openai_side.turns import order
+from loadtest.twin.openai_side.turns.conversation import Item
+from loadtest.twin.pcm import BYTES_PER_MS, tone
+
+DELTA_MS = 200
+"""Sound in one delta."""
+
+WORDS_PER_DELTA = 2
+_SENTENCE = "and this is what the twin has to say about it for as long as the answer lasts"
+_DELTA_PCM = tone(duration_ms=DELTA_MS)
+"""Whole periods of 440 Hz: deltas of it join without a click."""
+_DELTA_BASE64 = binascii.b2a_base64(_DELTA_PCM, newline=False).decode()
+_SAMPLES: dict[object, object] = {
+    "string": "example",
+    "number": 1.5,
+    "integer": 1,
+    "boolean": True,
+    "array": [],
+    "object": {},
+}
+
+
+class OutputItem:
+    """A message or a function call that grows delta by delta.
+
+    `pieces` is the text, one piece for each delta; `sound_ms` the length of the speech, 0 for text and calls.
+    """
+
+    def __init__(
+        self,
+        item: Item,
+        *,
+        sequence: order.Order,
+        response_id: str,
+        index: int,
+        pieces: list[str],
+        sound_ms: int,
+        is_in_conversation: bool,
+    ) -> None:
+        self.item = item
+        self.sequence = sequence
+        self.previous_item_id: str | None = None
+        self.is_first = False
+        """Whether its end is told like that of the first item of a conversation: without the item before it."""
+        self.is_open = False
+        """Announced, and not yet closed."""
+        self._response_id = response_id
+        self._index = index
+        self._pieces = pieces
+        self._said = 0
+        self._left_ms = sound_ms
+        self._last_ms = 0
+        self._is_in_conversation = is_in_conversation
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything was said."""
+        return self._said >= len(self._pieces)
+
+    @property
+    def left(self) -> int:
+        """Deltas still to come."""
+        return len(self._pieces) - self._said
+
+    def opening(self) -> list[dict[str, Any]]:
+        """The events that announce it."""
+        self.is_open = True
+        return self._events(self.sequence.opening)
+
+    def grow(self) -> list[dict[str, Any]]:
+        """The events of the next delta."""
+        self._said += 1
+        self._last_ms = min(DELTA_MS, self._left_ms)
+        self._left_ms -= self._last_ms
+        self.item.audio_ms += self._last_ms
+        return self._events(self.sequence.delta)
+
+    def close(self, *, is_complete: bool) -> list[dict[str, Any]]:
+        """The events of its end, in the middle of it or not."""
+        self.is_open = False
+        self.item.status = "completed" if is_complete else "incomplete"
+        if self.sequence is order.CALL:
+            self.item.extra["arguments"] = self._text()
+        else:
+            self.item.content = [self._content("output_")]
+        return self._events(self.sequence.closing if is_complete else self.sequence.cut)
+
+    def _events(self, steps: tuple[str, ...]) -> list[dict[str, Any]]:
+        told = (each for each in steps if self._is_in_conversation or not each.startswith("conversation."))
+        return [{"type": step, **self._fields(step)} for step in told]
+
+    def _fields(self, step: str) -> dict[str, Any]:
+        """The fields of one step, from what is known by now."""
+        where = {"response_id": self._response_id, "item_id": self.item.id, "output_index": self._index}
+        part = {**where, "content_index": 0}
+        match step:
+            case "response.output_item.added" | "response.output_item.done":
+                return {"response_id": self._response_id, "output_index": self._index, "item": self.item.body()}
+            case "conversation.item.added" | "conversation.item.done":
+                is_told = step.endswith("added") or not self.is_first
+                return {
+                    "previous_item_id": self.previous_item_id if is_told else None,
+                    "item": self.item.body(),
+                }
+            case "response.content_part.added" | "response.content_part.done":
+                return {**part, "part": self._content("")}
+            case "response.output_audio.delta":
+                return {**part, "delta": _sound(self._last_ms)}
+            case "response.output_audio_transcript.delta" | "response.output_text.delta":
+                return {**part, "delta": self._pieces[self._said - 1]}
+            case "response.output_audio.done":
+                return part
+            case "response.output_audio_transcript.done":
+                return {**part, "transcript": self._text()}
+            case "response.output_text.done":
+                return {**part, "text": self._text()}
+            case "response.function_call_arguments.delta":
+                return {**where, "call_id": self.item.extra["call_id"], "delta": self._pieces[self._said - 1]}
+            case "response.function_call_arguments.done":
+                call = {name: self.item.extra[name] for name in ("call_id", "name")}
+                return {**where, **call, "arguments": self._text()}
+        raise ValueError(f"no such step of an output item: {step}")
+
+    def _content(self, prefix: str) -> dict[str, Any]:
+        # Items say output_audio, but content parts still say audio.
+        if self.sequence is order.TEXT:
+            return {"type": f"{prefix}text", "text": self._text()}
+        return {"type": f"{prefix}audio", "transcript": self._text()}
+
+    def _text(self) -> str:
+        return "".join(self._pieces[: self._said])
+
+
+def words(number: int, code_word: str, *, deltas: int) -> list[str]:
+    """What the answer with this number says in the session with this code word, one piece for each delta."""
+    wanted = deltas * WORDS_PER_DELTA
+    sentence = _SENTENCE.split()
+    spoken = ["Answer", f"{number} of {code_word},", *(sentence * (wanted // len(sentence) + 1))][:wanted]
+    pieces = [" ".join(spoken[start : start + WORDS_PER_DELTA]) for start in range(0, wanted, WORDS_PER_DELTA)]
+    return pieces[:1] + [f" {piece}" for piece in pieces[1:]]
+
+
+def announcement() -> list[str]:
+    """What the model says before it calls a tool, one piece for each delta."""
+    return ["Let me", " look that", " up."]
+
+
+def arguments(tool: Mapping[str, Any]) -> list[str]:
+    """Arguments for a call of a function tool, by its JSON schema, in two deltas."""
+    schema = tool.get("parameters", {})
+    properties = schema.get("properties")
+    chosen = {}
+    if isinstance(properties, dict):
+        for name, described in properties.items():
+            described = described if isinstance(described, dict) else {}
+            choices = described.get("enum")
+            kind = described.get("type", "string")
+            sample = _SAMPLES.get(kind) if isinstance(kind, str) else None
+            chosen[name] = choices[0] if isinstance(choices, list) and choices else sample
+    text = json.dumps(chosen)
+    return [text[:1], text[1:]]
+
+
+def _sound(length_ms: int) -> str:
+    if length_ms == DELTA_MS:
+        return _DELTA_BASE64
+    return binascii.b2a_base64(_DELTA_PCM[: length_ms * BYTES_PER_MS], newline=False).decode()

@@ -1,0 +1,270 @@
+"""The user's side of a conversation: the audio buffer, its turns and their transcripts (PROTOCOL.md 2.4)."""
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from loadtest.twin.openai_side.alarms import Alarms
+from loadtest.twin.openai_side.around import Around, Emit, NewId
+from loadtest.twin.openai_side.errors import RefusedError
+from loadtest.twin.openai_side.turns import order
+from loadtest.twin.openai_side.turns.conversation import CHARACTERS_PER_TOKEN, Conversation, Item
+from loadtest.twin.openai_side.turns.vad import SpeechStarted, Vad
+
+_SHORTEST_COMMIT_MS = 100
+_SHORTEST_WORD_MS = 100
+"""Less voice than this is transcribed as nothing."""
+_TRANSCRIPT = "This is what the user of {} said."
+_WORD_MS = 300
+"""Voice behind each word of a transcript that is told while the user speaks."""
+_KEPT_WORDS = 2
+"""Words that are told only when the turn is over."""
+_STREAMING_MODEL = "gpt-realtime-whisper"
+_LOGPROBS = "item.input_audio_transcription.logprobs"
+_TRANSCRIPTION = "conversation.item.input_audio_transcription"
+
+
+class UserTurns:
+    """Finds the user's turns in the sound, or is told of them; makes an item of each.
+
+    `is_answered` says whether a response is under way. `on_speech` is called when the user begins to speak, `on_turn`
+    when a turn is over that the model may answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: Mapping[str, Any],
+        conversation: Conversation,
+        around: Around,
+        alarms: Alarms,
+        emit: Emit,
+        new_id: NewId,
+        is_answered: Callable[[], bool],
+        on_speech: Callable[[], None],
+        on_turn: Callable[[], None],
+    ) -> None:
+        self._input: Mapping[str, Any] = config["audio"]["input"]
+        self._include = config.get("include") or []
+        self._conversation = conversation
+        self._around = around
+        self._alarms = alarms
+        self._emit = emit
+        self._new_id = new_id
+        self._is_answered = is_answered
+        self._on_speech = on_speech
+        self._on_turn = on_turn
+        self._vad = Vad(self.turn_detection)
+        self._manner = self._manner_of_transcripts()
+        self._streamed = 0
+        """Words told of what is being said."""
+        self._taken_ms = 0
+        """Where in the audio the buffer begins: all before it was committed or cleared."""
+        self._item_id = ""
+        """Of the turn that the user is in."""
+        self._idle: asyncio.TimerHandle | None = None
+        self._waiting: list[tuple[Item, str]] = []
+        """Transcripts that wait for the end of the response."""
+
+    @property
+    def turn_detection(self) -> Mapping[str, Any] | None:
+        """The settings of the VAD; None: it is off."""
+        found: Mapping[str, Any] | None = self._input["turn_detection"]
+        return found
+
+    def configure(self, config: Mapping[str, Any]) -> None:
+        """Take over a changed session object."""
+        self._input = config["audio"]["input"]
+        self._include = config.get("include") or []
+        self._manner = self._manner_of_transcripts()
+        self._vad.configure(self.turn_detection)
+        self._alarms.cancel(self._idle)
+
+    def hear(self, pcm: bytes) -> None:
+        """Take in sound (PCM16LE, 24 kHz, mono)."""
+        for found in self._vad.hear(pcm):
+            if isinstance(found, SpeechStarted):
+                self._start(found.audio_start_ms)
+            else:
+                self._stream()
+                self._end_turn(order.USER_TURN, since_ms=self._vad.started_ms, until_ms=found.audio_end_ms)
+        if self._vad.speaking:
+            self._stream()
+
+    def commit(self) -> None:
+        """Make a turn of what is in the buffer, as the client wishes; nobody answers by itself."""
+        length_ms = self._buffered_ms
+        if length_ms < _SHORTEST_COMMIT_MS:
+            raise RefusedError(
+                f"Error committing input audio buffer: buffer too small. Expected at least {_SHORTEST_COMMIT_MS}ms "
+                f"of audio, but buffer only has {length_ms:.2f}ms of audio.",
+                code="input_audio_buffer_commit_empty",
+            )
+        if not self._vad.speaking:
+            self._item_id = self._new_id("item")
+        self._transcribe(self._take(order.USER_TURN[1:], since_ms=self._taken_ms, until_ms=self._vad.position_ms))
+        self._vad.forget_rest()
+        self._vad.forget_speech()
+
+    def clear(self) -> None:
+        """Forget what is in the buffer."""
+        self._taken_ms = self._vad.position_ms
+        self._vad.forget_rest()
+        self._emit({"type": "input_audio_buffer.cleared"})
+
+    def answer_half_done(self) -> None:
+        """The model is in the middle of its answer."""
+        if self._manner == "streamed":
+            self._tell_waiting()
+
+    def response_ended(self, *, audio_s: float) -> None:
+        """The model has finished a response of this length; the user's patience runs from when it has been heard."""
+        self._tell_waiting()
+        idle_ms = (self.turn_detection or {}).get("idle_timeout_ms")
+        if idle_ms is not None:
+            self._alarms.cancel(self._idle)
+            # Playing takes real time, whatever the scale of the services' own timers.
+            delay_s = audio_s + idle_ms / 1000 / self._around.timers.scale
+            self._idle = self._alarms.after(delay_s, self._give_up_waiting)
+
+    def _start(self, audio_start_ms: int) -> None:
+        self._alarms.cancel(self._idle)
+        self._item_id = self._new_id("item")
+        self._streamed = 0
+        told = {"audio_start_ms": audio_start_ms, "item_id": self._item_id}
+        self._emit({"type": "input_audio_buffer.speech_started", **told})
+        self._on_speech()
+
+    def _give_up_waiting(self) -> None:
+        """Nobody spoke: OpenAI takes that for a turn."""
+        if self._vad.speaking:
+            return
+        self._item_id = self._new_id("item")
+        self._end_turn(order.IDLE_TURN, since_ms=self._taken_ms, until_ms=self._vad.position_ms)
+
+    def _end_turn(self, steps: tuple[str, ...], *, since_ms: int, until_ms: int) -> None:
+        item = self._take(steps, since_ms=since_ms, until_ms=until_ms)
+        if self._manner == "early":
+            self._transcribe(item)
+        self._on_turn()
+        if self._manner != "early":
+            self._transcribe(item)
+
+    def _take(self, steps: tuple[str, ...], *, since_ms: int, until_ms: int) -> Item:
+        since_ms = max(since_ms, self._taken_ms)
+        self._taken_ms = self._vad.position_ms
+        item = self._conversation.item(self._item_id, role="user", audio_ms=until_ms - since_ms)
+        item.content = [{"type": "input_audio", "transcript": None}]
+        previous_item_id = self._conversation.add(item)
+        for step in steps:
+            self._emit(_event(step, item, previous_item_id, since_ms=since_ms, until_ms=until_ms))
+        return item
+
+    @property
+    def _words_said(self) -> str:
+        return _TRANSCRIPT.format(self._conversation.code_word)
+
+    def _transcribe(self, item: Item) -> None:
+        if self._input["transcription"] is not None:
+            was_short = self.turn_detection is not None and self._vad.voiced_ms < _SHORTEST_WORD_MS
+            transcript = "" if was_short else self._words_said
+            said, self._streamed = self._streamed, 0
+            self._alarms.after(
+                self._around.chance.latency_s("transcription"), lambda: self._transcribed(item, transcript, said=said)
+            )
+
+    def _transcribed(self, item: Item, transcript: str, *, said: int) -> None:
+        if self._manner == "streamed":
+            self._say(item.id, _words(transcript)[said:])
+        if self._manner != "early" and self._is_answered():
+            self._waiting.append((item, transcript))
+        else:
+            self._tell(item, transcript)
+
+    def _manner_of_transcripts(self) -> str:
+        """Like the knob `transcript`, with the model taken into account."""
+        manner = self._around.profile.transcript
+        if manner != "by_model":
+            return manner
+        return "streamed" if (self._input["transcription"] or {}).get("model") == _STREAMING_MODEL else "early"
+
+    def _stream(self) -> None:
+        """Tell the words that were understood by now of what the user is saying."""
+        if self._manner != "streamed" or self._input["transcription"] is None:
+            return
+        words = _words(self._words_said)
+        understood = min(self._vad.voiced_ms // _WORD_MS, len(words) - _KEPT_WORDS)
+        if understood > self._streamed:
+            self._say(self._item_id, words[self._streamed : understood])
+            self._streamed = understood
+
+    def _say(self, item_id: str, pieces: list[str]) -> None:
+        for piece in pieces:
+            where = {"item_id": item_id, "content_index": 0}
+            self._emit({"type": f"{_TRANSCRIPTION}.delta", **where, "delta": piece, **self._sure(piece)})
+
+    def _sure(self, transcript: str) -> dict[str, Any]:
+        return {"logprobs": _logprobs(transcript)} if _LOGPROBS in self._include else {}
+
+    def _tell_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for item, transcript in waiting:
+            self._tell(item, transcript)
+
+    def _tell(self, item: Item, transcript: str) -> None:
+        where = {"item_id": item.id, "content_index": 0}
+        if self._around.chance.mishap("transcription") is not None:
+            error = {"type": "transcription_error", "code": "audio_unintelligible", "param": None}
+            message = "The audio could not be transcribed."
+            self._emit({"type": f"{_TRANSCRIPTION}.failed", **where, "error": {**error, "message": message}})
+            return
+        item.content = [{"type": "input_audio", "transcript": transcript}]
+        if transcript and self._manner != "streamed":
+            self._say(item.id, [transcript])
+        told = {"transcript": transcript, "usage": self._transcription_usage(item, transcript)}
+        self._emit({"type": f"{_TRANSCRIPTION}.completed", **where, **told, **self._sure(transcript)})
+
+    def _transcription_usage(self, item: Item, transcript: str) -> dict[str, Any]:
+        model = (self._input["transcription"] or {}).get("model")
+        if model == "whisper-1":
+            return {"type": "duration", "seconds": round(item.audio_ms / 1000, 2)}
+        if model == _STREAMING_MODEL:
+            return {"type": "duration", "seconds": math.ceil(item.audio_ms / 1000)}
+        heard, written = item.audio_tokens, -(-len(transcript) // CHARACTERS_PER_TOKEN)
+        return {
+            "type": "tokens",
+            "total_tokens": heard + written,
+            "input_tokens": heard,
+            "output_tokens": written,
+            "input_token_details": {"text_tokens": 0, "audio_tokens": heard},
+        }
+
+    @property
+    def _buffered_ms(self) -> float:
+        return self._vad.position_ms - self._taken_ms + self._vad.rest_ms
+
+
+def _event(step: str, item: Item, previous_item_id: str | None, *, since_ms: int, until_ms: int) -> dict[str, Any]:
+    """One step of a turn."""
+    match step:
+        case "speech_stopped":
+            fields: dict[str, Any] = {"audio_end_ms": until_ms, "item_id": item.id}
+        case "timeout_triggered":
+            fields = {"audio_start_ms": since_ms, "audio_end_ms": until_ms, "item_id": item.id}
+        case "committed":
+            fields = {"item_id": item.id, "previous_item_id": previous_item_id}
+        case "item.added" | "item.done":
+            fields = {"previous_item_id": previous_item_id, "item": item.body()}
+            return {"type": f"conversation.{step}", **fields}
+        case _:
+            raise ValueError(f"no such step of a turn: {step}")
+    return {"type": f"input_audio_buffer.{step}", **fields}
+
+
+def _words(transcript: str) -> list[str]:
+    return [f" {word}" for word in transcript.split()]
+
+
+def _logprobs(transcript: str) -> list[dict[str, Any]]:
+    return [{"token": word, "logprob": -0.01, "bytes": list(word.encode())} for word in transcript.split()]

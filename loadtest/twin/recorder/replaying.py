@@ -1,0 +1,305 @@
+"""`avaload twin --replay-diff`: do to a twin what a recording's client did, and compare what is recorded of that."""
+
+import asyncio
+import base64
+import contextlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import (
+    ClientError,
+    ClientSession,
+    ClientTimeout,
+    ClientWebSocketResponse,
+    WSMsgType,
+    WSServerHandshakeError,
+)
+
+from loadtest.twin.pcm import FRAME_BYTES, SILENT_FRAME, tone
+from loadtest.twin.recorder.contract import AUDIO, EMPTY, NOT_JSON, OBJECT, Line, Names, parsed
+from loadtest.twin.recorder.recording import Recorder
+
+_HTTP_DEADLINE_S = 20.0
+# Longer than the twin takes from one event of a turn to the next: the answer itself is the longest, 2 s by default.
+_EVENT_DEADLINE_S = 8.0
+_FRAME_S = 0.020
+_SPEECH = tone(duration_ms=600)
+_PAUSE = bytes(48 * 900)
+# What only speech brings about: on the way to one of these the user speaks.
+_ANSWERED = "avatar_started_speaking"
+_CUES = ("input_audio_buffer.speech_started", "ce_events.realtime.input_transcript", _ANSWERED)
+_FILLERS = {
+    "text": "Hello",
+    "avatar_id": "jane_20240829",
+    "client_secret": "ek_unknown",
+    "url": "ws://127.0.0.1:9/",
+    "language": "en",
+    "audio": base64.b64encode(_SPEECH + _PAUSE).decode(),
+}
+
+
+async def replay(lines: Sequence[Line], *, recorder: Recorder, keys: Mapping[str, str]) -> None:
+    """Do what the client of `lines` did, in the same order, to the twin behind `recorder`.
+
+    What the twin doesn't do is waited for once, then no more; nothing is raised for it. `keys`: the twin's, by service.
+    """
+    async with (
+        ClientSession(timeout=ClientTimeout(total=_HTTP_DEADLINE_S)) as http,
+        _Replay(lines, recorder=recorder, keys=keys, http=http) as client,
+    ):
+        for line in lines:
+            await client.follow(line)
+
+
+def script(lines: Sequence[Line]) -> list[tuple[str, ...] | None]:
+    """What the model decided in each recorded response, for a twin to decide likewise: a call, a message, or both.
+
+    Which it is is no matter of the wire. None for a response that has neither, or something else.
+    """
+    items: dict[str, list[str]] = {}
+    for line in lines:
+        shape = line.get("shape", {})
+        if line.get("type") == "response.created":
+            items[str(shape["response"].get("id"))] = []
+        elif line.get("type") == "response.output_item.added" and str(shape.get("response_id")) in items:
+            items[str(shape["response_id"])].append(str(shape["item"].get("type")))
+    names = {"message": "message", "function_call": "call"}
+    return [
+        tuple(names[each] for each in of_one) if of_one and names.keys() >= set(of_one) else None
+        for of_one in items.values()
+    ]
+
+
+class _Replay:
+    def __init__(
+        self, lines: Sequence[Line], *, recorder: Recorder, keys: Mapping[str, str], http: ClientSession
+    ) -> None:
+        self._names = recorder.names
+        self._recorder = recorder
+        self._keys = keys
+        self._good = _accepted(lines)
+        self._speaks = {line["socket"] for line in lines if line.get("type") in _CUES}
+        self._http = http
+        self._sockets: dict[int, _Socket] = {}
+
+    async def __aenter__(self) -> "_Replay":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                await self._catch_up()
+        finally:
+            for each in self._sockets.values():
+                await each.close()
+
+    async def follow(self, line: Line) -> None:
+        """Do this step, if it was the client's; what the service did is waited for before the client's next step."""
+        socket = self._sockets.get(line.get("socket", 0))
+        if "method" in line:
+            await self._catch_up()
+            await self._exchange(line)
+        elif "socket" in line and "path" in line:
+            await self._catch_up()
+            await self._open(line)
+        elif socket is None:
+            return
+        elif line.get("from") == "client":
+            if line["type"] not in (AUDIO, NOT_JSON, OBJECT):
+                await self._catch_up()
+                await self._send(socket, line)
+        elif line.get("ended_by") == "client":
+            await self._catch_up()
+            await socket.close()
+        elif line.get("from") == "service":
+            socket.expected.append(line["type"])
+        elif "ended_by" in line:
+            socket.expected.append(None)
+
+    async def _catch_up(self) -> None:
+        await asyncio.gather(*(each.catch_up() for each in self._sockets.values()))
+
+    async def _exchange(self, line: Line) -> None:
+        request = line.get("request", EMPTY)
+        body: dict[str, Any] = {} if request == EMPTY else {"json": filled(request, self._names)}
+        if request == NOT_JSON:
+            body = {"data": b"{"}
+        headers = self._headers(line)
+        if "json" in body and "content-type" in headers:
+            del headers["content-type"]  # aiohttp sends it, too
+        with contextlib.suppress(ClientError, TimeoutError):
+            async with self._http.request(line["method"], self._url(line), headers=headers, **body) as answer:
+                await answer.read()
+        if line["path"].endswith("/tasks"):
+            for socket in self._sockets.values():
+                socket.text_tasks += 1
+
+    async def _open(self, line: Line) -> None:
+        credential = line["credentials"].get("protocol")
+        key = self._credential(line, "protocol", credential) if credential else None
+        protocols = () if key is None else ("realtime", f"openai-insecure-api-key.{key}")
+        with contextlib.suppress(WSServerHandshakeError, ClientError, TimeoutError):
+            async with asyncio.timeout(_HTTP_DEADLINE_S):
+                ws = await self._http.ws_connect(
+                    self._url(line), headers=self._headers(line), protocols=protocols, max_msg_size=0
+                )
+            is_room = not line["path"].endswith("/realtime")
+            self._sockets[line["socket"]] = _Socket(ws, is_room=is_room)
+
+    async def _send(self, socket: "_Socket", line: Line) -> None:
+        # Sound is sent on the cue of what it brought about; without a detector of speech, right here.
+        if line["type"] == "input_audio_buffer.append" and line["socket"] in self._speaks:
+            return
+        shape = {"type": line["type"], **line.get("shape", {})}
+        await socket.send(filled(shape, self._names))
+
+    def _url(self, line: Line) -> str:
+        origin = self._recorder.origin(line["service"])
+        path = "/".join(_id(self._names, part) for part in line["path"].split("/"))
+        query = {name: filled(value, self._names, key=name) for name, value in line["query"].items()}
+        return f"http://{origin}{path}" + (f"?{urlencode(query)}" if query else "")
+
+    def _headers(self, line: Line) -> dict[str, str]:
+        headers = {
+            name: "http://page.example" if name == "origin" else value for name, value in line["headers"].items()
+        }
+        for where, name in line["credentials"].items():
+            if where != "protocol":
+                value = self._credential(line, where, name)
+                headers[where] = f"Bearer {value}" if where == "authorization" else value
+        return headers
+
+    def _credential(self, line: Line, where: str, name: str) -> str:
+        """The same credential as was recorded: what the twin has issued in that place, its key, or a wrong key."""
+        if not name.startswith("<key "):
+            return self._names.value(name) or "unknown"
+        is_key = where != "x-session-token" and (line["service"], name) in self._good
+        return self._keys[line["service"]] if is_key else f"wrong-{name.strip('<>').replace(' ', '-')}"
+
+
+class _Socket:
+    """One WebSocket of the replaying client; someone in a room is heard all the time."""
+
+    def __init__(self, ws: ClientWebSocketResponse, *, is_room: bool) -> None:
+        self.expected: list[str | None] = []
+        """Types of events in the order in which they were recorded, None for the close."""
+        self.text_tasks = 0
+        """Answers so far that nobody had to speak for."""
+        self._utterances = 0
+        self._ws = ws
+        self._wanted: Counter[str | None] = Counter()
+        self._received: Counter[str | None] = Counter()
+        self._missing: set[str | None] = set()
+        self._changed = asyncio.Condition()
+        self._frames: list[bytes] = []
+        self._is_room = is_room
+        self._tasks = [asyncio.create_task(self._listen())]
+        if is_room:
+            self._tasks.append(asyncio.create_task(self._microphone()))
+
+    async def catch_up(self) -> None:
+        """Wait for all that is expected, speaking where speech brought it about; what doesn't come is given up."""
+        expected, self.expected = self.expected, []
+        for kind in expected:
+            self._wanted[kind] += 1
+            # One utterance has several consequences, in either order.
+            answers_to_speech = self._wanted[_ANSWERED] - self.text_tasks
+            if max(answers_to_speech, *(self._wanted[cue] for cue in _CUES if cue != _ANSWERED)) > self._utterances:
+                self._utterances += 1
+                await self._speak()
+            if kind not in self._missing and not await self._has_come(kind):
+                self._missing.add(kind)
+
+    async def send(self, event: Any) -> None:
+        """Send a client's event; nothing if the socket is gone."""
+        with contextlib.suppress(ConnectionError):
+            await self._ws.send_json(event)
+
+    async def close(self) -> None:
+        """Leave, in order and with a deadline."""
+        for task in self._tasks[1:]:
+            task.cancel()
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(_EVENT_DEADLINE_S):
+                await self._ws.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _has_come(self, kind: str | None) -> bool:
+        def holds() -> bool:
+            return self._received[kind] >= self._wanted[kind] or self._received[None] > 0
+
+        try:
+            async with asyncio.timeout(_EVENT_DEADLINE_S), self._changed:
+                await self._changed.wait_for(holds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _speak(self) -> None:
+        if self._is_room:
+            self._frames += [_SPEECH[start : start + FRAME_BYTES] for start in range(0, len(_SPEECH), FRAME_BYTES)]
+        else:
+            await self.send({"type": "input_audio_buffer.append", "audio": _FILLERS["audio"]})
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self._ws.receive()
+            kind: str | None = AUDIO
+            if message.type == WSMsgType.TEXT:
+                event = parsed(message.data)
+                kind = str(event.get("type", OBJECT)) if isinstance(event, dict) else OBJECT
+            elif message.type != WSMsgType.BINARY:
+                kind = None
+            async with self._changed:
+                # Runs of sound are recorded as few lines: one frame fulfils any number of them.
+                self._received[kind] += 1_000_000 if kind == AUDIO or str(kind).endswith(".delta") else 1
+                self._changed.notify_all()
+            if kind is None:
+                return
+
+    async def _microphone(self) -> None:
+        loop = asyncio.get_running_loop()
+        due_s = loop.time()
+        with contextlib.suppress(ConnectionError):
+            while not self._ws.closed:
+                await self._ws.send_bytes(self._frames.pop(0) if self._frames else SILENT_FRAME)
+                due_s += _FRAME_S
+                await asyncio.sleep(max(0.0, due_s - loop.time()))
+
+
+def filled(shape: Any, names: Names, *, key: str = "") -> Any:
+    """A value of this shape: what is named is the twin's own, the rest made up."""
+    if isinstance(shape, dict):
+        return {name: filled(each, names, key=name) for name, each in shape.items()}
+    if isinstance(shape, list):
+        return [filled(each, names, key=key) for each in shape]
+    if not isinstance(shape, str) or not shape.startswith("<"):
+        return shape
+    made_up: dict[str, Any] = {"<number>": 0, "<boolean>": True, OBJECT: {}, "<string>": _FILLERS.get(key, "text")}
+    if shape == OBJECT and key == "parameters":
+        return {"type": "object", "properties": {}}
+    return made_up[shape] if shape in made_up else names.value(shape) or _FILLERS.get(key, "unknown")
+
+
+def _id(names: Names, part: str) -> str:
+    return "unknown" if part == "{id}" else names.value(part) or "unknown" if part.startswith("<") else part
+
+
+def _accepted(lines: Sequence[Line]) -> set[tuple[str, str]]:
+    """The keys that a service has accepted at least once, by service and name."""
+    answers = {line["exchange"]: line["status"] for line in lines if "exchange" in line and "status" in line}
+    opened = {line["socket"]: line["status"] for line in lines if "socket" in line and "status" in line}
+    found = set()
+    for line in lines:
+        if "path" in line:
+            status = answers.get(line["exchange"]) if "exchange" in line else opened.get(line["socket"])
+            if status not in (None, 401, 403):
+                found |= {(line["service"], name) for name in line["credentials"].values()}
+    return found

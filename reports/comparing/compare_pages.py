@@ -1,0 +1,199 @@
+"""A comparison as files: compare.json, compare.md for a pull request, and compare.html, which opens offline."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from loadtest.judging.slo import SECONDS
+from loadtest.judging.words import amount, plural
+from loadtest.language.errors import ConfigError
+from reports.comparing.compare import SHOWN, percent
+
+BADGES: Final = {
+    "regression": "❌ regression",
+    "no_change": "✅ no change",
+    "improvement": "✅ improvement",
+    "not_comparable": "⚠️ not comparable",
+}
+_VERDICTS: Final = {
+    "worse": "slower",
+    "better": "faster",
+    "no_change": "no change",
+    "too_few": "too few",
+    "not_worse": "not slower",
+}
+_MOST: Final = 20
+
+
+def write(comparison: Mapping[str, Any], directory: Path) -> Path:
+    """Write the three files and return the page's path. Raises ConfigError where they can't be written."""
+    files = {
+        "compare.json": json.dumps(comparison, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        "compare.md": markdown(comparison),
+        "compare.html": html(comparison),
+    }
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (directory / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{directory}: {error.strerror}") from error
+    return directory / "compare.html"
+
+
+def sentences(comparison: Mapping[str, Any]) -> list[str]:
+    """What a terminal shows: the outcome, why, and how small a change would have been seen."""
+    lines = [f"compared: {comparison['outcome'].replace('_', ' ')}"]
+    lines += [f"  - {reason}" for reason in reasons(comparison)]
+    return lines
+
+
+def reasons(comparison: Mapping[str, Any]) -> list[str]:
+    """The worst first; then what one should know all the same."""
+    found = [*comparison["not_comparable_because"], *comparison["regressions"], *comparison["improvements"]]
+    if comparison["outcome"] in ("no_change", "improvement", "regression"):
+        found.append(sensitivity(comparison))
+    new = comparison["failures"]["new"]
+    if new and comparison["outcome"] != "not_comparable":
+        kinds = ", ".join(f"{row['failure']} ({row['count']:,})" for row in new[:5])
+        found.append(f"{plural(len(new), 'failure')} of a kind that the base had not: {kinds}")
+    changed = [f"{row['id']} {row['base']} → {row['new']}" for row in comparison["rules"]]
+    if changed:
+        found.append(f"rules that changed: {', '.join(changed[:10])}")
+    return [*found, *comparison["notes"]]
+
+
+def sensitivity(comparison: Mapping[str, Any]) -> str:
+    """The smallest changes that would have been seen, as a sentence."""
+    seen = [row for row in comparison["measures"] if row["verdict"] != "too_few"]
+    parts = ", ".join(f"{row['measure']} {percent(row['smallest_seen'])}" for row in seen)
+    return f"smallest change that would have been seen (19 times of 20): {parts}"
+
+
+def table(comparison: Mapping[str, Any]) -> list[str]:
+    """What changed, as a Markdown table."""
+    lines = [
+        "| | base | new | change of the mean (95 %) | p95 | | visible from |",
+        "|---|--:|--:|--:|--:|---|--:|",
+    ]
+    for row in comparison["measures"]:
+        if row["verdict"] == "too_few":
+            counts = f"{row['base']['count']:,} and {row['new']['count']:,} samples"
+            lines.append(f"| {row['measure']} | | | | | too few ({counts}) | |")
+            continue
+        p95 = row["quantiles"]["p95"]
+        worse = row["verdict"] == "worse" or any(each["verdict"] == "worse" for each in row["quantiles"].values())
+        word = "**slower**" if worse else _verdict(row)
+        lines.append(
+            f"| {row['measure']} | {_s(row['base']['mean_s'])} | {_s(row['new']['mean_s'])} | {_interval(row)} "
+            f"| {_interval(p95)} | {word} | {percent(row['smallest_seen'])} |"
+        )
+    return lines
+
+
+def markdown(comparison: Mapping[str, Any]) -> str:
+    """compare.md: the verdict, why, and the table; the rest folded away."""
+    lines = [f"## {BADGES[comparison['outcome']]}: {_cell(comparison['new'][0]['scenario'])}", ""]
+    lines += [f"- {_cell(reason)}" for reason in reasons(comparison)[:_MOST]]
+    lines += ["", *table(comparison), ""]
+    details: list[str] = []
+    if any(row["base"]["failed"] or row["new"]["failed"] for row in comparison["failing"]):
+        details += ["| fails | base | new | |", "|---|--:|--:|---|"]
+        details += [
+            f"| {row['what']} | {row['base']['failed']:,} of {row['base']['judged']:,} "
+            f"| {row['new']['failed']:,} of {row['new']['judged']:,} | {_VERDICTS[row['verdict']]} |".replace(
+                "slower", "**more often**"
+            )
+            for row in comparison["failing"]
+        ]
+        details.append("")
+    for title, rows in (("New failures", comparison["failures"]["new"]), ("Gone", comparison["failures"]["gone"])):
+        if rows:
+            listed = ", ".join(f"{_cell(row['failure'])} ({row['count']:,})" for row in rows[:_MOST])
+            details += [f"{title}: {listed}", ""]
+    if comparison["settings"]:
+        details += ["| differs | base | new |", "|---|---|---|"]
+        details += [
+            f"| {_cell(row['key'])} | {_cell(row['base'])} | {_cell(row['new'])} |"
+            for row in comparison["settings"][:_MOST]
+        ]
+        details.append("")
+    details += ["| | run | started | sessions | generator |", "|---|---|---|--:|---|"]
+    for side in ("base", "new"):
+        details += [
+            f"| {side} | `{run['run_id']}` | {run['started_at'] or '–'} | {run['sessions']:,} | {run['generator']} |"
+            for run in comparison[side]
+        ]
+    lines += ["<details><summary>Failures, settings, runs</summary>", "", *details, "", "</details>", ""]
+    lines += ["Means are geometric. Steady part, load sessions, successes only.", ""]
+    return "\n".join(lines)
+
+
+def html(comparison: Mapping[str, Any]) -> str:
+    """The text of compare.html."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "seconds": _s,
+        "percent": percent,
+        "interval": _interval,
+        "verdict": _verdict,
+        "plural": plural,
+    }
+    page = environment.get_template("compare.html.j2")
+    drawn = [row for row in comparison["measures"] if row["verdict"] != "too_few"]
+    return page.render(
+        compared=comparison,
+        reasons=reasons(comparison),
+        verdicts=_VERDICTS,
+        shown=SHOWN,
+        chart=_chart(drawn),
+    )
+
+
+def _chart(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Where each interval lies on a scale from −reach to +reach, in per cent of its width, and the margin's band."""
+    if not rows:
+        return []
+    reach: float = min(0.5, max(0.05, *(abs(row[key]) for row in rows for key in ("low", "high", "margin"))))
+
+    def place(change: float) -> float:
+        return round(50 + 50 * max(-1.0, min(1.0, change / reach)), 2)
+
+    return [
+        {
+            "row": row,
+            "low": place(row["low"]),
+            "high": place(row["high"]),
+            "at": place(row["change"]),
+            "band": (place(-row["margin"]), place(row["margin"])),
+        }
+        for row in rows
+    ]
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    """A measure without one may still have changed by less than its samples can show: the column beside tells how much
+    that is."""
+    return _VERDICTS[row["verdict"]] + (" seen" if row["verdict"] == "no_change" else "")
+
+
+def _s(value: float | None) -> str:
+    return "–" if value is None else amount(value, SECONDS)
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    return f"{percent(row['change'])} ({percent(row['low'])} … {percent(row['high'])})"
+
+
+def _cell(text: str) -> str:
+    """Names are the operator's: they must not break the table or become markup."""
+    return " ".join(str(text).replace("|", "\\|").replace("<", "&lt;").split())

@@ -1,0 +1,217 @@
+"""What a comparison needs of a run: its samples of the steady part, its failures, its rules, how healthy it was; and
+whether two runs may be compared at all."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from loadtest.judging.slo import STEPS
+from loadtest.language.errors import ConfigError
+from reports.data import frames, run_settings
+from reports.data.frames import Run
+from reports.sections import generator, sessions
+from reports.verdict import gates
+from reports.verdict.samples import Samples, samples, steady_ns, within
+
+MEASURES: Final = (*(step.value for step in STEPS), "turn.time_to_first_audio", "turn.barge_in")
+FAILING: Final = (*(step.value for step in STEPS), "turn", "session")
+
+_FREE_OF_LOAD: Final = ("duration", "ramp", "graceful_stop", "processes", "seed", "max_lateness", "max_users")
+"""Of [load], what may differ between runs that are compared; the rest decides how busy the target is."""
+_OTHER: Final = ("git_revision", "versions", "host", "embedded_twin")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One run. `samples`: by measure, of the steady part. `failing`: by FAILING, (failed, judged). `failures`: how many
+    by "step: kind/code". `rules`: outcome by id. `own_s`: what our own event loop and connections add to a time, on
+    average; of a generator that was suspect, how late its loop was at worst (p99)."""
+
+    name: str
+    run_id: str
+    scenario: str
+    started_at: str | None
+    settings: Mapping[str, Any]
+    sessions: int
+    generator: str
+    generator_why: Sequence[str]
+    aborted: bool
+    interrupted: bool
+    own_s: float
+    samples: Mapping[str, Samples]
+    failing: Mapping[str, tuple[int, int]]
+    failures: Mapping[str, int]
+    rules: Mapping[str, str]
+
+
+def load(run_dir: Path) -> Measured:
+    """A run from its directory. Raises JournalError or ConfigError, one line."""
+    settings = run_settings.read(run_dir)
+    run = frames.load(run_dir)
+    if run.being_written:
+        raise ConfigError(f"{run_dir}: the run is still being written")
+    load_only = run.load_only()
+    return measured(
+        load_only, settings, name=_shown(run_dir), health=generator.section(load_only), rules=_rules(run_dir)
+    )
+
+
+def measured(
+    run: Run, settings: Mapping[str, Any], *, name: str, health: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]
+) -> Measured:
+    """The same from frames that are in memory. `run` is the load sessions alone; `health` and `rules` as in
+    report.json."""
+    stretches = steady_ns(run)
+
+    def steady(measure: str) -> Samples:
+        """In the order in which their sessions began: in that of their ends the slow ones of a run's last seconds would
+        stand together, as if the target had become slow."""
+        found = samples(run, measure)
+        found = found.where(within(found.t_ns, stretches))
+        began_ns = run.sessions["started_ns"].reindex(found.sessions).fillna(0).to_numpy(dtype=np.int64)
+        return found.where(np.argsort(began_ns, kind="stable"))
+
+    bad = {what: steady(f"{what}.failed_rate") for what in FAILING}
+    own_ns = run.steps[["lag_ns", "pool_wait_ns"]].astype("float64").fillna(0).sum(axis=1)
+    return Measured(
+        name=name,
+        run_id=str(settings.get("run_id") or run.run_id),
+        scenario=str(run_settings.table(dict(settings), "scenario").get("name") or run.scenario),
+        started_at=settings.get("started_at"),
+        settings=settings,
+        sessions=len(run.sessions),
+        generator=str(health["outcome"]),
+        generator_why=list(health["invalid_because"]),
+        aborted=gates.aborted(run) is not None,
+        interrupted=bool((run.files["finish"] == "interrupted").any()),
+        own_s=(float(np.mean(own_ns)) / 1e9 if len(own_ns) else 0.0)
+        + (float(health["engine_lag_p99_s"] or 0) if health["outcome"] != "valid" else 0.0),
+        samples={measure: steady(measure) for measure in MEASURES},
+        failing={what: (int(found.values.sum()), len(found)) for what, found in bad.items()},
+        failures={
+            f"{row['step']}: {row['kind']}/{row['code']}": max(row["sessions"], row["steps"])
+            for row in sessions.failures(run)
+        },
+        rules={str(rule["id"]): str(rule["outcome"]) for rule in rules},
+    )
+
+
+def incomparable(base: Sequence[Measured], new: Sequence[Measured]) -> list[str]:
+    """Why nothing can be said about a change, in sentences; empty where the runs may be compared."""
+    because = []
+    for run in (*base, *new):
+        if run.generator == "invalid":
+            because.append(f"{run.name}: its generator was invalid: {'; '.join(run.generator_why)}")
+        if not run.sessions:
+            because.append(f"{run.name}: holds no session")
+    first = base[0]
+    for run in (*base[1:], *new):
+        if run.scenario != first.scenario:
+            because.append(f"{run.name}: scenario {run.scenario}, but {first.scenario} in {first.name}")
+        because += [f"{run.name}: {line}" for line in other_plan(first.settings, run.settings)]
+    return because
+
+
+def other_plan(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs in what sessions do and in how many there are at once, a line each. A room that is `auto` is not
+    known before the target has said which it is."""
+    plans = [_plan(run_settings.table(dict(settings), "scenario")) for settings in (base, new)]
+    if not all(plans):
+        return []
+    changes = [(key, old, now) for key, old, now in _changes(*plans) if "auto" not in (old, now)]
+    return [f"{key} is {_word(now)}, not {_word(old)}" for key, old, now in changes]
+
+
+def differences(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Settings that differ and may be the change that is looked for: rows of key, base, new."""
+    kept = [_free(dict(settings)) for settings in (base, new)]
+    return [{"key": key, "base": _word(old), "new": _word(other)} for key, old, other in _changes(*kept)]
+
+
+def check_baseline(run_dir: Path, *, plan: Mapping[str, Any] | None = None) -> None:
+    """Raises ConfigError unless the directory holds a run that one with these settings can be held against.
+
+    `plan`: settings.json's `scenario` of the run to come (None: not known yet). Reads no journal: it is asked before a
+    run is started.
+    """
+    if not any((run_dir / "journal").glob("*.jsonl")):
+        raise ConfigError(f"--baseline {run_dir}: holds no journal; is it a run directory?")
+    settings = run_settings.read(run_dir)
+    if plan is None:
+        return
+    scenario = run_settings.table(settings, "scenario")
+    problems = other_plan(settings, {"scenario": plan})
+    if scenario and scenario.get("name") != plan.get("name"):
+        problems.insert(0, f"scenario is {plan.get('name')}, not {scenario.get('name')}")
+    if problems:
+        raise ConfigError([f"--baseline {run_dir}: not comparable: {problem}" for problem in problems])
+
+
+def _shown(run_dir: Path) -> str:
+    """As it was given, if it is below here; else its last two parts: a page tells nobody where a home is."""
+    path = run_dir.resolve()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else "/".join(path.parts[-2:])
+
+
+def _rules(run_dir: Path) -> list[dict[str, Any]]:
+    """As the run's own report judged them; none where there is no report."""
+    try:
+        rules = json.loads((run_dir / "report.json").read_text(encoding="utf-8")).get("rules", [])
+    except (OSError, ValueError):
+        return []
+    return [rule for rule in rules if "id" in rule and "outcome" in rule]
+
+
+def _plan(scenario: Mapping[str, Any]) -> dict[str, Any]:
+    load = {key: value for key, value in run_settings.table(dict(scenario), "load").items() if key not in _FREE_OF_LOAD}
+    plan = {
+        "load": load,
+        **_of_sessions(scenario, "weight", "conversation"),
+        "target": {"room": run_settings.table(dict(scenario), "target").get("room")},
+    }
+    return plan if scenario else {}
+
+
+def _of_sessions(scenario: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """What sessions are made of: of a mix its scenarios' by name, since the run's own sections are then nobody's."""
+    if mix := scenario.get("mix"):
+        return {"mix": {str(each.get("name")): {key: each.get(key) for key in keys} for each in mix}}
+    return {key: scenario.get(key) for key in keys}
+
+
+def _free(settings: dict[str, Any]) -> dict[str, Any]:
+    """All settings but those of the plan, and but those that are of this one run."""
+    scenario = run_settings.table(settings, "scenario")
+    load = run_settings.table(scenario, "load")
+    target = dict(run_settings.table(scenario, "target"))
+    for key in ("room", *(("openai_base_url", "avaturn_base_url") if settings.get("embedded_twin") else ())):
+        target.pop(key, None)
+    kept = _of_sessions(scenario, "secret", "session", "realtime")
+    kept |= {"load": {key: load[key] for key in _FREE_OF_LOAD if key in load}, "target": target}
+    kept |= {key: settings.get(key) for key in _OTHER}
+    return kept | {"tags": settings.get("tags")}
+
+
+def _changes(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    flat = [_flat(side) for side in (base, new)]
+    keys = dict.fromkeys((*flat[0], *flat[1]))
+    return [(key, flat[0].get(key), flat[1].get(key)) for key in keys if flat[0].get(key) != flat[1].get(key)]
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(tree, Mapping):
+        return {
+            key: value
+            for name, branch in tree.items()
+            for key, value in _flat(branch, f"{prefix}.{name}" if prefix else str(name)).items()
+        }
+    return {prefix: tree} if tree not in (None, "", [], ()) else {}
+
+
+def _word(value: Any) -> str:
+    text = "not set" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"

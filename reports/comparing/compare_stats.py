@@ -1,0 +1,210 @@
+"""Did a measure change between two sets of runs? Estimates with honest errors, and tests against a practical margin.
+
+A run gives one estimate of each statistic: the mean of the logarithms (so that a change is a ratio, and a rare slow one
+doesn't drown it), or the logarithm of a quantile. Its error is that of independent sessions, unless stretches of time
+differ by more than chance: then it is that of whole blocks of time. With several runs a side the error is never smaller
+than what the runs of a side show among themselves.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from reports.verdict.samples import Samples
+
+Floats = npt.NDArray[np.float64]
+
+FEWEST: Final = 20
+"""Samples a side below which nothing is said."""
+BLOCKS: Final = 25
+"""Stretches of a run that are asked whether they differ."""
+LONG_BLOCKS: Final = 12
+"""Where they do: what is slow together may last longer than one of those."""
+_FINE_BLOCKS: Final = 200
+_FEWEST_OF_A_BLOCK: Final = 4
+_BINS: Final = 2000
+REPLICATES: Final = 1000
+_SHORTEST_S: Final = 1e-6
+_NORMAL_DF: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """One run's estimate of a statistic on the log scale. `df`: how well its variance is known. `replicates`: of a
+    bootstrap, where there was one."""
+
+    value: float
+    variance: float
+    df: float
+    replicates: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """New minus base on the log scale, its standard error, and the degrees of freedom of that error. `between`: the
+    error is what runs of one side differ by. `low` and `high`: 95 % confidence interval."""
+
+    value: float
+    error: float
+    df: float
+    between: bool
+    low: float
+    high: float
+
+    def p_above(self, bound: float) -> float:
+        """One-sided: how likely a contrast this large is if the true one is `bound`."""
+        return t_tail((self.value - bound) / self.error, self.df) if self.error > 0 else float(self.value <= bound)
+
+    def p_below(self, bound: float) -> float:
+        """The same for a contrast this small."""
+        return t_tail((bound - self.value) / self.error, self.df) if self.error > 0 else float(self.value >= bound)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """A run's samples by session, in the order in which these began: `of` says which of `count` sessions each is of.
+    `in_time`: stretches of time differ by more than chance."""
+
+    logs: Floats
+    of: npt.NDArray[np.int64]
+    count: int
+    in_time: bool
+
+
+def blocks(samples: Samples) -> Blocks:
+    """Group a run's samples. `samples` are in the order in which their sessions began."""
+    logs = np.log(np.maximum(samples.values, _SHORTEST_S))
+    of, sessions = pd.factorize(samples.sessions)
+    grouped = Blocks(logs, of, len(sessions), in_time=False)
+    if grouped.count < BLOCKS * _FEWEST_OF_A_BLOCK:
+        return grouped
+    influence = _influence(grouped)
+    of_blocks = float(np.var([part.mean() for part in np.array_split(influence, BLOCKS)], ddof=1)) / BLOCKS
+    independent = float(np.var(influence, ddof=1)) / len(influence)
+    return Blocks(logs, of, len(sessions), in_time=of_blocks > independent * _chance_ratio(BLOCKS - 1))
+
+
+def log_mean(grouped: Blocks) -> Estimate:
+    """Mean of the logarithms. The unit is the session: its turns are not independent of each other."""
+    influence = _influence(grouped)
+    parts = influence
+    if grouped.in_time:
+        parts = np.array([part.mean() for part in np.array_split(influence, LONG_BLOCKS)])
+    return Estimate(
+        value=float(grouped.logs.mean()),
+        variance=float(np.var(parts, ddof=1)) / len(parts),
+        df=len(parts) - 1,
+    )
+
+
+def log_quantiles(grouped: Blocks, ranks: Sequence[float], chance: np.random.Generator) -> list[Estimate]:
+    """Logarithms of quantiles, with a bootstrap over blocks of sessions that follow each other: small blocks, or
+    LONG_BLOCKS where stretches of time differ."""
+    number = min(grouped.count, LONG_BLOCKS if grouped.in_time else _FINE_BLOCKS)
+    block = grouped.of * number // grouped.count
+    edges = np.unique(np.quantile(grouped.logs, np.linspace(0, 1, _BINS)))
+    bins = np.searchsorted(edges, grouped.logs)
+    table = np.zeros((number, len(edges)))
+    np.add.at(table, (block, bins), 1)
+    weights = chance.multinomial(number, np.full(number, 1 / number), size=REPLICATES).astype(np.float64)
+    cumulated = weights @ np.cumsum(table, axis=1)
+    found = []
+    for rank in ranks:
+        replicates = edges[np.argmax(cumulated >= rank * cumulated[:, -1:], axis=1)]
+        value = float(np.quantile(grouped.logs, rank))
+        variance = float(np.var(replicates, ddof=1)) * number / (number - 1)
+        found.append(Estimate(value=value, variance=variance, df=number - 1, replicates=replicates))
+    return found
+
+
+def contrast(base: Sequence[Estimate], new: Sequence[Estimate]) -> Contrast:
+    """New minus base. Runs of a side weigh the same: each is one draw of what a run of that build is like."""
+    sides = (base, new)
+    value = float(np.mean([each.value for each in new]) - np.mean([each.value for each in base]))
+    parts = [(each.variance / len(side) ** 2, each.df) for side in sides for each in side]
+    within = sum(variance for variance, _ in parts)
+    df = within**2 / sum(variance**2 / own for variance, own in parts) if within > 0 else 1.0
+    runs_df = len(base) + len(new) - 2
+    squares = sum(float(np.var([each.value for each in side])) * len(side) for side in sides)
+    runs = squares / runs_df * (1 / len(base) + 1 / len(new)) if runs_df else 0.0
+    between = runs_df >= 2 and runs > within
+    error, df = math.sqrt(max(within, runs)), float(runs_df) if between else df
+    low, high = value - t_bound(0.025, df) * error, value + t_bound(0.025, df) * error
+    drawn = [[each.replicates for each in side if each.replicates is not None] for side in sides]
+    if not between and all(len(own) == len(side) for own, side in zip(drawn, sides, strict=True)):
+        replicates = np.mean(drawn[1], axis=0) - np.mean(drawn[0], axis=0)
+        low, high = (float(bound) for bound in np.quantile(replicates, (0.025, 0.975)))
+    return Contrast(value=value, error=error, df=df, between=between, low=low, high=high)
+
+
+def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
+    """Which hypotheses fall, the chance that a true one is among them being `alpha` (Holm 1979)."""
+    fallen = [False] * len(p_values)
+    for place, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
+        if p_values[index] > alpha / (len(p_values) - place):
+            break
+        fallen[index] = True
+    return fallen
+
+
+def more_often(base: tuple[int, int], new: tuple[int, int]) -> float:
+    """Fisher's exact test, one-sided: (bad, all) of base and new; how likely so many bad ones in new are if bad ones
+    fall to both alike."""
+    (base_bad, base_all), (new_bad, new_all) = base, new
+    bad, total = base_bad + new_bad, base_all + new_all
+    whole = _log_choose(total, bad)
+    tail = [
+        math.exp(_log_choose(new_all, k) + _log_choose(base_all, bad - k) - whole)
+        for k in range(new_bad, min(bad, new_all) + 1)
+    ]
+    return min(1.0, math.fsum(tail))
+
+
+def t_tail(t: float, df: float) -> float:
+    """Upper tail of Student's t."""
+    if df > _NORMAL_DF:
+        return 0.5 * math.erfc(t / math.sqrt(2))
+    angles, tails = _tails(df)
+    tail = float(np.interp(math.atan(abs(t) / math.sqrt(df)), angles, tails))
+    return tail if t >= 0 else 1 - tail
+
+
+def t_bound(tail: float, df: float) -> float:
+    """The t above which that much of the tail lies, at most one half."""
+    if df > _NORMAL_DF:
+        return NormalDist().inv_cdf(1 - tail)
+    angles, tails = _tails(df)
+    return math.tan(float(np.interp(-tail, -tails, angles))) * math.sqrt(df)
+
+
+@lru_cache(maxsize=64)
+def _tails(df: float) -> tuple[Floats, Floats]:
+    """Angles from 0 to π/2 and the tail beyond each: t's density in the angle atan(t/√df) is as cos^(df−1)."""
+    angles = np.linspace(0, math.pi / 2, 20_001)
+    density = np.cos(angles) ** (df - 1)
+    below = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    return angles, 0.5 * (1 - below / below[-1])
+
+
+def _influence(grouped: Blocks) -> Floats:
+    """What each session adds to the mean, around 0, in the order of `grouped`."""
+    sums = np.bincount(grouped.of, weights=grouped.logs - grouped.logs.mean(), minlength=grouped.count)
+    return np.asarray(sums / (len(grouped.logs) / grouped.count), dtype=np.float64)
+
+
+def _chance_ratio(df: int) -> float:
+    """What the ratio of both variances exceeds by chance in 5 of 100 cases: chi² over df (Wilson and Hilferty)."""
+    return float((1 - 2 / (9 * df) + 1.645 * math.sqrt(2 / (9 * df))) ** 3)
+
+
+def _log_choose(n: int, k: int) -> float:
+    if not 0 <= k <= n:
+        return -math.inf
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

@@ -1,0 +1,105 @@
+"""report dict → JUnit XML: a case per objective and per rule, and some about the run itself.
+
+Only what was timed has a time: the run, and rules that a probe tried.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+from xml.etree import ElementTree
+
+from loadtest.judging.slo import SloOutcome
+from loadtest.language.events import RuleOutcome
+from reports.verdict import rules
+from reports.verdict.objective_words import describe, stopped_early
+from reports.verdict.verdict import leaked, unshown
+
+_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """`failure`: what would change the exit code; `error`: what could not be judged and should; `skipped`: why it was
+    not tried; `said`: what was seen; `took_s`: how long it was tried, where that was measured."""
+
+    group: str
+    name: str
+    failure: str | None = None
+    error: str | None = None
+    skipped: str | None = None
+    said: str | None = None
+    took_s: float | None = None
+
+
+def render(report: dict[str, Any]) -> str:
+    """The text of junit.xml. A case fails for what would change the exit code, and for nothing else."""
+    cases = [*_of_run(report), *map(_of_objective, report["slos"]), *map(_of_rule, report["rules"])]
+    counts = {
+        "tests": str(len(cases)),
+        "failures": str(sum(case.failure is not None for case in cases)),
+        "errors": str(sum(case.error is not None for case in cases)),
+    }
+    time = {"time": f"{report['duration_s']:.3f}"}
+    suites = ElementTree.Element("testsuites", {"name": "avaload", **counts, **time})
+    skipped = str(sum(case.skipped is not None for case in cases))
+    suite = ElementTree.SubElement(
+        suites, "testsuite", {"name": _clean(report["scenario"]), **counts, **time, "skipped": skipped}
+    )
+    if report["started_at"]:
+        suite.set("timestamp", report["started_at"])
+    for case in cases:
+        element = ElementTree.SubElement(suite, "testcase", classname=f"avaload.{case.group}", name=_clean(case.name))
+        if case.took_s is not None:
+            element.set("time", f"{case.took_s:.3f}")
+        for tag, text in (("skipped", case.skipped), ("error", case.error), ("failure", case.failure)):
+            if text is not None:
+                ElementTree.SubElement(element, tag, message=_clean(text)).text = _clean(text)
+        if case.said is not None:
+            ElementTree.SubElement(element, "system-out").text = _clean(case.said)
+    ElementTree.SubElement(suite, "system-out").text = _clean("\n".join(report["verdict"]["reasons"]))
+    ElementTree.indent(suites)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
+
+
+def _of_run(report: dict[str, Any]) -> Iterator[_Case]:
+    generator, stopped = report["generator"], report["aborted"]
+    found = {
+        "the generator is valid": "; ".join(generator["invalid_because"]),
+        "nothing is left behind": leaked(report["sessions"]),
+        "no journal is truncated": ", ".join(generator["truncated"]),
+        "the run was not interrupted": "stopped by hand" if report["interrupted"] else "",
+        "no objective stopped the run": stopped_early(stopped) if stopped else "",
+        "the run shows what it was to show": "; ".join(unshown(report)),
+    }
+    yield from (_Case(group="run", name=name, failure=problem or None) for name, problem in found.items())
+    if report["baseline"] is not None:
+        name = "nothing is worse than the baseline"
+        worse, unjudged = report["baseline"]["regressions"], report["baseline"]["not_comparable_because"]
+        yield _Case(group="baseline", name=name, failure="; ".join(worse) or None, error="; ".join(unjudged) or None)
+
+
+def _of_objective(slo: dict[str, Any]) -> _Case:
+    name, words, outcome = str(slo["name"]), describe(slo), SloOutcome(slo["outcome"])
+    if outcome is SloOutcome.PASS:
+        return _Case(group="slo", name=name, said=words)
+    if outcome is SloOutcome.FAIL:
+        return _Case(group="slo", name=name, failure=words)
+    return _Case(group="slo", name=name, error=words) if slo["asked"] else _Case(group="slo", name=name, skipped=words)
+
+
+def _of_rule(row: dict[str, Any]) -> _Case:
+    outcome, words = RuleOutcome(row["outcome"]), rules.seen(row)
+    return _Case(
+        group=f"rule.{row['group']}",
+        name=f"{row['id']} {row['statement']}",
+        failure=rules.describe(row) if outcome is RuleOutcome.FAIL else None,
+        skipped=words if outcome in (RuleOutcome.NOT_TESTED, RuleOutcome.WAIVED) else None,
+        said=words if outcome in (RuleOutcome.PASS, RuleOutcome.CHARACTERISED) else None,
+        took_s=row["took_s"],
+    )
+
+
+def _clean(text: str) -> str:
+    """XML 1.0 has no way to write most control characters, not even escaped."""
+    return _NOT_XML.sub("", text)

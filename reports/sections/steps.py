@@ -1,0 +1,103 @@
+"""How long each step and each turn took. Quantiles are of those that succeeded, counts of all that were finished."""
+
+from typing import Any, Final
+
+import pandas as pd
+
+from loadtest.judging.slo import STEPS
+from loadtest.language.errors import Kind
+from loadtest.language.events import Mark, Outcome, Step
+from reports.data.frames import Run
+from reports.data.measures import counts, failed_rate, judged, quantiles, seconds
+
+TAINTED_MS: Final = 10
+"""An event loop later than this may have stamped late (DESIGN.md 4)."""
+
+
+def section(run: Run) -> dict[str, dict[str, Any]]:
+    """`steps` of report.json: count (ok and failed), failed, cancelled, failures by kind, quantiles in s of ok ones.
+
+    delete is its first attempts; `retries` counts the others. A retry's time is not the target's answer to a user.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for step in STEPS:
+        rows = run.steps[run.steps["step"] == step]
+        found[step.value] = _step(rows[rows["attempt"] == 1])
+        if step is Step.DELETE:
+            found[step.value]["retries"] = int((rows["attempt"] > 1).sum())
+    return found
+
+
+def _step(rows: pd.DataFrame) -> dict[str, Any]:
+    failed = rows[rows["outcome"] == Outcome.FAILED]
+    return {
+        "count": int((rows["outcome"] != Outcome.CANCELLED).sum()),
+        "failed": len(failed),
+        "cancelled": int((rows["outcome"] == Outcome.CANCELLED).sum()),
+        "failed_rate": failed_rate(rows),
+        "failures": counts(failed["kind"]),
+        **quantiles(durations_s(rows)),
+    }
+
+
+def durations_s(rows: pd.DataFrame) -> "pd.Series[float]":
+    """Lengths of the steps that succeeded; one that failed has no length, only an end."""
+    good = rows[rows["outcome"] == Outcome.OK]
+    return (good["t_ns"] - good["started_ns"]) / 1e9
+
+
+def turns(run: Run) -> dict[str, Any]:
+    """`turns` of report.json. time_to_first_audio: end of the user's speech to the first audible sample, ok turns.
+
+    barge_in: from the user's speech over the avatar to its last audible frame, whatever came after; `censored` ones
+    never fell silent and have no number. `tainted`: a stamp was taken while our event loop was late by more than
+    TAINTED_MS.
+    """
+    rows = run.turns
+    failed = rows[rows["outcome"] == Outcome.FAILED]
+    early = failed["kind"] == Kind.ANSWERED_EARLY
+    to_judge = judged(rows)
+    first_audio_s = seconds(rows[rows["outcome"] == Outcome.OK]["first_audio_ns"])
+    barge_in_s = seconds(rows["barge_in_ns"])
+    tainted = rows["lag_ns"] > TAINTED_MS * 1_000_000
+    return {
+        "count": int((rows["outcome"] != Outcome.CANCELLED).sum()),
+        "failed": len(failed),
+        "cancelled": int((rows["outcome"] == Outcome.CANCELLED).sum()),
+        "failed_rate": failed_rate(rows),
+        "failures": counts(failed["kind"]),
+        "answered_early": int(early.sum()),
+        "answered_early_rate": round(float(early.sum() / len(to_judge)), 9) if len(to_judge) else None,
+        "tainted": int(tainted.fillna(False).sum()),
+        "by_kind": {
+            str(kind): {"count": len(of_kind), "failed": int((of_kind["outcome"] == Outcome.FAILED).sum())}
+            for kind, of_kind in rows.groupby("turn_kind", observed=True)
+        },
+        "transcripts": _transcripts(run),
+        "time_to_first_audio": {"count": len(first_audio_s), **quantiles(first_audio_s)},
+        "barge_in": {
+            "count": len(barge_in_s),
+            "censored": int(rows["censored"].sum()),
+            **quantiles(barge_in_s),
+        },
+    }
+
+
+def _transcripts(run: Run) -> dict[str, int]:
+    """How many came, to how many answered turns none came (TR-1, TR-2), and how many are unassigned: of one of two
+    turns, and nobody knows of which. Each of those may be what a turn of its session lacks, so it is not missing
+    there. Their texts are not looked at."""
+    turns = run.turns[["session", "turn", "outcome", "first_audio_ns", "started_ns"]]
+    answered = turns[(turns["outcome"] == Outcome.OK) & turns["first_audio_ns"].notna()][["session", "turn"]]
+    first_ns = turns.groupby("session")["started_ns"].min()
+    found: dict[str, int] = {}
+    for side, mark in (("user", Mark.USER_TRANSCRIPT), ("avatar", Mark.AVATAR_TRANSCRIPT)):
+        rows = run.marks.loc[run.marks["mark"] == mark, ["t_ns", "session", "turn"]]
+        told = rows[["session", "turn"]].drop_duplicates().assign(told=True)
+        silent = answered.merge(told, on=["session", "turn"], how="left")["told"].isna()
+        # What is said before the first turn is of none: a greeting.
+        unassigned = rows[rows["turn"].isna() & (rows["t_ns"] >= rows["session"].map(first_ns))]
+        lacking = answered["session"][silent.to_numpy()].value_counts()
+        lacking = lacking.sub(unassigned["session"].value_counts(), fill_value=0).clip(lower=0)
+        found |= {side: len(rows), f"turns_without_{side}": int(lacking.sum()), f"unassigned_{side}": len(unassigned)}
+    return found | {"failed": int((run.marks["mark"] == Mark.TRANSCRIPT_FAILED).sum())}

@@ -1,0 +1,130 @@
+"""`rules` of report.json: every rule of PROTOCOL.md section 4, judged by its fold over the journals."""
+
+import mmap
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from loadtest.config.promise import Promise
+from loadtest.judging.statements import Group, Standing
+from loadtest.language import journal
+from loadtest.language.events import RuleOutcome
+from loadtest.language.redact import SECRETS_IN_BYTES
+from loadtest.rules.rulebook import Rulebook
+from loadtest.rules.tally import Tally
+from reports.data import run_settings
+
+Row = dict[str, Any]
+
+_LARGEST_SEARCHED: Final = 256 * 2**20
+"""A journal beyond this was written by the redactor all the same; searching it would take longer than the report."""
+_ARTEFACTS: Final = ("settings.json", "*.log", "journal/*.jsonl")
+_GROUPS: Final = {
+    Group.EXPIRY: "Expiry of secrets",
+    Group.TERMINATION: "Ends of sessions",
+    Group.DURATIONS: "Durations across providers",
+    Group.TRANSCRIPTS: "Transcripts",
+    Group.INTERRUPTION: "Interruption, sound and tools",
+    Group.ERRORS: "Errors and validation",
+    Group.LIMITS: "Limits",
+    Group.SECURITY: "Security",
+    Group.SDK: "The SDK's side",
+}
+
+
+_TITLES: Final = {
+    RuleOutcome.PASS: "held",
+    RuleOutcome.FAIL: "broken",
+    RuleOutcome.CHARACTERISED: "characterised",
+    RuleOutcome.NOT_TESTED: "not tested",
+    RuleOutcome.WAIVED: "waived",
+}
+
+
+def section(run_dir: Path, settings: Mapping[str, Any]) -> list[Row]:
+    """A row for every rule. `settings`: what settings.json holds; without it rules that ask what was promised see no
+    case. Raises JournalError where no journal can be read."""
+    book = Rulebook(_promises(settings))
+    for path in journal.journals(run_dir):
+        for batch in journal.batches(path):
+            for event in batch:
+                book.add(event)
+    return book.rows({"SEC-1": _searched(run_dir)})
+
+
+def broken(rows: Iterable[Row]) -> list[Row]:
+    """Those that fail the run."""
+    return [row for row in rows if row["outcome"] == RuleOutcome.FAIL]
+
+
+def assumed(rows: Iterable[Row]) -> list[Row]:
+    """Those that are not as assumed, which fails nothing."""
+    told = [row for row in rows if row["outcome"] != RuleOutcome.WAIVED]
+    return [row for row in told if row["violations"] and row["standing"] == Standing.ASSUMED]
+
+
+def waived(rows: Iterable[Row]) -> list[Row]:
+    """Those that a scenario waives, whatever came of them."""
+    return [row for row in rows if row.get("waived") is not None]
+
+
+def describe(row: Row) -> str:
+    """One row as a sentence."""
+    example = f"; for example session {row['evidence'][0]}" if row["evidence"] else ""
+    return f"rule {row['id']} ({row['statement']}): {seen(row)}{example}"
+
+
+def seen(row: Row) -> str:
+    """What load sessions showed of it, then what its probes saw."""
+    return "; ".join([row["summary"], *(detail for detail in row["seen"] if detail not in row["summary"])])
+
+
+def grouped(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
+    """A title for people and its rows, in the order of PROTOCOL.md."""
+    of_group: dict[str, list[Row]] = {}
+    for row in rows:
+        of_group.setdefault(row["group"], []).append(row)
+    return [(title, of_group[group]) for group, title in _GROUPS.items() if group in of_group]
+
+
+def markdown(rows: list[Row]) -> list[str]:
+    """The lines of a short section: counts by group, then what is not as its rule says."""
+    if not any(row["cases"] for row in rows):
+        return []
+    columns = [RuleOutcome.PASS, RuleOutcome.FAIL, RuleOutcome.CHARACTERISED, RuleOutcome.NOT_TESTED]
+    columns += [RuleOutcome.WAIVED] if waived(rows) else []
+    lines = [f"| rules | {' | '.join(_TITLES[each] for each in columns)} |", "|---|" + "--:|" * len(columns)]
+    for title, of_group in grouped(rows):
+        counts = [str(sum(row["outcome"] == outcome for row in of_group)) for outcome in columns]
+        lines.append(f"| {title} | {' | '.join(counts)} |")
+    accepted = [row for row in waived(rows) if row["outcome"] != RuleOutcome.FAIL]
+    shown = [("❌", broken(rows)), ("⚠️", assumed(rows)), ("🟡", accepted)]
+    return [*lines, "", *(f"- {sign} {describe(row)}" for sign, of_sign in shown for row in of_sign), ""]
+
+
+def _promises(settings: Mapping[str, Any]) -> dict[str, Promise]:
+    resolved = run_settings.resolved(settings)
+    return {} if resolved is None else resolved.promises(today=_day(settings.get("started_at")))
+
+
+def _day(started_at: object) -> date:
+    try:
+        return datetime.fromisoformat(str(started_at)).date()
+    except ValueError:
+        return datetime.now(UTC).date()
+
+
+def _searched(run_dir: Path) -> Tally:
+    """SEC-1 over what the run has left: a case for each file."""
+    tally = Tally()
+    for path in sorted(path for pattern in _ARTEFACTS for path in run_dir.glob(pattern)):
+        if not path.is_file() or not 0 < path.stat().st_size <= _LARGEST_SEARCHED:
+            continue
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            if SECRETS_IN_BYTES.search(text) is None:
+                tally.held()
+            else:
+                tally.broken("", f"{path.name} holds something that looks like a key or a token")
+    tally.evidence.clear()
+    return tally

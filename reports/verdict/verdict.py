@@ -1,0 +1,218 @@
+"""The answer before the numbers: objectives judged, one outcome, one exit code, and why in plain sentences."""
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from loadtest.config.scenario import absence_words
+from loadtest.judging.slo import DROPPED, EXPOSED, SECONDS, SloOutcome
+from loadtest.judging.words import amount, plural
+from loadtest.language.errors import Code, Exit, Kind
+from loadtest.language.events import DropReason
+from reports.sections.sessions import Left
+from reports.verdict import objective_words, rules
+
+Report = dict[str, Any]
+
+NOT_COMPARED: Final[Report] = {"regressions": [], "not_comparable_because": []}
+"""A baseline that nobody asked for."""
+
+_LEFT_WORDS: Final = {
+    Left.DELETE_FAILED: "delete failed",
+    Left.STILL_ALIVE: "seen alive after the delete",
+    Left.DELETE_NEVER_SENT: "never deleted, because their engine died",
+}
+_ANSWERED: Final = (Kind.REJECTED, Kind.PROTOCOL, Kind.NO_RESPONSE, Kind.ANSWERED_EARLY)
+"""Failures in which the target said something, or kept silent in a session of its own: they are its word."""
+_OUTCOMES: Final = {
+    Exit.PASS: "pass",
+    Exit.FAIL: "fail",
+    Exit.INVALID: "invalid",
+    Exit.INTERRUPTED: "invalid",  # what ran may be right, but it is not the run that was asked for
+    Exit.LEFT_BEHIND: "fail",  # certain, however healthy the generator was
+}
+
+
+def verdict(report: Report, *, interrupted: bool, absences_s: Collection[float] = ()) -> dict[str, Any]:
+    """`verdict` of report.json from all other sections. The worst wins: 5, 130, 4, 3, 0; but what is proved broken (3)
+    outweighs what could not be proved (4 of a healthy generator).
+
+    reasons: sentences for a person, what decided first, then what he should know all the same; `failing`: how many of
+    them are of the first sort; `told`: how many of a run that passed say what it passed with. `absences_s`:
+    user_absent_timeout of the doubtful sessions, each value once.
+    """
+    sessions, generator = report["sessions"], report["generator"]
+    broken, open_ = _broken(report), unproven(report)
+    if sessions["leaked"] or report["probes_leaked"]:
+        exit_code = Exit.LEFT_BEHIND
+    elif interrupted:
+        exit_code = Exit.INTERRUPTED
+    elif generator["outcome"] == "invalid":
+        exit_code = Exit.INVALID
+    elif broken:
+        exit_code = Exit.FAIL
+    elif open_:
+        exit_code = Exit.INVALID
+    else:
+        exit_code = Exit.PASS
+
+    reasons: list[str] = []
+    if sessions["leaked"]:
+        reasons.append(leaked(sessions))
+    if of_probes := report["probes_leaked"]:
+        reasons.append(f"{plural(of_probes)} of active checks left behind: still there after the clean-up")
+    if interrupted:
+        after = amount(report["duration_s"], SECONDS)
+        reasons.append(f"stopped by hand after {after}: the numbers cover only what had run by then")
+    reasons += [f"the generator's numbers can't be trusted: {why}" for why in generator["invalid_because"]]
+    reasons += broken
+    reasons += [] if broken else open_
+    failing = len(reasons)
+    if exit_code == Exit.PASS:
+        reasons += [_passed(report), *filter(None, map(objective_words.unseen, report["slos"]))]
+    told = len(reasons) - failing
+    reasons += open_ if broken else []
+    reasons += _notes(report, absences_s)
+    return {
+        "outcome": _OUTCOMES[exit_code],
+        "exit_code": int(exit_code),
+        "reasons": reasons,
+        "failing": failing,
+        "told": told,
+    }
+
+
+def unproven(report: Report) -> list[str]:
+    """Why a run in which nothing is broken has not shown what was asked of it; nothing to do with its generator."""
+    unjudged = [slo for slo in report["slos"] if slo["outcome"] == SloOutcome.NOT_ENOUGH and slo["asked"]]
+    baseline = report["baseline"] or NOT_COMPARED
+    return [
+        *unshown(report),
+        *map(objective_words.describe, unjudged),
+        *(f"can't be compared with the baseline: {why}" for why in baseline["not_comparable_because"]),
+    ]
+
+
+def unshown(report: Report) -> list[str]:
+    """Of `unproven`, what is of the whole run and not of one objective."""
+    return list(filter(None, (_unreached(report), _nothing_completed(report), _not_that_load(report))))
+
+
+def _broken(report: Report) -> list[str]:
+    """What is proved broken: nothing, of a target that was never reached."""
+    if _unreached(report):
+        return []
+    baseline = report["baseline"] or NOT_COMPARED
+    missed = [slo for slo in report["slos"] if slo["outcome"] == SloOutcome.FAIL]
+    found = [objective_words.stopped_early(report["aborted"])] if report["aborted"] else []
+    found += [objective_words.describe(slo) for slo in missed]
+    found += [f"broken: {rules.describe(row)}" for row in rules.broken(report["rules"])]
+    found += [f"worse than the baseline: {regression}" for regression in baseline["regressions"]]
+    if not found and _none_completed(report) and (refusals := _refusals(report)):
+        found.append(f"none of {plural(report['sessions']['started'])} was completed: the target answered {refusals}")
+    return found
+
+
+def _none_completed(report: Report) -> bool:
+    """Load sessions were started, and none came to its end; a search for the limit is judged by what it found."""
+    return bool(report["sessions"]["started"]) and not report["sessions"]["completed"] and not report["capacity"]
+
+
+def _refusals(report: Report) -> str:
+    """What the target answered that made sessions fail."""
+    rows = [row for row in report["failures"] if row["kind"] in _ANSWERED and row["sessions"]]
+    return ", ".join(f"{row['step']} {row['code']} ({row['sessions']:,})" for row in rows[:3])
+
+
+def _unreached(report: Report) -> str | None:
+    """A run that never got through to its target says nothing about it: it may be the target, the network, a proxy, a
+    certificate or a wrong address."""
+    failures = [row for row in report["failures"] if row["kind"] != Kind.CANCELLED]
+    answered = any(row["count"] > row["failed"] for row in report["steps"].values())
+    if not _none_completed(report) or answered or not failures:
+        return None
+    if any(row["code"] != Code.CONNECT_FAILED for row in failures):
+        return None
+    why = f": {failures[0]['detail']}" if failures[0]["detail"] else ""
+    return f"the target was never reached, so nothing is known of it: no connection could be made{why}"
+
+
+def _nothing_completed(report: Report) -> str | None:
+    if not _none_completed(report) or _refusals(report) or _broken(report) or _unreached(report):
+        return None
+    sessions = report["sessions"]
+    words = {"failed": "failed", "cancelled": "cancelled", "censored": "cut off by the end of the run"}
+    became = [f"{sessions[key]:,} {text}" for key, text in words.items() if sessions[key]]
+    return f"none of {plural(sessions['started'])} was completed, and the target refused nothing: nothing is proved" + (
+        f" ({', '.join(became)})" if became else ""
+    )
+
+
+def _not_that_load(report: Report) -> str | None:
+    """Arrivals that we ourselves let go, where nobody asked for a bound of his own on them: whatever was met, it was
+    met by another load than the one that was asked for."""
+    sessions = report["sessions"]
+    no_user, late = (sessions["dropped_by"].get(reason, 0) for reason in (DropReason.NO_USER, DropReason.LATE))
+    asked = any(EXPOSED.get(slo["indicator"], slo["indicator"]) == DROPPED.indicator for slo in report["slos"])
+    due = sessions["started"] + sessions["dropped"]
+    if asked or report["capacity"] or no_user + late <= DROPPED.objective * due:
+        return None
+    why = "our own pool of users was too small (--max-users)" if no_user >= late else "our own processes were too late"
+    return f"{no_user + late:,} of {plural(due, 'arrival')} never became sessions: {why}; it was not the load asked for"
+
+
+def leaked(sessions: dict[str, Any]) -> str:
+    """What was left behind, and why; nothing said of nothing."""
+    if not sessions["leaked"]:
+        return ""
+    causes = [(words, sessions["left_behind"].get(cause, 0)) for cause, words in _LEFT_WORDS.items()]
+    causes = [(words, count) for words, count in causes if count]
+    if len(causes) == 1:
+        return f"{plural(sessions['leaked'])} left behind: {causes[0][0]}"
+    return f"{plural(sessions['leaked'])} left behind: " + ", ".join(f"{count} {words}" for words, count in causes)
+
+
+def _passed(report: Report) -> str:
+    sessions, met = report["sessions"], sum(slo["outcome"] == SloOutcome.PASS for slo in report["slos"])
+    held = sum(row["outcome"] == "pass" for row in report["rules"])
+    kept = f", {plural(held, 'rule')} held" if held else ""
+    if accepted := len(rules.waived(report["rules"])):
+        kept += f", {plural(accepted, 'rule')} waived"
+    words = {0: "no objective was judged", 1: "the objective was met", 2: "both objectives were met"}
+    objectives = words.get(met, f"all {met} objectives were met")
+    return (
+        f"{objectives}{kept}, nothing was left behind, "
+        f"{sessions['completed']:,} of {plural(sessions['started'])} completed"
+    )
+
+
+def _notes(report: Report, absences_s: Collection[float]) -> list[str]:
+    sessions, notes = report["sessions"], []
+    if doubtful := sessions["doubtful"]:
+        timeout = absence_words(absences_s)
+        notes.append(
+            f"{plural(doubtful)} doubtful: create was not answered, or with a server error; {timeout} ends them"
+        )
+    if unknown := sessions["unknown"]:
+        notes.append(
+            f"{plural(unknown)} unknown: open when the last of their worker's journals came home; what is over there"
+            " settles them"
+        )
+    if unconfirmed := sessions["unconfirmed"]:
+        notes.append(f"{plural(unconfirmed)} deleted but not proved gone: the look after the delete showed neither")
+    if unfinished := sessions["unfinished"]:
+        notes.append(f"{plural(unfinished)} without an end: still running, or their engine was killed")
+    if swept := sessions["swept"]:
+        notes.append(f"{plural(swept)} left at first and removed by a sweep")
+    if dropped := sessions["dropped"]:
+        by = ", ".join(f"{count} {reason}" for reason, count in sessions["dropped_by"].items())
+        notes.append(f"{plural(dropped, 'iteration')} due and never started ({by})")
+    if censored := sessions["censored"]:
+        notes.append(f"{plural(censored)} cut off by the end of the run, in no quantile of converse")
+    if cut := sessions["messages_cut"]:
+        notes.append(
+            f"{plural(cut)} with more app-messages than are written down: the rest was counted, and the rules saw none"
+        )
+    notes += [rules.describe(row) for row in rules.waived(report["rules"])]
+    notes += [f"not as assumed: {rules.describe(row)}" for row in rules.assumed(report["rules"])]
+    notes += [f"generator suspect: {why}" for why in report["generator"]["suspect_because"]]
+    return notes

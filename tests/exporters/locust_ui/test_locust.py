@@ -1,0 +1,237 @@
+"""The live tab and Locust's table, in a Locust process: importing it here would patch this one."""
+
+import json
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from exporters.locust_ui.live import rows
+from exporters.locust_ui.locust_stats import bucket_response_time, forget_old
+from exporters.locust_ui.sessions_page import quantile, view
+from exporters.metrics.aggregate import Aggregate
+from loadtest.language.events import MediaMeasured, Step, StepFinished
+from tests.exporters.traces.script import S, session, session_id
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass
+class Ui:
+    port: int
+    process: "subprocess.Popen[str]"
+
+    def ask(self, path: str, data: bytes | None = None) -> tuple[int, str]:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=data)
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+
+@pytest.fixture(scope="module")
+def ui() -> Iterator[Ui]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.exporters.locust_ui.locust_ui"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()  # ends with the process, if not with the port
+    assert line, "the process ended"
+    yield Ui(int(line), process)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_the_page_has_a_sessions_tab(ui: Ui) -> None:
+    status, page = ui.ask("/?tab=sessions")
+    assert status == 200
+    assert "Sessions" in page
+    assert "extended_tables" in page or "extendedTables" in page
+
+
+def test_the_table_has_the_snapshots_values_however_often_it_is_asked(ui: Ui) -> None:
+    for _ in range(2):  # the second answer comes from Locust's cache
+        status, body = ui.ask("/stats/requests")
+        assert status == 200
+        (table,) = json.loads(body)["extended_stats"]
+        assert table["key"] == "sessions"
+    found = {(row["group"], row["item"]): row["value"] for row in table["data"]}
+    assert found["running, by step", "converse"] == "1"
+    assert found["running, by step", "mint"] == "0"
+    assert found["open", "at the target"] == "1"
+    assert found["finished", "support · ok"] == "1"
+    assert found["finished", "support · failed"] == "1"
+    assert found["errors", "support · turn · no_answer"] == "1"
+    assert found["left behind", "delete_failed"] == "0"
+    assert found["time to first audio", "support · p50"] == "0.850 s"
+    assert found["time of steps", "support · create · ok · p50"] == "0.175 s"
+    assert found["secret's life left", "95 % had more than"] == "300 s"
+    assert found["left behind", "unknown"] == "0"
+    assert found["load processes that report", "0"] == "1"
+    assert found["CPU, 1 is a core", "0 · engine"] == "0.25"
+    assert found["loop lag, worst of a second", "engine · p95"] == "0.005 s"
+    assert ("errors", "support · mint · timeout") not in found
+
+
+def test_the_page_shows_the_same_run_and_loads_nothing_from_elsewhere(ui: Ui) -> None:
+    status, page = ui.ask("/sessions")
+    assert status == 200
+    assert "sessions/live.json" in page
+    assert not re.search(r"https?://", page)
+    status, body = ui.ask("/sessions/live.json")
+    assert status == 200
+    now = json.loads(body)
+    assert now["run"] == {"id": "run-1", "scenario": "support", "active": True, "started_s": 1_800_000_000}
+    assert (now["open"], now["started"], now["outcomes"]) == (1, 3, {"ok": 1, "failed": 1, "cancelled": 0})
+    assert now["states"] == [["mint", 0], ["create", 0], ["connect", 0], ["converse", 1], ["delete", 0]]
+    assert now["errors"] == [["converse", "no_answer", 1], ["turn", "no_answer", 1]]
+    times = {row["name"]: (row["count"], row["p50"]) for row in now["latency"]}
+    assert times["mint"] == (3, pytest.approx(0.085))
+    assert times["first audio"] == (1, pytest.approx(0.85))
+    assert now["secrets"] == {
+        "p5_had_over_s": 300,
+        "half_had_over_s": 300,
+        "under_10_s": 0,
+        "p95_at_connect_under_s": 0.3,
+    }
+    assert now["workers"] == [
+        {
+            "worker": "0",
+            "up": True,
+            "age_s": 0,
+            "processes": {"engine": {"lag_s": 0.001, "cpu": 0.25, "bytes": 100_000_000}},
+        }
+    ]
+
+
+def test_both_follow_locusts_login() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.exporters.locust_ui.locust_ui", "--web-login"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    ui = Ui(int(process.stdout.readline()), process)
+    try:
+        for path in ("/sessions", "/sessions/live.json", "/stats/requests"):
+            said = ui.ask(path)[1]
+            assert "live.json" not in said
+            assert "run-1" not in said
+            assert "at the target" not in said
+    finally:
+        process.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("path", ["/swarm", "/stop", "/user", "/stats/reset", "/stop/"])
+@pytest.mark.parametrize("data", [None, b"user_count=1&spawn_rate=1"])
+def test_the_run_cannot_be_changed_from_the_ui(ui: Ui, path: str, data: bytes | None) -> None:
+    status, said = ui.ask(path, data)
+    assert status == 403
+    assert said.startswith("The run's plan is the scenario's")
+    assert json.loads(ui.ask("/stats/requests")[1])["state"] == "ready"
+
+
+def test_locusts_table_shows_sessions_steps_and_turns_of_the_load() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.exporters.locust_ui.locust_ui"],
+        input="",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=ROOT,
+    )
+    table, errors = json.loads(done.stdout.splitlines()[1])
+    assert table == [
+        ["session", "support", 2, 1, 3000],
+        ["step", "connect", 3, 0, 400],
+        ["step", "converse", 2, 1, 2000],
+        ["step", "create", 3, 0, 200],
+        ["step", "delete", 2, 0, 50],
+        ["step", "mint", 3, 0, 100],
+        ["turn", "time to first audio", 2, 1, 800],
+    ]
+    assert errors == ["no_response/no_answer"]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [(0.4, 0), (147.2, 147), (999.6, 1000), (1234, 1230), (9996, 10000), (58_760, 58_800)]
+)
+def test_response_times_keep_three_digits(given: float, kept: int) -> None:
+    assert bucket_response_time(given) == kept
+
+
+def test_quantiles_are_read_from_the_buckets() -> None:
+    edges = (1.0, 2.0, 4.0)
+    assert quantile([2, 2, 0, 0], edges, 0.5) == 1.0
+    assert quantile([0, 4, 0, 0], edges, 0.5) == 1.5
+    assert quantile([0, 0, 1, 1], edges, 0.95) is None
+    assert quantile([0, 0, 0, 0], edges, 0.5) is None
+
+
+def test_the_page_says_what_was_heard_and_what_a_broken_rule_says() -> None:
+    aggregate = Aggregate(["support"])
+    heard = MediaMeasured(
+        t_ns=S, session=session_id(1), frames=100, underruns=2, stalled_ns=S // 2, gap_max_ns=S // 4, packets_lost=25
+    )
+    aggregate.add(heard)
+    now = view(aggregate.snapshot(rule_violations={"TD-1": 3, "TD-6": 1, "TD-2": 0}))
+    assert now["sound"] == {
+        "frames": 100,
+        "underruns": 2,
+        "stalled_s": 0.5,
+        "gap_p95_s": pytest.approx(0.295),
+        "spoke": 1,
+        "lost": 25,
+        "expected": 125,
+    }
+    assert now["rules"] == [
+        ("TD-1", "DELETE ends the session within 5 s", 3, True),
+        ("TD-6", "Deleting an ended or unknown session is harmless", 1, False),
+    ]
+    assert view({})["sound"]["gap_p95_s"] is None
+
+
+def test_what_is_below_the_first_edge_is_not_told_more_exactly_than_it_is_known() -> None:
+    aggregate = Aggregate(["support"])
+    for event in session(1):
+        took = 1_000_000 if isinstance(event, StepFinished) and event.step is Step.MINT else None
+        aggregate.add(event if took is None else replace(event, t_ns=event.started_ns + took))
+    table = {(row["group"], row["item"]): row["value"] for row in rows(aggregate.snapshot())}
+    assert table["time of steps", "support · mint · ok · p50"] == "< 0.01 s"
+    assert table["time of steps", "support · create · ok · p50"] == "0.175 s"
+
+
+def test_an_empty_snapshot_has_a_table_too() -> None:
+    found: list[dict[str, Any]] = list(rows({}))
+    assert found == [
+        {"group": "open", "item": "at the target", "value": "0"},
+        {"group": "left behind", "item": "unknown", "value": "0"},
+        {"group": "avatar's speech", "item": "times that it ran dry", "value": "0"},
+    ]
+
+
+def test_what_locust_keeps_per_second_is_forgotten_after_a_minute() -> None:
+    entry = SimpleNamespace(num_reqs_per_sec={100: 3, 941: 5, 1000: 2}, num_fail_per_sec={939: 1, 940: 1})
+    total = SimpleNamespace(num_reqs_per_sec={}, num_fail_per_sec={})
+    stats = SimpleNamespace(total=total, entries={("mint", "step"): entry}, history=list(range(1000)))
+    forget_old(SimpleNamespace(stats=stats), now_s=1000.0)
+    assert (entry.num_reqs_per_sec, entry.num_fail_per_sec) == ({941: 5, 1000: 2}, {940: 1})
+    assert stats.history == list(range(280, 1000))

@@ -1,0 +1,33 @@
+from pathlib import Path
+
+from exporters.metrics import catalogue as c
+from exporters.metrics.metric import Type
+from exporters.metrics.metrics_page import markdown
+from loadtest.language.errors import Code
+from loadtest.language.events import Step
+
+
+def test_metrics_md_is_what_the_catalogue_says() -> None:
+    written = (Path(__file__).parents[3] / "METRICS.md").read_text()
+    assert written == markdown() + "\n", "run: python -m exporters.metrics.metrics_page > METRICS.md"
+
+
+def test_names_follow_the_conventions_of_prometheus() -> None:
+    assert len(c.BY_NAME) == len(c.METRICS)
+    for metric in c.METRICS:
+        assert metric.name.startswith("avaload_")
+        assert metric.name.endswith("_total") == (metric.type is Type.COUNTER)
+        assert bool(metric.buckets) == (metric.type is Type.HISTOGRAM)
+        assert not metric.buckets or metric.name.endswith("_seconds")
+        assert list(metric.buckets) == sorted(set(metric.buckets))
+
+
+def test_known_series_are_the_product_of_their_closed_labels() -> None:
+    assert list(c.SECRET_AGE.initial(["a"])) == [("create",), ("connect",)]
+    assert list(c.SESSIONS.initial(["a", "b"])) == [(s, o) for s in "ab" for o in ("ok", "failed", "cancelled")]
+    assert list(c.SESSIONS_OPEN.initial(["a"])) == [()]
+    assert list(c.WORKER_CPU.initial(["a"])) == []
+    errors = set(c.LIFECYCLE_ERRORS.initial(["a"]))
+    assert len(errors) == len(Step) * (len(Code) - 1)
+    assert ("a", "mint", "timeout") in errors
+    assert ("a", "mint", "cancelled") not in errors

@@ -1,0 +1,266 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtest.config.guard import is_loopback
+from loadtest.config.resolve import LIVE_AVATURN, resolve
+from loadtest.config.scenario import Say, assumed, vad_silence_s
+from loadtest.config.settings import Settings
+from loadtest.language.durations import parse_s
+from loadtest.language.errors import ConfigError
+
+KEYS = {"OPENAI_API_KEY": "sk-x", "AVATURN_API_KEY": "x"}
+LOOPBACK = {"target.openai_base_url": "http://127.0.0.1:1/v1", "target.avaturn_base_url": "http://[::1]:2"}
+
+
+def resolved(options: dict[str, Any] | None = None, *, toml: Path | None = None, **environ: str) -> Settings:
+    return resolve(toml, options or {}, environ)
+
+
+def problems(options: dict[str, Any] | None = None, *, toml: Path | None = None, **environ: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        resolved(options, toml=toml, **environ)
+    return caught.value.problems
+
+
+def file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "scenario.toml"
+    path.write_text(text)
+    return path
+
+
+def test_an_option_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
+    toml = file(tmp_path, "[load]\nusers = 7\nduration = '2m'\nseed = 5")
+    settings = resolved({"load.users": "9"}, toml=toml, AVALOAD_LOAD__USERS="8", AVALOAD_LOAD__SEED="6")
+    load = settings.load
+    assert (load.users, load.seed, load.duration, load.ramp) == (9, 6, 120.0, 5.0)
+
+
+def test_every_problem_is_reported_at_once_and_no_value_is_quoted(tmp_path: Path) -> None:
+    toml = file(
+        tmp_path, "colour = 1\n[load]\nusers = 0\nduration = 'soon'\n[secret]\nttl_s = 9\n[session]\nmodle = 'x'"
+    )
+    told = problems(toml=toml)
+    assert told == [
+        "load.users: Input should be greater than or equal to 1",
+        "load.duration: 'soon' is not a length of time such as 60s, 10m or 1h30m",
+        "secret.ttl_s: Input should be greater than or equal to 10",
+        "session.modle: unknown key",
+        "colour: unknown key",
+    ]
+
+
+def test_one_field_of_the_mint_can_be_set_without_the_others(tmp_path: Path) -> None:
+    settings = resolved(toml=file(tmp_path, "[realtime.audio.output]\nvoice = 'cedar'"))
+    assert settings.realtime["audio"]["output"] == {"voice": "cedar"}
+    assert settings.realtime["audio"]["input"]["turn_detection"] == {"type": "server_vad", "threshold": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("written", "silence_s", "assumed_phrases"),
+    [
+        ("", 0.2, ["silence_duration_ms 200, the default of gpt-realtime"]),
+        ('model = "gpt-realtime-mini"', 0.2, ["silence_duration_ms 200, the default of gpt-realtime-mini"]),
+        ('model = "gpt-realtime-2.1"', 0.5, ["silence_duration_ms 500, the default of gpt-realtime-2.1"]),
+        ("audio.input.turn_detection.silence_duration_ms = 350", 0.35, []),
+        ('audio.input.turn_detection.type = "semantic_vad"', None, []),
+    ],
+)
+def test_a_silence_that_is_left_to_the_service_is_that_of_its_model(
+    tmp_path: Path, written: str, silence_s: float | None, assumed_phrases: list[str]
+) -> None:
+    realtime = resolved(toml=file(tmp_path, f"[realtime]\n{written}")).realtime
+
+    assert vad_silence_s(realtime) == silence_s
+    assert assumed(realtime) == assumed_phrases
+
+
+def test_settings_survive_the_file_that_the_other_processes_read() -> None:
+    settings = resolved({"load.users": 3, "target.room": "none"})
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_without_endpoints_the_twin_is_the_target_and_no_key_is_needed() -> None:
+    assert resolved().embedded_twin is True
+
+
+def test_loopback_endpoints_need_keys_but_no_permission() -> None:
+    assert resolved(LOOPBACK, **KEYS).embedded_twin is False
+    assert problems(LOOPBACK) == [
+        "OPENAI_API_KEY is not set in the environment",
+        "AVATURN_API_KEY is not set in the environment",
+    ]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://api.example.com", "http://10.0.0.1", "http://127.0.0.1.example.com", "http://0.0.0.0"]
+)
+def test_an_endpoint_off_this_machine_is_refused_without_live(url: str) -> None:
+    told = problems({**LOOPBACK, "target.avaturn_base_url": url}, **KEYS)
+    assert told == [f"{url}: not on this machine; a run against it needs --live and --max-sessions N"]
+
+
+def test_a_proxy_off_this_machine_is_refused_too() -> None:
+    assert "http://10.0.0.1:3128" in problems({**LOOPBACK, "target.proxy": "http://10.0.0.1:3128"}, **KEYS)[0]
+
+
+def test_live_alone_means_the_real_services_and_needs_a_bound_and_keys() -> None:
+    assert problems({"target.live": True}) == [
+        "--live needs --max-sessions N: how many sessions may be created in total",
+        "OPENAI_API_KEY is not set in the environment",
+        "AVATURN_API_KEY is not set in the environment",
+    ]
+    settings = resolved({"target.live": True, "target.max_sessions": 5}, **KEYS)
+    assert settings.target.avaturn_base_url == LIVE_AVATURN
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"target.openai_base_url": "http://127.0.0.1/v1"}, "target: give both"),
+        ({**LOOPBACK, "target.avaturn_base_url": "ftp://127.0.0.1"}, "is not an http(s) URL"),
+        ({**LOOPBACK, "target.avaturn_base_url": "http://user:pw@127.0.0.1"}, "user name or password"),
+        ({**LOOPBACK, "target.avaturn_base_url": "http://127.0.0.1:99999"}, "is not an http(s) URL"),
+        ({"load.ramp": "2m"}, "ramp is longer than duration"),
+        ({"load.processes": 30}, "more processes than users"),
+        ({"target.max_active": 5}, "20 users, but target.max_active is 5"),
+        ({"output.metrics_port": "70000"}, "70000 is not a port"),
+        ({"slo": [{"name": "x", "indicator": "mint.p94", "max": 1}]}, "mint.p94"),
+    ],
+)
+def test_bad_input_is_one_sentence(options: dict[str, Any], told: str) -> None:
+    (problem,) = problems(options, **KEYS)
+    assert told in problem
+
+
+def test_a_secret_in_the_wrong_place_is_not_echoed(tmp_path: Path) -> None:
+    assert "sk-secret" not in str(problems(toml=file(tmp_path, "openai_api_key = 'sk-secret'")))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("60s", 60), ("10m", 600), ("1h30m", 5400), ("500ms", 0.5), ("1.5", 1.5), (2, 2), ("0", 0)]
+)
+def test_lengths_of_time_are_read_as_people_write_them(text: object, seconds: float) -> None:
+    assert parse_s(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "10 minutes", "-1s", "1m2", "nan", "inf", True, None])
+def test_anything_else_is_no_length_of_time(text: object) -> None:
+    with pytest.raises(ValueError, match="length of time"):
+        parse_s(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "loopback"),
+    [
+        ("http://127.0.0.1", True),
+        ("http://127.8.9.1:80/v1", True),
+        ("http://[::1]:80", True),
+        ("ws://localhost:1/x", True),
+        ("http://localhost.example.com", False),
+        ("http://0.0.0.0", False),
+        ("http://[::]", False),
+        ("http://192.168.0.1", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_this_machine_itself(url: str, loopback: bool) -> None:
+    assert is_loopback(url) is loopback
+
+
+def test_a_table_of_another_type_takes_nothing_from_the_default_one(tmp_path: Path) -> None:
+    settings = resolved(toml=file(tmp_path, '[realtime.audio.input.turn_detection]\ntype = "semantic_vad"'))
+    assert settings.realtime["audio"]["input"]["turn_detection"] == {"type": "semantic_vad"}
+    assert settings.realtime["audio"]["input"]["transcription"] == {"model": "whisper-1"}
+
+
+def test_a_clip_is_found_beside_its_scenario_or_where_the_command_was_started(tmp_path: Path) -> None:
+    (tmp_path / "calls").mkdir()
+    turns = "".join(
+        f'[[conversation.turns]]\nkind = "say"\nclip = "{clip}"\n' for clip in ("calls", "elsewhere", "corpus:en")
+    )
+    settings = resolved(toml=file(tmp_path, turns))
+    assert [turn.clip for turn in settings.conversation.turns if isinstance(turn, Say)] == [
+        str(tmp_path / "calls"),
+        "elsewhere",
+        "corpus:en",
+    ]
+
+
+def test_a_misspelt_engine_is_said_with_those_that_there_are(tmp_path: Path) -> None:
+    assert problems(toml=file(tmp_path, '[session]\nengine = "openai"')) == [
+        "session.engine: Input should be 'openai-realtime', 'external', 'cartesia' or 'text-echo'"
+    ]
+
+
+def test_null_in_realtime_switches_a_default_off(tmp_path: Path) -> None:
+    toml = file(tmp_path, '[realtime]\naudio = {input = {transcription = "null"}}')
+
+    (scenario,) = resolved(toml=toml).scenarios
+
+    assert scenario.realtime["audio"]["input"]["transcription"] is None
+    assert scenario.realtime["audio"]["output"] == {"voice": "marin"}
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("sk-good\n", "holds a line break, a blank or a control character"),
+        ("sk-good\r", "holds a line break, a blank or a control character"),
+        ("sk-a b", "holds a line break, a blank or a control character"),
+        ("sk-a\u00a0b", "holds a line break, a blank or a control character"),
+        ("sk-a\ufeff", "holds a line break, a blank or a control character"),
+        ("\u201csk-good\u201d", "holds a sign that is not ASCII, such as a curly quote"),
+        ('"sk-good"', "is in quotes"),
+    ],
+)
+@pytest.mark.parametrize("name", KEYS)
+def test_a_key_that_no_service_made_is_refused_by_its_name_and_never_quoted(name: str, key: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolved(LOOPBACK, **{**dict.fromkeys(KEYS, "good"), name: key})
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].startswith(f"{name}: {told}")
+    assert "sk-" not in caught.value.problems[0]
+
+
+def backend(headers: str) -> str:
+    return f'[target.backend]\nurl = "http://127.0.0.1:3/token"\n[target.backend.headers]\n{headers}\n'
+
+
+def test_a_header_value_from_the_environment_may_hold_a_blank_and_no_line_break(tmp_path: Path) -> None:
+    toml = tmp_path / "s.toml"
+    toml.write_text(backend('Authorization = "env:OUR_TOKEN"'))
+    options = {"target.avaturn_base_url": "http://127.0.0.1:2"}
+    assert resolved(options, toml=toml, AVATURN_API_KEY="good", OUR_TOKEN="Bearer abc").target.backend is not None
+    for value in ("Bearer abc\n", "Bearer \u201cabc\u201d", " Bearer abc"):
+        with pytest.raises(ConfigError, match=r"^OUR_TOKEN: ") as caught:
+            resolved(options, toml=toml, AVATURN_API_KEY="good", OUR_TOKEN=value)
+        assert "abc" not in str(caught.value)
+
+
+@pytest.mark.parametrize("headers", ['"X Y" = "a"', 'X = "a\\nb"', 'X = "\u201ca\u201d"'])
+def test_headers_that_can_not_be_sent_are_refused(headers: str, tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(backend(headers))
+    with pytest.raises(ConfigError, match=r"target\.backend\.headers: .*X"):
+        resolved({"target.avaturn_base_url": "http://127.0.0.1:2"}, toml=tmp_path / "s.toml", AVATURN_API_KEY="good")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1\n/v1", "http://127.0.0.1:1/v1 ", "http://127.0.0.1:1/\tv1"])
+def test_a_url_with_a_blank_in_it_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"openai_base_url: holds a blank or a line break"):
+        resolved(LOOPBACK | {"target.openai_base_url": url}, **dict.fromkeys(KEYS, "good"))
+
+
+def test_a_tag_is_called_what_it_is_called_dots_and_all(tmp_path: Path) -> None:
+    toml = tmp_path / "s.toml"
+    toml.write_text('\ufeff[tags]\napp = "shop"\nteam.name = "a"\n', encoding="utf-8")
+    options = {"tags.app.kubernetes.io/name": "x", "tags.app.version": "2", "tags.app": "till"}
+    tags = resolved(options, toml=toml).tags
+    assert tags == {"app": "till", "team.name": "a", "app.kubernetes.io/name": "x", "app.version": "2"}
+
+
+def test_a_file_of_certificates_in_the_environment_that_is_not_there_is_said_at_once() -> None:
+    options = {"target.openai_base_url": "https://127.0.0.1:1/v1", "target.avaturn_base_url": "https://127.0.0.1:2"}
+    with pytest.raises(ConfigError, match=r"^SSL_CERT_FILE: /nowhere/ca\.pem: No such file or directory$"):
+        resolved(options, **dict.fromkeys(KEYS, "good"), SSL_CERT_FILE="/nowhere/ca.pem")

@@ -1,0 +1,155 @@
+"""The master's side: places are given and given back, and what does not come home is written down."""
+
+import socket
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtest import __version__
+from loadtest.distribution.hosts import UNSEEN_NS, Hosts
+from loadtest.distribution.wire import pack
+from loadtest.language import clock, journal
+from loadtest.language.events import ClockCompared, Event, GeneratorFailed, WorkerChanged
+from tests.loadtest.distribution.test_joining import settings
+
+JOIN = {"op": "join", "version": __version__, "processes": 1, "host": "far", "directory": "/over/there"}
+
+
+class Told:
+    """A Hosts with its clock in the test's hand, what it sent and what it recorded."""
+
+    def __init__(self, run_dir: Path, *, processes: int = 2) -> None:
+        (run_dir / "journal").mkdir(parents=True)
+        self.run_dir, self.now_ns = run_dir, 0
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.events: list[Event] = []
+        self.hosts = Hosts(
+            settings(processes=processes),
+            run_dir,
+            "00",
+            send=lambda node, message: self.sent.append((node, message)),
+            record=self.events.append,
+            now_ns=lambda: self.now_ns,
+        )
+
+    def ask(self, node: str, message: dict[str, Any]) -> dict[str, Any] | None:
+        before = len(self.sent)
+        self.hosts.hear(node, message)
+        answers = [answer for to, answer in self.sent[before:] if to == node]
+        return answers[0] if answers else None
+
+    def states(self) -> list[tuple[str, str]]:
+        return [(event.worker, event.state.value) for event in self.events if isinstance(event, WorkerChanged)]
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Callable[..., Told]:
+    return lambda **more: Told(tmp_path / "run", **more)
+
+
+def test_places_are_numbered_and_a_repeated_join_gets_the_same(told: Callable[..., Told]) -> None:
+    it = told(processes=3)
+    first, again = it.ask("a", {**JOIN, "processes": 2}), it.ask("a", {**JOIN, "processes": 2})
+    assert first is not None
+    assert first["numbers"] == [0, 1]
+    assert first == again
+    second = it.ask("b", JOIN)
+    assert second is not None
+    assert (second["numbers"], second["run_id"]) == ([2], "run")
+    assert it.hosts.joined == 3
+
+
+def test_the_place_of_one_that_fell_silent_before_the_beginning_is_given_to_another(told: Callable[..., Told]) -> None:
+    it = told(processes=1)
+    it.ask("a", JOIN)
+    refused = it.ask("b", JOIN)
+    assert refused is not None
+    assert refused["op"] == "refused"
+    it.now_ns += UNSEEN_NS + 1
+    welcome = it.ask("c", JOIN)
+    assert welcome is not None
+    assert welcome["numbers"] == [0]
+    assert it.states() == [("a", "joined"), ("b", "refused"), ("a", "withdrawn"), ("c", "joined")]
+
+
+def test_another_version_is_refused(told: Callable[..., Told]) -> None:
+    answer = told().ask("a", {**JOIN, "version": "0.0.1"})
+    assert answer == {"op": "refused", "reason": f"the master is avaload {__version__}, this worker 0.0.1"}
+
+
+def test_a_run_is_settled_once_every_journal_is_home_or_its_host_is_silent(told: Callable[..., Told]) -> None:
+    it = told()
+    it.ask("a", JOIN)
+    it.ask("b", JOIN)
+    it.hosts.begin()
+    chunk = {"op": "chunk", "name": "journal/far-worker-0.jsonl", "offset": 0, "packed": pack(b"x\n"), "crc": 0}
+    assert it.ask("a", chunk) is None  # a wrong checksum: logged, not answered
+    it.ask("a", {"op": "bye", "files": {"journal/far-worker-0.jsonl": 2}})
+    assert it.sent[-1] == ("a", {"op": "noted", "missing": ["journal/far-worker-0.jsonl"]})
+    assert not it.hosts.settled()
+    it.ask("a", {"op": "bye", "files": {}})
+    assert not it.hosts.settled()
+    it.now_ns += UNSEEN_NS + 1
+    assert it.hosts.settled()
+    it.hosts.close("completed")
+    assert it.states()[-2:] == [("a", "home"), ("b", "lost")]
+    (missing,) = [event for event in it.events if isinstance(event, GeneratorFailed)]
+    assert (missing.process, missing.detail) == (1, "it fell silent; what it wrote is in /over/there on far")
+    assert it.sent[-2:] == [(node, {"op": "over", "reason": "completed"}) for node in ("a", "b")]
+
+
+def test_files_of_a_silent_host_are_free_as_if_their_writers_had_died(told: Callable[..., Told]) -> None:
+    it = told()
+    it.ask("a", JOIN)
+    it.hosts.begin()
+    chunk = {"op": "chunk", "name": "journal/far-worker-0.jsonl", "offset": 0, "packed": pack(b"x\n")}
+    assert it.ask("a", {**chunk, "crc": zlib.crc32(b"x\n")}) == {
+        "op": "ack",
+        "name": "journal/far-worker-0.jsonl",
+        "size": 2,
+        "closed": False,
+    }
+    it.hosts.look()
+    assert not journal.wait_until_closed(it.run_dir, timeout_s=0)
+    it.now_ns += UNSEEN_NS + 1
+    it.hosts.look()
+    assert journal.wait_until_closed(it.run_dir, timeout_s=0)
+
+
+def test_a_ping_of_a_worker_is_answered_and_its_comparison_recorded_and_a_strangers_is_neither(
+    told: Callable[..., Told],
+) -> None:
+    it = told()
+    ping = {"op": "ping", "sent_ns": 7, "host": "far", "boot_id": "b", "clock": [-5, 3]}
+    assert it.ask("a", ping) is None
+    it.ask("a", JOIN)
+    answer = it.ask("a", ping)
+    assert answer is not None
+    assert (answer["op"], answer["sent_ns"]) == ("pong", 7)
+    (compared,) = [event for event in it.events if isinstance(event, ClockCompared)]
+    assert (compared.host, compared.boot_id, compared.offset_ns, compared.rtt_ns) == ("far", "b", -5, 3)
+
+
+def test_the_offset_of_a_load_process_is_its_hosts_last_comparison_and_exactly_none_on_the_masters_own_clock(
+    told: Callable[..., Told],
+) -> None:
+    it = told(processes=3)
+    it.ask("a", {**JOIN, "processes": 2})
+    it.ask("b", JOIN)
+    assert [it.hosts.offset_of(number) for number in range(3)] == [None, None, None]
+    ping = {"op": "ping", "sent_ns": 7, "host": "far", "boot_id": "b"}
+    for compared in ([-4_000_000_000, 9_000], None, [-4_000_000_500, 3_000], None):
+        it.ask("a", {**ping, "clock": compared})
+    it.ask("b", {**ping, "host": socket.gethostname(), "boot_id": clock.boot_id(), "clock": [12_345, 3_000]})
+    assert [it.hosts.offset_of(number) for number in range(4)] == [-4_000_000_500, -4_000_000_500, 0, None]
+
+
+@pytest.mark.parametrize("message", [{}, {"op": "join"}, {"op": "chunk"}, {"op": "ping"}, {"op": "what"}, {"op": 3}])
+def test_nonsense_is_not_answered_and_breaks_nothing(told: Callable[..., Told], message: dict[str, Any]) -> None:
+    it = told()
+    it.ask("a", JOIN)
+    assert it.ask("a", message) is None
+    assert it.hosts.joined == 1

@@ -1,0 +1,144 @@
+"""What a worker's command says before anything is started: bad input, a master that isn't there or does not take it,
+endpoints that nobody allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from loadtest import cli
+from loadtest.config.settings import Load, Settings, Target
+from loadtest.distribution.worker import Place, check_allowed, share, work
+from loadtest.language.errors import ConfigError, GeneratorError
+from tests.loadtest.distribution.master import Serving, serving
+from tests.support import eventually, free_port
+
+KEYS = {"OPENAI_API_KEY": "sk-something-1234", "AVATURN_API_KEY": "something"}
+LOCAL = ("--openai-base-url", "http://127.0.0.1:1/v1", "--avaturn-base-url", "http://127.0.0.1:2")
+NO_TWIN = (
+    "target: a run over several hosts needs endpoints: the embedded twin is on loopback, and its keys don't travel"
+    " (`avaload twin` serves one for all)"
+)
+
+
+def settings(*, processes: int = 2, host: str = "127.0.0.1", live: bool = False) -> Settings:
+    target = Target(openai_base_url=f"https://{host}/v1", avaturn_base_url=f"https://{host}", live=live, max_sessions=9)
+    return Settings(load=Load(users=4, processes=processes), target=target)
+
+
+def place(port: int, directory: Path, *, processes: int = 1, allowed: frozenset[str] = frozenset()) -> Place:
+    return Place(
+        master_host="127.0.0.1",
+        master_port=port,
+        processes=processes,
+        max_wait=5,
+        run_dir=directory / "worker",
+        allowed=allowed,
+    )
+
+
+def wait_for_leave(master: Serving) -> None:
+    eventually(lambda: "leave" in master.heard, within_s=10, what="the worker's leave")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--worker",), ["--master-host: Field required"]),
+        (
+            ("--worker", "--master-host", "x", "--master-port", "y"),
+            ["--master-port: Input should be a valid integer.*"],
+        ),
+        (("--worker", "--master-host", "x", "--users", "3"), ["--users: a worker has it from its master"]),
+        (("--worker", "--master-host", "x", "far.toml"), ["--scenario: a worker has it from its master"]),
+        (("--worker", "--master"), ["argument --master: not allowed with argument --worker .*"]),
+        (("--master-host", "x"), ["--master-host: only for --worker"]),
+        (("--master",), [NO_TWIN]),
+        (
+            ("--master", *LOCAL, "--expect-workers", "3", "--max-sessions", "2"),
+            ["--max-sessions: 2 can't be shared by 3 load processes"],
+        ),
+        (
+            ("--master", *LOCAL, "--master-bind-host", "192.0.2.1", "--metrics-port", "off"),
+            ["distribution.bind_port: 5557 on 192.0.2.1: Cannot assign requested address"],
+        ),
+    ],
+)
+def test_what_can_not_work_is_said_in_a_line(
+    words: tuple[str, ...],
+    says: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, key in KEYS.items():
+        monkeypatch.setenv(name, key)
+    assert cli.main(["run", *words]) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if "warning" not in line]
+    assert len(said) == len(says)
+    for line, pattern in zip(said, says, strict=True):
+        assert line == f"avaload: {pattern}" or line.startswith(f"avaload: {pattern.removesuffix('.*')}"), line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_without_keys_starts_nothing_and_gives_its_place_back(tmp_path: Path) -> None:
+    with serving(settings(), tmp_path / "master") as master:
+        with pytest.raises(ConfigError) as raised:
+            work(place(master.port, tmp_path), environ={"AVATURN_API_KEY": "x"})
+        assert raised.value.problems == ["OPENAI_API_KEY is not set in the environment"]
+        assert not (tmp_path / "worker").exists()
+        wait_for_leave(master)
+    assert master.states() == ["joined", "withdrawn"]
+
+
+def test_a_worker_without_a_master_gives_up_at_its_deadline(tmp_path: Path) -> None:
+    port = free_port()
+    nowhere = place(port, tmp_path).model_copy(update={"max_wait": 0.1})
+    with pytest.raises(
+        GeneratorError, match=f"no master at 127.0.0.1:{port} answered within 0.1 s .Connection refused"
+    ):
+        work(nowhere, environ=KEYS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_goes_only_where_it_was_allowed_to(tmp_path: Path) -> None:
+    with serving(settings(host="far.invalid", live=True), tmp_path / "master") as master:
+        with pytest.raises(ConfigError) as raised:
+            work(place(master.port, tmp_path, allowed=frozenset({"near.invalid"})), environ=KEYS)
+        assert raised.value.problems == [
+            "the master's endpoints are on far.invalid: this worker needs --allow-host far.invalid"
+        ]
+        assert not (tmp_path / "worker").exists()
+        wait_for_leave(master)
+    assert master.states() == ["joined", "withdrawn"]
+
+
+def test_a_proxy_is_an_endpoint_too_and_loopback_needs_no_allowance() -> None:
+    check_allowed(settings(), frozenset())
+    proxied = settings().target.model_copy(update={"proxy": "http://proxy.invalid:3128"})
+    with pytest.raises(ConfigError, match=r"proxy\.invalid"):
+        check_allowed(settings().model_copy(update={"target": proxied}), frozenset())
+
+
+@pytest.mark.parametrize(
+    ("processes", "begun", "says"),
+    [
+        (3, False, "it has 3 load processes, the master expects 2 more of 2"),
+        (1, True, "the run has begun without it"),
+    ],
+)
+def test_a_worker_that_is_too_much_or_too_late_is_told_so_and_counted(
+    tmp_path: Path, processes: int, begun: bool, says: str
+) -> None:
+    with serving(settings(), tmp_path / "master", begun=begun) as master:
+        for _ in range(2):
+            with pytest.raises(GeneratorError) as raised:
+                work(place(master.port, tmp_path, processes=processes), environ=KEYS)
+            assert str(raised.value) == f"the master at 127.0.0.1:{master.port} does not take this worker: {says}"
+        assert master.states() == ["refused", "refused"]
+    assert list((tmp_path).iterdir()) == [tmp_path / "master"]
+
+
+def test_the_shares_of_a_limit_add_up_to_it() -> None:
+    assert [share(10, number, 4) for number in range(4)] == [3, 3, 2, 2]
+    assert sum(share(21, number, 2) for number in range(2)) == 21

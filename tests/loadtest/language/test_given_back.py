@@ -1,0 +1,129 @@
+import json
+
+import pytest
+
+from loadtest.language.given_back import MOST_REMEMBERED, Ledger, Watch
+from loadtest.language.vocabulary import SecretKind
+
+KEY, SECRET, TOKEN, ROOM = "sk-proj-0123456789", "ek_00aa11bb22cc33dd", "tok.en-44ee55ff66", "room-77889900aabb"
+Told = list[tuple[str, str, bool]]
+
+
+def watched(ledger: Ledger | None = None) -> tuple[Watch, Told]:
+    told: Told = []
+    ledger = ledger or Ledger([(SecretKind.API_KEY, KEY)])
+    watch = Watch(ledger, lambda kind, place, is_foreign: told.append((kind, place, is_foreign)))
+    watch.sends(SecretKind.CLIENT_SECRET, SECRET)
+    watch.sends(SecretKind.SESSION_TOKEN, TOKEN)
+    watch.sends(SecretKind.ROOM_TOKEN, ROOM)
+    return watch, told
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (f'{{"detail":"Bearer {KEY} was refused"}}', "api_key"),
+        (json.dumps({"input": {"client_secret": SECRET}}), "client_secret"),
+        (f"<p>{TOKEN}</p>", "session_token"),
+        (SECRET.replace("_", "%5F"), "client_secret"),
+        (SECRET.replace("_", "%5f"), "client_secret"),
+        ("".join(f"\\u{ord(letter):04x}" for letter in TOKEN), "session_token"),
+        (KEY.replace("-", "&#45;"), "api_key"),
+        ("x" * 3_000_000 + SECRET, "client_secret"),
+    ],
+)
+def test_a_body_that_gives_back_what_was_sent_is_told_by_its_kind(body: str, kind: str) -> None:
+    watch, told = watched()
+
+    watch.look_at_answer("create: HTTP 422", [], body.encode())
+
+    assert told == [(kind, "create: HTTP 422, body", False)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "where"),
+    [
+        ("Location", f"https://elsewhere.example/?token={TOKEN}", "header location"),
+        ("Set-Cookie", f"session={TOKEN}; Path=/", "header set-cookie"),
+        ("X-Debug", f"Bearer {TOKEN}", "header x-debug"),
+        (TOKEN, "1", "headers"),
+    ],
+)
+def test_so_is_a_header_by_its_name_unless_that_is_the_secret(name: str, value: str, where: str) -> None:
+    watch, told = watched()
+
+    watch.look_at_answer("look: HTTP 302", [(b"Date", b"today"), (name.encode(), value.encode())], b"")
+
+    assert told == [("session_token", f"look: HTTP 302, {where}", False)]
+
+
+def test_what_another_session_sent_is_told_as_its() -> None:
+    ledger = Ledger()
+    watched(ledger)
+    other, told = Watch(ledger, lambda *found: told.append(found)), []
+
+    other.look_at_answer("connect: HTTP 200", [], json.dumps({"id": "a", "other": SECRET}).encode())
+    other.look("room: app-message", f'{{"type":"x","y":"{TOKEN}"}}', in_room=True)
+
+    assert told == [
+        ("client_secret", "connect: HTTP 200, body", True),
+        ("session_token", "room: app-message", True),
+    ]
+
+
+def test_a_mint_that_gives_a_secret_that_others_have_is_the_business_of_another_rule() -> None:
+    ledger = Ledger()
+    watched(ledger)
+    other, told = Watch(ledger, lambda *found: told.append(found)), []
+
+    other.look_at_answer("mint: HTTP 200", [], json.dumps({"value": SECRET}).encode(), mints=True)
+
+    assert told == []
+
+
+def test_the_rooms_token_may_be_told_by_every_look_but_not_in_the_room() -> None:
+    watch, told = watched()
+
+    watch.look_at_answer("look: HTTP 200", [], json.dumps({"limited_access_token": ROOM}).encode())
+    assert told == []
+    watch.look("room: close reason", f"bye {ROOM}", in_room=True)
+    assert told == [("room_token", "room: close reason", False)]
+
+
+def test_a_target_with_one_token_for_both_may_grant_it() -> None:
+    watch, told = watched()
+
+    watch.look_at_answer("connect: HTTP 200", [], json.dumps({"limited_access_token": TOKEN}).encode())
+
+    assert told == []
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b'{"detail":"Invalid API key sk-proj-****6789"}', b"ek_00aa11bb22cc33"])
+def test_other_answers_tell_nothing(body: bytes) -> None:
+    watch, told = watched()
+
+    watch.look_at_answer("delete: HTTP 401", [(b"WWW-Authenticate", b"Bearer")], body)
+
+    assert (told, watch.looked) == ([], 1)
+
+
+@pytest.mark.parametrize("key", ["", "none", "anything", "localkey", "short1"])
+def test_a_key_that_is_a_word_is_not_looked_for(key: str) -> None:
+    told: Told = []
+    watch = Watch(Ledger([(SecretKind.API_KEY, key)]), lambda *found: told.append(found))
+
+    watch.look_at_answer("mint: HTTP 401", [], f"anything goes, none: {key}".encode())
+
+    assert told == []
+
+
+def test_the_same_place_is_told_once_and_the_ledger_is_bounded() -> None:
+    ledger = Ledger()
+    watch, told = watched(ledger)
+    for _ in range(3):
+        watch.look("room: app-message", SECRET, in_room=True)
+    assert len(told) == 1
+
+    for number in range(MOST_REMEMBERED + 5):
+        watch.sends(SecretKind.CLIENT_SECRET, f"ek_{number:020}")
+    assert len(ledger._owners) == MOST_REMEMBERED

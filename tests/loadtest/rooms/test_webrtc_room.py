@@ -1,0 +1,389 @@
+"""The WebRTC room against the twin, and against WHIP servers that misbehave."""
+
+import asyncio
+import ssl
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import aiohttp.web
+import httpx
+import numpy as np
+import pytest
+
+pytest.importorskip("aiortc", reason="needs the extra webrtc")
+
+from loadtest.language.errors import Code, Kind, StepError
+from loadtest.language.events import Mark
+from loadtest.rooms import opus
+from loadtest.rooms.pacing import Ticker
+from loadtest.rooms.peer import Peer, payload_of
+from loadtest.rooms.rehearsal import rehearse
+from loadtest.rooms.webrtc import WebRtcRoom
+from loadtest.session.ports import Grant
+from loadtest.sound.speech import RATE_HZ, SILENCE, Ear, corpus, is_loud
+from tests.loadtest.rooms.hearing import DEADLINE_S, HandTicker, Recorder, footprint
+from tests.loadtest.twin.process import RunningTwin
+
+TRUST = ssl.create_default_context()
+SILENT_OPUS = opus.encode((SILENCE,))[0]
+TOLERANCE_NS = 100_000_000
+"""For a busy machine; how true the stamps really are is measured in tests/benchmarks."""
+
+
+def grant_of(twin: RunningTwin) -> tuple[dict[str, str], Grant]:
+    session = twin.new_session()
+    sdk = twin.sdk(session["token"]).json()
+    return session, Grant(room_url=sdk["room_url"], token=sdk["limited_access_token"])
+
+
+@asynccontextmanager
+async def room_of(grant: Grant, ticker: Any = None) -> AsyncIterator[tuple[WebRtcRoom, Recorder]]:
+    """A room, not yet connected; closed in the end."""
+    listener = Recorder()
+    room = WebRtcRoom(grant, listener, (SILENCE,), ticker or HandTicker(), proxy=None, trust=TRUST)
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            yield room, listener
+    finally:
+        await room.close()
+
+
+async def failure_of(room: WebRtcRoom) -> StepError:
+    with pytest.raises(StepError) as failed:
+        await room.connect()
+    return failed.value
+
+
+# --- a conversation with the twin
+
+
+def test_a_voice_turn_is_heard_by_both_sides_and_its_stamps_agree_with_the_twins(rtc_twin: RunningTwin) -> None:
+    session, grant = grant_of(rtc_twin)
+    onsets: list[int] = []
+
+    async def script() -> Recorder:
+        ticker = Ticker(asyncio.get_running_loop(), on_late_ns=lambda _late_ns: None)
+        async with room_of(grant, ticker) as (room, listener):
+            await room.connect()
+            room.speak(corpus("corpus:en")[0])
+            await listener.until(lambda: "avatar_ended_speaking" in listener.kinds())
+            return listener
+
+    heard = asyncio.run(script())
+    ear = Ear(on_onset=onsets.append, on_offset=lambda _t_ns: None)
+    for t_ns, pcm in heard.audio:
+        ear.hear(t_ns, pcm)
+    truth = rtc_twin.truth(session["session_id"])
+    (turn,) = truth["turns"]
+    assert abs(heard.at(Mark.SPEECH_END) - turn["last_voiced_ns"]) < TOLERANCE_NS
+    assert len(onsets) == 1
+    assert abs(onsets[0] - turn["first_audio_sent_ns"]) < TOLERANCE_NS
+    assert truth["user_audio_frames"] >= len(corpus("corpus:en")[0].frames)
+    assert heard.kinds()[:2] == ["avatar_started_speaking", "avatar_started_speaking_phrase"]
+
+
+def test_connecting_reports_its_phases_in_order(rtc_twin: RunningTwin) -> None:
+    async def script() -> list[tuple[int, Mark]]:
+        async with room_of(grant_of(rtc_twin)[1]) as (room, listener):
+            await room.connect()
+            return listener.marks
+
+    marks = asyncio.run(script())
+    assert [mark for _, mark in marks] == [
+        Mark.SIGNALLED,
+        Mark.ICE_CONNECTED,
+        Mark.DTLS_CONNECTED,
+        Mark.JOINED,
+        Mark.AVATAR_PRESENT,
+        Mark.FIRST_FRAME,
+    ]
+    assert all(before <= after for (before, _), (after, _) in pairwise(marks))
+
+
+def test_the_avatars_tone_is_heard_at_its_pitch(rtc_twin: RunningTwin) -> None:
+    async def script() -> bytes:
+        ticker = Ticker(asyncio.get_running_loop(), on_late_ns=lambda _late_ns: None)
+        async with room_of(grant_of(rtc_twin)[1], ticker) as (room, listener):
+            await room.connect()
+            room.speak(corpus("corpus:en")[0])
+            await listener.until(lambda: sum(is_loud(pcm) for _, pcm in listener.audio) >= 45)
+            return b"".join(pcm for _, pcm in listener.audio if is_loud(pcm))
+
+    heard = np.frombuffer(asyncio.run(script()), dtype="<i2").astype(float)
+    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
+    assert spectrum.argmax() * RATE_HZ / len(heard) == pytest.approx(440, abs=5)
+
+
+def test_after_a_close_nothing_is_left_and_the_twin_knows_that_the_user_went(rtc_twin: RunningTwin) -> None:
+    session, grant = grant_of(rtc_twin)
+
+    async def script() -> tuple[tuple[int, int, int], tuple[int, int, int], list[StepError]]:
+        before = footprint()
+        async with room_of(grant) as (room, listener):
+            await room.connect()
+            await room.close()
+            await room.close()
+        await asyncio.sleep(0)
+        return before, footprint(), listener.ends
+
+    before, after, ends = asyncio.run(script())
+    assert after == before
+    assert ends == []
+    rtc_twin.eventually(session["session_id"], lambda found: found["state"] == "user_absent")
+
+
+def test_the_twin_notices_a_user_who_hangs_up_without_a_word(rtc_twin: RunningTwin) -> None:
+    session, grant = grant_of(rtc_twin)
+
+    async def script() -> None:
+        async with room_of(grant) as (room, _):
+            await room.connect()
+            room._resource = None  # no DELETE
+
+    asyncio.run(script())
+    rtc_twin.eventually(session["session_id"], lambda found: found["state"] == "user_absent")
+
+
+def test_a_connect_that_is_cancelled_leaves_nothing(rtc_twin: RunningTwin) -> None:
+    async def script() -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        before = footprint()
+        async with room_of(grant_of(rtc_twin)[1]) as (room, listener):
+            connecting = asyncio.ensure_future(room.connect())
+            await listener.until(lambda: Mark.SIGNALLED in listener.reached)
+            connecting.cancel()
+            await asyncio.wait({connecting})
+        await asyncio.sleep(0)
+        return before, footprint()
+
+    before, after = asyncio.run(script())
+    assert after == before
+
+
+def test_the_end_of_the_session_is_told_once_and_ends_the_microphone(rtc_twin: RunningTwin) -> None:
+    session, grant = grant_of(rtc_twin)
+
+    async def script() -> tuple[list[Code], int, Code]:
+        ticker = HandTicker()
+        async with room_of(grant, ticker) as (room, listener):
+            await room.connect()
+            await asyncio.to_thread(rtc_twin.delete, session["session_id"])
+            await listener.until(lambda: bool(listener.ends))
+            with pytest.raises(StepError) as refused:
+                room.speak(corpus("corpus:en")[0])
+            return [why.code for why in listener.ends], len(ticker.members), refused.value.code
+
+    assert asyncio.run(script()) == ([Code.RTC_CLOSED], 0, Code.RTC_CLOSED)
+
+
+def test_a_connection_that_fails_later_is_an_ice_failure(rtc_twin: RunningTwin) -> None:
+    async def script() -> list[tuple[Kind, Code]]:
+        async with room_of(grant_of(rtc_twin)[1]) as (room, listener):
+            await room.connect()
+            room.on_failed(1, "ice")
+            return [(why.kind, why.code) for why in listener.ends]
+
+    assert asyncio.run(script()) == [(Kind.TRANSPORT, Code.ICE_FAILED)]
+
+
+# --- refusals
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (lambda grant: Grant(room_url=grant.room_url, token="wrong"), Code.UNAUTHORIZED),
+        (lambda grant: Grant(room_url=grant.room_url.replace("/rooms/", "/rooms/no"), token="x"), Code.NOT_FOUND),
+    ],
+    ids=["bad token", "no such room"],
+)
+def test_a_refused_offer_is_a_rejection(rtc_twin: RunningTwin, spoil: Callable[[Grant], Grant], code: Code) -> None:
+    async def script() -> StepError:
+        async with room_of(spoil(grant_of(rtc_twin)[1])) as (room, _):
+            return await failure_of(room)
+
+    error = asyncio.run(script())
+    assert (error.kind, error.code) == (Kind.REJECTED, code)
+
+
+def test_the_room_of_an_ended_session_is_gone(rtc_twin: RunningTwin) -> None:
+    session, grant = grant_of(rtc_twin)
+    rtc_twin.delete(session["session_id"])
+
+    async def script() -> StepError:
+        async with room_of(grant) as (room, _):
+            return await failure_of(room)
+
+    error = asyncio.run(script())
+    assert (error.kind, error.code, error.http_status) == (Kind.REJECTED, Code.HTTP_4XX, 410)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status"),
+    [("application/json", "{}", 415), ("application/sdp", "no sdp", 400), ("application/sdp", "v=0\r\n" * 20_000, 413)],
+)
+def test_the_twin_refuses_what_is_no_offer(rtc_twin: RunningTwin, kind: str, body: str, status: int) -> None:
+    _, grant = grant_of(rtc_twin)
+    headers = {"authorization": f"Bearer {grant.token}", "content-type": kind}
+    assert rtc_twin.http.post(grant.room_url, content=body, headers=headers).status_code == status
+
+
+def test_a_whip_resource_is_deleted_by_its_own_token_and_once(rtc_twin: RunningTwin) -> None:
+    _, grant = grant_of(rtc_twin)
+
+    async def script() -> tuple[int, int, int]:
+        async with room_of(grant) as (room, listener), httpx.AsyncClient() as http:
+            await room.connect()
+            resource, good = room._resource, {"authorization": f"Bearer {grant.token}"}
+            assert resource is not None
+            assert resource.startswith(grant.room_url + "/")
+            stranger = await http.delete(resource, headers={"authorization": "Bearer stranger"})
+            deleted = await http.delete(resource, headers=good)
+            await listener.until(lambda: bool(listener.ends))
+            again = await http.delete(resource, headers=good)
+            return stranger.status_code, deleted.status_code, again.status_code
+
+    assert asyncio.run(script()) == (401, 200, 404)
+
+
+# --- servers that misbehave
+
+Answer = Callable[[aiohttp.web.Request], Awaitable[aiohttp.web.Response]]
+
+
+def failure_with(answer: Answer) -> StepError:
+    """How the connect to a WHIP server fails that answers so."""
+
+    async def script() -> StepError:
+        app = aiohttp.web.Application()
+        app.router.add_post("/whip", answer)
+        runner = aiohttp.web.AppRunner(app)
+        await runner.setup()
+        site = aiohttp.web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        grant = Grant(room_url=f"http://127.0.0.1:{runner.addresses[0][1]}/whip", token="token-1")
+        try:
+            async with room_of(grant) as (room, _):
+                return await failure_of(room)
+        finally:
+            await runner.cleanup()
+
+    return asyncio.run(script())
+
+
+def test_an_answer_that_names_another_machine_is_not_followed() -> None:
+    async def answer(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        sdp = "v=0\r\na=candidate:1 1 udp 2130706431 192.0.2.7 5000 typ host\r\n"
+        return aiohttp.web.Response(status=201, text=sdp, content_type="application/sdp")
+
+    error = failure_with(answer)
+    assert (error.kind, error.code) == (Kind.PROTOCOL, Code.BAD_SHAPE)
+    assert "192.0.2.7" in error.detail
+
+
+def test_an_answer_that_is_no_sdp_is_a_broken_protocol() -> None:
+    async def answer(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        return aiohttp.web.Response(status=201, text="hello", content_type="application/sdp")
+
+    error = failure_with(answer)
+    assert (error.kind, error.code) == (Kind.PROTOCOL, Code.BAD_SHAPE)
+
+
+def test_a_success_other_than_201_is_a_broken_protocol() -> None:
+    async def answer(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        return aiohttp.web.Response(status=200)
+
+    error = failure_with(answer)
+    assert (error.kind, error.code, error.http_status) == (Kind.PROTOCOL, Code.BAD_SHAPE, 200)
+
+
+def test_a_redirect_is_not_followed() -> None:
+    async def answer(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        return aiohttp.web.Response(status=307, headers={"Location": "http://192.0.2.7/whip"})
+
+    error = failure_with(answer)
+    assert (error.kind, error.code) == (Kind.REJECTED, Code.HTTP_3XX)
+
+
+def test_a_refusal_never_shows_the_token() -> None:
+    async def answer(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        return aiohttp.web.Response(status=500, text=f"broken for {request.headers['Authorization']}")
+
+    error = failure_with(answer)
+    assert (error.kind, error.code) == (Kind.REJECTED, Code.HTTP_5XX)
+    assert "token-1" not in error.detail
+
+
+def test_nobody_at_the_address_is_a_failed_connect() -> None:
+    async def script() -> StepError:
+        async with room_of(Grant(room_url="http://127.0.0.1:9/whip", token="t")) as (room, _):
+            return await failure_of(room)
+
+    error = asyncio.run(script())
+    assert (error.kind, error.code) == (Kind.TRANSPORT, Code.CONNECT_FAILED)
+
+
+# --- the peer
+
+
+@pytest.mark.parametrize(
+    ("numbers", "lost", "heard"),
+    [
+        ([65534, 65535, 0, 1], 0, 4),
+        ([7, 8, 11, 12], 2, 4),
+        ([7, 9, 8, 10], 1, 3),  # the overtaken one came too late to be heard
+        ([7, 8, 30000, 30001], 0, 4),  # numbered anew
+    ],
+)
+def test_packets_that_never_came_are_counted_by_their_numbers(numbers: list[int], lost: int, heard: int) -> None:
+    async def scene() -> tuple[int, int]:
+        async with room_of(Grant(room_url="http://127.0.0.1:1/rooms/x/whip", token="t")) as (room, listener):
+            for place, number in enumerate(numbers):
+                room.on_packet(place * 20_000_000, number, SILENT_OPUS)
+            return room.lost, len(listener.audio)
+
+    assert asyncio.run(scene()) == (lost, heard)
+
+
+def test_a_rehearsal_leaves_nothing() -> None:
+    async def script() -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        before = footprint()
+        await rehearse()
+        await asyncio.sleep(0)
+        return before, footprint()
+
+    before, after = asyncio.run(script())
+    assert after == before
+
+
+def test_an_offer_names_only_this_machine_and_one_socket() -> None:
+    async def script() -> str:
+        peer = Peer(None, loopback="127.0.0.1")  # type: ignore[arg-type]
+        try:
+            return await peer.offer()
+        finally:
+            await peer.close()
+
+    sdp = asyncio.run(script())
+    candidates = {line.split(" ")[4:6][0] for line in sdp.splitlines() if line.startswith("a=candidate:")}
+    ports = {line.split(" ")[5] for line in sdp.splitlines() if line.startswith("a=candidate:")}
+    assert candidates == {"127.0.0.1"}
+    assert len(ports) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "extra", "tail"),
+    [
+        (0x80, b"", b""),
+        (0x82, bytes(8), b""),
+        (0x90, b"\xbe\xde\x00\x01" + bytes(4), b""),
+        (0xA0, b"", b"\0\0\3"),
+        (0xB1, bytes(4) + b"\xbe\xde\x00\x02" + bytes(8), b"\1"),
+    ],
+    ids=["plain", "contributors", "extension", "padding", "all"],
+)
+def test_the_payload_of_a_packet_is_found_behind_whatever_it_carries(first: int, extra: bytes, tail: bytes) -> None:
+    packet = struct.pack(">BBHII", first, 96, 7, 960, 1) + extra + b"sound" + tail
+    assert payload_of(packet) == b"sound"

@@ -1,0 +1,358 @@
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from loadtest.config import scenario
+from loadtest.language.clock import now_ns
+from loadtest.language.errors import Code, Kind, StepError
+from loadtest.language.events import Mark
+from loadtest.session import turns as turns_module
+from loadtest.session.conversation import Conversation
+from loadtest.session.ports import Listener
+from loadtest.session.turns import AnswerOverError, Heard, Turns
+from loadtest.sound.speech import FRAME_NS, QUIET_NS, SILENCE
+from tests.loadtest.fakes import CLIP, LOUD_FRAME, FakeRoom
+
+MS = 1_000_000
+PLAN = scenario.Conversation(answer_timeout_s=0.3, answer_max_s=3)
+
+
+def hear(listener: Listener, first_ns: int, *, loud: int, quiet_ns: int = QUIET_NS) -> int:
+    """`loud` loud frames from `first_ns` on, then silence; returns when the last loud one ended."""
+    t_ns = first_ns
+    for _ in range(loud):
+        listener.on_audio(t_ns, LOUD_FRAME)
+        t_ns += FRAME_NS
+    for quiet in range(0, quiet_ns + FRAME_NS, FRAME_NS):
+        listener.on_audio(t_ns + quiet, SILENCE)
+    return t_ns
+
+
+def say(script: Callable[[Listener, int], Any], *, before: Callable[[Conversation], None] | None = None) -> Any:
+    """What `say` returns or raises, and the marks, when `script(listener, t0)` plays once the user speaks."""
+    marks: list[tuple[Mark, int]] = []
+
+    async def scene() -> int:
+        t0 = now_ns()
+        talk = Conversation(observe=lambda t_ns, mark, _turn, _text, **_: marks.append((mark, t_ns - t0)))
+        talk.on_audio(t0, SILENCE)
+        if before is not None:
+            before(talk)
+        room = FakeRoom(on_speak=lambda listener: script(listener, t0))
+        room.listener = talk
+        heard = Heard()
+        await Turns(talk=talk, room=room, plan=PLAN).say(CLIP, 0, heard, hear_out=True)
+        assert heard.first_audio_ns is not None
+        return heard.first_audio_ns
+
+    try:
+        return asyncio.run(scene()), marks
+    except StepError as error:
+        return error, marks
+
+
+def test_time_to_first_audio_runs_from_the_last_voiced_frame_to_the_onset() -> None:
+    def answer(listener: Listener, t0: int) -> None:
+        listener.on_mark(t0 + 100 * MS, Mark.SPEECH_END)
+        hear(listener, t0 + 800 * MS, loud=10)
+        listener.on_message(t0 + 1_000 * MS, {"type": "avatar_ended_speaking"})
+
+    first_audio_ns, marks = say(answer)
+    assert first_audio_ns == 700 * MS
+    assert (Mark.FIRST_AUDIO, 800 * MS) in marks
+    assert (Mark.LAST_AUDIO, 980 * MS) in marks
+
+
+def test_the_onset_is_where_the_sound_begins_inside_its_frame() -> None:
+    half = SILENCE[: len(SILENCE) // 2] + LOUD_FRAME[len(SILENCE) // 2 :]
+
+    def answer(listener: Listener, t0: int) -> None:
+        listener.on_mark(t0, Mark.SPEECH_END)
+        listener.on_audio(t0 + 500 * MS, half)
+        hear(listener, t0 + 520 * MS, loud=5)
+        listener.on_message(t0 + 640 * MS, {"type": "avatar_ended_speaking"})
+
+    assert say(answer)[0] == 510 * MS
+
+
+def test_a_single_loud_frame_is_a_click_and_no_answer() -> None:
+    def click(listener: Listener, t0: int) -> None:
+        listener.on_mark(t0, Mark.SPEECH_END)
+        hear(listener, t0 + 100 * MS, loud=1)
+
+    error, _ = say(click)
+    assert (error.kind, error.code) == (Kind.NO_RESPONSE, Code.NO_ANSWER)
+
+
+def test_an_answer_into_the_users_sentence_is_answered_early_and_never_a_negative_number() -> None:
+    def interrupt(listener: Listener, t0: int) -> None:
+        hear(listener, t0 + 50 * MS, loud=5)
+        listener.on_message(t0 + 200 * MS, {"type": "avatar_ended_speaking"})
+        listener.on_mark(t0 + 400 * MS, Mark.SPEECH_END)
+
+    error, marks = say(interrupt)
+    assert (error.kind, error.code) == (Kind.ANSWERED_EARLY, Code.ANSWERED_EARLY)
+    assert "350 ms" in error.detail
+    assert (Mark.FIRST_AUDIO, 50 * MS) in marks
+
+
+def test_an_answer_with_a_pause_between_its_sentences_is_one_answer() -> None:
+    def two_sentences(listener: Listener, t0: int) -> None:
+        listener.on_mark(t0, Mark.SPEECH_END)
+        end_ns = hear(listener, t0 + 100 * MS, loud=5, quiet_ns=QUIET_NS + 100 * MS)
+        hear(listener, end_ns + QUIET_NS + 120 * MS, loud=5)
+        listener.on_message(t0 + 900 * MS, {"type": "avatar_ended_speaking"})
+
+    first_audio_ns, marks = say(two_sentences)
+    assert first_audio_ns == 100 * MS
+    assert [mark for mark, _ in marks].count(Mark.LAST_AUDIO) == 1
+
+
+def test_silence_is_a_failed_turn_and_not_a_latency() -> None:
+    error, marks = say(lambda listener, t0: listener.on_mark(t0, Mark.SPEECH_END))
+    assert error.kind is Kind.NO_RESPONSE
+    assert Mark.FIRST_AUDIO not in [mark for mark, _ in marks]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "error", "error": {"type": "session_lifecycle_error", "code": "limits_exceeded", "message": "no"}},
+        {"type": "session_lifecycle_error", "code": "limits_exceeded"},
+    ],
+)
+def test_a_lifecycle_error_ends_the_turn_nested_or_flat(message: dict[str, Any]) -> None:
+    error, _ = say(lambda listener, t0: listener.on_message(t0, message))
+    assert (error.kind, error.code) == (Kind.REJECTED, Code.LIMITS_EXCEEDED)
+
+
+def test_a_room_that_closes_ends_the_turn_at_once() -> None:
+    why = StepError(Kind.TRANSPORT, Code.WS_CLOSED, "the room closed: 1000 session ended")
+    error, _ = say(lambda listener, t0: listener.on_closed(t0, why))
+    assert error is why
+
+
+def test_a_transcription_failure_is_not_user_speech() -> None:
+    def answer(listener: Listener, t0: int) -> None:
+        listener.on_mark(t0, Mark.SPEECH_END)
+        kind = "ce_events.realtime.input_transcript"
+        listener.on_message(t0 + 1, {"type": kind, "transcript": "transcription-failed", "timestamp": 1.0})
+        listener.on_message(t0 + 2, {"type": kind, "transcript": "hello", "timestamp": 1.0})
+        hear(listener, t0 + 10 * MS, loud=5)
+        listener.on_message(t0 + 3, {"type": "avatar_ended_speaking"})
+
+    _, marks = say(answer)
+    assert (Mark.TRANSCRIPT_FAILED, 1) in marks
+    assert (Mark.USER_TRANSCRIPT, 2) in marks
+
+
+def test_a_stream_that_stalls_is_said_to_have_stalled() -> None:
+    def stale(talk: Conversation) -> None:
+        talk.on_audio(now_ns() - 6_000 * MS, SILENCE)
+
+    error, _ = say(lambda _listener, _t0: None, before=stale)
+    assert (error.kind, error.code) == (Kind.TRANSPORT, Code.MEDIA_STALLED)
+
+
+# Turns that interrupt
+
+Act = Callable[[Listener, int], Any]
+
+
+def interrupt(kind: str, *, answer_frames: int, then: Act) -> tuple[StepError | Heard | str, list[tuple[Mark, int]]]:
+    """A user who speaks 100 ms into an answer that began at t0; `then` plays what the room tells once he does.
+
+    The answer has `answer_frames` loud frames before he speaks; whatever follows is the script's.
+    """
+    marks: list[tuple[Mark, int]] = []
+
+    async def scene() -> Heard | str:
+        t0 = now_ns()
+        talk = Conversation(observe=lambda t_ns, mark, _turn, _text, **_: marks.append((mark, t_ns - t0)))
+        for frame in range(answer_frames):
+            talk.on_audio(t0 + frame * FRAME_NS, LOUD_FRAME)
+        room = FakeRoom(on_speak=lambda listener: then(listener, t0))
+        room.listener = talk
+        turns, heard = Turns(talk=talk, room=room, plan=PLAN), Heard()
+        try:
+            if kind == "barge_in":
+                await turns.barge_in(CLIP, 1, 0.1, heard, hear_out=False)
+            else:
+                await turns.ignore(CLIP, 1, 0.1, hear_out=False)
+        except AnswerOverError:
+            return "over"
+        return heard
+
+    try:
+        return asyncio.run(scene()), marks
+    except StepError as error:
+        return error, marks
+
+
+def test_barge_in_runs_from_the_users_speech_to_the_last_loud_frame() -> None:
+    def yields(listener: Listener, t0: int) -> None:
+        listener.on_mark(t0 + 200 * MS, Mark.SPEECH_START)
+        hear(listener, t0 + 200 * MS, loud=15)
+        listener.on_mark(t0 + 1_000 * MS, Mark.SPEECH_END)
+        hear(listener, t0 + 1_600 * MS, loud=5)
+
+    heard, marks = interrupt("barge_in", answer_frames=5, then=yields)
+    assert heard == Heard(first_audio_ns=600 * MS, barge_in_ns=280 * MS, censored=False)
+    assert (Mark.BARGE_IN, 200 * MS) in marks
+    assert (Mark.SILENCED, 480 * MS) in marks
+
+
+def test_an_avatar_that_goes_on_is_censored_and_has_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "YIELD_LIMIT_S", 0.05)
+    error, marks = interrupt(
+        "barge_in", answer_frames=5, then=lambda listener, t0: listener.on_mark(t0 + 200 * MS, Mark.SPEECH_START)
+    )
+    assert isinstance(error, StepError)
+    assert (error.kind, error.code) == (Kind.PROTOCOL, Code.NOT_SILENCED)
+    assert Mark.SILENCED not in [mark for mark, _ in marks]
+
+
+@pytest.mark.parametrize("kind", ["barge_in", "ignore"])
+def test_an_answer_that_ended_before_it_was_interrupted_says_nothing_about_anybody(kind: str) -> None:
+    assert interrupt(kind, answer_frames=0, then=lambda _listener, _t0: None)[0] == "over"
+
+
+def test_a_speech_that_just_missed_the_answers_end_is_finished_and_its_answer_heard() -> None:
+    spoken: list[str] = []
+
+    def too_late(listener: Listener, t0: int) -> None:
+        spoken.append("began")
+        # Two more frames of the answer, then quiet: its end shows only once the user has begun to speak.
+        hear(listener, t0 + 100 * MS, loud=2, quiet_ns=0)
+        listener.on_mark(t0 + 130 * MS, Mark.SPEECH_START)
+        listener.on_audio(t0 + 120 * MS + QUIET_NS, SILENCE)
+
+        def ends() -> None:
+            spoken.append("ended")
+            listener.on_mark(t0 + 900 * MS, Mark.SPEECH_END)
+            hear(listener, t0 + 1_500 * MS, loud=5)
+
+        asyncio.get_running_loop().call_later(0.05, ends)
+
+    heard, marks = interrupt("barge_in", answer_frames=5, then=too_late)
+
+    assert (heard, spoken) == ("over", ["began", "ended"])
+    assert (Mark.FIRST_AUDIO, 1_500 * MS) in marks
+    assert Mark.SILENCED not in [mark for mark, _ in marks]
+
+
+def test_a_noise_that_stops_the_avatar_is_reported() -> None:
+    error, _ = interrupt("ignore", answer_frames=5, then=lambda listener, t0: hear(listener, t0 + 200 * MS, loud=5))
+    assert isinstance(error, StepError)
+    assert (error.kind, error.code) == (Kind.PROTOCOL, Code.STOPPED_BY_NOISE)
+
+
+def test_a_noise_that_the_avatar_ignores_is_a_good_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "NOISE_WATCH_S", 0.05)
+    assert interrupt("ignore", answer_frames=5, then=lambda _listener, _t0: None)[0] == Heard()
+
+
+def test_an_avatar_that_speaks_unasked_fails_a_silent_turn() -> None:
+    async def scene() -> None:
+        talk = Conversation(observe=lambda *_, **__: None)
+        talk.on_audio(now_ns(), SILENCE)
+        asyncio.get_running_loop().call_later(0.02, lambda: [talk.on_audio(now_ns(), LOUD_FRAME) for _ in range(2)])
+        await Turns(talk=talk, room=FakeRoom(), plan=PLAN).silence(5.0, 0)
+
+    with pytest.raises(StepError) as caught:
+        asyncio.run(scene())
+    assert caught.value.code is Code.SPOKE_UNASKED
+
+
+def test_a_transcript_belongs_to_the_turn_it_transcribes_even_when_the_next_has_begun() -> None:
+    marks: list[tuple[Mark, int | None]] = []
+    talk = Conversation(observe=lambda _t, mark, turn, _text, **_: marks.append((mark, turn)))
+    talk.begin(4)
+    talk.on_mark(1, Mark.SPEECH_END)
+    hear(talk, 2, loud=3, quiet_ns=0)
+    talk.begin(5)
+    talk.on_message(3, {"type": "ce_events.realtime.input_transcript", "transcript": "a", "timestamp": 1.0})
+    talk.on_message(4, {"type": "ce_events.realtime.response_transcript", "transcript": "b", "timestamp": 1.0})
+    talk.on_message(5, {"type": "avatar_ended_speaking"})
+    assert marks[1:] == [(Mark.USER_TRANSCRIPT, 4), (Mark.AVATAR_TRANSCRIPT, 4), (Mark.AVATAR_ENDED, 5)]
+
+
+def test_the_text_of_a_transcript_is_told_only_on_request_and_redacted() -> None:
+    for keep, told in ((False, None), (True, "my key is [redacted]")):
+        texts: list[str | None] = []
+        talk = Conversation(observe=lambda _t, _mark, _turn, text, **_: texts.append(text), keep_transcripts=keep)  # noqa: B023
+        message = {"type": "ce_events.realtime.input_transcript", "transcript": "my key is sk-abcdef123456"}
+        talk.on_message(1, message)
+        assert texts == [told]
+
+
+def facts_of(message: dict[str, Any]) -> list[tuple[Mark, dict[str, Any]]]:
+    told: list[tuple[Mark, dict[str, Any]]] = []
+    talk = Conversation(observe=lambda _t, mark, _turn, _text, **facts: told.append((mark, facts)), digest=str.upper)
+    talk.on_message(1, message)
+    return told
+
+
+TRANSCRIPT = "ce_events.realtime.response_transcript"
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            {"type": TRANSCRIPT, "transcript": "hi", "timestamp": 12.5},
+            (Mark.AVATAR_TRANSCRIPT, {"well_formed": True, "stamped_s": 12.5, "digest": "HI"}),
+        ),
+        (
+            {"type": TRANSCRIPT, "transcript": "hi", "timestamp": "2026"},
+            (Mark.AVATAR_TRANSCRIPT, {"well_formed": False, "stamped_s": None, "digest": "HI"}),
+        ),
+        ({"type": TRANSCRIPT, "timestamp": 1}, (Mark.AVATAR_TRANSCRIPT, {"well_formed": False, "stamped_s": 1})),
+        ({"type": "avatar_started_speaking_phrase", "phrase_id": "p"}, (Mark.PHRASE_STARTED, {"digest": "P"})),
+        ({"type": "avatar_started_speaking"}, (Mark.AVATAR_STARTED, {})),
+        (
+            {"type": "error", "error": {"type": "session_lifecycle_error", "code": "internal_error"}},
+            (Mark.SESSION_ERROR, {"well_formed": True}),
+        ),
+        ({"type": "session_lifecycle_error", "code": "x"}, (Mark.SESSION_ERROR, {"well_formed": False})),
+        ({"type": "error", "error": "broken"}, (Mark.SESSION_ERROR, {"well_formed": False})),
+        ({"type": "response.function_call_arguments.done"}, (Mark.TOOL_DATA, {})),
+        ({"type": "anything", "call_id": "c"}, (Mark.TOOL_DATA, {})),
+    ],
+)
+def test_of_a_message_its_shape_its_stamp_and_a_hash_are_told(
+    message: dict[str, Any], expected: tuple[Mark, dict[str, Any]]
+) -> None:
+    assert facts_of(message) == [expected]
+
+
+def test_a_message_that_no_rule_asks_for_is_not_told() -> None:
+    assert facts_of({"type": "conversation_engine.external.message.received", "data": {}}) == []
+
+
+def test_the_end_of_a_room_is_a_mark() -> None:
+    marks: list[tuple[Mark, int]] = []
+    talk = Conversation(observe=lambda t_ns, mark, _turn, _text, **_: marks.append((mark, t_ns)))
+    talk.on_closed(7, StepError(Kind.TRANSPORT, Code.WS_CLOSED))
+    assert marks == [(Mark.ROOM_ENDED, 7)]
+
+
+def test_a_hole_in_the_line_is_the_longest_time_without_a_frame_where_silence_comes_as_frames() -> None:
+    talk = Conversation(observe=lambda *_args, **_facts: None)
+    t0 = now_ns()
+    talk.on_audio(t0, SILENCE)
+    talk.watch_line()
+    for at_ms in (20, 40, 340, 360):
+        talk.on_audio(t0 + at_ms * MS, SILENCE)
+    assert talk.hole_ns == 300 * MS
+
+
+def test_a_room_that_sends_nothing_while_the_avatar_is_silent_has_no_holes() -> None:
+    talk = Conversation(observe=lambda *_args, **_facts: None)
+    t0 = now_ns()
+    talk.on_audio(t0 - 10**9, SILENCE)
+    talk.watch_line()
+    talk.on_audio(t0 + 2 * 10**9, LOUD_FRAME)
+    assert talk.hole_ns is None

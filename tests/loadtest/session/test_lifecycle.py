@@ -1,0 +1,387 @@
+import asyncio
+from typing import Any
+
+import pytest
+
+from loadtest.language.errors import Code, Kind, StepError
+from loadtest.language.events import (
+    EndedBy,
+    Event,
+    Gone,
+    GoneChecked,
+    Outcome,
+    Remains,
+    RemainsChanged,
+    SecretMinted,
+    SessionFinished,
+    SessionStarted,
+    Step,
+    StepFinished,
+)
+from loadtest.session.lifecycle import CENSORED
+from loadtest.session.ports import Call, ClientSecret
+from tests.loadtest.fakes import FakeControl, FakeRoom, forever, lifecycle, refused
+
+QUICK = {"target": {"create_timeout_s": 0.05, "delete_timeout_s": 0.05, "gone_timeout_s": 0.2, "mint_timeout_s": 0.05}}
+
+
+def run(control: FakeControl, **settings: Any) -> list[Event]:
+    events: list[Event] = []
+    asyncio.run(lifecycle(control, events, **settings).run())
+    return events
+
+
+def of(events: list[Event], kind: type) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def finished(events: list[Event]) -> SessionFinished:
+    (event,) = of(events, SessionFinished)
+    assert events[-1] is event
+    return event
+
+
+def remains(events: list[Event]) -> list[tuple[Remains, str]]:
+    return [(event.remains, event.reason) for event in of(events, RemainsChanged)]
+
+
+def steps(events: list[Event]) -> list[tuple[Step, Outcome]]:
+    return [(event.step, event.outcome) for event in of(events, StepFinished)]
+
+
+def test_a_good_session_is_minted_created_connected_deleted_and_proved_gone() -> None:
+    control = FakeControl()
+    events = run(control)
+    assert control.calls == ["mint", "create", "sdk_session", "delete", "look"]
+    assert steps(events) == [(step, Outcome.OK) for step in (Step.MINT, Step.CREATE, Step.CONNECT, Step.DELETE)]
+    assert remains(events) == [
+        (Remains.DOUBTFUL, "create_sent"),
+        (Remains.LEAKED, "create_answered"),
+        (Remains.NOTHING, "deleted"),
+    ]
+    last = finished(events)
+    assert (last.outcome, last.remains, last.gone, last.ended_by, last.failure) == (
+        Outcome.OK,
+        Remains.NOTHING,
+        Gone.CONFIRMED,
+        EndedBy.DELETE,
+        None,
+    )
+
+
+def test_all_ids_of_a_session_hang_together() -> None:
+    control = FakeControl()
+    events = run(control)
+    (started,) = of(events, SessionStarted)
+    assert {event.session for event in events} == {started.session}  # type: ignore[union-attr]
+    assert {event.parent_id for event in of(events, StepFinished)} == {started.span_id}
+    assert len({event.span_id for event in of(events, StepFinished)}) == 4
+    (mint_span,) = [event.span_id for event in of(events, StepFinished) if event.step is Step.MINT]
+    assert control.traceparents == [f"00-{started.session}-{mint_span}-01"]
+
+
+def test_the_fingerprint_is_equal_for_equal_secrets_and_hides_them() -> None:
+    first, second = (of(run(FakeControl(mint=[value])), SecretMinted)[0] for value in ("ek_one", "ek_one"))
+    other = of(run(FakeControl(mint=["ek_two"])), SecretMinted)[0]
+    assert first.fingerprint == second.fingerprint != other.fingerprint
+    assert "ek_one" not in first.fingerprint
+    assert (first.ttl_s, first.expires_at_s) == (600, 1_600)
+
+
+def test_a_failed_mint_creates_and_deletes_nothing() -> None:
+    control = FakeControl(mint=[refused(429)])
+    events = run(control)
+    assert control.calls == ["mint"]
+    assert remains(events) == []
+    assert finished(events).outcome is Outcome.FAILED
+    assert finished(events).failure.step is Step.MINT
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [
+        (refused(422), Remains.NOTHING),
+        (refused(429), Remains.NOTHING),
+        (refused(500), Remains.DOUBTFUL),
+        (StepError(Kind.TRANSPORT, Code.CONNECTION_LOST), Remains.DOUBTFUL),
+        (StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, sent=False), Remains.NOTHING),
+        (StepError(Kind.PROTOCOL, Code.BAD_JSON), Remains.DOUBTFUL),
+    ],
+)
+def test_a_failed_create_leaves_nothing_only_where_that_is_certain(error: StepError, left: Remains) -> None:
+    events = run(FakeControl(create=[error]))
+    assert remains(events)[0] == (Remains.DOUBTFUL, "create_sent")
+    assert finished(events).remains is left
+
+
+def test_a_session_whose_create_told_no_token_is_a_failed_one_and_deleted() -> None:
+    control = FakeControl(create=[""])
+    events = run(control)
+    assert control.calls[:3] == ["mint", "create", "delete"]
+    assert control.alive == set()
+    assert (finished(events).failure.step, finished(events).failure.code) == (Step.CREATE, Code.BAD_SHAPE)
+    assert finished(events).remains is Remains.NOTHING
+
+
+def test_a_create_that_answers_after_its_deadline_is_adopted_and_deleted() -> None:
+    events: list[Event] = []
+
+    async def late() -> None:
+        while (Step.CREATE, Outcome.FAILED) not in steps(events):
+            await asyncio.sleep(0.001)
+
+    control = FakeControl(create=[late])
+    target = QUICK["target"] | {"create_timeout_s": 0.5}
+    asyncio.run(lifecycle(control, events, target=target).run())
+    assert control.alive == set()
+    assert finished(events).remains is Remains.NOTHING
+    assert finished(events).failure.code is Code.TIMEOUT
+    assert (Step.CREATE, Outcome.FAILED) in steps(events)
+
+
+def test_a_create_that_is_answered_in_the_very_turn_of_the_tear_down_is_deleted_too() -> None:
+    control, events = FakeControl(), []
+
+    async def scene() -> None:
+        session = lifecycle(control, events)
+        answered = asyncio.ensure_future(
+            control.create(Call(), secret=ClientSecret(value="ek", expires_at_s=1), fields={}, traceparent="")
+        )
+        await answered
+        session._owned._creating = answered
+        answered.add_done_callback(session._owned._on_created)  # runs in the next turn of the loop, not now
+        await session._teardown()
+
+    asyncio.run(scene())
+    assert control.calls == ["create", "delete"]
+    assert control.alive == set()
+
+
+def test_a_create_that_never_answers_is_doubtful_not_nothing() -> None:
+    events = run(FakeControl(create=[forever]), **QUICK)
+    assert finished(events).remains is Remains.DOUBTFUL
+    assert remains(events) == [(Remains.DOUBTFUL, "create_sent")]
+
+
+@pytest.mark.parametrize("step", ["mint", "create", "sdk_session", "delete", "look"])
+def test_a_cancellation_in_any_step_still_deletes(step: str) -> None:
+    entered = asyncio.Event()
+
+    async def slow() -> Any:
+        entered.set()
+        await asyncio.sleep(0.02)
+        return {"mint": "ek_one", "delete": 200, "look": 404}.get(step)
+
+    control, events = FakeControl(**{step: [slow]}), []
+
+    async def cut() -> None:
+        task = asyncio.ensure_future(lifecycle(control, events).run())
+        await asyncio.wait_for(entered.wait(), 5)
+        task.cancel(CENSORED)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cut())
+    assert control.alive == set()
+    last = finished(events)
+    assert last.remains is Remains.NOTHING
+    if step in ("mint", "create", "sdk_session"):
+        assert (last.outcome, last.censored) == (Outcome.CANCELLED, True)
+        assert ("delete" in control.calls) is (step != "mint")
+
+
+def test_repeated_cancellations_do_not_stop_a_delete() -> None:
+    async def slow() -> int:
+        await asyncio.sleep(0.05)
+        return 200
+
+    control, events = FakeControl(sdk_session=[forever], delete=[slow]), []
+
+    async def cut() -> None:
+        task = asyncio.ensure_future(lifecycle(control, events).run())
+        while not task.done():
+            await asyncio.sleep(0.005)
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cut())
+    assert control.alive == set()
+    assert finished(events).remains is Remains.NOTHING
+    assert finished(events).censored is False
+
+
+def test_only_the_delete_is_retried_and_each_attempt_is_told() -> None:
+    control = FakeControl(delete=[refused(503), refused(500), 200])
+    events = run(control)
+    deletes = [event for event in of(events, StepFinished) if event.step is Step.DELETE]
+    assert [(event.attempt, event.outcome) for event in deletes] == [
+        (1, Outcome.FAILED),
+        (2, Outcome.FAILED),
+        (3, Outcome.OK),
+    ]
+    assert finished(events).outcome is Outcome.OK
+
+
+def test_a_delete_that_keeps_failing_leaves_a_leaked_session_and_a_failed_one() -> None:
+    control = FakeControl(delete=[refused(500)])
+    last = finished(run(control))
+    assert control.calls.count("delete") == 3
+    assert (last.outcome, last.remains, last.failure.step) == (Outcome.FAILED, Remains.LEAKED, Step.DELETE)
+
+
+def test_a_delete_refused_for_its_key_is_not_tried_again() -> None:
+    control = FakeControl(delete=[refused(403)])
+    assert finished(run(control)).remains is Remains.LEAKED
+    assert control.calls.count("delete") == 1
+
+
+def test_a_session_that_was_gone_before_its_delete_was_ended_by_somebody_else() -> None:
+    last = finished(run(FakeControl(delete=[404])))
+    assert (last.outcome, last.remains, last.ended_by) == (Outcome.OK, Remains.NOTHING, EndedBy.UNEXPECTED)
+
+
+def test_a_delete_that_finds_nothing_at_its_second_attempt_had_done_it_at_the_first() -> None:
+    last = finished(run(FakeControl(delete=[refused(502), 404])))
+    assert (last.outcome, last.remains, last.ended_by) == (Outcome.OK, Remains.NOTHING, EndedBy.DELETE)
+
+
+@pytest.mark.parametrize("answer", [503, 429, StepError(Kind.TRANSPORT, Code.CONNECT_FAILED)])
+def test_errors_after_the_delete_prove_nothing(answer: Any) -> None:
+    events = run(FakeControl(look=[answer]), **QUICK)
+    assert of(events, GoneChecked)[0].gone is Gone.UNCONFIRMED
+    last = finished(events)
+    assert (last.outcome, last.remains, last.gone) == (Outcome.OK, Remains.NOTHING, Gone.UNCONFIRMED)
+
+
+def test_a_session_that_answers_200_then_503_is_unconfirmed() -> None:
+    assert finished(run(FakeControl(look=[200, 503]), **QUICK)).gone is Gone.UNCONFIRMED
+
+
+def test_a_session_that_still_answers_after_its_delete_is_leaked() -> None:
+    events = run(FakeControl(look=[200]), **QUICK)
+    last = finished(events)
+    assert (last.outcome, last.remains, last.gone) == (Outcome.FAILED, Remains.LEAKED, Gone.STILL_ALIVE)
+    assert (last.failure.step, last.failure.code) == (Step.DELETE, Code.STILL_ALIVE)
+    assert remains(events)[-1] == (Remains.LEAKED, "still_alive")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_every_refusal_of_a_once_good_token_proves_the_end(status: int) -> None:
+    events = run(FakeControl(look=[200, status]), **QUICK)
+    (checked,) = of(events, GoneChecked)
+    assert (checked.gone, checked.looks, checked.http_status) == (Gone.CONFIRMED, 2, status)
+    assert checked.t_ns > checked.deleted_ns
+
+
+def test_a_token_that_was_never_good_can_prove_nothing() -> None:
+    control = FakeControl(sdk_session=[refused(401)])
+    last = finished(run(control))
+    assert "look" not in control.calls
+    assert (last.gone, last.remains) == (None, Remains.NOTHING)
+
+
+def test_a_failed_connect_still_closes_the_room_and_deletes() -> None:
+    class Broken(FakeRoom):
+        async def connect(self) -> None:
+            raise StepError(Kind.TRANSPORT, Code.WS_CLOSED)
+
+    room, control = Broken(), FakeControl()
+    last = finished(run(control, room=room))
+    assert (room.closed, control.alive) == (1, set())
+    assert (last.outcome, last.failure.step, last.failure.code) == (Outcome.FAILED, Step.CONNECT, Code.WS_CLOSED)
+
+
+def test_a_bug_of_ours_still_deletes_and_is_not_blamed_on_the_target() -> None:
+    class Buggy(FakeRoom):
+        async def connect(self) -> None:
+            raise ZeroDivisionError
+
+    control, events = FakeControl(), []
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(lifecycle(control, events, room=Buggy()).run())
+    assert control.alive == set()
+    assert finished(events).failure.kind is Kind.BUG
+
+
+class TellingRoom(FakeRoom):
+    """Says `told` at once, before anybody is in it or after; `then`: what becomes of its connect."""
+
+    def __init__(self, *told: dict[str, Any], joined: bool = False, then: StepError | None = None) -> None:
+        super().__init__()
+        self._told, self._joined, self._then = told, joined, then
+        self.cancelled = False
+
+    async def connect(self) -> None:
+        assert self.listener is not None
+        if self._joined:
+            await super().connect()
+        for message in self._told:
+            self.listener.on_message(2, message)
+        if self._then is not None:
+            self.listener.on_closed(3, self._then)
+            raise self._then
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+
+
+LIMIT = {"type": "error", "error": {"type": "session_lifecycle_error", "code": "limits_exceeded", "message": "20"}}
+FLAT = {"type": "session_lifecycle_error", "code": "limits_exceeded", "message": "20"}
+
+
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("message", [LIMIT, FLAT])
+def test_what_a_room_says_before_its_first_frame_ends_the_connect_at_once(
+    message: dict[str, Any], *, joined: bool
+) -> None:
+    control, room = FakeControl(), TellingRoom(message, joined=joined)
+    events = run(control, room=room)
+    connect = next(event for event in of(events, StepFinished) if event.step is Step.CONNECT)
+    assert (connect.failure.kind, connect.failure.code) == (Kind.REJECTED, Code.LIMITS_EXCEEDED)
+    assert connect.failure.detail == "limits_exceeded: 20"
+    assert finished(events).failure == connect.failure
+    assert (room.cancelled, room.closed, control.alive) == (True, 1, set())
+
+
+def test_a_message_that_is_no_error_leaves_the_connect_to_its_deadline() -> None:
+    room = TellingRoom({"type": "avatar_ended_speaking"})
+    events = run(FakeControl(), room=room, target={"connect_timeout_s": 0.05})
+    failure = finished(events).failure
+    assert failure is not None
+    assert (failure.kind, failure.code, room.cancelled) == (Kind.TIMEOUT, Code.TIMEOUT, True)
+
+
+def test_what_a_room_says_goes_before_the_close_that_follows_it() -> None:
+    closed = StepError(Kind.TRANSPORT, Code.WS_CLOSED, "the room closed: 1000")
+    failure = finished(run(FakeControl(), room=TellingRoom(LIMIT, then=closed))).failure
+    assert failure is not None
+    assert (failure.kind, failure.code) == (Kind.REJECTED, Code.LIMITS_EXCEEDED)
+
+
+def test_the_first_error_of_a_room_is_the_sessions() -> None:
+    later = {"type": "error", "error": {"code": "internal_error"}}
+    failure = finished(run(FakeControl(), room=TellingRoom(LIMIT, later))).failure
+    assert failure is not None
+    assert failure.code is Code.LIMITS_EXCEEDED
+
+
+def test_a_cancellation_while_a_room_is_silent_reaches_its_connect() -> None:
+    control, room = FakeControl(), TellingRoom()
+
+    async def script() -> list[Event]:
+        events: list[Event] = []
+        session = asyncio.ensure_future(lifecycle(control, events, room=room).run())
+        while not of(events, RemainsChanged) or "sdk_session" not in control.calls:
+            await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        session.cancel()
+        await asyncio.wait({session})
+        return events
+
+    events = asyncio.run(script())
+    assert finished(events).outcome is Outcome.CANCELLED
+    assert (room.cancelled, room.closed, control.alive) == (True, 1, set())

@@ -1,0 +1,124 @@
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loadtest.language.errors import ConfigError
+from loadtest.sound.speech import (
+    FRAME_BYTES,
+    FRAME_NS,
+    FRAME_SAMPLES,
+    LOUD_RMS,
+    QUIET_NS,
+    SILENCE,
+    Ear,
+    check_pauses,
+    clip_of,
+    corpus,
+    is_loud,
+    read_wav,
+)
+
+
+def tone(amplitude: int, samples: int = FRAME_SAMPLES) -> bytes:
+    return (np.resize([amplitude, -amplitude], samples)).astype("<i2").tobytes()
+
+
+def wav(path: Path, pcm: bytes, *, rate_hz: int = 24_000, channels: int = 1, width: int = 2) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(width)
+        file.setframerate(rate_hz)
+        file.writeframes(pcm)
+    return path
+
+
+def test_a_frame_is_loud_from_the_threshold_on() -> None:
+    assert is_loud(tone(int(LOUD_RMS))) is True
+    assert is_loud(tone(int(LOUD_RMS) - 1)) is False
+    assert is_loud(SILENCE) is False
+    assert is_loud(b"") is False
+
+
+def test_the_ear_backdates_the_onset_and_the_offset() -> None:
+    onsets: list[int] = []
+    offsets: list[int] = []
+    ear = Ear(on_onset=onsets.append, on_offset=offsets.append)
+    frames = [SILENCE] * 5 + [SILENCE[: FRAME_BYTES // 4] + tone(5_000)[FRAME_BYTES // 4 :]] + [tone(5_000)] * 9
+    frames += [SILENCE] * (QUIET_NS // FRAME_NS + 1)
+    for index, frame in enumerate(frames):
+        ear.hear(index * FRAME_NS, frame)
+    assert onsets == [5 * FRAME_NS + FRAME_NS // 4]
+    assert offsets == [14 * FRAME_NS]
+
+
+def test_a_gap_between_words_is_not_the_end_of_an_answer() -> None:
+    edges: list[int] = []
+    ear = Ear(on_onset=edges.append, on_offset=edges.append)
+    for index in range(40):
+        ear.hear(index * FRAME_NS, SILENCE if 10 <= index < 20 else tone(5_000))
+    assert edges == [0]
+
+
+def test_a_clip_knows_its_voiced_frames_and_its_longest_pause() -> None:
+    clip = clip_of("x", SILENCE * 2 + tone(5_000) * 3 + SILENCE * 10 + tone(5_000) * 2 + SILENCE + b"\0\0")
+    assert (clip.first_voiced, clip.last_voiced, clip.longest_pause_s) == (2, 16, 0.2)
+    assert len(clip.frames) == 19
+    assert {len(frame) for frame in clip.frames} == {FRAME_BYTES}
+
+
+def test_a_clip_that_pauses_as_long_as_the_service_waits_is_refused() -> None:
+    clip = clip_of("slow.wav", tone(5_000) + SILENCE * 25 + tone(5_000))
+    check_pauses((clip,), 0.52)
+    with pytest.raises(ConfigError, match=r"slow\.wav: pauses for 0\.50 s"):
+        check_pauses((clip,), 0.5)
+
+
+def test_the_corpus_that_is_shipped_can_be_spoken() -> None:
+    clips = corpus("corpus:en")
+    assert len(clips) == 6
+    assert all(1.0 < clip.duration_s < 2.5 for clip in clips)
+    check_pauses(clips, 0.2)
+
+
+def test_a_folder_of_wavs_is_read_in_the_order_of_names(tmp_path: Path) -> None:
+    wav(tmp_path / "b.wav", tone(900, 4_800))
+    wav(tmp_path / "a.wav", tone(900, 2_400))
+    assert [(clip.name, len(clip.frames)) for clip in corpus(str(tmp_path))] == [("a.wav", 5), ("b.wav", 10)]
+
+
+def test_several_channels_become_one_their_mean(tmp_path: Path) -> None:
+    left, right = np.full(960, 3_000, dtype="<i2"), np.full(960, 1_000, dtype="<i2")
+    path = wav(tmp_path / "both.WAV", np.stack([left, right], axis=1).tobytes(), channels=2)
+    (clip,) = corpus(str(tmp_path))
+    assert (clip.name, clip.frames) == (path.name, (np.full(480, 2_000, dtype="<i2").tobytes(),) * 2)
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 44_100, 48_000])
+def test_a_clip_of_any_rate_lasts_as_long_and_has_its_pitch(rate_hz: int, tmp_path: Path) -> None:
+    stereo = np.repeat(8_000 * np.sin(2 * np.pi * 440 * np.arange(rate_hz) / rate_hz), 2).astype("<i2")
+    clip = read_wav(wav(tmp_path / "tone.wav", stereo.tobytes(), rate_hz=rate_hz, channels=2))
+    heard = np.frombuffer(b"".join(clip.frames), dtype="<i2")
+    assert len(clip.frames) == 50
+    assert np.abs(np.fft.rfft(heard)).argmax() == 440
+
+
+def test_every_unusable_file_of_a_folder_is_told(tmp_path: Path) -> None:
+    wav(tmp_path / "narrow.wav", tone(900, 4_800), width=1)
+    wav(tmp_path / "silent.wav", SILENCE * 9)
+    (tmp_path / "text.wav").write_text("no sound")
+    with pytest.raises(ConfigError) as caught:
+        corpus(str(tmp_path))
+    told = caught.value.problems
+    assert len(told) == 3
+    assert told[0] == f"{tmp_path}/narrow.wav: 8 bit; 16 bit PCM is needed"
+    assert "no speech" in told[1]
+    assert "not a readable WAV" in told[2]
+
+
+def test_a_missing_clip_is_told() -> None:
+    with pytest.raises(ConfigError, match="corpus:xx: no WAV file"):
+        corpus("corpus:xx")
+    with pytest.raises(ConfigError, match="not a readable WAV"):
+        read_wav(Path("nowhere.wav"))

@@ -1,0 +1,93 @@
+"""WAV files as people's programs write them: read, or one clear line."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loadtest.language.errors import ConfigError
+from loadtest.sound import wav
+from loadtest.sound.speech import corpus, read_wav
+
+PCM = (8000 * np.sin(np.arange(2400) / 10)).astype("<i2").tobytes()
+GUID = bytes.fromhex("000000001000800000aa00389b71")
+
+
+def chunk(name: bytes, content: bytes, size: int | None = None) -> bytes:
+    return name + struct.pack("<I", len(content) if size is None else size) + content
+
+
+def fmt(tag: int = 1, *, bits: int = 16, channels: int = 1, more: bytes = b"") -> bytes:
+    width = channels * bits // 8
+    return chunk(b"fmt ", struct.pack("<HHIIHH", tag, channels, 24_000, 24_000 * width, width, bits) + more)
+
+
+def extensible(sub: int, bits: int = 16) -> bytes:
+    return fmt(0xFFFE, bits=bits, more=struct.pack("<HHIH", 22, bits, 4, sub) + GUID)
+
+
+def file(*chunks: bytes, begins: bytes = b"RIFF", size: int | None = None) -> bytes:
+    content = b"WAVE" + b"".join(chunks)
+    return begins + struct.pack("<I", len(content) if size is None else size) + content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        file(fmt(), chunk(b"data", PCM)),
+        file(extensible(1), chunk(b"data", PCM)),
+        file(chunk(b"JUNK", b"abc"), fmt(), chunk(b"LIST", b"abcd"), chunk(b"data", PCM)),
+        file(chunk(b"JUNK", b"abc\0", 3), fmt(), chunk(b"data", PCM), chunk(b"LIST", b"x")),
+        file(fmt(), chunk(b"data", PCM, 0xFFFFFFFF), size=0xFFFFFFFF),
+        file(fmt(), chunk(b"data", PCM + b"\1", len(PCM) + 5000)),
+        file(
+            chunk(b"ds64", struct.pack("<QQQI", 0, len(PCM), 0, 0)),
+            fmt(),
+            chunk(b"data", PCM + chunk(b"LIST", b"x"), 0xFFFFFFFF),
+            begins=b"RF64",
+            size=0xFFFFFFFF,
+        ),
+    ],
+    ids=["plain", "extensible", "odd junk", "padded junk", "from a pipe", "cut in mid-sample", "RF64"],
+)
+def test_sixteen_bit_pcm_is_read_in_whatever_it_comes(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "clip.wav"
+    path.write_bytes(content)
+    assert wav.read(path) == wav.Wav(rate_hz=24_000, channels=1, pcm=PCM)
+    assert b"".join(read_wav(path).frames)[: len(PCM)] == PCM
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (file(fmt(bits=8), chunk(b"data", PCM)), r"8 bit; 16 bit PCM is needed"),
+        (file(fmt(bits=24), chunk(b"data", PCM)), r"24 bit; 16 bit PCM is needed"),
+        (file(extensible(1, bits=24), chunk(b"data", PCM)), r"24 bit; 16 bit PCM is needed"),
+        (file(fmt(3, bits=32), chunk(b"data", PCM)), r"32 bit float; 16 bit PCM is needed"),
+        (file(extensible(3, bits=32), chunk(b"data", PCM)), r"32 bit float; 16 bit PCM is needed"),
+        (file(fmt(0x11, bits=4), chunk(b"data", PCM)), r"4 bit of another kind \(format 0x11\); 16 bit PCM is needed"),
+        (file(fmt(channels=0), chunk(b"data", PCM)), r"not a readable WAV file \(0 channels at 24000 Hz\)"),
+        (file(fmt()), r"not a readable WAV file \(it holds no samples\)"),
+        (file(chunk(b"data", PCM)), r"not a readable WAV file \(it holds no format\)"),
+        (file(chunk(b"fmt ", b"\1\0"), chunk(b"data", PCM)), r"not a readable WAV file \(it holds no format\)"),
+        (b"", r"not a readable WAV file \(it doesn't begin as one does\)"),
+        (b"ID3\4" + bytes(500), r"not a readable WAV file \(it doesn't begin as one does\)"),
+        (file(fmt(), chunk(b"data", b"")), r"no speech in it"),
+        (file(fmt(), chunk(b"data", b"\1")), r"no speech in it"),
+    ],
+)
+def test_anything_else_is_one_clear_line(content: bytes, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "clip.wav"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=told) as caught:
+        corpus(str(path))
+    assert len(caught.value.problems) == 1
+
+
+def test_no_beginning_of_a_file_is_more_than_a_clear_line(tmp_path: Path) -> None:
+    whole, path = file(extensible(1), chunk(b"data", PCM[:2])), tmp_path / "clip.wav"
+    for length in range(90):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ConfigError):
+            read_wav(path)

@@ -1,0 +1,130 @@
+"""The parts that need no socket: chance, the energy VAD, the playout, the hot event."""
+
+import json
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadtest.twin.avaturn_side.rooms.playout import Playout
+from loadtest.twin.command_line import points as profiles
+from loadtest.twin.command_line.loading import load
+from loadtest.twin.openai_side.turns.vad import SpeechStarted, SpeechStopped, Vad
+from loadtest.twin.pcm import FRAME_BYTES, SILENT_FRAME, rms, tone
+from loadtest.twin.sockets import append_event
+
+SERVER_VAD = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500}
+SOUND = bytes(48 * 400) + tone(duration_ms=200) + bytes(48 * 700) + tone(duration_ms=60) + bytes(48 * 600)
+
+
+def _square(amplitude: int) -> bytes:
+    return amplitude.to_bytes(2, "little", signed=True) * (FRAME_BYTES // 2)
+
+
+@given(st.integers(1, 9000))
+@settings(max_examples=50, deadline=None)
+def test_what_the_vad_finds_does_not_depend_on_the_chunks(size: int) -> None:
+    vad = Vad(SERVER_VAD)
+
+    found = [each for start in range(0, len(SOUND), size) for each in vad.hear(SOUND[start : start + size])]
+
+    assert found == [SpeechStarted(100), SpeechStopped(1100), SpeechStarted(1000), SpeechStopped(1860)]
+
+
+def test_one_voiced_frame_is_not_speech() -> None:
+    vad = Vad(SERVER_VAD)
+
+    assert list(vad.hear(_square(9000) + SILENT_FRAME + _square(9000) + SILENT_FRAME)) == []
+
+
+@pytest.mark.parametrize(("amplitude", "heard"), [(199, False), (200, True)])
+def test_the_default_threshold_is_an_rms_of_200(amplitude: int, heard: bool) -> None:
+    assert bool(list(Vad(SERVER_VAD).hear(_square(amplitude) * 2))) is heard
+
+
+def test_the_threshold_scales() -> None:
+    loud = {**SERVER_VAD, "threshold": 1.0}
+
+    assert list(Vad(loud).hear(_square(399) * 3)) == []
+    assert list(Vad(loud).hear(_square(400) * 3)) == [SpeechStarted(0)]
+
+
+def test_a_tone_is_loud_from_its_first_sample() -> None:
+    sound = tone(duration_ms=20)
+
+    assert int.from_bytes(sound[:2], "little", signed=True) == 8000
+    assert 5000 < rms(sound) < 6000
+
+
+@given(st.binary(max_size=3000))
+def test_the_hot_event_is_json_and_reads_back(pcm: bytes) -> None:
+    payload = append_event.encode(pcm)
+
+    assert json.loads(payload)["type"] == "input_audio_buffer.append"
+    assert append_event.decode(payload) == pcm
+
+
+@pytest.mark.parametrize("payload", [b"", b"{}", b'{"type":"input_audio_buffer.append","audio":"?"}'])
+def test_any_other_text_is_left_to_the_json_path(payload: bytes) -> None:
+    assert append_event.decode(payload) is None
+
+
+def test_phrases_play_in_order_and_say_so() -> None:
+    playout = Playout()
+    playout.queue("a", bytes([1]) * (FRAME_BYTES + 10))
+    playout.complete("a")
+    playout.queue("b", bytes([2]) * FRAME_BYTES)
+    playout.complete("b")
+
+    frames = [playout.next_frame() for _ in range(4)]
+
+    assert frames == [b"\1" * FRAME_BYTES, b"\1" * 10 + bytes(FRAME_BYTES - 10), b"\2" * FRAME_BYTES, None]
+    assert list(playout.events) == [
+        {"type": "avatar_started_speaking", "phrase_id": "a"},
+        {"type": "avatar_started_speaking_phrase", "phrase_id": "a"},
+        {"type": "avatar_ended_speaking_phrase", "phrase_id": "a"},
+        {"type": "avatar_started_speaking_phrase", "phrase_id": "b"},
+        {"type": "avatar_ended_speaking_phrase", "phrase_id": "b"},
+        {"type": "avatar_ended_speaking"},
+    ]
+
+
+def test_an_unfinished_phrase_waits_for_more_sound() -> None:
+    playout = Playout()
+    playout.queue("a", bytes([1]) * (FRAME_BYTES - 1))
+
+    assert playout.next_frame() is None
+    playout.queue("a", bytes([1]))
+    assert playout.next_frame() == b"\1" * FRAME_BYTES
+
+
+def test_what_is_discarded_never_comes_back() -> None:
+    playout = Playout()
+    playout.queue("a", bytes([1]) * FRAME_BYTES * 3)
+    playout.next_frame()
+
+    assert playout.discard() is True
+    assert playout.next_frame() is None
+    assert [each["type"] for each in playout.events][-2:] == ["avatar_ended_speaking_phrase", "avatar_ended_speaking"]
+    assert playout.discard() is False
+
+
+def test_equal_seeds_draw_equal_latencies_at_every_point() -> None:
+    profile = load(name="realistic", settings=[])
+    first, second, other = (profiles.Chance(profile, seed=seed) for seed in (1, 1, 2))
+
+    draws = {point: first.latency_s(point) for point in profile.latency}
+
+    # Drawn in another order: each point has a stream of its own.
+    assert {point: second.latency_s(point) for point in reversed([*profile.latency])} == draws
+    assert {point: other.latency_s(point) for point in profile.latency} != draws
+    assert min(draws.values()) > 0
+
+
+def test_the_instant_profile_draws_nothing() -> None:
+    chance = profiles.Chance(load(name="instant", settings=[]), seed=random.Random(0).randrange(99))
+
+    assert {chance.latency_s(point) for point in profiles.LATENCY_POINTS} == {0.0}
+    assert {chance.fault(point) for point in profiles.FAULT_POINTS} == {None}
+    assert chance.answer_after_s() is None

@@ -1,0 +1,435 @@
+"""What the knobs and the session's settings change in a Realtime session (PROTOCOL.md 2.4 to 2.6), without sockets."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.loadtest.twin.in_memory import Talk, in_no_time
+
+WEATHER = {
+    "type": "function",
+    "name": "weather",
+    "parameters": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "unit": {"enum": ["C", "F"]}, "days": {"type": "integer"}},
+    },
+}
+LONG_S = 100
+
+
+def _input(**fields: Any) -> dict[str, Any]:
+    return {"audio": {"input": fields}}
+
+
+def _answered(*knobs: str, session: dict[str, Any] | None = None, **options: Any) -> Talk:
+    """One spoken turn and its answer."""
+    talks = []
+
+    async def script() -> None:
+        talk = Talk(*knobs, session=session, **options)
+        talk.say(speech_ms=600)
+        await asyncio.sleep(LONG_S)
+        talks.append(talk)
+
+    in_no_time(script)
+    return talks[0]
+
+
+# --- the order of a turn
+
+
+@pytest.mark.parametrize(
+    ("where", "before", "after"),
+    [("after", 0, 1), ("start", 1, 0), ("end", 0, 1), ("both", 1, 1), ("none", 0, 0)],
+)
+def test_rate_limits_come_where_the_knob_says(where: str, before: int, after: int) -> None:
+    types = _answered(f"rate_limits={where}").types()
+
+    split = types.index("response.output_audio.delta")
+    assert types[:split].count("rate_limits.updated") == before
+    assert types[split:].count("rate_limits.updated") == after
+
+
+def test_an_answer_can_be_split_into_several_output_items() -> None:
+    talk = _answered("output_items=3", "answer_s=1.5")
+
+    output = talk.last("response.done")["response"]["output"]
+    added = talk.all("response.output_item.added")
+    assert [event["output_index"] for event in added] == [0, 1, 2]
+    assert [item["id"] for item in output] == [event["item"]["id"] for event in added]
+    assert {item["status"] for item in output} == {"completed"}
+    assert talk.last("response.done")["response"]["usage"]["output_token_details"]["audio_tokens"] == 30
+    said = [item["content"][0]["transcript"] for item in output]
+    assert [event["transcript"] for event in talk.all("response.output_audio_transcript.done")] == said
+
+
+@pytest.mark.parametrize("when", ["early", "late"])
+def test_the_transcript_comes_before_or_after_the_response(when: str) -> None:
+    types = _answered(f"transcript={when}", session=_input(transcription={"model": "gpt-transcribe"})).types()
+
+    transcript = types.index("conversation.item.input_audio_transcription.completed")
+    assert (transcript > types.index("response.done")) is (when == "late")
+
+
+def test_generation_is_as_fast_as_the_knob_says() -> None:
+    async def script() -> None:
+        for speed, length_s in (("1", 1.6), ("4", 0.4)):
+            talk = Talk(f"generation_speed={speed}", "answer_s=1.8")
+            talk.send("response.create")
+            await asyncio.sleep(length_s - 0.01)
+            assert talk.all("response.done") == []
+            await asyncio.sleep(0.02)
+            assert len(talk.all("response.done")) == 1
+
+    in_no_time(script)
+
+
+def test_the_conversation_is_announced_if_the_knob_says_so() -> None:
+    assert _answered("conversation_created=yes").types(since=0)[:2] == ["session.created", "conversation.created"]
+    assert "conversation.created" not in _answered().types()
+
+
+def test_a_slower_voice_speaks_longer() -> None:
+    talk = _answered("answer_s=1", session={"audio": {"output": {"speed": 0.5}}})
+
+    assert talk.last("response.done")["response"]["usage"]["output_token_details"]["audio_tokens"] == 40
+
+
+# --- turn detection
+
+
+@pytest.mark.parametrize(
+    ("eagerness", "speech_ms", "patience_ms"),
+    [
+        *(("low", 600, 1500), ("medium", 600, 800), ("auto", 600, 800), ("high", 600, 400)),
+        *(("low", 200, 8000), ("medium", 200, 4000), ("high", 200, 2000)),
+    ],
+)
+def test_semantic_vad_waits_by_eagerness_and_longer_after_a_short_utterance(
+    eagerness: str, speech_ms: int, patience_ms: int
+) -> None:
+    async def script() -> None:
+        talk = Talk(session=_input(turn_detection={"type": "semantic_vad", "eagerness": eagerness}))
+        talk.say(speech_ms=speech_ms, silence_ms=patience_ms - 20)
+        assert talk.all("input_audio_buffer.speech_stopped") == []
+        talk.say(speech_ms=0, silence_ms=20)
+        assert talk.last("input_audio_buffer.speech_stopped")["audio_end_ms"] == speech_ms + patience_ms
+
+    in_no_time(script)
+
+
+def test_the_item_of_a_turn_lasts_from_its_padded_start_to_its_end() -> None:
+    async def script() -> None:
+        talk = Talk(session=_input(transcription={"model": "whisper-1"}))
+        talk.say(speech_ms=0, silence_ms=60_000)
+        talk.say(speech_ms=600)
+        usage = talk.last("conversation.item.input_audio_transcription.completed")["usage"]
+        assert usage == {"type": "duration", "seconds": 1.1}
+
+    in_no_time(script)
+
+
+@pytest.mark.parametrize("scale", [1, 10])
+def test_an_idle_user_is_answered_too(scale: float) -> None:
+    async def script() -> None:
+        detection = {"type": "server_vad", "idle_timeout_ms": 5000}
+        talk = Talk("generation_speed=1000", "answer_s=1", session=_input(turn_detection=detection), scale=scale)
+        talk.say(speech_ms=600)
+        await asyncio.sleep(1 + 5 / scale - 0.05)
+        assert talk.all("input_audio_buffer.timeout_triggered") == []
+        await asyncio.sleep(0.1)
+        index = [event["type"] for event in talk.events].index("input_audio_buffer.timeout_triggered")
+        triggered = talk.events[index]
+        assert (triggered["audio_start_ms"], triggered["audio_end_ms"]) == (800, 1200)
+        assert talk.types(since=index)[1:4] == [
+            "input_audio_buffer.committed",
+            "conversation.item.added",
+            "conversation.item.done",
+        ]
+        assert talk.events[index + 1]["item_id"] == triggered["item_id"]
+        assert len(talk.all("response.created")) == 2
+
+    in_no_time(script)
+
+
+def test_speech_cancels_the_idle_timeout() -> None:
+    async def script() -> None:
+        detection = {"type": "server_vad", "idle_timeout_ms": 5000, "create_response": False}
+        talk = Talk(session=_input(turn_detection=detection))
+        talk.send("response.create")
+        await asyncio.sleep(3)
+        talk.say(speech_ms=600)
+        await asyncio.sleep(LONG_S)
+        assert talk.all("input_audio_buffer.timeout_triggered") == []
+
+    in_no_time(script)
+
+
+def test_a_commit_in_the_middle_of_speech_makes_two_turns() -> None:
+    async def script() -> None:
+        talk = Talk(session=_input(turn_detection={"type": "server_vad", "create_response": False}))
+        talk.say(speech_ms=600, silence_ms=0)
+        talk.send("input_audio_buffer.commit")
+        talk.say(speech_ms=600)
+        committed = talk.all("input_audio_buffer.committed")
+        assert len({event["item_id"] for event in committed}) == len(committed) == 2
+        assert committed[1]["previous_item_id"] == committed[0]["item_id"]
+
+    in_no_time(script)
+
+
+# --- transcripts
+
+
+def test_a_transcription_can_fail() -> None:
+    talk = _answered("fault.transcription=failed:1", session=_input(transcription={"model": "gpt-transcribe"}))
+
+    failed = talk.last("conversation.item.input_audio_transcription.failed")
+    assert set(failed["error"]) == {"type", "code", "message", "param"}
+    assert talk.all("conversation.item.input_audio_transcription.completed") == []
+    assert talk.last("response.done")["response"]["status"] == "completed"
+
+
+def test_a_very_short_utterance_has_an_empty_transcript() -> None:
+    async def script() -> None:
+        talk = Talk(session=_input(transcription={"model": "gpt-transcribe"}))
+        talk.say(speech_ms=60)
+        completed = talk.last("conversation.item.input_audio_transcription.completed")
+        assert completed["transcript"] == ""
+        assert talk.all("conversation.item.input_audio_transcription.delta") == []
+
+    in_no_time(script)
+
+
+def test_log_probabilities_come_if_they_are_included() -> None:
+    wanted = {"include": ["item.input_audio_transcription.logprobs"], **_input(transcription={"model": "whisper-1"})}
+
+    completed = _answered(session=wanted).last("conversation.item.input_audio_transcription.completed")
+
+    assert [each["token"] for each in completed["logprobs"]] == completed["transcript"].split()
+
+
+def test_a_newer_transcriber_counts_tokens() -> None:
+    talk = _answered(session=_input(transcription={"model": "gpt-transcribe"}))
+
+    usage = talk.last("conversation.item.input_audio_transcription.completed")["usage"]
+    assert usage["type"] == "tokens"
+    assert usage["input_tokens"] == usage["input_token_details"]["audio_tokens"] == 8
+    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+
+
+# --- tools
+
+
+def test_an_offered_tool_is_called_and_nobody_answers() -> None:
+    talk = _answered(session={"tools": [WEATHER]})
+
+    done = talk.last("response.done")["response"]
+    (call,) = done["output"]
+    assert (call["type"], call["name"], call["status"]) == ("function_call", "weather", "completed")
+    assert call["arguments"] == '{"city": "example", "unit": "C", "days": 1}'
+    assert talk.types()[-7:] == [
+        "conversation.item.added",
+        "response.function_call_arguments.delta",
+        "response.function_call_arguments.done",
+        "conversation.item.done",
+        "response.output_item.done",
+        "response.done",
+        "rate_limits.updated",
+    ]
+    told = talk.last("response.function_call_arguments.done")
+    assert (told["call_id"], told["name"], told["item_id"]) == (call["call_id"], "weather", call["id"])
+    assert talk.all("response.output_audio.delta") == []
+
+
+def test_after_the_result_of_a_tool_the_model_speaks() -> None:
+    async def script() -> None:
+        talk = Talk(session={"tools": [WEATHER]})
+        talk.say(speech_ms=600)
+        await asyncio.sleep(LONG_S)
+        call_id = talk.last("response.done")["response"]["output"][0]["call_id"]
+        item = {"type": "function_call_output", "call_id": call_id, "output": "sunny"}
+        talk.send("conversation.item.create", item=item)
+        talk.send("response.create")
+        await asyncio.sleep(LONG_S)
+        assert talk.last("response.done")["response"]["output"][0]["type"] == "message"
+
+    in_no_time(script)
+
+
+@pytest.mark.parametrize(
+    ("settings", "share", "kind"),
+    [
+        ({"tool_choice": "none"}, "1", "message"),
+        ({"tool_choice": "required"}, "0", "function_call"),
+        ({"tool_choice": {"type": "function", "name": "weather"}}, "0", "function_call"),
+        ({"tool_choice": "auto"}, "0", "message"),
+    ],
+)
+def test_the_choice_of_tools_decides(settings: dict[str, Any], share: str, kind: str) -> None:
+    talk = _answered(f"tool_calls={share}", session={"tools": [WEATHER], **settings})
+
+    assert talk.last("response.done")["response"]["output"][0]["type"] == kind
+
+
+# --- failures
+
+
+@pytest.mark.parametrize("code", ["server_error", "inference_rate_limit_exceeded"])
+def test_a_response_can_fail(code: str) -> None:
+    talk = _answered(f"fault.response={code}:1")
+
+    done = talk.last("response.done")["response"]
+    assert (done["status"], done["output"]) == ("failed", [])
+    assert done["status_details"]["error"]["code"] == code
+    assert talk.all("error") == []
+    assert talk.all("response.output_audio.delta") == []
+
+
+def test_a_status_in_place_of_the_first_delta_is_a_failed_response() -> None:
+    talk = _answered("fault.first_delta=503:1")
+
+    done = talk.last("response.done")["response"]
+    assert (done["status"], done["status_details"]["error"]["code"]) == ("failed", "server_error")
+    assert talk.all("response.output_audio.delta") == []
+
+
+@pytest.mark.parametrize("reason", ["max_output_tokens", "content_filter"])
+def test_a_response_can_end_early(reason: str) -> None:
+    talk = _answered(f"fault.response={reason}:1")
+
+    done = talk.last("response.done")["response"]
+    assert (done["status"], done["status_details"]) == ("incomplete", {"type": "incomplete", "reason": reason})
+    assert done["output"][0]["status"] == "incomplete"
+    assert done["usage"]["output_token_details"]["audio_tokens"] == 20
+
+
+def test_max_output_tokens_is_kept() -> None:
+    talk = _answered(session={"max_output_tokens": 30})
+
+    done = talk.last("response.done")["response"]
+    assert done["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
+    assert 20 <= done["usage"]["output_tokens"] <= 30
+
+
+def test_an_empty_bucket_of_tokens_fails_the_response() -> None:
+    async def script() -> None:
+        talk = Talk("limit.tpm=30")
+        for _ in range(2):
+            talk.send("response.create")
+            await asyncio.sleep(LONG_S)
+        first, second = (event["response"] for event in talk.all("response.done"))
+        assert (first["status"], second["status"]) == ("completed", "failed")
+        assert second["status_details"]["error"]["code"] == "inference_rate_limit_exceeded"
+
+    in_no_time(script)
+
+
+def test_an_injected_error_leaves_the_session_open() -> None:
+    talk = _answered("fault.realtime=conversation_already_has_active_response:1")
+
+    assert talk.last("error")["error"]["code"] == "conversation_already_has_active_response"
+    assert talk.last("response.done")["response"]["status"] == "completed"
+    assert talk.closed is None
+
+
+def test_a_fatal_error_closes_the_session() -> None:
+    talk = _answered("fault.realtime=insufficient_quota:1")
+
+    assert talk.last("error")["error"]["type"] == "insufficient_quota"
+    assert talk.closed == (3000, "insufficient_quota.insufficient_quota")
+    assert talk.all("response.done") == []
+
+
+def test_a_close_can_be_injected_after_a_while() -> None:
+    async def script() -> None:
+        talk = Talk("fault.realtime_close=1011:1", "close_after=fixed:7")
+        await asyncio.sleep(6.9)
+        assert talk.closed is None
+        await asyncio.sleep(0.2)
+        assert talk.closed == (1011, "")
+
+    in_no_time(script)
+
+
+def test_a_close_can_be_injected_after_an_update() -> None:
+    async def script() -> None:
+        talk = Talk("fault.session_update=1000:1")
+        talk.send("session.update", session={"type": "realtime"})
+        assert talk.types() == ["session.updated"]
+        assert talk.closed == (1000, "")
+
+    in_no_time(script)
+
+
+# --- other sessions and other events
+
+
+def test_a_transcription_session_transcribes_and_never_answers() -> None:
+    async def script() -> None:
+        talk = Talk(session={"type": "transcription", **_input(transcription={"model": "gpt-live-transcribe"})})
+        assert talk.events[0]["session"]["object"] == "realtime.transcription_session"
+        talk.say(speech_ms=600)
+        talk.send("response.create")
+        await asyncio.sleep(LONG_S)
+        assert talk.last("conversation.item.input_audio_transcription.completed")["transcript"]
+        assert talk.last("error")["error"]["code"] == "invalid_event"
+        assert talk.all("response.created") == []
+
+    in_no_time(script)
+
+
+def test_a_response_out_of_band_leaves_the_conversation_alone() -> None:
+    async def script() -> None:
+        talk = Talk()
+        talk.send("response.create", response={"conversation": "none", "metadata": {"topic": "summary"}})
+        await asyncio.sleep(LONG_S)
+        done = talk.last("response.done")["response"]
+        assert (done["conversation_id"], done["metadata"]) == (None, {"topic": "summary"})
+        assert talk.all("conversation.item.added") == []
+        talk.send("conversation.item.retrieve", item_id=done["output"][0]["id"])
+        assert talk.last("error")["error"]["code"] == "item_not_found"
+
+    in_no_time(script)
+
+
+def test_an_item_goes_behind_the_one_it_names() -> None:
+    async def script() -> None:
+        talk = Talk()
+        for item_id, after in (("a", None), ("b", None), ("c", "a"), ("d", "root"), ("e", "b")):
+            item = {"type": "message", "id": item_id, "role": "user", "content": []}
+            talk.send("conversation.item.create", item=item, previous_item_id=after)
+        told = [event["previous_item_id"] for event in talk.all("conversation.item.added")]
+        assert told == [None, "a", "a", None, "b"]
+        talk.send("conversation.item.create", item={**item, "id": "f"}, previous_item_id="nobody")
+        assert talk.last("error")["error"]["param"] == "previous_item_id"
+
+    in_no_time(script)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [({"item_id": "mine"}, "item_id"), ({"content_index": 1}, "content_index"), ({"item_id": "gone"}, "item_id")],
+)
+def test_only_the_sound_of_an_answer_can_be_truncated(fields: dict[str, Any], param: str) -> None:
+    async def script() -> None:
+        talk = Talk()
+        talk.send("conversation.item.create", item={"type": "message", "id": "mine", "role": "user", "content": []})
+        talk.send("response.create")
+        await asyncio.sleep(LONG_S)
+        item_id = talk.last("response.done")["response"]["output"][0]["id"]
+        request = {"item_id": item_id, "content_index": 0, "audio_end_ms": 100, **fields}
+        talk.send("conversation.item.truncate", **request)
+        assert talk.last("error")["error"]["param"] == param
+
+    in_no_time(script)
+
+
+def test_tracing_stays_as_it_is_once_on() -> None:
+    async def script() -> None:
+        talk = Talk(session={"tracing": "auto"})
+        talk.send("session.update", session={"type": "realtime", "tracing": None})
+        assert talk.last("error")["error"]["param"] == "session.tracing"
+
+    in_no_time(script)

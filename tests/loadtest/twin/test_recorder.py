@@ -1,0 +1,341 @@
+"""The contract recorder: what it writes of a real service, here another twin, and what it tells of the twin by it."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import openai
+import pytest
+
+from tests.loadtest.twin.process import DEADLINE_S, RunningTwin, running_twin
+from tests.loadtest.twin.talking import in_room, realtime
+
+_INSTRUCTIONS = "Only ever speak about the walrus."
+_COMPARE_DEADLINE_S = 90.0
+
+
+class _Recording:
+    """What a client did and got through the recorder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.values: list[str] = []
+        """All that must not be in the file."""
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.path.read_text().splitlines()]
+
+
+def _record(path: Path, *options: str, room: bool = False, turn: bool = False) -> _Recording:
+    """Record a twin with these options, driven by the openai package, by httpx, in a room and on a Realtime socket."""
+    recording = _Recording(path)
+    with running_twin("--set", "answer_s=0.6", *options) as real:
+        to_record = ("--openai-base-url", real.openai_url, "--avaturn-base-url", real.avaturn_url)
+        with running_twin("--record", str(path), *to_record) as recorder:
+            recorder.openai_key, recorder.avaturn_key = real.openai_key, real.avaturn_key
+            recording.values += [real.openai_key, real.avaturn_key, real.openai_url, _INSTRUCTIONS, "walrus"]
+            _drive(recorder, recording, room=room)
+            if turn:
+                asyncio.run(_turn(recorder, recording))
+    return recording
+
+
+def _drive(recorder: RunningTwin, recording: _Recording, *, room: bool) -> None:
+    session: Any = {
+        "type": "realtime",
+        "model": "gpt-realtime",
+        "instructions": _INSTRUCTIONS,
+        "audio": {"input": {"transcription": {"model": "whisper-1"}}, "output": {"voice": "cedar"}},
+    }
+    with openai.OpenAI(api_key=recorder.openai_key, base_url=recorder.openai_url, max_retries=0) as client:
+        secret = client.realtime.client_secrets.create(
+            expires_after={"anchor": "created_at", "seconds": 900}, session=session
+        ).value
+        with pytest.raises(openai.BadRequestError):
+            client.realtime.client_secrets.create(expires_after={"seconds": 7201})
+    assert recorder.mint(key="sk-wrong-0123456789").status_code == 401
+    created = recorder.new_session(secret=secret, user_absent_timeout=30)
+    grant = recorder.sdk(created["token"]).json()
+    assert recorder.create({"max_duration": 59, "conversation_engine": {"client_secret": secret}}).status_code == 422
+    if room:
+        asyncio.run(_talk(recorder, grant, created["session_id"]))
+    else:
+        assert recorder.delete(created["session_id"]).status_code == 200
+    recorder.sdk(created["token"])
+    recorder.delete(created["session_id"])
+    recording.values += [secret, created["session_id"], created["token"], grant["limited_access_token"]]
+    recording.values += ["sk-wrong-0123456789", grant["id"]]
+
+
+async def _talk(recorder: RunningTwin, grant: dict[str, Any], session_id: str) -> None:
+    assert grant["room_url"].startswith(recorder.avaturn_url.replace("http", "ws"))
+    async with in_room(grant) as user:
+        await user.until(lambda: any(each.get("first_frame") for each in user.messages))
+        user.say(duration_ms=600)
+        await user.message("avatar_ended_speaking")
+        await user.message("ce_events.realtime.response_transcript")
+        async with httpx.AsyncClient(timeout=DEADLINE_S) as http:
+            auth = {"authorization": f"Bearer {recorder.avaturn_key}"}
+            await http.delete(f"{recorder.avaturn_url}/api/v1/sessions/{session_id}", headers=auth)
+        await user.until(lambda: user.close_code is not None)
+
+
+async def _turn(recorder: RunningTwin, recording: _Recording) -> None:
+    transcription = {"audio": {"input": {"transcription": {"model": "whisper-1"}}}, "instructions": _INSTRUCTIONS}
+    async with realtime(recorder, session=transcription) as client:
+        await client.until("session.created")
+        await client.say(speech_ms=600)
+        await client.until("response.done")
+        item = client.events[-1]["response"]["output"][0]
+        recording.values += [item["id"], item["content"][0]["transcript"]]
+
+
+def _compare(path: Path, *options: str) -> tuple[int, list[str]]:
+    command = [sys.executable, "-m", "loadtest.twin", "--replay-diff", str(path), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_COMPARE_DEADLINE_S, check=False)
+    assert done.stderr == ""
+    return done.returncode, done.stdout.splitlines()
+
+
+def _refused(*options: str) -> list[str]:
+    command = [sys.executable, "-m", "loadtest.twin", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    return done.stderr.splitlines()
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> _Recording:
+    """A whole recording of the honest twin: HTTP, a conversation in a room, a turn on a Realtime socket."""
+    return _record(tmp_path_factory.mktemp("contract") / "honest.jsonl", room=True, turn=True)
+
+
+def test_the_twin_does_not_differ_from_itself(honest: _Recording) -> None:
+    assert _compare(honest.path, "--set", "answer_s=0.6") == (0, ["no difference"])
+
+
+def test_nothing_that_belongs_to_somebody_is_written(honest: _Recording) -> None:
+    text = honest.path.read_text()
+
+    assert len(honest.values) >= 13
+    assert [value for value in honest.values if value in text] == []
+
+
+def test_an_exchange_is_written_as_its_shape(honest: _Recording) -> None:
+    mint = [line for line in honest.lines if line.get("exchange") == 1]
+
+    assert mint[0] == {
+        "exchange": 1,
+        "service": "openai",
+        "method": "POST",
+        "path": "/v1/realtime/client_secrets",
+        "query": {},
+        "headers": {"content-type": "application/json"},
+        "credentials": {"authorization": "<key 1>"},
+        "request": {
+            "expires_after": {"anchor": "created_at", "seconds": 900},
+            "session": {
+                "type": "realtime",
+                "model": "gpt-realtime",
+                "instructions": "<string>",
+                "audio": {"input": {"transcription": {"model": "whisper-1"}}, "output": {"voice": "cedar"}},
+            },
+        },
+    }
+    assert mint[1]["status"] == 200
+    assert "x-request-id" in mint[1]["headers"]
+    assert {key: mint[1]["response"][key] for key in ("value", "expires_at")} == {
+        "value": "<secret 1>",
+        "expires_at": "<number>",
+    }
+
+
+def test_a_delete_names_the_session_by_the_exchange_that_made_it(honest: _Recording) -> None:
+    deletes = [line["path"] for line in honest.lines if line.get("method") == "DELETE"]
+
+    assert deletes == ["/api/v1/sessions/<session 4>"] * 2
+
+
+def test_sub_protocols_closes_and_refusals_pass_through_the_recorder(tmp_path: Path) -> None:
+    path = tmp_path / "sockets.jsonl"
+    with running_twin("--set", "expired_secret=upgrade_401") as real:
+        to_record = ("--openai-base-url", real.openai_url, "--avaturn-base-url", real.avaturn_url)
+        with running_twin("--record", str(path), *to_record) as recorder:
+            recorder.openai_key = real.openai_key
+            secret = recorder.secret()
+
+            async def use() -> tuple[str | None, int | None, int]:
+                offered = ("realtime", f"openai-insecure-api-key.{secret}")
+                async with realtime(recorder, protocols=offered) as client:
+                    protocol = client.socket.protocol
+                    await client.until("session.created")
+                with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                    async with realtime(recorder, key="ek_of_nobody"):
+                        pass
+                async with realtime(recorder, key=secret, headers={"OpenAI-Beta": "realtime=v1"}) as client:
+                    return protocol, (await client.closed())[0], refused.value.status
+
+            assert asyncio.run(use()) == ("realtime", 4000, 401)
+
+    assert secret not in path.read_text()
+    ends = [line for line in map(json.loads, path.read_text().splitlines()) if "ended_by" in line]
+    assert ends == [
+        {"socket": 1, "ended_by": "client", "code": 1000},
+        {"socket": 3, "ended_by": "service", "code": 4000},
+    ]
+    assert _compare(path, "--set", "expired_secret=upgrade_401") == (0, ["no difference"])
+    assert _compare(path) == (3, ["realtime: opening answered 101, recorded answered 401"])
+
+
+def test_turns_by_commit_text_and_tools_are_replayed(tmp_path: Path) -> None:
+    path = tmp_path / "turns.jsonl"
+    pcm = {"type": "audio/pcm", "rate": 24000}
+    tool = {"type": "function", "name": "walrus_of", "parameters": {"type": "object", "properties": {"walrus": {}}}}
+    with running_twin("--set", "answers_close=no") as real:
+        to_record = ("--openai-base-url", real.openai_url, "--avaturn-base-url", real.avaturn_url)
+        with running_twin("--record", str(path), *to_record) as recorder:
+            recorder.openai_key = real.openai_key
+
+            async def use() -> None:
+                manual = {"audio": {"input": {"format": pcm, "turn_detection": None}}}
+                async with realtime(recorder, session=manual) as client:
+                    await client.until("session.created")
+                    await client.say(speech_ms=600)
+                    await client.send("input_audio_buffer.commit")
+                    await client.send("response.create")
+                    item = (await client.until("response.done"))["response"]["output"][0]
+                    cut = {"item_id": item["id"], "content_index": 0, "audio_end_ms": 10}
+                    await client.send("conversation.item.truncate", **cut)
+                    await client.until("conversation.item.truncated")
+                    text = [{"type": "input_text", "text": "Where is my walrus?"}]
+                    message = {"type": "message", "role": "user", "content": text}
+                    await client.send("conversation.item.create", item=message)
+                    await client.send("session.update", session={"type": "realtime", "tools": [tool]})
+                    await client.send("response.create")
+                    await client.until("response.done")
+
+            asyncio.run(use())
+
+    assert "walrus" not in path.read_text()
+    assert _compare(path) == (0, ["no difference"])
+
+
+def test_a_recorder_stops_with_a_socket_open(tmp_path: Path) -> None:
+    path = tmp_path / "open.jsonl"
+    with running_twin("--set", "answers_close=no") as real:
+        to_record = ("--openai-base-url", real.openai_url, "--avaturn-base-url", real.avaturn_url)
+        with running_twin("--record", str(path), *to_record) as recorder:
+            recorder.openai_key = real.openai_key
+
+            async def use() -> None:
+                async with realtime(recorder) as client:
+                    await client.until("session.created")
+                    recorder.process.terminate()
+                    await client.closed()
+
+            asyncio.run(use())
+            assert recorder.process.wait(DEADLINE_S) == 0
+
+    assert json.loads(path.read_text().splitlines()[-1])["type"] == "session.created"
+
+
+def test_a_stream_of_sound_is_a_line_and_not_thousands(honest: _Recording) -> None:
+    sent = [line["type"] for line in honest.lines if line.get("from") == "client"]
+
+    assert sent == ["audio", "input_audio_buffer.append"]
+
+
+def test_other_statuses_and_another_order_are_named(tmp_path: Path) -> None:
+    knobs = ("gone_status=410", "mutant=TD-6-500", "rate_limits=end")
+    path = _record(tmp_path / "other.jsonl", *(option for knob in knobs for option in ("--set", knob)), turn=True).path
+
+    assert _compare(path, "--set", "answer_s=0.6") == (
+        3,
+        [
+            "GET /_sdk/v0/sessions: status 404, recorded 410",
+            "DELETE /api/v1/sessions/{id}: status 404, recorded 500",
+            "realtime: rate_limits.updated.rate_limits[].name is tokens, recorded requests or tokens",
+            "realtime: response.done came before rate_limits.updated, recorded the other way round",
+        ],
+    )
+
+
+def test_another_shape_and_another_event_in_a_room_are_named(tmp_path: Path) -> None:
+    knobs = ("--set", "mutant=TR-5-iso", "--set", "mutant=TR-1-never")
+    path = _record(tmp_path / "room.jsonl", *knobs, room=True).path
+
+    assert _compare(path, "--set", "answer_s=0.6") == (
+        3,
+        [
+            "room: has the event ce_events.realtime.input_transcript, which was not recorded",
+            "room: ce_events.realtime.response_transcript.timestamp is <number>, recorded <string>",
+        ],
+    )
+
+
+def test_a_member_that_one_side_lacks_is_named(honest: _Recording, tmp_path: Path) -> None:
+    lines = honest.lines
+    answer = next(line for line in lines if line.get("exchange") == 1 and "status" in line)
+    del answer["response"]["session"]["tracing"]
+    answer["response"]["deadline"] = "<number>"
+    answer["response"]["session"]["audio"]["output"]["speed"] = 2
+    answer["headers"].append("x-should-retry")
+    path = tmp_path / "edited.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines if "socket" not in line))
+
+    assert _compare(path) == (
+        3,
+        [
+            "POST /v1/realtime/client_secrets 200: lacks the header x-should-retry",
+            "POST /v1/realtime/client_secrets 200: response.session.audio.output.speed is 1.0, recorded 2",
+            "POST /v1/realtime/client_secrets 200: response.session has tracing, which was not recorded",
+            "POST /v1/realtime/client_secrets 200: response lacks deadline",
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "No such file or directory"),
+        ("", "not a recording of version 1"),
+        ("[1]\n", "not a recording of version 1"),
+        ('{"contract": 1}\n{"exchange": 1', "not a recording: a line is not JSON"),
+        ('{"contract": 1}\n{"exchange": "1"}\n', "not a recording: line 2 is of no known kind"),
+    ],
+)
+def test_a_bad_file_is_one_line(tmp_path: Path, content: str | None, complaint: str) -> None:
+    path = tmp_path / "bad.jsonl"
+    if content is not None:
+        path.write_text(content)
+
+    assert _refused("--replay-diff", str(path)) == [f"avaload twin: {path}: {complaint}"]
+
+
+def test_a_remote_service_is_refused_without_live(tmp_path: Path) -> None:
+    path = tmp_path / "remote.jsonl"
+    here = ("--record", str(path), "--avaturn-base-url", "http://127.0.0.1:9")
+
+    assert _refused(*here, "--openai-base-url", "https://openai.example/v1") == [
+        "avaload twin: argument --openai-base-url: openai.example is not on this host: needs --live"
+    ]
+    assert _refused(*here, "--openai-base-url", "http://openai.example/v1", "--live") == [
+        "avaload twin: argument --openai-base-url: a key must not travel over plain http"
+    ]
+    assert _refused(*here) == ["avaload twin: argument --openai-base-url: needed with --record"]
+    assert not path.exists()
+
+
+def test_an_earlier_recording_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "earlier.jsonl"
+    path.write_text("precious")
+    urls = ("--openai-base-url", "http://127.0.0.1:9/v1", "--avaturn-base-url", "http://127.0.0.1:9")
+
+    assert _refused("--record", str(path), *urls) == [f"avaload twin: argument --record: {path}: File exists"]
+    assert path.read_text() == "precious"

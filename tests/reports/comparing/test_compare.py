@@ -1,0 +1,259 @@
+"""`avaload compare` and the baseline of a report: what counts as worse, what can't be compared, and what is written."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from loadtest.language.errors import Code, ConfigError, Kind
+from loadtest.language.events import Event, Fault, GeneratorFailed, Outcome, StageStarted, Step
+from reports.build import build
+from reports.comparing import compare_pages, compare_runs, compare_stats
+from reports.comparing.compare import compare, contrast, percent
+from reports.comparing.compare_runs import Measured, check_baseline
+from tests.reports import journals as j
+
+PLAN: dict[str, Any] = {
+    "name": "support-call",
+    "load": {"users": 20, "duration": 60.0},
+    "target": {"room": "websocket"},
+    "realtime": {"model": "gpt-realtime"},
+    "conversation": {"turns": [{"kind": "say"}]},
+}
+SESSIONS = 60
+
+
+def sessions(*, slower: float = 1.0, failing: int = 0, seed: int = 1, first_s: float = 0.0) -> list[Event]:
+    """SESSIONS sessions a second apart; creates spread by σ 0.1 around 200 ms × `slower`, the first `failing` fail."""
+    spread = np.exp(np.random.default_rng(seed).normal(0, 0.1, SESSIONS))
+    events: list[Event] = []
+    for number in range(SESSIONS):
+        whole = j.good_session(number, first_s + number, create_s=0.2 * slower * float(spread[number]))
+        if number < failing:
+            failed = j.failed_step(number, Step.CREATE, number, number + 0.1, Kind.REJECTED, Code.RATE_LIMITED)
+            end = j.finished(number, number, number + 1, outcome=Outcome.FAILED, failure=failed.failure)
+            whole = [whole[0], failed, end]
+        events += whole
+    return events
+
+
+def written(path: Path, events: list[Event], *, plan: dict[str, Any] | None = None, **more: Any) -> Path:
+    j.write_file(path, events, run_id=path.name)
+    settings = {"run_id": path.name, "scenario": PLAN if plan is None else plan, "git_revision": "abc", **more}
+    (path / "settings.json").write_text(json.dumps(settings))
+    return path
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("base") / "before", sessions())
+
+
+def row(comparison: dict[str, Any], measure: str) -> dict[str, Any]:
+    return next(row for row in comparison["measures"] if row["measure"] == measure)
+
+
+def test_a_slower_create_is_a_regression_and_says_by_how_much(base: Path, tmp_path: Path) -> None:
+    compared = compare([base], [written(tmp_path / "now", sessions(slower=1.2, seed=2))])
+    assert (compared["outcome"], compared["exit_code"]) == ("regression", 3)
+    create = row(compared, "create")
+    assert create["verdict"] == "worse"
+    assert create["low"] < 0.2 < create["high"]
+    assert create["low"] > create["margin"] == pytest.approx(0.015)
+    assert create["base"]["count"] == create["new"]["count"] == SESSIONS
+    assert compared["regressions"][0].startswith("create is slower by ")
+    assert all(row["verdict"] == "no_change" for row in compared["measures"] if row["measure"] != "create")
+
+
+def test_the_same_build_is_no_change_and_says_how_little_would_have_been_seen(base: Path, tmp_path: Path) -> None:
+    compared = compare([base], [written(tmp_path / "now", sessions(seed=3))])
+    assert (compared["outcome"], compared["exit_code"], compared["regressions"]) == ("no_change", 0, [])
+    assert 0.05 < row(compared, "create")["smallest_seen"] < 0.12
+    assert "smallest change that would have been seen (19 times of 20): mint " in compare_pages.reasons(compared)[0]
+
+
+def test_what_is_slow_by_chance_ends_late_and_is_not_a_target_that_became_slow(tmp_path: Path) -> None:
+    """50 sessions a second for 10 s: in the order of their ends, the last of them are the slow ones."""
+    slow_s = np.random.default_rng(5).lognormal(-1.2, 0.67, 500)
+    whole = [each for n in range(500) for each in j.good_session(n, n / 50, create_s=float(slow_s[n]))]
+    run = compare_runs.load(written(tmp_path / "run", sorted(whole, key=lambda event: event.t_ns)))
+    assert list(run.samples["create"].values) == pytest.approx(list(slow_s))
+    assert not compare_stats.blocks(run.samples["create"]).in_time
+
+
+def test_a_faster_build_is_an_improvement(base: Path, tmp_path: Path) -> None:
+    compared = compare([base], [written(tmp_path / "now", sessions(slower=0.8, seed=2))])
+    assert (compared["outcome"], compared["exit_code"]) == ("improvement", 0)
+    assert compared["improvements"][0].startswith("create is faster by ")
+
+
+def test_a_change_below_a_millisecond_is_not_the_targets(tmp_path: Path) -> None:
+    sides = [
+        written(tmp_path / name, [event for number in range(40) for event in j.good_session(number, number, mint_s=s)])
+        for name, s in (("a", 0.0020), ("b", 0.0028), ("c", 0.0050))
+    ]
+    assert compare([sides[0]], [sides[1]])["outcome"] == "no_change"
+    assert compare([sides[0]], [sides[2]])["regressions"][0].startswith("mint is slower by 150 %")
+
+
+def test_failures_that_are_new_are_told_and_more_of_them_is_a_regression(base: Path, tmp_path: Path) -> None:
+    compared = compare([base], [written(tmp_path / "now", sessions(failing=12))])
+    assert compared["failures"] == {"new": [{"failure": "create: rejected/rate_limited", "count": 12}], "gone": []}
+    assert "create fails more often: 12 of 60, 0 of 60 before" in compared["regressions"]
+    few = compare([base], [written(tmp_path / "few", sessions(failing=1))])
+    assert few["failures"]["new"] == [{"failure": "create: rejected/rate_limited", "count": 1}]
+    assert few["outcome"] == "no_change"
+
+
+def test_only_the_steady_part_and_load_sessions_count(base: Path, tmp_path: Path) -> None:
+    ramp = [StageStarted(t_ns=j.at(t_s), stage=str(t_s), users=1, steady=t_s > 0) for t_s in (0, 10)]
+    slow = [event for number in range(100, 109) for event in j.good_session(number, number - 100, create_s=0.9)]
+    probes = [e for n in range(200, 240) for e in j.good_session(n, n - 150, create_s=0.9, purpose="probe:TD-1")]
+    now = written(tmp_path / "now", [*ramp, *slow, *probes, *sessions(seed=4, first_s=10)])
+    compared = compare([base], [now])
+    assert compared["outcome"] == "no_change"
+    assert row(compared, "create")["new"]["count"] == SESSIONS
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"name": "sales"}, "now: scenario sales, but support-call in "),
+        ({"load": {"users": 40, "duration": 60.0}}, "now: load.users is 40, not 20"),
+        (
+            {"conversation": {"turns": [{"kind": "silence"}]}},
+            "conversation.turns is [{'kind': 'silence'}], not [{'kind",
+        ),
+        ({"target": {"room": "none"}}, "now: target.room is none, not websocket"),
+    ],
+)
+def test_runs_of_different_plans_are_not_comparable(
+    change: dict[str, Any], why: str, base: Path, tmp_path: Path
+) -> None:
+    now = written(tmp_path / "now", sessions(slower=2), plan=PLAN | change)
+    compared = compare([base], [now])
+    assert (compared["outcome"], compared["exit_code"], compared["regressions"]) == ("not_comparable", 4, [])
+    assert any(why in reason for reason in compared["not_comparable_because"])
+
+
+def test_what_else_differs_is_told_and_is_no_obstacle(base: Path, tmp_path: Path) -> None:
+    plan = PLAN | {"realtime": {"model": "gpt-realtime-mini"}, "load": {"users": 20, "duration": 90.0}}
+    compared = compare([base], [written(tmp_path / "now", sessions(), plan=plan, git_revision="def")])
+    assert compared["outcome"] == "no_change"
+    assert compared["settings"] == [
+        {"key": "realtime.model", "base": "gpt-realtime", "new": "gpt-realtime-mini"},
+        {"key": "load.duration", "base": "60", "new": "90"},
+        {"key": "git_revision", "base": "abc", "new": "def"},
+    ]
+
+
+def test_an_invalid_generator_says_nothing_about_the_target(base: Path, tmp_path: Path) -> None:
+    lost = GeneratorFailed(t_ns=j.at(9), fault=Fault.WORKER_LOST, process=1)
+    compared = compare([base], [written(tmp_path / "now", [*sessions(slower=2), lost])])
+    assert compared["outcome"] == "not_comparable"
+    assert "its generator was invalid: a worker was lost" in compared["not_comparable_because"][0]
+
+
+def test_too_few_samples_say_nothing(base: Path, tmp_path: Path) -> None:
+    few = [event for number in range(5) for event in j.good_session(number, number)]
+    compared = compare([base], [written(tmp_path / "now", few)])
+    assert compared["not_comparable_because"] == ["no step or turn has 20 samples on both sides"]
+
+
+def rules_of(measured: Measured, **outcomes: str) -> Measured:
+    return replace(measured, rules={name.replace("_", "-"): outcome for name, outcome in outcomes.items()})
+
+
+def test_a_rule_that_passed_and_fails_is_a_regression(base: Path) -> None:
+    before = compare_runs.load(base)
+    now = replace(before, name="now")
+    compared = contrast(
+        [rules_of(before, EXP_1="pass", TD_1="fail", TR_1="not_tested", INT_4="pass")],
+        [
+            rules_of(now, EXP_1="fail", TD_1="pass", TR_1="fail", INT_4="pass"),
+            rules_of(now, EXP_1="pass", TD_1="pass", INT_4="pass"),
+        ],
+    )
+    assert compared["regressions"] == ["rule EXP-1 fails and passed before"]
+    assert compared["improvements"] == ["rule TD-1 passes and failed before"]
+    assert [(row["id"], row["base"], row["new"]) for row in compared["rules"]] == [
+        ("EXP-1", "pass", "fail"),
+        ("TD-1", "fail", "pass"),
+        ("TR-1", "not_tested", "fail"),
+    ]
+
+
+def test_a_run_cant_be_compared_with_itself_or_while_it_is_written(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is there twice"):
+        compare([base], [base.parent / "." / base.name])
+    now = written(tmp_path / "now", sessions())
+    from loadtest.language.journal import Journal
+
+    with Journal(next((now / "journal").iterdir())), pytest.raises(ConfigError, match="still being written"):
+        compare([base], [now])
+
+
+def test_the_report_holds_a_regression_against_the_run(base: Path, tmp_path: Path) -> None:
+    now = written(tmp_path / "now", sessions(slower=1.3))
+    report = build(now, baseline=base)
+    assert (report["verdict"]["outcome"], report["verdict"]["exit_code"]) == ("fail", 3)
+    assert report["verdict"]["reasons"][0].startswith("worse than the baseline: create is slower by 30 %")
+    assert report["baseline"]["base"][0]["run_id"] == "before"
+    assert "### Since the baseline `before`" in (now / "report.md").read_text()
+    assert "worse than the baseline" in (now / "junit.xml").read_text()
+
+
+def test_a_baseline_of_the_settings_is_used_while_it_is_there(base: Path, tmp_path: Path) -> None:
+    now = written(tmp_path / "now", sessions(), plan=PLAN | {"output": {"baseline": str(base)}})
+    assert j.reported(now)["baseline"]["outcome"] == "no_change"
+    gone = written(tmp_path / "gone", sessions(), plan=PLAN | {"output": {"baseline": str(tmp_path / "nowhere")}})
+    assert j.reported(gone)["baseline"] is None
+
+
+def test_a_baseline_is_refused_before_anything_is_started(base: Path, tmp_path: Path) -> None:
+    check_baseline(base, plan=PLAN | {"target": {"room": "auto"}})  # not known before the run
+    with pytest.raises(ConfigError) as caught:
+        check_baseline(base, plan=PLAN | {"name": "sales", "load": {"users": 40}})
+    assert caught.value.problems == [
+        f"--baseline {base}: not comparable: scenario is sales, not support-call",
+        f"--baseline {base}: not comparable: load.users is 40, not 20",
+    ]
+    with pytest.raises(ConfigError, match="holds no journal"):
+        check_baseline(tmp_path)
+
+
+EVIL = "<script>alert('x')</script>|b"
+
+
+def test_the_pages_escape_what_comes_from_a_run_and_say_what_the_numbers_say(base: Path, tmp_path: Path) -> None:
+    evil = PLAN | {"name": EVIL}
+    sides = [written(tmp_path / str(s), sessions(slower=s), plan=evil) for s in (1.0, 1.2)]
+    compared = compare([sides[0]], [sides[1]])
+    page = compare_pages.write(compared, tmp_path / "out")
+    html, markdown = page.read_text(), (tmp_path / "out" / "compare.md").read_text()
+    assert json.loads((tmp_path / "out" / "compare.json").read_text()) == json.loads(json.dumps(compared))
+    assert "<script" not in html + markdown
+    assert "REGRESSION" in html
+    assert "http" not in html.replace("http-equiv", "")
+    assert markdown.startswith("## ❌ regression: &lt;script>")
+    create = next(line for line in markdown.splitlines() if line.startswith("| create |"))
+    assert "| **slower** |" in create
+    assert percent(row(compared, "create")["change"]) in create
+
+
+def test_a_change_is_written_as_people_read_it() -> None:
+    assert [percent(change) for change in (0.1234, -0.05, 0.0, None)] == ["+12 %", "−5.0 %", "+0.0 %", "–"]
+
+
+def test_a_run_that_has_too_little_for_its_baseline_is_neither_worse_nor_passed(base: Path, tmp_path: Path) -> None:
+    now = written(tmp_path / "now", sessions()[:200], plan=PLAN | {"output": {"baseline": str(base)}})
+    report = j.reported(now)
+    assert (report["baseline"]["outcome"], report["baseline"]["regressions"]) == ("not_comparable", [])
+    assert (report["verdict"]["outcome"], report["verdict"]["exit_code"]) == ("invalid", 4)
+    assert (
+        "can't be compared with the baseline: no step or turn has 20 samples on both sides"
+        in (report["verdict"]["reasons"])
+    )

@@ -1,0 +1,119 @@
+"""Objectives judged from the journals: in windows, per scenario, over the steady part, and what is said of it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from loadtest.judging.slo import Slo
+from loadtest.language.events import Event, RunAborted, SessionFinished, SessionStarted, StageStarted, Step
+from reports.data import frames
+from reports.verdict.gates import judge
+from reports.verdict.objective_words import describe
+from tests.reports import journals as j
+
+
+def plan(*changes: tuple[float, bool]) -> list[Event]:
+    return [StageStarted(t_ns=j.at(t_s), stage=str(t_s), users=1, steady=steady) for t_s, steady in changes]
+
+
+def creates(number: int, *times: tuple[float, float]) -> list[Event]:
+    """A session and its creates: when each ended, in seconds, and how long it took."""
+    return [
+        j.started(number, times[0][0] - 1),
+        *(j.step(number, Step.CREATE, end_s - took_s, end_s) for end_s, took_s in times),
+        j.finished(number, times[0][0] - 1, times[-1][0] + 1),
+    ]
+
+
+def judged(path: Path, events: list[Event], slo: Slo, *, planned_s: float | None = 60) -> dict[str, Any]:
+    j.write_file(path, events)
+    return judge(frames.load(path).load_only(), [slo], planned_s=planned_s)[0]
+
+
+WINDOW = Slo(name="creates", indicator="create.p50", max=1.0, window_s=10)
+
+
+def test_the_worst_window_decides_and_is_told_with_its_time(tmp_path: Path) -> None:
+    quick = [(5 + index * 0.5, 0.2) for index in range(100)]
+    slow = [(30 + index * 0.5, 2.0) for index in range(20)]
+    found = judged(tmp_path, [*plan((0, False), (5, True)), *creates(1, *quick), *creates(2, *slow, *slow)], WINDOW)
+    assert (found["outcome"], found["judged_over"]) == ("fail", "window")
+    # From 25.5 s on more than half of a window's creates are slow, from 25 s on the median lies between both sorts.
+    assert (found["observed"], found["worst"]) == (2.0, {"from_s": 25.5, "to_s": 35.5, "count": 42})
+    assert found["windows"] == {"judged": 82, "broken": 21, "too_few": 0}
+    assert describe(found) == (
+        "objective missed: creates (create.p50): 2 s in the worst 10 s (from 25.5 s to 35.5 s, 21 windows broken), "
+        "wanted at most 1 s"
+    )
+    whole = judged(tmp_path / "whole", [*plan((0, True)), *creates(1, *quick)], WINDOW)
+    assert (whole["outcome"], whole["observed"], whole["windows"]["broken"]) == ("pass", pytest.approx(0.2), 0)
+
+
+def test_windows_with_too_few_samples_are_not_judged_and_it_is_said(tmp_path: Path) -> None:
+    p95 = Slo(name="n", indicator="create.p95", max=1.0, window_s=10)
+    some = [(5 + index * 0.25, 0.2) for index in range(80)]  # 40 in a window, until 25 s
+    found = judged(tmp_path / "some", [*plan((0, False), (5, True)), *creates(1, *some, (50, 3.0))], p95)
+    assert (found["outcome"], found["judged_over"]) == ("pass", "window")
+    assert found["note"] == "11 of 42 windows had fewer than 20 samples: not judged"
+    few = [(5 + index, 0.2) for index in range(50)]
+    found = judged(tmp_path / "few", [*plan((0, False), (5, True)), *creates(1, *few)], p95)
+    assert (found["outcome"], found["judged_over"], found["count"]) == ("pass", "steady", 50)
+    assert found["note"] == (
+        "no window of 10 s had the 20 samples that it takes to say something (at most 10); judged over the whole "
+        "steady part"
+    )
+
+
+def test_a_run_that_is_shorter_than_the_window_is_judged_as_a_whole(tmp_path: Path) -> None:
+    found = judged(tmp_path, [*plan((0, True)), *creates(1, (3, 2.0), (4, 2.0))], WINDOW, planned_s=5)
+    assert (found["outcome"], found["judged_over"], found["observed"]) == ("fail", "steady", 2.0)
+    assert found["note"] == "no window of 10 s in the steady part had a sample; judged over all of it"
+
+
+def test_what_happened_in_the_ramp_is_judged_by_no_rate_but_counts(tmp_path: Path) -> None:
+    bad = [j.started(1, 1), j.failed_step(1, Step.CREATE, 2, 3)]
+    events = [*plan((0, False), (10, True)), *bad, *creates(2, *[(12 + index / 100, 0.1) for index in range(100)])]
+    j.write_file(tmp_path, events)
+    slos = [Slo(name=name, indicator=name, max=0) for name in ("create.failed_rate", "create.failed")]
+    rate, count = judge(frames.load(tmp_path).load_only(), slos)
+    assert (rate["outcome"], rate["observed"], rate["judged_over"]) == ("pass", 0, "steady")
+    assert (count["outcome"], count["observed"], count["judged_over"]) == ("fail", 1, "run")
+
+
+def test_an_objective_of_a_scenario_reads_its_sessions_alone(tmp_path: Path) -> None:
+    events = []
+    for number, (scenario, create_s) in enumerate([("sales", 2.0), ("support", 0.2)]):
+        events += [
+            replace(event, scenario=scenario) if isinstance(event, SessionStarted | SessionFinished) else event
+            for event in j.good_session(number, 1, create_s=create_s)
+        ]
+    j.write_file(tmp_path, events)
+    slos = [Slo(name=name, indicator="create.max", max=1.0, scenario=name) for name in ("sales", "support")]
+    slos.append(Slo(name="all", indicator="session.completed", min=2))
+    rows = judge(frames.load(tmp_path).load_only(), slos)
+    assert [(row["outcome"], row["observed"]) for row in rows] == [("fail", 2.0), ("pass", 0.2), ("pass", 2)]
+    assert describe(rows[0]) == "objective missed: sales (create.max of sales): 2 s, wanted at most 1 s"
+
+
+def test_a_count_may_have_to_be_reached_in_every_window(tmp_path: Path) -> None:
+    starts = [2 * number for number in range(5)] + [20 + 2 * number for number in range(10)]
+    events = [*plan((0, True)), *(e for n, s in enumerate(starts) for e in [j.started(n, s), j.finished(n, s, s + 1)])]
+    enough = Slo(name="n", indicator="session.completed", min=5, window_s=10)
+    found = judged(tmp_path, events, enough, planned_s=40)
+    assert (found["outcome"], found["observed"], found["worst"]["to_s"]) == ("fail", 0, 19.5)
+
+
+def test_an_objective_that_stopped_the_run_is_missed_whatever_came_after(tmp_path: Path) -> None:
+    stopped = RunAborted(t_ns=j.at(30), slo="creates", indicator="create.p50", count=12, beyond=9, window_s=10)
+    j.write_file(tmp_path, [*plan((0, True)), *j.good_session(1, 12), stopped], finish="aborted")
+    report = j.reported(tmp_path, slos=[WINDOW])
+    assert report["aborted"] == {
+        "slo": "creates", "indicator": "create.p50", "at_s": 30.0, "count": 12, "beyond": 9, "window_s": 10.0,
+    }  # fmt: skip
+    assert report["verdict"]["exit_code"] == 3
+    assert report["verdict"]["reasons"][0] == (
+        "stopped early after 30.0 s by its objective creates (create.p50): 9 of 12 in 10 s were beyond it"
+    )
+    assert report["slos"][0]["outcome"] == "fail"
