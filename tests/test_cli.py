@@ -11,10 +11,10 @@ import pytest
 from loadtest import cli
 from loadtest.commands import all as commands
 from loadtest.config import settings
+from loadtest.config.backend import BackendTarget
 from loadtest.config.workload import Capacity
 from loadtest.language.errors import ConfigError, Exit, GeneratorError, HarnessError
 from loadtest.language.journal import Journal, JournalError, encode
-from loadtest.services.backend import BackendTarget
 from tests.exporters.traces.script import run_finished, run_started, session
 from tests.support import environment
 

@@ -1,1 +1,1 @@
-"""."""
+"""Traces: a process that follows the journals and sends spans over OTLP."""

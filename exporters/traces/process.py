@@ -27,7 +27,7 @@ from exporters.traces.otlp import Sender
 from exporters.traces.spans import Facts, died, resource, spans
 from exporters.traces.tail import TailSampler
 from exporters.traces.trace_counts import Counts
-from loadtest.config.resolve import load_resolved
+from loadtest.config.run_dir import load_resolved
 from loadtest.language.errors import ConfigError, Exit, HarnessError, Kind
 from loadtest.language.events import Event, SessionFinished, SessionStarted, Step
 from loadtest.language.journal import JournalError

@@ -293,7 +293,7 @@ def doctor(arguments: argparse.Namespace) -> Exit:
 
 def _calibrate(*, as_json: bool) -> Exit:
     from loadtest.commands.calibration import FIT, calibrate
-    from loadtest.commands.run import CALIBRATION
+    from loadtest.config.run_dir import CALIBRATION
 
     result = calibrate()
     is_fit = result["generator"] in FIT

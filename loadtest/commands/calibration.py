@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loadtest.commands.run import CALIBRATION, run
+from loadtest.commands.run import run
+from loadtest.config.run_dir import CALIBRATION
 from loadtest.config.settings import Settings
 from loadtest.engine.health import quantile_ns
 from loadtest.language.events import Event, Mark, Observed, Outcome, Step, StepFinished

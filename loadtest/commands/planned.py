@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
+from loadtest.config.microphone import nominal_s
 from loadtest.config.scenario import BargeIn, Say, Scenario
 from loadtest.config.settings import Settings
 from loadtest.judging.slo import SECONDS, Slo
 from loadtest.judging.words import plural
-from loadtest.sound.speech import nominal_s
 
 _AROUND_S: Final = 2.0
 """What a session takes beside its conversation, set-up and delete together."""

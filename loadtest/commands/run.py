@@ -2,25 +2,20 @@
 checked."""
 
 import contextlib
-import json
 import os
-import platform
-import socket
-import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import reports.build
-from loadtest import __version__
 from loadtest.capacity.steering import Steering
 from loadtest.commands import machine
 from loadtest.config.guard import KEYS
+from loadtest.config.microphone import check_clips
 from loadtest.config.reachable import check_names
-from loadtest.config.scenario import vad_silence_s
+from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.settings import RUNS, Settings
 from loadtest.distribution.parcel import Parcel
 from loadtest.language import disk, journal
@@ -29,12 +24,7 @@ from loadtest.load import supervisor
 from loadtest.load.progress import Progress
 from loadtest.rooms.extras import check_installed
 from loadtest.services.handshake import check_certificates
-from loadtest.sound.speech import check_pauses, microphone
 from reports.comparing.compare_runs import check_baseline
-
-CALIBRATION = RUNS / "calibration.json"
-
-_VERSIONS = ("locust", "gevent", "openai", "httpx", "aiohttp", "picows", "uvloop", "prometheus-client", "pandas")
 
 
 def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple[Path, dict[str, Any] | None, Exit]:
@@ -103,7 +93,7 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
 
 def check_start(settings: Settings) -> None:
     """What a run of these settings can't begin with, as far as nothing has to be opened to know. Raises ConfigError."""
-    check_clips(settings)
+    check_clips(settings.spoken)
     if not settings.distribution.master:  # its workers look for themselves
         check_names(settings)
     if settings.output.baseline is not None:
@@ -117,16 +107,6 @@ def check_start(settings: Settings) -> None:
         check_unused(settings.output.run_dir)
 
 
-def check_unused(run_dir: Path) -> None:
-    """Raises ConfigError unless the directory is empty or not there."""
-    try:
-        used = run_dir.exists() and any(run_dir.iterdir())
-    except OSError as error:
-        raise ConfigError(f"{run_dir}: {error.strerror}") from error
-    if used:
-        raise ConfigError(f"{run_dir}: exists and is not empty")
-
-
 def check_machine(settings: Settings, run_dir: Path) -> None:
     """Warns of what this machine may not have enough of. Raises ConfigError for what makes the plan impossible."""
     found = machine.examine(settings, run_dir)
@@ -135,75 +115,3 @@ def check_machine(settings: Settings, run_dir: Path) -> None:
     for finding in found:
         if finding.state == "warn":
             print(f"avaload: warning: {finding.name}: {finding.text}", file=sys.stderr)
-
-
-def make_run_dir(run_dir: Path) -> None:
-    """Raises ConfigError where it can't be made."""
-    try:
-        (run_dir / "journal").mkdir(parents=True)
-    except OSError as error:
-        raise ConfigError(f"{run_dir}: {error.strerror}") from error
-
-
-def check_clips(settings: Settings) -> None:
-    """Every clip of the scenario can be read and spoken without a pause that the service takes for the end of the
-    turn."""
-    if settings.target.room == "none":
-        return
-    for scenario in settings.scenarios:
-        silence_s = vad_silence_s(scenario.realtime)
-        for clips in microphone(scenario.conversation).clips.values():
-            if silence_s is not None:
-                check_pauses(clips, silence_s)
-
-
-def write_settings(
-    settings: Settings, run_dir: Path, *, started_at: datetime, embedded_twin: bool = False, run_id: str | None = None
-) -> None:
-    """`settings.json`: what the run was told and where it ran, without secrets; its processes read it too."""
-    written = {
-        "schema": 1,
-        "run_id": run_id or run_dir.name,
-        "started_at": started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "scenario": settings.model_dump(mode="json"),
-        "tags": settings.tags,
-        "embedded_twin": embedded_twin,
-        "versions": {"avaload": __version__, "python": platform.python_version(), **_versions()},
-        "git_revision": _git_revision(),
-        "seed": settings.load.seed,
-        "calibration": _calibration(),
-        "host": {"name": socket.gethostname(), "cores": os.cpu_count(), "system": platform.platform()},
-    }
-    text = json.dumps(written, indent=1, ensure_ascii=False) + "\n"
-    try:
-        disk.replace(run_dir / "settings.json", text.encode())
-    except OSError as error:
-        raise ConfigError(f"{run_dir}: {error.strerror}") from error
-
-
-def _calibration() -> dict[str, Any] | None:
-    """What the last `avaload doctor --calibrate` found here, if there was one."""
-    try:
-        found: dict[str, Any] = json.loads(CALIBRATION.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found
-
-
-def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in _VERSIONS}
-
-
-def _git_revision() -> str | None:
-    """Of the directory the run was started in: usually the integrator's own build."""
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-            stdin=subprocess.DEVNULL,
-        )
-        return done.stdout.strip()
-    return None

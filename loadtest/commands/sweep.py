@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from loadtest.config.guard import KEYS, guard
-from loadtest.config.resolve import is_embedded, load_resolved, run_id
+from loadtest.config.run_dir import is_embedded, load_resolved, run_id
 from loadtest.config.scenario import absence_words
 from loadtest.config.settings import Settings
 from loadtest.language import clock, journal

@@ -21,7 +21,7 @@ INHERITED: Final = {
     ),
     "marks by which a CI server finds what a job has left": ("BUILD_ID", "*_COOKIE", "*_MARK"),
 }
-"""Names, by what they are for. PYTHONPATH: only the directory that avaload itself is in (avaload/__init__.py)."""
+"""Names, by what they are for. PYTHONPATH: only the directory that avaload itself is in (avaload.py)."""
 
 _NAMES: Final = frozenset(name for names in INHERITED.values() for name in names if "*" not in name)
 _BEGIN: Final = tuple(name.rstrip("*") for names in INHERITED.values() for name in names if name.endswith("*"))

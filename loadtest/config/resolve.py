@@ -1,6 +1,5 @@
 """Where settings come from: default < TOML < environment < option; every problem is reported at once (INTERFACE.md)."""
 
-import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -92,29 +91,6 @@ def _read_trace(load: Any, toml_path: Path | None, options: Mapping[str, Any]) -
         raise ConfigError(f"load.trace: {path}: {error.strerror}") from error
     except ValueError as error:
         raise ConfigError(f"load.trace: {path}: {error}") from error
-
-
-def load_resolved(run_dir: Path) -> Settings:
-    """The settings that a run directory was started with; for the processes of the run and for later commands."""
-    try:
-        written = json.loads((run_dir / "settings.json").read_text(encoding="utf-8"))
-        return Settings.model_validate(written["scenario"])
-    except FileNotFoundError:
-        raise ConfigError(f"{run_dir}: not a run directory (no settings.json)") from None
-    except OSError as error:
-        raise ConfigError(f"{run_dir}/settings.json: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{run_dir}/settings.json: {str(error).splitlines()[0]}") from error
-
-
-def run_id(run_dir: Path) -> str:
-    """What the run is called: made once, by its master. A worker's directory over there may have another name."""
-    return str(json.loads((run_dir / "settings.json").read_text(encoding="utf-8")).get("run_id") or run_dir.name)
-
-
-def is_embedded(run_dir: Path) -> bool:
-    """Whether the run's target was the embedded twin, which ends with the run."""
-    return bool(json.loads((run_dir / "settings.json").read_text(encoding="utf-8")).get("embedded_twin"))
 
 
 def read_slo_tables(path: Path) -> list[Any]:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from loadtest.config import waiving
+from loadtest.config.backend import BackendTarget
 from loadtest.config.headers import flaw_of_url
 from loadtest.config.promise import Promise, promises
 from loadtest.config.scenario import (
@@ -26,7 +27,6 @@ from loadtest.config.scenario import (
 from loadtest.config.workload import Capacity, Load
 from loadtest.judging.slo import Slo, parse_slos
 from loadtest.judging.words import plural
-from loadtest.services.backend import BackendTarget
 
 RUNS = Path("runs")
 STEP_OVERHEAD_S = 30.0
@@ -223,11 +223,14 @@ class Settings(Section):
     @property
     def conversation_s(self) -> float:
         """About how long the longest conversation of a session is to be."""
-        from loadtest.sound.speech import nominal_s  # NumPy, for those who ask
+        from loadtest.config.microphone import nominal_s  # NumPy, for those who ask
 
-        if self.target.room == "none":
-            return 0.0
-        return max(nominal_s(scenario.conversation) for scenario in self.scenarios)
+        return max((nominal_s(scenario.conversation) for scenario in self.spoken), default=0.0)
+
+    @property
+    def spoken(self) -> tuple[Scenario, ...]:
+        """The scenarios whose conversation is held: none without a room."""
+        return () if self.target.room == "none" else self.scenarios
 
     @property
     def pool(self) -> int:

@@ -21,9 +21,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError
 
 from loadtest import __version__
-from loadtest.commands.run import check_clips, check_unused, make_run_dir, write_settings
 from loadtest.config.guard import KEYS, endpoints_of, guard, is_loopback
+from loadtest.config.microphone import check_clips
 from loadtest.config.reachable import check_names
+from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.scenario import DurationS, Section
 from loadtest.config.settings import Settings
 from loadtest.distribution import parcel
@@ -157,7 +158,7 @@ def _take(
         raise ConfigError(f"the master's settings don't fit this version: {error.errors()[0]['msg']}") from error
     check_allowed(settings, place.allowed)
     guard(settings, environ)
-    check_clips(settings)
+    check_clips(settings.spoken)
     check_names(settings)
     write_settings(settings, run_dir, started_at=datetime.now(UTC), run_id=str(welcome["run_id"]))
 

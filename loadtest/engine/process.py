@@ -19,7 +19,8 @@ from typing import Any
 import uvloop
 
 from loadtest.config.guard import KEYS, guard
-from loadtest.config.resolve import load_resolved, run_id
+from loadtest.config.microphone import microphone
+from loadtest.config.run_dir import load_resolved, run_id
 from loadtest.config.settings import Settings
 from loadtest.engine.budget import Budget
 from loadtest.engine.health import PROBE_S, Health
@@ -54,7 +55,6 @@ from loadtest.services.control import Control
 from loadtest.services.sweep import sweep
 from loadtest.session.lifecycle import CENSORED, Lifecycle, Surroundings, Ticket
 from loadtest.session.tape import write_wavs
-from loadtest.sound.speech import microphone
 
 TEARDOWN_LIMIT_S = 60.0
 """How long cancelled sessions may take to delete themselves before the engine gives up and exits."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import picows
 
+from loadtest.config.microphone import Microphone
 from loadtest.config.scenario import Conversation, Pause
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import GeneratorError, Kind
@@ -19,7 +20,7 @@ from loadtest.rooms.opening import open_room
 from loadtest.rooms.pacing import Ticker
 from loadtest.services.control import Control
 from loadtest.session.lifecycle import Lifecycle, Surroundings, Ticket
-from loadtest.sound.speech import FRAME_BYTES, SILENCE, Ear, Microphone
+from loadtest.sound.speech import FRAME_BYTES, SILENCE, Ear
 
 SESSIONS = 4
 WARM_UP_LIMIT_S = 20.0

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.snapshot import Snapshot
 from loadtest.config.arrival import Arrival
-from loadtest.config.resolve import run_id
+from loadtest.config.run_dir import run_id
 from loadtest.config.settings import Settings
 from loadtest.engine.client import EngineClient
 from loadtest.engine.health import PROBE_S, Health

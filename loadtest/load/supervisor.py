@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from loadtest.config import environment
 from loadtest.config.guard import KEYS
-from loadtest.config.resolve import load_resolved
+from loadtest.config.run_dir import load_resolved
 from loadtest.config.scrapers import PASSWORD
 from loadtest.config.settings import Settings
 from loadtest.engine.client import LIFELINE

@@ -6,89 +6,17 @@ observed, because it happens behind the endpoint. `control.py` does the HTTP.
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from pydantic import Field, field_validator, model_validator
-
-from loadtest.config.headers import flaw_of_url, flaw_of_value
-from loadtest.config.scenario import Section
+from loadtest.config.backend import FROM_ENVIRONMENT, PLACE, BackendTarget
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.validation import json_value
 from loadtest.services.cookies import Cookies
 from loadtest.services.creating import created, salvaged
 from loadtest.session.ports import Created
-
-_PLACES = ("user", "iteration", "trace_id")
-_DELETE_PLACES = ("session_id",)
-_PLACE = re.compile(r"\{([^{}]*)\}")
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_FROM_ENVIRONMENT = "env:"
-
-
-class OwnDelete(Section):
-    """`[target.backend.delete]`: how the integrator's own endpoint ends a session."""
-
-    url: str
-    method: str = Field("DELETE", pattern=r"^[A-Z]+$")
-
-    @field_validator("url")
-    @classmethod
-    def _is_url(cls, url: str) -> str:
-        return checked_url(url, _DELETE_PLACES)
-
-
-class BackendTarget(Section):
-    """`[target.backend]`. In header values and anywhere in the body, `{user}`, `{iteration}` and `{trace_id}` are the
-    virtual user's; a header value `env:NAME` is that variable of the environment, for what must not be written down."""
-
-    url: str
-    method: str = Field("POST", pattern=r"^[A-Z]+$")
-    headers: dict[str, str] = Field(default_factory=dict)
-    body: Any = None
-    """Sent as JSON (None: no body)."""
-    session_id: str = "session_id"
-    """Where the answer holds Avaturn's session id: keys and places in lists, joined by dots."""
-    token: str = "token"  # where, not what
-    cookies: bool = True
-    """Each virtual user keeps the cookies that the endpoint sets."""
-    delete: OwnDelete | None = None
-    """None: sessions are deleted at Avaturn, with the key."""
-
-    @field_validator("url")
-    @classmethod
-    def _is_url(cls, url: str) -> str:
-        return checked_url(url, _PLACES)
-
-    @model_validator(mode="after")
-    def _places_are_known(self) -> "BackendTarget":
-        for text in (*self.headers.values(), json.dumps(self.body)):
-            if not text.startswith(_FROM_ENVIRONMENT):
-                _check_places(text, _PLACES)
-        return self
-
-    @field_validator("headers")
-    @classmethod
-    def _can_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
-        problems = [f"{name!r} is no name of a header" for name in headers if not _HEADER.fullmatch(name)]
-        problems += [f"{name}: {flaw}" for name, value in headers.items() if (flaw := flaw_of_value(value))]
-        if problems:
-            raise ValueError("\n".join(problems))
-        return headers
-
-    @property
-    def variables(self) -> list[str]:
-        """Names of what it wants from the environment."""
-        values = self.headers.values()
-        return [v.removeprefix(_FROM_ENVIRONMENT) for v in values if v.startswith(_FROM_ENVIRONMENT)]
-
-    @property
-    def endpoints(self) -> list[str]:
-        """Everything that it makes us contact."""
-        return [self.url] if self.delete is None else [self.url, self.delete.url]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +35,7 @@ class Backend:
     def __init__(self, target: BackendTarget, environ: Mapping[str, str] = os.environ) -> None:
         self._target = target
         self._headers = {
-            name: environ.get(value.removeprefix(_FROM_ENVIRONMENT), "")
-            if value.startswith(_FROM_ENVIRONMENT)
-            else value
+            name: environ.get(value.removeprefix(FROM_ENVIRONMENT), "") if value.startswith(FROM_ENVIRONMENT) else value
             for name, value in target.headers.items()
         }
         self.secrets = [environ[name] for name in target.variables if environ.get(name)]
@@ -159,7 +85,7 @@ class Backend:
         delete = self._target.delete
         if delete is None:
             return None
-        headers = {name: value for name, value in self._headers.items() if not _PLACE.search(value)}
+        headers = {name: value for name, value in self._headers.items() if not PLACE.search(value)}
         user = self._users.get(session_id)
         url = _fill(delete.url, {"session_id": quote(session_id, safe="")})
         return Request(
@@ -188,27 +114,8 @@ class Backend:
         return rest | {"Cookie": "; ".join([*own.values(), kept])}
 
 
-def checked_url(url: str, places: tuple[str, ...]) -> str:
-    """The URL as it is. Raises ValueError with a sentence."""
-    if flaw := flaw_of_url(url):
-        raise ValueError(flaw)
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or "{" in parts.netloc:
-        raise ValueError("is not an http(s) URL with a host")
-    if parts.username or parts.password:
-        raise ValueError("a URL with a user name or password in it would end up in reports")
-    _check_places(url, places)
-    return url
-
-
-def _check_places(text: str, places: tuple[str, ...]) -> None:
-    for found in _PLACE.findall(text):
-        if found.isidentifier() and found not in places:
-            raise ValueError(f"{{{found}}} is not known here; known: {', '.join(places)}")
-
-
 def _fill(text: str, values: Mapping[str, str]) -> str:
-    return _PLACE.sub(lambda match: values.get(match[1], match[0]), text)
+    return PLACE.sub(lambda match: values.get(match[1], match[0]), text)
 
 
 def _filled(tree: Any, values: Mapping[str, str]) -> Any:

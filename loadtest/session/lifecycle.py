@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from loadtest.config.microphone import Microphone
 from loadtest.config.scenario import Scenario
 from loadtest.config.settings import Settings
 from loadtest.language.clock import now_ns, sleep_until
@@ -24,7 +25,6 @@ from loadtest.session.owned import Owned, Steps, uncancellable
 from loadtest.session.ports import Call, ClientSecret, ControlApi, Created, OpenRoom, Room
 from loadtest.session.record import Record
 from loadtest.session.tape import KeepAudio, Tape
-from loadtest.sound.speech import Microphone
 
 CENSORED = "censored"
 """Message of the cancellation that ends a session because the run ended."""

@@ -6,7 +6,7 @@ the avatar is heard.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from loadtest.config.scenario import INTERRUPTING, Conversation, Spoken
 from loadtest.language.errors import ConfigError
 from loadtest.sound import wav
 
@@ -31,8 +30,6 @@ QUIET_NS = 240_000_000
 """Silence that ends a stretch of speech; shorter gaps are pauses between words."""
 
 NOISE_FRAMES = 15
-ANSWER_S = 3.0
-"""A guess of how long an answer takes, its first audio included."""
 
 Samples = npt.NDArray[np.float32]
 
@@ -153,69 +150,14 @@ def _noise_clip(source: str) -> Clip:
         level_dbfs = 1.0
     if not -90 <= level_dbfs <= 0:
         raise ConfigError(f"{source}: noise:<dBFS> from -90 to 0 is needed")
-    pcm = _pcm(noise(level_dbfs, NOISE_FRAMES * FRAME_SAMPLES))
+    pcm = pcm_of(noise(level_dbfs, NOISE_FRAMES * FRAME_SAMPLES))
     frames = tuple(pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES))
     return Clip(name=source, frames=frames, first_voiced=0, last_voiced=len(frames) - 1, longest_pause_s=0.0)
 
 
-def _pcm(samples: Samples) -> bytes:
+def pcm_of(samples: Samples) -> bytes:
+    """16-bit PCM of samples from -32768 to 32767; what is louder is clipped."""
     return np.clip(samples, -32768, 32767).astype("<i2").tobytes()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Microphone:
-    """What a virtual user's microphone sends: clips by source, and the frames between them, in turn (none: nothing)."""
-
-    clips: Clips
-    between: tuple[bytes, ...]
-
-
-def microphone(plan: Conversation) -> Microphone:
-    """Everything that the conversation can need, prepared once. Raises ConfigError as `corpus` does."""
-    clips = {source: corpus(source) for source in sorted(plan.clips())}
-    if plan.background_dbfs is None:
-        return Microphone(clips=clips, between=(SILENCE,) if plan.between_turns == "silence" else ())
-    hum = noise(plan.background_dbfs, RATE_HZ)
-    between = tuple(_pcm(hum[at : at + FRAME_SAMPLES]) for at in range(0, RATE_HZ, FRAME_SAMPLES))
-    noisy = {source: tuple(_over(clip, hum) for clip in of_source) for source, of_source in clips.items()}
-    return Microphone(clips=noisy, between=between if plan.between_turns == "silence" else ())
-
-
-def nominal_s(plan: Conversation) -> float:
-    """About how long a conversation lasts at most: its clips as long as they are, answers as they usually are, pauses
-    for thought at their longest. A clip that can't be read here counts as nothing: whoever is to speak it says so."""
-    once = plan.think_max_s * len(plan.turns)
-    for turn in plan.turns:
-        once += _longest_s(turn.clip) + ANSWER_S if isinstance(turn, Spoken) else turn.for_s
-        once += turn.after_s if isinstance(turn, INTERRUPTING) else 0.0
-    return once if plan.repeat_for is None else plan.repeat_for + once
-
-
-def _longest_s(source: str) -> float:
-    try:
-        return max((clip.duration_s for clip in corpus(source)), default=0.0)
-    except ConfigError:
-        return 0.0
-
-
-def _over(clip: Clip, hum: Samples) -> Clip:
-    """The clip with noise under it; its voiced frames are still those of the speech."""
-    speech = np.frombuffer(b"".join(clip.frames), dtype="<i2").astype(np.float32)
-    pcm = _pcm(speech + np.resize(hum, len(speech)))
-    return replace(clip, frames=tuple(pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES)))
-
-
-def check_pauses(clips: tuple[Clip, ...], vad_silence_s: float) -> None:
-    """Raises ConfigError for clips that pause as long as the service waits: it would answer into the user's
-    sentence."""
-    problems = [
-        f"{clip.name}: pauses for {clip.longest_pause_s:.2f} s, but the service takes {vad_silence_s:.2f} s of silence"
-        " as the end of the turn; silence_duration_ms in [realtime.audio.input.turn_detection] makes it wait longer"
-        for clip in clips
-        if clip.longest_pause_s >= vad_silence_s
-    ]
-    if problems:
-        raise ConfigError(problems)
 
 
 class Ear:

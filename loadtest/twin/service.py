@@ -10,9 +10,9 @@ from loadtest.twin import mutants
 from loadtest.twin.avaturn_side.http_api import api
 from loadtest.twin.avaturn_side.sessions import ROOM_PATH, Sessions
 from loadtest.twin.avaturn_side.surroundings import Surroundings
-from loadtest.twin.command_line.points import Chance, Profile
 from loadtest.twin.dialing import inline, over_socket
 from loadtest.twin.keys import Keys
+from loadtest.twin.knobs.profiles import Chance, Profile
 from loadtest.twin.openai_side import realtime_socket
 from loadtest.twin.openai_side.around import Around
 from loadtest.twin.openai_side.minting import mint

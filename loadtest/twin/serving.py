@@ -14,7 +14,7 @@ from pathlib import Path
 import uvloop
 
 from loadtest.twin.command_line.options import Options, UsageError, parse
-from loadtest.twin.command_line.points import Profile
+from loadtest.twin.knobs.profiles import Profile
 from loadtest.twin.knobs.values import Freeze
 from loadtest.twin.recorder.contract import VERSION, ContractError, Line, read
 from loadtest.twin.service import Twin

@@ -1,1 +1,1 @@
-"""."""
+"""Journals → tables. pandas comes in here."""

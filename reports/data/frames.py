@@ -34,9 +34,9 @@ from loadtest.language.events import (
     StageStarted,
     StepFinished,
 )
+from reports.data.away import away
 from reports.data.clocks import Anchors
 from reports.data.columns import FAILURE, Columns, Holds, Numbers
-from reports.sections import hosts
 
 SWEEP: Final = "sweep"
 """Role of the files that `avaload sweep` adds afterwards; they settle sessions and are no part of the run's time."""
@@ -190,7 +190,7 @@ def load(run_dir: Path) -> Run:
     return Run(
         run_id=first.run_id,
         scenario=first.scenario,
-        away=hosts.away(run_dir),
+        away=away(run_dir),
         wall_start_ns=start_ns + anchors.wall_offset_ns((first.host, first.boot_id)),
         start_ns=start_ns,
         end_ns=_end_ns(frames, start_ns),

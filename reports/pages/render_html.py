@@ -11,9 +11,9 @@ from loadtest.judging.words import amount, plural
 from loadtest.language.errors import Exit
 from loadtest.language.events import EndedBy
 from reports.data.frames import Run
-from reports.pages import charts, secret_charts
+from reports.pages import capacity_chart, charts, secret_charts
 from reports.pages.chart import Chart
-from reports.sections import capacity, generator, hosts
+from reports.sections import generator, hosts
 from reports.sections.sessions import Left
 from reports.verdict import objective_words, rules
 
@@ -66,7 +66,7 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, settings: dict[st
         charts.generator_health(run),
     )
     if report["capacity"] is not None:
-        drawn = (capacity.chart(report["capacity"]), *drawn)
+        drawn = (capacity_chart.chart(report["capacity"]), *drawn)
     page = _environment().get_template("page.html.j2")
     return page.render(
         report=report,

@@ -1,1 +1,1 @@
-"""."""
+"""The figures of a report, a module per section of report.json."""

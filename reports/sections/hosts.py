@@ -1,8 +1,5 @@
 """Which hosts took part, how far their clocks are apart, and whether every journal is here and whole."""
 
-import re
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,12 +7,12 @@ from loadtest.judging.slo import SECONDS
 from loadtest.judging.words import amount
 from loadtest.language import journal
 from loadtest.language.events import ClockCompared, WorkerChanged, WorkerState
+from reports.data.away import told
 from reports.data.clocks import Anchors
 
 if TYPE_CHECKING:
     from reports.data.frames import Run
 
-_SESSION: Final = re.compile(rb'"session":"([0-9a-f]{32})"')
 _STATES: Final = {
     WorkerState.HOME: "all here",
     WorkerState.JOINED: "not all here; what it wrote is in {directory}",
@@ -23,7 +20,6 @@ _STATES: Final = {
     WorkerState.WITHDRAWN: "none: it left before the beginning",
     WorkerState.REFUSED: "none: it was refused ({detail})",
 }
-_TOLD: Final = (b'{"event":"worker_changed"', b'{"event":"clock_compared"')
 
 
 def section(run_dir: Path) -> dict[str, Any]:
@@ -39,9 +35,9 @@ def section(run_dir: Path) -> dict[str, Any]:
         if (started := journal.beginning(path)) is None:
             continue
         first_lines.append(started)
-        told = list(_told(path)) if started.role == "master" else []
-        anchors.add(started, [event for event in told if isinstance(event, ClockCompared)])
-        for event in told:
+        said = list(told(path)) if started.role == "master" else []
+        anchors.add(started, [event for event in said if isinstance(event, ClockCompared)])
+        for event in said:
             if isinstance(event, WorkerChanged):
                 workers[event.worker] = event
     master = next(((s.host, s.boot_id) for s in first_lines if s.role == "master"), None)
@@ -131,39 +127,8 @@ def markdown(hosts: dict[str, Any]) -> list[str]:
     return lines
 
 
-def away(run_dir: Path) -> frozenset[str]:
-    """Sessions of load processes on other hosts whose journals the master did not call whole, and that are cut short
-    here. Searched, not decoded: sessions that ended are in it, too."""
-    state: dict[int, WorkerState] = {}
-    journals = journal.journals(run_dir)
-    for path in journals:
-        if path.name.endswith("-master.jsonl"):
-            for event in _told(path):
-                if isinstance(event, WorkerChanged):
-                    state |= dict.fromkeys(event.numbers, event.state)
-    not_home = {number for number, last in state.items() if last in (WorkerState.JOINED, WorkerState.LOST)}
-    found: set[str] = set()
-    for path in journals if not_home else ():
-        started = journal.beginning(path)
-        if started is not None and started.role == "engine" and started.process in not_home:
-            content = path.read_bytes()
-            if b'\n{"event":"run_finished"' not in content[-4096:]:
-                found |= {match[1].decode() for match in _SESSION.finditer(content)}
-    return frozenset(found)
-
-
 def _where(hosts: dict[str, Any], number: int) -> str:
     for worker in hosts["workers"]:
         if number in worker["numbers"] and worker["state"] != WorkerState.WITHDRAWN:
             return f"; what it wrote is in {worker['directory']} on {worker['host']}"
     return ""
-
-
-def _told(path: Path) -> Iterator[WorkerChanged | ClockCompared]:
-    with path.open("rb") as file:
-        for line in file:
-            if line.startswith(_TOLD) and line.endswith(b"\n"):
-                with suppress(journal.JournalError):  # told of by who reads the file's events
-                    event = journal.decode(line)
-                    if isinstance(event, WorkerChanged | ClockCompared):
-                        yield event

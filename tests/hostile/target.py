@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from loadtest.config.microphone import Microphone
 from loadtest.config.settings import Settings
 from loadtest.engine.health import PROBE_S
 from loadtest.language.events import Event
@@ -23,7 +24,7 @@ from loadtest.rooms.opening import open_room
 from loadtest.rooms.pacing import Ticker
 from loadtest.services.control import Control
 from loadtest.session.lifecycle import Lifecycle, Surroundings, Ticket
-from loadtest.sound.speech import FRAME_BYTES, SILENCE, Microphone, clip_of
+from loadtest.sound.speech import FRAME_BYTES, SILENCE, clip_of
 
 Writer = asyncio.StreamWriter
 Script = bytes | Callable[[Writer], Awaitable[None]]

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from loadtest.config.microphone import Microphone
 from loadtest.config.settings import Settings
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Event, Mark
 from loadtest.services.creating import created
 from loadtest.session.lifecycle import Lifecycle, Surroundings, Ticket
 from loadtest.session.ports import Call, ClientSecret, Created, Grant, Listener
-from loadtest.sound.speech import FRAME_BYTES, Clip, Microphone, clip_of
+from loadtest.sound.speech import FRAME_BYTES, Clip, clip_of
 
 LOUD_FRAME = b"\x00\x20" * (FRAME_BYTES // 2)
 CLIP: Clip = clip_of("two loud frames", LOUD_FRAME * 2)

@@ -108,6 +108,10 @@ class Bench:
         self._subjects: list[Subject] = []
         self._background: set[asyncio.Future[Any]] = set()
 
+    @property
+    def around(self) -> Surroundings:
+        return self.ground.around
+
     # Service time
 
     def real_s(self, service_s: float) -> float:

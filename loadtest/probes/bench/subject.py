@@ -6,21 +6,19 @@ import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from loadtest.language import reasons
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import GATEWAY_STATUS, Code, Kind, StepError
 from loadtest.language.events import Event, Mark, Outcome, Remains, Step, StepFinished
 from loadtest.probes.bench.visit import Visit
-from loadtest.probes.bench.wire import MORE_TRIES_S, Answer
+from loadtest.probes.bench.wire import MORE_TRIES_S, Answer, Wire
+from loadtest.session.lifecycle import Surroundings, Ticket
 from loadtest.session.owned import Owned, Steps
 from loadtest.session.ports import GONE_STATUS, Call, ClientSecret, Created, Grant
 from loadtest.session.record import Record
 from loadtest.sound.speech import SILENCE
-
-if TYPE_CHECKING:
-    from loadtest.probes.bench.bench import Bench
 
 QUOTA_STATUS = frozenset({402, 403, 409, 429})
 
@@ -34,12 +32,34 @@ class End:
     how: str
 
 
+class Place(Protocol):
+    """Where a subject is examined: what a `Bench` lends it."""
+
+    ticket: Ticket
+    wire: Wire
+
+    @property
+    def around(self) -> Surroundings: ...
+
+    @property
+    def long_absence_s(self) -> int: ...
+
+    @property
+    def long_ttl_s(self) -> int: ...
+
+    def reserve(self) -> None: ...
+
+    def realtime(self, changed: Mapping[str, Any] | None) -> dict[str, Any]: ...
+
+    def background(self, task: "asyncio.Future[Any]") -> None: ...
+
+
 class Subject:
     """Use as `async with bench.subject() as subject`. Calls that fail raise StepError: the probe then has nothing to
     judge, unless it catches it."""
 
-    def __init__(self, bench: "Bench", *, max_duration_s: float | None = None) -> None:
-        around = bench.ground.around
+    def __init__(self, bench: Place, *, max_duration_s: float | None = None) -> None:
+        around = bench.around
         self._bench, self._around, self._target = bench, around, around.settings.target
         self.record = Record(
             emit=self._emit,

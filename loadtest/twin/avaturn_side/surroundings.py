@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from loadtest.twin.command_line.points import Chance
 from loadtest.twin.knobs.avaturn import AvaturnKnobs
+from loadtest.twin.knobs.profiles import Chance
 from loadtest.twin.parts import Make
 from loadtest.twin.sockets.event_socket import Dial
 from loadtest.twin.ticker import Ticker

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from loadtest.twin.avaturn_side.rooms.playout import Listener, Playout
 from loadtest.twin.avaturn_side.rooms.room import Room
-from loadtest.twin.command_line.points import Chance
+from loadtest.twin.knobs.profiles import Chance
 from loadtest.twin.parts import Make
 from loadtest.twin.pcm import BYTES_PER_MS, FRAME_BYTES, SILENT_FRAME, VOICED_RMS, rms
 

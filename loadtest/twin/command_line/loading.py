@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from loadtest.twin.command_line.points import FIELDS, KNOBS, TABLES, Profile
+from loadtest.twin.command_line.points import FIELDS, KNOBS, TABLES
+from loadtest.twin.knobs.profiles import Profile
 
 PROFILES: dict[str, dict[str, str]] = {
     "instant": {},

@@ -11,7 +11,8 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from loadtest.twin.command_line.loading import ProfileError, load
-from loadtest.twin.command_line.points import KNOBS, Profile
+from loadtest.twin.command_line.points import KNOBS
+from loadtest.twin.knobs.profiles import Profile
 
 _EXAMPLE = """example:
   avaload twin --port 9700 --profile realistic --set fault.mint=503:0.05 --clock-scale 60

@@ -6,9 +6,10 @@ import inspect
 from collections.abc import Iterable
 from pathlib import Path
 
-from loadtest.twin.command_line.points import FIELDS, KNOBS, Profile
+from loadtest.twin.command_line.points import FIELDS, KNOBS
 from loadtest.twin.knobs.avaturn import AvaturnKnobs
 from loadtest.twin.knobs.openai import OpenAIKnobs
+from loadtest.twin.knobs.profiles import Profile
 from loadtest.twin.knobs.values import Fixed
 from loadtest.twin.mutants import MUTANTS
 

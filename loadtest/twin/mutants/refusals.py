@@ -13,7 +13,7 @@ from loadtest.twin.avaturn_side.http_api.gate import Gate
 from loadtest.twin.avaturn_side.schema import CreateSession
 from loadtest.twin.avaturn_side.session import Session
 from loadtest.twin.avaturn_side.sessions import Sessions
-from loadtest.twin.command_line.points import Chance
+from loadtest.twin.knobs.profiles import Chance
 from loadtest.twin.openai_side.minting.mint import PATH, Mint
 from loadtest.twin.openai_side.realtime_socket import Realtime
 

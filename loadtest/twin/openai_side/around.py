@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from loadtest.twin.command_line.points import Chance, Profile
+from loadtest.twin.knobs.profiles import Chance, Profile
 from loadtest.twin.openai_side.rate_limits import RateLimits
 from loadtest.twin.timers import Timers
 

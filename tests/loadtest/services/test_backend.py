@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from loadtest.config.backend import BackendTarget
 from loadtest.config.resolve import resolve
 from loadtest.language.errors import Code, ConfigError, StepError
-from loadtest.services.backend import Backend, BackendTarget
+from loadtest.services.backend import Backend
 
 TARGET = BackendTarget(
     url="http://127.0.0.1:1/{user}/start",

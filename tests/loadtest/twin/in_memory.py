@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from loadtest.twin.command_line.loading import load
-from loadtest.twin.command_line.points import Chance
+from loadtest.twin.knobs.profiles import Chance
 from loadtest.twin.openai_side.around import Around
 from loadtest.twin.openai_side.config import session_config
 from loadtest.twin.openai_side.config.session_rules import SESSION

@@ -9,7 +9,8 @@ import pytest
 
 from loadtest.twin import main
 from loadtest.twin.command_line.loading import ProfileError, load
-from loadtest.twin.command_line.points import KNOBS, Chance
+from loadtest.twin.command_line.points import KNOBS
+from loadtest.twin.knobs.profiles import Chance
 from loadtest.twin.knobs.values import Fault, Fixed, Freeze, LogNormal, Uniform
 
 

@@ -10,7 +10,7 @@ from loadtest.twin.avaturn_side.rooms.playout import Playout
 from loadtest.twin.avaturn_side.rooms.room import Room
 from loadtest.twin.avaturn_side.voice import Codec, Voice
 from loadtest.twin.command_line.loading import load
-from loadtest.twin.command_line.points import Chance
+from loadtest.twin.knobs.profiles import Chance
 from loadtest.twin.parts import honest
 from loadtest.twin.pcm import BYTES_PER_MS, FRAME_BYTES, SILENT_FRAME, tone
 

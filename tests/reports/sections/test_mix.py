@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from exporters.traces.tail import TailSampler
 from loadtest.cli import main
-from loadtest.config.resolve import load_resolved, resolve
+from loadtest.config.resolve import resolve
+from loadtest.config.run_dir import load_resolved
 from loadtest.language.events import Event, Remains, SessionFinished, SessionStarted
 from reports.comparing import compare_runs
 from tests.reports import journals as j

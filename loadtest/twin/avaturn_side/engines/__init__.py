@@ -1,1 +1,1 @@
-"""."""
+"""The conversation engines that a session can have."""

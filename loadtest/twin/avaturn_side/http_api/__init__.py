@@ -1,1 +1,1 @@
-"""."""
+"""Avaturn's HTTP: the public API, the SDK's API, WHIP."""

@@ -18,8 +18,8 @@ from loadtest.twin.avaturn_side.http_api.gate import Gate
 from loadtest.twin.avaturn_side.http_api.pacing import pacing
 from loadtest.twin.avaturn_side.http_api.public_api import JSON
 from loadtest.twin.avaturn_side.sessions import Sessions
-from loadtest.twin.command_line.points import Chance, Profile
 from loadtest.twin.keys import Keys
+from loadtest.twin.knobs.profiles import Chance, Profile
 from loadtest.twin.openai_side.minting.client_secrets import ClientSecrets
 from loadtest.twin.parts import Make
 from loadtest.twin.ticker import Ticker

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 from loadtest.twin.avaturn_side.http_api.gate import Gate
 from loadtest.twin.avaturn_side.session import Session
 from loadtest.twin.avaturn_side.sessions import Sessions
-from loadtest.twin.command_line.points import Chance
+from loadtest.twin.knobs.profiles import Chance
 from loadtest.twin.sockets.tracing import trace_id_of
 
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import HTTPException
 
-from loadtest.twin.command_line.points import Chance
+from loadtest.twin.knobs.profiles import Chance
 
 Paced = Callable[[str], Callable[[], Awaitable[None]]]
 """Makes the FastAPI dependency for a point of the profile."""

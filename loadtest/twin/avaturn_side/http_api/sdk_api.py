@@ -12,9 +12,9 @@ from loadtest.twin.avaturn_side.http_api.public_api import JSON, assigned
 from loadtest.twin.avaturn_side.schema import ChangedConfig, CreatedTask, SdkSession, SessionConfig, Task
 from loadtest.twin.avaturn_side.session import Session
 from loadtest.twin.avaturn_side.sessions import Sessions
-from loadtest.twin.command_line.points import Chance
 from loadtest.twin.keys import Keys
 from loadtest.twin.knobs.avaturn import AvaturnKnobs
+from loadtest.twin.knobs.profiles import Chance
 
 PATH = "/_sdk/v0/sessions"
 _POINTS = {

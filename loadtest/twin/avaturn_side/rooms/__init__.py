@@ -1,1 +1,1 @@
-"""."""
+"""Rooms: who is in one, its app-messages, its sound."""

@@ -1,1 +1,1 @@
-"""."""
+"""Client secrets over REST."""

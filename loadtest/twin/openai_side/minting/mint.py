@@ -9,8 +9,8 @@ from typing import Any
 
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
-from loadtest.twin.command_line.points import Chance, Profile
 from loadtest.twin.keys import Keys
+from loadtest.twin.knobs.profiles import Chance, Profile
 from loadtest.twin.openai_side import faults
 from loadtest.twin.openai_side.config import session_config
 from loadtest.twin.openai_side.config.session_rules import SESSION

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120  # before pathlib is loaded
+_ROOT = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120  # before pathlib is loaded
 _FAILED, _UNSAID, _INTERRUPTED = 1, 2, 130
 
 
@@ -127,3 +127,7 @@ def _directory() -> str:
         return os.getcwd()  # noqa: PTH109
     except OSError:  # it was deleted
         return ""
+
+
+if __name__ == "__main__":
+    sys.exit(entry())

@@ -1,7 +1,0 @@
-"""`python -m avaload`."""
-
-import sys
-
-from avaload import entry
-
-sys.exit(entry())

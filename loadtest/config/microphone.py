@@ -1,0 +1,89 @@
+"""What a scenario's microphone sends, and how long its conversation is by that."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from loadtest.config.scenario import INTERRUPTING, Conversation, Scenario, Spoken, vad_silence_s
+from loadtest.language.errors import ConfigError
+from loadtest.sound.speech import (
+    FRAME_BYTES,
+    FRAME_SAMPLES,
+    RATE_HZ,
+    SILENCE,
+    Clip,
+    Clips,
+    Samples,
+    corpus,
+    noise,
+    pcm_of,
+)
+
+ANSWER_S = 3.0
+"""A guess of how long an answer takes, its first audio included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Microphone:
+    """What a virtual user's microphone sends: clips by source, and the frames between them, in turn (none: nothing)."""
+
+    clips: Clips
+    between: tuple[bytes, ...]
+
+
+def microphone(plan: Conversation) -> Microphone:
+    """Everything that the conversation can need, prepared once. Raises ConfigError as `corpus` does."""
+    clips = {source: corpus(source) for source in sorted(plan.clips())}
+    if plan.background_dbfs is None:
+        return Microphone(clips=clips, between=(SILENCE,) if plan.between_turns == "silence" else ())
+    hum = noise(plan.background_dbfs, RATE_HZ)
+    between = tuple(pcm_of(hum[at : at + FRAME_SAMPLES]) for at in range(0, RATE_HZ, FRAME_SAMPLES))
+    noisy = {source: tuple(_over(clip, hum) for clip in of_source) for source, of_source in clips.items()}
+    return Microphone(clips=noisy, between=between if plan.between_turns == "silence" else ())
+
+
+def nominal_s(plan: Conversation) -> float:
+    """About how long a conversation lasts at most: its clips as long as they are, answers as they usually are, pauses
+    for thought at their longest. A clip that can't be read here counts as nothing: whoever is to speak it says so."""
+    once = plan.think_max_s * len(plan.turns)
+    for turn in plan.turns:
+        once += _longest_s(turn.clip) + ANSWER_S if isinstance(turn, Spoken) else turn.for_s
+        once += turn.after_s if isinstance(turn, INTERRUPTING) else 0.0
+    return once if plan.repeat_for is None else plan.repeat_for + once
+
+
+def _longest_s(source: str) -> float:
+    try:
+        return max((clip.duration_s for clip in corpus(source)), default=0.0)
+    except ConfigError:
+        return 0.0
+
+
+def _over(clip: Clip, hum: Samples) -> Clip:
+    """The clip with noise under it; its voiced frames are still those of the speech."""
+    speech = np.frombuffer(b"".join(clip.frames), dtype="<i2").astype(np.float32)
+    pcm = pcm_of(speech + np.resize(hum, len(speech)))
+    return replace(clip, frames=tuple(pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES)))
+
+
+def check_pauses(clips: tuple[Clip, ...], vad_silence_s: float) -> None:
+    """Raises ConfigError for clips that pause as long as the service waits: it would answer into the user's
+    sentence."""
+    problems = [
+        f"{clip.name}: pauses for {clip.longest_pause_s:.2f} s, but the service takes {vad_silence_s:.2f} s of silence"
+        " as the end of the turn; silence_duration_ms in [realtime.audio.input.turn_detection] makes it wait longer"
+        for clip in clips
+        if clip.longest_pause_s >= vad_silence_s
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def check_clips(scenarios: tuple[Scenario, ...]) -> None:
+    """Raises ConfigError unless every clip can be read, and spoken without a pause that the service takes for the end
+    of the turn."""
+    for scenario in scenarios:
+        silence_s = vad_silence_s(scenario.realtime)
+        for clips in microphone(scenario.conversation).clips.values():
+            if silence_s is not None:
+                check_pauses(clips, silence_s)

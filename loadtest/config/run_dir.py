@@ -1,0 +1,113 @@
+"""A run's directory: made here, and `settings.json` written and read back."""
+
+import contextlib
+import json
+import os
+import platform
+import socket
+import subprocess
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from loadtest import __version__
+from loadtest.config.settings import RUNS, Settings
+from loadtest.language import disk
+from loadtest.language.errors import ConfigError
+
+CALIBRATION = RUNS / "calibration.json"
+_VERSIONS = ("locust", "gevent", "openai", "httpx", "aiohttp", "picows", "uvloop", "prometheus-client", "pandas")
+
+
+def check_unused(run_dir: Path) -> None:
+    """Raises ConfigError unless the directory is empty or not there."""
+    try:
+        used = run_dir.exists() and any(run_dir.iterdir())
+    except OSError as error:
+        raise ConfigError(f"{run_dir}: {error.strerror}") from error
+    if used:
+        raise ConfigError(f"{run_dir}: exists and is not empty")
+
+
+def make_run_dir(run_dir: Path) -> None:
+    """Raises ConfigError where it can't be made."""
+    try:
+        (run_dir / "journal").mkdir(parents=True)
+    except OSError as error:
+        raise ConfigError(f"{run_dir}: {error.strerror}") from error
+
+
+def load_resolved(run_dir: Path) -> Settings:
+    """The settings that a run directory was started with; for the processes of the run and for later commands."""
+    try:
+        written = json.loads((run_dir / "settings.json").read_text(encoding="utf-8"))
+        return Settings.model_validate(written["scenario"])
+    except FileNotFoundError:
+        raise ConfigError(f"{run_dir}: not a run directory (no settings.json)") from None
+    except OSError as error:
+        raise ConfigError(f"{run_dir}/settings.json: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{run_dir}/settings.json: {str(error).splitlines()[0]}") from error
+
+
+def run_id(run_dir: Path) -> str:
+    """What the run is called: made once, by its master. A worker's directory over there may have another name."""
+    return str(json.loads((run_dir / "settings.json").read_text(encoding="utf-8")).get("run_id") or run_dir.name)
+
+
+def is_embedded(run_dir: Path) -> bool:
+    """Whether the run's target was the embedded twin, which ends with the run."""
+    return bool(json.loads((run_dir / "settings.json").read_text(encoding="utf-8")).get("embedded_twin"))
+
+
+def write_settings(
+    settings: Settings, run_dir: Path, *, started_at: datetime, embedded_twin: bool = False, run_id: str | None = None
+) -> None:
+    """`settings.json`: what the run was told and where it ran, without secrets; its processes read it too."""
+    written = {
+        "schema": 1,
+        "run_id": run_id or run_dir.name,
+        "started_at": started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "scenario": settings.model_dump(mode="json"),
+        "tags": settings.tags,
+        "embedded_twin": embedded_twin,
+        "versions": {"avaload": __version__, "python": platform.python_version(), **_versions()},
+        "git_revision": _git_revision(),
+        "seed": settings.load.seed,
+        "calibration": _calibration(),
+        "host": {"name": socket.gethostname(), "cores": os.cpu_count(), "system": platform.platform()},
+    }
+    text = json.dumps(written, indent=1, ensure_ascii=False) + "\n"
+    try:
+        disk.replace(run_dir / "settings.json", text.encode())
+    except OSError as error:
+        raise ConfigError(f"{run_dir}: {error.strerror}") from error
+
+
+def _calibration() -> dict[str, Any] | None:
+    """What the last `avaload doctor --calibrate` found here, if there was one."""
+    try:
+        found: dict[str, Any] = json.loads(CALIBRATION.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in _VERSIONS}
+
+
+def _git_revision() -> str | None:
+    """Of the directory the run was started in: usually the integrator's own build."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+        return done.stdout.strip()
+    return None

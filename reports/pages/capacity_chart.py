@@ -1,0 +1,72 @@
+"""The chart of a search for the limit: goodput and set-up time against load."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from loadtest.judging.words import amount
+from reports.pages import svg
+from reports.pages.chart import Chart, chart_of
+
+_MARKS: Final = {
+    ("passed",): ("o", svg.FIRST, "a dot passed"),
+    ("failed", "narrowly", "slow", "refused"): ("x", svg.BAD, "a × failed"),
+    ("invalid",): ("o", svg.MUTED, "a ring does not count, the generator was not fit"),
+}
+"""Results of stages → their mark, its colour and its words. Told apart without colours too."""
+
+
+def chart(capacity: dict[str, Any]) -> Chart:
+    """Goodput and latency against load, the limit marked."""
+    rows = sorted(capacity["stages"], key=lambda row: (row["level"], row["number"]))
+    limit_level = None if capacity["max_passing"] is None else capacity["max_passing"]["level"]
+
+    def draw(width_px: int) -> Any:
+        figure, (upper, lower) = svg.panels(width_px, [170, 120])
+        for panel, key, title in ((upper, "goodput_per_s", "good sessions/s"), (lower, "setup_p95_s", "set-up p95, s")):
+            seen = [row for row in rows if row[key] is not None]
+            line = _line(seen, key)
+            panel.plot([at for at, _ in line], [value for _, value in line], color=svg.FIRST, linewidth=1.4, alpha=0.5)
+            for marks, (shape, color, _) in _MARKS.items():
+                chosen = [row for row in seen if row["found"] in marks]
+                panel.plot(
+                    [r["level"] for r in chosen], [r[key] for r in chosen], shape, color=color, markersize=7, mew=1.8,
+                    markerfacecolor="none" if shape == "o" and color == svg.MUTED else color,
+                )  # fmt: skip
+            if limit_level is not None:
+                panel.axvline(limit_level, color=svg.SECOND, linewidth=1.4, linestyle=(0, (5, 3)))
+            panel.set_ylim(bottom=0)
+            panel.set_title(title)
+        upper.set_xlim(left=0)
+        lower.set_xlabel(capacity["unit"])
+        return figure
+
+    marked = "" if limit_level is None else f"; dashed: the highest that held, {limit_level:g} {capacity['unit']}"
+    return chart_of(
+        "capacity",
+        "How much does it carry?",
+        f"Each mark is a stage: {_legend(rows)}{marked}. The line goes through the mean of each load.",
+        draw,
+        ("stage", capacity["unit"], "result", "good/s", "set-up p95", "refused", "generator"),
+        [
+            (
+                row["name"], f"{row['level']:g}", row["found"], f"{row['goodput_per_s']:g}",
+                amount(row["setup_p95_s"], "s"), f"{row['refused']:,}", row["generator"]["outcome"],
+            )
+            for row in capacity["stages"]
+        ],
+    )  # fmt: skip
+
+
+def _line(rows: Sequence[dict[str, Any]], key: str) -> list[tuple[float, float]]:
+    """A point for each level: the mean of its stages, of the fit ones where there are any."""
+    points = []
+    for level in sorted({row["level"] for row in rows}):
+        at = [row for row in rows if row["level"] == level]
+        values = [row[key] for row in at if row["found"] != "invalid"] or [row[key] for row in at]
+        points.append((level, sum(values) / len(values)))
+    return points
+
+
+def _legend(rows: Sequence[dict[str, Any]]) -> str:
+    found = {row["found"] for row in rows}
+    return ", ".join(words for marks, (_, _, words) in _MARKS.items() if found & set(marks))
