@@ -29,7 +29,7 @@ from loadtest.engine.client import LIFELINE
 from loadtest.language import journal
 from loadtest.language.errors import ConfigError, GeneratorError
 
-LOCUST = (sys.executable, "-P", "-m", "loadtest.locust_main", "-f", str(Path(__file__).with_name("locustfile.py")))
+LOCUST = (sys.executable, "-P", "-m", "loadtest.locust_main", "-f", str(Path(__file__).parents[1] / "locustfile.py"))
 TWIN_READY_S = 30.0
 TWIN_STOP_S = 5.0
 EXPORTER_END_S = 1.3
