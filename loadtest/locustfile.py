@@ -20,8 +20,8 @@ from exporters.log import Log
 from exporters.metrics.prometheus import MetricsServer, serve
 from exporters.metrics.snapshot import Snapshot, merged
 from exporters.traces import trace_counts
+from loadtest.config.access.scrapers import login, tls
 from loadtest.config.run_dir import load_resolved
-from loadtest.config.scrapers import login, tls
 from loadtest.config.settings import Settings
 from loadtest.distribution.master import Master
 from loadtest.engine.client import READY_LIMIT_S

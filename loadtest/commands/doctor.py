@@ -11,9 +11,9 @@ import aiohttp
 
 from loadtest import __version__
 from loadtest.commands import machine
-from loadtest.config.guard import KEYS
+from loadtest.config.access.guard import KEYS
+from loadtest.config.access.trust import trust
 from loadtest.config.settings import Settings, place
-from loadtest.config.trust import trust
 from loadtest.judging.words import plural
 from loadtest.language.errors import ConfigError, StepError
 from loadtest.load.supervisor import bind_metrics

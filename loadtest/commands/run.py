@@ -12,9 +12,9 @@ from typing import Any
 import reports.build
 from loadtest.capacity.steering import Steering
 from loadtest.commands import machine
-from loadtest.config.guard import KEYS
+from loadtest.config.access.guard import KEYS
+from loadtest.config.access.reachable import check_names
 from loadtest.config.microphone import check_clips
-from loadtest.config.reachable import check_names
 from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.settings import RUNS, Settings
 from loadtest.distribution.parcel import Parcel

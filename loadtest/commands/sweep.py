@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from loadtest.config.guard import KEYS, guard
+from loadtest.config.access.guard import KEYS, guard
 from loadtest.config.run_dir import is_embedded, load_resolved, run_id
 from loadtest.config.scenario import absence_words
 from loadtest.config.settings import Settings

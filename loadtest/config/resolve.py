@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from loadtest.config.access.guard import endpoints_of, guard
+from loadtest.config.access.scrapers import check_scrapers
+from loadtest.config.access.trust import check_trust
 from loadtest.config.arrival import read_trace
-from loadtest.config.guard import endpoints_of, guard
 from loadtest.config.scenario import default_realtime
-from loadtest.config.scrapers import check_scrapers
 from loadtest.config.settings import Settings
-from loadtest.config.trust import check_trust
 from loadtest.judging.slo import parse_slos
 from loadtest.language.errors import ConfigError
 

@@ -97,7 +97,7 @@ class Output(Section):
     metrics_key: Path | None = None
     """In PEM format: /metrics speaks TLS."""
     metrics_user: str | None = Field(None, pattern=r"^[!-9;-~]+$")
-    """Basic authentication at /metrics; the password is in the environment (loadtest/config/scrapers.py)."""
+    """Basic authentication at /metrics; the password is in the environment (loadtest/config/access/scrapers.py)."""
     otlp_endpoint: str | None = None
     trace_share: float = Field(1.0, ge=0, le=1)
     keep_audio: Literal["failed", "none"] = "none"

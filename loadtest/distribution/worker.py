@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError
 
 from loadtest import __version__
-from loadtest.config.guard import KEYS, endpoints_of, guard, is_loopback
+from loadtest.config.access.guard import KEYS, endpoints_of, guard, is_loopback
+from loadtest.config.access.reachable import check_names
 from loadtest.config.microphone import check_clips
-from loadtest.config.reachable import check_names
 from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.scenario import DurationS, Section
 from loadtest.config.settings import Settings

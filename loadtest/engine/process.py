@@ -18,7 +18,7 @@ from typing import Any
 
 import uvloop
 
-from loadtest.config.guard import KEYS, guard
+from loadtest.config.access.guard import KEYS, guard
 from loadtest.config.microphone import microphone
 from loadtest.config.run_dir import load_resolved, run_id
 from loadtest.config.settings import Settings

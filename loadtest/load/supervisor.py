@@ -21,9 +21,9 @@ from types import FrameType
 from typing import IO, Any
 
 from loadtest.config import environment
-from loadtest.config.guard import KEYS
+from loadtest.config.access.guard import KEYS
+from loadtest.config.access.scrapers import PASSWORD
 from loadtest.config.run_dir import load_resolved
-from loadtest.config.scrapers import PASSWORD
 from loadtest.config.settings import Settings
 from loadtest.engine.client import LIFELINE
 from loadtest.language import journal

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 from urllib.parse import urlsplit
 
-from loadtest.config.guard import is_loopback
+from loadtest.config.access.guard import is_loopback
 from loadtest.config.settings import Settings
 from loadtest.language.errors import Code, ConfigError, Kind, StepError
 from loadtest.rooms.extras import PACKAGES, is_installed, missing

@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
-from loadtest.config.guard import is_loopback
+from loadtest.config.access.guard import is_loopback
 from loadtest.language import reasons
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError, broken_by, transport_failure

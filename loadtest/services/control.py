@@ -15,8 +15,8 @@ import httpx
 import httpx2
 import openai
 
+from loadtest.config.access.trust import trust
 from loadtest.config.settings import Settings
-from loadtest.config.trust import trust
 from loadtest.language import reasons, validation
 from loadtest.language.errors import Code, Kind, StepError, transport_failure
 from loadtest.language.events import SecretKind

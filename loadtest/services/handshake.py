@@ -6,8 +6,8 @@ import ssl
 from base64 import b64encode
 from urllib.parse import unquote, urlsplit
 
+from loadtest.config.access.trust import trust
 from loadtest.config.settings import Target
-from loadtest.config.trust import trust
 from loadtest.language.errors import ConfigError
 
 _DEADLINE_S = 5.0

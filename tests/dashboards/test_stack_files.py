@@ -14,7 +14,7 @@ from dashboards import stack
 from dashboards.boards import BOARDS
 from loadtest import cli
 from loadtest.commands import all as commands
-from loadtest.config.guard import KEYS
+from loadtest.config.access.guard import KEYS
 from loadtest.config.resolve import LIVE_AVATURN, LIVE_OPENAI
 from loadtest.config.settings import Distribution, Output
 from tests.programs import needed

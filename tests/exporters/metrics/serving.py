@@ -17,7 +17,7 @@ from gevent.fileobject import FileObjectThread  # noqa: E402
 from exporters.metrics.aggregate import Aggregate  # noqa: E402
 from exporters.metrics.prometheus import serve  # noqa: E402
 from exporters.metrics.snapshot import merged  # noqa: E402
-from loadtest.config.scrapers import tls  # noqa: E402
+from loadtest.config.access.scrapers import tls  # noqa: E402
 from tests.exporters.traces.script import run_started, session  # noqa: E402
 
 

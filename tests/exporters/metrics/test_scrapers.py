@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from loadtest.config.access.scrapers import PASSWORD, login
 from loadtest.config.resolve import resolve
-from loadtest.config.scrapers import PASSWORD, login
 from loadtest.language.errors import ConfigError
 
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.config.guard import is_loopback
+from loadtest.config.access.guard import is_loopback
 from loadtest.config.resolve import LIVE_AVATURN, resolve
 from loadtest.config.scenario import Say, assumed, vad_silence_s
 from loadtest.config.settings import Settings
