@@ -206,8 +206,7 @@ def report(arguments: argparse.Namespace) -> Exit:
 def compare(arguments: argparse.Namespace) -> Exit:
     """What changed between two sets of runs."""
     from reports.comparing import compare as comparing
-    from reports.comparing import compare_pages
-    from reports.pages import github
+    from reports.pages import compare_pages, github
 
     margin = comparing.MARGIN if arguments.margin is None else arguments.margin
     comparison = comparing.compare(arguments.base, arguments.to, margin=margin)

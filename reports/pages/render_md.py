@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from loadtest.judging.slo import SECONDS
 from loadtest.judging.words import amount, plural
-from reports.comparing import compare_pages
+from reports.pages import compare_pages
 from reports.sections import hosts
 from reports.verdict import objective_words, rules
 

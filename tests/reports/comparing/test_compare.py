@@ -11,9 +11,10 @@ import pytest
 from loadtest.language.errors import Code, ConfigError, Kind
 from loadtest.language.events import Event, Fault, GeneratorFailed, Outcome, StageStarted, Step
 from reports.build import build
-from reports.comparing import compare_pages, compare_runs, compare_stats
+from reports.comparing import compare_runs, compare_stats
 from reports.comparing.compare import compare, contrast, percent
 from reports.comparing.compare_runs import Measured, check_baseline
+from reports.pages import compare_pages
 from tests.reports import journals as j
 
 PLAN: dict[str, Any] = {

@@ -13,7 +13,7 @@ import pytest
 
 from reports.build import build
 from reports.comparing.compare import compare
-from reports.comparing.compare_pages import write
+from reports.pages.compare_pages import write
 from tests.browser import Page, browser
 from tests.reports.journals import write_file
 from tests.reports.pages.test_pages import one_of_each_trouble, sessions
