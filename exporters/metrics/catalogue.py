@@ -266,6 +266,7 @@ RULE_VIOLATIONS_WAIVED: Final = Metric(
     type=Type.COUNTER,
     labels=(Label(name="rule", values=tuple(RULES)),),
     help="The same of rules that a scenario waives, in its sessions: counted here alone",
+    unborn=True,
 )
 EVENTS_LOST: Final = Metric(
     name="avaload_events_lost_total",

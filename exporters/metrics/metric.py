@@ -20,10 +20,13 @@ class Type(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """A label and all its values. `values` is None where the run sets them: scenarios, workers, the run's own facts."""
+    """A label and all its values. `values` is None where the run sets them: scenarios, workers, the run's own facts.
+
+    `unborn`: values that most runs never see; their series is there once they are."""
 
     name: str
     values: tuple[str, ...] | None = None
+    unborn: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,8 @@ class Metric:
     """One metric family.
 
     `buckets`: upper edges of a histogram, without +Inf. `of_run`: a gauge that is true of the run, not a share of
-    it, so values of several processes are not added up: the largest is shown.
+    it, so values of several processes are not added up: the largest is shown. `unborn`: which of its series a run has
+    is the run's own, so none is there before it is told.
     """
 
     name: str
@@ -40,9 +44,12 @@ class Metric:
     labels: tuple[Label, ...] = ()
     buckets: tuple[float, ...] = ()
     of_run: bool = False
+    unborn: bool = False
 
     def initial(self, scenarios: Sequence[str]) -> Iterator[tuple[str, ...]]:
         """Label values of every series that is known beforehand: born at 0, its first step is seen by `increase()`."""
+        if self.unborn:
+            return
         values: list[Iterable[str]] = []
         for label in self.labels:
             if label.name == "scenario":
@@ -50,5 +57,5 @@ class Metric:
             elif label.values is None:
                 return
             else:
-                values.append(label.values)
+                values.append([value for value in label.values if value not in label.unborn])
         yield from product(*values)

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Final
 
 from exporters.metrics.metric import Label
-from loadtest.language.errors import Code
+from loadtest.language.errors import LIMITS, Code
 from loadtest.language.events import Mark, Outcome, Step
 
 
@@ -20,7 +20,11 @@ STEP: Final = Label(name="step", values=values(Step))
 OUTCOME: Final = Label(name="outcome", values=values(Outcome))
 STATE: Final = Label(name="state", values=tuple(step.value for step in Step if step is not Step.TURN))
 # A cancelled step is excluded from the service levels and shows as outcome="cancelled".
-ERROR_TYPE: Final = Label(name="error_type", values=tuple(code.value for code in Code if code is not Code.CANCELLED))
+ERROR_TYPE: Final = Label(
+    name="error_type",
+    values=tuple(code.value for code in Code if code is not Code.CANCELLED),
+    unborn=frozenset(code.value for code in LIMITS),
+)
 LEFT_REASON: Final = Label(name="reason", values=("delete_failed", "still_alive", "create_unanswered", "worker_lost"))
 PHASE: Final = Label(
     name="phase",

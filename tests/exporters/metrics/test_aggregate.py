@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.snapshot import EDGES, EXEMPLARS, SEPARATOR, Snapshot, merged
-from loadtest.language.errors import Code, Kind
+from loadtest.language.errors import LIMITS, Code, Kind
 from loadtest.language.events import (
     DropReason,
     Event,
@@ -287,7 +287,7 @@ def test_a_margin_of_an_expired_secret_lands_at_zero_and_never_lowers_the_sum() 
 def test_every_known_series_is_there_at_zero_before_anything_happens() -> None:
     got = Aggregate(["support", "sales"]).snapshot()
     assert len(got[c.STEP_DURATION.name]) == 2 * 6 * 3
-    assert len(got[c.LIFECYCLE_ERRORS.name]) == 2 * 6 * (len(Code) - 1)
+    assert len(got[c.LIFECYCLE_ERRORS.name]) == 2 * 6 * (len(Code) - 1 - len(LIMITS))
     assert set(got[c.SESSIONS_LEFT.name]) == {"delete_failed", "still_alive", "create_unanswered", "worker_lost"}
     assert got[c.SECRET_AGE.name].keys() == {"create", "connect"}
     assert got[c.SESSIONS_OPEN.name] == {"": 0}

@@ -345,7 +345,7 @@ def test_lines_that_are_no_events_are_skipped_and_counted(tmp_path: Path) -> Non
     with Receiver() as receiver:
         counts = export_now(tmp_path, receiver)
     assert (counts.spans, counts.bad_lines) == (7, 1)
-    assert counts.line() == "traces: 1 sessions, 7 spans sent, 0 dropped, 1 unreadable lines"
+    assert counts.line() == "traces: 1 session, 7 spans sent, 0 dropped, 1 unreadable lines"
 
 
 def test_another_schema_is_refused(tmp_path: Path) -> None:

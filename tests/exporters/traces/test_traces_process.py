@@ -36,7 +36,7 @@ def test_a_finished_run_is_exported_again_at_any_time(tmp_path: Path) -> None:
             process = start(str(tmp_path), "--otlp-endpoint", receiver.url)
             out, error = process.communicate(timeout=60)
             assert (process.returncode, error) == (0, "")
-            assert out == "traces: 1 sessions, 7 spans sent, 0 dropped\n"
+            assert out == "traces: 1 session, 7 spans sent, 0 dropped\n"
     assert len(receiver.spans) == 14
 
 
@@ -45,7 +45,7 @@ def test_spans_of_a_finished_run_that_do_not_get_out_are_said_and_exit_4(tmp_pat
     process = start(str(tmp_path), "--otlp-endpoint", "http://127.0.0.1:1")
     out, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (4, "")  # no library's line about it either
-    assert out == "traces: 1 sessions, 0 spans sent, 7 dropped\n"
+    assert out == "traces: 1 session, 0 spans sent, 7 dropped\n"
 
 
 @pytest.mark.parametrize("hung", [False, True])
@@ -58,7 +58,7 @@ def test_sigterm_ends_it_while_the_run_goes_on(tmp_path: Path, hung: bool) -> No
         process.send_signal(signal.SIGTERM)
         out, error = process.communicate(timeout=30)
     assert (process.returncode, error) == (0, "")
-    assert re.fullmatch(rf"traces: 1 sessions, {0 if hung else 7} spans sent, {7 if hung else 0} dropped\n", out)
+    assert re.fullmatch(rf"traces: 1 session, {0 if hung else 7} spans sent, {7 if hung else 0} dropped\n", out)
 
 
 @pytest.mark.parametrize(
