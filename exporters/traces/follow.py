@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from loadtest.language.errors import HarnessError
-from loadtest.language.events import SCHEMA, Event, HealthSampled, RunFinished, RunStarted
-from loadtest.language.journal import JournalError, decode, paths
+from loadtest.language.events import Event, HealthSampled, RunFinished, RunStarted
+from loadtest.language.journal import check_schema, decode, paths
 
 _CHUNK: Final = 1 << 20
 
@@ -97,8 +97,7 @@ class Follower:
             self.bad_lines += bool(line)
             return None
         if isinstance(event, RunStarted):
-            if event.schema != SCHEMA:
-                raise JournalError(f"{source.path.name}: schema {event.schema}, this version reads {SCHEMA}")
+            check_schema(event, source.path.name)
             source.started = event
         elif source.started is None:  # not the beginning of a journal: nothing to date its events by
             self.bad_lines += 1

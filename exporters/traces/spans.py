@@ -152,8 +152,8 @@ class _Trace:
         if finished.ended_by is not None:
             attributes["avaload.ended_by"] = finished.ended_by.value
         for event in events:
-            if isinstance(event, RemainsChanged) and event.avaturn_session_id is not None:
-                attributes["avaload.avaturn_session.id"] = event.avaturn_session_id
+            if isinstance(event, RemainsChanged) and event.target_session_id is not None:
+                attributes["avaload.target_session.id"] = event.target_session_id
             elif isinstance(event, MediaMeasured):
                 attributes |= _media(event)
         return self._span(

@@ -23,6 +23,7 @@ from loadtest.language.events import SCHEMA, Event, Remains, RemainsChanged, Run
 from loadtest.language.journal_lines import JournalError as JournalError
 from loadtest.language.journal_lines import Lines
 from loadtest.language.journal_lines import PassedOver as PassedOver
+from loadtest.language.journal_lines import check_schema as check_schema
 from loadtest.language.journal_lines import decode as decode
 from loadtest.language.journal_lines import encode as encode
 
@@ -95,6 +96,7 @@ def first_line(*, role: str, run_id: str, scenario: str, process: int, incarnati
         incarnation=incarnation,
         pid=os.getpid(),
         boot_id=clock.boot_id(),
+        schema=SCHEMA,
     )
 
 
@@ -193,8 +195,7 @@ def batches(path: Path, passed: PassedOver | None = None) -> Iterator[list[Event
             for events in lines:
                 if started is None:
                     started = lines.started or _guessed(path, events[0], passed)
-                    if started.schema != SCHEMA:
-                        raise JournalError(f"{path.name}: schema {started.schema}, this version reads {SCHEMA}")
+                    check_schema(started, path.name)
                     yield [started, *(event for event in events if event is not started)]
                 else:
                     yield events
@@ -295,7 +296,7 @@ def wait_until_closed(run_dir: Path, *, timeout_s: float) -> bool:
 class Leftovers:
     """What a run may have left: by session, the last word of its journals that isn't `nothing`."""
 
-    leaked: dict[str, str]  # session -> avaturn_session_id: can be deleted
+    leaked: dict[str, str]  # session -> target_session_id: can be deleted
     doubtful: dict[str, int]  # session -> t_ns of the unanswered create: can only be waited for
 
 
@@ -307,8 +308,8 @@ def leftovers(events: Iterable[Event]) -> Leftovers:
         if isinstance(event, RemainsChanged):
             if event.session not in last or last[event.session].reason != "swept":
                 last[event.session] = event  # a sweep's word is the last, whatever its host's clock says
-            if event.avaturn_session_id is not None:
-                ids[event.session] = event.avaturn_session_id
+            if event.target_session_id is not None:
+                ids[event.session] = event.target_session_id
     return Leftovers(
         leaked={s: ids[s] for s, e in last.items() if e.remains is Remains.LEAKED and s in ids},
         # Without its id, which a damaged line may have held, a leaked one can only be waited for as well.

@@ -11,7 +11,7 @@ from typing import IO, Final
 import msgspec
 
 from loadtest.language.errors import HarnessError
-from loadtest.language.events import Event, RunStarted
+from loadtest.language.events import SCHEMA, Event, RunStarted
 
 _encode: Final = msgspec.json.Encoder().encode
 _decoder: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
@@ -23,6 +23,8 @@ _LONGEST: Final = 4 << 20
 _TOLD: Final = 20
 _BOM: Final = b"\xef\xbb\xbf"
 _STARTS: Final = b'"run_started"'
+_OLD_ID: Final = b'"avaturn_session_id":'
+_ID: Final = b'"target_session_id":'
 
 
 class JournalError(HarnessError):
@@ -38,9 +40,20 @@ def decode(line: bytes | str) -> Event:
     """The event of one line; fields that a later minor version added are ignored. Raises JournalError where the line is
     not one of ours."""
     try:
-        return _decoder.decode(line)
+        return _decoder.decode(_renamed(line.encode() if isinstance(line, str) else line))
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise JournalError(f"not an event line: {error}") from error
+
+
+def check_schema(started: RunStarted, name: str) -> None:
+    """Raises JournalError for a file of a version that we can't read."""
+    if not 1 <= started.schema <= SCHEMA:
+        raise JournalError(f"{name}: schema {started.schema}, this version reads 1 to {SCHEMA}")
+
+
+def _renamed(lines: bytes) -> bytes:
+    """With the key of schema 1 as it is called today. In a text its quotes are escaped: only a key looks so."""
+    return lines.replace(_OLD_ID, _ID)
 
 
 @dataclass(slots=True)
@@ -105,7 +118,7 @@ class Lines:
         odd = bool(self._seen) or text.count(_STARTS) > (self.started is None)
         if not odd:
             try:
-                events = _decoder.decode_lines(text)
+                events = _decoder.decode_lines(_renamed(text))
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 odd = True
         if odd:

@@ -77,7 +77,7 @@ class Backend:
 
     def owned_by(self, user: int, made: Created) -> Created:
         """The same; its delete will be that user's."""
-        self._users[made.avaturn_session_id] = user
+        self._users[made.target_session_id] = user
         return made
 
     def delete_request(self, session_id: str, *, traceparent: str) -> Request | None:

@@ -178,21 +178,21 @@ class Control:
         """HTTP status of the SDK session: 200 = alive, GONE_STATUS = ended. Raises StepError below HTTP."""
         return (await self._ask(call, token, traceparent))[0]
 
-    async def delete(self, call: Call, *, avaturn_session_id: str, traceparent: str) -> int:
+    async def delete(self, call: Call, *, target_session_id: str, traceparent: str) -> int:
         """End the session; its HTTP status, one of DELETED_STATUS (PROTOCOL.md 3.1). Raises StepError for any other."""
         if self._backend is not None:
-            own = self._backend.delete_request(avaturn_session_id, traceparent=traceparent)
+            own = self._backend.delete_request(target_session_id, traceparent=traceparent)
             if own is not None:
                 status, _, body = await self._exchange(call, own)
                 if status not in DELETED_STATUS:
                     raise _refused(status, body, None, *self._backend.secrets)
-                self._backend.deleted(avaturn_session_id)
+                self._backend.deleted(target_session_id)
                 return status
-            self._backend.deleted(avaturn_session_id)
+            self._backend.deleted(target_session_id)
         response = await self._send(
             call,
             self._avaturn.delete(
-                f"{self._sessions_url}/{quote(avaturn_session_id, safe='')}",
+                f"{self._sessions_url}/{quote(target_session_id, safe='')}",
                 headers={"Authorization": self._bearer, "traceparent": traceparent},
             ),
         )

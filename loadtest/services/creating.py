@@ -14,9 +14,9 @@ def created(told_id: Any, told_token: Any, what: str) -> Created:
     """Of the two values that `what` has for an id and a token. Raises StepError where there is no id to delete by."""
     found, flaw = session_id(told_id, f"{what}'s session id")
     try:
-        return Created(avaturn_session_id=found, token=token(told_token, f"{what}'s token"), flaw=flaw)
+        return Created(target_session_id=found, token=token(told_token, f"{what}'s token"), flaw=flaw)
     except StepError as error:
-        return Created(avaturn_session_id=found, token="", flaw=flaw or error)
+        return Created(target_session_id=found, token="", flaw=flaw or error)
 
 
 def salvaged(body: bytes, flaw: StepError, *, key: str = "session_id") -> Created:
@@ -24,7 +24,7 @@ def salvaged(body: bytes, flaw: StepError, *, key: str = "session_id") -> Create
     found = salvaged_id(body, key)
     if found is None:
         raise flaw
-    return Created(avaturn_session_id=found, token="", flaw=flaw)
+    return Created(target_session_id=found, token="", flaw=flaw)
 
 
 def salvaged_from_call(call: Call, error: StepError | asyncio.CancelledError, *, key: str = "session_id") -> Created:
@@ -34,4 +34,4 @@ def salvaged_from_call(call: Call, error: StepError | asyncio.CancelledError, *,
     found = salvaged_id(call.body_so_far, key)
     if found is None:
         raise error
-    return Created(avaturn_session_id=found, token="", flaw=error if isinstance(error, StepError) else None)
+    return Created(target_session_id=found, token="", flaw=error if isinstance(error, StepError) else None)

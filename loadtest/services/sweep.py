@@ -28,13 +28,13 @@ async def sweep(control: ControlApi, left: Leftovers, *, emit: Callable[[Event],
     swept = Swept(gone=[], failed={})
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def one(session: str, avaturn_session_id: str) -> None:
+    async def one(session: str, target_session_id: str) -> None:
         async with places:
             try:
                 async with asyncio.timeout(timeout_s):
                     await control.delete(
                         Call(),
-                        avaturn_session_id=avaturn_session_id,
+                        target_session_id=target_session_id,
                         traceparent=f"00-{session}-{random.getrandbits(64) or 1:016x}-01",
                     )
             except (StepError, TimeoutError) as error:
@@ -47,7 +47,7 @@ async def sweep(control: ControlApi, left: Leftovers, *, emit: Callable[[Event],
                 session=session,
                 remains=Remains.NOTHING,
                 reason="swept",
-                avaturn_session_id=avaturn_session_id,
+                target_session_id=target_session_id,
             )
         )
 

@@ -119,7 +119,7 @@ class Owned:
         error = creating.exception()
         if error is None:
             self.created, self.created_ns = creating.result(), now_ns()
-            self._record.remain(Remains.LEAKED, "create_answered", self.created.avaturn_session_id)
+            self._record.remain(Remains.LEAKED, "create_answered", self.created.target_session_id)
         elif isinstance(error, StepError) and (not error.sent or (error.http_status or 0) // 100 in (3, 4)):
             self._record.remain(Remains.NOTHING, "create_refused")
 
@@ -144,7 +144,7 @@ class Owned:
                     Step.DELETE,
                     self._target.delete_timeout_s,
                     lambda call, span: self._control.delete(
-                        call, avaturn_session_id=created.avaturn_session_id, traceparent=self._record.traceparent(span)
+                        call, target_session_id=created.target_session_id, traceparent=self._record.traceparent(span)
                     ),
                     attempt=attempt,
                 )
@@ -152,12 +152,12 @@ class Owned:
                 attempts = OWN_ATTEMPTS if error.kind is Kind.OWN_LIMIT else DELETE_ATTEMPTS
                 if attempt >= attempts or error.http_status in (401, 403):
                     self._steps.note(failure(Step.DELETE, error))
-                    self._record.remain(Remains.LEAKED, "delete_failed", created.avaturn_session_id)
+                    self._record.remain(Remains.LEAKED, "delete_failed", created.target_session_id)
                     return
                 await asyncio.sleep(min(DELETE_BACKOFF_S * 2 ** (attempt - 1), BACKOFF_LIMIT_S))
             else:
                 break
-        self._record.remain(Remains.NOTHING, "deleted", created.avaturn_session_id)
+        self._record.remain(Remains.NOTHING, "deleted", created.target_session_id)
         if self.ended_by is None:
             # 404 or 410 to the first attempt: somebody else had ended it before we did.
             ours = status // 100 == 2 or attempt > 1
@@ -197,7 +197,7 @@ class Owned:
                     detail=f"still answers {self._target.gone_timeout_s:g} s after its delete was confirmed",
                 )
             )
-            self._record.remain(Remains.LEAKED, "still_alive", created.avaturn_session_id)
+            self._record.remain(Remains.LEAKED, "still_alive", created.target_session_id)
 
     def ended_early_by(self) -> EndedBy:
         """What must have ended a session that is over before its delete."""

@@ -47,7 +47,7 @@ class Created:
     """What the create answered: the id to delete it by, the token to use it with. `flaw`: what is wrong with the answer
     besides; its session is of no use, but it is there, and is to be deleted."""
 
-    avaturn_session_id: str
+    target_session_id: str
     token: str = field(repr=False)
     flaw: StepError | None = None
 
@@ -81,7 +81,7 @@ class ControlApi(Protocol):
     async def look(self, call: Call, *, token: str, traceparent: str) -> int:
         """HTTP status of the SDK session: 200 = alive, one of GONE_STATUS = ended."""
 
-    async def delete(self, call: Call, *, avaturn_session_id: str, traceparent: str) -> int:
+    async def delete(self, call: Call, *, target_session_id: str, traceparent: str) -> int:
         """End the session: one of DELETED_STATUS; any other status is raised (PROTOCOL.md 3.1)."""
 
 

@@ -77,9 +77,9 @@ class Record:
             provider_s=provider_s,
         )
 
-    def remain(self, remains: Remains, reason: str, avaturn_session_id: str | None = None) -> None:
+    def remain(self, remains: Remains, reason: str, target_session_id: str | None = None) -> None:
         self.remains = remains
-        self._say(RemainsChanged, remains=remains, reason=reason, avaturn_session_id=avaturn_session_id)
+        self._say(RemainsChanged, remains=remains, reason=reason, target_session_id=target_session_id)
 
     def observe(self, t_ns: int, mark: Mark, turn: int | None, text: str | None = None, /, **facts: Any) -> None:
         """`facts`: further fields of Observed, of an app-message."""

@@ -59,13 +59,13 @@ def _resolve(paths: list[Path], text: str, run_dir: Path) -> str:
     if not text:
         raise ConfigError("say which session: its id, the beginning of it, or Avaturn's id")
     ours = re.compile(rb'"session":"(' + re.escape(text.lower()).encode() + rb'[0-9a-f]*)"')
-    avaturns = f'"avaturn_session_id":"{text}"'.encode()
+    at_target = f'_session_id":"{text}"'.encode()  # of either schema
     any_session = re.compile(rb'"session":"([0-9a-f]+)"')
     found: set[str] = set()
     for path in paths:
         with path.open("rb") as file:
             for line in file:
-                if match := ours.search(line) or (any_session.search(line) if avaturns in line else None):
+                if match := ours.search(line) or (any_session.search(line) if at_target in line else None):
                     found.add(match[1].decode())
     if text.lower() in found:
         return text.lower()
@@ -80,9 +80,7 @@ def _resolve(paths: list[Path], text: str, run_dir: Path) -> str:
 def _table(session: str, rows: list[tuple[int, str, Event]]) -> str:
     events = [event for _, _, event in rows]
     begin_ns = next((t_ns for t_ns, _, event in rows if isinstance(event, SessionStarted)), rows[0][0])
-    avaturn = next(
-        (e.avaturn_session_id for e in events if isinstance(e, RemainsChanged) and e.avaturn_session_id), "–"
-    )
+    avaturn = next((e.target_session_id for e in events if isinstance(e, RemainsChanged) and e.target_session_id), "–")
     roles = {role for _, role, _ in rows}
     lines = [
         f"session  {session} (trace id)",

@@ -82,7 +82,7 @@ def test_session_tells_one_sessions_story_by_any_of_its_ids(finished: tuple[Path
     assert session in done.out
     for word in ("mint", "create", "connect", "delete", "confirmed"):
         assert word in done.out
-    ids = [getattr(e, "avaturn_session_id", None) for e in events(run_dir) if getattr(e, "session", "") == session]
+    ids = [getattr(e, "target_session_id", None) for e in events(run_dir) if getattr(e, "session", "") == session]
     avaturn_id = next(filter(None, ids))
     assert call("session", run_dir, avaturn_id, cwd=tmp_path).out == done.out
     assert call("session", run_dir, session[:12], cwd=tmp_path).out == done.out

@@ -127,7 +127,7 @@ def test_the_twin_saw_the_same_trace_ids(observed: Observed) -> None:
     avaturn_ids = {}
     for trace_id, spans in observed.receiver.traces().items():
         root = next(span for span in spans if not span.parent_span_id)
-        if (avaturn_id := attributes(root.attributes).get("avaload.avaturn_session.id")) is not None:
+        if (avaturn_id := attributes(root.attributes).get("avaload.target_session.id")) is not None:
             avaturn_ids[avaturn_id] = [trace_id]
     assert avaturn_ids == created
 

@@ -60,9 +60,9 @@ class FakeControl:
     async def look(self, call: Call, *, token: str, traceparent: str) -> int:
         return int(await self._play("look", 200 if "av-1" in self.alive else 404))
 
-    async def delete(self, call: Call, *, avaturn_session_id: str, traceparent: str) -> int:
+    async def delete(self, call: Call, *, target_session_id: str, traceparent: str) -> int:
         status = int(await self._play("delete", 200))
-        self.alive.discard(avaturn_session_id)
+        self.alive.discard(target_session_id)
         return status
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
+    SCHEMA,
     EndedBy,
     Event,
     Failure,
@@ -57,7 +58,7 @@ def write_file(
     started_s: float = 0.0,
     start_ns: int = START_NS,
     wall_ns: int = WALL_NS,
-    schema: int = 1,
+    schema: int = SCHEMA,
     finish: str | None = "completed",
     finished_s: float = 60.0,
     tail: bytes = b"",
@@ -134,7 +135,7 @@ def remains(number: int, t_s: float, what: Remains, reason: str, *, purpose: str
     known = reason in ("create_answered", "deleted", "delete_failed", "still_alive", "swept")
     return RemainsChanged(
         t_ns=at(t_s), session=sid(number), remains=what, reason=reason,
-        avaturn_session_id=f"ava-{number}" if known else None, purpose=purpose,
+        target_session_id=f"ava-{number}" if known else None, purpose=purpose,
     )  # fmt: skip
 
 

@@ -159,7 +159,7 @@ class Subject:
             session_id, token = answer.fields.get("session_id"), answer.fields.get("token")
             if not answer.ok or not isinstance(session_id, str):
                 raise StepError(Kind.REJECTED, Code.INVALID_REQUEST, http_status=answer.status)
-            return Created(avaturn_session_id=session_id, token=str(token))
+            return Created(target_session_id=session_id, token=str(token))
 
         with contextlib.suppress(StepError):
             await self._owned.create(send())
@@ -300,9 +300,9 @@ class Subject:
         with contextlib.suppress(StepError):
             if not self.revives and await self.look() != 200:
                 return
-            await self._bench.wire.delete(created.avaturn_session_id)
+            await self._bench.wire.delete(created.target_session_id)
             if not self.revives and await self.look() == 200:
-                self.record.remain(Remains.LEAKED, "still_alive", created.avaturn_session_id)
+                self.record.remain(Remains.LEAKED, "still_alive", created.target_session_id)
 
     def finish(self, *, outcome: Outcome, censored: bool) -> None:
         """The last word."""

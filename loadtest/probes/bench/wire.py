@@ -89,18 +89,18 @@ class Wire:
         headers = {**self._bearer(key), "traceparent": traceparent}
         return await self._once("POST", f"{self._avaturn}/api/v1/sessions", headers, body)
 
-    async def delete(self, avaturn_session_id: str, *, key: str | None = None) -> Answer:
+    async def delete(self, target_session_id: str, *, key: str | None = None) -> Answer:
         """A delete, with the project's key, another one, or none ("")."""
-        return await self._call("DELETE", f"{self._avaturn}/api/v1/sessions/{avaturn_session_id}", self._bearer(key))
+        return await self._call("DELETE", f"{self._avaturn}/api/v1/sessions/{target_session_id}", self._bearer(key))
 
     def _bearer(self, key: str | None) -> dict[str, str]:
         own = self.avaturn_key if key is None else key
         return {"Authorization": f"Bearer {own}"} if own else {}
 
-    async def task(self, avaturn_session_id: str, text: str) -> Answer:
+    async def task(self, target_session_id: str, text: str) -> Answer:
         """A text for the avatar, by the public API."""
         headers = {"Authorization": f"Bearer {self.avaturn_key}"}
-        url = f"{self._avaturn}/api/v1/sessions/{avaturn_session_id}/tasks"
+        url = f"{self._avaturn}/api/v1/sessions/{target_session_id}/tasks"
         return await self._call("POST", url, headers, {"text": text})
 
     async def sdk(self, token: str, path: str = "", *, method: str = "GET", body: Any = None) -> Answer:

@@ -52,7 +52,7 @@ async def deleted(bench: Bench) -> None:
         await visit.until(lambda: visit.over, limit_s, despite_end=True)
         bench.judge("SDK-2", visit.over, "the room told of the end" if visit.over else "the room stayed silent for 5 s")
         await _resurrected(bench, subject, grant)
-        again = await bench.wire.delete(subject.created.avaturn_session_id)
+        again = await bench.wire.delete(subject.created.target_session_id)
         unknown = await bench.wire.delete(str(uuid.uuid4()))
         statuses = (again.status, unknown.status)
         harmless = all(status // 100 == 2 or status in (404, 409, 410) for status in statuses)
@@ -69,7 +69,7 @@ async def _judge_refused(bench: Bench, subject: Subject) -> None:
     statuses = [*subject.delete_status]
     for _ in range(LAST_TRIES):
         await asyncio.sleep(LEAVE_AFTER_S)
-        statuses.append((await bench.wire.delete(subject.created.avaturn_session_id)).status)
+        statuses.append((await bench.wire.delete(subject.created.target_session_id)).status)
     seen = f"a delete was answered with HTTP {', '.join(map(str, statuses))}"
     if not all(map(_is_refusal, statuses)):
         raise NotTestedError(seen)
@@ -87,7 +87,7 @@ async def _resurrected(bench: Bench, subject: Subject, grant: Grant) -> None:
     for path, answer in (
         ("tasks", await bench.wire.sdk(subject.created.token, "/tasks", method="POST", body={"text": "Hello?"})),
         ("start_stream", await bench.wire.sdk(subject.created.token, "/start_stream", method="POST")),
-        ("public tasks", await bench.wire.task(subject.created.avaturn_session_id, "Hello?")),
+        ("public tasks", await bench.wire.task(subject.created.target_session_id, "Hello?")),
     ):
         if answer.ok:
             alive.append(f"{path}: HTTP {answer.status}")
@@ -133,7 +133,7 @@ async def wrong_keys(bench: Bench) -> None:
     async with bench.subject() as subject, bench.subject() as other, bench.subject() as third:
         await subject.new()
         await subject.grant()
-        session_id, own = subject.created.avaturn_session_id, subject.created.token
+        session_id, own = subject.created.target_session_id, subject.created.token
         foreign = await bench.wire.delete(session_id, key="probe-" + uuid.uuid4().hex)
         keyless = await bench.wire.delete(session_id, key="")
         alive = await subject.is_alive()
@@ -146,7 +146,7 @@ async def wrong_keys(bench: Bench) -> None:
         await other.new()
         await other.grant()
         token, page = other.created.token, await bench.wire.sdk(own)
-        with_token = await bench.wire.delete(other.created.avaturn_session_id, key=token)
+        with_token = await bench.wire.delete(other.created.target_session_id, key=token)
         other_alive = await other.is_alive()
         made = await third.attempt(
             {

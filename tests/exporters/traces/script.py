@@ -109,7 +109,7 @@ def session(
     def remains(what: Remains, reason: str, t_ns: int) -> RemainsChanged:
         known = None if what is Remains.DOUBTFUL else f"avaturn-{number}"
         return RemainsChanged(
-            t_ns=t_ns, session=name, remains=what, reason=reason, avaturn_session_id=known, purpose=purpose
+            t_ns=t_ns, session=name, remains=what, reason=reason, target_session_id=known, purpose=purpose
         )
 
     return [

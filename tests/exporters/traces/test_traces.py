@@ -121,7 +121,7 @@ def test_spans_say_what_happened_in_closed_words(tmp_path: Path) -> None:
         "avaload.lateness_s": 0.004,
         "avaload.gone": "confirmed",
         "avaload.ended_by": "delete",
-        "avaload.avaturn_session.id": "avaturn-1",
+        "avaload.target_session.id": "avaturn-1",
     }
     assert found["avaload.step create"] == {
         "avaload.step": "create",

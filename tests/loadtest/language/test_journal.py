@@ -50,7 +50,7 @@ def started(**changes: object) -> RunStarted:
 
 
 def changed(t_ns: int, session: str, remains: Remains, avaturn_id: str | None = None) -> RemainsChanged:
-    return RemainsChanged(t_ns=t_ns, session=session, remains=remains, reason="x", avaturn_session_id=avaturn_id)
+    return RemainsChanged(t_ns=t_ns, session=session, remains=remains, reason="x", target_session_id=avaturn_id)
 
 
 def write(path: Path, *events: Event, tail: bytes = b"") -> None:
@@ -178,7 +178,7 @@ def test_files_that_are_none_of_ours_cost_nothing_but_their_own_place(tmp_path: 
     write(folder / "h-engine-0-0.jsonl", started(), RunFinished(t_ns=5, reason="x"))
     write(folder / "h-engine-0-0 (copy).jsonl", started())
     write(folder / "other.jsonl", started(run_id="other"))
-    write(folder / "later.jsonl", started(schema=2))
+    write(folder / "later.jsonl", started(schema=3))
     (folder / "._h-load.jsonl").write_bytes(b"\0\5\x16\7" + bytes(100) + b"\n")
     (folder / "h-engine-1-0.jsonl.gz").write_bytes(b"\x1f\x8b")
     (folder / "folder.jsonl").mkdir()
@@ -195,7 +195,7 @@ def test_files_that_are_none_of_ours_cost_nothing_but_their_own_place(tmp_path: 
         "folder.jsonl: not a file",
         "h-engine-0-0 (copy).jsonl: a copy of h-engine-0-0.jsonl",
         "h-engine-1-0.jsonl.gz: not read: a journal's name ends in .jsonl",
-        "later.jsonl: schema 2, this version reads 1",
+        "later.jsonl: schema 3, this version reads 1 to 2",
         "nowhere.jsonl: not a file",
         "other.jsonl: belongs to run other, not to run",
         "pipe.jsonl: not a file",
@@ -222,9 +222,28 @@ def test_what_holds_its_default_is_not_written() -> None:
 
 
 def test_a_file_of_another_schema_is_refused(tmp_path: Path) -> None:
-    write(tmp_path / "a.jsonl", started(schema=2))
-    with pytest.raises(journal.JournalError, match="schema 2, this version reads 1"):
+    write(tmp_path / "a.jsonl", started(schema=3))
+    with pytest.raises(journal.JournalError, match="schema 3, this version reads 1 to 2"):
         journal.read(tmp_path / "a.jsonl")
+
+
+def test_the_first_line_says_its_schema_and_one_that_has_none_is_of_the_first() -> None:
+    written = journal.encode(journal.first_line(role="engine", run_id="r", scenario="s", process=0))
+    assert b'"schema":2' in written
+    said = journal.decode(written.replace(b',"schema":2', b""))
+    assert isinstance(said, RunStarted)
+    assert said.schema == 1
+
+
+def test_the_id_at_the_target_is_read_by_its_old_name_too(tmp_path: Path) -> None:
+    new = RemainsChanged(
+        t_ns=1, session="a", remains=Remains.LEAKED, reason='"avaturn_session_id":"no"', target_session_id="x-1"
+    )
+    old = journal.encode(new).replace(b'"target_session_id":', b'"avaturn_session_id":')
+    assert old != journal.encode(new)
+    write(tmp_path / "a.jsonl", started(), tail=old)
+    assert journal.read(tmp_path / "a.jsonl").events[1:] == [new]
+    assert journal.decode(old) == journal.decode(old.decode()) == new
 
 
 def test_leftovers_are_the_last_word_on_each_session() -> None:

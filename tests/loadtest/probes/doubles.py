@@ -36,9 +36,9 @@ class FakeWire:
     async def sdk(self, _token: str, _path: str = "", **_more: Any) -> Answer:
         return answer(200 if "av-1" in self._control.alive else 404)
 
-    async def delete(self, avaturn_session_id: str, **_more: Any) -> Answer:
-        self.deleted.append(avaturn_session_id)
-        self._control.alive.discard(avaturn_session_id)
+    async def delete(self, target_session_id: str, **_more: Any) -> Answer:
+        self.deleted.append(target_session_id)
+        self._control.alive.discard(target_session_id)
         return answer(200)
 
 

@@ -76,13 +76,13 @@ class Backend(FakeWire):
         told = {"token tells": token, "key tells": self.avaturn_key}
         return answer(200, id="1", **{name: value for name, value in told.items() if name in self.faults})
 
-    async def delete(self, avaturn_session_id: str, *, key: str | None = None) -> Answer:
+    async def delete(self, target_session_id: str, *, key: str | None = None) -> Answer:
         if "denies" in self.faults:
             return answer(500)
         kinds = {None: "own", "": "keyless"}
         kind = kinds.get(key, "token" if str(key).startswith("token") else "unknown")
         if kind == "own" or f"{kind} deletes" in self.faults:
-            self._alive().discard(avaturn_session_id)
+            self._alive().discard(target_session_id)
             return answer(200)
         return answer(401)
 

@@ -43,7 +43,7 @@ def test_cookies_are_each_users_own_and_go_with_the_delete() -> None:
     backend.keep_cookies(1, "http://127.0.0.1:1/start", [(b"Set-Cookie", b"b=; Max-Age=0")])
     assert request_of(backend, 1).headers["Cookie"] == "sid=one"
     assert "Cookie" not in request_of(backend, 2).headers
-    assert backend.created(user=1, body=GOOD).avaturn_session_id == "a/b"
+    assert backend.created(user=1, body=GOOD).target_session_id == "a/b"
     deleting = backend.delete_request("a/b", traceparent="00-x")
     assert deleting is not None
     assert (deleting.method, deleting.url) == ("POST", "http://127.0.0.1:1/stop/a%2Fb")
@@ -60,7 +60,7 @@ def test_cookies_go_beside_one_that_the_operator_gave() -> None:
 
 def test_id_and_token_are_found_where_the_scenario_says() -> None:
     created = Backend(TARGET, {}).created(user=1, body=GOOD)
-    assert (created.avaturn_session_id, created.token) == ("a/b", "t0")
+    assert (created.target_session_id, created.token) == ("a/b", "t0")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_an_answer_without_an_id_is_a_failure_of_the_target(body: bytes, code: C
 
 def test_an_answer_with_an_id_and_no_token_is_of_a_session_that_must_be_deleted() -> None:
     created = Backend(TARGET, {}).created(user=1, body=b'{"session": {"id": "x", "tokens": []}}')
-    assert (created.avaturn_session_id, created.token) == ("x", "")
+    assert (created.target_session_id, created.token) == ("x", "")
 
 
 OWN = {"target.backend.url": "http://127.0.0.1:1/x", "target.avaturn_base_url": "http://127.0.0.1:2"}

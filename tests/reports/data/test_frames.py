@@ -132,8 +132,8 @@ def test_a_directory_that_is_no_run_is_refused_and_left_alone(run_dir: Path) -> 
 
 
 def test_a_journal_of_another_schema_is_refused_by_name(run_dir: Path) -> None:
-    j.write_file(run_dir, [], schema=2)
-    with pytest.raises(JournalError, match=r"^host-a-engine-0-0.jsonl: schema 2, this version reads 1$"):
+    j.write_file(run_dir, [], schema=3)
+    with pytest.raises(JournalError, match=r"^host-a-engine-0-0.jsonl: schema 3, this version reads 1 to 2$"):
         build(run_dir)
 
 
