@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 
 from loadtest import cli
-from loadtest.commands import all as commands
+from loadtest.commands import options, sweep
 from loadtest.config import settings
 from loadtest.config.backend import BackendTarget
 from loadtest.config.workload import Capacity
@@ -39,7 +39,7 @@ def test_what_a_command_raises_decides_the_exit_code(
     def fail(_arguments: argparse.Namespace) -> Exit:
         raise raised
 
-    monkeypatch.setattr(commands, "sweep", fail)
+    monkeypatch.setattr(sweep, "main", fail)
     assert cli.main(["sweep", "somewhere"]) == code
     assert capsys.readouterr() == ("", said)
 
@@ -48,7 +48,7 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_arguments: argparse.Namespace) -> Exit:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(commands, "sweep", fail)
+    monkeypatch.setattr(sweep, "main", fail)
     with pytest.raises(ZeroDivisionError):
         cli.main(["sweep", "somewhere"])
 
@@ -56,7 +56,7 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_option_is_a_setting_that_exists() -> None:
     target = settings.Target(backend=BackendTarget(url="http://127.0.0.1:1"), avaturn_base_url="http://127.0.0.1:2")
     whole = settings.Settings(capacity=Capacity(), target=target).model_dump()
-    for option, name, _, _ in (*cli._OPTIONS, *cli._MASTER_OPTIONS, *cli._CAPACITY_OPTIONS):
+    for option, name, _, _ in (*options.OF_RUNS, *options.OF_MASTERS, *options.OF_SEARCHES):
         *sections, key = name.split(".")
         tree = whole
         for section in sections:
@@ -126,7 +126,7 @@ def test_the_lint_speaks_up_against_the_twin_too_but_not_about_our_own_default(
     def no_run(_settings: settings.Settings) -> NoReturn:
         raise ConfigError("not now")
 
-    monkeypatch.setattr("loadtest.commands.run.run", no_run)
+    monkeypatch.setattr("loadtest.commands.work.load_run.run", no_run)
     path = tmp_path / "scenario.toml"
     path.write_text('name = "x"\n[session]\nmax_duration = 7200\n[realtime]\nmodel = "gpt-4o-realtime-preview"\n')
     for command in ("run", "capacity"):
@@ -142,7 +142,7 @@ def test_checks_are_a_run_of_that_name(monkeypatch: pytest.MonkeyPatch, capsys: 
     def told(given: settings.Settings) -> NoReturn:
         raise ConfigError(f"{given.name} {given.load.seed}")
 
-    monkeypatch.setattr("loadtest.commands.run.run", told)
+    monkeypatch.setattr("loadtest.commands.work.load_run.run", told)
     assert cli.main(["probe", "VAL-2", "--seed", "7"]) == Exit.BAD_INPUT
     assert capsys.readouterr().err == "avaload: probe 7\n"
 
@@ -154,8 +154,8 @@ def test_an_option_wins_over_the_environment_and_that_over_the_scenario(
     path.write_text('[load]\nusers = 2\nprocesses = 2\nduration = "2s"\nramp = "1s"\n')
     monkeypatch.setenv("AVALOAD_LOAD__USERS", "3")
     monkeypatch.setenv("AVALOAD_LOAD__PROCESSES", "3")
-    arguments = cli._parser().parse_args(["run", str(path), "--users", "4", "--tag", "build=7", "--tag", "a=b=c"])
-    resolved = commands.settings_of(arguments)
+    words = ["run", str(path), "--users", "4", "--tag", "build=7", "--tag", "a=b=c"]
+    resolved = options.settings_of(cli.parser(words).parse_args(words), scenario=path)
     assert (resolved.load.users, resolved.load.processes, resolved.load.duration) == (4, 3, 2.0)
     assert resolved.load.seed == 1
     assert resolved.tags == {"build": "7", "a": "b=c"}

@@ -211,8 +211,26 @@ def export(
         return tell()
 
 
+def run(run_dir: Path, *, otlp_endpoint: str, share: float, follow: bool) -> Exit:
+    """Export until done or told to stop by a signal. Prints one line; Exit.INVALID where spans of a finished run did
+    not get out. Raises what `export` does, and ConfigError for a share that is none."""
+    if not 0 <= share <= 1:
+        raise ConfigError("--trace-share: must be from 0 to 1")
+    stop = threading.Event()
+
+    def on_signal(number: int, _frame: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)  # the second one kills
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    counts = export(run_dir, otlp_endpoint=otlp_endpoint, follow=follow, share=share, stop=stop)
+    print(counts.line(), flush=True)
+    return Exit.INVALID if counts.dropped and not follow else Exit.PASS
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """The process. Prints one line; exit 2 for bad input, 4 where spans of a finished run did not get out."""
+    """The process of a run; exit 2 for bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m exporters.traces.process",
         description="Send the spans of a run to an OTLP/HTTP endpoint.",
@@ -229,29 +247,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="of sessions that neither failed nor were slow nor broke a rule",
     )
     options = parser.parse_args(argv)
-    stop = threading.Event()
-
-    def on_signal(number: int, _frame: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)  # the second one kills
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
     try:
-        if not 0 <= options.trace_share <= 1:
-            raise ConfigError("--trace-share: must be from 0 to 1")
-        counts = export(
-            options.run_dir,
-            otlp_endpoint=options.otlp_endpoint,
-            follow=options.follow,
-            share=options.trace_share,
-            stop=stop,
+        return run(
+            options.run_dir, otlp_endpoint=options.otlp_endpoint, share=options.trace_share, follow=options.follow
         )
     except HarnessError as error:
         print(f"avaload: {error}", file=sys.stderr)
         return Exit.BAD_INPUT
-    print(counts.line(), flush=True)
-    return Exit.INVALID if counts.dropped and not options.follow else Exit.PASS
 
 
 if __name__ == "__main__":

@@ -1,134 +1,70 @@
-"""`avaload doctor`: is this machine fit to measure, and are keys and endpoints what they should be?"""
+"""`avaload doctor [SCENARIO.toml]`: is this machine fit to measure, are keys and endpoints what they should be? It
+prints a line per check, exits 2 where one is bad. With `--calibrate`: our own error, and exit 4 where it says nothing.
+"""
 
+import argparse
 import asyncio
-import os
-import time
-from dataclasses import asdict, dataclass
-from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Final
 
-import aiohttp
-
-from loadtest import __version__
-from loadtest.commands import machine
-from loadtest.config.access.guard import KEYS
-from loadtest.config.access.trust import trust
-from loadtest.config.settings import Settings, place
+from loadtest.commands import options
+from loadtest.commands.printing import say, say_json
 from loadtest.judging.words import plural
-from loadtest.language.errors import ConfigError, StepError
-from loadtest.load.supervisor import bind_metrics
-from loadtest.rooms.extras import PACKAGES, is_installed, missing
-from loadtest.services.transport import fetch, open_session
-from loadtest.session.ports import Call
+from loadtest.language.errors import ConfigError, Exit
 
-SKEW_LIMIT_S = 2.0
-TIMEOUT_S = 5.0
+EXAMPLE: Final = "avaload doctor"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """`state`: ok, warn (a run works, but read its report with care) or bad (a run can't work)."""
-
-    name: str
-    state: str
-    text: str
-
-    def as_dict(self) -> dict[str, str]:
-        return asdict(self)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Of which run, or that our own error is asked for."""
+    parser.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.toml")
+    parser.add_argument(
+        "--calibrate", action="store_true", help="measure our own error against the twin: half a minute"
+    )
+    parser.add_argument("--json", action="store_true", help="print the checks as JSON")
 
 
-async def examine(settings: Settings) -> list[Check]:
-    """All checks; nothing is created at the target. Endpoints are asked only if the settings passed the live guard."""
-    checks = [
-        Check(name="avaload", state="ok", text=__version__),
-        _cores(settings),
-        *(Check(name=f.name, state=f.state, text=f.text) for f in machine.examine(settings, place(settings))),
-        _metrics_port(settings),
-        _room(settings),
-        await _timers(),
-    ]
-    if settings.embedded_twin:
-        return [*checks, Check(name="target", state="ok", text="the embedded twin; give endpoints to check real ones")]
-    target = settings.target
-    wanted = KEYS if target.backend is None else (*KEYS, *target.backend.variables)
-    checks += [Check(name=name, state="ok", text="set") for name in wanted if os.environ.get(name)]
-    urls = {"openai": target.openai_base_url, "avaturn": target.avaturn_base_url}
-    if target.backend is not None:
-        urls = {"backend": target.backend.url, "avaturn": target.avaturn_base_url}
-    async with open_session(connections=2, verify=trust(target.ca_file)) as session:
-        for name, url in urls.items():
-            assert url is not None
-            checks += await _endpoint(session, name, url, proxy=target.proxy)
-    return checks
+def main(arguments: argparse.Namespace) -> Exit:
+    """Checks this machine, keys and endpoints; or measures our own error."""
+    if arguments.calibrate:
+        if arguments.scenario is not None:
+            raise ConfigError(f"{arguments.scenario}: --calibrate has a scenario of its own")
+        return _calibrate(as_json=arguments.json)
+    from loadtest.commands.work.examination import Check, examine
+    from loadtest.commands.work.load_run import check_start
 
-
-def _cores(settings: Settings) -> Check:
-    cores, needed = os.cpu_count() or 1, settings.load.processes + 1
-    if cores < needed:
-        return Check(
-            name="cores",
-            state="warn",
-            text=f"{cores}; {plural(settings.load.processes, 'load process')}: {needed} wanted",
-        )
-    return Check(name="cores", state="ok", text=str(cores))
-
-
-def _metrics_port(settings: Settings) -> Check:
+    settings = options.without_search(options.settings_of(arguments, scenario=arguments.scenario))
+    checks = asyncio.run(examine(settings))
     try:
-        listener = bind_metrics(settings.output.metrics_port, settings.output.metrics_host)
+        check_start(settings)
     except ConfigError as error:
-        return Check(name="metrics port", state="bad", text=error.problems[0])
-    if listener is None:
-        return Check(name="metrics port", state="ok", text="off")
-    listener.close()
-    return Check(name="metrics port", state="ok", text=f"{settings.output.metrics_port} is free")
+        checks += [Check(name="start", state="bad", text=problem) for problem in error.problems]
+    if arguments.json:
+        say_json([check.as_dict() for check in checks])
+    else:
+        for check in checks:
+            say(f"{check.state:<5} {check.name}: {check.text}")
+    return Exit.BAD_INPUT if any(check.state == "bad" for check in checks) else Exit.PASS
 
 
-def _room(settings: Settings) -> Check:
-    kind = settings.target.room
-    if not is_installed(kind):
-        return Check(name="room", state="bad", text=missing(kind))
-    absent = ", ".join(other for other in PACKAGES if not is_installed(other)) if kind == "auto" else ""
-    return Check(name="room", state="ok", text=f"{kind}; without the extra {absent}" if absent else kind)
+def _calibrate(*, as_json: bool) -> Exit:
+    from loadtest.commands.work.calibration import FIT, calibrate
+    from loadtest.config.run_dir import CALIBRATION
 
-
-async def _timers() -> Check:
-    """How late a 20 ms timer is on this machine right now: the floor of everything that is measured."""
-    late_ms = []
-    for _ in range(50):
-        before = time.perf_counter()
-        await asyncio.sleep(0.02)
-        late_ms.append((time.perf_counter() - before - 0.02) * 1000)
-    worst = sorted(late_ms)[-2]
-    state = "ok" if worst < 5 else "warn"
-    return Check(name="timers", state=state, text=f"a 20 ms timer is up to {worst:.1f} ms late")
-
-
-async def _endpoint(session: aiohttp.ClientSession, name: str, url: str, *, proxy: str | None) -> list[Check]:
-    """Reachable as a run would reach it, and is its clock ours? Any HTTP answer counts: no key is sent."""
-    parts = urlsplit(url)
-    call = Call()
-    try:
-        async with asyncio.timeout(TIMEOUT_S):
-            before = time.time()
-            _, headers, _ = await fetch(
-                session, call, method="GET", url=f"{parts.scheme}://{parts.netloc}/", headers={}, proxy=proxy
-            )
-            after = time.time()
-    except (StepError, TimeoutError) as error:
-        return [Check(name=name, state="bad", text=f"{url}: {error or f'no answer within {TIMEOUT_S:g} s'}")]
-    checks = [Check(name=name, state="ok", text=f"{url} answers in {(after - before) * 1000:.0f} ms")]
-    date = next((value.decode("latin-1") for header, value in headers if header.lower() == b"date"), None)
-    if date is not None:
-        checks.append(_clock(name, date, (before + after) / 2))
-    return checks
-
-
-def _clock(name: str, date: str, now_s: float) -> Check:
-    try:
-        # The header has whole seconds: on average it is half a second behind.
-        skew_s = parsedate_to_datetime(date).timestamp() + 0.5 - now_s
-    except (ValueError, TypeError, OverflowError):
-        return Check(name=f"{name} clock", state="warn", text="not known: its Date header holds no date")
-    state = "ok" if abs(skew_s) < SKEW_LIMIT_S else "warn"
-    return Check(name=f"{name} clock", state=state, text=f"{skew_s:+.1f} s from ours (± 0.5 s)")
+    result = calibrate()
+    is_fit = result["generator"] in FIT
+    if as_json:
+        say_json(result)
+        return Exit.PASS if is_fit else Exit.INVALID
+    kept = f"also in {CALIBRATION}" if is_fit else "not kept: this says nothing about a fit one"
+    say(
+        f"error of what is reported, against the twin's own stamps, {plural(result['users'], 'user')}"
+        f" (generator: {result['generator']}); {kept}"
+    )
+    say(f"{'quantity':<22}{'count':>7}{'p50':>12}{'p99':>12}{'max':>12}")
+    for quantity, error in result["errors"].items():
+        sizes = "".join(f"{error[name]:>9.2f} ms" for name in ("p50_ms", "p99_ms", "max_ms"))
+        say(f"{quantity:<22}{error['count']:>7}{sizes}")
+    if result["not_comparable"]:
+        say(f"not comparable: {result['not_comparable']} reported by turns for which the twin has no stamps")
+    return Exit.PASS if is_fit else Exit.INVALID

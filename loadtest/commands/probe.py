@@ -1,16 +1,44 @@
-"""`avaload probe`: the settings of a run that consists of active checks, and its findings as a table."""
+"""`avaload probe [RULE…]`: a run that consists of active checks. It prints what each found, and the verdict."""
 
+import argparse
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+from loadtest.commands import options
+from loadtest.commands.printing import say, show
+from loadtest.commands.work.loading import loaded
+from loadtest.language.errors import Exit
 from loadtest.probes.catalogue import chosen
-from reports.verdict.rules import seen
+
+EXAMPLE: Final = "avaload probe EXP-1 TD-3"
 
 DURATION_S, GRACEFUL_S, SLOW_S = 2.0, 900.0, 5400.0
 """All checks start at once; then there is only waiting for them."""
+_SETTINGS: Final = ("load.seed", "target.", "output.")
+"""Settings, or sections of them, that checks can be told."""
 
 
-def options(rules: Sequence[str], *, slow: bool) -> dict[str, Any]:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which rules, and where."""
+    parser.add_argument("rules", nargs="*", metavar="RULE", help="ids of rules (default: all)")
+    options.add_settings(parser, (each for each in options.OF_RUNS if each[1].startswith(_SETTINGS)))
+    parser.add_argument(
+        "--slow", action="store_true", help="also what takes more than a minute, or costs money in production"
+    )
+
+
+def main(arguments: argparse.Namespace) -> Exit:
+    """Checks, and tells what each of them found."""
+    checks = settings_of_checks(arguments.rules, slow=arguments.slow)
+    run_dir, report, code = loaded(options.without_search(options.settings_of(arguments, besides=checks)))
+    if report is not None:
+        if not arguments.json:
+            say("\n".join(table(report, arguments.rules)))
+        show(report, run_dir, as_json=arguments.json)
+    return code
+
+
+def settings_of_checks(rules: Sequence[str], *, slow: bool) -> dict[str, Any]:
     """Settings, by dotted name, of a run of these checks (none: all). Raises ConfigError for a rule without one."""
     return {
         "name": "probe",
@@ -27,6 +55,8 @@ def options(rules: Sequence[str], *, slow: bool) -> dict[str, Any]:
 
 def table(report: Mapping[str, Any], rules: Sequence[str]) -> list[str]:
     """A line for each rule that was checked: its outcome, and what was seen."""
+    from reports.verdict.rules import seen
+
     wanted = set(rules) or {rule for probe in chosen(()) for rule in probe.rules}
     lines = [f"{'rule':<8}{'outcome':<15}what was seen"]
     for row in report["rules"]:

@@ -1,117 +1,68 @@
-"""The run command: check everything, start everything, wait, report. Nothing is started before all input was
-checked."""
+"""`avaload run [SCENARIO.toml]`: a load run. It prints the verdict, exits with its code."""
 
-import contextlib
-import os
-import sys
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+import argparse
+from typing import Final
 
-import reports.build
-from loadtest.capacity.steering import Steering
-from loadtest.commands import machine
-from loadtest.config.access.guard import KEYS
-from loadtest.config.access.reachable import check_names
-from loadtest.config.microphone import check_clips
-from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
-from loadtest.config.settings import RUNS, Settings
-from loadtest.distribution.parcel import Parcel
-from loadtest.language import disk, journal
-from loadtest.language.errors import ConfigError, Exit, GeneratorError
-from loadtest.load import supervisor
-from loadtest.load.progress import Progress
-from loadtest.rooms.extras import check_installed
-from loadtest.services.handshake import check_certificates
-from reports.comparing.compare_runs import check_baseline
+from loadtest.commands import options, worker
+from loadtest.commands.printing import show
+from loadtest.commands.work.loading import loaded, warn
+from loadtest.config.settings import Settings
+from loadtest.language.errors import ConfigError, Exit
+
+EXAMPLE: Final = "avaload run --users 50 --duration 2m"
 
 
-def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple[Path, dict[str, Any] | None, Exit]:
-    """A whole load run. Returns its directory, its report (None if the operator skipped it) and the exit code.
-
-    Raises ConfigError before anything is started, GeneratorError if a process of ours could not be started.
-    """
-    check_start(settings)
-    hosts = settings.distribution
-    if settings.output.web_port is not None:
-        supervisor.check_port_free(settings.output.web_port, "output.web_port")
-    if hosts.master:
-        supervisor.check_port_free(hosts.bind_port, "distribution.bind_port", hosts.bind_host)
-    started_at = datetime.now(UTC)
-    run_dir = settings.output.run_dir or RUNS / f"{started_at:%Y%m%dT%H%M%SZ}-{settings.name}"
-    check_unused(run_dir)
-    check_machine(settings, run_dir)
-    check_certificates(settings.target)
-    run_dir = run_dir.resolve()
-    interruption = supervisor.Interruption()
-    with contextlib.ExitStack() as stack:
-        metrics = supervisor.bind_metrics(settings.output.metrics_port, settings.output.metrics_host)
-        if metrics is not None:
-            stack.enter_context(metrics)
-        make_run_dir(run_dir)
-        stack.enter_context(interruption.heard())
-        read_fd, write_fd = stack.enter_context(supervisor.lifeline())
-        keys = {key: environ.get(key, "") for key in KEYS}
-        embedded = settings.embedded_twin
-        if embedded:
-            rooms = ("--set", "room=webrtc") if settings.target.room == "webrtc" else ()
-            twin = stack.enter_context(supervisor.embedded_twin(read_fd, arguments=rooms))
-            keys = {"OPENAI_API_KEY": twin["openai_api_key"], "AVATURN_API_KEY": twin["avaturn_api_key"]}
-            settings = settings.with_endpoints(
-                openai_base_url=twin["openai_base_url"], avaturn_base_url=twin["avaturn_base_url"]
-            ).with_room_of_twin()
-        write_settings(settings, run_dir, started_at=started_at, embedded_twin=embedded)
-        progress = stack.enter_context(Progress(settings, run_dir))
-        steering = None if settings.capacity is None else Steering(settings, run_dir, say=progress.line)
-        with supervisor.trace_exporter(settings, run_dir):
-            ended = supervisor.run_locust(
-                settings,
-                run_dir,
-                keys=keys,
-                metrics=metrics,
-                lifeline_fd=write_fd,
-                interruption=interruption,
-                on_progress=progress.show if steering is None else steering.watch(progress.show),
-                on_tick=bytes if steering is None else steering.tick,
-            )
-            if progress.waiting_for is not None and not interruption.count:
-                raise GeneratorError(f"gave up waiting for {progress.waiting_for}; nothing was started")
-            if not interruption.count and not journal.paths(run_dir):
-                log = run_dir / "locust.log"
-                raise GeneratorError(f"the load process ended before it began (exit code {ended}); {log} says why")
-            progress.say("waiting for the last deletes")
-            supervisor.wait_for_engines(run_dir)
-            with contextlib.suppress(OSError):
-                disk.drop_half_line(run_dir / "locust.log")
-        if interruption.count > 1:
-            return run_dir, None, Exit.INTERRUPTED
-        progress.say("writing the reports")
-        report = reports.build.build(run_dir)
-    return run_dir, report, Exit(report["verdict"]["exit_code"])
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Of a run, of its master, and of a worker."""
+    options.add_scenario(parser)
+    options.add_settings(parser, (*options.OF_RUNS, *options.OF_MASTERS))
+    role = parser.add_mutually_exclusive_group()
+    role.add_argument(
+        "--master",
+        dest="distribution.master",
+        action="store_const",
+        const=True,
+        default=argparse.SUPPRESS,
+        help="conduct workers on other hosts instead of load processes here",
+    )
+    role.add_argument("--worker", action="store_true", help="be a worker: scenario and settings come from the master")
+    parser.add_argument("--expect-workers", metavar="N", help="with --master: load processes of all workers together")
+    worker.add_options(parser)
 
 
-def check_start(settings: Settings) -> None:
-    """What a run of these settings can't begin with, as far as nothing has to be opened to know. Raises ConfigError."""
-    check_clips(settings.spoken)
-    if not settings.distribution.master:  # its workers look for themselves
-        check_names(settings)
-    if settings.output.baseline is not None:
-        check_baseline(settings.output.baseline, plan=settings.model_dump(mode="json"))
-    check_installed(settings.target.room)
-    if settings.embedded_twin and settings.target.room == "daily":
-        raise ConfigError("target.room: the embedded twin has no Daily rooms; real endpoints and --live lead to them")
-    if settings.distribution.master:
-        Parcel(settings)  # what workers will be sent: read once here, so that a mistake is said now
-    if settings.output.run_dir is not None:
-        check_unused(settings.output.run_dir)
+def main(arguments: argparse.Namespace) -> Exit:
+    """A load run, or a worker's part of one."""
+    if arguments.worker:
+        return worker.main(arguments)
+    worker.check_unused(arguments)
+    settings = settings_of(arguments)  # before the slow import: bad input is said at once
+    _check_used(arguments, settings)
+    warn(settings)
+    run_dir, report, code = loaded(settings)
+    if report is not None:
+        show(report, run_dir, as_json=arguments.json)
+    return code
 
 
-def check_machine(settings: Settings, run_dir: Path) -> None:
-    """Warns of what this machine may not have enough of. Raises ConfigError for what makes the plan impossible."""
-    found = machine.examine(settings, run_dir)
-    if bad := [f"{finding.name}: {finding.text}" for finding in found if finding.state == "bad"]:
-        raise ConfigError(bad)
-    for finding in found:
-        if finding.state == "warn":
-            print(f"avaload: warning: {finding.name}: {finding.text}", file=sys.stderr)
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """All input of a run, checked. Raises ConfigError."""
+    besides = {}
+    if arguments.expect_workers is not None:
+        if "load.processes" in options.given(arguments):
+            raise ConfigError("--expect-workers: says how many load processes all workers have; without --processes")
+        besides["load.processes"] = arguments.expect_workers
+    return options.without_search(options.settings_of(arguments, scenario=arguments.scenario, besides=besides))
+
+
+def _check_used(arguments: argparse.Namespace, settings: Settings) -> None:
+    """An option that a run has no use for is a misunderstanding. Raises ConfigError."""
+    given, useless = options.given(arguments), []
+    if not settings.distribution.master:
+        useless += ["--expect-workers: only for --master"] if arguments.expect_workers is not None else []
+        names = ("distribution.bind_host", "distribution.bind_port")
+        useless += [f"{name}: only for --master" for name in names if name in given]
+    if not settings.load.open:
+        names = ("load.max_users", "load.max_lateness")
+        useless += [f"{name}: only for open arrivals, which have a rate" for name in names if name in given]
+    if useless:
+        raise ConfigError(useless)

@@ -1,132 +1,30 @@
-"""`avaload sweep RUN_DIR`: from a run directory to a sweep of its leftovers, written down like everything else."""
+"""`avaload sweep RUN_DIR`: deletes what a run's journals say may be left. It prints what became of it, exits 5 where a
+delete failed."""
 
-import contextlib
-import os
-import socket
-from collections.abc import Callable, Container, Iterable
-from dataclasses import asdict, dataclass
+import argparse
+import asyncio
 from pathlib import Path
+from typing import Final
 
-from loadtest.config.access.guard import KEYS, guard
-from loadtest.config.run_dir import is_embedded, load_resolved, run_id
-from loadtest.config.scenario import absence_words
-from loadtest.config.settings import Settings
-from loadtest.language import clock, journal
-from loadtest.language.errors import ConfigError
-from loadtest.language.events import LOAD, Event, RunFinished, SessionStarted
-from loadtest.services.control import Control
-from loadtest.services.sweep import AT_ONCE, sweep
+from loadtest.commands.printing import say, say_json
+from loadtest.language.errors import Exit
 
-WAIT_S = 90.0
-"""For a run that is still writing: its engines may be deleting what we would."""
+EXAMPLE: Final = "avaload sweep runs/x"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepOutcome:
-    """`gone`: sessions deleted now, or found gone. `failed`: session -> why. `doubtful`: can't be deleted, only waited
-    for; after `absent_timeouts_s`, by their scenarios, they are gone (none: not known)."""
-
-    gone: list[str]
-    failed: dict[str, str]
-    doubtful: list[str]
-    absent_timeouts_s: list[int]
-    note: str = ""
-    passed_over: journal.PassedOver
-    """What of the journals can't be read, and may have told of more."""
-    unwritten: str = ""
-    """Why the deletes are not in the journals."""
-
-    def as_dict(self) -> dict[str, object]:
-        return asdict(self) | {"absent_timeout_s": max(self.absent_timeouts_s, default=None)}
-
-    def sentences(self) -> list[str]:
-        """For a person."""
-        lines = [self.note] if self.note else []
-        lines.append(f"{len(self.gone)} deleted or already gone, {len(self.failed)} failed")
-        lines += [f"  {session}: {why}" for session, why in self.failed.items()]
-        if self.doubtful:
-            lines.append(
-                f"{len(self.doubtful)} doubtful: their create was not answered, or with a server error, so there is"
-                f" no id to delete; if they exist, {absence_words(self.absent_timeouts_s)} ends them"
-            )
-        if self.passed_over.count:
-            lines.append(
-                f"passed over in the journals, since it can't be read: {self.passed_over.count}; what it may have told"
-                " of is not known"
-            )
-            lines += [f"  {where_and_why}" for where_and_why in self.passed_over.first]
-        if self.unwritten:
-            lines.append(f"not written down, since {self.unwritten}; the run's report will still call them left")
-        return lines
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which run."""
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
-async def sweep_run(run_dir: Path) -> SweepOutcome:
-    """Raises ConfigError for a directory that is no run, for a run that does not stop writing, and for missing keys."""
-    settings = load_resolved(run_dir)
-    if not journal.wait_until_closed(run_dir, timeout_s=WAIT_S):
-        raise ConfigError(f"{run_dir}: the run is still writing; sweep it once it has ended")
-    passed = journal.PassedOver()
-    events = list(journal.words(run_dir, passed))
-    if not journal.paths(run_dir):
-        raise journal.JournalError(f"{run_dir}: no journal files")
-    left = journal.leftovers(events)
-    doubtful, absent_timeouts_s = sorted(left.doubtful), _absences_s(events, left.doubtful, settings)
-    if not left.leaked or is_embedded(run_dir):
-        note = "the run's embedded twin has ended, and its sessions with it" if left.leaked else "nothing to delete"
-        return SweepOutcome(
-            gone=sorted(left.leaked),
-            failed={},
-            doubtful=doubtful,
-            absent_timeouts_s=absent_timeouts_s,
-            note=note,
-            passed_over=passed,
-        )
-    guard(settings)
-    keys = {key: os.environ.get(key, "") for key in KEYS}
-    with contextlib.ExitStack() as stack:
-        full: list[OSError] = []
-        try:
-            write, unwritten = _written_to(run_dir, settings.name, stack, full.append), ""
-        except OSError as error:  # what is left costs money: it is deleted all the same
-            write, unwritten = _nowhere, f"{error.filename}: {error.strerror}"
-        async with Control(settings, keys, connections=2 * AT_ONCE) as control:
-            swept = await sweep(control, left, emit=write, timeout_s=settings.target.delete_timeout_s)
-        write(RunFinished(t_ns=clock.now_ns(), reason="completed"))
-        unwritten = unwritten or next((f"{run_dir}: {error.strerror}" for error in full), "")
-    return SweepOutcome(
-        gone=sorted(swept.gone),
-        failed=swept.failed,
-        doubtful=doubtful,
-        absent_timeouts_s=absent_timeouts_s,
-        passed_over=passed,
-        unwritten=unwritten,
-    )
+def main(arguments: argparse.Namespace) -> Exit:
+    """Sweeps."""
+    from loadtest.commands.work.sweeping import sweep_run
 
-
-def _written_to(
-    run_dir: Path, scenario: str, stack: contextlib.ExitStack, on_full: Callable[[OSError], None]
-) -> Callable[[Event], None]:
-    """Writes events to a new journal of the run, until the stack is closed. Raises OSError where it can't be made."""
-    number = len(list((run_dir / "journal").glob("*-sweep-*.jsonl")))
-    path = run_dir / "journal" / f"{socket.gethostname()}-sweep-{number}.jsonl"
-    file = stack.enter_context(journal.Journal(path))
-    file.on_full = on_full
-
-    def write(event: Event) -> None:
-        file.write(journal.encode(event))
-
-    write(journal.first_line(role="sweep", run_id=run_id(run_dir), scenario=scenario, process=0, incarnation=number))
-    return write
-
-
-def _nowhere(_event: Event) -> None:
-    pass
-
-
-def _absences_s(events: Iterable[Event], sessions: Container[str], settings: Settings) -> list[int]:
-    """Of these sessions' own scenarios. A probe's session asked for what its probe needed: it says nothing."""
-    names = {
-        e.scenario for e in events if isinstance(e, SessionStarted) and e.purpose == LOAD and e.session in sessions
-    }
-    scenarios = [scenario for name in names if (scenario := settings.scenario_of(name)) is not None]
-    return sorted({scenario.session.absence_s for scenario in scenarios})
+    outcome = asyncio.run(sweep_run(arguments.run_dir))
+    if arguments.json:
+        say_json(outcome.as_dict())
+    else:
+        say("\n".join(outcome.sentences()))
+    return Exit.LEFT_BEHIND if outcome.failed else Exit.PASS

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from loadtest.commands.calibration import KNOWN_DELAYS, summary, truth_of, turn_errors
+from loadtest.commands.work.calibration import KNOWN_DELAYS, summary, truth_of, turn_errors
 from loadtest.language.events import HealthSampled, Mark, Observed, StageStarted, Step, StepFinished
 from tests.benchmarks import bench
 from tests.benchmarks.bench import Row

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from loadtest.commands.calibration import KNOWN_DELAYS, call_errors, summary, truth_of, turn_errors
+from loadtest.commands.work.calibration import KNOWN_DELAYS, call_errors, summary, truth_of, turn_errors
 from loadtest.language.events import Event, StageStarted
 from tests.benchmarks import bench
 from tests.benchmarks.bench import Row

@@ -13,7 +13,7 @@ import yaml
 from dashboards import stack
 from dashboards.boards import BOARDS
 from loadtest import cli
-from loadtest.commands import all as commands
+from loadtest.commands import run
 from loadtest.config.access.guard import KEYS
 from loadtest.config.resolve import LIVE_AVATURN, LIVE_OPENAI
 from loadtest.config.settings import Distribution, Output
@@ -72,7 +72,7 @@ def command(job: dict[str, Any]) -> argparse.Namespace:
     container = at(job, "spec.template.spec.containers")[0]
     program, *words = [*container["command"], *container["args"]]
     assert program == "avaload"
-    found: argparse.Namespace = cli._parser().parse_args(words)
+    found: argparse.Namespace = cli.parser(words).parse_args(words)
     return found
 
 
@@ -119,7 +119,7 @@ def test_the_scenario_of_the_manifests_is_valid_and_has_a_process_per_worker(
     arguments = command(found["Job", "avaload-master"])
     assert arguments.scenario == Path("/etc/avaload/scenario.toml")
     arguments.scenario = scenario
-    resolved = commands.settings_of(arguments)
+    resolved = run.settings_of(arguments)
     assert resolved.distribution.master
     assert (resolved.distribution.bind_host, resolved.output.metrics_host) == ("0.0.0.0", "0.0.0.0")
     worker = found["Job", "avaload-worker"]["spec"]

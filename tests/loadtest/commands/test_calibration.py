@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.commands.calibration import summary, turn_errors
+from loadtest.commands.work.calibration import summary, turn_errors
 from loadtest.language.events import Event, Mark, Observed, Outcome, Step, StepFinished
 
 MS = 1_000_000

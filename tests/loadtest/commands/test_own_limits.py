@@ -14,8 +14,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from loadtest.commands import machine
-from loadtest.commands.run import check_machine
+from loadtest.commands.work import machine
+from loadtest.commands.work.load_run import check_machine
 from loadtest.config.settings import Settings
 from loadtest.language.errors import Code, ConfigError, Kind, StepError, own_limit
 from loadtest.language.events import Event, Outcome, Remains, SessionFinished

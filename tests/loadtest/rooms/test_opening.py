@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.commands.doctor import examine
-from loadtest.commands.run import run
+from loadtest.commands.work.examination import examine
+from loadtest.commands.work.load_run import run
 from loadtest.config.settings import Settings
 from loadtest.language.errors import Code, ConfigError, Kind, StepError
 from loadtest.rooms.opening import kind_of, open_room, prepare

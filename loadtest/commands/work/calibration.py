@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loadtest.commands.run import run
+from loadtest.commands.work.load_run import run
 from loadtest.config.run_dir import CALIBRATION
 from loadtest.config.settings import Settings
 from loadtest.engine.health import quantile_ns

@@ -1,0 +1,44 @@
+"""`avaload capacity [SCENARIO.toml]`: a search for the limit. It prints the limit, and the verdict."""
+
+import argparse
+from typing import Final
+
+from loadtest.capacity.steering import prepared
+from loadtest.commands import options, plan
+from loadtest.commands.printing import say, show
+from loadtest.commands.work.loading import loaded, warn
+from loadtest.language.errors import ConfigError, Exit
+
+EXAMPLE: Final = "avaload capacity scenario.toml --by arrivals --start 5 --most 200"
+_DECIDED: Final = ("--users", "--rate", "--ramp", "--duration", "--trace", "--warm-up", "--probes")
+"""By the search."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Of the search, and of the runs that it consists of."""
+    options.add_scenario(parser)
+    of_runs = (each for each in options.OF_RUNS if each[0] not in _DECIDED)
+    options.add_settings(parser, (*options.OF_SEARCHES, *of_runs))
+    parser.add_argument("--plan", type=int, metavar="USERS", help="then say what so many users would need")
+    plan.add_assumptions(parser)
+
+
+def main(arguments: argparse.Namespace) -> Exit:
+    """Searches; then, if asked, says what so many users would need."""
+    wanted = None
+    if arguments.plan is not None:
+        wanted = plan.Wanted(arguments.plan, arguments, option="--plan")
+    elif arguments.think is not None or arguments.prices is not None:
+        raise ConfigError("--think and --prices are for --plan")
+    settings = options.settings_of(arguments, scenario=arguments.scenario)
+    if settings.probes.share:
+        raise ConfigError("probes.share: a search for the limit runs no active checks")
+    warn(settings)
+    run_dir, report, code = loaded(prepared(settings))
+    if report is not None:
+        if not arguments.json and report["capacity"] is not None:
+            say(report["capacity"]["sentence"])
+        show(report, run_dir, as_json=arguments.json)
+        if wanted is not None and not arguments.json:
+            say("\n".join(wanted.sentences(run_dir)))
+    return code

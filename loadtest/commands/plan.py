@@ -1,0 +1,62 @@
+"""`avaload plan RUN_DIR --users N`: what so many users would need, by what a run measured. It prints sentences."""
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from loadtest.capacity import plan as plans
+from loadtest.commands.printing import say, say_json
+from loadtest.language.durations import parse_s
+from loadtest.language.errors import ConfigError, Exit
+
+EXAMPLE: Final = "avaload plan runs/x --users 10000 --think 30s"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which run, how many users, and what is assumed of them."""
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    parser.add_argument("--users", type=int, required=True, metavar="N", help="people who use the service")
+    add_assumptions(parser)
+    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
+
+
+def add_assumptions(parser: argparse.ArgumentParser) -> None:
+    """What a plan takes for granted."""
+    parser.add_argument("--think", metavar="T", help="from a user's session to his next (default 30s)")
+    parser.add_argument("--prices", type=Path, metavar="FILE", help="price table (TOML) instead of ours")
+
+
+def main(arguments: argparse.Namespace) -> Exit:
+    """Plans."""
+    wanted = Wanted(arguments.users, arguments, option="--users")
+    if arguments.json:
+        say_json(wanted.plan(arguments.run_dir))
+    else:
+        say("\n".join(wanted.sentences(arguments.run_dir)))
+    return Exit.PASS
+
+
+class Wanted:
+    """What a plan is asked for: all of it checked before a search, which may take an hour. Raises ConfigError."""
+
+    def __init__(self, users: int, arguments: argparse.Namespace, *, option: str) -> None:
+        if users < 1:
+            raise ConfigError(f"{option}: at least 1 is needed")
+        try:
+            self._think_s = parse_s("30s" if arguments.think is None else arguments.think)
+        except ValueError as error:
+            raise ConfigError(f"--think: {error}") from error
+        self._users = users
+        self._prices = plans.read_prices(arguments.prices or plans.PRICES)
+
+    def plan(self, run_dir: Path) -> dict[str, Any]:
+        """From what that run measured."""
+        from reports.sections.planning import measured
+
+        today = datetime.now(UTC).date()
+        return plans.plan(measured(run_dir), users=self._users, think_s=self._think_s, prices=self._prices, today=today)
+
+    def sentences(self, run_dir: Path) -> list[str]:
+        """For people."""
+        return plans.sentences(self.plan(run_dir))

@@ -1,0 +1,117 @@
+"""The run command: check everything, start everything, wait, report. Nothing is started before all input was
+checked."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import reports.build
+from loadtest.capacity.steering import Steering
+from loadtest.commands.work import machine
+from loadtest.config.access.guard import KEYS
+from loadtest.config.access.reachable import check_names
+from loadtest.config.microphone import check_clips
+from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
+from loadtest.config.settings import RUNS, Settings
+from loadtest.distribution.parcel import Parcel
+from loadtest.language import disk, journal
+from loadtest.language.errors import ConfigError, Exit, GeneratorError
+from loadtest.load import supervisor
+from loadtest.load.progress import Progress
+from loadtest.rooms.extras import check_installed
+from loadtest.services.handshake import check_certificates
+from reports.comparing.compare_runs import check_baseline
+
+
+def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple[Path, dict[str, Any] | None, Exit]:
+    """A whole load run. Returns its directory, its report (None if the operator skipped it) and the exit code.
+
+    Raises ConfigError before anything is started, GeneratorError if a process of ours could not be started.
+    """
+    check_start(settings)
+    hosts = settings.distribution
+    if settings.output.web_port is not None:
+        supervisor.check_port_free(settings.output.web_port, "output.web_port")
+    if hosts.master:
+        supervisor.check_port_free(hosts.bind_port, "distribution.bind_port", hosts.bind_host)
+    started_at = datetime.now(UTC)
+    run_dir = settings.output.run_dir or RUNS / f"{started_at:%Y%m%dT%H%M%SZ}-{settings.name}"
+    check_unused(run_dir)
+    check_machine(settings, run_dir)
+    check_certificates(settings.target)
+    run_dir = run_dir.resolve()
+    interruption = supervisor.Interruption()
+    with contextlib.ExitStack() as stack:
+        metrics = supervisor.bind_metrics(settings.output.metrics_port, settings.output.metrics_host)
+        if metrics is not None:
+            stack.enter_context(metrics)
+        make_run_dir(run_dir)
+        stack.enter_context(interruption.heard())
+        read_fd, write_fd = stack.enter_context(supervisor.lifeline())
+        keys = {key: environ.get(key, "") for key in KEYS}
+        embedded = settings.embedded_twin
+        if embedded:
+            rooms = ("--set", "room=webrtc") if settings.target.room == "webrtc" else ()
+            twin = stack.enter_context(supervisor.embedded_twin(read_fd, arguments=rooms))
+            keys = {"OPENAI_API_KEY": twin["openai_api_key"], "AVATURN_API_KEY": twin["avaturn_api_key"]}
+            settings = settings.with_endpoints(
+                openai_base_url=twin["openai_base_url"], avaturn_base_url=twin["avaturn_base_url"]
+            ).with_room_of_twin()
+        write_settings(settings, run_dir, started_at=started_at, embedded_twin=embedded)
+        progress = stack.enter_context(Progress(settings, run_dir))
+        steering = None if settings.capacity is None else Steering(settings, run_dir, say=progress.line)
+        with supervisor.trace_exporter(settings, run_dir):
+            ended = supervisor.run_locust(
+                settings,
+                run_dir,
+                keys=keys,
+                metrics=metrics,
+                lifeline_fd=write_fd,
+                interruption=interruption,
+                on_progress=progress.show if steering is None else steering.watch(progress.show),
+                on_tick=bytes if steering is None else steering.tick,
+            )
+            if progress.waiting_for is not None and not interruption.count:
+                raise GeneratorError(f"gave up waiting for {progress.waiting_for}; nothing was started")
+            if not interruption.count and not journal.paths(run_dir):
+                log = run_dir / "locust.log"
+                raise GeneratorError(f"the load process ended before it began (exit code {ended}); {log} says why")
+            progress.say("waiting for the last deletes")
+            supervisor.wait_for_engines(run_dir)
+            with contextlib.suppress(OSError):
+                disk.drop_half_line(run_dir / "locust.log")
+        if interruption.count > 1:
+            return run_dir, None, Exit.INTERRUPTED
+        progress.say("writing the reports")
+        report = reports.build.build(run_dir)
+    return run_dir, report, Exit(report["verdict"]["exit_code"])
+
+
+def check_start(settings: Settings) -> None:
+    """What a run of these settings can't begin with, as far as nothing has to be opened to know. Raises ConfigError."""
+    check_clips(settings.spoken)
+    if not settings.distribution.master:  # its workers look for themselves
+        check_names(settings)
+    if settings.output.baseline is not None:
+        check_baseline(settings.output.baseline, plan=settings.model_dump(mode="json"))
+    check_installed(settings.target.room)
+    if settings.embedded_twin and settings.target.room == "daily":
+        raise ConfigError("target.room: the embedded twin has no Daily rooms; real endpoints and --live lead to them")
+    if settings.distribution.master:
+        Parcel(settings)  # what workers will be sent: read once here, so that a mistake is said now
+    if settings.output.run_dir is not None:
+        check_unused(settings.output.run_dir)
+
+
+def check_machine(settings: Settings, run_dir: Path) -> None:
+    """Warns of what this machine may not have enough of. Raises ConfigError for what makes the plan impossible."""
+    found = machine.examine(settings, run_dir)
+    if bad := [f"{finding.name}: {finding.text}" for finding in found if finding.state == "bad"]:
+        raise ConfigError(bad)
+    for finding in found:
+        if finding.state == "warn":
+            print(f"avaload: warning: {finding.name}: {finding.text}", file=sys.stderr)

@@ -1,0 +1,37 @@
+"""What `run`, `probe` and `capacity` have in common: warnings before a run, and the run itself."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from loadtest.config.lint import findings
+from loadtest.config.scenario import Scenario, default_realtime
+from loadtest.config.settings import Settings
+from loadtest.language.errors import Exit
+
+
+def warn(settings: Settings) -> None:
+    """Of what can't work as meant. What our own default is warned of is no news while the target is the twin."""
+    from loadtest.commands.work.planned import too_few
+
+    today = datetime.now(UTC).date()
+    old_news = findings(Scenario(name="default", realtime=default_realtime()), today=today)
+    # What an endpoint of the user's own asks for is not what the scenario says.
+    for scenario in settings.scenarios if settings.target.backend is None else ():
+        for finding in findings(scenario, today=today):
+            if not settings.embedded_twin or finding not in old_news:
+                print(f"avaload: warning: {scenario.name}: {finding.text} ({finding.rule})", file=sys.stderr)
+    for sentence in too_few(settings):
+        print(f"avaload: warning: {sentence}", file=sys.stderr)
+
+
+def loaded(settings: Settings) -> tuple[Path, dict[str, Any] | None, Exit]:
+    """A run to its end, as `load_run.run` gives it; where there is no report, why not is said. Raises ConfigError and
+    GeneratorError."""
+    from loadtest.commands.work.load_run import run
+
+    run_dir, report, code = run(settings)
+    if report is None:
+        print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
+    return run_dir, report, code

@@ -1,0 +1,44 @@
+"""`avaload run --worker`: a host's part of a run. Its master says what is loaded, and has the verdict."""
+
+import argparse
+from typing import Final
+
+from loadtest.commands import options
+from loadtest.language.errors import ConfigError, Exit
+
+_OWN_SETTINGS: Final = {"load.processes", "output.run_dir", "distribution.max_wait"}
+"""What a worker is told by its own command line."""
+_MASTERS: Final = ("scenario", "slo", "tag", "json", "expect_workers")
+"""What it has from its master, besides settings."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Those that no other role has."""
+    parser.add_argument("--master-host", metavar="HOST", help="of a worker's master")
+    parser.add_argument("--master-port", metavar="N", help="(default 5557)")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a host, besides loopback, that a worker's master may have it load; repeatable",
+    )
+
+
+def check_unused(arguments: argparse.Namespace) -> None:
+    """Raises ConfigError where a run that is no worker was given one of them."""
+    for option in ("--master-host", "--master-port", "--allow-host"):
+        if getattr(arguments, option.removeprefix("--").replace("-", "_")):
+            raise ConfigError(f"{option}: only for --worker")
+
+
+def main(arguments: argparse.Namespace) -> Exit:
+    """Works until the run is over."""
+    given = options.given(arguments)
+    own = {f"--{word.replace('_', '-')}": getattr(arguments, word) for word in _MASTERS}
+    foreign = sorted([*(given.keys() - _OWN_SETTINGS), *(option for option, value in own.items() if value)])
+    if foreign:
+        raise ConfigError([f"{name}: a worker has it from its master" for name in foreign])
+    from loadtest.distribution.worker import place, work
+
+    return work(place(arguments.master_host, arguments.master_port, arguments.allow_host, given))
