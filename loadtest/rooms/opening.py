@@ -49,12 +49,15 @@ def open_room(
     kind = kind_of(grant.room_url) if target.room == "auto" else target.room
     try:
         if kind == "websocket" and urlsplit(grant.room_url).scheme in ("ws", "wss"):
-            return WebSocketRoom(grant, listener, between, ticker, proxy=target.proxy, trust=trust)
+            return WebSocketRoom(grant, listener, between, ticker, proxy=target.proxy, trust=trust, live=target.live)
         if kind == "webrtc" and urlsplit(grant.room_url).scheme in ("http", "https"):
             from loadtest.rooms.webrtc import WebRtcRoom
 
-            return WebRtcRoom(grant, listener, between, ticker, proxy=target.proxy, trust=trust)
+            return WebRtcRoom(grant, listener, between, ticker, proxy=target.proxy, trust=trust, live=target.live)
         if kind == "daily":
+            if not target.live:
+                told = "a Daily room is looked up at Daily, and the run is not --live"
+                raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, told)
             from loadtest.rooms.daily import DailyRoom
 
             return DailyRoom(grant, listener, between)

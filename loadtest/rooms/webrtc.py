@@ -15,6 +15,7 @@ from loadtest.language.errors import Code, Kind, StepError, broken_by, transport
 from loadtest.language.events import Mark
 from loadtest.language.redact import redact
 from loadtest.language.validation import reading
+from loadtest.network.opening import http_session
 from loadtest.rooms import opus
 from loadtest.rooms.app_messages import RoomMessages
 from loadtest.rooms.microphone import Microphone
@@ -42,9 +43,10 @@ class WebRtcRoom:
         *,
         proxy: str | None,
         trust: ssl.SSLContext,
+        live: bool = False,
     ) -> None:
         self._grant, self._listener, self._ticker = grant, listener, ticker
-        self._proxy, self._trust = proxy, trust
+        self._proxy, self._trust, self._live = proxy, trust, live
         host = urlsplit(grant.room_url).hostname or ""
         self._on_this_machine = is_loopback(grant.room_url)
         self._peer = Peer(self, loopback=("::1" if host == "::1" else "127.0.0.1") if self._on_this_machine else None)
@@ -84,7 +86,11 @@ class WebRtcRoom:
             if resource is not None:
                 # RFC 9725 4.2 wants it; the room is left either way.
                 with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-                    async with asyncio.timeout(CLOSE_TIMEOUT_S), self._http() as http, http.delete(resource):
+                    async with (
+                        asyncio.timeout(CLOSE_TIMEOUT_S),
+                        self._http() as http,
+                        http.delete(resource, allow_redirects=False),
+                    ):
                         pass
         finally:
             await self._peer.close()
@@ -163,13 +169,11 @@ class WebRtcRoom:
             self._ready.exception()  # seen: nobody may be waiting any more
 
     def _http(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._trust),
+        return http_session(
+            trust=self._trust,
+            live=self._live,
             headers={"Authorization": f"Bearer {self._grant.token}"},
             proxy=self._proxy,
-            trust_env=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),  # the step's deadline is the only one
         )
 
     async def _signal(self, offer: str) -> str:

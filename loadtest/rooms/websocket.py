@@ -14,6 +14,7 @@ from loadtest.language.errors import Code, Kind, StepError, broken_by, transport
 from loadtest.language.events import Mark
 from loadtest.language.redact import redact
 from loadtest.language.validation import printable, reading
+from loadtest.network.opening import room_socket
 from loadtest.rooms.app_messages import MAX_MESSAGE_BYTES, RoomMessages
 from loadtest.rooms.microphone import Microphone
 from loadtest.rooms.pacing import Ticker
@@ -21,8 +22,6 @@ from loadtest.session.ports import Grant, Listener
 from loadtest.sound.speech import RATE_HZ, Clip
 
 CLOSE_TIMEOUT_S = 1.0
-HANDSHAKE_TIMEOUT_S = 60.0
-"""Above every connect timeout: the step's own deadline ends a handshake that hangs."""
 MAX_SOUND_BYTES = 2 * RATE_HZ
 """A second in one message; frames have 20 ms, and of a longer stretch nobody could say when its parts were heard."""
 _BINARY, _TEXT, _CONTINUATION = picows.WSMsgType.BINARY, picows.WSMsgType.TEXT, picows.WSMsgType.CONTINUATION
@@ -47,11 +46,12 @@ class WebSocketRoom(picows.WSListener):
         *,
         proxy: str | None,
         trust: ssl.SSLContext,
+        live: bool = False,
     ) -> None:
         self._grant, self._listener, self._ticker = grant, listener, ticker
         self._microphone = Microphone(between)
         self._messages = RoomMessages(listener, watch=grant.watch, on_joined=self._on_joined)
-        self._proxy, self._trust = proxy, trust
+        self._proxy, self._trust, self._live = proxy, trust, live
         self._transport: Any = None
         self._socket: socket.socket | None = None
         self._joined = asyncio.get_running_loop().create_future()
@@ -82,16 +82,15 @@ class WebSocketRoom(picows.WSListener):
 
     async def _upgrade(self) -> None:
         try:
-            await picows.ws_connect(
-                lambda: self,
+            await room_socket(
+                self,
                 self._grant.room_url,
-                extra_headers={"Authorization": f"Bearer {self._grant.token}"},
-                websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
-                max_redirects=0,
-                max_frame_size=MAX_MESSAGE_BYTES,
+                headers={"Authorization": f"Bearer {self._grant.token}"},
+                live=self._live,
+                trust=self._trust,
                 proxy=self._proxy,
-                socket_factory=self._connected_socket,
-                ssl_context=self._trust if self._grant.room_url.startswith("wss:") else None,
+                max_frame_bytes=MAX_MESSAGE_BYTES,
+                on_socket=self._on_socket,
             )
         except (OSError, picows.WSError) as error:
             if isinstance(error, picows.WSHandshakeError):
@@ -124,25 +123,8 @@ class WebSocketRoom(picows.WSListener):
         if self._transport is not None and not self._transport.is_disconnected:
             self._transport.disconnect(graceful=False)
 
-    async def _connected_socket(self, url: Any) -> socket.socket:
-        """For picows: a socket that we know of while the handshake is still under way. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        problem = OSError(f"{url.host} has no address")
-        for family, kind, protocol, _, address in await loop.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM):
-            candidate = socket.socket(family, kind, protocol)
-            candidate.setblocking(False)
-            try:
-                await loop.sock_connect(candidate, address)
-            except OSError as error:
-                candidate.close()
-                problem = error
-            except asyncio.CancelledError:
-                candidate.close()
-                raise
-            else:
-                self._socket = candidate
-                return candidate
-        raise problem
+    def _on_socket(self, opened: socket.socket) -> None:
+        self._socket = opened
 
     def _tick(self) -> None:
         frame, marks = self._microphone.take()

@@ -46,7 +46,7 @@ class Control:
         self._backend = None if target.backend is None else Backend(target.backend)
         self.trust = trust(target.ca_file)
         self._openai_key, self._avaturn_key = keys["OPENAI_API_KEY"], keys["AVATURN_API_KEY"]
-        self._session = open_session(connections=connections, verify=self.trust)
+        self._session = open_session(connections=connections, verify=self.trust, live=target.live)
         self._openai = openai.AsyncOpenAI(
             api_key=self._openai_key or "none",
             base_url=target.openai_base_url or target.avaturn_base_url,  # with a backend it is never called

@@ -2,7 +2,7 @@
 
 Why our own 40 lines: the ready-made ones cap themselves at 100 connections or hide how long a call waited for one
 (DESIGN.md 4), and both facts decide whether a latency is the target's or ours. The body is read whole: nothing here
-streams. Redirects are never followed and the environment's proxies are never used: a loopback run stays on loopback.
+streams. What it is opened with, and why a loopback run stays on loopback: loadtest/network/opening.py.
 """
 
 import asyncio
@@ -19,12 +19,10 @@ from aiohttp.http_exceptions import ContentEncodingError
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError, own_limit, transport_failure
 from loadtest.language.validation import nanoseconds
+from loadtest.network.opening import http_session
 from loadtest.session.ports import Call
 
 HANDLED_HEADER = "x-twin-handled-ns"
-MAX_HEADER_BYTES = 100 << 10
-"""Of one header; the official clients take as much in all. aiohttp's own 8 kB is less than some cookies have."""
-MAX_HEADERS = 1000
 MAX_BODY_BYTES = 4 << 20
 """Of an answer, unpacked. What these services answer has some kB; a longer one would be held for every session."""
 MAX_ERROR_BYTES = 64 << 10
@@ -45,23 +43,12 @@ async def _dequeued(_session: aiohttp.ClientSession, context: SimpleNamespace, _
     context.trace_request_ctx.pool_wait_ns += now_ns() - context.queued_ns
 
 
-def open_session(*, connections: int, verify: Any) -> aiohttp.ClientSession:
+def open_session(*, connections: int, verify: Any, live: bool = False) -> aiohttp.ClientSession:
     """One pool for a process. `connections` must be above the calls in flight; waiting for one is measured."""
     trace = aiohttp.TraceConfig()
     trace.on_connection_queued_start.append(_queued)
     trace.on_connection_queued_end.append(_dequeued)
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=connections, ssl=verify, keepalive_timeout=60, ttl_dns_cache=60),
-        trace_configs=[trace],
-        trust_env=False,
-        auto_decompress=True,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        skip_auto_headers=("User-Agent", "Accept-Encoding"),
-        timeout=aiohttp.ClientTimeout(total=None),
-        max_line_size=MAX_HEADER_BYTES,
-        max_field_size=MAX_HEADER_BYTES,
-        max_headers=MAX_HEADERS,
-    )
+    return http_session(trust=verify, live=live, connections=connections, trace=trace)
 
 
 async def fetch(

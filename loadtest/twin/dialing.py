@@ -26,6 +26,7 @@ def over_socket(origin: str, *, tls: ssl.SSLContext | None) -> Dial:
                 ssl_context=tls,
                 extra_headers=headers,
                 websocket_handshake_timeout=_OPEN_DEADLINE_S,
+                max_redirects=0,
             )
 
     return dial

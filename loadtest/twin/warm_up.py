@@ -41,7 +41,7 @@ async def _converse(twin: Twin) -> None:
     grant = await _call(twin.avaturn_origin, "GET /_sdk/v0/sessions", token, None)
     user = _User()
     headers = {"Authorization": f"Bearer {grant['limited_access_token']}"}
-    transport, _ = await ws_connect(lambda: user, grant["room_url"], extra_headers=headers)
+    transport, _ = await ws_connect(lambda: user, grant["room_url"], extra_headers=headers, max_redirects=0)
     await user.live.wait()
     speech = tone(duration_ms=200)
     for start in range(0, len(speech), FRAME_BYTES):

@@ -55,7 +55,7 @@ async def examine(settings: Settings) -> list[Check]:
     urls = {"openai": target.openai_base_url, "avaturn": target.avaturn_base_url}
     if target.backend is not None:
         urls = {"backend": target.backend.url, "avaturn": target.avaturn_base_url}
-    async with open_session(connections=2, verify=trust(target.ca_file)) as session:
+    async with open_session(connections=2, verify=trust(target.ca_file), live=target.live) as session:
         for name, url in urls.items():
             assert url is not None
             checks += await _endpoint(session, name, url, proxy=target.proxy)

@@ -30,6 +30,8 @@ def guard(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     problems = []
     if remote and not target.live:
         problems.append(f"{', '.join(remote)}: not on this machine; a run against it needs --live and --max-sessions N")
+    if target.room == "daily" and not target.live and endpoints:
+        problems.append("target.room: daily: the library looks a room up at Daily; that needs --live")
     if target.live and target.max_sessions is None:
         problems.append("--live needs --max-sessions N: how many sessions may be created in total")
     if endpoints:

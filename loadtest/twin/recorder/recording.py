@@ -15,8 +15,6 @@ from urllib.parse import urlsplit
 
 from aiohttp import (
     ClientError,
-    ClientSession,
-    ClientTimeout,
     ClientWebSocketResponse,
     ClientWSTimeout,
     WSMsgType,
@@ -37,6 +35,7 @@ from loadtest.twin.recorder.contract import (
     shape,
     shape_of_body,
 )
+from loadtest.twin.recorder.upstream import http_session
 
 AnySocket = ClientWebSocketResponse | WebSocketResponse
 
@@ -85,7 +84,7 @@ class Recorder:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Accept connections on the bound sockets; all are closed in the end."""
-        async with ClientSession(timeout=ClientTimeout(total=_ANSWER_DEADLINE_S)) as self._http:
+        async with http_session(deadline_s=_ANSWER_DEADLINE_S) as self._http:
             runners = []
             try:
                 for service, sock in self._own.items():

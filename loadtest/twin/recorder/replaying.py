@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 from aiohttp import (
     ClientError,
     ClientSession,
-    ClientTimeout,
     ClientWebSocketResponse,
     WSMsgType,
     WSServerHandshakeError,
@@ -21,6 +20,7 @@ from aiohttp import (
 from loadtest.twin.pcm import FRAME_BYTES, SILENT_FRAME, tone
 from loadtest.twin.recorder.contract import AUDIO, EMPTY, NOT_JSON, OBJECT, Line, Names, parsed
 from loadtest.twin.recorder.recording import Recorder
+from loadtest.twin.recorder.upstream import http_session
 
 _HTTP_DEADLINE_S = 20.0
 # Longer than the twin takes from one event of a turn to the next: the answer itself is the longest, 2 s by default.
@@ -47,7 +47,7 @@ async def replay(lines: Sequence[Line], *, recorder: Recorder, keys: Mapping[str
     What the twin doesn't do is waited for once, then no more; nothing is raised for it. `keys`: the twin's, by service.
     """
     async with (
-        ClientSession(timeout=ClientTimeout(total=_HTTP_DEADLINE_S)) as http,
+        http_session(deadline_s=_HTTP_DEADLINE_S) as http,
         _Replay(lines, recorder=recorder, keys=keys, http=http) as client,
     ):
         for line in lines:
@@ -133,7 +133,9 @@ class _Replay:
         if "json" in body and "content-type" in headers:
             del headers["content-type"]  # aiohttp sends it, too
         with contextlib.suppress(ClientError, TimeoutError):
-            async with self._http.request(line["method"], self._url(line), headers=headers, **body) as answer:
+            async with self._http.request(
+                line["method"], self._url(line), headers=headers, allow_redirects=False, **body
+            ) as answer:
                 await answer.read()
         if line["path"].endswith("/tasks"):
             for socket in self._sockets.values():

@@ -1,0 +1,1 @@
+"""Connections to a target: who opens one opens it here."""

@@ -1,0 +1,137 @@
+"""Every connection to a target is opened here, and none leads further than the operator allowed.
+
+Two rules, for all of them. No redirect is followed: a target must not send a run, or its keys, to another host. And a
+run that is not live connects to addresses of this machine alone, whatever a name resolves to. A test looks for calls
+elsewhere that open one (tests/loadtest/network/test_opening.py).
+"""
+
+import asyncio
+import errno
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any, Final
+
+import aiohttp
+import picows
+
+MAX_HEADER_BYTES: Final = 100 << 10
+"""Of one header; the official clients take as much in all. aiohttp's own 8 kB is less than some cookies have."""
+MAX_HEADERS: Final = 1000
+_HANDSHAKE_TIMEOUT_S: Final = 60.0
+"""Above every connect timeout: the step's own deadline ends a handshake that hangs."""
+
+
+class ElsewhereError(OSError):
+    """An address that is not of this machine, in a run that was not allowed to leave it."""
+
+
+def http_session(
+    *,
+    trust: ssl.SSLContext,
+    live: bool = False,
+    connections: int = 100,
+    proxy: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    trace: aiohttp.TraceConfig | None = None,
+) -> aiohttp.ClientSession:
+    """A pool of connections. `live`: it may leave this machine. The environment's proxies are never used, no cookie is
+    kept, and no deadline is set: the step's own is the only one. The caller's to close."""
+    trace = trace or aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_refuse_redirect)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=connections,
+            ssl=trust,
+            keepalive_timeout=60,
+            ttl_dns_cache=60,
+            socket_factory=None if live else _local_socket,
+        ),
+        trace_configs=[trace],
+        trust_env=False,
+        proxy=proxy,
+        headers=headers,
+        auto_decompress=True,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
+        max_headers=MAX_HEADERS,
+        skip_auto_headers=("User-Agent", "Accept-Encoding"),
+    )
+
+
+async def room_socket(
+    listener: picows.WSListener,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    live: bool,
+    trust: ssl.SSLContext,
+    proxy: str | None,
+    max_frame_bytes: int,
+    on_socket: Callable[[socket.socket], None],
+) -> None:
+    """A WebSocket whose frames `listener` gets. `on_socket`: told of the socket while the handshake is under way.
+    Raises OSError and picows.WSError."""
+
+    async def connected(parsed: Any) -> socket.socket:
+        found = await _connected(parsed.host, parsed.port, live=live)
+        on_socket(found)
+        return found
+
+    await picows.ws_connect(
+        lambda: listener,
+        url,
+        extra_headers=headers,
+        websocket_handshake_timeout=_HANDSHAKE_TIMEOUT_S,
+        max_redirects=0,
+        max_frame_size=max_frame_bytes,
+        proxy=proxy,
+        socket_factory=connected,
+        ssl_context=trust if url.startswith("wss:") else None,
+    )
+
+
+async def _refuse_redirect(
+    _session: aiohttp.ClientSession, _context: SimpleNamespace, params: aiohttp.TraceRequestRedirectParams
+) -> None:
+    """aiohttp's WebSockets follow redirects and can't be told not to; any other call that would is refused as well."""
+    answer = params.response
+    answer.close()
+    raise aiohttp.WSServerHandshakeError(
+        answer.request_info, answer.history, status=answer.status, message="a redirect, which is not followed"
+    )
+
+
+async def _connected(host: str, port: int, *, live: bool) -> socket.socket:
+    """Raises OSError."""
+    loop = asyncio.get_running_loop()
+    problem = OSError(f"{host} has no address")
+    for info in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        candidate = None
+        try:
+            candidate = socket.socket(*info[:3]) if live else _local_socket(info)
+            candidate.setblocking(False)
+            await loop.sock_connect(candidate, info[4])
+        except OSError as error:
+            if candidate is not None:
+                candidate.close()
+            problem = error
+        except asyncio.CancelledError:
+            if candidate is not None:
+                candidate.close()
+            raise
+        else:
+            return candidate
+    raise problem
+
+
+def _local_socket(info: tuple[Any, ...]) -> socket.socket:
+    """For an address that is to be connected to. Raises ElsewhereError for one that is not of this machine."""
+    family, kind, protocol, _, address = info
+    if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
+        raise ElsewhereError(errno.EACCES, f"{address[0]} is not on this machine, and the run is not --live")
+    return socket.socket(family, kind, protocol)
