@@ -20,8 +20,8 @@ FROM_ENVIRONMENT = "env:"
 class OwnDelete(Section):
     """`[target.backend.delete]`: how the integrator's own endpoint ends a session."""
 
-    url: str
-    method: str = Field("DELETE", pattern=r"^[A-Z]+$")
+    url: str = Field(description="where it is; {session_id} is the session's id")
+    method: str = Field("DELETE", pattern=r"^[A-Z]+$", description="HTTP method of the delete")
 
     @field_validator("url")
     @classmethod
@@ -33,18 +33,21 @@ class BackendTarget(Section):
     """`[target.backend]`. In header values and anywhere in the body, `{user}`, `{iteration}` and `{trace_id}` are the
     virtual user's; a header value `env:NAME` is that variable of the environment, for what must not be written down."""
 
-    url: str
-    method: str = Field("POST", pattern=r"^[A-Z]+$")
-    headers: dict[str, str] = Field(default_factory=dict)
-    body: Any = None
-    """Sent as JSON (None: no body)."""
-    session_id: str = "session_id"
-    """Where the answer holds Avaturn's session id: keys and places in lists, joined by dots."""
-    token: str = "token"  # where, not what
-    cookies: bool = True
-    """Each virtual user keeps the cookies that the endpoint sets."""
-    delete: OwnDelete | None = None
-    """None: sessions are deleted at Avaturn, with the key."""
+    url: str = Field(description="the integrator's own endpoint that mints and creates")
+    method: str = Field("POST", pattern=r"^[A-Z]+$", description="HTTP method of the create")
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="headers that are sent; a value env:NAME is that environment variable's"
+    )
+    body: Any = Field(None, description="sent as JSON (left out: no body)")
+    session_id: str = Field(
+        "session_id", description="where the answer holds the session's id: keys and places in lists, joined by dots"
+    )
+    token: str = Field("token", description="where the answer holds the room's token, likewise")
+    cookies: bool = Field(True, description="each virtual user keeps the cookies that the endpoint sets")
+    delete: OwnDelete | None = Field(
+        None,
+        description="how the endpoint ends a session (left out: the service deletes it, with the key)",
+    )
 
     @field_validator("url")
     @classmethod

@@ -44,7 +44,7 @@ def absence_words(absences_s: Collection[float]) -> str:
 class Secret(Section):
     """The client secret that each session mints."""
 
-    ttl_s: int = Field(600, ge=10, le=7200)
+    ttl_s: int = Field(600, ge=10, le=7200, description="life of a secret that the mint asks for, in s")
 
 
 Engine = Literal["openai-realtime", "external", "cartesia", "text-echo"]
@@ -53,15 +53,22 @@ Engine = Literal["openai-realtime", "external", "cartesia", "text-echo"]
 class SessionFields(Section):
     """Optional fields of Avaturn's create call (PROTOCOL.md 3.2); what is None is not sent."""
 
-    engine: Engine | None = None
-    """What answers in the room; None: OpenAI, or not known where the integrator's own endpoint makes the sessions. It
-    is not sent: a client secret drives OpenAI's engine alone (`control.py`), and the endpoint knows its own."""
-    avatar_id: str | None = None
-    background: Literal["default", "transparent"] | None = None
-    render_model: str | None = None
-    model: str | None = None
-    user_absent_timeout: int | None = Field(10, ge=10)
-    max_duration: int | None = Field(None, ge=60, le=86400)
+    # It is not sent: a client secret drives OpenAI's engine alone (`control.py`), and an endpoint knows its own.
+    engine: Engine | None = Field(
+        None,
+        description="what answers in the room (left out: OpenAI, or not known where your own endpoint makes the"
+        " sessions); it is not sent",
+    )
+    avatar_id: str | None = Field(None, description="the avatar (left out: the service's default)")
+    background: Literal["default", "transparent"] | None = Field(None, description="what is behind the avatar")
+    render_model: str | None = Field(None, description="what renders the avatar")
+    model: str | None = Field(None, description="the create call's own field `model`")
+    user_absent_timeout: int | None = Field(
+        10, ge=10, description="a session without its user ends after so many s; what is left behind costs that long"
+    )
+    max_duration: int | None = Field(
+        None, ge=60, le=86400, description="no session lasts longer, in s (left out: the service's 3600)"
+    )
 
     @property
     def absence_s(self) -> int:
@@ -74,42 +81,49 @@ class SessionFields(Section):
         return DURATION_S if self.max_duration is None else self.max_duration
 
 
+_CLIP = "what is played: corpus:LANGUAGE, noise:DBFS, a WAV file or a folder of them"
+_INTO_THE_ANSWER = "so long into the answer"
+_SO_LONG = "for so long"
+
+
 class Say(Section):
     """Speak a clip, wait for the answer, hear it out."""
 
-    kind: Literal["say"] = "say"
-    clip: str = "corpus:en"
+    kind: Literal["say"] = Field("say", description="speak a clip, wait for the answer, hear it out")
+    clip: str = Field("corpus:en", description=_CLIP)
 
 
 class BargeIn(Section):
     """Speak into the answer of the turn before, `after_s` into it; the avatar is to fall silent and to answer this
     instead."""
 
-    kind: Literal["barge_in"] = "barge_in"
-    clip: str = "corpus:en"
-    after_s: DurationS = 1.0
+    kind: Literal["barge_in"] = Field(
+        "barge_in", description="speak into the answer before; it is to stop, and this to be answered"
+    )
+    clip: str = Field("corpus:en", description=_CLIP)
+    after_s: DurationS = Field(1.0, description=_INTO_THE_ANSWER)
 
 
 class Ignore(Section):
     """Make a noise into the answer of the turn before, `after_s` into it; the avatar is to go on speaking."""
 
-    kind: Literal["ignore"] = "ignore"
-    clip: str = "noise:-60"
-    after_s: DurationS = 0.5
+    kind: Literal["ignore"] = Field("ignore", description="make a noise into the answer before; it is to go on")
+    clip: str = Field("noise:-60", description=_CLIP)
+    after_s: DurationS = Field(0.5, description=_INTO_THE_ANSWER)
 
 
 class Silence(Section):
     """Say nothing for `for_s` seconds; the avatar is to say nothing either."""
 
-    kind: Literal["silence"] = "silence"
-    for_s: DurationS = 2.0
+    kind: Literal["silence"] = Field("silence", description="say nothing; the avatar is to say nothing either")
+    for_s: DurationS = Field(2.0, description=_SO_LONG)
 
 
 class Pause(Section):
     """Wait for `for_s` seconds, whatever the avatar does meanwhile."""
 
-    kind: Literal["pause"] = "pause"
-    for_s: DurationS = 1.0
+    kind: Literal["pause"] = Field("pause", description="wait, whatever the avatar does meanwhile")
+    for_s: DurationS = Field(1.0, description=_SO_LONG)
 
 
 Turn = Annotated[Say | BargeIn | Ignore | Silence | Pause, Field(discriminator="kind")]
@@ -121,19 +135,22 @@ INTERRUPTING = (BargeIn, Ignore)
 class Conversation(Section):
     """The turns of a session, in order, and what is sent and waited for around them."""
 
-    turns: tuple[Turn, ...] = (Say(), Say())
-    repeat_for: DurationS | None = Field(None, gt=0)
-    """All turns again and again until so much time has passed (None: once)."""
-    between_turns: Literal["silence", "none"] = "silence"
-    """What the microphone sends between turns: frames, as a real one does, or nothing."""
-    background_dbfs: float | None = Field(None, ge=-90, le=-20)
-    """Level of the noise in the user's room, under speech and silence alike (None: digital silence)."""
-    think_min_s: DurationS = 0.3
-    think_max_s: DurationS = 0.8
-    answer_timeout_s: DurationS = 10.0
-    """From the end of the user's speech to the first audible answer."""
-    answer_max_s: DurationS = 60.0
-    """How long an answer may go on."""
+    turns: tuple[Turn, ...] = Field((Say(), Say()), description="what the user does, in order")
+    repeat_for: DurationS | None = Field(
+        None, gt=0, description="all turns again and again until so much time has passed (left out: once)"
+    )
+    between_turns: Literal["silence", "none"] = Field(
+        "silence", description="what the microphone sends between turns: silent frames, as a real one does, or nothing"
+    )
+    background_dbfs: float | None = Field(
+        None, ge=-90, le=-20, description="noise in the user's room, at all times (left out: digital silence)"
+    )
+    think_min_s: DurationS = Field(0.3, description="least pause for thought before a turn that interrupts nothing")
+    think_max_s: DurationS = Field(0.8, description="longest pause for thought before a turn that interrupts nothing")
+    answer_timeout_s: DurationS = Field(
+        10.0, description="from the end of the user's speech to the first audible answer, at most"
+    )
+    answer_max_s: DurationS = Field(60.0, description="how long an answer may go on")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -155,20 +172,20 @@ class Conversation(Section):
 class Waive(Section):
     """A rule whose breach in this scenario's sessions is known and accepted: still judged, told, and never `pass`."""
 
-    rule: str
-    reason: str = Field(min_length=1, max_length=300, pattern=r"\S")
+    rule: str = Field(description="id of the rule")
+    reason: str = Field(min_length=1, max_length=300, pattern=r"\S", description="why its breach is accepted")
 
 
 class Scenario(Section):
     """One of the sorts of session that a run is mixed of; `weight` is its share against the others'."""
 
-    name: str = Field(pattern=NAME)
-    weight: float = Field(1.0, gt=0)
-    secret: Secret = Secret()
-    session: SessionFields = SessionFields()
-    realtime: dict[str, Any]
-    conversation: Conversation = Conversation()
-    waive: tuple[Waive, ...] = ()
+    name: str = Field(pattern=NAME, description="what the sort of session is called; by default its file's name")
+    weight: float = Field(1.0, gt=0, description="its share of the sessions, against the others' weights")
+    secret: Secret = Field(Secret(), description="the client secret that each session mints")
+    session: SessionFields = Field(SessionFields(), description="optional fields of the create call")
+    realtime: dict[str, Any] = Field(description="the session object of the mint, passed on as it stands")
+    conversation: Conversation = Field(Conversation(), description="what a virtual user says and does")
+    waive: tuple[Waive, ...] = Field((), description="rules whose breach is known and accepted")
 
 
 def default_realtime() -> dict[str, Any]:

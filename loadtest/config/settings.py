@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from loadtest.config import waiving
 from loadtest.config.backend import BackendTarget
 from loadtest.config.headers import flaw_of_url
+from loadtest.config.output import Output
 from loadtest.config.promise import Promise, promises
 from loadtest.config.scenario import (
     NAME,
@@ -38,24 +39,37 @@ SET_UP_S = 5.0
 class Target(Section):
     """What is loaded, and how long each step may take."""
 
-    openai_base_url: str | None = None
-    avaturn_base_url: str | None = None
-    room: Literal["auto", "websocket", "webrtc", "daily", "none"] = "auto"
-    live: bool = False
-    max_sessions: int | None = Field(None, ge=1)
-    max_active: int | None = Field(None, ge=1)
-    backend: BackendTarget | None = None
-    """The integrator's own endpoint that mints and creates, instead of our calls."""
-    proxy: str | None = None
-    ca_file: Path | None = None
-    clock_scale: float | None = Field(None, ge=0.001, le=100_000)
-    """How many times faster the target's timers run; None: a twin tells (x-twin-clock-scale), all else is real time."""
-    prove_gone: bool = True
-    mint_timeout_s: DurationS = Field(10.0, gt=0)
-    create_timeout_s: DurationS = Field(15.0, gt=0)
-    connect_timeout_s: DurationS = Field(20.0, gt=0)
-    delete_timeout_s: DurationS = Field(10.0, gt=0)
-    gone_timeout_s: DurationS = Field(5.0, gt=0)
+    openai_base_url: str | None = Field(
+        None, description="where secrets are minted, with /v1; without endpoints: the embedded twin"
+    )
+    avaturn_base_url: str | None = Field(None, description="where sessions are created and deleted, an origin")
+    room: Literal["auto", "websocket", "webrtc", "daily", "none"] = Field(
+        "auto", description="how rooms are joined; auto: by their URL; none: no room, no conversation"
+    )
+    live: bool = Field(False, description="allow endpoints that are not on this machine; needs max_sessions")
+    max_sessions: int | None = Field(
+        None, ge=1, description="sessions created in total, reserved before each create; needed with live"
+    )
+    max_active: int | None = Field(None, ge=1, description="refuse a plan with more sessions than this at a time")
+    backend: BackendTarget | None = Field(
+        None, description="the integrator's own endpoint that mints and creates, instead of our calls"
+    )
+    proxy: str | None = Field(None, description="proxy for all HTTP calls")
+    ca_file: Path | None = Field(None, description="certificates to trust instead of the system's (PEM)")
+    clock_scale: float | None = Field(
+        None,
+        ge=0.001,
+        le=100_000,
+        description="the target's timers run so many times faster (default: as a twin tells, else real time)",
+    )
+    prove_gone: bool = Field(True, description="after each delete, look whether the session is really gone")
+    mint_timeout_s: DurationS = Field(10.0, gt=0, description="deadline of a mint")
+    create_timeout_s: DurationS = Field(15.0, gt=0, description="deadline of a create")
+    connect_timeout_s: DurationS = Field(
+        20.0, gt=0, description="deadline of joining a room, until the avatar's first frame"
+    )
+    delete_timeout_s: DurationS = Field(10.0, gt=0, description="deadline of a delete")
+    gone_timeout_s: DurationS = Field(5.0, gt=0, description="how long a deleted session may still be seen")
 
     @field_validator("openai_base_url", "avaturn_base_url", "proxy")
     @classmethod
@@ -79,92 +93,48 @@ class Target(Section):
 class Distribution(Section):
     """A run over several hosts: `load.processes` is then how many load processes all workers bring together."""
 
-    master: bool = False
-    bind_host: str = "127.0.0.1"
-    bind_port: int = Field(5557, ge=1, le=65535)
-    max_wait: DurationS = Field(300.0, gt=0)
-    """For the workers."""
-
-
-class Output(Section):
-    """Where the run is written and who may watch."""
-
-    run_dir: Path | None = None
-    metrics_port: int | Literal["off"] = 9646
-    metrics_host: str = "127.0.0.1"
-    metrics_linger: DurationS | None = None
-    metrics_cert: Path | None = None
-    metrics_key: Path | None = None
-    """In PEM format: /metrics speaks TLS."""
-    metrics_user: str | None = Field(None, pattern=r"^[!-9;-~]+$")
-    """Basic authentication at /metrics; the password is in the environment (loadtest/config/access/scrapers.py)."""
-    otlp_endpoint: str | None = None
-    trace_share: float = Field(1.0, ge=0, le=1)
-    keep_audio: Literal["failed", "none"] = "none"
-    """Both tracks of failed turns as WAV files in the run's directory."""
-    keep_transcripts: bool = False
-    """Texts of transcripts in the journal; only their number is there otherwise."""
-    web_port: int | None = Field(None, ge=1, le=65535)
-    baseline: Path | None = None
-    """Directory of an earlier run: the report says what changed, and a regression fails the run."""
-
-    @field_validator("metrics_port", mode="before")
-    @classmethod
-    def _is_port(cls, port: Any) -> int | str:
-        if port == "off":
-            return "off"
-        if not str(port).isdecimal() or not 0 < int(port) < 65536:
-            raise ValueError(f"{port} is not a port (or off)")
-        return int(port)
-
-    @field_validator("otlp_endpoint")
-    @classmethod
-    def _is_url(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        if flaw := flaw_of_url(url):
-            raise ValueError(flaw)
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is not an http(s) URL with a host")
-        if parts.query or parts.fragment or parts.username or parts.password:
-            raise ValueError("must be like http://127.0.0.1:4318, without user, query or fragment")
-        return url
+    master: bool = Field(False, description="conduct workers on other hosts instead of load processes here")
+    bind_host: str = Field("127.0.0.1", description="address at which workers find the master")
+    bind_port: int = Field(5557, ge=1, le=65535, description="port at which workers find the master")
+    max_wait: DurationS = Field(300.0, gt=0, description="wait for all load processes, or as a worker for the master")
 
 
 class Probes(Section):
     """Active checks of the contract."""
 
-    share: float = Field(0.0, ge=0, le=1)
-    """Of the virtual users: these run checks instead of the scenario."""
-    rules: tuple[str, ...] = ()
-    """Those of these rules (none: all)."""
-    slow: bool = False
-    """Also what takes minutes, or costs money in production."""
-    once: bool = False
-    """Each check once, and nothing else: `avaload probe`."""
+    share: float = Field(
+        0.0, ge=0, le=1, description="share of the virtual users that run active checks instead of the scenario"
+    )
+    rules: tuple[str, ...] = Field((), description="ids of the rules that are checked (none: all)")
+    slow: bool = Field(False, description="also what takes more than a minute, or costs money in production")
+    once: bool = Field(False, description="each check once, and nothing else: what `avaload probe` does")
 
 
 class Settings(Section):
     """Everything a run was told. It holds no secret: keys come from the environment only."""
 
-    name: str = Field("default", pattern=NAME)
-    tags: dict[str, str] = Field(default_factory=dict)
-    load: Load = Load()
-    capacity: Capacity | None = None
-    """Of `avaload capacity`: the run's levels are then chosen while it goes on (loadtest/capacity)."""
-    target: Target = Target()
-    secret: Secret = Secret()
-    session: SessionFields = SessionFields()
-    realtime: dict[str, Any] = Field(default_factory=default_realtime)
-    conversation: Conversation = Conversation()
-    waive: tuple[Waive, ...] = ()
-    mix: tuple[Scenario, ...] = ()
-    """Several sorts of session in one run; the five sections above are then theirs, not this one's."""
-    output: Output = Output()
-    distribution: Distribution = Distribution()
-    probes: Probes = Probes()
-    slo: tuple[dict[str, Any], ...] = ()
+    name: str = Field("default", pattern=NAME, description="what the scenario is called in reports and metrics")
+    tags: dict[str, str] = Field(default_factory=dict, description="marks of the run: build, environment …")
+    load: Load = Field(Load(), description="how much load, when, for how long")
+    capacity: Capacity | None = Field(None, description="how `avaload capacity` looks for the limit")
+    target: Target = Field(Target(), description="what is loaded, and how long each step may take")
+    secret: Secret = Field(Secret(), description="the client secret that each session mints")
+    session: SessionFields = Field(SessionFields(), description="optional fields of the create call")
+    realtime: dict[str, Any] = Field(
+        default_factory=default_realtime,
+        description='the session object of the mint, passed on as it stands; "null" leaves a default out',
+    )
+    conversation: Conversation = Field(Conversation(), description="what a virtual user says and does")
+    waive: tuple[Waive, ...] = Field((), description="rules whose breach is known and accepted")
+    mix: tuple[Scenario, ...] = Field(
+        (),
+        description="several sorts of session in one run, each a scenario file and its weight; what makes a session is"
+        " then theirs",
+    )
+    output: Output = Field(Output(), description="where a run is written and who may watch")
+    distribution: Distribution = Field(Distribution(), description="a run over several hosts")
+    probes: Probes = Field(Probes(), description="active checks of the contract")
+    slo: tuple[dict[str, Any], ...] = Field((), description="objectives that the run has to meet")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -15,11 +15,11 @@ from loadtest.language.durations import parse_s
 class LoadStage(Section):
     """One of several stages: `users` or `rate` from its start on, or after rising or falling to it for `ramp`."""
 
-    name: str | None = Field(None, min_length=1, max_length=64)
-    users: int | None = Field(None, ge=0)
-    rate: float | None = Field(None, ge=0)
-    duration: DurationS = Field(gt=0)
-    ramp: DurationS = 0.0
+    name: str | None = Field(None, min_length=1, max_length=64, description="what it is called in reports")
+    users: int | None = Field(None, ge=0, description="users of a closed population")
+    rate: float | None = Field(None, ge=0, description="open arrivals per second")
+    duration: DurationS = Field(gt=0, description="how long the stage is, its ramp included")
+    ramp: DurationS = Field(0.0, description="time from the level before to this one; not in the steady part")
 
     @property
     def level(self) -> float:
@@ -41,30 +41,39 @@ class Load(Section):
     """Either a closed population, where a user's next session follows his last one, or open arrivals, where sessions
     start when they are due, however many are still going on."""
 
-    users: int = Field(20, ge=1)
-    rate: float | None = Field(None, gt=0, le=100_000)
-    """Arrivals per second; given, the run is an open one and `users` counts for nothing."""
-    arrivals: Literal["constant", "poisson", "ramp", "steps", "spike"] = "constant"
-    """constant, poisson: how they are spaced; ramp, steps, spike: how the rate changes, evenly spaced."""
-    peak: float | None = Field(None, gt=0)
-    """Rate of the spike (None: five times `rate`)."""
-    step_count: int = Field(5, ge=2, le=100)
-    stages: tuple[LoadStage, ...] = ()
-    trace: tuple[float, ...] | None = None
-    """Offsets of recorded starts in s. In a scenario file and as an option: the CSV file that holds them."""
-    ramp: DurationS = 5.0
-    duration: DurationS = Field(60.0, gt=0)
-    warm_up: DurationS = 0.0
-    """The first part of the run; what ended in it is in no verdict."""
-    graceful_stop: DurationS | None = None
-    pacing: DurationS | None = Field(None, gt=0)
-    """Start of one session to start of the next, per user, at a random phase; None: at once, after the last one."""
-    max_lateness: DurationS = Field(1.0, gt=0)
-    """Open arrivals: one that could not start so long after it was due is dropped."""
-    max_users: int | None = Field(None, ge=1, le=100_000)
-    """Open arrivals: how many sessions may go on at once (None: enough for sessions twice as long as expected)."""
-    processes: int = Field(1, ge=1, le=64)
-    seed: int = 1
+    users: int = Field(20, ge=1, description="virtual users of a closed population")
+    rate: float | None = Field(
+        None, gt=0, le=100_000, description="open arrivals per second instead of a closed population"
+    )
+    arrivals: Literal["constant", "poisson", "ramp", "steps", "spike"] = Field(
+        "constant",
+        description="how open arrivals are spaced (constant, poisson), or how their rate changes (ramp, steps, spike)",
+    )
+    peak: float | None = Field(None, gt=0, description="rate of the spike (default: five times rate)")
+    step_count: int = Field(5, ge=2, le=100, description="how many steps the rate rises in")
+    stages: tuple[LoadStage, ...] = Field((), description="levels of load, one after the other")
+    # As an option and in a file it is the path of the CSV file; `resolve` reads the offsets, in s.
+    trace: tuple[float, ...] | None = Field(None, description="open arrivals at the start times of a CSV file")
+    ramp: DurationS = Field(5.0, description="time to reach all users, or the rate; not in the steady part")
+    duration: DurationS = Field(60.0, gt=0, description="no new session after it, such as 60s, 10m or 1h30m")
+    warm_up: DurationS = Field(0.0, description="what ends in this first part of the run is in no verdict")
+    graceful_stop: DurationS | None = Field(
+        None, description="time for sessions in flight (default: nominal length + 30 s)"
+    )
+    pacing: DurationS | None = Field(
+        None,
+        gt=0,
+        description="start to start of a user's sessions, at a random phase (default: at once, after the last one)",
+    )
+    max_lateness: DurationS = Field(1.0, gt=0, description="open arrivals: one that starts later than this is dropped")
+    max_users: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="open arrivals: sessions at once, at most (default: for twice the expected length)",
+    )
+    processes: int = Field(1, ge=1, le=64, description="load processes on this host")
+    seed: int = Field(1, description="of everything random")
 
     @model_validator(mode="before")
     @classmethod
@@ -171,20 +180,21 @@ class Load(Section):
 class Capacity(Section):
     """`[capacity]`: how `avaload capacity` looks for the limit. Levels are users, or arrivals per second."""
 
-    by: Literal["users", "arrivals"] = "users"
-    start: float = Field(5.0, gt=0)
-    most: float = Field(1000.0, gt=0, le=100_000)
-    """No level above it is tried."""
-    stage: DurationS = Field(10.0, ge=1)
-    """How long each level is held and judged, after it has settled."""
-    settle: DurationS | None = None
-    """Before that, so that the level is reached everywhere (None: 2 s more than a session's conversation)."""
-    sustain: DurationS = Field(30.0, ge=1)
-    """How long the best level is held in the end, to prove it."""
-    precision: float = Field(0.05, gt=0, lt=1)
-    """The search ends when the lowest failing level is no more than this share above the highest passing one."""
-    give_up: DurationS = Field(3600.0, gt=0)
-    """The search takes no longer than that."""
+    by: Literal["users", "arrivals"] = Field("users", description="what levels are: users, or arrivals per second")
+    start: float = Field(5.0, gt=0, description="first level")
+    most: float = Field(1000.0, gt=0, le=100_000, description="no level above it is tried")
+    stage: DurationS = Field(10.0, ge=1, description="how long each level is held and judged, after it has settled")
+    settle: DurationS | None = Field(
+        None, description="held before that, unjudged (default: 2 s more than a conversation)"
+    )
+    sustain: DurationS = Field(30.0, ge=1, description="how long the best level is held in the end, to prove it")
+    precision: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="done when the first that fails is no more than this share above the last passing",
+    )
+    give_up: DurationS = Field(3600.0, gt=0, description="the search takes no longer")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from loadtest.config.settings import Output
+from loadtest.config.output import Output
 from loadtest.language.errors import ConfigError
 
 PASSWORD: Final = "AVALOAD_METRICS_PASSWORD"

@@ -1,0 +1,66 @@
+"""`[output]`: where a run is written and who may watch."""
+
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from loadtest.config.headers import flaw_of_url
+from loadtest.config.scenario import DurationS, Section
+
+
+class Output(Section):
+    """Where the run is written and who may watch."""
+
+    run_dir: Path | None = Field(None, description="the run's directory (default runs/<utc time>-<name>)")
+    metrics_port: int | Literal["off"] = Field(9646, description="port of the Prometheus exposition, or off")
+    metrics_host: str = Field("127.0.0.1", description="address of the Prometheus exposition")
+    metrics_linger: DurationS | None = Field(
+        None,
+        description="serve metrics so long after the run (default: two scrape intervals and 10 s at least, if scraped)",
+    )
+    metrics_cert: Path | None = Field(None, description="certificate (PEM): /metrics speaks TLS")
+    metrics_key: Path | None = Field(None, description="the certificate's key (PEM)")
+    metrics_user: str | None = Field(
+        None,
+        pattern=r"^[!-9;-~]+$",
+        description="who scrapes has to log in by this name, with the password $AVALOAD_METRICS_PASSWORD",
+    )
+    otlp_endpoint: str | None = Field(None, description="export traces to it (OTLP/HTTP)")
+    trace_share: float = Field(
+        1.0, ge=0, le=1, description="share of good sessions that are exported; failed ones always are"
+    )
+    keep_audio: Literal["failed", "none"] = Field(
+        "none", description="keep both tracks of failed turns as WAV files in the run's directory"
+    )
+    keep_transcripts: bool = Field(
+        False, description="keep the texts of transcripts in the journal; without it only their length"
+    )
+    web_port: int | None = Field(None, ge=1, le=65535, description="port of Locust's live UI with the Sessions tab")
+    baseline: Path | None = Field(
+        None, description="directory of an earlier run: say what changed since; a regression is exit 3"
+    )
+
+    @field_validator("metrics_port", mode="before")
+    @classmethod
+    def _is_port(cls, port: Any) -> int | str:
+        if port == "off":
+            return "off"
+        if not str(port).isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError(f"{port} is not a port (or off)")
+        return int(port)
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _is_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        if flaw := flaw_of_url(url):
+            raise ValueError(flaw)
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is not an http(s) URL with a host")
+        if parts.query or parts.fragment or parts.username or parts.password:
+            raise ValueError("must be like http://127.0.0.1:4318, without user, query or fragment")
+        return url
