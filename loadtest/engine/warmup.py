@@ -16,6 +16,7 @@ from loadtest.config.microphone import Microphone
 from loadtest.config.scenario import Conversation, Pause
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import GeneratorError, Kind
+from loadtest.rooms.app_messages import ROOM_JOINED
 from loadtest.rooms.opening import open_room
 from loadtest.rooms.pacing import Ticker
 from loadtest.services.control import Control
@@ -72,9 +73,12 @@ async def warm_up(around: Surroundings, keys: Mapping[str, str], ticker: Ticker)
         raise RuntimeError(f"warm-up failed: {failures[0].failure}")
 
 
+_JOINED = json.dumps({"type": ROOM_JOINED}).encode()
+
+
 class _ToyRoom(picows.WSListener):
     def on_ws_connected(self, transport: Any) -> None:
-        transport.send(picows.WSMsgType.TEXT, b'{"type":"room.joined"}')
+        transport.send(picows.WSMsgType.TEXT, _JOINED)
         transport.send(picows.WSMsgType.BINARY, bytes(FRAME_BYTES))
 
     def on_ws_frame(self, transport: Any, frame: Any) -> None:

@@ -20,6 +20,7 @@ from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Mark
 from loadtest.language.redact import redact
+from loadtest.rooms.app_messages import translated
 from loadtest.rooms.microphone import Marks, Microphone
 from loadtest.rooms.native_stderr import quiet_stderr
 from loadtest.session.ports import Grant, Listener
@@ -150,7 +151,7 @@ class DailyRoom:
     def on_message(self, t_ns: int, message: Any) -> None:
         if isinstance(message, dict) and not self._is_over:
             self._grant.watch.look("room: app-message", json.dumps(message, default=str), in_room=True)
-            self._listener.on_message(t_ns, message)
+            self._listener.on_message(t_ns, translated(message))
 
     def on_network(self, t_ns: int, stats: Mapping[str, Any]) -> None:
         self._network = stats

@@ -163,7 +163,7 @@ class Control:
             call, method=request.method, url=request.url, headers=request.headers, body=request.body
         )
 
-    async def sdk_session(self, call: Call, *, token: str, traceparent: str) -> Grant:
+    async def grant(self, call: Call, *, token: str, traceparent: str) -> Grant:
         """The room's address and token (PROTOCOL.md 3.4). Raises StepError."""
         status, answer = await self._ask(call, token, traceparent)
         if status != 200:

@@ -51,7 +51,7 @@ class Attribution:
             self._answered = self._asked
             self._phrases, self._words = self._coming_phrases, self._coming_words
 
-    def phrase_begins(self, phrase: object) -> None:
+    def phrase_begins(self, phrase: str | None) -> None:
         """It is told that the avatar begins a phrase, of that id."""
         if self._is_coming:
             self._coming_phrases += 1
@@ -73,7 +73,7 @@ class Attribution:
             return None
         return self._asked
 
-    def of_avatar(self, phrase: object = None) -> int | None:
+    def of_avatar(self, phrase: str | None = None) -> int | None:
         """The turn of a transcript of the avatar. `phrase`: the id that it carries, if it does."""
         if isinstance(phrase, str) and phrase in self._turn_of_phrase:
             turn = self._turn_of_phrase[phrase]

@@ -5,18 +5,16 @@ for one of these. What the user does is in `turns.py`.
 """
 
 import asyncio
-import re
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from loadtest.language import reasons
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Mark
 from loadtest.language.redact import redact
-from loadtest.language.validation import is_unicode, plain, stamp_s
 from loadtest.session.attribution import Attribution
 from loadtest.session.playout import Playout
+from loadtest.session.ports import Told
 from loadtest.session.tape import Tape
 from loadtest.sound.speech import Clip, Ear
 
@@ -27,19 +25,7 @@ STEADY_NS = 100_000_000
 """A room whose last frame is younger sends them all the time."""
 MAX_MESSAGES = 2_000
 """App-messages of a session that are written down, an hour's worth; further ones are counted."""
-
-_MARK_OF_MESSAGE = {
-    "avatar_started_speaking": Mark.AVATAR_STARTED,
-    "avatar_ended_speaking": Mark.AVATAR_ENDED,
-    "ce_events.realtime.input_transcript": Mark.USER_TRANSCRIPT,
-    "ce_events.realtime.response_transcript": Mark.AVATAR_TRANSCRIPT,
-    "avatar_started_speaking_phrase": Mark.PHRASE_STARTED,
-}
 _TRANSCRIPTS = (Mark.USER_TRANSCRIPT, Mark.TRANSCRIPT_FAILED, Mark.AVATAR_TRANSCRIPT)
-_CODE_WORD = re.compile(r"\btwin-[0-9a-f]{8}\b")
-"""A twin says it in every session, another one in each: whose words these are (TWIN.md)."""
-_TOOL_WORDS = ("function_call", "tool_call", "mcp_call")
-_TOOL_FIELDS = frozenset({"arguments", "call_id", "tool_calls", "function_call"})
 
 
 class Observe(Protocol):
@@ -115,41 +101,32 @@ class Conversation:
         self.playout.take(t_ns, pcm, speaking=self.avatar_speaking)
         self._ear.hear(t_ns, pcm)
 
-    def on_message(self, t_ns: int, message: dict[str, Any]) -> None:
+    def on_message(self, t_ns: int, told: Told) -> None:
         self.messages += 1
         if self.messages == MAX_MESSAGES + 1:
             self.mark(t_ns, Mark.MESSAGES_CUT)
-        is_written = self.messages <= MAX_MESSAGES
-        kind = plain(message.get("type"))
-        if kind in ("error", "session_lifecycle_error"):
-            self._on_error(t_ns, message)
-        elif (mark := _MARK_OF_MESSAGE.get(kind)) is not None:
-            if mark is Mark.USER_TRANSCRIPT and message.get("transcript") == "transcription-failed":
-                mark = Mark.TRANSCRIPT_FAILED
-            if mark is Mark.AVATAR_ENDED:
+        if told.mark is Mark.SESSION_ERROR:
+            self._observe(t_ns, told.mark, self._turn, None, well_formed=told.well_formed)
+            self.over = self.over or told.error
+        elif told.mark is not None:
+            if told.mark is Mark.AVATAR_ENDED:
                 self.avatar_ended = True
-            if is_written:
-                text = message.get("transcript") if self._keep_transcripts else None
-                kept = None if text is None else redact(plain(text))
-                self._observe(t_ns, mark, self._turn_of(mark, message), kept, **self._facts(mark, message))
-        elif is_written and _is_of_a_tool(kind, message):
-            self.mark(t_ns, Mark.TOOL_DATA)
+            if self.messages <= MAX_MESSAGES:
+                kept = redact(told.text) if self._keep_transcripts and told.text is not None else None
+                self._observe(t_ns, told.mark, self._turn_of(told), kept, **self._facts(told))
         self._wake()
 
-    def _facts(self, mark: Mark, message: dict[str, Any]) -> dict[str, Any]:
+    def _facts(self, told: Told) -> dict[str, Any]:
         """What a rule may ask of a message without knowing its text."""
-        if mark in _TRANSCRIPTS:
-            text, stamp = message.get("transcript"), stamp_s(message.get("timestamp"))
-            is_text = isinstance(text, str) and is_unicode(text)
-            facts: dict[str, Any] = {"well_formed": is_text and stamp is not None, "stamped_s": stamp}
-        elif mark is Mark.PHRASE_STARTED:
-            text, facts = message.get("phrase_id"), {}
-        else:
-            return {}
-        if self._digest is not None and isinstance(text, str):
-            facts["digest"] = self._digest(text)
-            if mark in _TRANSCRIPTS and (code_word := _CODE_WORD.search(text)):
-                facts["speaker"] = self._digest(code_word[0])
+        facts: dict[str, Any] = {}
+        if told.mark in _TRANSCRIPTS:
+            facts = {"well_formed": told.well_formed, "stamped_s": told.stamped_s}
+        if self._digest is not None:
+            hashed = told.phrase if told.mark is Mark.PHRASE_STARTED else told.text
+            if hashed is not None:
+                facts["digest"] = self._digest(hashed)
+            if told.code_word is not None:
+                facts["speaker"] = self._digest(told.code_word)
         return facts
 
     def on_closed(self, t_ns: int, why: StepError) -> None:
@@ -158,23 +135,15 @@ class Conversation:
             self.over = why
         self._wake()
 
-    def _turn_of(self, mark: Mark, message: dict[str, Any]) -> int | None:
+    def _turn_of(self, told: Told) -> int | None:
         """The turn that a message belongs to: a transcript comes before the sound, or when the next turn has begun."""
-        if mark is Mark.AVATAR_TRANSCRIPT:
-            return self._words.of_avatar(message.get("phrase_id"))
-        if mark in (Mark.USER_TRANSCRIPT, Mark.TRANSCRIPT_FAILED):
+        if told.mark is Mark.AVATAR_TRANSCRIPT:
+            return self._words.of_avatar(told.phrase)
+        if told.mark in (Mark.USER_TRANSCRIPT, Mark.TRANSCRIPT_FAILED):
             return self._words.of_user()
-        if mark is Mark.PHRASE_STARTED:
-            self._words.phrase_begins(message.get("phrase_id"))
+        if told.mark is Mark.PHRASE_STARTED:
+            self._words.phrase_begins(told.phrase)
         return self._turn
-
-    def _on_error(self, t_ns: int, message: dict[str, Any]) -> None:
-        """Nested as PROTOCOL.md 3.5 has it, or flat as the seed words it: both are accepted (C-9)."""
-        error = message.get("error")
-        nested = error if message.get("type") == "error" and isinstance(error, dict) else {}
-        well_formed = nested.get("type") == "session_lifecycle_error"
-        self._observe(t_ns, Mark.SESSION_ERROR, self._turn, None, well_formed=well_formed)
-        self.over = self.over or reasons.of_message(message)
 
     def _on_onset(self, t_ns: int) -> None:
         self.avatar_speaking, self.avatar_ended = True, False
@@ -267,8 +236,3 @@ class Conversation:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-def _is_of_a_tool(kind: str, message: dict[str, Any]) -> bool:
-    """Whether it carries a call of a tool, by its type or by the members that only a call has."""
-    return any(word in kind for word in _TOOL_WORDS) or not _TOOL_FIELDS.isdisjoint(message)

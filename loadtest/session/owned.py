@@ -1,4 +1,4 @@
-"""An Avaturn session that we answer for: from the create that may make it to its confirmed end (DESIGN.md 3).
+"""A session at the target that we answer for: from the create that may make it to its confirmed end (DESIGN.md 3).
 
 What may remain is in the journal *before* the call that could leave it, a create in flight is never cancelled, an
 answer that comes late is adopted, and the delete is tried a bounded number of times, each attempt a StepFinished.
@@ -81,7 +81,7 @@ class Steps:
 
 
 class Owned:
-    """One Avaturn session, or the possibility of one. `created`: once its id is known."""
+    """One session at the target, or the possibility of one. `created`: once its id is known."""
 
     def __init__(
         self, control: ControlApi, record: Record, steps: Steps, target: Target, *, max_duration_s: float | None = None

@@ -1,6 +1,13 @@
-"""What a session needs from outside, as protocols and plain values: the seam between `lifecycle` and every tool.
+"""What a session needs from outside, as protocols and plain values: the seam between `lifecycle` and every service.
 
-`control.Control` and `rooms/*` implement them; `lifecycle` and `conversation` know nothing else of HTTP or media.
+`lifecycle`, `owned` and `conversation` know nothing else of HTTP, media or a vendor's words. `services.control.Control`
+and `rooms/` provide it for one service. Another one would have to provide
+
+- a `ControlApi`: make a session, hand out the way into its room, look whether it lives, end it;
+- an `OpenRoom`: a `Room` that carries sound both ways and tells its `Listener` what it hears;
+- its app-messages as `Told` (`rooms/app_messages.py` has the names).
+
+Each says below what it has to keep to. What a service can't do is said there, too.
 """
 
 from collections.abc import Mapping
@@ -44,8 +51,9 @@ class ClientSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Created:
-    """What the create answered: the id to delete it by, the token to use it with. `flaw`: what is wrong with the answer
-    besides; its session is of no use, but it is there, and is to be deleted."""
+    """What the create answered: the id to delete it by, the token to use it with (a service without one says the id
+    again). `flaw`: what is wrong with the answer besides; its session is of no use, but it is there, and is to be
+    deleted."""
 
     target_session_id: str
     token: str = field(repr=False)
@@ -54,7 +62,7 @@ class Created:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """The way into a room, from the SDK session (PROTOCOL.md 3.4). `watch` looks through what is said there."""
+    """The way into a room: its address and the token that opens it. `watch` looks through what is said there."""
 
     room_url: str
     token: str = field(repr=False)
@@ -62,31 +70,61 @@ class Grant:
 
 
 class ControlApi(Protocol):
-    """The HTTP steps. None retries, none has a deadline of its own. All raise StepError."""
+    """The steps before and after the room. None retries, none has a deadline of its own: `lifecycle` has both.
+
+    All raise StepError: for a refusal with its `http_status`; with `sent=False` where nothing can have reached the
+    service. Each fills in its `call`, sends the `traceparent`, enters the secrets that it sends with `call.watch`, and
+    lets that look through every answer.
+    """
 
     async def mint(self, call: Call, *, ttl_s: int, realtime: Mapping[str, Any], traceparent: str) -> ClientSecret:
-        """A fresh client secret (PROTOCOL.md 1.1, 1.2)."""
+        """A fresh secret of the provider of speech, good for `ttl_s`; `realtime` is the scenario's part for it. A
+        service that speaks by itself returns what its create needs instead, and the step is its login."""
 
     async def create(self, call: Call, *, secret: ClientSecret, fields: Mapping[str, Any], traceparent: str) -> Created:
-        """An Avaturn session on that secret (PROTOCOL.md 3.1, 3.2)."""
+        """A session on that secret; `fields` are the scenario's part for it. Where an answer came that holds an id,
+        return it even if the rest is wrong (`Created.flaw`): what has no id can't be deleted."""
 
     async def create_at_backend(
         self, call: Call, *, user: int, iteration: int, trace_id: str, traceparent: str
     ) -> Created:
-        """The same by the integrator's own endpoint, which mints too."""
+        """The same by the integrator's own endpoint, which mints too. `user` and `iteration` tell who asks."""
 
-    async def sdk_session(self, call: Call, *, token: str, traceparent: str) -> Grant:
-        """The room's address and token (PROTOCOL.md 3.4)."""
+    async def grant(self, call: Call, *, token: str, traceparent: str) -> Grant:
+        """The way into the session's room, by its token: the answer that proves that the token was good once."""
 
     async def look(self, call: Call, *, token: str, traceparent: str) -> int:
-        """HTTP status of the SDK session: 200 = alive, one of GONE_STATUS = ended."""
+        """Ask the same again after the end: 200 = alive, one of GONE_STATUS = ended. A service that can't be asked
+        raises StepError: the end is then unconfirmed, never confirmed."""
 
     async def delete(self, call: Call, *, target_session_id: str, traceparent: str) -> int:
-        """End the session: one of DELETED_STATUS; any other status is raised (PROTOCOL.md 3.1)."""
+        """End the session: one of DELETED_STATUS; any other status is raised. Ending it twice must do no harm: what
+        was not answered is tried again, and a sweep asks for everything that may be left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """An app-message in words of ours. `mark`: what it says; None: nothing that anybody here asks for. `raw`: as it
+    came, for who checks the contract itself.
+
+    `text`: of a transcript. `phrase`: the id of the part of an answer that it belongs to. `code_word`: names in the
+    text the session in which it was said, where a twin says one. `stamped_s`: its own time, unix seconds of the
+    provider's clock. `well_formed`: it has the shape that the contract gives it. `error`: why the session is in
+    trouble, with the mark SESSION_ERROR and no other.
+    """
+
+    raw: Mapping[str, Any]
+    mark: Mark | None
+    text: str | None = None
+    phrase: str | None = None
+    code_word: str | None = None
+    stamped_s: float | None = None
+    well_formed: bool | None = None
+    error: StepError | None = None
 
 
 class Listener(Protocol):
-    """Hears what a room has to say. Every `t_ns` was taken on arrival, before any other work."""
+    """Hears what a room has to say. Every `t_ns` was taken on arrival, before any other work; all on the event loop."""
 
     def on_mark(self, t_ns: int, mark: Mark) -> None:
         """A phase of connecting was reached, or a clip's first or last voiced frame left."""
@@ -94,15 +132,19 @@ class Listener(Protocol):
     def on_audio(self, t_ns: int, pcm: bytes) -> None:
         """Avatar audio, 24 kHz mono PCM16LE, silence included."""
 
-    def on_message(self, t_ns: int, message: dict[str, Any]) -> None:
-        """An app-message (PROTOCOL.md 3.5)."""
+    def on_message(self, t_ns: int, told: Told) -> None:
+        """An app-message."""
 
     def on_closed(self, t_ns: int, why: StepError) -> None:
         """The room is over, and `why`; at most once, and not for a close of our own."""
 
 
 class Room(Protocol):
-    """One user's side of the place where user and avatar hear each other."""
+    """One user's side of the place where user and avatar hear each other.
+
+    It tells the listener JOINED, AVATAR_PRESENT and FIRST_FRAME as they come, then every frame, silence included, where
+    the service sends it. What it holds is closed by `close` alone.
+    """
 
     @property
     def lost(self) -> int | None:

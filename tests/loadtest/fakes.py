@@ -53,8 +53,8 @@ class FakeControl:
         self.alive.add("av-1")
         return created("av-1", "token-1" if token is None else token, "the create's answer")
 
-    async def sdk_session(self, call: Call, *, token: str, traceparent: str) -> Grant:
-        await self._play("sdk_session", None)
+    async def grant(self, call: Call, *, token: str, traceparent: str) -> Grant:
+        await self._play("grant", None)
         return Grant(room_url="ws://127.0.0.1:1/rooms/1", token="room-1")
 
     async def look(self, call: Call, *, token: str, traceparent: str) -> int:

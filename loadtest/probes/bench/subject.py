@@ -184,7 +184,7 @@ class Subject:
         """Asked for once more where the call was lost on the way, or a gateway answered."""
         for pause_s in (*MORE_TRIES_S, None):
             try:
-                return await self._around.control.sdk_session(
+                return await self._around.control.grant(
                     Call(what="look", watch=self.record.watch),
                     token=self.created.token,
                     traceparent=self.record.traceparent(self.record.root),

@@ -1,21 +1,18 @@
 """A user's stay in a room, as a probe needs it: everything that was heard and told, with its time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import StepError
 from loadtest.language.events import Mark
-from loadtest.session.ports import Room
+from loadtest.rooms.app_messages import ERROR, LIFECYCLE_ERROR, is_avatar
+from loadtest.session.ports import Room, Told
 from loadtest.session.record import Record
 from loadtest.sound.speech import Clip, Ear
 
-STARTED, ENDED = "avatar_started_speaking", "avatar_ended_speaking"
-PHRASE_STARTED, PHRASE_ENDED = STARTED + "_phrase", ENDED + "_phrase"
-OF_USER, OF_AVATAR = "ce_events.realtime.input_transcript", "ce_events.realtime.response_transcript"
-ERRORS = ("error", "session_lifecycle_error")
 SETTLE_S = 1.0
 """Quiet after which an answer is over where no app-message said so."""
 ANSWER_LIMIT_S = 10.0
@@ -23,12 +20,7 @@ MAX_MESSAGES = 2_000
 """A flood is not kept."""
 LONGEST_ANSWER_S = 45.0
 
-_MARKS = {
-    STARTED: Mark.AVATAR_STARTED,
-    ENDED: Mark.AVATAR_ENDED,
-    OF_USER: Mark.USER_TRANSCRIPT,
-    OF_AVATAR: Mark.AVATAR_TRANSCRIPT,
-}
+_MARKS = (Mark.AVATAR_STARTED, Mark.AVATAR_ENDED, Mark.USER_TRANSCRIPT, Mark.TRANSCRIPT_FAILED, Mark.AVATAR_TRANSCRIPT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +41,7 @@ class Visit:
         self._ear = Ear(on_onset=self._on_onset, on_offset=self._on_offset)
         self._changed = asyncio.Event()
         self.room: Room | None = None
-        self.messages: list[tuple[int, dict[str, Any]]] = []
+        self.messages: list[tuple[int, Mapping[str, Any]]] = []
         self.stretches: list[list[int]] = []
         self.speaking = False
         self.sound = bytearray()
@@ -89,14 +81,13 @@ class Visit:
         if self._records and any(pcm):
             self.sound += pcm
 
-    def on_message(self, t_ns: int, message: dict[str, Any]) -> None:
+    def on_message(self, t_ns: int, told: Told) -> None:
         if len(self.messages) < MAX_MESSAGES:
-            self.messages.append((t_ns, message))
-        kind = message.get("type")
-        if kind == "room.participant" and message.get("owner") and message.get("state") == "left":
+            self.messages.append((t_ns, told.raw))
+            if told.mark in _MARKS:
+                self._record.observe(t_ns, told.mark, None)
+        if is_avatar(told.raw, "left"):
             self.owner_left_ns = self.owner_left_ns or t_ns
-        if len(self.messages) < MAX_MESSAGES and (mark := _MARKS.get(str(kind))) is not None:
-            self._record.observe(t_ns, mark, None)
         self._wake()
 
     def on_closed(self, t_ns: int, why: StepError) -> None:
@@ -116,14 +107,14 @@ class Visit:
 
     # What a probe asks
 
-    def all(self, kind: str, *, since_ns: int = 0) -> list[tuple[int, dict[str, Any]]]:
+    def all(self, kind: str, *, since_ns: int = 0) -> list[tuple[int, Mapping[str, Any]]]:
         """Messages of that type, with their arrival."""
         return [(t_ns, each) for t_ns, each in self.messages if each.get("type") == kind and t_ns >= since_ns]
 
     @property
-    def errors(self) -> list[tuple[int, dict[str, Any]]]:
+    def errors(self) -> list[tuple[int, Mapping[str, Any]]]:
         """Lifecycle errors, nested or not, with their arrival."""
-        return [(t_ns, each) for t_ns, each in self.messages if each.get("type") in ERRORS]
+        return [(t_ns, each) for t_ns, each in self.messages if each.get("type") in (ERROR, LIFECYCLE_ERROR)]
 
     def spoke_at(self, t_ns: int) -> bool:
         """Whether the avatar was heard then, or later."""

@@ -1,6 +1,7 @@
 """Client secrets (PROTOCOL.md 4.1)."""
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,8 @@ from loadtest.language.clock import now_ns
 from loadtest.language.errors import Kind, StepError
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS, Subject
-from loadtest.probes.bench.visit import OF_AVATAR, Visit
+from loadtest.probes.bench.visit import Visit
+from loadtest.rooms.app_messages import ERROR, LIFECYCLE_ERROR, OF_AVATAR
 from loadtest.session.ports import ClientSecret
 
 TTL_S, PAST_S = 10, 5
@@ -23,7 +25,7 @@ class Start:
     refused_at: str | None
     hung: str | None = None
     told_s: float | None = None
-    error: dict[str, Any] | None = None
+    error: Mapping[str, Any] | None = None
     conversed: bool = False
     started: bool = False
 
@@ -124,11 +126,11 @@ def judge_told(bench: Bench, seen: Start) -> None:
     bench.judge("ERR-3", seen.told_s <= TOLD_WITHIN_S, told)
     message = seen.error or {}
     inner = message.get("error")
-    nested = message.get("type") == "error" and isinstance(inner, dict)
+    nested = message.get("type") == ERROR and isinstance(inner, dict)
     kind = inner.get("type") if isinstance(inner, dict) else None
     bench.judge(
         "GA-3",
-        nested and kind == "session_lifecycle_error",
+        nested and kind == LIFECYCLE_ERROR,
         f"type {message.get('type')!r}, {'nested type ' + repr(kind) if nested else 'nothing nested in it'}",
     )
 

@@ -2,13 +2,15 @@
 
 import asyncio
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from loadtest.language.clock import now_ns
 from loadtest.probes.bench.bench import NOISE_SOURCE, Bench, NotTestedError, Probe
 from loadtest.probes.bench.reference import spoken_by_openai
 from loadtest.probes.bench.subject import Subject
-from loadtest.probes.bench.visit import ENDED, OF_AVATAR, STARTED, Heard, Visit
+from loadtest.probes.bench.visit import Heard, Visit
+from loadtest.rooms.app_messages import ENDED, OF_AVATAR, STARTED
 from loadtest.sound.speech import corpus
 
 SLOW_SPEECH: dict[str, Any] = {"audio": {"output": {"speed": 0.25}}}
@@ -197,7 +199,7 @@ async def unheard(bench: Bench) -> None:
         )
 
 
-def _words(message: dict[str, Any]) -> list[str]:
+def _words(message: Mapping[str, Any]) -> list[str]:
     return re.findall(r"\w+", str(message.get("transcript", "")).lower())
 
 

@@ -9,9 +9,9 @@ from loadtest.language.errors import GATEWAY_STATUS, Code, Kind, StepError
 from loadtest.language.events import RuleOutcome
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS
-from loadtest.probes.bench.visit import OF_AVATAR, STARTED
 from loadtest.probes.bench.wire import MORE_TRIES_S, Answer
 from loadtest.probes.checks.expiry import start_refused
+from loadtest.rooms.app_messages import OF_AVATAR, STARTED
 from loadtest.session.ports import ClientSecret
 
 BETA = {"OpenAI-Beta": "realtime=v1"}

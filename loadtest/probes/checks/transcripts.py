@@ -9,13 +9,13 @@ from loadtest.language.clock import wall_ns
 from loadtest.language.errors import StepError
 from loadtest.probes.bench.bench import Bench, Probe
 from loadtest.probes.bench.subject import Subject
-from loadtest.probes.bench.visit import OF_AVATAR, OF_USER, Visit
+from loadtest.probes.bench.visit import Visit
+from loadtest.rooms.app_messages import OF_AVATAR, OF_USER, TRANSCRIPTION_FAILED
 
 TURNS = 3
 LATE_S = 10.0
 """How long after its turn a transcript may come."""
 SKEW_S = 120
-FAILED = "transcription-failed"
 OFF: dict[str, Any] = {"audio": {"input": {"transcription": None}}}
 LISTEN_S = 3.0
 
@@ -77,7 +77,7 @@ async def _judge_transcription(bench: Bench, subject: Subject, visit: Visit, sai
     """TR-1, or TR-4 where OpenAI itself fails. `said_ns`: ends of the user's speeches that were answered."""
     told = visit.all(OF_USER)
     texts = [message.get("transcript") for _, message in told]
-    failed = texts.count(FAILED)
+    failed = texts.count(TRANSCRIPTION_FAILED)
     if failed:
         bench.judge_heard("TR-4", True, f"{failed} of {len(texts)} transcripts of the user are told as failed", subject)
     blank = [text for text in texts if isinstance(text, str) and not text.strip()]

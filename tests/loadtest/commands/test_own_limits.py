@@ -147,7 +147,7 @@ def ended(control: FakeControl) -> SessionFinished:
 
 
 def test_a_session_that_found_no_memory_is_ours_and_deleted() -> None:
-    control = FakeControl(sdk_session=[MemoryError()])
+    control = FakeControl(grant=[MemoryError()])
     last = ended(control)
     assert last.failure is not None
     assert (last.outcome, last.failure.kind, last.failure.code) == (Outcome.FAILED, Kind.OWN_LIMIT, Code.MEMORY)

@@ -12,9 +12,10 @@ from loadtest.language.events import Event, Mark
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.reference import Spoken
 from loadtest.probes.bench.subject import Subject
-from loadtest.probes.bench.visit import ENDED, OF_AVATAR, OF_USER, STARTED, Visit
+from loadtest.probes.bench.visit import Visit
 from loadtest.probes.checks import sound, termination, timers, transcripts
 from loadtest.probes.checks.interruption import unannounced_s
+from loadtest.rooms.app_messages import ENDED, OF_AVATAR, OF_USER, STARTED, translated
 from loadtest.twin.pcm import tone
 from tests.loadtest.fakes import FakeControl, FakeRoom, forever
 from tests.loadtest.probes.doubles import TICKET, findings, ground
@@ -90,7 +91,7 @@ def test_what_is_heard_after_the_announced_end_of_an_answer_is_measured_against_
 ) -> None:
     async def scene(_bench: Bench, _subject: Subject, visit: Visit) -> None:
         for t_s, kind in told:
-            visit.on_message(int(t_s * S), {"type": kind})
+            visit.on_message(int(t_s * S), translated({"type": kind}))
         assert unannounced_s(visit, int(11.1 * S), int(15.1 * S)) == pytest.approx(extra_s)
 
     assert seen(scene) == set()
@@ -100,13 +101,13 @@ def test_an_answer_that_was_told_and_not_heard_is_a_broken_sound() -> None:
     spoken = Spoken(pcm=bytes(48_000), text="well")
 
     async def told(bench: Bench, subject: Subject, visit: Visit) -> None:
-        visit.on_message(1 * S, {"type": STARTED})
-        visit.on_message(2 * S, {"type": ENDED})
+        visit.on_message(1 * S, translated({"type": STARTED}))
+        visit.on_message(2 * S, translated({"type": ENDED}))
         sound._judge_unheard(bench, subject, visit, spoken)
 
     async def interrupted(bench: Bench, subject: Subject, visit: Visit) -> None:
-        visit.on_message(1 * S, {"type": STARTED})
-        visit.on_message(1 * S + 20_000_000, {"type": ENDED})
+        visit.on_message(1 * S, translated({"type": STARTED}))
+        visit.on_message(1 * S + 20_000_000, translated({"type": ENDED}))
         with pytest.raises(NotTestedError, match="did not answer"):
             sound._judge_unheard(bench, subject, visit, spoken)
 
@@ -134,7 +135,7 @@ def test_an_empty_text_is_no_way_to_tell_that_a_transcription_failed(
 
     async def scene(bench: Bench, subject: Subject, visit: Visit) -> None:
         for text in texts:
-            visit.on_message(1, {"type": OF_USER, "transcript": text, "timestamp": 1.0})
+            visit.on_message(1, translated({"type": OF_USER, "transcript": text, "timestamp": 1.0}))
         await transcripts._judge_transcription(bench, subject, visit, [])
 
     assert seen(scene) == expected
@@ -148,7 +149,9 @@ def test_a_transcript_that_comes_too_late_is_a_missing_one(late_s: tuple[float, 
 
     async def scene(bench: Bench, subject: Subject, visit: Visit) -> None:
         for end_s, late in zip(said_s, late_s, strict=True):
-            visit.on_message(int((end_s + late) * S), {"type": OF_USER, "transcript": "so", "timestamp": 1.0})
+            visit.on_message(
+                int((end_s + late) * S), translated({"type": OF_USER, "transcript": "so", "timestamp": 1.0})
+            )
         await transcripts._judge_transcription(bench, subject, visit, [end_s * S for end_s in said_s])
 
     assert seen(scene) == expected
@@ -226,7 +229,7 @@ def test_transcripts_of_answers_are_counted_also_where_one_turn_was_not_answered
 ) -> None:
     async def scene(bench: Bench, subject: Subject, visit: Visit) -> None:
         for number in range(told):
-            visit.on_message(number, {"type": OF_AVATAR, "transcript": "well", "timestamp": 1.0})
+            visit.on_message(number, translated({"type": OF_AVATAR, "transcript": "well", "timestamp": 1.0}))
         transcripts._judge_answers(bench, subject, visit, answers, "with")
 
     assert seen(scene) == {f"TR-2 {finding}"}
@@ -278,7 +281,7 @@ def test_a_sound_is_judged_by_its_pitch_and_its_length(
 def test_two_answers_are_no_answer_that_is_too_long() -> None:
     async def scene(bench: Bench, subject: Subject, visit: Visit) -> None:
         for t_s in (1, 3):
-            visit.on_message(t_s * S, {"type": STARTED})
+            visit.on_message(t_s * S, translated({"type": STARTED}))
         visit.sound += tone(duration_ms=1500)
         sound._judge_heard(bench, subject, visit, Spoken(pcm=tone(duration_ms=1000), text="well"))
 

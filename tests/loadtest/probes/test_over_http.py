@@ -150,7 +150,7 @@ def test_an_expired_secret_that_leads_into_silence_is_a_breach_where_a_good_one_
     second: str | None, outcome: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silence = StepError(Kind.TIMEOUT, Code.TIMEOUT)
-    control = FakeControl(sdk_session=[silence, None if second is None else silence])
+    control = FakeControl(grant=[silence, None if second is None else silence])
 
     seen = tried(expiry.expired_secret, ("EXP-1b", "ERR-3"), control, Backend(control), monkeypatch)
 

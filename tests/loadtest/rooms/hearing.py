@@ -3,11 +3,12 @@
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from loadtest.language.errors import StepError
 from loadtest.language.events import Mark
+from loadtest.session.ports import Told
 from loadtest.sound.speech import FRAME_BYTES, SILENCE, Clip, clip_of
 
 DEADLINE_S = 20.0
@@ -21,7 +22,7 @@ class Recorder:
     def __init__(self) -> None:
         self.marks: list[tuple[int, Mark]] = []
         self.audio: list[tuple[int, bytes]] = []
-        self.messages: list[tuple[int, dict[str, Any]]] = []
+        self.messages: list[tuple[int, Mapping[str, Any]]] = []
         self.ends: list[StepError] = []
         self._changed = asyncio.Event()
 
@@ -33,8 +34,8 @@ class Recorder:
         self.audio.append((t_ns, pcm))
         self._changed.set()
 
-    def on_message(self, t_ns: int, message: dict[str, Any]) -> None:
-        self.messages.append((t_ns, message))
+    def on_message(self, t_ns: int, told: Told) -> None:
+        self.messages.append((t_ns, told.raw))
         self._changed.set()
 
     def on_closed(self, t_ns: int, why: StepError) -> None:

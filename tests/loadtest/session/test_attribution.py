@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from loadtest.language.events import Mark
+from loadtest.rooms.app_messages import translated
 from loadtest.session.attribution import Attribution
 from loadtest.session.conversation import Conversation
 from tests.loadtest.session.test_conversation import hear
@@ -110,8 +111,8 @@ def test_a_noise_into_an_answer_is_no_speech_that_a_transcript_could_be_of() -> 
     talk.begin(5, asks=False)
     talk.on_mark(3, Mark.SPEECH_START)
     talk.on_mark(4, Mark.SPEECH_END)
-    talk.on_message(5, {"type": USER, "transcript": "a", "timestamp": 1.0})
-    talk.on_message(6, {"type": AVATAR, "transcript": "b", "timestamp": 1.0})
+    talk.on_message(5, translated({"type": USER, "transcript": "a", "timestamp": 1.0}))
+    talk.on_message(6, translated({"type": AVATAR, "transcript": "b", "timestamp": 1.0}))
     assert marks[-2:] == [(Mark.USER_TRANSCRIPT, 4), (Mark.AVATAR_TRANSCRIPT, 4)]
 
 
@@ -123,8 +124,8 @@ def test_words_that_come_before_the_sound_are_written_down_with_the_turn_that_th
         talk.forget_answer()
         talk.on_mark(turn * 10**9 + 1, Mark.SPEECH_START)
         talk.on_mark(turn * 10**9 + 2, Mark.SPEECH_END)
-        talk.on_message(turn * 10**9 + 3, {"type": AVATAR, "transcript": "b", "timestamp": 1.0})
+        talk.on_message(turn * 10**9 + 3, translated({"type": AVATAR, "transcript": "b", "timestamp": 1.0}))
         hear(talk, turn * 10**9 + 4, loud=3)
-        talk.on_message(turn * 10**9 + 5, {"type": USER, "transcript": "a", "timestamp": 1.0})
+        talk.on_message(turn * 10**9 + 5, translated({"type": USER, "transcript": "a", "timestamp": 1.0}))
     assert [turn for mark, turn in marks if mark is Mark.AVATAR_TRANSCRIPT] == [0, 1]
     assert [turn for mark, turn in marks if mark is Mark.USER_TRANSCRIPT] == [0, 1]

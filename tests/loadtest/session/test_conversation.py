@@ -8,6 +8,7 @@ from loadtest.config import scenario
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Mark
+from loadtest.rooms.app_messages import translated
 from loadtest.session import turns as turns_module
 from loadtest.session.conversation import Conversation
 from loadtest.session.ports import Listener
@@ -57,7 +58,7 @@ def test_time_to_first_audio_runs_from_the_last_voiced_frame_to_the_onset() -> N
     def answer(listener: Listener, t0: int) -> None:
         listener.on_mark(t0 + 100 * MS, Mark.SPEECH_END)
         hear(listener, t0 + 800 * MS, loud=10)
-        listener.on_message(t0 + 1_000 * MS, {"type": "avatar_ended_speaking"})
+        listener.on_message(t0 + 1_000 * MS, translated({"type": "avatar_ended_speaking"}))
 
     first_audio_ns, marks = say(answer)
     assert first_audio_ns == 700 * MS
@@ -72,7 +73,7 @@ def test_the_onset_is_where_the_sound_begins_inside_its_frame() -> None:
         listener.on_mark(t0, Mark.SPEECH_END)
         listener.on_audio(t0 + 500 * MS, half)
         hear(listener, t0 + 520 * MS, loud=5)
-        listener.on_message(t0 + 640 * MS, {"type": "avatar_ended_speaking"})
+        listener.on_message(t0 + 640 * MS, translated({"type": "avatar_ended_speaking"}))
 
     assert say(answer)[0] == 510 * MS
 
@@ -89,7 +90,7 @@ def test_a_single_loud_frame_is_a_click_and_no_answer() -> None:
 def test_an_answer_into_the_users_sentence_is_answered_early_and_never_a_negative_number() -> None:
     def interrupt(listener: Listener, t0: int) -> None:
         hear(listener, t0 + 50 * MS, loud=5)
-        listener.on_message(t0 + 200 * MS, {"type": "avatar_ended_speaking"})
+        listener.on_message(t0 + 200 * MS, translated({"type": "avatar_ended_speaking"}))
         listener.on_mark(t0 + 400 * MS, Mark.SPEECH_END)
 
     error, marks = say(interrupt)
@@ -103,7 +104,7 @@ def test_an_answer_with_a_pause_between_its_sentences_is_one_answer() -> None:
         listener.on_mark(t0, Mark.SPEECH_END)
         end_ns = hear(listener, t0 + 100 * MS, loud=5, quiet_ns=QUIET_NS + 100 * MS)
         hear(listener, end_ns + QUIET_NS + 120 * MS, loud=5)
-        listener.on_message(t0 + 900 * MS, {"type": "avatar_ended_speaking"})
+        listener.on_message(t0 + 900 * MS, translated({"type": "avatar_ended_speaking"}))
 
     first_audio_ns, marks = say(two_sentences)
     assert first_audio_ns == 100 * MS
@@ -124,7 +125,7 @@ def test_silence_is_a_failed_turn_and_not_a_latency() -> None:
     ],
 )
 def test_a_lifecycle_error_ends_the_turn_nested_or_flat(message: dict[str, Any]) -> None:
-    error, _ = say(lambda listener, t0: listener.on_message(t0, message))
+    error, _ = say(lambda listener, t0: listener.on_message(t0, translated(message)))
     assert (error.kind, error.code) == (Kind.REJECTED, Code.LIMITS_EXCEEDED)
 
 
@@ -138,10 +139,10 @@ def test_a_transcription_failure_is_not_user_speech() -> None:
     def answer(listener: Listener, t0: int) -> None:
         listener.on_mark(t0, Mark.SPEECH_END)
         kind = "ce_events.realtime.input_transcript"
-        listener.on_message(t0 + 1, {"type": kind, "transcript": "transcription-failed", "timestamp": 1.0})
-        listener.on_message(t0 + 2, {"type": kind, "transcript": "hello", "timestamp": 1.0})
+        listener.on_message(t0 + 1, translated({"type": kind, "transcript": "transcription-failed", "timestamp": 1.0}))
+        listener.on_message(t0 + 2, translated({"type": kind, "transcript": "hello", "timestamp": 1.0}))
         hear(listener, t0 + 10 * MS, loud=5)
-        listener.on_message(t0 + 3, {"type": "avatar_ended_speaking"})
+        listener.on_message(t0 + 3, translated({"type": "avatar_ended_speaking"}))
 
     _, marks = say(answer)
     assert (Mark.TRANSCRIPT_FAILED, 1) in marks
@@ -273,9 +274,11 @@ def test_a_transcript_belongs_to_the_turn_it_transcribes_even_when_the_next_has_
     talk.on_mark(1, Mark.SPEECH_END)
     hear(talk, 2, loud=3, quiet_ns=0)
     talk.begin(5)
-    talk.on_message(3, {"type": "ce_events.realtime.input_transcript", "transcript": "a", "timestamp": 1.0})
-    talk.on_message(4, {"type": "ce_events.realtime.response_transcript", "transcript": "b", "timestamp": 1.0})
-    talk.on_message(5, {"type": "avatar_ended_speaking"})
+    talk.on_message(3, translated({"type": "ce_events.realtime.input_transcript", "transcript": "a", "timestamp": 1.0}))
+    talk.on_message(
+        4, translated({"type": "ce_events.realtime.response_transcript", "transcript": "b", "timestamp": 1.0})
+    )
+    talk.on_message(5, translated({"type": "avatar_ended_speaking"}))
     assert marks[1:] == [(Mark.USER_TRANSCRIPT, 4), (Mark.AVATAR_TRANSCRIPT, 4), (Mark.AVATAR_ENDED, 5)]
 
 
@@ -284,14 +287,14 @@ def test_the_text_of_a_transcript_is_told_only_on_request_and_redacted() -> None
         texts: list[str | None] = []
         talk = Conversation(observe=lambda _t, _mark, _turn, text, **_: texts.append(text), keep_transcripts=keep)  # noqa: B023
         message = {"type": "ce_events.realtime.input_transcript", "transcript": "my key is sk-abcdef123456"}
-        talk.on_message(1, message)
+        talk.on_message(1, translated(message))
         assert texts == [told]
 
 
 def facts_of(message: dict[str, Any]) -> list[tuple[Mark, dict[str, Any]]]:
     told: list[tuple[Mark, dict[str, Any]]] = []
     talk = Conversation(observe=lambda _t, mark, _turn, _text, **facts: told.append((mark, facts)), digest=str.upper)
-    talk.on_message(1, message)
+    talk.on_message(1, translated(message))
     return told
 
 

@@ -18,6 +18,7 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
+from loadtest.rooms.app_messages import translated
 from loadtest.session.lifecycle import CENSORED
 from loadtest.session.ports import Call, ClientSecret
 from tests.loadtest.fakes import FakeControl, FakeRoom, forever, lifecycle, refused
@@ -52,7 +53,7 @@ def steps(events: list[Event]) -> list[tuple[Step, Outcome]]:
 def test_a_good_session_is_minted_created_connected_deleted_and_proved_gone() -> None:
     control = FakeControl()
     events = run(control)
-    assert control.calls == ["mint", "create", "sdk_session", "delete", "look"]
+    assert control.calls == ["mint", "create", "grant", "delete", "look"]
     assert steps(events) == [(step, Outcome.OK) for step in (Step.MINT, Step.CREATE, Step.CONNECT, Step.DELETE)]
     assert remains(events) == [
         (Remains.DOUBTFUL, "create_sent"),
@@ -163,7 +164,7 @@ def test_a_create_that_never_answers_is_doubtful_not_nothing() -> None:
     assert remains(events) == [(Remains.DOUBTFUL, "create_sent")]
 
 
-@pytest.mark.parametrize("step", ["mint", "create", "sdk_session", "delete", "look"])
+@pytest.mark.parametrize("step", ["mint", "create", "grant", "delete", "look"])
 def test_a_cancellation_in_any_step_still_deletes(step: str) -> None:
     entered = asyncio.Event()
 
@@ -185,7 +186,7 @@ def test_a_cancellation_in_any_step_still_deletes(step: str) -> None:
     assert control.alive == set()
     last = finished(events)
     assert last.remains is Remains.NOTHING
-    if step in ("mint", "create", "sdk_session"):
+    if step in ("mint", "create", "grant"):
         assert (last.outcome, last.censored) == (Outcome.CANCELLED, True)
         assert ("delete" in control.calls) is (step != "mint")
 
@@ -195,7 +196,7 @@ def test_repeated_cancellations_do_not_stop_a_delete() -> None:
         await asyncio.sleep(0.05)
         return 200
 
-    control, events = FakeControl(sdk_session=[forever], delete=[slow]), []
+    control, events = FakeControl(grant=[forever], delete=[slow]), []
 
     async def cut() -> None:
         task = asyncio.ensure_future(lifecycle(control, events).run())
@@ -275,7 +276,7 @@ def test_every_refusal_of_a_once_good_token_proves_the_end(status: int) -> None:
 
 
 def test_a_token_that_was_never_good_can_prove_nothing() -> None:
-    control = FakeControl(sdk_session=[refused(401)])
+    control = FakeControl(grant=[refused(401)])
     last = finished(run(control))
     assert "look" not in control.calls
     assert (last.gone, last.remains) == (None, Remains.NOTHING)
@@ -317,7 +318,7 @@ class TellingRoom(FakeRoom):
         if self._joined:
             await super().connect()
         for message in self._told:
-            self.listener.on_message(2, message)
+            self.listener.on_message(2, translated(message))
         if self._then is not None:
             self.listener.on_closed(3, self._then)
             raise self._then
@@ -374,7 +375,7 @@ def test_a_cancellation_while_a_room_is_silent_reaches_its_connect() -> None:
     async def script() -> list[Event]:
         events: list[Event] = []
         session = asyncio.ensure_future(lifecycle(control, events, room=room).run())
-        while not of(events, RemainsChanged) or "sdk_session" not in control.calls:
+        while not of(events, RemainsChanged) or "grant" not in control.calls:
             await asyncio.sleep(0)
         for _ in range(10):
             await asyncio.sleep(0)
