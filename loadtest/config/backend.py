@@ -11,6 +11,7 @@ from loadtest.config.headers import flaw_of_url, flaw_of_value
 from loadtest.config.scenario import Section
 
 _PLACES = ("user", "iteration", "trace_id")
+_WITH_BODY = ("POST", "PUT", "PATCH")
 _DELETE_PLACES = ("session_id",)
 PLACE = re.compile(r"\{([^{}]*)\}")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -38,7 +39,7 @@ class BackendTarget(Section):
     headers: dict[str, str] = Field(
         default_factory=dict, description="headers that are sent; a value env:NAME is that environment variable's"
     )
-    body: Any = Field(None, description="sent as JSON (left out: no body)")
+    body: Any = Field(None, description="sent as JSON (left out: {} where the method has a body)")
     session_id: str = Field(
         "session_id", description="where the answer holds the session's id: keys and places in lists, joined by dots"
     )
@@ -69,6 +70,11 @@ class BackendTarget(Section):
         if problems:
             raise ValueError("\n".join(problems))
         return headers
+
+    @property
+    def sent_body(self) -> Any:
+        """The tree that is sent as JSON; None: no body."""
+        return {} if self.body is None and self.method in _WITH_BODY else self.body
 
     @property
     def variables(self) -> list[str]:

@@ -45,7 +45,8 @@ class Backend:
     def create_request(self, *, user: int, iteration: int, trace_id: str, traceparent: str) -> Request:
         """What mints and creates for that user."""
         values = {"user": str(user), "iteration": str(iteration), "trace_id": trace_id}
-        body = None if self._target.body is None else json.dumps(_filled(self._target.body, values)).encode()
+        tree = self._target.sent_body
+        body = None if tree is None else json.dumps(_filled(tree, values)).encode()
         headers = {name: _fill(value, values) for name, value in self._headers.items()} | {"traceparent": traceparent}
         if body is not None:
             headers.setdefault("Content-Type", "application/json")

@@ -35,6 +35,25 @@ def test_the_request_is_the_template_filled_in_for_that_user() -> None:
     assert "s3cret" not in repr(request)
 
 
+@pytest.mark.parametrize(
+    ("said", "body", "kind"),
+    [
+        ({}, b"{}", "application/json"),
+        ({"method": "PUT"}, b"{}", "application/json"),
+        ({"body": []}, b"[]", "application/json"),
+        ({"body": ""}, b'""', "application/json"),
+        ({"method": "GET"}, None, None),
+        ({"method": "GET", "body": {"a": 1}}, b'{"a": 1}', "application/json"),
+    ],
+    ids=str,
+)
+def test_an_endpoint_of_which_only_the_address_is_said_gets_an_empty_object(
+    said: dict[str, Any], body: bytes | None, kind: str | None
+) -> None:
+    request = request_of(Backend(BackendTarget(url="http://127.0.0.1:1/start", **said), {}), 1)
+    assert (request.body, request.headers.get("Content-Type")) == (body, kind)
+
+
 def test_cookies_are_each_users_own_and_go_with_the_delete() -> None:
     backend = Backend(TARGET, {})
     backend.keep_cookies(
