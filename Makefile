@@ -33,6 +33,7 @@ lint: .venv/.dev ## formatting, lint, types, import contracts, generated files u
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m exporters.metrics.metrics_page | diff -u METRICS.md -
+	$(BIN)/python -m docs.generator --check
 	$(BIN)/python -m pytest -q tests/dashboards -k as_generated
 
 check: lint test ## lint and test
@@ -54,6 +55,8 @@ stack: install ## this machine's Prometheus and Alertmanager beside a run, on lo
 
 generated: .venv/.dev ## write generated files anew
 	$(BIN)/python -m exporters.metrics.metrics_page > METRICS.md
+	$(BIN)/python -m docs.generator
+	$(BIN)/python -m loadtest.twin.mutants --write TWIN.md
 	$(BIN)/python -m dashboards.boards
 	$(BIN)/python -m dashboards.rules
 

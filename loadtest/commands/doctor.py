@@ -17,7 +17,7 @@ EXAMPLE: Final = "avaload doctor"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Of which run, or that our own error is asked for."""
-    parser.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.toml")
+    parser.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.toml", help="what is planned")
     parser.add_argument(
         "--calibrate", action="store_true", help="measure our own error against the twin: half a minute"
     )

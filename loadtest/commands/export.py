@@ -12,9 +12,9 @@ EXAMPLE: Final = "avaload export runs/x --otlp-endpoint http://127.0.0.1:4318"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which run, and where its spans go."""
-    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
-    parser.add_argument("--otlp-endpoint", required=True, metavar="URL")
-    parser.add_argument("--trace-share", type=float, default=1.0, metavar="SHARE")
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="directory of the run")
+    parser.add_argument("--otlp-endpoint", required=True, metavar="URL", help="collector (OTLP/HTTP)")
+    parser.add_argument("--trace-share", type=float, default=1.0, metavar="SHARE", help="of good sessions (default 1)")
     parser.add_argument("--follow", action="store_true", help="while the run goes on")
 
 

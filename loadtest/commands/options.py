@@ -71,7 +71,7 @@ OF_SEARCHES: Final[tuple[Option, ...]] = (
 
 def add_scenario(parser: argparse.ArgumentParser) -> None:
     """What sessions do, and what is expected of them."""
-    parser.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.toml")
+    parser.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.toml", help="what sessions do")
     add_slo(parser)
 
 

@@ -15,7 +15,7 @@ EXAMPLE: Final = "avaload plan runs/x --users 10000 --think 30s"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which run, how many users, and what is assumed of them."""
-    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="directory of the run")
     parser.add_argument("--users", type=int, required=True, metavar="N", help="people who use the service")
     add_assumptions(parser)
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")

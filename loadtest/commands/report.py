@@ -13,7 +13,7 @@ EXAMPLE: Final = "avaload report runs/x --slo slo.toml"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which run, and by what it is judged."""
-    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="directory of the run")
     options.add_slo(parser)
     parser.add_argument("--json", action="store_true", help="print report.json on stdout")
     parser.add_argument("--baseline", type=Path, metavar="RUN_DIR", help="say what changed since that run")

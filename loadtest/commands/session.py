@@ -12,7 +12,7 @@ EXAMPLE: Final = "avaload session runs/x 1f3a"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which session of which run."""
-    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="directory of the run")
     parser.add_argument("session", metavar="ID", help="our id (= trace id), the beginning of it, or Avaturn's id")
 
 

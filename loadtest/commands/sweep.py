@@ -14,7 +14,7 @@ EXAMPLE: Final = "avaload sweep runs/x"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which run."""
-    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="directory of the run")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 

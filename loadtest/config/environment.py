@@ -1,4 +1,4 @@
-"""Which variables of the environment reach the processes of a run. This is the one list; README.md shows it."""
+"""Which variables of the environment count, and which reach the processes of a run (docs/reference/environment.md)."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -22,6 +22,26 @@ INHERITED: Final = {
     "marks by which a CI server finds what a job has left": ("BUILD_ID", "*_COOKIE", "*_MARK"),
 }
 """Names, by what they are for. PYTHONPATH: only the directory that avaload itself is in (avaload.py)."""
+
+READ: Final = {
+    "OPENAI_API_KEY": "Key of the OpenAI project that mints.",
+    "AVATURN_API_KEY": "Key of the Avaturn project that creates and deletes.",
+    "AVALOAD_METRICS_PASSWORD": "Password of --metrics-user.",
+    "SSL_CERT_FILE": "Authorities to trust, where --ca-file names none.",
+    "GITHUB_ACTIONS": "`true`: a job on GitHub, which gets annotations.",
+    "GITHUB_STEP_SUMMARY": "The file of its step's summary.",
+}
+"""What avaload itself reads, besides settings and what a scenario names by `env:NAME`."""
+BETWEEN_PROCESSES: Final = {
+    "AVALOAD_RUN_DIR": "The run's directory.",
+    "AVALOAD_OWNER": "`stdin`: the end of its standard input ends the process.",
+    "AVALOAD_SALT": "Of the hashes in the run's journals.",
+    "AVALOAD_PROCESS": "Number of a worker's load process.",
+    "AVALOAD_PROGRESS_FD": "Where progress is told.",
+    "AVALOAD_METRICS_FD": "The listening socket of /metrics.",
+    "AVALOAD_LIFELINE_FD": "A pipe that closes when the last process of the run is gone.",
+}
+"""What the processes of a run tell each other. Nobody else sets them."""
 
 _NAMES: Final = frozenset(name for names in INHERITED.values() for name in names if "*" not in name)
 _BEGIN: Final = tuple(name.rstrip("*") for names in INHERITED.values() for name in names if name.endswith("*"))

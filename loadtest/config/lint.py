@@ -1,4 +1,4 @@
-"""Warnings about a scenario that can be sent but can't work as meant (PROTOCOL.md AUD-2, TOOL-3, DUR-2, GA-4).
+"""Warnings about a scenario that can be sent but can't work as meant (rules AUD-2, TOOL-3, DUR-2, GA-4).
 
 Warnings, not errors: a team may want to see what happens. Static: nothing is contacted.
 """
@@ -21,10 +21,10 @@ SHUTDOWN = {
     "gpt-4o-mini-transcribe": date(2027, 2, 26),
     "gpt-4o-transcribe-diarize": date(2027, 2, 26),
 }
-"""Announced ends of service (PROTOCOL.md 1.1)."""
+"""Announced ends of service (docs/contract.md#what-a-mint-may-ask)."""
 RETIRED_PREFIX = "gpt-4o-realtime-preview"
 OPENAI_LIMIT_S = 3600
-"""A Realtime session's maximum (PROTOCOL.md 2.2)."""
+"""A Realtime session's maximum (docs/contract.md#a-realtime-session)."""
 
 
 @dataclass(frozen=True, slots=True)

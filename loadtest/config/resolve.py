@@ -1,4 +1,4 @@
-"""Where settings come from: default < TOML < environment < option; every problem is reported at once (INTERFACE.md)."""
+"""Where settings come from: default < TOML < environment < option; every problem is reported at once."""
 
 import os
 import tomllib

@@ -1,7 +1,8 @@
-"""What one virtual user says and does, as data (INTERFACE.md "Scenario TOML").
+"""What one virtual user says and does, as data (docs/reference/scenario.md).
 
 Every section is closed: an unknown key is an error, so that a misspelt one can't be silently ignored. `[realtime]` is
-the exception: it is the session object of the mint, passed to OpenAI as it stands (PROTOCOL.md 1.1).
+the exception: it is the session object of the mint, passed to OpenAI as it stands
+(docs/contract.md#what-a-mint-may-ask).
 """
 
 from collections.abc import Collection
@@ -51,7 +52,7 @@ Engine = Literal["openai-realtime", "external", "cartesia", "text-echo"]
 
 
 class SessionFields(Section):
-    """Optional fields of Avaturn's create call (PROTOCOL.md 3.2); what is None is not sent."""
+    """Optional fields of Avaturn's create call (docs/contract.md#creating-a-session); what is None is not sent."""
 
     # It is not sent: a client secret drives OpenAI's engine alone (`control.py`), and an endpoint knows its own.
     engine: Engine | None = Field(

@@ -1,4 +1,4 @@
-"""What a run can be told (INTERFACE.md). `resolve.py` says where it comes from, `guard.py` what may be loaded."""
+"""What a run can be told. `resolve.py` says where it comes from, `guard.py` what may be loaded."""
 
 import math
 from datetime import date

@@ -1,7 +1,7 @@
 """How many sessions a run may still create: one counter file for all its processes, respawns included.
 
 A place is reserved before a session starts and never given back, so that N is never exceeded on any path
-(INTERFACE.md `--max-sessions`).
+(`--max-sessions`).
 """
 
 import fcntl

@@ -1,5 +1,5 @@
 """Before the first session: run the real lifecycle against a toy target inside the engine, so that lazy imports, caches
-and first calls (139 ms for the first audio frame, MEDIA.md B.5) don't end up in somebody's latency.
+and first calls (139 ms for the first audio frame) don't end up in somebody's latency.
 
 The toy knows no rule of the services: it answers just enough for every line of the client side to have run once.
 """

@@ -86,7 +86,16 @@ EXPOSED: Final[Mapping[str, str]] = {
 }
 """A COUNT of what went wrong → the measure whose samples are all those of which it could have."""
 
-_KEYS: Final = ("name", "indicator", "scenario", "max", "min", "window", "abort")
+KEYS: Final[Mapping[str, str]] = {
+    "name": "What reports and alerts call it. Names are unique.",
+    "indicator": "What is bounded (below).",
+    "scenario": "Of a mix: the sessions of that scenario alone.",
+    "max": "The upper bound, in the indicator's unit. Give max or min.",
+    "min": "The lower bound.",
+    "window": "Judged over each sliding window of that length in the steady part, not over all of it.",
+    "abort": "Once it is broken the run stops early, deletes and exits with 3.",
+}
+"""Keys of an `[[slo]]` table, and what they mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +228,7 @@ def parse_slo(table: object, *, where: str = "slo", scenarios: Collection[str] |
     """One `[[slo]]` table. Raises ConfigError with all of its problems, each beginning with `where`."""
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where}: must be a table")
-    problems = [f"{where}: unknown key {key!r}{_closest(str(key), _KEYS)}" for key in table if key not in _KEYS]
+    problems = [f"{where}: unknown key {key!r}{_closest(str(key), KEYS)}" for key in table if key not in KEYS]
 
     indicator = table.get("indicator")
     if indicator is None:

@@ -1,4 +1,4 @@
-"""Every rule of PROTOCOL.md section 4: what it says, where it may be tried, and what a breach of it is worth."""
+"""Every rule of docs/contract.md: what it says, where it may be tried, whose word it is, what a breach is worth."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Group(StrEnum):
 
 
 class Prod(StrEnum):
-    """Where the rule can be tried: the "prod" column of PROTOCOL.md section 4."""
+    """Where the rule can be tried."""
 
     AS_IS = "P"  # against production as it is
     LONG = "C"  # costs long time, or money
@@ -45,9 +45,23 @@ class Source(StrEnum):
     PROBE = "probe"  # RuleChecked, which a probe said
 
 
+class Word(StrEnum):
+    """Whose word a rule is; when two disagree the one that stands first here counts."""
+
+    HOW_TO = "how-to"  # Avaturn's how-to page on the OpenAI Realtime engine
+    AVATURN = "avaturn"  # Avaturn's API reference, its other pages, its public demo
+    WIRE = "wire"  # recordings of the real OpenAI service
+    OPENAI = "openai"  # OpenAI's API reference, and the types of its Python package
+    SEEN = "seen"  # logs of the real services in public bug reports
+    SDK = "sdk"  # what Avaturn's web SDK was observed to do
+    REPORTED = "reported"  # second-hand, of unknown age
+    DERIVED = "derived"  # follows from the others
+    ASSUMED = "assumed"  # nobody's
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule. `statement` is a sentence for a report."""
+    """One rule. `statement` is a sentence for a report, `words` say on whose word it stands, the best first."""
 
     id: str
     group: Group
@@ -55,6 +69,7 @@ class Rule:
     prod: Prod
     standing: Standing
     reads: tuple[Source, ...]
+    words: tuple[Word, ...]
 
     @property
     def characterised(self) -> bool:
@@ -165,11 +180,40 @@ _ROWS: Final[dict[Group, tuple[_Row, ...]]] = {
     ),
 }
 
+_ON_WORD_OF: Final = {
+    Word.HOW_TO: "EXP-1 EXP-2 EXP-3 EXP-4 EXP-5 EXP-7 TD-1 TD-2 TD-3 TD-3c TD-4 TD-4b TD-5 TD-8"
+    " TR-1 TR-2 INT-1 INT-3 AUD-1 TOOL-1 TOOL-2 TOOL-3 GA-1 VAL-2 SEC-1",
+    Word.AVATURN: "TD-1b TD-4b TD-7 TR-5 GA-3 VAL-1 VAL-2 LIM-1",
+    Word.WIRE: "TR-3",
+    Word.OPENAI: "EXP-1 EXP-4 EXP-6 TR-3 TR-6 INT-2 INT-5 TOOL-3 ERR-1 LIM-2",
+    Word.SEEN: "DUR-1 GA-2",
+    Word.SDK: "TD-2 TD-8 SDK-1 SDK-2 SDK-3",
+    Word.REPORTED: "TD-3b TD-10 TR-4 INT-6 GA-3 ERR-2",
+    Word.DERIVED: "EXP-8 TD-9 DUR-2 INT-7 AUD-2 SEC-2",
+    Word.ASSUMED: "EXP-1b TD-6 TD-10 TD-11 TR-7 INT-4 AUD-3 GA-4 ERR-3 SEC-3",
+}
+"""Ids of rules. One that is named nowhere can't be imported."""
+
+
+def _words(rule: str) -> tuple[Word, ...]:
+    if found := tuple(word for word, rules in _ON_WORD_OF.items() if rule in rules.split()):
+        return found
+    raise LookupError(f"{rule}: on whose word?")
+
+
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {
-        row[0]: Rule(id=row[0], group=group, statement=row[1], prod=row[2], standing=row[3], reads=row[4])
+        row[0]: Rule(
+            id=row[0],
+            group=group,
+            statement=row[1],
+            prod=row[2],
+            standing=row[3],
+            reads=row[4],
+            words=_words(row[0]),
+        )
         for group, rows in _ROWS.items()
         for row in rows
     }
 )
-"""By id, in the order of PROTOCOL.md section 4 within its groups."""
+"""By id, in the order of docs/contract.md#rules."""

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 now_ns = time.perf_counter_ns
-"""CLOCK_MONOTONIC on Linux: the same base in every process of a host (DESIGN.md 4)."""
+"""CLOCK_MONOTONIC on Linux: the same base in every process of a host."""
 
 
 def wall_ns() -> int:

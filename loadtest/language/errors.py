@@ -1,4 +1,4 @@
-"""Who is at fault, as exception types and as closed sets of words (DESIGN.md 5); `own_limit` tells our own limits from
+"""Who is at fault, as exception types and as closed sets of words; `own_limit` tells our own limits from
 the target's faults.
 
 HarnessError
@@ -17,7 +17,7 @@ from typing import Final
 
 
 class Exit(IntEnum):
-    """Exit codes of every command; the worst of a run wins in the order 5, 130, 4, 3 (INTERFACE.md)."""
+    """Exit codes of every command; the worst of a run wins in the order 5, 130, 4, 3."""
 
     PASS = 0
     BUG = 1
@@ -31,16 +31,16 @@ class Exit(IntEnum):
 class Kind(StrEnum):
     """What sort of failure it was. Closed: it is a metric label."""
 
-    TIMEOUT = "timeout"
-    REJECTED = "rejected"
-    TRANSPORT = "transport"
-    PROTOCOL = "protocol"
-    NO_RESPONSE = "no_response"
-    ANSWERED_EARLY = "answered_early"
-    ENGINE_DIED = "engine_died"
-    OWN_LIMIT = "own_limit"
-    CANCELLED = "cancelled"
-    BUG = "bug"
+    TIMEOUT = "timeout"  # no answer in the step's time
+    REJECTED = "rejected"  # the target refused it
+    TRANSPORT = "transport"  # no connection, or it broke
+    PROTOCOL = "protocol"  # an answer that no service should give
+    NO_RESPONSE = "no_response"  # the avatar did not answer
+    ANSWERED_EARLY = "answered_early"  # it answered before the user had finished
+    ENGINE_DIED = "engine_died"  # ours: the session's engine died
+    OWN_LIMIT = "own_limit"  # ours: this machine ran out of something
+    CANCELLED = "cancelled"  # ours: cut short by the end of the run
+    BUG = "bug"  # ours: a mistake of avaload
 
 
 OURS: Final = (Kind.ENGINE_DIED, Kind.OWN_LIMIT, Kind.BUG, Kind.CANCELLED)

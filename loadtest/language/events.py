@@ -49,9 +49,9 @@ class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defau
 class Failure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Why a step failed. `detail` is redacted text for people; it never becomes a label."""
 
-    step: Step
-    kind: Kind
-    code: Code
+    step: Step  # in which step
+    kind: Kind  # what sort of failure
+    code: Code  # which one exactly
     detail: str = ""
 
 
@@ -60,15 +60,15 @@ class RunStarted(_Fact, frozen=True, kw_only=True):
 
     t_ns: int
     wall_ns: int
-    run_id: str
+    run_id: str  # made once, by the master
     scenario: str
     role: str  # engine | load | master
     host: str
     process: int  # index of the load process in the run
     incarnation: int  # 0, or how often this engine was respawned
-    pid: int
+    pid: int  # of the writing process
     boot_id: str  # perf_counter_ns of two files compares only if this is equal
-    schema: int = 1  # what has none is of the first
+    schema: int = 1  # version of the lines; what has none is of the first
 
 
 class StageStarted(_Fact, frozen=True, kw_only=True):
@@ -77,11 +77,11 @@ class StageStarted(_Fact, frozen=True, kw_only=True):
     the stage has."""
 
     t_ns: int
-    stage: str
+    stage: str  # its name in the plan
     users: int
     steady: bool
-    rate: float | None = None
-    arrivals: int | None = None
+    rate: float | None = None  # open arrivals per second at its start
+    arrivals: int | None = None  # open arrivals of the whole stage, over all processes
 
 
 class SessionStarted(_Fact, frozen=True, kw_only=True):
@@ -91,7 +91,7 @@ class SessionStarted(_Fact, frozen=True, kw_only=True):
     session: str
     span_id: str  # of the session's root span
     scenario: str
-    user: int
+    user: int  # number of the virtual user
     due_ns: int  # when it was to start; t_ns - due_ns is the generator's lateness
     purpose: str = LOAD
 
@@ -102,7 +102,7 @@ class SecretMinted(_Fact, frozen=True, kw_only=True):
 
     t_ns: int
     session: str
-    fingerprint: str
+    fingerprint: str  # salted hash, equal for equal secrets of one run
     ttl_s: int  # as asked for
     expires_at_s: int  # unix seconds, the provider's clock
     wall_ns: int  # our wall clock at t_ns
@@ -140,7 +140,7 @@ class RemainsChanged(_Fact, frozen=True, kw_only=True):
 
     t_ns: int
     session: str
-    remains: Remains
+    remains: Remains  # what may be left from now on
     reason: str  # create_sent | create_answered | create_refused | deleted | delete_failed | still_alive | swept
     target_session_id: str | None = None
     purpose: str = LOAD
@@ -160,19 +160,19 @@ class StepFinished(_Fact, frozen=True, kw_only=True):
 
     t_ns: int
     session: str
-    step: Step
+    step: Step  # which step
     started_ns: int
     outcome: Outcome
     span_id: str
     parent_id: str
     failure: Failure | None = None
     turn: int | None = None
-    attempt: int = 1
+    attempt: int = 1  # of a delete, from 1
     http_status: int | None = None
     server_ns: int | None = None
     pool_wait_ns: int | None = None
     lag_ns: int | None = None
-    turn_kind: str | None = None
+    turn_kind: str | None = None  # as in the scenario
     first_audio_ns: int | None = None
     barge_in_ns: int | None = None
     censored: bool = False
@@ -185,7 +185,7 @@ class Observed(_Fact, frozen=True, kw_only=True):
     """A mark inside a step: `turn` counts from 0, None outside of turns. `text`: of a transcript, if the operator keeps
     them.
 
-    Of an app-message only: `well_formed`: it has the shape that PROTOCOL.md 3.5 gives it; `stamped_s`: its own time
+    Of an app-message only: `well_formed`: it has the shape of docs/contract.md#app-messages; `stamped_s`: its own time
     stamp, unix seconds of the provider's clock; `digest`: a salted hash of its text or phrase_id, equal for equal ones
     of one run, useless outside; `speaker`: the same of the code word in a transcript's text that says in which session
     it was said.
@@ -193,7 +193,7 @@ class Observed(_Fact, frozen=True, kw_only=True):
 
     t_ns: int
     session: str
-    mark: Mark
+    mark: Mark  # what was observed
     turn: int | None = None
     lag_ns: int | None = None
     text: str | None = None
@@ -215,9 +215,9 @@ class MediaMeasured(_Fact, frozen=True, kw_only=True):
 
     t_ns: int
     session: str
-    frames: int
+    frames: int  # of audio that arrived
     underruns: int
-    stalled_ns: int
+    stalled_ns: int  # how long the avatar's speech stood still, in all
     gap_max_ns: int | None = None
     packets_lost: int | None = None
     messages_unwritten: int = 0
@@ -230,9 +230,9 @@ class GoneChecked(_Fact, frozen=True, kw_only=True):
 
     t_ns: int
     session: str
-    gone: Gone
+    gone: Gone  # what the look showed
     deleted_ns: int
-    looks: int
+    looks: int  # how often it was looked
     http_status: int | None
     purpose: str = LOAD
 
@@ -243,8 +243,8 @@ class SecretGivenBack(_Fact, frozen=True, kw_only=True):
 
     t_ns: int
     session: str
-    secret: SecretKind
-    place: str
+    secret: SecretKind  # which kind
+    place: str  # where in which answer
     foreign: bool = False
     purpose: str = LOAD
 
@@ -255,8 +255,8 @@ class RuleChecked(_Fact, frozen=True, kw_only=True):
 
     t_ns: int
     session: str
-    rule: str
-    outcome: RuleOutcome
+    rule: str  # its id
+    outcome: RuleOutcome  # what is known of it now
     detail: str
     purpose: str = LOAD
 
@@ -273,10 +273,10 @@ class SessionFinished(_Fact, frozen=True, kw_only=True):
     started_ns: int
     due_ns: int
     outcome: Outcome
-    remains: Remains
+    remains: Remains  # what it may have left behind
     failure: Failure | None = None
-    ended_by: EndedBy | None = None
-    gone: Gone | None = None
+    ended_by: EndedBy | None = None  # what ended it at the target
+    gone: Gone | None = None  # what the last look showed
     censored: bool = False
     answers_searched: int = 0
     purpose: str = LOAD
@@ -288,7 +288,7 @@ class IterationDropped(_Fact, frozen=True, kw_only=True):
     t_ns: int
     due_ns: int
     scenario: str
-    reason: DropReason
+    reason: DropReason  # why
     purpose: str = LOAD
 
 
@@ -304,25 +304,25 @@ class HealthSampled(_Fact, frozen=True, kw_only=True):
     wall_ns: int
     source: str
     process: int
-    lag_p99_ns: int
-    lag_max_ns: int
+    lag_p99_ns: int  # how late the loop was
+    lag_max_ns: int  # the same, at most
     cpu_percent: float
-    rss_bytes: int
-    sessions_active: int = 0
+    rss_bytes: int  # memory of this process
+    sessions_active: int = 0  # in progress
     pacing_p99_ns: int | None = None
-    pool_wait_p99_ns: int | None = None
-    gc_pause_max_ns: int | None = None
-    events_lost: int = 0
+    pool_wait_p99_ns: int | None = None  # wait for a connection of our own pool
+    gc_pause_max_ns: int | None = None  # longest pause of the garbage collector
+    events_lost: int = 0  # on their way to the sinks
     steal_percent: float | None = None
-    open_files: int | None = None
-    files_limit: int | None = None
+    open_files: int | None = None  # of this process
+    files_limit: int | None = None  # open files that it may have
 
 
 class GeneratorFailed(_Fact, frozen=True, kw_only=True):
     """Something of ours broke; `detail` is for people."""
 
     t_ns: int
-    fault: Fault
+    fault: Fault  # what broke
     process: int
     detail: str = ""
 
@@ -332,11 +332,11 @@ class RunAborted(_Fact, frozen=True, kw_only=True):
     far) `beyond` were on the wrong side of the bound; of a share, bad."""
 
     t_ns: int
-    slo: str
-    indicator: str
-    count: int
-    beyond: int
-    window_s: float | None = None
+    slo: str  # name of the objective
+    indicator: str  # what it bounds
+    count: int  # samples that were seen
+    beyond: int  # how many of them were on the wrong side
+    window_s: float | None = None  # in the last so many seconds
 
 
 class WorkerChanged(_Fact, frozen=True, kw_only=True):
@@ -346,8 +346,8 @@ class WorkerChanged(_Fact, frozen=True, kw_only=True):
     t_ns: int
     worker: str  # one per command
     host: str
-    state: WorkerState
-    numbers: tuple[int, ...] = ()
+    state: WorkerState  # what the master knows of it
+    numbers: tuple[int, ...] = ()  # of its load processes
     directory: str = ""
     detail: str = ""
 
@@ -360,9 +360,9 @@ class ClockCompared(_Fact, frozen=True, kw_only=True):
 
     t_ns: int
     host: str
-    boot_id: str
-    offset_ns: int
-    rtt_ns: int
+    boot_id: str  # of the other host
+    offset_ns: int  # to be added to a stamp of that host and boot
+    rtt_ns: int  # round trip of the comparison
 
 
 DISK_FULL: Final = "disk_full"

@@ -1,4 +1,4 @@
-"""Whether a server's answer holds a key, secret or token that was sent to it (PROTOCOL.md SEC-2).
+"""Whether a server's answer holds a key, secret or token that was sent to it (SEC-2).
 
 An answer is compared with what its session has sent so far, and with what other sessions of this process have sent:
 who gives back the one puts it into logs that nobody guards, who gives back the other hands over somebody's session.

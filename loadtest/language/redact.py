@@ -1,4 +1,4 @@
-"""The one redactor: no secret reaches a journal, a span, a log or a report (PROTOCOL.md SEC-1, SEC-2)."""
+"""The one redactor: no secret reaches a journal, a span, a log or a report (SEC-1, SEC-2)."""
 
 import re
 
@@ -21,7 +21,7 @@ def redact(text: str, *known: str | None) -> str:
     """`text` without anything that looks like a key or a token and without the `known` values, cut to 300 characters
     that every page and terminal can hold.
 
-    422 bodies echo what was sent (PROTOCOL.md 3.3), so a session's own secrets are always among `known`.
+    422 bodies echo what was sent (docs/contract.md#avaturns-errors): a session's own secrets are always among `known`.
     """
     longest = MAX_READ + max((len(value) for value in known if value), default=0)
     cut = text if len(text) <= longest else _without_last_word(text[:longest])

@@ -36,7 +36,7 @@ class Mark(StrEnum):
     SENT_LOST = "sent_lost"  # the other side missed packets of ours, by its own report
     USER_TRANSCRIPT = "user_transcript"
     AVATAR_TRANSCRIPT = "avatar_transcript"
-    TRANSCRIPT_FAILED = "transcript_failed"  # the marker text of PROTOCOL.md TR-4, not user speech
+    TRANSCRIPT_FAILED = "transcript_failed"  # the marker text of TR-4, not user speech
     PHRASE_STARTED = "phrase_started"  # the app-message: one item of an answer begins to be played
     SESSION_ERROR = "session_error"  # the app-message that the session is in trouble
     TOOL_DATA = "tool_data"  # an app-message that speaks of a tool's call, which none should (TOOL-1)
@@ -57,21 +57,21 @@ class Outcome(StrEnum):
 class Remains(StrEnum):
     """What a session may have left at the target; written before the call that could leave it."""
 
-    NOTHING = "nothing"
+    NOTHING = "nothing"  # its delete is confirmed, or nothing was ever created
     DOUBTFUL = "doubtful"  # create was sent and never answered: no id, so it can't be swept
     LEAKED = "leaked"  # create was answered, delete not confirmed
 
 
 class Gone(StrEnum):
-    """What the look after a delete showed (DESIGN.md 3): only a refusal of a once good token proves the end."""
+    """What the look after a delete showed: only a refusal of a once good token proves the end."""
 
-    CONFIRMED = "confirmed"
-    UNCONFIRMED = "unconfirmed"
-    STILL_ALIVE = "still_alive"
+    CONFIRMED = "confirmed"  # the session's token is refused
+    UNCONFIRMED = "unconfirmed"  # no answer that proves anything
+    STILL_ALIVE = "still_alive"  # the token still works
 
 
 class EndedBy(StrEnum):
-    """What ended a session at the target (PROTOCOL.md 4.2)."""
+    """What ended a session at the target (docs/contract.md#rules-of-termination)."""
 
     DELETE = "delete"
     USER_ABSENT_TIMEOUT = "user_absent_timeout"
@@ -80,7 +80,7 @@ class EndedBy(StrEnum):
 
 
 class RuleOutcome(StrEnum):
-    """What is known of a rule of PROTOCOL.md section 4. Characterised: observed and told, nobody's fault. Waived:
+    """What is known of a rule of docs/contract.md#rules. Characterised: observed and told, nobody's fault. Waived:
     judged, and the scenario accepts whatever came of it."""
 
     PASS = "pass"
@@ -102,30 +102,30 @@ class SecretKind(StrEnum):
 class DropReason(StrEnum):
     """Why an iteration that was due did not become a session."""
 
-    LATE = "late"
-    NO_USER = "no_user"
-    MAX_SESSIONS = "max_sessions"
-    ENGINE_DOWN = "engine_down"
+    LATE = "late"  # it could not start in time
+    NO_USER = "no_user"  # all users were busy
+    MAX_SESSIONS = "max_sessions"  # no session may be created any more
+    ENGINE_DOWN = "engine_down"  # the session engine was dead
 
 
 class Fault(StrEnum):
     """What went wrong in the generator itself; any of them makes the run's numbers suspect or invalid."""
 
-    ENGINE_DIED = "engine_died"
-    WORKER_LOST = "worker_lost"
-    EVENTS_LOST = "events_lost"
-    DRAIN_TIMEOUT = "drain_timeout"
-    JOURNAL_MISSING = "journal_missing"
-    SINK_FAILED = "sink_failed"
-    OWN_LIMIT = "own_limit"
-    DISK_FULL = "disk_full"
-    BUG = "bug"
+    ENGINE_DIED = "engine_died"  # a session engine died and was replaced
+    WORKER_LOST = "worker_lost"  # a load process is dead
+    EVENTS_LOST = "events_lost"  # before they reached a journal
+    DRAIN_TIMEOUT = "drain_timeout"  # sessions did not end in their time
+    JOURNAL_MISSING = "journal_missing"  # of another host
+    SINK_FAILED = "sink_failed"  # metrics, log or Locust's table took an event badly
+    OWN_LIMIT = "own_limit"  # this machine ran out of something
+    DISK_FULL = "disk_full"  # the journal could not be written
+    BUG = "bug"  # a mistake of avaload
 
 
 class WorkerState(StrEnum):
     """What a master knows of a worker's command on some host."""
 
-    JOINED = "joined"
+    JOINED = "joined"  # it takes part
     WITHDRAWN = "withdrawn"  # it joined and left before the run began
     REFUSED = "refused"  # too late, too many, or of another version
     HOME = "home"  # its journals are at the master, whole

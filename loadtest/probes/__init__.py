@@ -1,1 +1,1 @@
-"""The active checks: each provokes what a rule of PROTOCOL.md section 4 speaks of, and judges what the wire shows."""
+"""The active checks: each provokes what a rule of docs/contract.md#rules speaks of, and judges what the wire shows."""

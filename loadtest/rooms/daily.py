@@ -132,7 +132,7 @@ class DailyRoom:
         self._grant.watch.look("room: error", message, in_room=True)
 
     def on_participant(self, t_ns: int, participant: Mapping[str, Any]) -> None:
-        """The avatar is the one who owns the room (PROTOCOL.md 3.4)."""
+        """The avatar is the one who owns the room (docs/contract.md#the-sdks-api)."""
         if self._avatar is None and not self._is_over and participant.get("info", {}).get("isOwner"):
             self._avatar = str(participant["id"])
             self._listener.on_mark(t_ns, Mark.AVATAR_PRESENT)

@@ -1,6 +1,6 @@
 """One absolute schedule for all rooms of an engine: a frame every 20 ms each, phases spread over the 20 ms.
 
-One ticker instead of a task per session saves a quarter of the CPU (BASELINES.md 6.7). A tick that is late is caught
+One ticker instead of a task per session saves a quarter of the CPU. A tick that is late is caught
 up, never skipped, and its lateness is what `generator.pacing_error` reports.
 """
 

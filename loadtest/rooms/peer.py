@@ -21,7 +21,7 @@ from aiortc.rtp import RtcpPacket, RtcpRrPacket, RtcpSrPacket
 from loadtest.language.clock import now_ns
 
 CHANNEL = "app"
-"""Label of the data channel for app-messages (INTERFACE.md)."""
+"""Label of the data channel for app-messages (TWIN.md#rooms)."""
 CLOSE_TIMEOUT_S = 1.0
 _HEADER = struct.Struct(">BBHII")
 _RTP_STEP = 960

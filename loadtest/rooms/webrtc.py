@@ -1,4 +1,4 @@
-"""The WebRTC room: WHIP signalling (RFC 9725), Opus both ways, app-messages on a data channel (INTERFACE.md)."""
+"""The WebRTC room: WHIP signalling (RFC 9725), Opus both ways, app-messages on a data channel (TWIN.md#rooms)."""
 
 import asyncio
 import contextlib

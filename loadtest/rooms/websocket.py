@@ -1,4 +1,4 @@
-"""The WebSocket room: PCM16 frames and JSON app-messages on one socket (INTERFACE.md "Room over WebSocket")."""
+"""The WebSocket room: PCM16 frames and JSON app-messages on one socket (TWIN.md#rooms)."""
 
 import asyncio
 import contextlib

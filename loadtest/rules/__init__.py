@@ -1,1 +1,1 @@
-"""The rules of PROTOCOL.md section 4, folded from events: while the load runs, and again from the journals."""
+"""The rules of docs/contract.md#rules, folded from events: while the load runs, and again from the journals."""

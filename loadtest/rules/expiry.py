@@ -1,4 +1,4 @@
-"""Secrets that every load session uses (PROTOCOL.md 4.1)."""
+"""Secrets that every load session uses (docs/contract.md#rules-of-expiry)."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,7 @@
-"""Interruptions, sound and tools, as they are heard and told in the room (PROTOCOL.md 4.5, 4.6)."""
+"""Interruptions, sound and tools, as they are heard and told in the room.
+
+Source: docs/contract.md#rules-of-interruption, #rules-of-errors.
+"""
 
 from collections.abc import Mapping
 from typing import Final

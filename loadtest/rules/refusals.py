@@ -1,4 +1,4 @@
-"""Errors, limits, secrets in texts, and the SDK's way in and out (PROTOCOL.md 4.6)."""
+"""Errors, limits, secrets in texts, and the SDK's way in and out (docs/contract.md#rules-of-errors)."""
 
 from collections import deque
 from collections.abc import Mapping

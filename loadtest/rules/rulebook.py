@@ -184,8 +184,8 @@ class Rulebook:
         return {rule: waiver.tally.violations for rule, waiver in waivers.items() if waiver is not None}
 
     def rows(self, beside: Mapping[str, Tally] | None = None) -> list[dict[str, Any]]:
-        """`rules` of report.json: every rule, in the order of PROTOCOL.md. `beside`: by rule, what was found elsewhere
-        than in events."""
+        """`rules` of report.json: every rule, in the order of docs/contract.md. `beside`: by rule, what was found
+        elsewhere than in events."""
         tallies = {rule: self.tally(rule) for rule in RULES}
         for rule, tally in (beside or {}).items():
             tallies[rule] = tallies[rule].plus(tally)

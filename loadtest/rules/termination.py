@@ -1,4 +1,4 @@
-"""How sessions end (PROTOCOL.md 4.2, 4.3)."""
+"""How sessions end (docs/contract.md#rules-of-termination, #rules-of-durations)."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,7 @@
-"""What is told of what was said (PROTOCOL.md 4.4). Texts are never kept: salted hashes say which are equal."""
+"""What is told of what was said. Texts are never kept: salted hashes say which are equal.
+
+Source: docs/contract.md#rules-of-transcripts.
+"""
 
 import itertools
 from collections import OrderedDict, deque

@@ -1,7 +1,7 @@
 """The HTTP steps, as integrators write them: `AsyncOpenAI` mints, httpx creates, asks and deletes.
 
 Foreign exceptions are translated here, once. No call retries (`max_retries=0`) and none has a timeout of its own: the
-step's deadline is the only one (PROTOCOL.md 1.4).
+step's deadline is the only one.
 """
 
 import asyncio
@@ -77,11 +77,11 @@ class Control:
         await self._session.close()
 
     async def mint(self, call: Call, *, ttl_s: int, realtime: Mapping[str, Any], traceparent: str) -> ClientSecret:
-        """A fresh client secret (PROTOCOL.md 1.1, 1.2). Raises StepError."""
+        """A fresh client secret (docs/contract.md#what-a-mint-may-ask, #what-a-mint-answers). Raises StepError."""
         current_call.set(call)
         try:
             # As extra_body the SDK sends the same bytes but does not walk the session by its type hints (0.15 ms a
-            # call); it validates nothing either way (PROTOCOL.md 1.1).
+            # call); it validates nothing either way (docs/contract.md#what-a-mint-may-ask).
             answer = await self._create_secret(
                 extra_body={"expires_after": {"anchor": "created_at", "seconds": ttl_s}, "session": realtime},
                 extra_headers={"traceparent": traceparent},
@@ -114,7 +114,7 @@ class Control:
         )
 
     async def create(self, call: Call, *, secret: ClientSecret, fields: Mapping[str, Any], traceparent: str) -> Created:
-        """An Avaturn session on that secret (PROTOCOL.md 3.1, 3.2). Raises StepError."""
+        """An Avaturn session on that secret (docs/contract.md#creating-a-session). Raises StepError."""
         body = {"conversation_engine": {"type": "openai-realtime", "client_secret": secret.value}, **fields}
         headers = {"Authorization": self._bearer, "traceparent": traceparent}
         try:
@@ -164,7 +164,7 @@ class Control:
         )
 
     async def grant(self, call: Call, *, token: str, traceparent: str) -> Grant:
-        """The room's address and token (PROTOCOL.md 3.4). Raises StepError."""
+        """The room's address and token (docs/contract.md#the-sdks-api). Raises StepError."""
         status, answer = await self._ask(call, token, traceparent)
         if status != 200:
             raise _refused(status, answer, None, token)
@@ -179,7 +179,7 @@ class Control:
         return (await self._ask(call, token, traceparent))[0]
 
     async def delete(self, call: Call, *, target_session_id: str, traceparent: str) -> int:
-        """End the session; its HTTP status, one of DELETED_STATUS (PROTOCOL.md 3.1). Raises StepError for any other."""
+        """End the session; its HTTP status, one of DELETED_STATUS. Raises StepError for any other."""
         if self._backend is not None:
             own = self._backend.delete_request(target_session_id, traceparent=traceparent)
             if own is not None:

@@ -1,8 +1,8 @@
 """HTTP transport under the official clients: aiohttp, for httpx and for the httpx2 that `openai` sits on.
 
 Why our own 40 lines: the ready-made ones cap themselves at 100 connections or hide how long a call waited for one
-(DESIGN.md 4), and both facts decide whether a latency is the target's or ours. The body is read whole: nothing here
-streams. What it is opened with, and why a loopback run stays on loopback: loadtest/network/opening.py.
+(DECISIONS.md#dependencies), and both facts decide whether a latency is the target's or ours. The body is read whole:
+nothing here streams. What it is opened with, and why a loopback run stays on loopback: loadtest/network/opening.py.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A session at the target that we answer for: from the create that may make it to its confirmed end (DESIGN.md 3).
+"""A session at the target that we answer for: from the create that may make it to its confirmed end.
 
 What may remain is in the journal *before* the call that could leave it, a create in flight is never cancelled, an
 answer that comes late is adopted, and the delete is tried a bounded number of times, each attempt a StepFinished.

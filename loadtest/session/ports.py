@@ -20,9 +20,9 @@ from loadtest.language.given_back import Watch
 from loadtest.sound.speech import Clip
 
 GONE_STATUS = frozenset({401, 403, 404, 410})
-"""Answers that prove the end of a session whose token worked before (DESIGN.md 3)."""
+"""Answers that prove the end of a session whose token worked before (ARCHITECTURE.md#nothing-may-be-left-behind)."""
 DELETED_STATUS = frozenset({200, 202, 204, 404, 410})
-"""Answers to a delete after which nothing is left (INTERFACE.md `avaload sweep`)."""
+"""Answers to a delete after which nothing is left."""
 
 
 @dataclass(slots=True)

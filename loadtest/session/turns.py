@@ -1,8 +1,8 @@
-"""What the user does, turn by turn, and what came of it (INTERFACE.md "Scenario TOML", kinds of turns).
+"""What the user does, turn by turn, and what came of it (docs/reference/scenario.md, kinds of turns).
 
 Time to first audio runs from the user's last voiced frame to the onset of the avatar's first audible sound; an onset
 before that is an early answer, never a negative number. Barge-in runs from the user's first voiced frame over the
-avatar to the avatar's last audible frame; an avatar that goes on is censored, never a number (DESIGN.md 9).
+avatar to the avatar's last audible frame; an avatar that goes on is censored, never a number (docs/glossary.md#time).
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Speech in and out: the clips a virtual user speaks, and the ear that hears the avatar.
 
-All audio is 24 kHz mono PCM16LE in frames of 20 ms (PROTOCOL.md 2.4, INTERFACE.md). A frame is *loud* when its RMS is
-at least 200 of 32768 (about -44 dBFS, MEDIA.md E): the same figure says what the user's last voiced frame is and when
+All audio is 24 kHz mono PCM16LE in frames of 20 ms (docs/contract.md#sound). A frame is *loud* when its RMS is
+at least 200 of 32768 (about -44 dBFS): the same figure says what the user's last voiced frame is and when
 the avatar is heard.
 """
 

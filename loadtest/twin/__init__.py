@@ -6,7 +6,7 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve the twin until SIGINT or SIGTERM (INTERFACE.md, `avaload twin`); returns the exit code.
+    """Serve the twin until SIGINT or SIGTERM (`avaload twin`); returns the exit code.
 
     The server's libraries are imported only now: who merely imports this package doesn't pay for them.
     """

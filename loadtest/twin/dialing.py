@@ -1,4 +1,7 @@
-"""How the Avaturn side reaches the OpenAI side: over a real socket, or without one (INTERFACE.md, `upstream=`)."""
+"""How the Avaturn side reaches the OpenAI side: over a real socket, or without one.
+
+Source: TWIN.md#both-services, `upstream`.
+"""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""Sound as both services carry it: PCM16LE, mono, 24 kHz, in frames of 20 ms (PROTOCOL.md AUD-1, INTERFACE.md)."""
+"""Sound as both services carry it: PCM16LE, mono, 24 kHz, in frames of 20 ms (docs/contract.md#sound)."""
 
 import functools
 import math

@@ -1,4 +1,4 @@
-"""The services' own timers, which a clock scale makes run faster (INTERFACE.md, `--clock-scale`)."""
+"""The services' own timers, which a clock scale makes run faster (TWIN.md#time-and-chance)."""
 
 import asyncio
 import time

@@ -1,7 +1,7 @@
 """The ground truth that tests and reports compare with: counters over everything, and a record of each session.
 
-Shape: INTERFACE.md, `state_url`. Records of ended sessions are kept as JSON text, which the garbage collector needn't
-visit, and only the last 10,000.
+Shape: TWIN.md#what-really-happened. Records of ended sessions are kept as JSON text, which the garbage collector
+needn't visit, and only the last 10,000.
 """
 
 import json

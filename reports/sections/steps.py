@@ -11,7 +11,7 @@ from reports.data.frames import Run
 from reports.data.measures import counts, failed_rate, judged, quantiles, seconds
 
 TAINTED_MS: Final = 10
-"""An event loop later than this may have stamped late (DESIGN.md 4)."""
+"""An event loop later than this may have stamped late."""
 
 
 def section(run: Run) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""`rules` of report.json: every rule of PROTOCOL.md section 4, judged by its fold over the journals."""
+"""`rules` of report.json: every rule of docs/contract.md, judged by its fold over the journals."""
 
 import mmap
 from collections.abc import Iterable, Mapping
@@ -81,7 +81,7 @@ def seen(row: Row) -> str:
 
 
 def grouped(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
-    """A title for people and its rows, in the order of PROTOCOL.md."""
+    """A title for people and its rows, in the order of docs/contract.md."""
     of_group: dict[str, list[Row]] = {}
     for row in rows:
         of_group.setdefault(row["group"], []).append(row)

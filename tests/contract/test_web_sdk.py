@@ -1,4 +1,4 @@
-"""The official web SDK in headless Chromium against the twin, as far as it goes without Daily (PROTOCOL.md 3.4, 3.6).
+"""The official web SDK in headless Chromium against the twin, as far as it goes without Daily.
 
 The SDK is proprietary: it is installed from npm for the test, run as it is, and gone afterwards.
 """

@@ -1,5 +1,5 @@
 """The live guard: an endpoint that is not on this machine's loopback is refused before anything is started, unless the
-operator said `--live`, bounded the number of sessions, and both keys are set (INTERFACE.md).
+operator said `--live`, bounded the number of sessions, and both keys are set.
 """
 
 import os

@@ -23,7 +23,7 @@ CLIP_SOURCE, NOISE_SOURCE = "corpus:en", "noise:-60"
 AFFORDABLE_S = 70.0
 """What a check may last without `--slow`."""
 EARLY_S, LATE_S, LATE_SHARE = 1.0, 5.0, 0.05
-"""Tolerance of a service's timers: s before, s or share of the time after (PROTOCOL.md 4)."""
+"""Tolerance of a service's timers: s before, s or share of the time after."""
 LAGS = 3
 """A tolerance below so many of our own lags says nothing."""
 GAP_S = 0.4

@@ -1,4 +1,4 @@
-"""Client secrets (PROTOCOL.md 4.1)."""
+"""Client secrets (docs/contract.md#rules-of-expiry)."""
 
 import contextlib
 from collections.abc import Mapping

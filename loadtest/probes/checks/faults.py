@@ -1,4 +1,4 @@
-"""Errors, limits and what only shows while nothing else goes on (PROTOCOL.md 4.6: ERR-1, LIM-1, SDK-3, and TD-10)."""
+"""Errors, limits and what only shows while nothing else goes on (ERR-1, LIM-1, SDK-3, TD-10)."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The user speaks while the avatar does (PROTOCOL.md 4.5, INT)."""
+"""The user speaks while the avatar does (docs/contract.md#rules-of-interruption)."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""How long client secrets live: as was asked for, by default, out of bounds (PROTOCOL.md 4.1: EXP-3, EXP-4, EXP-5)."""
+"""How long client secrets live: as was asked for, by default, out of bounds (EXP-3, EXP-4, EXP-5)."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,7 @@
-"""Bodies and calls of the wrong shape: create's bounds, tools, the beta, odd secrets (PROTOCOL.md 3.3, 4.6)."""
+"""Bodies and calls of the wrong shape: create's bounds, tools, the beta, odd secrets.
+
+Source: docs/contract.md#avaturns-errors.
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -31,7 +34,7 @@ TOOL = {
 
 
 def _refused_rows() -> dict[str, tuple[dict[str, Any] | bytes, list[str]]]:
-    """What is wrong → (body, `loc` of the fault), PROTOCOL.md 3.3."""
+    """What is wrong → (body, `loc` of the fault): docs/contract.md#avaturns-errors."""
     engine = {"type": "openai-realtime", "client_secret": PLACEHOLDER}
     return {
         "background blue": ({"conversation_engine": engine, "background": "blue"}, ["body", "background"]),

@@ -1,4 +1,4 @@
-"""The avatar's sound, and when it is announced (PROTOCOL.md AUD-1, AUD-3)."""
+"""The avatar's sound, and when it is announced (AUD-1, AUD-3)."""
 
 import asyncio
 

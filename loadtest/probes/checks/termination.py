@@ -1,4 +1,4 @@
-"""DELETE, and what it leaves (PROTOCOL.md 4.2: TD-1, TD-5, TD-6, TD-11, SEC-3, SDK-2)."""
+"""DELETE, and what it leaves (TD-1, TD-5, TD-6, TD-11, SEC-3, SDK-2)."""
 
 import asyncio
 import contextlib

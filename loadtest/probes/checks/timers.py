@@ -1,4 +1,7 @@
-"""What ends a session by itself: absence, the longest duration, an idle page (PROTOCOL.md 4.2, 4.3)."""
+"""What ends a session by itself: absence, the longest duration, an idle page.
+
+Source: docs/contract.md#rules-of-termination, #rules-of-durations.
+"""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Who is told what was said (PROTOCOL.md 4.4)."""
+"""Who is told what was said (docs/contract.md#rules-of-transcripts)."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,1 +1,4 @@
-"""The twin of Avaturn Live: its public API, its SDK API, its rooms, and its own client of OpenAI (PROTOCOL.md 3)."""
+"""The twin of Avaturn Live: its public API, its SDK API, its rooms, and its own client of OpenAI.
+
+Source: docs/contract.md#avaturn.
+"""

@@ -1,4 +1,7 @@
-"""When a session ends by itself: nobody there for too long, or simply too long (PROTOCOL.md 3.7, 4.2)."""
+"""When a session ends by itself: nobody there for too long, or simply too long.
+
+Source: docs/contract.md#a-sessions-life, #rules-of-termination.
+"""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""The bodies of Avaturn's public API, from which the 422 answers and openapi.json follow (PROTOCOL.md 3.2, 3.3)."""
+"""The bodies of Avaturn's public API, from which the 422 answers and openapi.json follow.
+
+Source: docs/contract.md#creating-a-session, #avaturns-errors.
+"""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""One Avaturn session, from create to its end (PROTOCOL.md 3.7)."""
+"""One Avaturn session, from create to its end (docs/contract.md#a-sessions-life)."""
 
 import asyncio
 import hashlib
@@ -141,7 +141,7 @@ class Session:
         self._engine.change_voice(voice)
 
     def record(self) -> dict[str, Any]:
-        """The truth about it (INTERFACE.md, `state_url`), but for `upstream_open`."""
+        """The truth about it (TWIN.md#what-really-happened), but for `upstream_open`."""
         return {
             "session_id": self.id,
             "state": self.state,
@@ -202,7 +202,7 @@ class Session:
         )
 
     def upstream_lost(self) -> None:
-        """No answers will come any more: better an ended session than a mute avatar (PROTOCOL.md DUR-1)."""
+        """No answers will come any more: better an ended session than a mute avatar (DUR-1)."""
         if self._around.knobs.upstream_reconnects:
             self._engine = self._voice.microphone = self._new_engine()
             self._open_engine()

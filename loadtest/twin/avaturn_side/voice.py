@@ -1,6 +1,6 @@
 """The conversation of one session: microphone to OpenAI, answers to the room, and the true times of both.
 
-The sound is PROTOCOL.md 3.5 and 3.7; the stamps are those of `state_url` in INTERFACE.md.
+The sound is docs/contract.md#app-messages; the stamps are those of `state_url` (TWIN.md#what-really-happened).
 """
 
 import time

@@ -1,4 +1,4 @@
-"""From the command line to a profile: the ready-made ones, TOML files and `--set` (INTERFACE.md, `avaload twin`)."""
+"""From the command line to a profile: the ready-made ones, TOML files and `--set` (TWIN.md#knobs)."""
 
 import difflib
 import tomllib
@@ -27,7 +27,7 @@ PROFILES: dict[str, dict[str, str]] = {
         "generation_speed": "3",
     },
 }
-"""By name, as knobs; the latencies of `realistic` are PROTOCOL.md section 5."""
+"""By name, as knobs; the latencies of `realistic` are all assumed (docs/contract.md#latency-and-faults)."""
 
 
 class ProfileError(Exception):

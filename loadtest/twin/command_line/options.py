@@ -1,4 +1,4 @@
-"""The command line of the twin (INTERFACE.md, `avaload twin`)."""
+"""The command line of the twin (docs/reference/commands.md#avaload-twin)."""
 
 import argparse
 import ipaddress
@@ -59,31 +59,36 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError([message])
 
 
-def parse(argv: Sequence[str]) -> Options:
-    """Read the command line. Raises UsageError; `--help` prints and leaves by SystemExit(0)."""
-    parser = _Parser(
+def parser() -> argparse.ArgumentParser:
+    """Of the command line."""
+    made = _Parser(
         prog="avaload twin",
         description="Serve the twin of OpenAI Realtime and Avaturn Live until SIGINT or SIGTERM.",
         epilog=f"{_EXAMPLE}\n{_catalogue()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    parser.add_argument(
+    made.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    made.add_argument(
         "--port", type=int, default=0, metavar="N", help="OpenAI on N, Avaturn on N+1 (default: free ones)"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all chance (default %(default)s)")
-    parser.add_argument("--profile", default="instant", help="instant (default), realistic, or a TOML file")
-    parser.add_argument(
+    made.add_argument("--seed", type=int, default=0, metavar="N", help="of all chance (default %(default)s)")
+    made.add_argument("--profile", default="instant", help="instant (default), realistic, or a TOML file")
+    made.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="a knob, repeatable; see below"
     )
-    parser.add_argument(
+    made.add_argument(
         "--tls", action="store_true", help="https and wss; the line on stdout says whom to trust: ca_file"
     )
-    parser.add_argument("--clock-scale", type=float, default=1.0, metavar="X", help="timers run X times faster")
-    parser.add_argument("--lifeline-fd", type=int, default=None, help=argparse.SUPPRESS)
-    _add_contract(parser)
-    args = parser.parse_args(argv)
+    made.add_argument("--clock-scale", type=float, default=1.0, metavar="X", help="timers run X times faster")
+    made.add_argument("--lifeline-fd", type=int, default=None, help=argparse.SUPPRESS)
+    _add_contract(made)
+    return made
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Read the command line. Raises UsageError; `--help` prints and leaves by SystemExit(0)."""
+    args = parser().parse_args(argv)
     problems = _contract_problems(args)
     if args.tls and (args.record is not None or args.replay_diff is not None):
         problems.append("argument --tls: only for a twin that is served")

@@ -1,4 +1,4 @@
-"""What nobody outside knows about Avaturn, as knobs; most answer a question of PROTOCOL.md 4.7."""
+"""What nobody outside knows about Avaturn, as knobs; most answer TWIN.md#what-only-production-can-tell."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from loadtest.twin.knobs.values import knob, one_of, yes_or_no
 
 LIFECYCLE_CODES = ("openai-realtime-version-mismatch", "limits_exceeded", "internal_error")
-"""Codes of a session_lifecycle_error (PROTOCOL.md 3.5)."""
+"""Codes of a session_lifecycle_error (docs/contract.md#app-messages)."""
 
 
 def _choice(key: str, default: str, *others: str, text: str) -> Any:

@@ -1,4 +1,7 @@
-"""What nobody outside knows about OpenAI, and how it fails, as knobs (PROTOCOL.md 1.3, 2.1, 2.4, 2.6, 5)."""
+"""What nobody outside knows about OpenAI, and how it fails, as knobs.
+
+Source: docs/contract.md#openais-errors, #opening-the-socket, #a-voice-turn, #errors-and-closes, #latency-and-faults.
+"""
 
 from dataclasses import dataclass
 from typing import Any

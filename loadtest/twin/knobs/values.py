@@ -1,4 +1,4 @@
-"""The values of knobs: how the text after `KEY=` becomes a latency, a fault, a number (INTERFACE.md, `--set`)."""
+"""The values of knobs: how the text after `KEY=` becomes a latency, a fault, a number (TWIN.md#knobs)."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""The ways in which the twin can be wrong on purpose, one for each "mutant" of PROTOCOL.md section 4.
+"""The ways in which the twin can be wrong on purpose, each against a rule of docs/contract.md#rules.
 
 A mutant is a subclass of the honest part that takes one decision otherwise; the honest code knows of none. Several
 combine like any subclasses. The first line of its docstring is its line in TWIN.md.

@@ -1,4 +1,4 @@
-"""Client secrets that are not what they should be (PROTOCOL.md 4.1)."""
+"""Client secrets that are not what they should be (docs/contract.md#rules-of-expiry)."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Transcripts, interruptions, sound and tools that are not what they should be (PROTOCOL.md 4.4 to 4.6)."""
+"""Transcripts, interruptions, sound and tools that are not what they should be (docs/contract.md#rules)."""
 
 from datetime import UTC, datetime
 from typing import Any, ClassVar

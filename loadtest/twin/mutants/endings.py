@@ -1,4 +1,4 @@
-"""Sessions that end too early, too late or never (PROTOCOL.md 4.2, 4.3)."""
+"""Sessions that end too early, too late or never (docs/contract.md#rules-of-termination, #rules-of-durations)."""
 
 import asyncio
 from collections.abc import Callable

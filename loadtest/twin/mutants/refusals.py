@@ -1,4 +1,4 @@
-"""Errors, limits, validation and authorization that are not what they should be (PROTOCOL.md 4.6)."""
+"""Errors, limits, validation and authorization that are not what they should be (docs/contract.md#rules-of-errors)."""
 
 import json
 from typing import Any, Self

@@ -1,1 +1,4 @@
-"""The twin of OpenAI: client secrets over REST, and the GA Realtime WebSocket (PROTOCOL.md 1 and 2)."""
+"""The twin of OpenAI: client secrets over REST, and the GA Realtime WebSocket.
+
+Source: docs/contract.md#minting-a-client-secret, #the-realtime-socket.
+"""

@@ -1,4 +1,7 @@
-"""OpenAI's error object: the same in a REST body and in an `error` event (PROTOCOL.md 1.3, 2.6)."""
+"""OpenAI's error object: the same in a REST body and in an `error` event.
+
+Source: docs/contract.md#openais-errors, #errors-and-closes.
+"""
 
 import json
 from typing import Any
@@ -35,7 +38,7 @@ class RefusedError(Exception):
 
 
 def beta_is_gone() -> RefusedError:
-    """Any use of the beta shape (PROTOCOL.md 1.5)."""
+    """Any use of the beta shape (docs/contract.md#beta-and-ga)."""
     return RefusedError(
         "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API.",
         code="beta_api_shape_disabled",

@@ -1,4 +1,7 @@
-"""The failures of OpenAI that a profile can inject, by the name that its knobs give them (PROTOCOL.md 1.3, 2.6, 5)."""
+"""The failures of OpenAI that a profile can inject, by the name that its knobs give them.
+
+Source: docs/contract.md#openais-errors, #errors-and-closes, #latency-and-faults.
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,7 @@
-"""OpenAI's limits per minute: leaky buckets that are told in headers and events, and enforced (PROTOCOL.md 1.3, 5)."""
+"""OpenAI's limits per minute: leaky buckets that are told in headers and events, and enforced.
+
+Source: docs/contract.md#openais-errors, #latency-and-faults.
+"""
 
 from loadtest.twin.timers import Timers
 

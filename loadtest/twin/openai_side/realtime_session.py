@@ -1,4 +1,7 @@
-"""One Realtime session without its socket: client events and sound in, server events out (PROTOCOL.md 2)."""
+"""One Realtime session without its socket: client events and sound in, server events out.
+
+Source: docs/contract.md#the-realtime-socket.
+"""
 
 import binascii
 import secrets
@@ -17,7 +20,7 @@ from loadtest.twin.openai_side.turns.response import Response
 from loadtest.twin.openai_side.turns.user_turns import UserTurns
 
 LONGEST_S = 3600
-"""No session lives longer (PROTOCOL.md 2.2)."""
+"""No session lives longer (docs/contract.md#a-realtime-session)."""
 
 _OVERRIDES = (
     *("instructions", "output_modalities", "max_output_tokens", "metadata", "conversation", "tools", "tool_choice"),

@@ -1,4 +1,7 @@
-"""The GA Realtime WebSocket: who may open it, its messages, its ends (PROTOCOL.md 2.1, 2.6)."""
+"""The GA Realtime WebSocket: who may open it, its messages, its ends.
+
+Source: docs/contract.md#opening-the-socket, #errors-and-closes.
+"""
 
 import asyncio
 import functools

@@ -19,7 +19,7 @@ def measured(
 ) -> ASGI3Application:
     """Wrap `app`: add `x-twin-handled-ns` (arrival to answer, ns) and `extra()` to its answers, and count them.
 
-    `point_of(method, path)` names what was asked (INTERFACE.md, points of the profile).
+    `point_of(method, path)` names what was asked (TWIN.md#latencies).
     """
 
     async def wrapped(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

@@ -1,6 +1,6 @@
 """`input_audio_buffer.append`, the one event sent 50 times a second per session: written and read without JSON.
 
-Only the compact spelling is recognised; any other is left to the ordinary JSON path (PROTOCOL.md 2.3).
+Only the compact spelling is recognised; any other is left to the ordinary JSON path (docs/contract.md#client-events).
 """
 
 import binascii

@@ -1,4 +1,4 @@
-"""What is seen of the ends of sessions (PROTOCOL.md 4.2, 4.3)."""
+"""What is seen of the ends of sessions (docs/contract.md#rules-of-termination, #rules-of-durations)."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What is seen of errors, limits, validation and authorization (PROTOCOL.md 4.6)."""
+"""What is seen of errors, limits, validation and authorization (docs/contract.md#rules-of-errors)."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is seen and heard in a room: transcripts, interruptions, sound, tools (PROTOCOL.md 4.4 to 4.6)."""
+"""What is seen and heard in a room: transcripts, interruptions, sound, tools (docs/contract.md#rules)."""
 
 import time
 from typing import Any

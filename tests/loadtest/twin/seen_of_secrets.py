@@ -1,4 +1,4 @@
-"""What is seen of client secrets (PROTOCOL.md 4.1)."""
+"""What is seen of client secrets (docs/contract.md#rules-of-expiry)."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""Known capacity, a standstill, and a conversation without a socket to OpenAI (INTERFACE.md, `avaload twin`)."""
+"""Known capacity, a standstill, and a conversation without a socket to OpenAI (TWIN.md#knobs)."""
 
 import asyncio
 import signal

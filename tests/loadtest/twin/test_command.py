@@ -1,4 +1,4 @@
-"""The command line, the announcement, chance, and the ways in which the twin ends (INTERFACE.md, `avaload twin`)."""
+"""The command line, the announcement, chance, and the ways in which the twin ends (TWIN.md)."""
 
 import os
 import signal

@@ -1,4 +1,7 @@
-"""A voice turn through the room, and what the ground truth says about it (PROTOCOL.md 3.5, 4.4, 4.5)."""
+"""A voice turn through the room, and what the ground truth says about it.
+
+Source: docs/contract.md#app-messages, #rules-of-transcripts, #rules-of-interruption.
+"""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""The engine `external` over its real wire (PROTOCOL.md 3.2)."""
+"""The engine `external` over its real wire (docs/contract.md#creating-a-session)."""
 
 from typing import Any
 

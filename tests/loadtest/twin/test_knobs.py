@@ -1,4 +1,4 @@
-"""Profiles and their knobs: all listed, all readable, refused with help (INTERFACE.md, `avaload twin`)."""
+"""Profiles and their knobs: all listed, all readable, refused with help (TWIN.md#knobs)."""
 
 import math
 import random

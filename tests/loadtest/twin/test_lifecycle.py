@@ -1,4 +1,4 @@
-"""Sessions end when they should and not before (PROTOCOL.md 3.7, 4.1, 4.2). Timers run 100 times faster here."""
+"""Sessions end when they should and not before (docs/contract.md#a-sessions-life). Timers run 100 times faster here."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`POST /v1/realtime/client_secrets` answers and refuses as PROTOCOL.md 1 says."""
+"""`POST /v1/realtime/client_secrets` answers and refuses as docs/contract.md#minting-a-client-secret says."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""How a mint fails when the profile says so: statuses, codes, limits (PROTOCOL.md 1.3)."""
+"""How a mint fails when the profile says so: statuses, codes, limits (docs/contract.md#openais-errors)."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Every mutant misbehaves as its name says, and the honest twin doesn't (PROTOCOL.md section 4).
+"""Every mutant misbehaves as its name says, and the honest twin doesn't (docs/contract.md#rules).
 
 A row has what to look at, what is seen of the honest twin, and what is seen of the mutant.
 """

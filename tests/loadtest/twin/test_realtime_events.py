@@ -1,4 +1,7 @@
-"""Opening a Realtime socket, and the events that are no turn: updates, items, errors (PROTOCOL.md 2.1 to 2.3, 2.6)."""
+"""Opening a Realtime socket, and the events that are no turn: updates, items, errors.
+
+Source: docs/contract.md#the-realtime-socket.
+"""
 
 import asyncio
 import socket

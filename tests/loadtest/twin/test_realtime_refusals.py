@@ -1,4 +1,7 @@
-"""How a Realtime socket is refused and lost when the profile says so (PROTOCOL.md 2.1, 2.6, 5)."""
+"""How a Realtime socket is refused and lost when the profile says so.
+
+Source: docs/contract.md#opening-the-socket, #errors-and-closes, #latency-and-faults.
+"""
 
 import asyncio
 from collections.abc import Callable

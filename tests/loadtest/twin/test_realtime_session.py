@@ -1,4 +1,4 @@
-"""What the knobs and the session's settings change in a Realtime session (PROTOCOL.md 2.4 to 2.6), without sockets."""
+"""What the knobs and the session's settings change in a Realtime session; without sockets."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,7 @@
-"""The order of a turn on the Realtime WebSocket, and its interruption (PROTOCOL.md 2.4, 2.5)."""
+"""The order of a turn on the Realtime WebSocket, and its interruption.
+
+Source: docs/contract.md#a-voice-turn, #interruption.
+"""
 
 import base64
 from typing import Any

@@ -1,4 +1,4 @@
-"""Avaturn's HTTP: create, delete, the SDK's session, and how each refuses (PROTOCOL.md 3)."""
+"""Avaturn's HTTP: create, delete, the SDK's session, and how each refuses (docs/contract.md#avaturn)."""
 
 from collections.abc import Callable
 from typing import Any

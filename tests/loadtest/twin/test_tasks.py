@@ -1,4 +1,4 @@
-"""Texts through `/tasks`, public and of the SDK (PROTOCOL.md 3.1, 3.4)."""
+"""Texts through `/tasks`, public and of the SDK (docs/contract.md#avaturns-public-api, #the-sdks-api)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What nobody outside knows of Avaturn is a knob (PROTOCOL.md 3.3, 3.5, 4.7)."""
+"""What nobody outside knows of Avaturn is a knob (docs/contract.md#open-questions)."""
 
 import asyncio
 import json

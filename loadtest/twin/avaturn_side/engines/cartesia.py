@@ -1,4 +1,4 @@
-"""The engine `cartesia`: accepted, but there is no Cartesia behind the twin (PROTOCOL.md 3.2)."""
+"""The engine `cartesia`: accepted, but there is no Cartesia behind the twin (docs/contract.md#creating-a-session)."""
 
 from loadtest.twin.avaturn_side.engines.engine import Stage
 

@@ -1,4 +1,4 @@
-"""Which engine a session gets (PROTOCOL.md 3.2)."""
+"""Which engine a session gets (docs/contract.md#creating-a-session)."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What a conversation engine and its session are to each other (PROTOCOL.md 3.2)."""
+"""What a conversation engine and its session are to each other (docs/contract.md#creating-a-session)."""
 
 from typing import Any, Protocol
 

@@ -1,4 +1,4 @@
-"""The engine `external`: the integrator's own, behind a WebSocket that Avaturn dials (PROTOCOL.md 3.2).
+"""The engine `external`: the integrator's own, behind a WebSocket that Avaturn dials.
 
 The twin dials loopback addresses only: a session body must not make it connect to anybody's network.
 """

@@ -1,4 +1,7 @@
-"""The engine `text-echo`: says the texts of `/tasks`, as tones (PROTOCOL.md 3.1, 3.2)."""
+"""The engine `text-echo`: says the texts of `/tasks`, as tones.
+
+Source: docs/contract.md#avaturns-public-api, #creating-a-session.
+"""
 
 import zlib
 

@@ -1,4 +1,4 @@
-"""Avaturn's own WebSocket to OpenAI: opened with the client secret alone (PROTOCOL.md 2.1).
+"""Avaturn's own WebSocket to OpenAI: opened with the client secret alone (docs/contract.md#opening-the-socket).
 
 No query, no beta header, no session.update: the secret drives the session.
 """
@@ -100,7 +100,7 @@ class Upstream(EventSocket):
             self._is_ready = True
             stage.upstream_ready()
         elif kind == "session.created":
-            # A transcription secret: an error now is better than an avatar that stays mute (PROTOCOL.md GA-4).
+            # A transcription secret: an error now is better than an avatar that stays mute (GA-4).
             self.leave()
             stage.upstream_refused(None)
         elif kind == "error" and not self._is_ready:

@@ -1,4 +1,4 @@
-"""Avaturn's HTTP: the public API, the private SDK API and the ground truth (PROTOCOL.md 3.1 to 3.4).
+"""Avaturn's HTTP: the public API, the private SDK API and the ground truth (docs/contract.md#avaturn).
 
 FastAPI, as the real service is, so that 401 and 422 bodies agree by construction.
 """
@@ -88,7 +88,7 @@ def build(
         }
         return Response(truth.render(records, with_ended=not alive, more_counters=ticks), media_type=JSON)
 
-    # Around the whole application, so that errors of any kind carry the headers too (PROTOCOL.md 3.4).
+    # Around the whole application, so that errors of any kind carry the headers too (docs/contract.md#the-sdks-api).
     with_cors: ASGI3Application = CORSMiddleware(  # type: ignore[assignment]  # the same protocol, typed twice
         app,
         allow_origins=["*"],

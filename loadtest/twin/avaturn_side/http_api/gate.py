@@ -1,4 +1,4 @@
-"""Who may call Avaturn's API, and what the others are told (PROTOCOL.md 3.3)."""
+"""Who may call Avaturn's API, and what the others are told (docs/contract.md#avaturns-errors)."""
 
 from typing import Any
 

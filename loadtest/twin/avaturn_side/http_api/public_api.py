@@ -1,4 +1,4 @@
-"""Avaturn's public API, for the project's own back end (PROTOCOL.md 3.1)."""
+"""Avaturn's public API, for the project's own back end (docs/contract.md#avaturns-public-api)."""
 
 import secrets
 from typing import Any

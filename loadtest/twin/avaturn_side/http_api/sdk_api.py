@@ -1,4 +1,4 @@
-"""Avaturn's private API, for the web SDK in the page (PROTOCOL.md 3.4)."""
+"""Avaturn's private API, for the web SDK in the page (docs/contract.md#the-sdks-api)."""
 
 from collections.abc import Callable
 from typing import Annotated

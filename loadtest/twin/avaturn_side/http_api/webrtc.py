@@ -1,4 +1,4 @@
-"""The door of rooms over WebRTC: WHIP (RFC 9725), an offer answered per POST, hung up by DELETE (INTERFACE.md)."""
+"""The door of rooms over WebRTC: WHIP (RFC 9725), an offer answered per POST, hung up by DELETE (TWIN.md#rooms)."""
 
 import secrets
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""The app-messages of a room, as JSON objects (PROTOCOL.md 3.5; `room.…` is INTERFACE.md)."""
+"""The app-messages of a room, as JSON objects (docs/contract.md#app-messages; `room.…`: TWIN.md#rooms)."""
 
 import json
 from typing import Any

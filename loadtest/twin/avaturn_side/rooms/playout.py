@@ -1,4 +1,7 @@
-"""The avatar's mouth: answers queued phrase by phrase, handed out in 20 ms frames (PROTOCOL.md 3.5, 3.7)."""
+"""The avatar's mouth: answers queued phrase by phrase, handed out in 20 ms frames.
+
+Source: docs/contract.md#app-messages, #a-sessions-life.
+"""
 
 from collections import deque
 from typing import Protocol

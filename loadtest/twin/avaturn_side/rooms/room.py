@@ -1,4 +1,4 @@
-"""The room: everyone who is in it, and the door for those who come over WebSocket (INTERFACE.md)."""
+"""The room: everyone who is in it, and the door for those who come over WebSocket (TWIN.md#rooms)."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The shapes of the events a Realtime client may send (PROTOCOL.md 2.3)."""
+"""The shapes of the events a Realtime client may send (docs/contract.md#client-events)."""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""The whole Realtime session object: its defaults, and how an update changes it (PROTOCOL.md 1.1, 1.2, 2.2)."""
+"""The whole Realtime session object: its defaults, and how an update changes it.
+
+Source: docs/contract.md#what-a-mint-may-ask, #what-a-mint-answers, #a-realtime-session.
+"""
 
 import copy
 from collections.abc import Mapping

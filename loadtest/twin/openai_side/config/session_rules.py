@@ -1,4 +1,4 @@
-"""What may be in a Realtime session object, field by field (PROTOCOL.md 1.1).
+"""What may be in a Realtime session object, field by field (docs/contract.md#what-a-mint-may-ask).
 
 Where the documents only say that a field is "supported by" some models, any other model refuses it here.
 """

@@ -1,4 +1,4 @@
-"""Rules that check a JSON value and refuse it as OpenAI does: with a `param` path and a code (PROTOCOL.md 1.3).
+"""Rules that check a JSON value and refuse it as OpenAI does: with a `param` path and a code.
 
 A rule is called with the value and its path; it returns nothing or raises RefusedError.
 """

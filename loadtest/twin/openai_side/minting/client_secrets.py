@@ -1,4 +1,7 @@
-"""The store of ephemeral `ek_` secrets: each carries a whole session object until it expires (PROTOCOL.md 1.2, 4.1)."""
+"""The store of ephemeral `ek_` secrets: each carries a whole session object until it expires.
+
+Source: docs/contract.md#what-a-mint-answers, #rules-of-expiry.
+"""
 
 import secrets
 from collections import deque

@@ -1,4 +1,4 @@
-"""`POST /v1/realtime/client_secrets` as a bare ASGI application (PROTOCOL.md 1)."""
+"""`POST /v1/realtime/client_secrets` as a bare ASGI application (docs/contract.md#minting-a-client-secret)."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The items of one Realtime conversation and the tokens they cost (PROTOCOL.md 2.3, 2.4)."""
+"""The items of one Realtime conversation and the tokens they cost (docs/contract.md#client-events, #a-voice-turn)."""
 
 import zlib
 from collections.abc import Sequence
@@ -112,7 +112,7 @@ class Conversation:
     def truncate(self, item: Item, *, content_index: int, audio_end_ms: int) -> None:
         """Forget what lies after `audio_end_ms` of an assistant's answer, and its transcript with it.
 
-        Raises RefusedError if there is no such sound (PROTOCOL.md 2.5).
+        Raises RefusedError if there is no such sound (docs/contract.md#interruption).
         """
         if item.type != "message" or item.role != "assistant":
             raise RefusedError(

@@ -1,4 +1,7 @@
-"""The order of the events of a turn, as data (PROTOCOL.md 2.4, 2.5). Whoever wants another order edits this file."""
+"""The order of the events of a turn, as data. Whoever wants another order edits this file.
+
+Source: docs/contract.md#a-voice-turn, #interruption.
+"""
 
 from dataclasses import dataclass
 

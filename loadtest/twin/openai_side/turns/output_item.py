@@ -1,4 +1,4 @@
-"""One output item of a response: what it says, and its events (PROTOCOL.md 2.4)."""
+"""One output item of a response: what it says, and its events (docs/contract.md#a-voice-turn)."""
 
 import binascii
 import json

@@ -1,4 +1,7 @@
-"""One answer of the model, generated faster than real time: what comes when, and how it ends (PROTOCOL.md 2.4, 2.5)."""
+"""One answer of the model, generated faster than real time: what comes when, and how it ends.
+
+Source: docs/contract.md#a-voice-turn, #interruption.
+"""
 
 import asyncio
 import math

@@ -1,4 +1,7 @@
-"""The user's side of a conversation: the audio buffer, its turns and their transcripts (PROTOCOL.md 2.4)."""
+"""The user's side of a conversation: the audio buffer, its turns and their transcripts.
+
+Source: docs/contract.md#a-voice-turn.
+"""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""Turn detection on the energy of the sound itself, in audio time (PROTOCOL.md 2.4)."""
+"""Turn detection on the energy of the sound itself, in audio time (docs/contract.md#a-voice-turn)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,0 +1,42 @@
+"""docs/reference/environment.md: every variable of the environment that counts."""
+
+from typing import Final
+
+from docs.generator.markdown import code, table
+from loadtest.config.environment import BETWEEN_PROCESSES, INHERITED, READ
+
+_HEAD: Final = """\
+# The environment
+
+Generated from `loadtest/config/environment.py` by `make generated`; do not edit.
+
+`avaload` is the same program in any directory and with any environment. Configuration files of Locust, variables
+`LOCUST_…`, and modules in the working directory or in `PYTHONPATH` don't reach a run. Who starts `locust -f` himself
+has them as ever.
+
+Every [key of a scenario](scenario.md) can be given as `AVALOAD_<SECTION>__<KEY>`: `AVALOAD_LOAD__USERS=50`.
+
+## What avaload reads
+"""
+_INHERITED: Final = """\
+
+## What reaches the processes of a run
+
+All others are left out. Also inherited: the two keys, and what a scenario names by `env:NAME`.
+`PYTHONPATH` is only the directory that avaload itself is in. avaload's own calls use `--proxy` alone.
+"""
+_BETWEEN: Final = """\
+
+## What the processes of a run tell each other
+
+Nobody else sets these.
+"""
+
+
+def page(_before: str) -> str:
+    """The whole page."""
+    lines = [_HEAD, *table(("variable", "meaning"), ((code(name), text) for name, text in READ.items()))]
+    names = ((", ".join(map(code, each)), what) for what, each in INHERITED.items())
+    lines += [_INHERITED, *table(("variables", "what for"), names)]
+    lines += [_BETWEEN, *table(("variable", "meaning"), ((code(n), text) for n, text in BETWEEN_PROCESSES.items()))]
+    return "\n".join(lines) + "\n"

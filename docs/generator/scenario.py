@@ -1,0 +1,155 @@
+"""docs/reference/scenario.md: every key of a scenario file, from the settings' own models."""
+
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from docs.generator.markdown import code, paragraph, table
+from loadtest.config.scenario import DurationS, Scenario, Turn
+from loadtest.config.settings import Settings
+from loadtest.judging import slo
+
+_HEAD: Final = """\
+# The scenario file
+
+Generated from `loadtest/config` and `loadtest/judging/slo.py` by `make generated`; do not edit.
+
+A scenario is a TOML file. An unknown key is an error. Times are seconds, or text such as `"90s"`, `"10m"`, `"1h30m"`.
+Each value may also come as `AVALOAD_<SECTION>__<KEY>` from the environment, and many as an option
+([commands](commands.md)).
+An option wins over the environment, the environment over the file, the file over the default."""
+_NAMES: Final = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    Path: "path",
+    Any: "anything",
+}
+_SIGNS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥", "max_length": "length ≤"}
+_MIX: Final = """\
+Tables of `[[mix]]`, each `scenario = "file.toml"` and `weight = 3`. Of such a file only `name`, `secret`, `session`,
+`realtime`, `conversation` and `waive` count. Load and target are the run's."""
+
+
+def page(_before: str) -> str:
+    """The whole page."""
+    lines = [_HEAD, "", "## Top level", ""]
+    lines += table(
+        ("key", "is", "default", "bounds", "meaning"), (_row(n, f) for n, f in Settings.model_fields.items())
+    )
+    for name, model in _sections():
+        lines += ["", f"## {name}", "", *_text(model)]
+        rows = [_row(key, field) for key, field in model.model_fields.items()]
+        lines += table(("key", "is", "default", "bounds", "meaning"), rows)
+    lines += ["", "## mix", "", _MIX]
+    lines += ["", "## slo", "", *table(("key", "meaning"), ((code(key), text) for key, text in slo.KEYS.items()))]
+    return "\n".join([*lines, "", *_indicators()]) + "\n"
+
+
+def keys() -> dict[str, FieldInfo]:
+    """Every key by its full name, the tables of lists included."""
+    top = dict(Settings.model_fields)
+    return top | {f"{n}.{key}": field for n, model in _sections() for key, field in model.model_fields.items()}
+
+
+def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
+    yield from _below("", Settings)
+    for model in get_args(get_args(Turn)[0]):
+        yield f"conversation.turns: {model.model_fields['kind'].default}", model
+
+
+def _below(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, field in model.model_fields.items():
+        for inner in _models(field.annotation):
+            if inner is not Scenario and not {inner} <= set(get_args(get_args(Turn)[0])):
+                yield f"{prefix}{name}", inner
+                yield from _below(f"{prefix}{name}.", inner)
+
+
+def _models(kind: Any) -> list[type[BaseModel]]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return [kind]
+    return [model for inner in get_args(kind) for model in _models(inner)]
+
+
+def _text(model: type[BaseModel]) -> list[str]:
+    return [*paragraph(model.__doc__ or ""), ""]
+
+
+def _row(key: str, field: FieldInfo) -> tuple[str, ...]:
+    kind = _kind(field)
+    return code(key), kind, _default(field, timed=kind.startswith("time")), _bounds(field), field.description or ""
+
+
+def _kind(field: FieldInfo) -> str:
+    if any(each is get_args(DurationS)[1] for each in field.metadata):
+        return "time"
+    return _named(field.annotation)
+
+
+def _named(kind: Any) -> str:
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind == DurationS:
+        return "time"
+    if origin is Literal:
+        return ", ".join(code(str(each)) for each in inner)
+    if origin in (Union, types.UnionType):
+        return ", ".join(dict.fromkeys(_named(each) for each in inner if each is not type(None)))
+    if origin is Annotated:
+        return _named(inner[0])
+    if origin is tuple:
+        return "tables" if _models(kind) or get_origin(inner[0]) is dict else f"list: {_named(inner[0])}"
+    if origin is dict or (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return "table"
+    return _NAMES[kind]
+
+
+def _default(field: FieldInfo, *, timed: bool) -> str:
+    value = field.default
+    if field.is_required():
+        return "needed"
+    if value is None or value is PydanticUndefined or isinstance(value, BaseModel | dict) or value == ():
+        return ""
+    if isinstance(value, tuple):
+        return f"{len(value)} × {value[0].kind}"
+    if isinstance(value, bool):
+        return code(str(value).lower())
+    return code(f"{value:g}s" if timed else str(value))
+
+
+def _bounds(field: FieldInfo) -> str:
+    found = []
+    for each in field.metadata:
+        found += [f"{sign} {getattr(each, name):g}" for name, sign in _SIGNS.items() if hasattr(each, name)]
+        if pattern := getattr(each, "pattern", None):
+            found.append(f"matches {code(pattern)}")
+    return ", ".join(found)
+
+
+def _indicators() -> list[str]:
+    rows: dict[str, list[str]] = {}
+    for name, unit in slo.INDICATORS.items():
+        measure, _, statistic = name.rpartition(".")
+        rows.setdefault(measure if unit == slo.SECONDS else f"{measure}.*{unit}", []).append(statistic)
+    unit_of = {slo.SECONDS: "s", slo.SHARE: "share of 1", slo.COUNT: "count"}
+    cells = []
+    for measure, statistics in rows.items():
+        stem, _, unit = measure.partition(".*")
+        cells.append((code(stem), ", ".join(code(each) for each in statistics), unit_of[unit or slo.SECONDS]))
+    needs = ", ".join(f"{name} {count}" for name, count in slo.ENOUGH.items())
+    return [
+        "### Indicators",
+        "",
+        "An indicator is one of the first column, a dot, and one of the second. Seconds and shares are of the steady",
+        "part of the run, counts of all of it. What the generator did itself counts in none of them.",
+        "",
+        *table(("of", "statistic", "unit"), cells),
+        "",
+        f"Samples that a statistic of seconds needs: {needs}. A share or a count is judged from one sample on.",
+    ]

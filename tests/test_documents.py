@@ -1,0 +1,123 @@
+"""What the documents promise of themselves: references resolve, what is generated is fresh, people can read them."""
+
+import re
+import subprocess
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from docs.generator import __main__ as generator
+from docs.generator import commands, environment, journal, scenario
+from loadtest.config import environment as variables
+from tests.support import ROOT
+
+CODE = ("loadtest", "exporters", "reports", "dashboards", "tests", "docs", "Makefile", "pyproject.toml", "avaload.py")
+_REFERENCE = re.compile(r"(?<![\w/.-])((?:docs/)?(?:[\w-]+/)*[\w-]+\.md)((?:(?:, )?#[\w-]+)*)")
+_LINK = re.compile(r"\]\(([^)\s]*)\)")
+
+
+def tracked(*below: str) -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *below],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def documents() -> list[Path]:
+    return [path for path in tracked() if path.suffix == ".md" and "tests/" not in str(path.relative_to(ROOT))]
+
+
+@cache
+def anchors(page: Path) -> frozenset[str]:
+    """As GitHub makes them of headings; of equal ones the second gets -1."""
+    seen: Counter[str] = Counter()
+    found = set()
+    for heading in re.findall(r"^#{1,6} +(.*?) *#*$", prose_and_tables(page.read_text(encoding="utf-8")), re.MULTILINE):
+        slug = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        found.add(slug if not seen[slug] else f"{slug}-{seen[slug]}")
+        seen[slug] += 1
+    return frozenset(found)
+
+
+def prose_and_tables(text: str) -> str:
+    """Without blocks of code."""
+    return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def problems_of(page: Path, fragments: list[str], said: str) -> list[str]:
+    if not page.is_file():
+        return [f"{said}: there is no {page.relative_to(ROOT) if page.is_relative_to(ROOT) else page}"]
+    return [f"{said}: no heading makes #{each}" for each in fragments if each not in anchors(page)]
+
+
+def test_every_document_that_code_names_is_there_and_has_the_heading() -> None:
+    problems = []
+    for path in tracked(*CODE):
+        if path.suffix not in (".py", ".toml", ".html", ".js", ".yaml", ".yml", ".sh", "") or path == Path(__file__):
+            continue
+        for name, fragments in _REFERENCE.findall(path.read_text(encoding="utf-8")):
+            if not name.startswith("docs/") and not (name.isupper() or name[:-3].isupper()):
+                continue  # report.md and the like: files of a run
+            where = f"{path.relative_to(ROOT)}: {name}{fragments}"
+            problems += problems_of(ROOT / name, re.findall(r"#([\w-]+)", fragments), where)
+    assert problems == []
+
+
+def test_every_link_of_a_document_leads_somewhere() -> None:
+    problems = []
+    for page in documents():
+        for target in _LINK.findall(prose_and_tables(page.read_text(encoding="utf-8"))):
+            if re.match(r"\w+:", target):
+                continue
+            file, _, fragment = target.partition("#")
+            there = (page.parent / file).resolve() if file else page
+            where = f"{page.relative_to(ROOT)}: {target}"
+            if not there.exists():
+                problems.append(f"{where}: there is no such file")
+            elif fragment:
+                problems += problems_of(there, [fragment], where)
+    assert problems == []
+
+
+@pytest.mark.parametrize("page", generator.PAGES)
+def test_generated_pages_are_as_generated(page: str) -> None:
+    assert (ROOT / page).read_text(encoding="utf-8") == generator.made(page), "run: make generated"
+
+
+def test_every_key_of_a_scenario_says_what_it_means() -> None:
+    assert [key for key, field in scenario.keys().items() if not field.description] == []
+
+
+def test_every_command_option_and_argument_says_what_it_means() -> None:
+    lacking = [
+        f"{name} {'/'.join(action.option_strings) or action.metavar}"
+        for name, parser in commands.parsers().items()
+        for action in parser._actions
+        if not action.help
+    ]
+    assert lacking == []
+
+
+def test_every_event_and_field_of_a_journal_says_what_it_means() -> None:
+    lacking = [
+        f"{journal.name_of(event)}.{field.name}"
+        for event in journal.all_events()
+        for field in msgspec.structs.fields(event)
+        if not journal._row(event, field)[-1]
+    ]
+    assert lacking == []
+
+
+def test_every_variable_that_the_code_reads_is_in_the_reference() -> None:
+    page = environment.page("")
+    named = set()
+    for path in tracked("loadtest", "exporters", "reports", "avaload.py"):
+        if path.suffix == ".py":
+            text = path.read_text(encoding="utf-8")
+            named |= set(re.findall(r'"((?:AVALOAD|GITHUB|[A-Z]+_API)_[A-Z_]*[A-Z])"', text))
+    assert named >= set(variables.BETWEEN_PROCESSES), "the pattern finds none"
+    assert [name for name in sorted(named) if f"`{name}`" not in page] == []
