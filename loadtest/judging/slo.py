@@ -228,7 +228,7 @@ def parse_slo(table: object, *, where: str = "slo", scenarios: Collection[str] |
     """One `[[slo]]` table. Raises ConfigError with all of its problems, each beginning with `where`."""
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where}: must be a table")
-    problems = [f"{where}: unknown key {key!r}{_closest(str(key), KEYS)}" for key in table if key not in KEYS]
+    problems = [f"{where}: unknown key {key!r}{_closest(str(key), tuple(KEYS))}" for key in table if key not in KEYS]
 
     indicator = table.get("indicator")
     if indicator is None:
