@@ -7,8 +7,8 @@ from exporters.metrics import catalogue as c
 from exporters.metrics import vocabulary as v
 from exporters.metrics.metric import OTHER
 from exporters.metrics.series import Series
-from loadtest import __version__
 from loadtest.language.events import GeneratorFailed, HealthSampled, RunFinished, RunStarted, StageStarted
+from loadtest.language.version import __version__
 
 
 class OwnState:

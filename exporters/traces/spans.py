@@ -14,7 +14,6 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from loadtest import __version__
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
     Event,
@@ -31,6 +30,7 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
+from loadtest.language.version import __version__
 
 _SCOPE: Final = InstrumentationScope("avaload", __version__)
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)

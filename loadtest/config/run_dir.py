@@ -11,10 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from loadtest import __version__
 from loadtest.config.settings import RUNS, Settings
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError
+from loadtest.language.version import __version__
 
 CALIBRATION = RUNS / "calibration.json"
 _VERSIONS = ("locust", "gevent", "openai", "httpx", "aiohttp", "picows", "uvloop", "prometheus-client", "pandas")

@@ -95,6 +95,18 @@ class Load(Section):
             raise ValueError("stages have durations of their own: leave duration out")
         return given | {"duration": length_s}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _leaves_a_short_run_something(cls, given: Any) -> Any:
+        """A run that is no longer than the default ramp has a shorter one; what was asked for is taken at its word."""
+        if not isinstance(given, dict) or "ramp" in given or "duration" not in given or given.get("trace"):
+            return given
+        try:
+            duration_s = parse_s(given["duration"])
+        except (TypeError, ValueError):
+            return given  # said by the field itself
+        return given | {"ramp": duration_s / 2} if 0 < duration_s <= cls.model_fields["ramp"].default else given
+
     @field_validator("trace")
     @classmethod
     def _in_order(cls, offsets_s: tuple[float, ...] | None) -> tuple[float, ...] | None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest import __version__
 from loadtest.config.settings import Settings
 from loadtest.distribution.parcel import Parcel, as_rows
 from loadtest.distribution.receiving import Receiver
@@ -20,6 +19,7 @@ from loadtest.distribution.wire import CorruptError, pack
 from loadtest.judging.words import plural
 from loadtest.language import clock
 from loadtest.language.events import ClockCompared, Event, Fault, GeneratorFailed, WorkerChanged, WorkerState
+from loadtest.language.version import __version__
 
 UNSEEN_NS: Final = 10_000_000_000
 """A command that was silent for so long has lost its place before the run, and its journals after it."""

@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 
-from loadtest import __version__
 from loadtest.config.access.guard import KEYS, endpoints_of, guard, is_loopback
 from loadtest.config.access.reachable import check_names
 from loadtest.config.microphone import check_clips
@@ -31,6 +30,7 @@ from loadtest.distribution import parcel
 from loadtest.distribution.attendance import Attendance
 from loadtest.distribution.wire import Channel, CorruptError, unpack
 from loadtest.language.errors import ConfigError, Exit, GeneratorError
+from loadtest.language.version import __version__
 from loadtest.load.supervisor import LOCUST, Interruption, process_environ
 
 PIECE_LIMIT_S: Final = 10.0

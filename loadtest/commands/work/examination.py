@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from loadtest import __version__
+from loadtest.language.version import __version__
 from loadtest.commands.work import machine
 from loadtest.config.access.guard import KEYS
 from loadtest.config.access.trust import trust

@@ -7,6 +7,7 @@ from loadtest.config.access.guard import is_loopback
 from loadtest.config.resolve import LIVE_AVATURN, resolve
 from loadtest.config.scenario import Say, assumed, vad_silence_s
 from loadtest.config.settings import Settings
+from loadtest.config.workload import Load
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError
 
@@ -264,3 +265,8 @@ def test_a_file_of_certificates_in_the_environment_that_is_not_there_is_said_at_
     options = {"target.openai_base_url": "https://127.0.0.1:1/v1", "target.avaturn_base_url": "https://127.0.0.1:2"}
     with pytest.raises(ConfigError, match=r"^SSL_CERT_FILE: /nowhere/ca\.pem: No such file or directory$"):
         resolved(options, **dict.fromkeys(KEYS, "good"), SSL_CERT_FILE="/nowhere/ca.pem")
+
+
+@pytest.mark.parametrize(("duration", "ramp_s"), [("4s", 2.0), ("5s", 2.5), ("6s", 5.0), ("1m", 5.0)])
+def test_a_run_no_longer_than_the_default_ramp_has_a_shorter_one(duration: str, ramp_s: float) -> None:
+    assert Load.model_validate({"duration": duration}).ramp == ramp_s

@@ -1,0 +1,198 @@
+"""The third way in: avaload from Python. `import loadtest` gives these names; docs/python.md shows them in use.
+
+A run and a twin are processes of their own, as on the command line: nothing of Locust or gevent is imported here.
+"""
+
+import contextlib
+import json
+import selectors
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from loadtest.config.environment import of_child
+from loadtest.language.errors import Exit
+
+if TYPE_CHECKING:
+    from reports.figures import Comparison, Report
+    from reports.tidy import Frames
+
+TWIN_READY_S: Final = 20.0
+TWIN_END_S: Final = 10.0
+STATE_S: Final = 10.0
+TWIN_OPTIONS: Final = ("seed", "profile", "clock_scale", "port", "host")
+_AVALOAD: Final = (sys.executable, "-P", "-m", "avaload")
+
+
+def run_scenario(scenario: Path | str | None = None, **settings: Any) -> "Report":
+    """Run a scenario in a process of its own and return its report, whatever the verdict.
+
+    scenario: a TOML file; None is the built-in one. settings: the options of `avaload run`, named as there with `_` for
+    `-`: `users=2, duration="12s", run_dir=…, max_sessions=10, live=True, tag={"build": "7"}`. True is an option without
+    a value; False and None are left out; a list or a dict repeats the option.
+
+    Raises ValueError with one line a problem for bad input (nothing was started), RuntimeError where no report was
+    written.
+    """
+    from reports.figures import report_of
+
+    command = [*_AVALOAD, "run", *([] if scenario is None else [str(scenario)]), "--json", *_options(settings)]
+    done = _finished(command)
+    if done.returncode == Exit.BAD_INPUT:
+        raise ValueError(done.stderr.strip())
+    try:
+        content = json.loads(done.stdout)
+    except ValueError:
+        raise RuntimeError(f"avaload run ended with exit code {done.returncode}: {done.stderr.strip()}") from None
+    run_dir = Path(settings["run_dir"]) if settings.get("run_dir") else Path("runs", content["run_id"])
+    return report_of(content, run_dir)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Twin:
+    """A twin of both services that is served on loopback. Its keys are made anew each time."""
+
+    openai_base_url: str
+    avaturn_base_url: str
+    openai_api_key: str = field(repr=False)
+    avaturn_api_key: str = field(repr=False)
+    state_url: str
+
+    def state(self, *, alive: bool = False) -> dict[str, Any]:
+        """The ground truth: `sessions` (with `alive` those that live) and `counters`. Raises URLError."""
+        with _direct().open(f"{self.state_url}{'?alive=1' if alive else ''}", timeout=STATE_S) as answer:
+            told: dict[str, Any] = json.load(answer)
+        return told
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that make an integrator's own back end use it, as the official packages name them."""
+        return {
+            "OPENAI_BASE_URL": self.openai_base_url,
+            "OPENAI_API_KEY": self.openai_api_key,
+            "AVATURN_BASE_URL": self.avaturn_base_url,
+            "AVATURN_API_KEY": self.avaturn_api_key,
+        }
+
+
+@contextlib.contextmanager
+def start_twin(**knobs: Any) -> Iterator[Twin]:
+    """A twin for as long as the block lasts.
+
+    knobs: `seed`, `profile`, `clock_scale`, `port` and `host` are options of `avaload twin`; all others are knobs of
+    `--set`, with `__` for a dot: `latency__create="fixed:0.2", limit__sessions=5, mutant="…"`. A list repeats one.
+
+    Raises ValueError for a knob that there is none of, RuntimeError if the twin isn't there within 20 s.
+    """
+    options: dict[str, Any] = {name: knobs.pop(name) for name in TWIN_OPTIONS if name in knobs}
+    sets = [(name.replace("__", "."), value) for name, given in knobs.items() for value in _each(given)]
+    command = [sys.executable, "-P", "-m", "loadtest.twin", *_options(options)]
+    command += [word for name, value in sets for word in ("--set", f"{name}={_text(value)}")]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=of_child()
+    ) as process:
+        try:
+            told = json.loads(_first_line(process))
+            yield Twin(**{name: told[name] for name in Twin.__dataclass_fields__})
+        finally:
+            _end(process)
+
+
+def read_run(run_dir: Path | str) -> "Frames":
+    """A run as pandas tables: `sessions steps turns rules secrets health`; reports/tidy.py says what each column holds.
+
+    Raises ValueError, one line, where there is no journal that can be read.
+    """
+    from loadtest.language.journal import JournalError
+    from reports import tidy
+
+    try:
+        return tidy.read(Path(run_dir))
+    except JournalError as error:
+        raise ValueError(str(error)) from error
+
+
+def compare_runs(base: Path | str | Iterable[Path | str], new: Path | str | Iterable[Path | str]) -> "Comparison":
+    """What changed from one run or several to others, as `avaload compare` judges it. Nothing is written.
+
+    Raises ValueError, one line a problem, where a run can't be read.
+    """
+    from loadtest.language.errors import ConfigError
+    from loadtest.language.journal import JournalError
+    from reports.comparing.compare import compare
+    from reports.figures import comparison_of
+
+    try:
+        return comparison_of(compare(_paths(base), _paths(new)))
+    except (ConfigError, JournalError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _paths(given: Path | str | Iterable[Path | str]) -> list[Path]:
+    return [Path(given)] if isinstance(given, Path | str) else [Path(each) for each in given]
+
+
+def _options(settings: Mapping[str, Any]) -> list[str]:
+    words = []
+    for name, given in settings.items():
+        option = f"--{name.replace('_', '-')}"
+        for value in _each(given):
+            words += [option] if value is True else [] if value in (None, False) else [option, _text(value)]
+    return words
+
+
+def _each(given: Any) -> list[Any]:
+    if isinstance(given, Mapping):
+        return [f"{key}={_text(value)}" for key, value in given.items()]
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _finished(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """The command's end; an interruption is the command's, too, which deletes its sessions first."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            out, err = process.communicate()
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def _first_line(process: subprocess.Popen[bytes]) -> bytes:
+    """What the twin announces. Raises ValueError for bad input, RuntimeError where nothing comes in time."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with selectors.DefaultSelector() as ready:
+        ready.register(process.stdout, selectors.EVENT_READ)
+        line = process.stdout.readline() if ready.select(TWIN_READY_S) else b""
+    if line:
+        return line
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(1)
+    said = "it said nothing" if process.returncode is None else process.stderr.read().decode(errors="replace").strip()
+    raise ValueError(said) if process.returncode == Exit.BAD_INPUT else RuntimeError(f"the twin did not start: {said}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(TWIN_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _direct() -> urllib.request.OpenerDirector:
+    """Without the environment's proxies: the twin is on loopback."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,0 +1,141 @@
+"""avaload from Python, and its pytest plugin, as a developer's own tests would use them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import loadtest
+from reports.tidy import COLUMNS
+from tests.support import ROOT
+
+EXAMPLE = ROOT / "docs" / "examples" / "backend"
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("api") / "run"
+    report = loadtest.run_scenario(
+        users=2, duration="8s", room="none", run_dir=path, metrics_port="off", tag={"build": "7", "team": "web"}
+    )
+    assert report.verdict.outcome == "pass", report.verdict.reasons
+    assert (report.run_dir, report.tags) == (path, {"build": "7", "team": "web"})
+    assert report.steps["mint"].count == report.sessions.started > 10
+    assert report.slo("session.failed_rate").observed == 0
+    return path
+
+
+def test_no_public_name_is_that_of_a_module() -> None:
+    modules = {path.stem for path in (ROOT / "loadtest").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert set(loadtest.__all__) & modules == set()
+    assert all(hasattr(loadtest, name) for name in loadtest.__all__)
+
+
+def test_bad_input_is_a_value_error_in_the_command_s_own_words(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--usres"):
+        loadtest.run_scenario(usres=2, run_dir=tmp_path / "run")
+    with (
+        pytest.raises(ValueError, match=r"did you mean latency\.create"),
+        loadtest.start_twin(latency__creat="fixed:1"),
+    ):
+        pass
+    with pytest.raises(ValueError, match="holds no journal"):
+        loadtest.read_run(tmp_path)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_fails_is_a_report_and_no_exception(tmp_path: Path) -> None:
+    with loadtest.start_twin(fault__create="500:1") as twin:
+        keys = pytest.MonkeyPatch()
+        for name, value in twin.environment.items():
+            keys.setenv(name, value)
+        report = loadtest.run_scenario(
+            users=1, duration="2s", room="none", run_dir=tmp_path / "run", metrics_port="off",
+            openai_base_url=twin.openai_base_url, avaturn_base_url=twin.avaturn_base_url,
+        )  # fmt: skip
+        keys.undo()
+    assert (report.verdict.outcome, report.verdict.exit_code) == ("fail", 3)
+    assert report.steps["create"].failures == {"rejected": report.sessions.started}
+
+
+def test_tables_have_the_documented_columns_and_agree_with_each_other(run_dir: Path) -> None:
+    frames = loadtest.read_run(run_dir)
+    for name, table in frames.tables().items():
+        assert list(table.columns) == list(COLUMNS[name]), name
+    sessions = frames.sessions
+    assert sessions["session"].is_unique
+    assert sessions["session"].str.fullmatch("[0-9a-f]{32}").all()
+    assert str(sessions["started_at"].dt.tz) == "UTC"
+    assert set(frames.steps["session"]) == set(sessions["session"])
+    mints = frames.steps[frames.steps["step"] == "mint"].set_index("session")
+    began = sessions.set_index("session")["started_at"]
+    assert ((mints["started_at"] - began[mints.index]) < pd.Timedelta(seconds=1)).all()
+    assert (frames.secrets["lives_s"] == 600).all()
+    assert len(frames.turns) == 0
+    assert set(frames.rules["outcome"]) <= {"pass", "fail", "not_tested", "characterised", "waived"}
+    assert set(frames.health["source"]) == {"engine", "hub"}
+
+
+def test_a_run_of_which_only_a_copy_was_made_has_not_changed(run_dir: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", run_dir, copy], check=True)
+    compared = loadtest.compare_runs(run_dir, [copy])
+    assert (compared.outcome, compared.regressions) == ("no_change", [])
+
+
+def _pytest(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=110)
+
+
+def test_the_example_of_a_back_end_passes_its_tests() -> None:
+    done = _pytest(EXAMPLE, str(EXAMPLE))
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout
+
+
+def test_a_bound_that_is_broken_fails_the_test_and_says_what_was_seen(tmp_path: Path) -> None:
+    (tmp_path / "test_slow.py").write_text(
+        "import pytest\n\n"
+        "@pytest.mark.avaload_slo({'create.p50': 0.05})\n"
+        "def test_slow(avaload_twin, avaload_run):\n"
+        "    avaload_run(users=2, duration='4s', room='none')\n\n"
+        "test_slow = pytest.mark.avaload_twin(latency__create='fixed:0.2')(test_slow)\n"
+    )
+    done = _pytest(tmp_path, str(tmp_path))
+    assert done.returncode == 1
+    assert "avaload's verdict is fail" in done.stdout
+    assert "create.p50: 0.2" in done.stdout
+    assert "bound 0.05: fail" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("mode", ["prepend", "importlib"])
+def test_a_project_with_a_loadtest_folder_of_its_own_still_collects_its_tests(tmp_path: Path, mode: str) -> None:
+    for name in ("loadtest", "reports"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("MINE = 1\n")
+    (tmp_path / "test_mine.py").write_text("from loadtest import MINE\n\ndef test_mine():\n    assert MINE == 1\n")
+    done = _pytest(tmp_path, str(tmp_path), f"--import-mode={mode}")
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_hidden_package_is_one_line_that_names_both_paths(tmp_path: Path) -> None:
+    (tmp_path / "loadtest").mkdir()
+    (tmp_path / "loadtest" / "__init__.py").write_text("")
+    (tmp_path / "test_twin.py").write_text("def test_twin(avaload_twin):\n    pass\n")
+    done = _pytest(tmp_path, str(tmp_path))
+    assert done.returncode != 0
+    assert str(tmp_path / "loadtest") in done.stdout
+    assert str(ROOT / "loadtest") in done.stdout
+
+
+def test_the_plugin_imports_nothing_of_ours_before_it_is_used() -> None:
+    script = (
+        "import sys, avaload_pytest\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'loadtest', 'reports', 'pandas', 'locust'}))"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "[]\n"
