@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from loadtest.language.version import __version__
 from loadtest.commands.work import machine
 from loadtest.config.access.guard import KEYS
 from loadtest.config.access.trust import trust
 from loadtest.config.settings import Settings, place
 from loadtest.judging.words import plural
 from loadtest.language.errors import ConfigError, StepError
+from loadtest.language.version import __version__
 from loadtest.load.supervisor import bind_metrics
 from loadtest.rooms.extras import PACKAGES, is_installed, missing
 from loadtest.services.transport import fetch, open_session
