@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -86,6 +87,19 @@ def test_every_link_of_a_document_leads_somewhere() -> None:
 @pytest.mark.parametrize("page", generator.PAGES)
 def test_generated_pages_are_as_generated(page: str) -> None:
     assert (ROOT / page).read_text(encoding="utf-8") == generator.made(page), "run: make generated"
+
+
+def test_the_picture_of_the_house_has_every_package() -> None:
+    """Those of the import contracts, whose layers are exhaustive."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    named = {
+        name.strip() for each in contracts if "layers" in each for layer in each["layers"] for name in layer.split("|")
+    }
+    packages = {
+        name for name in named for root in ("loadtest", "exporters", "reports") if (ROOT / root / name).is_dir()
+    }
+    words = set(re.findall(r"[\w]+", (ROOT / "docs/architecture.svg").read_text(encoding="utf-8")))
+    assert packages - words == set()
 
 
 def test_every_key_of_a_scenario_says_what_it_means() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from docs.generator import commands, environment, journal, rules, scenario
+from docs.generator import commands, environment, journal, report, rules, scenario
 
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final[dict[str, Callable[[str], str]]] = {
@@ -15,6 +15,7 @@ PAGES: Final[dict[str, Callable[[str], str]]] = {
     "docs/reference/commands.md": commands.page,
     "docs/reference/environment.md": environment.page,
     "docs/reference/journal.md": journal.page,
+    "docs/reference/report.md": report.page,
     "docs/reference/scenario.md": scenario.page,
 }
 """By path below the root: what makes the page of the page that is there."""

@@ -1,6 +1,7 @@
 """Runs made by hand: real events through the real Journal writer, times given in seconds after the run's start."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from loadtest.language.events import (
 )
 from loadtest.language.journal import Journal, encode
 from reports.build import assess
+from reports.report_keys import keys
 
 START_NS = 5_000_000_000_000
 """The monotonic clock at the run's start."""
@@ -93,8 +95,27 @@ def write_file(
 
 
 def reported(run_dir: Path, **options: Any) -> dict[str, Any]:
-    """What is in report.json, without the pages: drawing them takes most of a report's time."""
-    return assess(run_dir, **options)[0]
+    """What is in report.json, without the pages: drawing them takes most of a report's time. Every key of it is one that
+    docs/reference/report.md explains."""
+    report = assess(run_dir, **options)[0]
+    unexplained = sorted({key for key in _keys(report) if not _EXPLAINED.fullmatch(key)})
+    assert not unexplained, f"reports/report_keys.py doesn't say what these mean: {unexplained}"
+    return report
+
+
+def _keys(value: Any, key: str = "") -> Iterator[str]:
+    """The keys of all that holds something, from the root."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _keys(inner, f"{key}.{name}" if key else name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _keys(inner, f"{key}[]")
+    elif value is not None:
+        yield key
+
+
+_EXPLAINED = re.compile("|".join(re.sub("<[^>]*>", r"[^\\[\\]]+", re.escape(key)) for key in keys()))
 
 
 def started(number: int, begin_s: float, *, due_s: float | None = None, purpose: str = "load") -> SessionStarted:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from loadtest.language.events import ClockCompared, WorkerChanged, WorkerState
+from reports.data import away
 from reports.sections import hosts
 from tests.reports import journals as j
 
@@ -29,7 +30,7 @@ A_HOME = worker("a", WorkerState.HOME, 0, seconds=50)
 
 def test_a_session_of_a_host_whose_journal_is_cut_short_is_unknown_and_not_leaked(run_dir: Path) -> None:
     write(run_dir, [*JOINED, A_HOME, worker("b", WorkerState.LOST, 1, seconds=60)])
-    assert hosts.away(run_dir) == {j.sid(2), j.sid(3)}
+    assert away.away(run_dir) == {j.sid(2), j.sid(3)}
     report = j.reported(run_dir)
     assert report["sessions"]["left_behind"] == {"worker_lost": 1}
     assert (report["sessions"]["leaked"], report["sessions"]["doubtful"], report["sessions"]["unknown"]) == (0, 0, 1)
@@ -40,7 +41,7 @@ def test_a_session_of_a_host_whose_journal_is_cut_short_is_unknown_and_not_leake
 
 def test_the_same_journal_of_a_host_that_brought_it_home_means_a_leak(run_dir: Path) -> None:
     write(run_dir, [*JOINED, A_HOME, worker("b", WorkerState.HOME, 1, seconds=60)])
-    assert hosts.away(run_dir) == frozenset()
+    assert away.away(run_dir) == frozenset()
     report = j.reported(run_dir)
     assert report["sessions"]["left_behind"] == {"delete_never_sent": 1}
     assert report["verdict"]["exit_code"] == 5
@@ -48,7 +49,7 @@ def test_the_same_journal_of_a_host_that_brought_it_home_means_a_leak(run_dir: P
 
 def test_a_journal_that_was_brought_home_by_hand_settles_its_sessions(run_dir: Path) -> None:
     write(run_dir, [*JOINED, A_HOME, worker("b", WorkerState.LOST, 1, seconds=60)], lost_is_cut=False)
-    assert hosts.away(run_dir) == frozenset()
+    assert away.away(run_dir) == frozenset()
     assert j.reported(run_dir)["sessions"]["unknown"] == 0
 
 
