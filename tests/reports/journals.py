@@ -95,8 +95,8 @@ def write_file(
 
 
 def reported(run_dir: Path, **options: Any) -> dict[str, Any]:
-    """What is in report.json, without the pages: drawing them takes most of a report's time. Every key of it is one that
-    docs/reference/report.md explains."""
+    """What is in report.json, without the pages: drawing them takes most of a report's time. Every key of it is
+    one that docs/reference/report.md explains."""
     report = assess(run_dir, **options)[0]
     unexplained = sorted({key for key in _keys(report) if not _EXPLAINED.fullmatch(key)})
     assert not unexplained, f"reports/report_keys.py doesn't say what these mean: {unexplained}"
