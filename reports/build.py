@@ -17,7 +17,7 @@ from loadtest.language.errors import ConfigError
 from reports.comparing import compare, compare_runs
 from reports.data import frames, run_settings
 from reports.data.beside import beside
-from reports.pages import junit, render_html, render_md
+from reports.pages import gitlab, junit, render_html, render_md
 from reports.sections import arrivals, capacity, expiry, generator, hosts, sessions, stages, steps, teardown
 from reports.verdict import gates, rules, verdict
 
@@ -36,6 +36,7 @@ def build(run_dir: Path, *, slos: Sequence[Slo] | None = None, baseline: Path | 
         "report.md": render_md.render(report),
         "report.html": render_html.render(report, run.load_only(), run_name=_shown(run_dir), settings=settings),
         "junit.xml": junit.render(report),
+        "metrics.txt": gitlab.render(report),
     }
     _publish(run_dir, pages)
     return report

@@ -11,6 +11,7 @@ import loadtest
 from reports.tidy import COLUMNS
 from tests.support import ROOT
 
+pytestmark = pytest.mark.quiet  # its runs are judged, and other load beside them would make them invalid
 EXAMPLE = ROOT / "docs" / "examples" / "backend"
 
 
