@@ -20,10 +20,12 @@ from exporters.log import Log
 from exporters.metrics.prometheus import MetricsServer, serve
 from exporters.metrics.snapshot import Snapshot, merged
 from exporters.traces import trace_counts
+from loadtest.config.access.cluster import TOKEN
 from loadtest.config.access.scrapers import login, tls
 from loadtest.config.run_dir import load_resolved
 from loadtest.config.settings import Settings
 from loadtest.distribution.master import Master
+from loadtest.distribution.port import sockets
 from loadtest.engine.client import READY_LIMIT_S
 from loadtest.language.errors import Exit, GeneratorError
 from loadtest.load.conductor import LoadProcess
@@ -36,6 +38,8 @@ _log = logging.getLogger(__name__)
 runners.CONNECT_RETRY_COUNT = 6
 """A worker looks for its master so often, for 5 s each; Locust's own 60 would keep one for five minutes that was forked
 just before its master was killed."""
+
+sockets.install(os.environ.pop(TOKEN, None))  # the engine is not to inherit it
 
 _up: "AsyncResult[LoadProcess]" = AsyncResult()
 

@@ -11,6 +11,7 @@ from exporters.metrics.metric import Label, Type
 from exporters.metrics.metric import Metric as Metric  # who reads the catalogue needs no other module
 from loadtest.judging.statements import RULES
 from loadtest.language.events import DropReason, Fault, Gone
+from loadtest.language.vocabulary import Refused
 
 SESSIONS_ACTIVE: Final = Metric(
     name="avaload_sessions_active",
@@ -245,6 +246,12 @@ WORKER_REPORT_GAPS: Final = Metric(
     type=Type.COUNTER,
     labels=(v.WORKER,),
     help="How often a load process fell silent; nothing is lost by it: reports are cumulative",
+)
+MASTER_REFUSED: Final = Metric(
+    name="avaload_master_refused_total",
+    type=Type.COUNTER,
+    labels=(Label(name="reason", values=v.values(Refused)),),
+    help="Connections and messages that the master's port did not take: locust.log says whose",
 )
 SPANS_EXPORTED: Final = Metric(
     name="avaload_spans_exported_total", type=Type.COUNTER, help="Spans that the OTLP endpoint took"

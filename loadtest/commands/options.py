@@ -56,6 +56,8 @@ OF_RUNS: Final[tuple[Option, ...]] = (
 OF_MASTERS: Final[tuple[Option, ...]] = (
     ("--master-bind-host", "distribution.bind_host", "ADDRESS", "where workers find the master (default 127.0.0.1)"),
     ("--master-bind-port", "distribution.bind_port", "N", "(default 5557)"),
+    ("--token-file", "distribution.token_file", "FILE", "the cluster token, if not in $AVALOAD_CLUSTER_TOKEN"),
+    ("--worker-disk-mib", "distribution.worker_disk_mib", "N", "of a worker's files at the master (default 10240)"),
 )
 OF_SEARCHES: Final[tuple[Option, ...]] = (
     ("--by", "capacity.by", "WHAT", "users | arrivals (default users)"),

@@ -6,7 +6,9 @@ from typing import Final
 from loadtest.commands import options
 from loadtest.language.errors import ConfigError, Exit
 
-_OWN_SETTINGS: Final = {"load.processes", "output.run_dir", "distribution.max_wait"}
+_OWN_SETTINGS: Final = {
+    *("load.processes", "output.run_dir", "distribution.max_wait", "distribution.token_file", "target.max_sessions")
+}
 """What a worker is told by its own command line."""
 _MASTERS: Final = ("scenario", "slo", "tag", "json", "expect_workers")
 """What it has from its master, besides settings."""
@@ -23,11 +25,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="HOST",
         help="a host, besides loopback, that a worker's master may have it load; repeatable",
     )
+    parser.add_argument(
+        "--allow-env",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a variable of a worker's environment that its master's scenario may read; repeatable",
+    )
 
 
 def check_unused(arguments: argparse.Namespace) -> None:
     """Raises ConfigError where a run that is no worker was given one of them."""
-    for option in ("--master-host", "--master-port", "--allow-host"):
+    for option in ("--master-host", "--master-port", "--allow-host", "--allow-env"):
         if getattr(arguments, option.removeprefix("--").replace("-", "_")):
             raise ConfigError(f"{option}: only for --worker")
 
@@ -41,4 +50,5 @@ def main(arguments: argparse.Namespace) -> Exit:
         raise ConfigError([f"{name}: a worker has it from its master" for name in foreign])
     from loadtest.distribution.worker import place, work
 
-    return work(place(arguments.master_host, arguments.master_port, arguments.allow_host, given))
+    allowed, variables = arguments.allow_host, arguments.allow_env
+    return work(place(arguments.master_host, arguments.master_port, allowed, given, variables=variables))

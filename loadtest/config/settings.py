@@ -97,6 +97,12 @@ class Distribution(Section):
     bind_host: str = Field("127.0.0.1", description="address at which workers find the master")
     bind_port: int = Field(5557, ge=1, le=65535, description="port at which workers find the master")
     max_wait: DurationS = Field(300.0, gt=0, description="wait for all load processes, or as a worker for the master")
+    token_file: Path | None = Field(
+        None, description="file with the cluster token, which master and workers share, where the environment has none"
+    )
+    worker_disk_mib: int = Field(
+        10_240, ge=1, description="MiB that the files of one worker may take up on the master's disk"
+    )
 
 
 class Probes(Section):

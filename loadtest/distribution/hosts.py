@@ -14,7 +14,9 @@ from typing import Any, Final
 
 from loadtest.config.settings import Settings
 from loadtest.distribution.parcel import Parcel, as_rows
-from loadtest.distribution.receiving import Receiver
+from loadtest.distribution.port.keys import NAME
+from loadtest.distribution.port.refusals import REFUSALS, Refused
+from loadtest.distribution.receiving import QuotaError, Receiver
 from loadtest.distribution.wire import CorruptError, pack
 from loadtest.judging.words import plural
 from loadtest.language import clock
@@ -38,6 +40,7 @@ class _Command:
     offset_ns: int | None = None
     """What to add to a stamp of its clock to get one of ours."""
     home: bool = False
+    over_quota: bool = False
 
 
 class Hosts:
@@ -55,7 +58,8 @@ class Hosts:
     ) -> None:
         self._settings, self._run_dir, self._salt = settings, run_dir, salt
         self._send, self._record, self._now_ns = send, record, now_ns
-        self._parcel, self._receiver = Parcel(settings), Receiver(run_dir)
+        self._quota_mib = settings.distribution.worker_disk_mib
+        self._parcel, self._receiver = Parcel(settings), Receiver(run_dir, quota=self._quota_mib << 20)
         self._commands: dict[str, _Command] = {}
         self._refused: set[str] = set()
         self._begun = False
@@ -76,14 +80,17 @@ class Hosts:
         return next((command.offset_ns for command in self._commands.values() if number in command.numbers), None)
 
     def hear(self, node: str, message: dict[str, Any]) -> None:
-        """A message of a command. Anybody who reaches the port can send one: what makes no sense is logged, no more."""
+        """A message of a command. What makes no sense is counted and told, no more."""
         try:
             self._obey(node, message)
         except OSError as error:
             self._no_room = error.strerror
-            _log.error("%s: what it sends can't be written: %s", node[:80], error)
-        except (CorruptError, KeyError, TypeError, ValueError) as error:
-            _log.warning("%s: %r of %s is not taken: %r", node[:80], message.get("op"), node[:80], error)
+            _log.error("%s: what it sends can't be written: %s", node, error)
+        except QuotaError as error:
+            self._commands[node].over_quota = True
+            REFUSALS.note(Refused.QUOTA, node, str(error))
+        except (CorruptError, KeyError, TypeError, ValueError, OverflowError) as error:
+            REFUSALS.note(Refused.SHAPE, node, f"{message.get('op')!r}: {error!r}")
 
     def look(self) -> None:
         """Free the locks of the files of those that are silent, as if their writers had died."""
@@ -94,7 +101,7 @@ class Hosts:
     def settled(self) -> bool:
         """Whether the journals of every command are home, or nothing more is to be expected of it."""
         return self._no_room is not None or all(
-            command.home or self._silent(command) for command in self._commands.values()
+            command.home or command.over_quota or self._silent(command) for command in self._commands.values()
         )
 
     def close(self, reason: str) -> None:
@@ -104,9 +111,9 @@ class Hosts:
         self._over = reason
         for node, command in self._commands.items():
             if not command.home and self._begun:
-                self._changed(node, command, WorkerState.LOST)
-                silent = "it fell silent"
-                self._missing(command, silent if self._no_room is None else f"no room for it: {self._no_room}")
+                why = self._why_missing(command)
+                self._changed(node, command, WorkerState.LOST, detail=why)
+                self._missing(command, why)
             self._send(node, {"op": "over", "reason": reason})
         self._receiver.close()
 
@@ -120,9 +127,9 @@ class Hosts:
             case "ping":
                 self._answer(node, message)
             case _ if command is None:
-                _log.warning("%s has not joined", node[:80])
+                REFUSALS.note(Refused.STRANGER, node, f"{message['op']!r}: it has not joined")
             case "fetch":
-                name, offset = str(message["name"]), int(message["offset"])
+                name, offset = str(message["name"]), _size(message["offset"])
                 packed = pack(self._parcel.piece(name, offset))
                 self._send(node, {"op": "piece", "name": name, "offset": offset, "packed": packed})
             case "leave":
@@ -132,18 +139,18 @@ class Hosts:
             case "chunk":
                 name = str(message["name"])
                 size = self._receiver.take(
-                    node, name, offset=int(message["offset"]), packed=message["packed"], crc=int(message["crc"])
+                    node, name, offset=_size(message["offset"]), packed=message["packed"], crc=int(message["crc"])
                 )
                 self._send(node, {"op": "ack", "name": name, "size": size, "closed": False})
             case "closed":
-                name, size = str(message["name"]), int(message["size"])
+                name, size = str(message["name"]), _size(message["size"])
                 closed = self._receiver.finish(node, name, size=size)
                 self._send(node, {"op": "ack", "name": name, "size": self._receiver.size(name), "closed": closed})
             case "bye":
-                self._bye(node, command, message["files"])
+                self._bye(node, command, {str(name): _size(size) for name, size in message["files"].items()})
 
     def _join(self, node: str, message: dict[str, Any]) -> None:
-        processes, host = int(message["processes"]), str(message["host"])[:100]
+        processes, host = _size(message["processes"]), _name(message["host"])
         command = self._commands.get(node)
         if command is None:
             refusal = self._refusal(message, processes)
@@ -152,14 +159,14 @@ class Hosts:
                     self._refused.add(node)
                     refused = WorkerState.REFUSED
                     self._record(
-                        WorkerChanged(t_ns=self._now_ns(), worker=node[:120], host=host, state=refused, detail=refusal)
+                        WorkerChanged(t_ns=self._now_ns(), worker=node, host=host, state=refused, detail=refusal)
                     )
                 self._send(node, {"op": "refused", "reason": refusal})
                 return
             free = [number for number in range(self._settings.load.processes) if number not in set(self._taken())]
             command = self._commands[node] = _Command(
                 host=host,
-                directory=str(message["directory"])[:300],
+                directory=_text(message["directory"])[:300],
                 numbers=tuple(free[:processes]),
                 heard_ns=self._now_ns(),
             )
@@ -178,7 +185,7 @@ class Hosts:
     def _refusal(self, message: dict[str, Any], processes: int) -> str | None:
         """Why this command can't join; None if it can."""
         if message["version"] != __version__:
-            return f"the master is avaload {__version__}, this worker {str(message['version'])[:20]}"
+            return f"the master is avaload {__version__}, this worker {_text(message['version'])[:20]}"
         if self._over is not None or self._begun:
             return "the run has begun without it"
         for node, command in list(self._commands.items()):
@@ -197,15 +204,15 @@ class Hosts:
     def _answer(self, node: str, message: dict[str, Any]) -> None:
         read_ns = clock.now_ns()
         if (command := self._commands.get(node)) is not None:
-            self._send(node, {"op": "pong", "sent_ns": message["sent_ns"], "master_ns": read_ns})
+            self._send(node, {"op": "pong", "sent_ns": int(message["sent_ns"]), "master_ns": read_ns})
             if message["clock"] is not None:
                 offset_ns, rtt_ns = map(int, message["clock"])
                 compared = ClockCompared(
                     t_ns=read_ns,
-                    host=str(message["host"])[:100],
-                    boot_id=str(message["boot_id"])[:40],
+                    host=_name(message["host"]),
+                    boot_id=_name(message["boot_id"]),
                     offset_ns=offset_ns,
-                    rtt_ns=rtt_ns,
+                    rtt_ns=_size(rtt_ns),
                 )
                 self._record(compared)
                 # One boot of one host has one clock: that is exact, a comparison is not.
@@ -224,7 +231,7 @@ class Hosts:
     def _silent(self, command: _Command) -> bool:
         return self._now_ns() - command.heard_ns > UNSEEN_NS
 
-    def _changed(self, node: str, command: _Command, state: WorkerState) -> None:
+    def _changed(self, node: str, command: _Command, state: WorkerState, *, detail: str = "") -> None:
         changed = WorkerChanged(
             t_ns=self._now_ns(),
             worker=node,
@@ -232,8 +239,16 @@ class Hosts:
             state=state,
             numbers=command.numbers,
             directory=command.directory,
+            detail=detail,
         )
         self._record(changed)
+
+    def _why_missing(self, command: _Command) -> str:
+        if self._no_room is not None:
+            return f"no room for it: {self._no_room}"
+        if command.over_quota:
+            return f"it ships more than the {self._quota_mib} MiB that one worker may (distribution.worker_disk_mib)"
+        return "it fell silent"
 
     def _missing(self, command: _Command, why: str) -> None:
         detail = f"{why}; what it wrote is in {command.directory} on {command.host}"
@@ -241,3 +256,22 @@ class Hosts:
             self._record(
                 GeneratorFailed(t_ns=self._now_ns(), fault=Fault.JOURNAL_MISSING, process=number, detail=detail)
             )
+
+
+def _name(text: Any) -> str:
+    """Of a host, or of its boot. Raises ValueError."""
+    if not isinstance(text, str) or not NAME.fullmatch(text):
+        raise ValueError("not a name: letters, digits, `.`, `_` and `-`")
+    return text
+
+
+def _text(text: Any) -> str:
+    """What can be shown of it in one line."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(text)[:1000])
+
+
+def _size(number: Any) -> int:
+    """Raises ValueError for what can't be one."""
+    if not isinstance(number, int) or number < 0:
+        raise ValueError("not a size")
+    return number

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,19 @@ from gevent.event import Event as Signal
 from locust.env import Environment
 
 from exporters.log import Log
+from exporters.metrics import catalogue as c
 from exporters.metrics.snapshot import Snapshot, merged
 from loadtest.config.settings import Settings
 from loadtest.distribution.barrier import StartBarrier
 from loadtest.distribution.hosts import Hosts
+from loadtest.distribution.port.refusals import REFUSALS, Refused
+from loadtest.distribution.shapes import (
+    check_fitness,
+    check_nothing,
+    check_number,
+    check_objectives,
+    check_snapshot,
+)
 from loadtest.distribution.wire import HOST
 from loadtest.distribution.workers import Workers
 from loadtest.judging import stage_health
@@ -45,7 +55,8 @@ class Master:
     def __init__(self, environment: Environment, settings: Settings, run_dir: Path) -> None:
         self._environment, self._runner, self._settings = environment, environment.runner, settings
         self._workers = Workers(run_dir, lambda: aggregate_of(settings), lambda: rulebook_of(settings))
-        self._judge = Judge([slo for slo in settings.slos if slo.abort])
+        abort_slos = [slo for slo in settings.slos if slo.abort]
+        self._judge, self._objectives = Judge(abort_slos), len(abort_slos)
         self._reason = "completed"
         self._closed = False
         self._own, self._log = aggregate_of(settings), Log(run_dir)
@@ -53,6 +64,8 @@ class Master:
         self._journal.on_full = self._stop_for_disk
         self._runner.register_message(FULL, lambda **_: self._end(DISK_FULL))
         self._record(started)
+        self._numbers: dict[str, int] = {}  # of load processes on other hosts, by node
+        self._check_what_comes()
         self._runner.register_message(SNAPSHOT, self._on_snapshot)
         self._runner.register_message(DONE, self._on_done)
         self._fitness: dict[str, str] = {}
@@ -73,7 +86,21 @@ class Master:
 
     def snapshot(self) -> Snapshot:
         """Of the whole run; a silent worker's gauges have left it, what it counted stays."""
-        return merged([self._own.snapshot(), self._workers.snapshot(now_ns=clock.now_ns())])
+        refused: Snapshot = {c.MASTER_REFUSED.name: dict(REFUSALS.counts)}
+        return merged([self._own.snapshot(), refused, self._workers.snapshot(now_ns=clock.now_ns())])
+
+    def _check_what_comes(self) -> None:
+        """Reports that can't be believed are refused before they get here (port/sockets.py)."""
+        like, processes, objectives = self._own.snapshot(), self._settings.load.processes, self._objectives
+        checks: dict[str, Callable[[Any], None]] = {
+            **dict.fromkeys((SNAPSHOT, DONE), lambda data: check_snapshot(data, like=like)),
+            **dict.fromkeys((READY, FULL), check_nothing),
+            FITNESS: check_fitness,
+            OBJECTIVES: lambda data: check_objectives(data, count=objectives),
+            NUMBERED: lambda data: check_number(data, processes=processes),
+        }
+        self._runner.checks.update(checks)
+        self._runner.for_all.add(HOST)  # a worker's command is none of Locust's workers; Hosts knows who has joined
 
     def wait_ended(self, timeout_s: float | None = None) -> bool:
         """Whether every expected worker is done, or lost, or far too late, by then."""
@@ -90,7 +117,8 @@ class Master:
         return stage_health.worst(self._fitness.values())
 
     def _on_fitness(self, msg: Any, **_: Any) -> None:
-        self._fitness[msg.node_id] = str(msg.data)
+        if self._index(msg.node_id) is not None:
+            self._fitness[msg.node_id] = msg.data
 
     def steer(self, order: dict[str, Any]) -> None:
         """A stage of a search for the limit, for all workers at the same moment."""
@@ -160,7 +188,8 @@ class Master:
         return 0 if self._hosts is None else self._hosts.offset_of(number)
 
     def _on_ready(self, msg: Any, **_: Any) -> None:
-        index = self._runner.get_worker_index(msg.node_id)
+        if (index := self._index(msg.node_id)) is None:
+            return
         self._nodes[index] = msg.node_id
         self._barrier.ready(index)
         if self._reason != "completed":  # said before this worker was there to hear it
@@ -227,12 +256,28 @@ class Master:
         self._runner.send_message(HOST, message, client_id=node)
 
     def _on_host(self, msg: Any, **_: Any) -> None:
-        if self._hosts is not None:
+        if self._hosts is not None and isinstance(msg.data, dict):
             self._hosts.hear(msg.node_id, msg.data)
+        else:
+            REFUSALS.note(Refused.SHAPE, msg.node_id, "not a message of a worker's command")
 
     def _on_numbered(self, msg: Any, **_: Any) -> None:
-        """A worker of another host has its number from its command; Locust numbers its commands, too."""
-        self._runner.worker_indexes[msg.node_id] = msg.data["number"]
+        """A worker of another host has its number from its command; Locust numbers its commands, too. Before the run
+        begins, another one may come in the place of one that died."""
+        node, number = msg.node_id, msg.data["number"]
+        if self._runner.closed and (self._numbers.get(node) != number):
+            REFUSALS.note(Refused.STRANGER, node, f"load process {number} is another one")
+            return
+        self._numbers = {other: its for other, its in self._numbers.items() if its != number} | {node: number}
+        self._runner.worker_indexes[node] = number
+
+    def _index(self, node: str) -> int | None:
+        """The number of that load process; None, and counted, where it has none in this run."""
+        index = self._numbers.get(node) if self._hosts is not None else self._runner.get_worker_index(node)
+        if index is not None and 0 <= index < self._settings.load.processes:
+            return int(index)
+        REFUSALS.note(Refused.STRANGER, node, "is no load process of this run")
+        return None
 
     def _on_all_here(self, **_: Any) -> None:
         """As many load processes as are expected have spoken to Locust."""
@@ -240,6 +285,7 @@ class Master:
             self._hosts.begin()
             for number in range(self._settings.load.processes):  # who never reports is lost, too
                 self._workers.heard(number, {}, now_ns=clock.now_ns())
+        self._runner.closed = True
         self._all_here.set()
 
     def _on_snapshot(self, msg: Any, **_: Any) -> None:
@@ -249,8 +295,9 @@ class Master:
         self._hear(msg, done=True)
 
     def _on_objectives(self, msg: Any, **_: Any) -> None:
-        self._judge.hear(self._runner.get_worker_index(msg.node_id), msg.data, now_ns=clock.now_ns())
+        if (index := self._index(msg.node_id)) is not None:
+            self._judge.hear(index, msg.data, now_ns=clock.now_ns())
 
     def _hear(self, msg: Any, *, done: bool = False) -> None:
-        index = self._runner.get_worker_index(msg.node_id)
-        self._workers.heard(index, msg.data, now_ns=clock.now_ns(), done=done)
+        if (index := self._index(msg.node_id)) is not None:
+            self._workers.heard(index, msg.data, now_ns=clock.now_ns(), done=done)

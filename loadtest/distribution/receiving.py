@@ -9,7 +9,9 @@ chunks may be lost, repeated or come late, and the file is always a true beginni
 import fcntl
 import os
 import re
+import sys
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +24,10 @@ NAME: Final = re.compile(r"(journal/\w[\w.-]{0,199}\.jsonl|audio/\w[\w.-]{0,199}
 MAX_FILES: Final = 10_000
 
 
+class QuotaError(Exception):
+    """A worker ships more than it may."""
+
+
 @dataclass(slots=True)
 class _Incoming:
     owner: str
@@ -30,15 +36,19 @@ class _Incoming:
 
 
 class Receiver:
-    """Holds the lock of each file until it is closed, as its writer over there does. Use `close`."""
+    """Holds the lock of each file until it is closed, as its writer over there does. Use `close`. `quota`: bytes that
+    one owner's files may have together."""
 
-    def __init__(self, run_dir: Path) -> None:
-        self._run_dir = run_dir
+    def __init__(self, run_dir: Path, *, quota: int = sys.maxsize) -> None:
+        self._run_dir, self._quota = run_dir, quota
         self._files: dict[str, _Incoming] = {}
+        self._taken: Counter[str] = Counter()  # bytes, by owner
 
     def take(self, owner: str, name: str, *, offset: int, packed: bytes, crc: int) -> int:
-        """Write a chunk; how many bytes of the file are here now. Raises CorruptError for what can't be right, and
-        OSError (a full disk), and then nothing of it is here."""
+        """Write a chunk; how many bytes of the file are here now. Raises CorruptError for what can't be right,
+        QuotaError where the owner has no room left, OSError (a full disk), and then nothing of it is here."""
+        if offset < 0:
+            raise CorruptError(f"{name}: no place in a file")
         piece = unpack(packed)
         if zlib.crc32(piece) != crc:
             raise CorruptError(f"{name}: wrong checksum")
@@ -49,8 +59,11 @@ class Receiver:
             file.fd = self._locked(name)  # it was thought lost and is back
         if offset <= file.size < offset + len(piece):
             new = piece[file.size - offset :]
+            if self._taken[owner] + len(new) > self._quota:
+                raise QuotaError(f"{name}: its worker has shipped {self._taken[owner]} bytes already")
             disk.append(file.fd, new)
             file.size += len(new)
+            self._taken[owner] += len(new)
         return file.size
 
     def finish(self, owner: str, name: str, *, size: int) -> bool:

@@ -1,7 +1,7 @@
 """The wire between a worker's command and its master: Locust's messages of one type, each with an `op`.
 
 Without Locust on the command's side: importing it patches the process for gevent. Locust's frame is a msgpack of
-(type, data, node id) on a DEALER socket whose identity is the node id (locust/rpc).
+(type, data, node id) on a DEALER socket whose identity is the node id (locust/rpc). All of it is encrypted (`port`).
 
 From the command: `join` (version, processes, host, directory), `fetch` (name, offset), `leave`, `ping` (sent_ns, host,
 boot_id, clock), `chunk` (name, offset, packed, crc), `closed` (name, size), `bye` (files).
@@ -15,11 +15,18 @@ from typing import Any, Final, Self
 
 import msgpack
 import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from loadtest.distribution.port.keys import Keys
 
 HOST: Final = "avaload.host"
 CHUNK_BYTES: Final = 512 << 10
 """Of a file, before it is packed. A command has one on its way at a time: so much memory the master spends on it."""
-MAX_MESSAGE_BYTES: Final = 16 << 20
+FAILURES: Final = 5
+"""Handshakes that failed, one after the other, and none that succeeded: this is no accident."""
+_FAILED: Final = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
 
 
 class CorruptError(ValueError):
@@ -46,23 +53,35 @@ def unpack(packed: bytes) -> bytes:
 class Channel:
     """The command's end. Use as a context manager. Nothing is queued while the master is away."""
 
-    def __init__(self, host: str, port: int, *, node: str) -> None:
+    def __init__(self, host: str, port: int, *, node: str, keys: Keys) -> None:
         self.node = node
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.IDENTITY, node.encode())
         self._socket.setsockopt(zmq.IMMEDIATE, 1)
         self._socket.setsockopt(zmq.LINGER, 500)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        keys.guard_worker(self._socket)
+        self._monitor = self._socket.get_monitor_socket(_FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._failures = 0
         self._socket.connect(f"tcp://{host}:{port}")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._socket.disable_monitor()
+        self._monitor.close(linger=0)
         self._socket.close()
         self._context.term()
+
+    @property
+    def is_shut_out(self) -> bool:
+        """Whether somebody is there who does not share our token."""
+        while self._monitor.poll(0):
+            failed = recv_monitor_message(self._monitor)["event"] != zmq.EVENT_HANDSHAKE_SUCCEEDED
+            self._failures = self._failures + 1 if failed else 0
+        return self._failures >= FAILURES
 
     def say(self, op: str, **fields: Any) -> bool:
         """Whether it could be sent; the master need not have got it."""

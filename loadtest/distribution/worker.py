@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 
+from loadtest.config.access.cluster import ADVICE, TOKEN, cluster_token
 from loadtest.config.access.guard import KEYS, endpoints_of, guard, is_loopback
 from loadtest.config.access.reachable import check_names
 from loadtest.config.microphone import check_clips
@@ -28,6 +29,7 @@ from loadtest.config.scenario import DurationS, Section
 from loadtest.config.settings import Settings
 from loadtest.distribution import parcel
 from loadtest.distribution.attendance import Attendance
+from loadtest.distribution.port.keys import NAME, Keys
 from loadtest.distribution.wire import Channel, CorruptError, unpack
 from loadtest.language.errors import ConfigError, Exit, GeneratorError
 from loadtest.language.version import __version__
@@ -46,12 +48,25 @@ class Place(Section):
     processes: int = Field(1, ge=1, le=64)
     max_wait: DurationS = Field(300.0, gt=0)
     run_dir: Path | None = None
+    token_file: Path | None = None
+    max_sessions: int | None = Field(None, ge=1)
+    """Of this host, whatever its master says."""
     allowed: frozenset[str] = frozenset()
+    variables: frozenset[str] = frozenset()
+    """Names of the environment that a scenario may read here."""
 
 
-def place(host: str | None, port: str | None, allowed: Iterable[str], given: Mapping[str, Any]) -> Place:
+def place(
+    host: str | None,
+    port: str | None,
+    allowed: Iterable[str],
+    given: Mapping[str, Any],
+    *,
+    variables: Iterable[str] = (),
+) -> Place:
     """From the command line; `given`: settings by their dotted names. Raises ConfigError."""
-    tree = {name.rpartition(".")[2]: value for name, value in given.items()} | {"allowed": frozenset(allowed)}
+    tree = {name.rpartition(".")[2]: value for name, value in given.items()}
+    tree |= {"allowed": frozenset(allowed), "variables": frozenset(variables)}
     tree |= {name: value for name, value in (("master_host", host), ("master_port", port)) if value is not None}
     try:
         return Place.model_validate(tree)
@@ -63,14 +78,16 @@ def place(host: str | None, port: str | None, allowed: Iterable[str], given: Map
 def work(place: Place, environ: Mapping[str, str] = os.environ) -> Exit:
     """This host's share of the run, from joining to the master's last word.
 
-    Raises ConfigError (keys, endpoints, directory: nothing was started) and GeneratorError (no master there, or it
-    refused).
+    Raises ConfigError (token, keys, endpoints, directory: nothing was started) and GeneratorError (no master there, or
+    it refused).
     """
+    token = cluster_token(place.master_host, file=place.token_file, environ=environ, role="worker")
     if place.run_dir is not None:
         check_unused(place.run_dir)
     interruption = Interruption()
-    node = f"{socket.gethostname()}_avaload_{uuid.uuid4().hex}"
-    with interruption.heard(), Channel(place.master_host, place.master_port, node=node) as channel:
+    host, keys = own_name(), Keys.of(token)
+    node = f"{host}_avaload_{uuid.uuid4().hex}"
+    with interruption.heard(), Channel(place.master_host, place.master_port, node=node, keys=keys) as channel:
         welcome = _join(channel, place, interruption)
         if welcome is None:
             return Exit.INTERRUPTED
@@ -83,8 +100,8 @@ def work(place: Place, environ: Mapping[str, str] = os.environ) -> Exit:
             raise
         numbers = ", ".join(map(str, welcome["numbers"]))
         print(f"load process {numbers} of the run {welcome['run_id']}; writing {run_dir}", file=sys.stderr, flush=True)
-        keys = {key: environ.get(key, "") for key in KEYS}
-        with _locusts(place, welcome, run_dir, keys) as locusts:
+        given = {key: environ.get(key, "") for key in KEYS} | {TOKEN: token}
+        with _locusts(place, welcome, run_dir, given) as locusts:
             return Attendance(channel, run_dir, locusts, interruption).run()
 
 
@@ -96,7 +113,7 @@ def _join(channel: Channel, place: Place, interruption: Interruption) -> dict[st
             "join",
             version=__version__,
             processes=place.processes,
-            host=socket.gethostname(),
+            host=own_name(),
             directory=str((place.run_dir or Path("runs")).resolve()),
         )
         answer = channel.hear(1.0 if said else CONNECT_S)
@@ -106,6 +123,11 @@ def _join(channel: Channel, place: Place, interruption: Interruption) -> dict[st
             )
         if answer is not None and answer["op"] == "welcome":
             return answer
+        if channel.is_shut_out:
+            raise ConfigError(
+                f"what listens at {place.master_host}:{place.master_port} does not know this worker's cluster token:"
+                f" {ADVICE}, the same as its master's"
+            )
     if interruption.count:
         return None
     raise GeneratorError(
@@ -148,8 +170,10 @@ def _take(
 
     tree = parcel.fetch(welcome["items"], piece, run_dir)
     numbers, processes = welcome["numbers"], tree["load"]["processes"]
+    limits = [] if place.max_sessions is None else [place.max_sessions]
     if (limit := tree["target"]["max_sessions"]) is not None:
-        tree["target"]["max_sessions"] = sum(share(limit, number, processes) for number in numbers)
+        limits.append(sum(share(limit, number, processes) for number in numbers))
+    tree["target"]["max_sessions"] = min(limits, default=None)
     tree["distribution"] = {}
     tree["output"] |= {"metrics_port": "off", "otlp_endpoint": None, "web_port": None, "run_dir": None}
     try:
@@ -157,6 +181,7 @@ def _take(
     except ValidationError as error:
         raise ConfigError(f"the master's settings don't fit this version: {error.errors()[0]['msg']}") from error
     check_allowed(settings, place.allowed)
+    check_variables(settings, place.variables)
     guard(settings, environ)
     check_clips(settings.spoken)
     check_names(settings)
@@ -178,9 +203,26 @@ def check_allowed(settings: Settings, allowed: frozenset[str]) -> None:
         raise ConfigError(f"the master's endpoints are on {', '.join(foreign)}: this worker needs {options}")
 
 
+def check_variables(settings: Settings, allowed: frozenset[str]) -> None:
+    """Raises ConfigError for a name of this host's environment that the master's scenario would read, and that is not
+    in `allowed`: whoever conducts the workers is not to choose which of their secrets they send."""
+    backend = settings.target.backend
+    foreign = sorted(set(backend.variables if backend is not None else ()) - allowed)
+    if foreign:
+        options = " ".join(f"--allow-env {name}" for name in foreign)
+        raise ConfigError(f"the master's scenario reads {', '.join(foreign)} here: this worker needs {options}")
+
+
+def own_name() -> str:
+    """What this host is called over there and in the names of its journals. Raises ConfigError."""
+    if not NAME.fullmatch(name := socket.gethostname()):
+        raise ConfigError(f"this host is called {name!r}: a worker's name has letters, digits, `.`, `_` and `-` alone")
+    return name
+
+
 @contextlib.contextmanager
 def _locusts(
-    place: Place, welcome: Mapping[str, Any], run_dir: Path, keys: Mapping[str, str]
+    place: Place, welcome: Mapping[str, Any], run_dir: Path, given: Mapping[str, str]
 ) -> Iterator[dict[int, subprocess.Popen[bytes]]]:
     """Locust's workers, by number; none is alive after this."""
     command = [*LOCUST, "--headless", "--worker"]
@@ -188,7 +230,7 @@ def _locusts(
     started: dict[int, subprocess.Popen[bytes]] = {}
     try:
         for number in welcome["numbers"]:
-            environ = process_environ(run_dir, keys=keys, salt=str(welcome["salt"]))
+            environ = process_environ(run_dir, keys=given, salt=str(welcome["salt"]), token=given[TOKEN])
             with (run_dir / f"locust-{number}.log").open("wb") as log:
                 started[number] = subprocess.Popen(
                     command,

@@ -130,3 +130,13 @@ class WorkerState(StrEnum):
     REFUSED = "refused"  # too late, too many, or of another version
     HOME = "home"  # its journals are at the master, whole
     LOST = "lost"  # silent before they were
+
+
+class Refused(StrEnum):
+    """Why a master's port did not take a connection or a message."""
+
+    HANDSHAKE = "handshake"  # who connects does not know the cluster token
+    UNREADABLE = "unreadable"
+    SHAPE = "shape"  # it can be read, and is not what such a message looks like
+    STRANGER = "stranger"  # of no worker of this run
+    QUOTA = "quota"  # more bytes than a worker may ship

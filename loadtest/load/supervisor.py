@@ -21,6 +21,7 @@ from types import FrameType
 from typing import IO, Any
 
 from loadtest.config import environment
+from loadtest.config.access.cluster import TOKEN
 from loadtest.config.access.guard import KEYS
 from loadtest.config.access.scrapers import PASSWORD
 from loadtest.config.run_dir import load_resolved
@@ -157,13 +158,15 @@ def locust_command(settings: Settings) -> list[str]:
     return command
 
 
-def process_environ(run_dir: Path, *, keys: Mapping[str, str], salt: str) -> dict[str, str]:
+def process_environ(run_dir: Path, *, keys: Mapping[str, str], salt: str, token: str) -> dict[str, str]:
     """The environment of a Locust process: what reaches any process of ours, what its scenario names, its run, the
-    keys. `salt` (hex) is one for all processes of a run: fingerprints of secrets are made with it."""
+    keys. `salt` (hex) is one for all processes of a run: fingerprints of secrets are made with it; `token`: with which
+    they know each other."""
     backend = load_resolved(run_dir).target.backend
     environ = environment.of_child(backend.variables if backend is not None else ())
     environ |= {key: keys[key] for key in KEYS}
-    return environ | {"AVALOAD_RUN_DIR": str(run_dir), "AVALOAD_OWNER": "stdin", "AVALOAD_SALT": salt}
+    own = {"AVALOAD_RUN_DIR": str(run_dir), "AVALOAD_OWNER": "stdin", "AVALOAD_SALT": salt}
+    return environ | own | {TOKEN: token}
 
 
 def run_locust(
@@ -171,6 +174,7 @@ def run_locust(
     run_dir: Path,
     *,
     keys: Mapping[str, str],
+    token: str,
     metrics: socket.socket | None,
     lifeline_fd: int,
     interruption: Interruption,
@@ -179,7 +183,7 @@ def run_locust(
 ) -> int:
     """Run Locust to its end and return its exit code (negative: killed by that signal)."""
     progress_read, progress_write = os.pipe()
-    environ = process_environ(run_dir, keys=keys, salt=os.urandom(16).hex())
+    environ = process_environ(run_dir, keys=keys, salt=os.urandom(16).hex(), token=token)
     environ |= {"AVALOAD_PROGRESS_FD": str(progress_write), LIFELINE: str(lifeline_fd)}
     fds = [lifeline_fd, progress_write]
     if metrics is not None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _STATES: Final = {
     WorkerState.HOME: "all here",
     WorkerState.JOINED: "not all here; what it wrote is in {directory}",
-    WorkerState.LOST: "not all here: it fell silent; what it wrote is in {directory}",
+    WorkerState.LOST: "not all here: {detail}; what it wrote is in {directory}",
     WorkerState.WITHDRAWN: "none: it left before the beginning",
     WorkerState.REFUSED: "none: it was refused ({detail})",
 }
@@ -107,7 +107,7 @@ def rows(hosts: dict[str, Any]) -> list[dict[str, Any]]:
             {
                 "host": worker["host"],
                 "numbers": ", ".join(map(str, worker["numbers"])) or "none",
-                "state": _STATES[worker["state"]].format(**worker),
+                "state": _STATES[worker["state"]].format(**worker | {"detail": worker["detail"] or "it fell silent"}),
                 "bad": worker["state"] in (WorkerState.LOST, WorkerState.JOINED),
                 "error": "not compared" if clock is None else f"± {amount(clock['error_s'], SECONDS)}",
                 "skew": "–" if skew_s is None else amount(skew_s, SECONDS),

@@ -12,6 +12,7 @@ from typing import Any
 import reports.build
 from loadtest.capacity.steering import Steering
 from loadtest.commands.work import machine
+from loadtest.config.access.cluster import cluster_token, fresh_token
 from loadtest.config.access.guard import KEYS
 from loadtest.config.access.reachable import check_names
 from loadtest.config.microphone import check_clips
@@ -38,6 +39,9 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
         supervisor.check_port_free(settings.output.web_port, "output.web_port")
     if hosts.master:
         supervisor.check_port_free(hosts.bind_port, "distribution.bind_port", hosts.bind_host)
+        token = cluster_token(hosts.bind_host, file=hosts.token_file, environ=environ, role="master")
+    else:
+        token = fresh_token()
     started_at = datetime.now(UTC)
     run_dir = settings.output.run_dir or RUNS / f"{started_at:%Y%m%dT%H%M%SZ}-{settings.name}"
     check_unused(run_dir)
@@ -69,6 +73,7 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
                 settings,
                 run_dir,
                 keys=keys,
+                token=token,
                 metrics=metrics,
                 lifeline_fd=write_fd,
                 interruption=interruption,

@@ -9,13 +9,18 @@ from typing import Any
 
 import msgpack
 import zmq
+from zmq.auth import CURVE_ALLOW_ANY
+from zmq.auth.thread import ThreadAuthenticator
 
 from loadtest.config.settings import Settings
 from loadtest.distribution.hosts import Hosts
+from loadtest.distribution.port.keys import Keys
 from loadtest.distribution.wire import HOST
 from loadtest.language.events import Event, WorkerChanged
 
 SALT = "00" * 16
+TOKEN = "a token of the tests"
+KEYS = Keys.of(TOKEN)
 
 
 @dataclass
@@ -32,12 +37,19 @@ class Serving:
 
 
 @contextmanager
-def serving(settings: Settings, run_dir: Path, *, begun: bool = False) -> Iterator[Serving]:
+def serving(
+    settings: Settings, run_dir: Path, *, begun: bool = False, port: int = 0, keys: Keys = KEYS
+) -> Iterator[Serving]:
     """Answers on a loopback port, as Locust's master does, until the end of the block."""
     (run_dir / "journal").mkdir(parents=True)
     context, stop = zmq.Context(), threading.Event()
+    doorman = ThreadAuthenticator(context)
+    doorman.start()
+    doorman.configure_curve(location=CURVE_ALLOW_ANY)
     socket = context.socket(zmq.ROUTER)
-    port = socket.bind_to_random_port("tcp://127.0.0.1")
+    keys.guard_master(socket)
+    socket.bind(f"tcp://127.0.0.1:{port or '*'}")
+    port = int(socket.getsockopt(zmq.LAST_ENDPOINT).decode().rpartition(":")[2])
     events: list[Event] = []
 
     def send(node: str, message: dict[str, Any]) -> None:
@@ -65,4 +77,5 @@ def serving(settings: Settings, run_dir: Path, *, begun: bool = False) -> Iterat
     finally:
         stop.set()
         thread.join(10)
+        doorman.stop()
         context.term()

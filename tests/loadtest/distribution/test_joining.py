@@ -9,10 +9,14 @@ from loadtest import cli
 from loadtest.config.settings import Load, Settings, Target
 from loadtest.distribution.worker import Place, check_allowed, share, work
 from loadtest.language.errors import ConfigError, GeneratorError
-from tests.loadtest.distribution.master import Serving, serving
+from tests.loadtest.distribution.master import TOKEN, Serving, serving
 from tests.support import eventually, free_port
 
-KEYS = {"OPENAI_API_KEY": "sk-something-1234", "AVATURN_API_KEY": "something"}
+KEYS = {
+    "OPENAI_API_KEY": "sk-something-1234",
+    "AVATURN_API_KEY": "something",
+    "AVALOAD_CLUSTER_TOKEN": TOKEN,
+}
 LOCAL = ("--openai-base-url", "http://127.0.0.1:1/v1", "--avaturn-base-url", "http://127.0.0.1:2")
 NO_TWIN = (
     "target: a run over several hosts needs endpoints: the embedded twin is on loopback, and its keys don't travel"
@@ -84,7 +88,7 @@ def test_what_can_not_work_is_said_in_a_line(
 def test_a_worker_without_keys_starts_nothing_and_gives_its_place_back(tmp_path: Path) -> None:
     with serving(settings(), tmp_path / "master") as master:
         with pytest.raises(ConfigError) as raised:
-            work(place(master.port, tmp_path), environ={"AVATURN_API_KEY": "x"})
+            work(place(master.port, tmp_path), environ={"AVATURN_API_KEY": "x", "AVALOAD_CLUSTER_TOKEN": TOKEN})
         assert raised.value.problems == ["OPENAI_API_KEY is not set in the environment"]
         assert not (tmp_path / "worker").exists()
         wait_for_leave(master)

@@ -1,0 +1,89 @@
+"""What reports of load processes look like. Each check raises ValueError for anything else: what can't be merged must
+reach neither the run's figures nor /metrics."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from exporters.metrics import catalogue as c
+from exporters.metrics.metric import Type
+from exporters.metrics.snapshot import EDGES, EXEMPLARS, SEPARATOR, Snapshot
+
+MAX_SERIES: Final = 20_000
+MAX_LABELS: Final = 1000
+"""Characters of all labels of a series."""
+_FITNESS: Final = ("valid", "suspect", "invalid")
+
+_Number = int | float
+
+
+class _Objectives(msgspec.Struct):
+    """`loadtest.judging.objectives.Counts`."""
+
+    slots: list[list[tuple[int, int, int]]]
+    complete_ns: int
+    steady_ns: list[int]
+
+
+class _Numbered(msgspec.Struct):
+    number: int
+
+
+def check_snapshot(data: Any, *, like: Snapshot) -> None:
+    """Every metric is ours, every histogram has the buckets of `like`, which is one of this run."""
+    snapshot = msgspec.convert(data, dict[str, dict[str, _Number | list[_Number]]])
+    edges: dict[str, Any] = like[EDGES]
+    if sum(map(len, snapshot.values())) > MAX_SERIES:
+        raise ValueError(f"more than {MAX_SERIES} series")
+    for name, series in snapshot.items():
+        if name == EDGES:
+            if any(edges.get(histogram) != own for histogram, own in series.items()):
+                raise ValueError("buckets that are not those of this run")
+        elif name == EXEMPLARS:
+            _check_numbers(name, series.values(), size=4)
+        elif (metric := c.BY_NAME.get(name)) is None:
+            raise ValueError(f"no metric is called {name!r}")
+        else:
+            labels = max(1, len(metric.labels))
+            if any(len(key) > MAX_LABELS or key.count(SEPARATOR) != labels - 1 for key in series):
+                raise ValueError(f"{name}: labels that it does not have")
+            size = len(edges[name]) + 2 if metric.type is Type.HISTOGRAM else None
+            _check_numbers(name, series.values(), size=size, falling=metric.type is Type.GAUGE)
+
+
+def check_objectives(data: Any, *, count: int) -> None:
+    """Of so many objectives."""
+    value = msgspec.convert(data, _Objectives)
+    counts = [n for slots in value.slots for _, samples, beyond in slots for n in (samples, beyond)]
+    if len(value.slots) != count or min([value.complete_ns, *counts]) < 0:
+        raise ValueError(f"not the counts of {count} objectives")
+
+
+def check_number(data: Any, *, processes: int) -> None:
+    """The number of a load process of this run."""
+    if not 0 <= msgspec.convert(data, _Numbered).number < processes:
+        raise ValueError("no load process of this run has that number")
+
+
+def check_fitness(data: Any) -> None:
+    """How fit a load process is to judge."""
+    if data not in _FITNESS:
+        raise ValueError("no word for fitness")
+
+
+def check_nothing(data: Any) -> None:
+    """A message that says all by its type."""
+    if data is not None:
+        raise ValueError("has nothing to say")
+
+
+def _check_numbers(name: str, values: Any, *, size: int | None, falling: bool = False) -> None:
+    """All are lists of `size` numbers, or numbers (None); below zero only what may fall."""
+    for value in values:
+        if isinstance(value, list) != (size is not None) or (size is not None and len(value) != size):
+            raise ValueError(f"{name}: not so many numbers")
+        numbers: Sequence[float] = value if isinstance(value, list) else (value,)
+        if not all(map(math.isfinite, numbers)) or (not falling and min(numbers, default=0) < 0):
+            raise ValueError(f"{name}: numbers that can't be")
