@@ -54,14 +54,16 @@ def parts(
     commands: Sequence[int],
     knobs: Sequence[str] = SLOW_CALLS,
     through: Sequence[str] = (),
+    token: str | None = None,
 ) -> Iterator[Parts]:
     """A twin, a master, and a worker's command for each number in `commands`, with so many load processes; the last one
-    `through` another command."""
+    `through` another command. `token`: in all environments (None: the one of this account)."""
     port = free_port()
     with ExitStack() as stack:
         twin = stack.enter_context(running_twin(*knobs))
-        environ = reaching(twin)
-        keys = {name: value for name, value in environ.items() if name.endswith("_KEY")}
+        given = {} if token is None else {"AVALOAD_CLUSTER_TOKEN": token}
+        environ = reaching(twin) | given
+        keys = {name: value for name, value in environ.items() if name.endswith(("_KEY", "_TOKEN"))}
 
         def start(name: str, *words: object, **more: object) -> Avaload:
             (directory / name).mkdir(parents=True)
