@@ -14,12 +14,14 @@ import zmq
 from loadtest import __version__
 from loadtest.distribution.port.keys import Keys
 from loadtest.distribution.wire import HOST, pack
-from loadtest.load.conductor import NUMBERED
-from loadtest.load.duties import DONE, FITNESS, READY, SNAPSHOT
 
 LINE: Final = "FORGED LINE"
 JOURNAL: Final = "journal/strange-worker-0.jsonl"
 FORGED: Final = {"avaload_sessions_total": {"default\x1fok": 60}, "avaload_sessions_started_total": {"default": 60}}
+NUMBERED, READY, SNAPSHOT, FITNESS, DONE = (
+    f"avaload.{word}" for word in ("numbered", "ready", "snapshot", "fitness", "done")
+)
+"""What the processes of a run say to each other; to import them from there would make this process Locust's."""
 MUCH: Final = 100 << 20
 LONG_FRAME: Final = b"\x02"
 GREETING: Final = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
@@ -34,6 +36,7 @@ class Stranger:
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.IDENTITY, name.encode())
         self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.SNDHWM, 0)
         if keys is not None:
             keys.guard_worker(self._socket)
         self._socket.connect(f"tcp://127.0.0.1:{port}")
@@ -42,7 +45,9 @@ class Stranger:
         self.send(msgpack.packb((kind, data, self.name)))
 
     def send(self, frame: bytes) -> None:
-        self._socket.send(frame, zmq.NOBLOCK)
+        """As far as anybody takes it."""
+        with contextlib.suppress(zmq.Again):
+            self._socket.send(frame, zmq.NOBLOCK)
 
     def answers(self, *, within_s: float) -> list[Any]:
         """All that comes until nothing came for so long."""
@@ -83,9 +88,7 @@ def tries_all(it: Stranger) -> None:
     chunk = bytes(512 << 10)
     packed = pack(chunk)
     for offset in range(0, MUCH, len(chunk)):
-        it.say(
-            HOST, {"op": "chunk", "name": JOURNAL, "offset": offset, "packed": pack(chunk), "crc": zlib.crc32(chunk)}
-        )
+        it.say(HOST, {"op": "chunk", "name": JOURNAL, "offset": offset, "packed": packed, "crc": zlib.crc32(chunk)})
     it.say("client_ready", __version__)
     it.say(NUMBERED, {"number": 0})
     it.say(READY)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.distribution.port.keys import Keys
-from tests.e2e.stranger import LINE, Stranger, lingers, pours, stranger, tries_all
+from tests.e2e.stranger import LINE, lingers, pours, stranger, tries_all
 from tests.e2e.target import reaching, unless_late
 from tests.e2e.test_distributed import assert_explained, parts
 from tests.loadtest.twin.process import RunningTwin, running_twin
@@ -48,28 +48,19 @@ def refused(port: int) -> dict[str, float]:
     return {reason: float(value) for reason, value in found}
 
 
-def visit(port: int, *guessed: Keys | None) -> list[Stranger]:
-    """One stranger for each of these keys, who tries everything and stays."""
-    came = [Stranger(port, name=f"stranger-{number}", keys=keys) for number, keys in enumerate(guessed)]
-    for each in came:
-        tries_all(each)
-    return came
-
-
 def visited(stack: ExitStack, twin: RunningTwin, run: Avaload, port: int, metrics: int, *keys: Keys | None) -> Visited:
     """Strangers with these keys come while the run is at work; then it is left to end."""
     eventually(lambda: twin.state()["sessions"], within_s=60, what="a run at work", during=run)
     master = run.locust_pid()
     before_kb = high_water_kb(master)
-    silent = stack.enter_context(lingers(port))
+    stack.enter_context(lingers(port))
     poured = pours(port)
-    came = visit(port, *keys)
+    came = [stack.enter_context(stranger(port, name=f"stranger-{n}", keys=its)) for n, its in enumerate(keys)]
+    for each in came:
+        tries_all(each)
     answers = [answer for each in came for answer in each.answers(within_s=2)]
     eventually(lambda: sum(refused(metrics).values()), within_s=10, what="refusals in /metrics", during=run)
     growth_kb, counted = high_water_kb(master) - before_kb, refused(metrics)
-    silent.close()
-    for each in came:
-        each.close()
     return Visited(twin, run, run.finish(within_s=90), [], answers, poured, growth_kb, counted)
 
 
