@@ -141,6 +141,15 @@ HARNESS_HEALTH: Final = Board(
                     Query(total(c.SPANS_DROPPED, by="reason"), "dropped: {{reason}}", instant=True),
                 ],
             ),
+            Panel(
+                title="Refused at the master's port",
+                description="Connections and messages, by reason. A handshake that fails is somebody without the "
+                "cluster token; all else comes from somebody who has it. `locust.log` says whose.",
+                unit="short",
+                kind=Kind.BARS,
+                red_from=1,
+                queries=[Query(total(c.MASTER_REFUSED, by="reason"), "{{reason}}", instant=True)],
+            ),
         ],
     },
 )
