@@ -27,7 +27,7 @@ READ: Final = {
     "OPENAI_API_KEY": "Key of the OpenAI project that mints.",
     "AVATURN_API_KEY": "Key of the Avaturn project that creates and deletes.",
     "AVALOAD_METRICS_PASSWORD": "Password of --metrics-user.",
-    "AVALOAD_CLUSTER_TOKEN": "By which master and workers know each other; the processes of one run tell it each other.",
+    "AVALOAD_CLUSTER_TOKEN": "By which master and workers, and the processes of one run, know each other.",
     "SSL_CERT_FILE": "Authorities to trust, where --ca-file names none.",
     "GITHUB_ACTIONS": "`true`: a job on GitHub, which gets annotations.",
     "GITHUB_STEP_SUMMARY": "The file of its step's summary.",
