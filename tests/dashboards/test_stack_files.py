@@ -89,8 +89,6 @@ def test_the_master_and_the_workers_fit_together() -> None:
         assert mounts.keys() <= volumes
         assert container["securityContext"]["readOnlyRootFilesystem"]
         assert container["envFrom"] == [{"secretRef": {"name": "avaload-keys"}}]
-        token = {"secretKeyRef": {"name": "avaload-cluster", "key": "token"}}
-        assert {"name": "AVALOAD_CLUSTER_TOKEN", "valueFrom": token} in container["env"]
         run_dir = vars(command(job))["output.run_dir"]
         run_dir = run_dir.replace("$(RUN_DIR)", next((e["value"] for e in container.get("env", ())), ""))
         assert any(run_dir.startswith(f"{path}/") for name, path in mounts.items() if name in ("runs", "work"))
