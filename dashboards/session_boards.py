@@ -4,6 +4,7 @@ from typing import Final
 
 from dashboards.panels import Board, Kind, Panel, Query, heat, now, quantile, quantiles, rate, total
 from exporters.metrics import catalogue as c
+from loadtest.language.events import STEPS
 
 ENDED: Final = "~ok|failed"
 """A cancelled session or step says nothing about the target."""
@@ -156,7 +157,7 @@ SESSIONS_AND_STEPS: Final = Board(
                     unit="s",
                     queries=quantiles(c.STEP_DURATION, step=step, outcome="ok"),
                 )
-                for step in ("mint", "create", "connect", "converse", "delete")
+                for step in STEPS
             ),
             Panel(
                 title="Phases of connect, p95",

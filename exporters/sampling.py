@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from itertools import accumulate
 from typing import Final
 
-from loadtest.judging.slo import SECONDS, Slo
-from loadtest.language.events import Outcome, Step, StepFinished
+from loadtest.judging.samples import SAMPLERS, Running, Sampler, Source, source_of
+from loadtest.judging.slo import Slo
+from loadtest.language.events import Event, Outcome, StepFinished
 
 _ENOUGH: Final = 200
 """Of a step, before its 99th percentile means anything."""
@@ -24,32 +25,26 @@ def in_share(session: str, share: float) -> bool:
 
 
 class Bounds:
-    """The upper bounds, in seconds, that a run's service levels put on steps and turns."""
+    """The bounds that a run's service levels put on single samples of its sessions."""
 
     def __init__(self, slos: Iterable[Slo]) -> None:
-        self._steps: dict[str, float] = {}
-        self.first_audio_s = self.barge_in_s = float("inf")
+        self._judges: defaultdict[Source, list[tuple[Slo, Sampler]]] = defaultdict(list)
         for slo in slos:
-            if slo.max is None or slo.unit != SECONDS:
-                continue
-            if slo.indicator.startswith("turn.time_to_first_audio."):
-                self.first_audio_s = min(self.first_audio_s, slo.max)
-            elif slo.indicator.startswith("turn.barge_in."):
-                self.barge_in_s = min(self.barge_in_s, slo.max)
-            elif (step := slo.indicator.partition(".")[0]) in set(Step):
-                self._steps[step] = min(self._steps.get(step, float("inf")), slo.max)
+            if slo.is_ranked:
+                for source, sampler in SAMPLERS[slo.measure].items():
+                    self._judges[source].append((slo, sampler))
 
-    def step_s(self, step: Step) -> float:
-        """Infinite where no service level bounds it."""
-        return self._steps.get(step, float("inf"))
-
-    def broken_by(self, step: StepFinished) -> bool:
-        """Whether it took longer than a service level's bound: one of the slow."""
-        return (
-            step.t_ns - step.started_ns > self.step_s(step.step) * 1e9
-            or (step.first_audio_ns or 0) > self.first_audio_s * 1e9
-            or (step.barge_in_ns or 0) > self.barge_in_s * 1e9
-        )
+    def broken_by(self, event: Event, running: Running | None) -> bool:
+        """Whether it lies beyond a service level's bound: one of the slow. `running` has seen it."""
+        for slo, sampler in self._judges.get(source_of(event), ()):
+            value = sampler(event, running)
+            if (
+                value is not None
+                and slo.beyond(value)
+                and (running is None or slo.scenario in (None, running.scenario))
+            ):
+                return True
+        return False
 
 
 class Slowest:

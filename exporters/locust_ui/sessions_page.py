@@ -9,7 +9,7 @@ from exporters.metrics import catalogue as c
 from exporters.metrics.snapshot import EDGES, SEPARATOR, Snapshot
 from exporters.metrics.vocabulary import OUTCOME
 from loadtest.judging.statements import RULES
-from loadtest.language.events import Step
+from loadtest.language.events import STEPS
 
 if TYPE_CHECKING:
     from locust.web import WebUI
@@ -110,7 +110,7 @@ def _rules(snapshot: Snapshot) -> list[tuple[str, str, float, bool]]:
 
 
 def _latencies(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    steps = [(step.value, c.STEP_DURATION, (step.value, "ok")) for step in Step if step is not Step.TURN]
+    steps = [(step.value, c.STEP_DURATION, (step.value, "ok")) for step in STEPS]
     rest = [
         ("set-up", c.SESSION_SETUP, ()),
         ("first audio", c.FIRST_AUDIO, ()),

@@ -20,6 +20,7 @@ from loadtest.judging.slo import Slo
 from loadtest.language.errors import Kind
 from loadtest.language.events import (
     LOAD,
+    STEPS,
     Event,
     Gone,
     GoneChecked,
@@ -37,15 +38,8 @@ from loadtest.language.events import (
     StepFinished,
 )
 
-_AFTER: Final[dict[str, str]] = {
-    Step.MINT: Step.CREATE,
-    Step.CREATE: Step.CONNECT,
-    Step.CONNECT: Step.CONVERSE,
-    Step.CONVERSE: Step.DELETE,
-    Step.DELETE: Step.DELETE,
-}
-
-
+_AFTER: Final[dict[str, str]] = dict(zip(STEPS, (*STEPS[1:], STEPS[-1]), strict=True))
+"""What a session does when a step has gone well."""
 _PHASES: Final = frozenset(v.PHASE.values or ())
 
 
@@ -161,7 +155,7 @@ class Aggregate:
     def _secret_minted(self, event: SecretMinted) -> None:
         if (running := self._running.get(event.session)) is not None:
             running.minted_ns = event.t_ns
-            running.expires_ns = event.expires_ns
+            running.saw(event)
 
     def _remains_changed(self, event: RemainsChanged) -> None:
         session = event.session
@@ -184,6 +178,8 @@ class Aggregate:
         if event.purpose != LOAD:
             return
         running = self._running.get(event.session)
+        if running is not None:
+            running.saw(event)
         scenario = self._unknown if running is None else running.scenario
         step, outcome = event.step, event.outcome
         key = (scenario, step, outcome)
@@ -193,7 +189,7 @@ class Aggregate:
             outcome is Outcome.FAILED
             or self._trace_share >= 1
             or in_share(event.session, self._trace_share)
-            or self._bounds.broken_by(event)
+            or self._bounds.broken_by(event, running)
         )
         if traced:
             self._exemplify(c.STEP_DURATION, key, place, took_s, event.t_ns, event.session)
@@ -212,7 +208,6 @@ class Aggregate:
             self._active[(running.state,)] -= 1
             running.state = _AFTER[step] if outcome is Outcome.OK else Step.DELETE
             self._active[(running.state,)] += 1
-            running.saw(event)
             if (setup_s := running.setup_s(event)) is not None:
                 self._observe(c.SESSION_SETUP, (running.scenario,), setup_s)
             running.connect_ns = event.t_ns  # of the step after this one; read while that is connect

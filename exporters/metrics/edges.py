@@ -5,18 +5,20 @@ from typing import Final
 
 from exporters.metrics import catalogue as c
 from exporters.metrics.metric import Metric
-from loadtest.judging.slo import SECONDS, Slo
-from loadtest.language.events import Step
+from loadtest.judging.slo import Slo
+from loadtest.language.events import STEPS
 
-_JUDGED_BY: Final[dict[str, Metric]] = {
-    **{f"{step.value}.": c.STEP_DURATION for step in Step},
-    "turn.time_to_first_audio.": c.FIRST_AUDIO,
-    "turn.barge_in.": c.BARGE_IN,
-    "session.setup.": c.SESSION_SETUP,
-    "teardown.time_to_gone.": c.TIME_TO_GONE,
-    "secret.margin.": c.SECRET_MARGIN,
+SHOWN: Final[dict[str, Metric | None]] = {
+    **{step.value: c.STEP_DURATION for step in STEPS},
+    "turn.time_to_first_audio": c.FIRST_AUDIO,
+    "turn.barge_in": c.BARGE_IN,
+    "session.setup": c.SESSION_SETUP,
+    "session.setup_from_due": None,
+    "session.first_step_from_due": None,
+    "teardown.time_to_gone": c.TIME_TO_GONE,
+    "secret.margin": c.SECRET_MARGIN,
 }
-"""How the indicator of a service level begins → the histogram that shows it. The longest that fits."""
+"""`Slo.measure` of what is ranked → the histogram that shows it; None: none does, the report has it."""
 
 
 def edges(slos: Iterable[Slo]) -> dict[str, tuple[float, ...]]:
@@ -24,7 +26,6 @@ def edges(slos: Iterable[Slo]) -> dict[str, tuple[float, ...]]:
     the share of what met it is exact."""
     found = {metric.name: set(metric.buckets) for metric in c.METRICS if metric.buckets}
     for slo in slos:
-        fitting = [start for start in _JUDGED_BY if slo.indicator.startswith(start)]
-        if fitting and slo.unit == SECONDS:
-            found[_JUDGED_BY[max(fitting, key=len)].name].add(slo.objective)
+        if slo.is_ranked and (metric := SHOWN[slo.measure]) is not None:
+            found[metric.name].add(slo.objective)
     return {name: tuple(sorted(own)) for name, own in found.items()}

@@ -5,7 +5,7 @@ from typing import Final
 
 from exporters.metrics.metric import Label
 from loadtest.language.errors import LIMITS, Code
-from loadtest.language.events import Mark, Outcome, Step
+from loadtest.language.events import STEPS, Mark, Outcome, Step
 
 
 def values(enum: type[StrEnum]) -> tuple[str, ...]:
@@ -18,7 +18,7 @@ WORKER: Final = Label(name="worker")  # index of the load process in the run
 SOURCE: Final = Label(name="source", values=("engine", "hub"))
 STEP: Final = Label(name="step", values=values(Step))
 OUTCOME: Final = Label(name="outcome", values=values(Outcome))
-STATE: Final = Label(name="state", values=tuple(step.value for step in Step if step is not Step.TURN))
+STATE: Final = Label(name="state", values=tuple(step.value for step in STEPS))
 # A cancelled step is excluded from the service levels and shows as outcome="cancelled".
 ERROR_TYPE: Final = Label(
     name="error_type",

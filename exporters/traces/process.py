@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 from urllib.parse import urlsplit, urlunsplit
 
 from opentelemetry.sdk.resources import Resource
@@ -28,6 +28,7 @@ from exporters.traces.spans import Facts, died, resource, spans
 from exporters.traces.tail import TailSampler
 from exporters.traces.trace_counts import Counts
 from loadtest.config.run_dir import load_resolved
+from loadtest.config.settings import Target
 from loadtest.language.errors import ConfigError, Exit, HarnessError, Kind
 from loadtest.language.events import Event, SessionFinished, SessionStarted, Step
 from loadtest.language.journal import JournalError
@@ -73,16 +74,26 @@ def facts_of(run_dir: Path) -> Facts:
         settings = load_resolved(run_dir)
     except ConfigError:
         return Facts()
-    openai, avaturn = (
-        urlsplit(url or "") for url in (settings.target.openai_base_url, settings.target.avaturn_base_url)
-    )
     hosts = {
         step: (url.hostname, url.port)
-        for step, url in ((Step.MINT, openai), (Step.CREATE, avaturn), (Step.CONNECT, avaturn), (Step.DELETE, avaturn))
-        if url.hostname is not None
+        for step in Step
+        if (url := urlsplit(_asked(step, settings.target) or "")).hostname is not None
     }
     models = {scenario.name: str(scenario.realtime.get("model", "")) for scenario in settings.scenarios}
     return Facts(hosts=hosts, models={name: model for name, model in models.items() if model})
+
+
+def _asked(step: Step, target: Target) -> str | None:
+    """Whom a step calls over HTTP."""
+    match step:
+        case Step.MINT:
+            return target.openai_base_url
+        case Step.CREATE | Step.CONNECT | Step.DELETE:
+            return target.avaturn_base_url
+        case Step.CONVERSE | Step.TURN:
+            return None
+        case _:
+            assert_never(step)
 
 
 class _Sessions:

@@ -8,6 +8,7 @@ from typing import Self
 from exporters.sampling import Bounds, Slowest, in_share
 from loadtest.config.promise import Promise
 from loadtest.config.run_dir import load_resolved
+from loadtest.judging.samples import REMEMBERED, Running
 from loadtest.judging.slo import Slo
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import (
@@ -25,8 +26,8 @@ from loadtest.rules.rulebook import Rulebook
 class TailSampler:
     """Keeps every session that failed, may have left something, was slow or broke a rule, and a share of the rest.
 
-    Slow: a step or an answer took longer than a service level's bound, or than 99 % of those before it; or the avatar's
-    speech ran dry.
+    Slow: something of it lies beyond a service level's bound, a step or an answer took longer than 99 % of those before
+    it, or the avatar's speech ran dry.
     """
 
     def __init__(self, share: float, *, slos: Iterable[Slo] = (), promises: dict[str, Promise] | None = None) -> None:
@@ -51,20 +52,22 @@ class TailSampler:
         # All of them are judged, also where the first word decides: each is a part of what the next is compared with.
         reasons = (
             finished.outcome == Outcome.FAILED or finished.remains != Remains.NOTHING,
-            self._is_slow(events),
+            self._is_slow(started, events),
             self._breaks_a_rule([started, *events, finished]),
             in_share(finished.session, self._share),
         )
         return any(reasons)
 
-    def _is_slow(self, events: Iterable[Event]) -> bool:
-        slow = False
+    def _is_slow(self, started: SessionStarted, events: Iterable[Event]) -> bool:
+        slow, running = False, Running(started.scenario, started.due_ns)
         for event in events:
+            if isinstance(event, REMEMBERED):
+                running.saw(event)
             if isinstance(event, StepFinished):
-                failed = event.outcome == Outcome.FAILED
-                slow = self._slowest.add(event) or self._bounds.broken_by(event) or failed or slow
+                slow = self._slowest.add(event) or event.outcome == Outcome.FAILED or slow
             elif isinstance(event, MediaMeasured):
                 slow = slow or event.underruns > 0
+            slow = slow or self._bounds.broken_by(event, running)
         return slow
 
     def _breaks_a_rule(self, events: Iterable[Event]) -> bool:

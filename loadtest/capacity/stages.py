@@ -17,7 +17,7 @@ from loadtest.capacity.line import Line
 from loadtest.capacity.quota import Stay, evidence, is_refusal
 from loadtest.capacity.search import Purpose
 from loadtest.judging import stage_health
-from loadtest.judging.samples import SAMPLERS, Running, Sampler, Source
+from loadtest.judging.samples import REMEMBERED, SAMPLERS, Running, Sampler, Source, source_of
 from loadtest.judging.slo import COUNT, DEFAULT_SLOS, DROPPED, RANKS, SECONDS, SHARE, Slo, SloOutcome
 from loadtest.judging.words import plural
 from loadtest.language.events import (
@@ -32,7 +32,6 @@ from loadtest.language.events import (
     Outcome,
     Remains,
     RemainsChanged,
-    SecretMinted,
     SessionFinished,
     SessionStarted,
     StageStarted,
@@ -85,7 +84,7 @@ class Stages:
         for measure in {slo.measure for slo in self.slos}:
             for source, sampler in SAMPLERS[measure].items():
                 self._samplers.setdefault(source, []).append((measure, sampler))
-        self._seconds_max = [slo for slo in self.slos if slo.unit == SECONDS and slo.max is not None]
+        self._bounding = [slo for slo in self.slos if slo.is_ranked and slo.max is not None]
         self._told: dict[tuple[str, int], StageStarted] = {}
         self._sessions: dict[str, _Session] = {}
         self._drops: list[IterationDropped] = []
@@ -98,7 +97,7 @@ class Stages:
     @property
     def bounds_latency(self) -> bool:
         """Whether any service level says how long something may take."""
-        return bool(self._seconds_max)
+        return any(slo.unit == SECONDS for slo in self._bounding)
 
     @property
     def in_progress(self) -> int:
@@ -128,9 +127,9 @@ class Stages:
         session = self._sessions.get(getattr(event, "session", ""))
         if session is None:
             return
+        if isinstance(event, REMEMBERED):
+            session.running.saw(event)
         match event:
-            case SecretMinted():
-                session.running.expires_ns = event.expires_ns
             case RemainsChanged(reason="create_answered"):
                 session.stay.created_ns = event.t_ns
             case RemainsChanged():
@@ -148,7 +147,6 @@ class Stages:
         self._take(event, session)
 
     def _step(self, event: StepFinished, session: _Session) -> None:
-        session.running.saw(event)
         stay = session.stay
         if event.step is Step.DELETE and stay.left_ns is None:
             stay.left_ns = event.started_ns
@@ -164,14 +162,13 @@ class Stages:
                 stay.turned_away_ns, stay.step, stay.code = event.t_ns, event.step, event.failure.code
 
     def _take(self, event: Event, session: _Session | None) -> None:
-        source = (type(event), event.step if isinstance(event, StepFinished) else None)
-        for measure, sampler in self._samplers.get(source, ()):
+        for measure, sampler in self._samplers.get(source_of(event), ()):
             value = sampler(event, session.running if session else None)
             if value is None:
                 continue
             due_ns = session.due_ns if session else event.due_ns if isinstance(event, IterationDropped) else event.t_ns
             self._values.append((session, due_ns, measure, float(value)))
-            if session is not None and any(s.measure == measure and s.beyond(value) for s in self._seconds_max):
+            if session is not None and any(s.measure == measure and s.beyond(value) for s in self._bounding):
                 session.over_bound = True
 
     def forget(self) -> None:

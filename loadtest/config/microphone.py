@@ -1,10 +1,21 @@
 """What a scenario's microphone sends, and how long its conversation is by that."""
 
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 import numpy as np
 
-from loadtest.config.scenario import INTERRUPTING, Conversation, Scenario, Spoken, vad_silence_s
+from loadtest.config.scenario import (
+    BargeIn,
+    Conversation,
+    Ignore,
+    Pause,
+    Say,
+    Scenario,
+    Silence,
+    Turn,
+    vad_silence_s,
+)
 from loadtest.language.errors import ConfigError
 from loadtest.sound.speech import (
     FRAME_BYTES,
@@ -47,9 +58,20 @@ def nominal_s(plan: Conversation) -> float:
     for thought at their longest. A clip that can't be read here counts as nothing: whoever is to speak it says so."""
     once = plan.think_max_s * len(plan.turns)
     for turn in plan.turns:
-        once += _longest_s(turn.clip) + ANSWER_S if isinstance(turn, Spoken) else turn.for_s
-        once += turn.after_s if isinstance(turn, INTERRUPTING) else 0.0
+        once += _about_s(turn)
     return once if plan.repeat_for is None else plan.repeat_for + once
+
+
+def _about_s(turn: Turn) -> float:
+    match turn:
+        case Say():
+            return _longest_s(turn.clip) + ANSWER_S
+        case BargeIn() | Ignore():
+            return turn.after_s + _longest_s(turn.clip) + ANSWER_S
+        case Silence() | Pause():
+            return turn.for_s
+        case _:
+            assert_never(turn)
 
 
 def _longest_s(source: str) -> float:

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Final
 
 from loadtest.config.lint import OPENAI_LIMIT_S, findings, table
-from loadtest.config.scenario import Ignore, Scenario, announces_calls
+from loadtest.config.scenario import NOISES, Scenario, Spoken, announces_calls
 from loadtest.judging.engines import unjudged
 
 _QUIET_DBFS: Final = -50.0
@@ -41,7 +41,7 @@ def promise(scenario: Scenario, *, today: date, clock_scale: float = 1.0, by_bac
     `by_backend`: the integrator's own endpoint makes them."""
     engine = scenario.session.engine or (None if by_backend else "openai-realtime")
     realtime = scenario.realtime
-    noises = [turn.clip for turn in scenario.conversation.turns if isinstance(turn, Ignore)]
+    noises = [turn.clip for turn in scenario.conversation.turns if isinstance(turn, Spoken) and turn.kind in NOISES]
     return Promise(
         transcribes=bool(table(table(realtime, "audio"), "input").get("transcription")),
         forces_tool=realtime.get("tool_choice") == "required" or isinstance(realtime.get("tool_choice"), dict),

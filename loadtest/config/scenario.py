@@ -5,8 +5,8 @@ the exception: it is the session object of the mint, passed to OpenAI as it stan
 (docs/contract.md#what-a-mint-may-ask).
 """
 
-from collections.abc import Collection
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -87,17 +87,34 @@ _INTO_THE_ANSWER = "so long into the answer"
 _SO_LONG = "for so long"
 
 
-class Say(Section):
+class TurnKind(Section):
+    """A kind of turn. Each says of itself what rules ask of all: none has a default, so none can be forgotten."""
+
+    is_answered: ClassVar[bool]
+    """The avatar is to answer it, aloud and with transcripts of both."""
+    interrupts: ClassVar[bool]
+    """It needs the answer before it to be still going on."""
+
+
+class Spoken(TurnKind):
+    """A turn with a sound of the user's."""
+
+    clip: str = Field(description=_CLIP)
+
+
+class Say(Spoken):
     """Speak a clip, wait for the answer, hear it out."""
 
+    is_answered, interrupts = True, False
     kind: Literal["say"] = Field("say", description="speak a clip, wait for the answer, hear it out")
     clip: str = Field("corpus:en", description=_CLIP)
 
 
-class BargeIn(Section):
+class BargeIn(Spoken):
     """Speak into the answer of the turn before, `after_s` into it; the avatar is to fall silent and to answer this
     instead."""
 
+    is_answered, interrupts = True, True
     kind: Literal["barge_in"] = Field(
         "barge_in", description="speak into the answer before; it is to stop, and this to be answered"
     )
@@ -105,32 +122,50 @@ class BargeIn(Section):
     after_s: DurationS = Field(1.0, description=_INTO_THE_ANSWER)
 
 
-class Ignore(Section):
+class Ignore(Spoken):
     """Make a noise into the answer of the turn before, `after_s` into it; the avatar is to go on speaking."""
 
+    is_answered, interrupts = False, True
     kind: Literal["ignore"] = Field("ignore", description="make a noise into the answer before; it is to go on")
     clip: str = Field("noise:-60", description=_CLIP)
     after_s: DurationS = Field(0.5, description=_INTO_THE_ANSWER)
 
 
-class Silence(Section):
+class Silence(TurnKind):
     """Say nothing for `for_s` seconds; the avatar is to say nothing either."""
 
+    is_answered, interrupts = False, False
     kind: Literal["silence"] = Field("silence", description="say nothing; the avatar is to say nothing either")
     for_s: DurationS = Field(2.0, description=_SO_LONG)
 
 
-class Pause(Section):
+class Pause(TurnKind):
     """Wait for `for_s` seconds, whatever the avatar does meanwhile."""
 
+    is_answered, interrupts = False, False
     kind: Literal["pause"] = Field("pause", description="wait, whatever the avatar does meanwhile")
     for_s: DurationS = Field(1.0, description=_SO_LONG)
 
 
 Turn = Annotated[Say | BargeIn | Ignore | Silence | Pause, Field(discriminator="kind")]
-Spoken = Say | BargeIn | Ignore
-INTERRUPTING = (BargeIn, Ignore)
-"""Turns that need the answer before them to be still going on."""
+KINDS: Final[Mapping[str, type[TurnKind]]] = {
+    kind.model_fields["kind"].default: kind for kind in get_args(get_args(Turn)[0])
+}
+"""By the word that the scenario and the journal have for it."""
+
+
+def _kinds(*, answered: bool, interrupting: bool) -> frozenset[str]:
+    return frozenset(
+        word for word, kind in KINDS.items() if (kind.is_answered, kind.interrupts) == (answered, interrupting)
+    )
+
+
+ASKING: Final = _kinds(answered=True, interrupting=False)
+BARGING_IN: Final = _kinds(answered=True, interrupting=True)
+NOISES: Final = _kinds(answered=False, interrupting=True)
+ANSWERED: Final = ASKING | BARGING_IN
+"""What the words of turns in a journal mean to a rule: asks into a silence, asks into an answer, is no
+speech; and the first two together."""
 
 
 class Conversation(Section):
@@ -159,7 +194,7 @@ class Conversation(Section):
         if self.think_min_s > self.think_max_s:
             problems.append("think_min_s is above think_max_s")
         for before, turn in zip((None, *self.turns), self.turns, strict=False):
-            if isinstance(turn, INTERRUPTING) and not isinstance(before, Spoken):
+            if turn.interrupts and not isinstance(before, Spoken):
                 problems.append(f"{turn.kind} needs a spoken turn right before it, whose answer it interrupts")
         if problems:
             raise ValueError("\n".join(problems))

@@ -14,18 +14,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from loadtest.judging.samples import SAMPLERS, Running, Sampler, Source
-from loadtest.judging.slo import COUNT, SECONDS, SLOTS_OF_A_WINDOW, Slo
+from loadtest.judging.samples import REMEMBERED, SAMPLERS, Remembered, Running, Sampler, Source, source_of
+from loadtest.judging.slo import COUNT, SLOTS_OF_A_WINDOW, Slo
 from loadtest.language.events import (
     LOAD,
     Event,
     IterationDropped,
     RunAborted,
-    SecretMinted,
     SessionFinished,
     SessionStarted,
     StageStarted,
-    StepFinished,
 )
 
 DELIVERY_NS: Final = 200_000_000
@@ -71,10 +69,9 @@ class Objectives:
         handlers: dict[type, Callable[[Any], None]] = {
             StageStarted: self._stage_started,
             SessionStarted: self._session_started,
-            SecretMinted: self._secret_minted,
-            StepFinished: self._step_finished,
             SessionFinished: self._session_finished,
             IterationDropped: self._take,
+            **dict.fromkeys(REMEMBERED, self._remembered),
         }
         self._handlers = handlers | {source: self._take for source, _ in self._takers if source not in handlers}
 
@@ -100,7 +97,7 @@ class Objectives:
         """Counts into the objective's slots what is in the steady part; of a count without a window, everything."""
         width_ns, borders_ns, wanted = slot_ns(slo), self._borders_ns, slo.scenario
         everything = slo.unit == COUNT and not width_ns
-        beyond = slo.beyond if slo.unit == SECONDS else bool
+        beyond = slo.beyond if slo.is_ranked else bool
 
         def take(event: Any, running: Running | None) -> None:
             value = sampler(event, running)
@@ -125,12 +122,12 @@ class Objectives:
             for take in self._takers.get((type(event), None), ()):
                 take(event, running)
 
-    def _step_finished(self, event: StepFinished) -> None:
+    def _remembered(self, event: Remembered) -> None:
         running = self._running.get(event.session)
         if running is None:  # a probe's
             return
         running.saw(event)
-        takers = self._takers.get((StepFinished, event.step))
+        takers = self._takers.get(source_of(event))
         if takers is not None:
             for take in takers:
                 take(event, running)
@@ -139,10 +136,6 @@ class Objectives:
         if event.purpose == LOAD:
             self._running[event.session] = Running(event.scenario, event.due_ns)
             self._take(event)
-
-    def _secret_minted(self, event: SecretMinted) -> None:
-        if (running := self._running.get(event.session)) is not None:
-            running.expires_ns = event.expires_ns
 
     def _session_finished(self, event: SessionFinished) -> None:
         self._take(event)

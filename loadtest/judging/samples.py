@@ -5,21 +5,27 @@ sample of anything, and a failure of the generator itself is no sample of the ta
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, get_args
 
-from loadtest.judging.slo import STEPS
 from loadtest.language.errors import OURS, Kind
 from loadtest.language.events import (
+    STEPS,
+    Event,
     Gone,
     GoneChecked,
     IterationDropped,
     Outcome,
     Remains,
+    SecretMinted,
     SessionFinished,
     SessionStarted,
     Step,
     StepFinished,
 )
+
+Remembered = StepFinished | SecretMinted
+REMEMBERED: Final = get_args(Remembered)
+"""Events of a session that tell something about a later sample of it: whoever samples shows them to `Running.saw`."""
 
 
 class Running:
@@ -35,8 +41,14 @@ class Running:
         self.minted_from_ns: int | None = None
         self.expires_ns: int | None = None  # of its secret, as `SecretMinted.expires_ns`
 
-    def saw(self, event: StepFinished) -> None:
-        """Every step of the session, before it is asked about."""
+    def saw(self, event: Remembered) -> None:
+        """Everything of the session that is REMEMBERED, before it is asked about."""
+        if type(event) is SecretMinted:
+            self.expires_ns = event.expires_ns
+        elif type(event) is StepFinished:
+            self._saw_step(event)
+
+    def _saw_step(self, event: StepFinished) -> None:
         self.first_step = self.first_step or event.step
         if self.minted_from_ns is None and event.outcome is Outcome.OK and event.step in (Step.MINT, Step.CREATE):
             self.minted_from_ns = event.started_ns
@@ -52,6 +64,11 @@ Sampler = Callable[[Any, Running | None], float | None]
 
 Source = tuple[type, Step | None]
 """Type of an event; of a StepFinished, which step."""
+
+
+def source_of(event: Event) -> Source:
+    """Where SAMPLERS has it, if at all."""
+    return type(event), event.step if type(event) is StepFinished else None
 
 
 def _length(event: StepFinished, _: Running | None) -> float | None:

@@ -18,15 +18,22 @@ from typing import Final
 
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError
-from loadtest.language.events import Step
+from loadtest.language.events import STEPS
 
 QUANTILES: Final = ("p50", "p90", "p95", "p99", "max")
-STEPS: Final = tuple(step for step in Step if step is not Step.TURN)
-"""The steps that have service levels of their own; a turn is judged by its time to first audio."""
 
-SECONDS: Final = "s"
-SHARE: Final = "share"
-COUNT: Final = "count"
+
+class Unit(StrEnum):
+    """What an indicator is counted in. Those of RANKED are judged by a statistic of their samples' values."""
+
+    SECONDS = "s"
+    SHARE = "share"
+    COUNT = "count"
+
+
+SECONDS, SHARE, COUNT = Unit.SECONDS, Unit.SHARE, Unit.COUNT
+RANKED: Final = frozenset(Unit) - {SHARE, COUNT}
+
 
 RANKS: Final[Mapping[str, Fraction]] = {
     "p50": Fraction(1, 2),
@@ -36,7 +43,7 @@ RANKS: Final[Mapping[str, Fraction]] = {
     "max": Fraction(1),
     "min": Fraction(0),
 }
-"""Statistic of an indicator of SECONDS → the rank that it is the value of: the share of samples below it."""
+"""Statistic of an indicator that is RANKED → the rank that it is the value of: the share of samples below it."""
 
 ENOUGH: Final[Mapping[str, int]] = {"p50": 2, "p90": 10, "p95": 20, "p99": 100, "max": 1, "min": 1}
 """Samples that a statistic needs before it says anything: a p95 of ten is the longest of ten."""
@@ -46,7 +53,7 @@ ENOUGH_FOR_NONE: Final = 100
 SLOTS_OF_A_WINDOW: Final = 20
 """A sliding window moves on by a 20th of its length."""
 
-INDICATORS: Final[Mapping[str, str]] = {
+INDICATORS: Final[Mapping[str, Unit]] = {
     **{f"{step}.{quantile}": SECONDS for step in STEPS for quantile in QUANTILES},
     **{f"{step}.failed_rate": SHARE for step in STEPS},
     **{f"turn.time_to_first_audio.{quantile}": SECONDS for quantile in QUANTILES},
@@ -122,14 +129,19 @@ class Slo:
         return bound
 
     @property
-    def unit(self) -> str:
-        """SECONDS, SHARE or COUNT."""
+    def unit(self) -> Unit:
+        """What its bound is in."""
         return INDICATORS[self.indicator]
+
+    @property
+    def is_ranked(self) -> bool:
+        """Its statistic is a rank among values; of a SHARE or COUNT it is how many samples were bad."""
+        return self.unit in RANKED
 
     @property
     def measure(self) -> str:
         """What is sampled: `create` of `create.p95`; of shares and counts the indicator itself."""
-        return self.indicator.rpartition(".")[0] if self.unit == SECONDS else self.indicator
+        return self.indicator.rpartition(".")[0] if self.is_ranked else self.indicator
 
     @property
     def enough(self) -> int:
@@ -148,7 +160,7 @@ class Slo:
         return ceil(round(1 / room, 6)) if room else ENOUGH_FOR_NONE
 
     def beyond(self, value: float) -> bool:
-        """Whether one sample of SECONDS lies on the wrong side of the bound."""
+        """Whether one sample of what is ranked lies on the wrong side of the bound."""
         return value < self.objective if self.max is None else value > self.objective
 
     def met(self, observed: float) -> bool:

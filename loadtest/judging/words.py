@@ -1,21 +1,28 @@
 """Numbers as people read them, the same on a terminal, on every page and in every sentence."""
 
-from loadtest.judging.slo import COUNT, SHARE
+from typing import assert_never
+
+from loadtest.judging.slo import Unit
 
 
 def amount(value: float | None, unit: str) -> str:
     """A number as people read it: three significant digits and its unit."""
     if value is None:
         return "not observed"
-    if unit == COUNT:
-        return f"{value:,.0f}"
-    if unit == SHARE:
-        return f"{_three_digits(value * 100)} %"
-    if value and abs(value) < 0.9995e-3:
-        return f"{_three_digits(value * 1e6)} µs"
-    if value and abs(value) < 0.9995:
-        return f"{_three_digits(value * 1e3)} ms"
-    return f"{_three_digits(value)} s"
+    known = Unit(unit)
+    match known:
+        case Unit.COUNT:
+            return f"{value:,.0f}"
+        case Unit.SHARE:
+            return f"{_three_digits(value * 100)} %"
+        case Unit.SECONDS:
+            if value and abs(value) < 0.9995e-3:
+                return f"{_three_digits(value * 1e6)} µs"
+            if value and abs(value) < 0.9995:
+                return f"{_three_digits(value * 1e3)} ms"
+            return f"{_three_digits(value)} s"
+        case _:
+            assert_never(known)
 
 
 def plural(count: int, word: str = "session") -> str:

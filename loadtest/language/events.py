@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from loadtest.language.errors import Code, Kind
+from loadtest.language.vocabulary import STEPS as STEPS
 from loadtest.language.vocabulary import DropReason as DropReason
 from loadtest.language.vocabulary import EndedBy as EndedBy
 from loadtest.language.vocabulary import Fault as Fault

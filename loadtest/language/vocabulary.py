@@ -4,6 +4,7 @@ A new word needs a reader: the catalogue of metrics, the reports and the timelin
 """
 
 from enum import StrEnum
+from typing import Final
 
 
 class Step(StrEnum):
@@ -15,6 +16,11 @@ class Step(StrEnum):
     CONVERSE = "converse"
     TURN = "turn"
     DELETE = "delete"
+
+
+STEPS: Final = tuple(step for step in Step if step is not Step.TURN)
+"""Those that every session takes, one after the other; each has times, service levels and a panel of its own. A turn is
+judged by its time to first audio."""
 
 
 class Mark(StrEnum):

@@ -6,6 +6,7 @@ Source: docs/contract.md#rules-of-interruption, #rules-of-errors.
 from collections.abc import Mapping
 from typing import Final
 
+from loadtest.config.scenario import ASKING, BARGING_IN, NOISES
 from loadtest.judging.words import plural
 from loadtest.language.errors import Code
 from loadtest.language.events import Mark, Observed, Outcome, SessionFinished, SessionStarted, Step, StepFinished
@@ -30,7 +31,7 @@ class Silences(Fold):
         return {Step.TURN: self._turn}
 
     def _turn(self, event: StepFinished, life: Life) -> None:
-        if event.turn_kind != "barge_in":
+        if event.turn_kind not in BARGING_IN:
             return
         if event.censored:
             self._broken(life, "the avatar went on for as long as was listened to it")
@@ -92,10 +93,10 @@ class StaysDiscarded(Fold):
         if not life.ok or not life.heard_out:
             return
         came = len(life.transcripts)
-        if life.kind == "say":
+        if life.kind in ASKING:
             self._told += came > 0
             self._untold += came == 0 and life.phrases > 0
-        if life.kind != "barge_in" or not came:
+        if life.kind not in BARGING_IN or not came:
             return
         if life.phrases > came and life.split:
             self.tally.excused += 1
@@ -144,7 +145,7 @@ class IgnoresNoise(Fold):
         return {Step.TURN: self._turn}
 
     def _turn(self, event: StepFinished, life: Life) -> None:
-        if event.turn_kind != "ignore" or life.promise is None or not life.promise.quiet_noise:
+        if event.turn_kind not in NOISES or life.promise is None or not life.promise.quiet_noise:
             return
         noise_ns, silent_ns = life.speech_start_ns, life.ended_ns  # an answer that goes on may be a new one
         if event.failure is not None and event.failure.code == Code.STOPPED_BY_NOISE:
@@ -174,7 +175,7 @@ class AnnouncedOnTime(Fold):
 
     def _turn(self, event: StepFinished, life: Life) -> None:
         heard_ns, told_ns = life.first_audio_ns, life.started_ns
-        if event.turn_kind != "say" or event.outcome != Outcome.OK or heard_ns is None:
+        if event.turn_kind not in ASKING or event.outcome != Outcome.OK or heard_ns is None:
             return
         if told_ns is None:
             if life.heard_out and not life.starts and not life.open_speech:
@@ -216,7 +217,7 @@ class ToolsAreNotRun(Fold):
 
     def _turn(self, event: StepFinished, life: Life) -> None:
         promise = life.promise
-        if promise is None or not (promise.has_tools and promise.forces_tool) or event.turn_kind != "say":
+        if promise is None or not (promise.has_tools and promise.forces_tool) or event.turn_kind not in ASKING:
             return
         if event.outcome == Outcome.OK:
             if not promise.announces_calls:  # else what was heard may have come before the call

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from loadtest.config.promise import Promise
+from loadtest.config.scenario import ANSWERED
 from loadtest.judging.engines import ALWAYS_JUDGED
 from loadtest.judging.statements import RULES
 from loadtest.language.errors import Code
@@ -36,7 +37,6 @@ FOLDS: Final[tuple[type[Fold], ...]] = (
     *interruption.FOLDS,
     *refusals.FOLDS,
 )
-_SPOKEN: Final = ("say", "barge_in")
 _WORST: Final = (RuleOutcome.FAIL, RuleOutcome.CHARACTERISED, RuleOutcome.NOT_TESTED, RuleOutcome.PASS)
 _MOST_SEEN: Final = 20
 """Of what the probes of a rule saw, where they saw different things."""
@@ -306,7 +306,7 @@ def _turn(event: StepFinished, life: Life) -> None:
     life.kind, life.ok = event.turn_kind, event.outcome == Outcome.OK
     if (event.packets_lost or 0) > 0 or (event.hole_ns or 0) >= HOLE_NS:
         life.impair()
-    if event.turn_kind in _SPOKEN:
+    if event.turn_kind in ANSWERED:
         life.mute = event.failure is not None and event.failure.code == Code.NO_ANSWER
         if life.ok and life.speech_end_ns is not None:
             life.answered_ends_ns.append(life.speech_end_ns)

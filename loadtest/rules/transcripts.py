@@ -8,6 +8,7 @@ from collections import OrderedDict, deque
 from collections.abc import Mapping
 from typing import Final
 
+from loadtest.config.scenario import ANSWERED, ASKING, BARGING_IN
 from loadtest.judging.words import plural
 from loadtest.language.events import Mark, Observed, Outcome, SessionFinished, Step, StepFinished
 from loadtest.rules.fold import Fold, Handler, Key
@@ -104,9 +105,9 @@ class AvatarTranscripts(Fold):
             else:
                 self.tally.broken(life.session, "a transcript of its answer came twice")
             return
-        if not life.ok or not life.heard_out or life.kind not in ("say", "barge_in"):
+        if not life.ok or not life.heard_out or life.kind not in ANSWERED:
             return
-        if life.kind == "barge_in":
+        if life.kind in BARGING_IN:
             if came == said:
                 self.tally.held()
         elif came > said:
@@ -330,7 +331,7 @@ class ItsOwn(Fold):
         self._latest.append(heard)
 
     def _window_ends(self, _event: object, life: Life) -> None:
-        if life.kind != "say" or not life.ok or not life.heard_out or not life.transcripts:
+        if life.kind not in ASKING or not life.ok or not life.heard_out or not life.transcripts:
             return
         excess = sum(not heard.is_told for heard in life.transcripts) - max(life.phrases, life.starts, 1) - life.missing
         if excess > 0 and life.split:

@@ -2,9 +2,11 @@
 
 import asyncio
 import random
+from collections.abc import Callable
+from typing import assert_never
 
 from loadtest.config import scenario
-from loadtest.config.scenario import INTERRUPTING, BargeIn, Ignore, Pause, Say, Silence, Turn
+from loadtest.config.scenario import BargeIn, Ignore, Pause, Say, Silence, Turn
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, StepError
 from loadtest.language.events import Failure, Outcome, Step
@@ -32,15 +34,19 @@ async def converse(
     ends_ns = now_ns() + int((plan.repeat_for or 0) * 1e9)
     failed: StepError | None = None
     number = 0
+
+    def clip_of(source: str) -> Clip:
+        return chance.choice(clips[source])
+
     while True:
         for turn, after in zip(plan.turns, (*plan.turns[1:], None), strict=True):
             if isinstance(turn, Pause):
                 await turns.pause(turn.for_s)
                 continue
-            if not isinstance(turn, INTERRUPTING):
+            if not turn.interrupts:
                 await turns.pause(chance.uniform(plan.think_min_s, plan.think_max_s))
             try:
-                await _play(turns, turn, number, _chosen(turn, clips, chance), record, span, before=after)
+                await _play(turns, turn, number, clip_of, record, span, before=after)
             except StepError as error:
                 failed = failed or error
                 if keep_audio is not None and talk.tape is not None:
@@ -55,25 +61,36 @@ async def converse(
 
 
 async def _play(
-    turns: Turns, turn: Turn, number: int, clip: Clip | None, record: Record, parent: str, *, before: Turn | None
+    turns: Turns,
+    turn: Turn,
+    number: int,
+    clip_of: Callable[[str], Clip],
+    record: Record,
+    parent: str,
+    *,
+    before: Turn | None,
 ) -> None:
     """One turn, written down whatever becomes of it. `before`: the turn that follows. Raises StepError."""
-    heard, hear_out = Heard(), not isinstance(before, INTERRUPTING)
+    heard, hear_out = Heard(), before is None or not before.interrupts
     started_ns, outcome = now_ns(), Outcome.OK
     failed: Failure | None = None
     record.worst_lag_ns = 0
     turns.talk.watch_line()
     lost_before = turns.room.lost
     try:
-        match turn, clip:
-            case Say(), Clip():
-                await turns.say(clip, number, heard, hear_out=hear_out)
-            case BargeIn(), Clip():
-                await turns.barge_in(clip, number, turn.after_s, heard, hear_out=hear_out)
-            case Ignore(), Clip():
-                await turns.ignore(clip, number, turn.after_s, hear_out=hear_out)
-            case Silence(), _:
+        match turn:
+            case Say():
+                await turns.say(clip_of(turn.clip), number, heard, hear_out=hear_out)
+            case BargeIn():
+                await turns.barge_in(clip_of(turn.clip), number, turn.after_s, heard, hear_out=hear_out)
+            case Ignore():
+                await turns.ignore(clip_of(turn.clip), number, turn.after_s, hear_out=hear_out)
+            case Silence():
                 await turns.silence(turn.for_s, number)
+            case Pause():
+                await turns.pause(turn.for_s)
+            case _:
+                assert_never(turn)
     except AnswerOverError:
         outcome = Outcome.CANCELLED
     except StepError as error:
@@ -96,9 +113,3 @@ async def _play(
             hole_ns=turns.talk.hole_ns,
             packets_lost=None if lost_before is None else (turns.room.lost or 0) - lost_before,
         )
-
-
-def _chosen(turn: Turn, clips: Clips, chance: random.Random) -> Clip | None:
-    if isinstance(turn, Silence | Pause):
-        return None
-    return chance.choice(clips[turn.clip])

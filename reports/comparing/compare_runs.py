@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from loadtest.judging.slo import STEPS
 from loadtest.language.errors import ConfigError
+from loadtest.language.events import STEPS
 from reports.data import frames, run_settings
 from reports.data.frames import Run
 from reports.sections import generator, sessions

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from loadtest.judging.slo import SECONDS
 from loadtest.judging.words import amount
-from loadtest.language.events import Outcome, Step
+from loadtest.language.events import STEPS, Outcome, Step
 from reports.data.frames import Run
 from reports.data.measures import quantile, seconds
 from reports.pages import svg
@@ -75,7 +75,9 @@ def concurrency(run: Run, *, probed: bool = False) -> Chart | None:
 def latency(run: Run) -> Chart | None:
     """Did the steps get slower? A panel for each but converse, which lasts as long as the scenario says."""
     series: dict[str, tuple[pd.DataFrame, pd.Series[float]]] = {}
-    for step in (Step.MINT, Step.CREATE, Step.CONNECT, Step.DELETE):
+    for step in STEPS:
+        if step is Step.CONVERSE:
+            continue
         rows = run.steps[(run.steps["step"] == step) & (run.steps["attempt"] == 1)]
         series[step.value] = (rows, (rows["t_ns"] - rows["started_ns"]) / 1e9)
     turns = run.turns

@@ -4,9 +4,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from loadtest.judging.slo import STEPS
 from loadtest.language.errors import Kind
-from loadtest.language.events import Mark, Outcome, Step
+from loadtest.language.events import STEPS, Mark, Outcome, Step
 from reports.data.frames import Run
 from reports.data.measures import counts, failed_rate, judged, quantiles, seconds
 

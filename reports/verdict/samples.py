@@ -12,9 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from loadtest.config.arrival import WARM_UP
-from loadtest.judging.slo import STEPS
 from loadtest.language.errors import Kind
-from loadtest.language.events import Gone, Outcome, Step
+from loadtest.language.events import STEPS, Gone, Outcome, Step
 from reports.data.frames import Run
 from reports.data.measures import judged
 from reports.sections import arrivals

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from loadtest.config.microphone import nominal_s
-from loadtest.config.scenario import BargeIn, Say, Scenario
+from loadtest.config.scenario import ANSWERED, BARGING_IN, Scenario
 from loadtest.config.settings import Settings
-from loadtest.judging.slo import SECONDS, Slo
+from loadtest.judging.slo import Slo
 from loadtest.judging.words import plural
 
 _AROUND_S: Final = 2.0
@@ -20,7 +20,7 @@ def too_few(settings: Settings) -> Iterator[str]:
         return
     for slo in settings.slos:
         count = _samples(settings, slo)
-        if slo.unit == SECONDS and count < slo.enough:
+        if slo.is_ranked and count < slo.enough:
             noun = "turn" if slo.measure.startswith("turn.") else "session"
             statistic = slo.indicator.rpartition(".")[2]
             name = slo.name if slo.name == slo.indicator else f"{slo.name} ({slo.indicator})"
@@ -48,8 +48,8 @@ def _of_session(settings: Settings, scenario: Scenario, slo: Slo) -> float:
         if target.room == "none":
             return 0.0
         plan = scenario.conversation
-        kinds = BargeIn if measure == "turn.barge_in" else (Say, BargeIn)
-        once = sum(isinstance(turn, kinds) for turn in plan.turns)
+        kinds = BARGING_IN if measure == "turn.barge_in" else ANSWERED
+        once = sum(turn.kind in kinds for turn in plan.turns)
         if plan.repeat_for is None:
             return once
         round_s = nominal_s(plan) - plan.repeat_for
