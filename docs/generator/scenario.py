@@ -133,15 +133,14 @@ def _bounds(field: FieldInfo) -> str:
 
 
 def _indicators() -> list[str]:
-    rows: dict[str, list[str]] = {}
+    rows: dict[tuple[str, slo.Unit], list[str]] = {}
     for name, unit in slo.INDICATORS.items():
         measure, _, statistic = name.rpartition(".")
-        rows.setdefault(measure if unit == slo.SECONDS else f"{measure}.*{unit}", []).append(statistic)
-    unit_of = {slo.SECONDS: "s", slo.SHARE: "share of 1", slo.COUNT: "count"}
-    cells = []
-    for measure, statistics in rows.items():
-        stem, _, unit = measure.partition(".*")
-        cells.append((code(stem), ", ".join(code(each) for each in statistics), unit_of[unit or slo.SECONDS]))
+        rows.setdefault((measure, unit), []).append(statistic)
+    cells = [
+        (code(measure), ", ".join(code(each) for each in statistics), "share of 1" if unit == slo.SHARE else unit.value)
+        for (measure, unit), statistics in rows.items()
+    ]
     needs = ", ".join(f"{name} {count}" for name, count in slo.ENOUGH.items())
     return [
         "### Indicators",

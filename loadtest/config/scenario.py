@@ -95,6 +95,8 @@ class TurnKind(Section):
     interrupts: ClassVar[bool]
     """It needs the answer before it to be still going on."""
 
+    kind: str = Field(description="which kind of turn it is")
+
 
 class Spoken(TurnKind):
     """A turn with a sound of the user's."""
