@@ -13,6 +13,7 @@ import pytest
 from docs.generator import __main__ as generator
 from docs.generator import commands, environment, journal, scenario
 from loadtest.config import environment as variables
+from tests import prose
 from tests.support import ROOT
 
 CODE = ("loadtest", "exporters", "reports", "dashboards", "tests", "docs", "Makefile", "pyproject.toml", "avaload.py")
@@ -135,3 +136,43 @@ def test_every_variable_that_the_code_reads_is_in_the_reference() -> None:
             named |= set(re.findall(r'"((?:AVALOAD|GITHUB|[A-Z]+_API)_[A-Z_]*[A-Z])"', text))
     assert named >= set(variables.BETWEEN_PROCESSES), "the pattern finds none"
     assert [name for name in sorted(named) if f"`{name}`" not in page] == []
+
+
+GENERATED = {*generator.PAGES, "METRICS.md", "docs/benchmarks.md", "docs/mutants.md"} - {"docs/contract.md"}
+
+
+@pytest.mark.parametrize("page", [str(page.relative_to(ROOT)) for page in documents()])
+def test_people_can_read_it(page: str) -> None:
+    """Lines of a screen's width, sentences of a breath's; what is generated is left out."""
+    if page in {*GENERATED, "README.md"}:
+        pytest.skip("generated")
+    text = re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert prose.long_lines(text) == []
+    assert prose.long_sentences(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 141,
+        "A " + "word " * 24 + "too many.",
+        "- An item. It is one; it has two; it has a chain.",
+        "One [a link](x.md) and so on " + "and on " * 12 + "to the end.",
+    ],
+)
+def test_what_nobody_likes_to_read_is_found(text: str) -> None:
+    assert prose.long_lines(text) or prose.long_sentences(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A short one. " * 20,
+        "```\n" + "code; " * 40 + "\n```",
+        "| " + "cell " * 27 + "|",
+        "- an item\n" * 30,
+        "`" + "code " * 25 + "` is one word.",
+    ],
+)
+def test_what_people_can_read_is_let_through(text: str) -> None:
+    assert prose.long_sentences(text) == []
