@@ -4,15 +4,18 @@ command takes and does is in loadtest/commands, a module per command.
 
 import argparse
 import importlib
+import itertools
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn, Protocol, cast
 
 from avaload import guarded, settle
+from loadtest import __version__
 from loadtest.commands import printing
 from loadtest.config.environment import forget_steering
 from loadtest.language.errors import LIMITS, ConfigError, Exit, GeneratorError, HarnessError, own_limit
+from loadtest.language.mistyped import did_you_mean
 
 COMMANDS: Final = {
     "run": "a load run; without endpoints: the embedded twin",
@@ -27,6 +30,7 @@ COMMANDS: Final = {
     "export": "spans of a run from its journals",
     "sweep": "delete what the journals say may be left; idempotent",
     "doctor": "check this machine, keys and endpoints",
+    "completion": "a script by which bash, zsh or fish completes all this",
 }
 """Name, which is that of its module in loadtest/commands, and what it does. The twin has a parser of its own."""
 
@@ -50,6 +54,18 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message} (see {self.prog} --help)")
 
 
+class _OfCommand(_Parser):
+    """It says of an option that it doesn't know which one may have been meant."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        for word in itertools.takewhile(lambda word: word != "--", args):
+            option = word.partition("=")[0]
+            if option.startswith("--") and option not in self._option_string_actions:
+                meant = did_you_mean(option, self._option_string_actions)
+                raise ConfigError(f"{option}: no such option{meant} (see {self.prog} --help)")
+        return super().parse_known_args(args, namespace)
+
+
 def entry() -> int:
     """A command of `avaload`. `avaload twin` goes straight to the twin, which has an option parser of its own."""
     forget_steering()
@@ -66,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         words = sys.argv[1:] if argv is None else argv
         _check_texts(words)
+        _check_command(words)
         arguments = parser(words).parse_args(words)
         given = vars(arguments)
         printing.unsaid.clear()
@@ -101,17 +118,37 @@ def command(name: str) -> Command:
     return cast("Command", importlib.import_module(f"loadtest.commands.{name}"))
 
 
-def parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def parser(words: Iterable[str]) -> argparse.ArgumentParser:
     """Knows all commands, and the options of those that are named in `words`."""
     made = _Parser(prog="avaload", description="Load-tests whole real-time avatar sessions and proves that they end.")
-    commands = made.add_subparsers(metavar="COMMAND", dest="command", required=True, parser_class=_Parser)
+    made.add_argument("--version", action="version", version=f"avaload {__version__}")
+    made.set_defaults(whole=lambda: parser(COMMANDS))
+    commands = made.add_subparsers(metavar="COMMAND", dest="command", required=True, parser_class=_OfCommand)
     for name, text in COMMANDS.items():
+        if name == "twin":
+            commands.add_parser(name, help=text, add_help=False, parents=[_twin_options()] if name in words else [])
+            continue
         sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        if name in words and name != "twin":
+        if name in words:
             named = command(name)
             sub.epilog = f"example: {named.EXAMPLE}"
             named.add_options(sub)
     return made
+
+
+def _twin_options() -> argparse.ArgumentParser:
+    from loadtest.twin.command_line.options import parser
+
+    return parser()
+
+
+def _check_command(words: Sequence[str]) -> None:
+    """Raises ConfigError where the first word is no command."""
+    first = next((word for word in words if not word.startswith("-")), None)
+    if first is not None and first not in COMMANDS:
+        raise ConfigError(f"{first}: no such command{did_you_mean(first, COMMANDS)} (see avaload --help)")
+    if first == "twin":
+        raise ConfigError("twin: has to be the first word (see avaload twin --help)")
 
 
 def _check_texts(words: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import pytest
 
-from loadtest import cli
+from loadtest import __version__, cli
 from loadtest.commands import options, sweep
 from loadtest.config import settings
 from loadtest.config.backend import BackendTarget
@@ -56,7 +56,7 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_option_is_a_setting_that_exists() -> None:
     target = settings.Target(backend=BackendTarget(url="http://127.0.0.1:1"), avaturn_base_url="http://127.0.0.1:2")
     whole = settings.Settings(capacity=Capacity(), target=target).model_dump()
-    for option, name, _, _ in (*options.OF_RUNS, *options.OF_MASTERS, *options.OF_SEARCHES):
+    for option, name, _ in (*options.OF_RUNS, *options.OF_MASTERS, *options.OF_SEARCHES):
         *sections, key = name.split(".")
         tree = whole
         for section in sections:
@@ -159,6 +159,90 @@ def test_an_option_wins_over_the_environment_and_that_over_the_scenario(
     assert (resolved.load.users, resolved.load.processes, resolved.load.duration) == (4, 3, 2.0)
     assert resolved.load.seed == 1
     assert resolved.tags == {"build": "7", "a": "b=c"}
+
+
+def test_help_and_defaults_of_an_option_are_those_of_its_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    told = " ".join(helped("run", capsys).split())
+    for option in (*options.OF_RUNS, *options.OF_MASTERS):
+        field = options.field_of(option.setting)
+        assert f"{option.flag} " in told
+        assert field.description, option.setting
+        assert field.description in told.replace("- ", "-"), option.setting
+    for default in ("population (default 20)", "1h30m (default 60s)", "master (default 5m)", "are (default 1)"):
+        assert default in told
+    assert "--arrivals constant|poisson|ramp|steps|spike" in told
+    assert "--room auto|websocket|webrtc|daily|none" in told
+
+
+def test_options_of_a_run_stand_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    told = helped("run", capsys)
+    groups = [line.removesuffix(":") for line in told.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    sections = ["load", "distribution", "probes", "target", "output"]
+    assert groups == ["positional arguments", "options", *sections]
+
+
+def helped(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as left:
+        cli.main([command, "--help"])
+    assert left.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [name for name in cli.COMMANDS if name != "twin"])
+def test_the_help_of_every_command_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"avaload {command}" in helped(command, capsys).partition("example: ")[2]
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(["--version"])
+    assert (left.value.code, capsys.readouterr().out) == (0, f"avaload {__version__}\n")
+
+
+def test_help_waits_for_nothing_heavy() -> None:
+    code = "import sys, loadtest.cli as c; c.parser([]); print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    loaded = set(done.stdout.split())
+    assert "argparse" in loaded
+    assert not loaded & {"pydantic", "asyncio", "numpy", "pandas", "aiohttp", "locust", "reports", "exporters", "shtab"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["comp"], {"compare", "completion"}),
+        (["run", "--max-s"], {"--max-sessions"}),
+        (["capacity", "--by", ""], {"users", "arrivals"}),
+        (["run", "--room", "web"], {"websocket", "webrtc"}),
+        (["twin", "--prof"], {"--profile"}),
+        (["sweep", "a-d"], {"a-dir"}),
+        (["completion", "f"], {"fish"}),
+    ],
+)
+def test_bash_completes(typed: list[str], offered: set[str], tmp_path: Path) -> None:
+    (tmp_path / "a-dir").mkdir()
+    (tmp_path / "a-door").write_text("")
+    script = subprocess.run(
+        [sys.executable, "-m", "avaload", "completion", "bash"], capture_output=True, text=True, timeout=60, check=True
+    )
+    (tmp_path / "script").write_text(script.stdout)
+    asked = (
+        'source ./script; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _shtab_avaload; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "-c", asked, "bash", "avaload", *typed], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (set(done.stdout.split()), done.stderr) == (offered, "")
+
+
+@pytest.mark.parametrize(("shell", "begins"), [("zsh", "#compdef avaload"), ("fish", "# AUTOMATICALLY GENERATED")])
+def test_other_shells_have_a_script_with_all_commands(
+    shell: str, begins: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["completion", shell]) == Exit.PASS
+    script = capsys.readouterr().out
+    assert begins in script
+    assert all(name in script for name in (*cli.COMMANDS, "--max-sessions", "--clock-scale"))
 
 
 @pytest.mark.parametrize(("most", "code"), [(0.000001, Exit.FAIL), (1000, Exit.BAD_INPUT)])

@@ -6,68 +6,79 @@ A command adds what it needs to its parser; `settings_of` makes settings of what
 import argparse
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, get_args
 
-from loadtest.config.resolve import read_slo_tables, resolve
+from pydantic.fields import FieldInfo
+
+from loadtest.config.resolve import resolve
+from loadtest.config.scenario import DurationS, Section, sections
 from loadtest.config.settings import Settings
+from loadtest.judging.slo import load_slos
+from loadtest.language.durations import in_words
 from loadtest.language.errors import ConfigError
 
-Option = tuple[str, str, str, str]
-"""Option, setting, placeholder, help."""
+
+class Option(NamedTuple):
+    """An option that is a setting; `placeholder` of its value, where the setting has no list of values."""
+
+    flag: str
+    setting: str
+    placeholder: str = ""
+
 
 OF_RUNS: Final[tuple[Option, ...]] = (
-    ("--users", "load.users", "N", "closed population (default 20)"),
-    ("--rate", "load.rate", "R", "open arrivals per second instead of a closed population"),
-    ("--arrivals", "load.arrivals", "KIND", "constant | poisson | ramp | steps | spike (default constant)"),
-    ("--trace", "load.trace", "FILE", "open arrivals at the start times of a CSV file"),
-    ("--max-lateness", "load.max_lateness", "T", "open arrivals: later than this is dropped (default 1s)"),
-    ("--max-users", "load.max_users", "N", "open arrivals: sessions at once, at most"),
-    ("--warm-up", "load.warm_up", "T", "what ends in this first part of the run is in no verdict (default 0s)"),
-    ("--duration", "load.duration", "T", "no new session after it: 60s, 10m, 1h30m (default 60s)"),
-    ("--ramp", "load.ramp", "T", "time to reach all users; not in the steady part (default 5s)"),
-    ("--graceful-stop", "load.graceful_stop", "T", "time for sessions in flight (default nominal length + 30 s)"),
-    ("--pacing", "load.pacing", "T", "start to start of a user's sessions, at a random phase"),
-    ("--processes", "load.processes", "N", "load processes on this host (default 1)"),
-    ("--max-wait", "distribution.max_wait", "T", "for all load processes, or a worker's master (default 5m)"),
-    ("--probes", "probes.share", "SHARE", "of the users run active checks of the contract (0 to 1, default 0)"),
-    ("--seed", "load.seed", "N", "of everything random (default 1)"),
-    ("--openai-base-url", "target.openai_base_url", "URL", "with /v1"),
-    ("--avaturn-base-url", "target.avaturn_base_url", "URL", "origin"),
-    ("--backend-url", "target.backend.url", "URL", "the integrator's own endpoint that mints and creates"),
-    ("--clock-scale", "target.clock_scale", "X", "the target's timers run X times faster (default: as a twin tells)"),
-    ("--room", "target.room", "KIND", "auto | websocket | webrtc | daily | none (no room, no conversation)"),
-    ("--max-sessions", "target.max_sessions", "N", "sessions created in total, reserved before each create"),
-    ("--max-active", "target.max_active", "N", "refuse a plan with more sessions than this at a time"),
-    ("--proxy", "target.proxy", "URL", "for all HTTP calls"),
-    ("--ca-file", "target.ca_file", "FILE", "certificates to trust instead of the system's"),
-    ("--run-dir", "output.run_dir", "DIR", "default runs/<utc time>-<name>"),
-    ("--metrics-port", "output.metrics_port", "N|off", "Prometheus exposition on loopback (default 9646)"),
-    ("--metrics-host", "output.metrics_host", "ADDRESS", "(default 127.0.0.1)"),
-    ("--metrics-linger", "output.metrics_linger", "T", "keep serving metrics after the run"),
-    ("--metrics-cert", "output.metrics_cert", "FILE", "certificate (PEM): /metrics speaks TLS"),
-    ("--metrics-key", "output.metrics_key", "FILE", "the certificate's key (PEM)"),
-    ("--metrics-user", "output.metrics_user", "NAME", "has to log in, with $AVALOAD_METRICS_PASSWORD"),
-    ("--otlp-endpoint", "output.otlp_endpoint", "URL", "export traces (OTLP/HTTP)"),
-    ("--trace-share", "output.trace_share", "SHARE", "of good sessions; failed ones are always kept"),
-    ("--keep-audio", "output.keep_audio", "failed|none", "both tracks of failed turns as WAV files (default none)"),
-    ("--baseline", "output.baseline", "RUN_DIR", "say what changed since that run; a regression is exit 3"),
-    ("--web-port", "output.web_port", "N", "Locust's live UI with the Sessions tab"),
+    Option("--users", "load.users", "N"),
+    Option("--rate", "load.rate", "R"),
+    Option("--arrivals", "load.arrivals"),
+    Option("--trace", "load.trace", "FILE"),
+    Option("--max-lateness", "load.max_lateness", "T"),
+    Option("--max-users", "load.max_users", "N"),
+    Option("--warm-up", "load.warm_up", "T"),
+    Option("--duration", "load.duration", "T"),
+    Option("--ramp", "load.ramp", "T"),
+    Option("--graceful-stop", "load.graceful_stop", "T"),
+    Option("--pacing", "load.pacing", "T"),
+    Option("--processes", "load.processes", "N"),
+    Option("--max-wait", "distribution.max_wait", "T"),
+    Option("--probes", "probes.share", "SHARE"),
+    Option("--seed", "load.seed", "N"),
+    Option("--openai-base-url", "target.openai_base_url", "URL"),
+    Option("--avaturn-base-url", "target.avaturn_base_url", "URL"),
+    Option("--backend-url", "target.backend.url", "URL"),
+    Option("--clock-scale", "target.clock_scale", "X"),
+    Option("--room", "target.room"),
+    Option("--max-sessions", "target.max_sessions", "N"),
+    Option("--max-active", "target.max_active", "N"),
+    Option("--proxy", "target.proxy", "URL"),
+    Option("--ca-file", "target.ca_file", "FILE"),
+    Option("--run-dir", "output.run_dir", "DIR"),
+    Option("--metrics-port", "output.metrics_port", "N|off"),
+    Option("--metrics-host", "output.metrics_host", "ADDRESS"),
+    Option("--metrics-linger", "output.metrics_linger", "T"),
+    Option("--metrics-cert", "output.metrics_cert", "FILE"),
+    Option("--metrics-key", "output.metrics_key", "FILE"),
+    Option("--metrics-user", "output.metrics_user", "NAME"),
+    Option("--otlp-endpoint", "output.otlp_endpoint", "URL"),
+    Option("--trace-share", "output.trace_share", "SHARE"),
+    Option("--keep-audio", "output.keep_audio"),
+    Option("--baseline", "output.baseline", "RUN_DIR"),
+    Option("--web-port", "output.web_port", "N"),
 )
 OF_MASTERS: Final[tuple[Option, ...]] = (
-    ("--master-bind-host", "distribution.bind_host", "ADDRESS", "where workers find the master (default 127.0.0.1)"),
-    ("--master-bind-port", "distribution.bind_port", "N", "(default 5557)"),
-    ("--token-file", "distribution.token_file", "FILE", "the cluster token, if not in $AVALOAD_CLUSTER_TOKEN"),
-    ("--worker-disk-mib", "distribution.worker_disk_mib", "N", "of a worker's files at the master (default 10240)"),
+    Option("--master-bind-host", "distribution.bind_host", "ADDRESS"),
+    Option("--master-bind-port", "distribution.bind_port", "N"),
+    Option("--token-file", "distribution.token_file", "FILE"),
+    Option("--worker-disk-mib", "distribution.worker_disk_mib", "N"),
 )
 OF_SEARCHES: Final[tuple[Option, ...]] = (
-    ("--by", "capacity.by", "WHAT", "users | arrivals (default users)"),
-    ("--start", "capacity.start", "N", "first level: users, or arrivals per second (default 5)"),
-    ("--most", "capacity.most", "N", "no level above it is tried (default 1000)"),
-    ("--stage", "capacity.stage", "T", "how long each level is judged (default 10s)"),
-    ("--settle", "capacity.settle", "T", "held before that, unjudged (default 2 s more than a conversation)"),
-    ("--sustain", "capacity.sustain", "T", "how long the best level is held in the end (default 30s)"),
-    ("--precision", "capacity.precision", "SHARE", "last that passes to first that fails (default 0.05)"),
-    ("--give-up", "capacity.give_up", "T", "the search takes no longer (default 1h)"),
+    Option("--by", "capacity.by"),
+    Option("--start", "capacity.start", "N"),
+    Option("--most", "capacity.most", "N"),
+    Option("--stage", "capacity.stage", "T"),
+    Option("--settle", "capacity.settle", "T"),
+    Option("--sustain", "capacity.sustain", "T"),
+    Option("--precision", "capacity.precision", "SHARE"),
+    Option("--give-up", "capacity.give_up", "T"),
 )
 
 
@@ -82,22 +93,62 @@ def add_slo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--slo", type=Path, metavar="FILE", help="thresholds (TOML) instead of the scenario's")
 
 
-def add_settings(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
-    """These, and what every sort of run can be told."""
-    for option, setting, placeholder, text in options:
-        parser.add_argument(option, dest=setting, metavar=placeholder, help=text, default=argparse.SUPPRESS)
-    parser.add_argument(
-        "--live",
-        dest="target.live",
-        action="store_const",
-        const=True,
-        default=argparse.SUPPRESS,
-        help="allow endpoints that are not on this machine; needs --max-sessions",
-    )
+def add_settings(parser: argparse.ArgumentParser, options: Iterable[Option]) -> dict[str, argparse._ArgumentGroup]:
+    """These, and what every sort of run can be told; in groups, by the sections of their settings. What each is for and
+    its default are said by its setting."""
+    parser.add_argument("--json", action="store_true", help="print report.json on stdout")
     parser.add_argument(
         "--tag", action="append", default=[], metavar="KEY=VALUE", help="build, environment …; repeatable"
     )
-    parser.add_argument("--json", action="store_true", help="print report.json on stdout")
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for option in options:
+        section = option.setting.partition(".")[0]
+        if section not in groups:
+            groups[section] = parser.add_argument_group(section, field_of(section).description)
+        field = field_of(option.setting)
+        groups[section].add_argument(
+            option.flag,
+            dest=option.setting,
+            metavar=option.placeholder or "|".join(_values(field)),
+            help=_help(field),
+            default=argparse.SUPPRESS,
+        )
+    add_switch(groups["target"], "--live", "target.live")
+    return groups
+
+
+def add_switch(group: argparse._ActionsContainer, flag: str, setting: str) -> None:
+    """An option without a value."""
+    group.add_argument(
+        flag,
+        dest=setting,
+        action="store_const",
+        const=True,
+        default=argparse.SUPPRESS,
+        help=_help(field_of(setting)),
+    )
+
+
+def field_of(setting: str) -> FieldInfo:
+    """What settings say of themselves."""
+    *tables, key = setting.split(".")
+    section: type[Section] = Settings
+    for table in tables:
+        (section,) = sections(section.model_fields[table])
+    return section.model_fields[key]
+
+
+def _values(field: FieldInfo) -> list[str]:
+    return [value for part in (field.annotation, *get_args(field.annotation)) for value in get_args(part)]
+
+
+def _help(field: FieldInfo) -> str:
+    text, default = field.description or "", field.default
+    if default not in (None, False, 0) and not field.is_required():
+        if DurationS.__metadata__[0] in field.metadata:
+            default = in_words(default)
+        text += f" (default {default:g})" if isinstance(default, float) else f" (default {default})"
+    return text.replace("%", "%%")
 
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -117,7 +168,7 @@ def settings_of(
             raise ConfigError(f"--tag {tag}: KEY=VALUE is needed")
         options[f"tags.{key}"] = value
     if getattr(arguments, "slo", None) is not None:
-        options["slo"] = read_slo_tables(arguments.slo)
+        options["slo"] = [slo.table() for slo in load_slos(arguments.slo)]
     return resolve(scenario, options | dict(besides or {}))
 
 
@@ -133,5 +184,5 @@ def as_option(problem: str, given: Mapping[str, Any]) -> str:
         return f"--expect-workers: {what}"
     if setting in given:
         options = (*OF_RUNS, *OF_MASTERS, *OF_SEARCHES)
-        return next((f"{option}: {what}" for option, name, _, _ in options if name == setting), problem)
+        return next((f"{option.flag}: {what}" for option in options if option.setting == setting), problem)
     return problem

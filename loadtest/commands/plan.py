@@ -10,6 +10,7 @@ from loadtest.commands.printing import say, say_json
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError, Exit
 
+_THINK: Final = "30s"
 EXAMPLE: Final = "avaload plan runs/x --users 10000 --think 30s"
 
 
@@ -23,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def add_assumptions(parser: argparse.ArgumentParser) -> None:
     """What a plan takes for granted."""
-    parser.add_argument("--think", metavar="T", help="from a user's session to his next (default 30s)")
+    parser.add_argument("--think", metavar="T", help=f"from a user's session to his next (default {_THINK})")
     parser.add_argument("--prices", type=Path, metavar="FILE", help="price table (TOML) instead of ours")
 
 
@@ -44,7 +45,7 @@ class Wanted:
         if users < 1:
             raise ConfigError(f"{option}: at least 1 is needed")
         try:
-            self._think_s = parse_s("30s" if arguments.think is None else arguments.think)
+            self._think_s = parse_s(_THINK if arguments.think is None else arguments.think)
         except ValueError as error:
             raise ConfigError(f"--think: {error}") from error
         self._users = users

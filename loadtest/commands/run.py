@@ -15,19 +15,13 @@ EXAMPLE: Final = "avaload run --users 50 --duration 2m"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Of a run, of its master, and of a worker."""
     options.add_scenario(parser)
-    options.add_settings(parser, (*options.OF_RUNS, *options.OF_MASTERS))
-    role = parser.add_mutually_exclusive_group()
-    role.add_argument(
-        "--master",
-        dest="distribution.master",
-        action="store_const",
-        const=True,
-        default=argparse.SUPPRESS,
-        help="conduct workers on other hosts instead of load processes here",
-    )
+    groups = options.add_settings(parser, (*options.OF_RUNS, *options.OF_MASTERS))
+    hosts = groups["distribution"]
+    role = hosts.add_mutually_exclusive_group()
+    options.add_switch(role, "--master", "distribution.master")
     role.add_argument("--worker", action="store_true", help="be a worker: scenario and settings come from the master")
-    parser.add_argument("--expect-workers", metavar="N", help="with --master: load processes of all workers together")
-    worker.add_options(parser)
+    hosts.add_argument("--expect-workers", metavar="N", help="with --master: load processes of all workers together")
+    worker.add_options(hosts)
 
 
 def main(arguments: argparse.Namespace) -> Exit:

@@ -14,11 +14,12 @@ _MASTERS: Final = ("scenario", "slo", "tag", "json", "expect_workers")
 """What it has from its master, besides settings."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(group: argparse._ArgumentGroup) -> None:
     """Those that no other role has."""
-    parser.add_argument("--master-host", metavar="HOST", help="of a worker's master")
-    parser.add_argument("--master-port", metavar="N", help="(default 5557)")
-    parser.add_argument(
+    port = options.field_of("distribution.bind_port").default
+    group.add_argument("--master-host", metavar="HOST", help="where a worker's master is")
+    group.add_argument("--master-port", metavar="N", help=f"port of a worker's master (default {port})")
+    group.add_argument(
         "--allow-host",
         action="append",
         default=[],

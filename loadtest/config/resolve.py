@@ -1,8 +1,9 @@
 """Where settings come from: default < TOML < environment < option; every problem is reported at once."""
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from loadtest.config.access.guard import endpoints_of, guard
 from loadtest.config.access.scrapers import check_scrapers
 from loadtest.config.access.trust import check_trust
 from loadtest.config.arrival import read_trace
-from loadtest.config.scenario import default_realtime
+from loadtest.config.scenario import Section, default_realtime, sections
 from loadtest.config.settings import Settings
 from loadtest.judging.slo import parse_slos
 from loadtest.language.errors import ConfigError
+from loadtest.language.mistyped import did_you_mean, line_of, line_of_problem
 
 LIVE_OPENAI = "https://api.openai.com/v1"
 LIVE_AVATURN = "https://api.avaturn.live"
@@ -29,9 +31,8 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
     """
     tree = _read_scenario(toml_path) if toml_path is not None else {}
     _check_one_model(tree.get("load"), origin="load")
-    for name, value in sorted(environ.items()):
-        if name.startswith(_PREFIX) and "__" in name:
-            _put(tree, name[len(_PREFIX) :].lower().split("__"), value, origin=name)
+    for setting, name in _from(environ).items():
+        _put(tree, setting.split("."), environ[name], origin=name)
     if isinstance(tree.get("tags"), dict):
         tree["tags"] = _flat(tree["tags"])
     for name, value in options.items():
@@ -41,13 +42,17 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
     _read_trace(tree.get("load"), toml_path, options)
     tree["realtime"] = _with_nulls(_deep_merge(default_realtime(), tree.get("realtime", {})))
     _leave_unspoken(tree)
+    mixed: list[Path] = []
     if "mix" in tree:
-        tree["mix"] = _read_mix(tree["mix"], toml_path)
+        tree["mix"], mixed = _read_mix(tree["mix"], toml_path)
+    written = _Written(toml_path, {*options, *_from(environ)}, mix=mixed)
     try:
         settings = Settings.model_validate(tree)
+        parse_slos(list(settings.slo), scenarios=[scenario.name for scenario in settings.scenarios])
     except ValidationError as error:
-        raise ConfigError([line for item in error.errors() for line in _sentences(item)]) from error
-    parse_slos(list(settings.slo), scenarios=[scenario.name for scenario in settings.scenarios])
+        raise ConfigError([line for item in error.errors() for line in written.sentences(item)]) from error
+    except ConfigError as error:
+        raise ConfigError([written.at(problem) for problem in error.problems]) from error
     if settings.target.live and settings.target.avaturn_base_url is None:
         settings = settings.with_endpoints(openai_base_url=LIVE_OPENAI, avaturn_base_url=LIVE_AVATURN)
     guard(settings, environ)
@@ -55,6 +60,12 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
         check_trust(settings.target.ca_file, environ)
     check_scrapers(settings.output, environ)
     return settings
+
+
+def _from(environ: Mapping[str, str]) -> dict[str, str]:
+    """Settings that the environment has, and the variables' names."""
+    names = sorted(name for name in environ if name.startswith(_PREFIX) and "__" in name)
+    return {name[len(_PREFIX) :].lower().replace("__", "."): name for name in names}
 
 
 def _check_one_model(load: Any, *, origin: str) -> None:
@@ -93,15 +104,6 @@ def _read_trace(load: Any, toml_path: Path | None, options: Mapping[str, Any]) -
         raise ConfigError(f"load.trace: {path}: {error}") from error
 
 
-def read_slo_tables(path: Path) -> list[Any]:
-    """The `[[slo]]` tables of a file of their own. Raises ConfigError."""
-    tree = _read_toml(path)
-    tables = tree.pop("slo", None)
-    if not isinstance(tables, list) or tree:
-        raise ConfigError(f"{path}: an SLO file holds [[slo]] tables and nothing else")
-    return tables
-
-
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -123,9 +125,9 @@ def _read_scenario(path: Path) -> dict[str, Any]:
     return tree
 
 
-def _read_mix(entries: Any, toml_path: Path | None) -> list[dict[str, Any]]:
-    """`[[mix]]` tables with their files read. Of a file only what makes a session counts; load and target are the
-    run's."""
+def _read_mix(entries: Any, toml_path: Path | None) -> tuple[list[dict[str, Any]], list[Path]]:
+    """`[[mix]]` tables with their files read, and those files. Of a file only what makes a session counts; load and
+    target are the run's."""
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ConfigError("mix: [[mix]] tables are needed")
     folder = toml_path.parent if toml_path is not None else Path()
@@ -144,7 +146,7 @@ def _read_mix(entries: Any, toml_path: Path | None) -> list[dict[str, Any]]:
     names = [scenario["name"] for scenario in scenarios]
     if len(set(names)) < len(names):
         raise ConfigError("mix: two scenarios have the same name")
-    return scenarios
+    return scenarios, [folder / entry["scenario"] for entry in entries]
 
 
 def _leave_unspoken(tree: dict[str, Any]) -> None:
@@ -191,10 +193,55 @@ def _with_nulls(tree: Any) -> Any:
     return None if tree == "null" else tree
 
 
-def _sentences(item: Any) -> list[str]:
-    """One pydantic error as sentences. A value is never quoted: it might be a secret in the wrong place."""
-    where = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        return [f"{where}: unknown key"]
-    message = item["msg"].removeprefix("Value error, ")
-    return [f"{where}: {line}" if where else line for line in message.split("\n")]
+class _Written:
+    """Where what was given was written: `scenario.toml:7: `, or nothing where an option or a variable says it."""
+
+    def __init__(self, path: Path | None, elsewhere: Collection[str], *, mix: Sequence[Path]) -> None:
+        self._path, self._elsewhere, self._mix = path, elsewhere, mix
+
+    def sentences(self, item: Any) -> list[str]:
+        """One pydantic error as sentences. A value is never quoted: it might be a secret in the wrong place."""
+        loc, word = item["loc"], ""
+        where = ".".join(str(part) for part in loc)
+        messages = item["msg"].removeprefix("Value error, ").split("\n")
+        if item["type"] == "extra_forbidden":
+            messages = [f"unknown key{did_you_mean(str(loc[-1]), _known(loc[:-1]))}"]
+        elif item["type"] == "union_tag_invalid":
+            word, kinds = item["ctx"]["tag"], item["ctx"]["expected_tags"]
+            meant = did_you_mean(word, re.findall(r"'(.*?)'", kinds))
+            messages = [f"kind: {word!r} is none of {kinds}{meant}"]
+        return [self._prefix(loc, word) + f"{where}: {line}" if where else self.at(line) for line in messages]
+
+    def at(self, problem: str) -> str:
+        """The problem, with its place before it where its own words tell."""
+        if self._path is None or self._is_elsewhere(re.split(r"\W", problem)[0]):
+            return problem
+        line = line_of_problem(_text(self._path), problem)
+        return problem if line is None else f"{self._path}:{line}: {problem}"
+
+    def _prefix(self, loc: tuple[str | int, ...], word: str) -> str:
+        path = self._path
+        if len(loc) > 2 and loc[0] == "mix" and isinstance(loc[1], int):
+            path, loc = self._mix[loc[1]], loc[2:]
+        elif self._is_elsewhere(".".join(map(str, loc))):
+            return ""
+        line = None if path is None else line_of(_text(path), loc, word)
+        return "" if line is None else f"{path}:{line}: "
+
+    def _is_elsewhere(self, setting: str) -> bool:
+        return any(name == setting or name.startswith(f"{setting}.") for name in self._elsewhere)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8-sig")
+
+
+def _known(loc: tuple[str | int, ...]) -> list[str]:
+    """The keys of the table that is at that place of a scenario; of a union, the members are named by their kinds."""
+    tables: list[type[Section]] = [Settings]
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        kinds = [kind for table in tables if part in table.model_fields for kind in sections(table.model_fields[part])]
+        tables = kinds or [t for t in tables if "kind" in t.model_fields and t.model_fields["kind"].default == part]
+    return [name for table in tables for name in table.model_fields]

@@ -5,10 +5,11 @@ the exception: it is the session object of the mint, passed to OpenAI as it stan
 (docs/contract.md#what-a-mint-may-ask).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
 
 from loadtest.language.durations import parse_s
 
@@ -28,6 +29,18 @@ class Section(BaseModel):
     """A closed, frozen table of the scenario file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def sections(field: FieldInfo) -> list[type[Section]]:
+    """The tables that a key may hold, one or several of them."""
+
+    def inside(annotation: Any) -> Iterator[type[Section]]:
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            yield annotation
+        for part in get_args(annotation):
+            yield from inside(part)
+
+    return list(inside(field.annotation))
 
 
 ABSENCE_S = 60

@@ -1,12 +1,12 @@
 """What a scenario's `[[waive]]` tables may say."""
 
-import difflib
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 from loadtest.config.scenario import Waive
 from loadtest.judging.statements import RULES, Group
+from loadtest.language.mistyped import did_you_mean
 
 _LEAVES: Final = frozenset({"TD-1", "TD-1b", "TD-3", "TD-7", "TD-9", "TD-10"})
 """Rules whose breach leaves something behind that goes on, and costs."""
@@ -22,9 +22,7 @@ def problems(waives: Sequence[Waive]) -> list[str]:
 
 def _problem(rule: str) -> str | None:
     if rule not in RULES:
-        same = next((each for each in RULES if each.lower() == rule.lower()), None)
-        near = [same] if same else difflib.get_close_matches(rule, RULES, n=1, cutoff=0.5)
-        return f"waive: unknown rule {rule!r}" + (f" (did you mean {near[0]}?)" if near else "")
+        return f"waive: unknown rule {rule!r}{did_you_mean(rule, RULES)}"
     if RULES[rule].group is Group.SECURITY or rule in _SECURITY:
         return f"waive: {rule} can't be waived: it keeps secrets and sessions from strangers"
     if rule in _LEAVES:

@@ -5,7 +5,6 @@ what may be asked and how many samples it takes to say that a bound is broken; `
 them during a run, `reports.verdict.gates` afterwards.
 """
 
-import difflib
 import math
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Final
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import STEPS
+from loadtest.language.mistyped import did_you_mean, line_of, line_of_problem
 
 QUANTILES: Final = ("p50", "p90", "p95", "p99", "max")
 
@@ -240,13 +240,13 @@ def parse_slo(table: object, *, where: str = "slo", scenarios: Collection[str] |
     """One `[[slo]]` table. Raises ConfigError with all of its problems, each beginning with `where`."""
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where}: must be a table")
-    problems = [f"{where}: unknown key {key!r}{_closest(str(key), tuple(KEYS))}" for key in table if key not in KEYS]
+    problems = [f"{where}: unknown key {key!r}{did_you_mean(str(key), KEYS)}" for key in table if key not in KEYS]
 
     indicator = table.get("indicator")
     if indicator is None:
         problems.append(f"{where}: indicator is missing")
     elif not isinstance(indicator, str) or indicator not in INDICATORS:
-        problems.append(f"{where}: unknown indicator {indicator!r}{_closest(str(indicator), tuple(INDICATORS))}")
+        problems.append(f"{where}: unknown indicator {indicator!r}{did_you_mean(str(indicator), INDICATORS)}")
     name = table.get("name", indicator)
     if name is not None and (not isinstance(name, str) or not name.strip()):
         problems.append(f"{where}: name must be a text, not {name!r}")
@@ -274,7 +274,7 @@ def parse_slo(table: object, *, where: str = "slo", scenarios: Collection[str] |
     if scenario is not None and not isinstance(scenario, str):
         problems.append(f"{where}: scenario must be a name, not {scenario!r}")
     elif scenario is not None and scenarios is not None and scenario not in scenarios:
-        problems.append(f"{where}: unknown scenario {scenario!r}{_closest(scenario, tuple(scenarios))}")
+        problems.append(f"{where}: unknown scenario {scenario!r}{did_you_mean(scenario, scenarios)}")
 
     if problems:
         raise ConfigError(problems)
@@ -291,18 +291,23 @@ def parse_slo(table: object, *, where: str = "slo", scenarios: Collection[str] |
 def load_slos(path: Path, *, scenarios: Collection[str] | None = None) -> list[Slo]:
     """The objectives of a `--slo` file: TOML with nothing but `[[slo]]` tables. Raises ConfigError."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        document = tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not TOML: {error}") from error
-    problems = [f"{path}: unknown key {key!r}" for key in document if key != "slo"]
+
+    def at(line: int | None, problem: str) -> str:
+        return f"{path}: {problem}" if line is None else f"{path}:{line}: {problem}"
+
+    problems = [at(line_of(text, (key,)), f"unknown key {key!r}") for key in document if key != "slo"]
     if "slo" not in document:
         problems.append(f"{path}: holds no [[slo]] table")
     try:
-        slos = parse_slos(document.get("slo", []), where=f"{path}: slo", scenarios=scenarios)
+        slos = parse_slos(document.get("slo", []), scenarios=scenarios)
     except ConfigError as error:
-        problems += error.problems
+        problems += [at(line_of_problem(text, problem), problem) for problem in error.problems]
     if problems:
         raise ConfigError(problems)
     return slos
@@ -316,11 +321,6 @@ def _bound_problems(bound: object, where: str, indicator: str) -> list[str]:
     if INDICATORS.get(indicator) == COUNT and (bound < 0 or bound != int(bound)):
         return [f"{where} must be a whole number, not {bound!r}"]
     return []
-
-
-def _closest(word: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _repeated(names: Sequence[str]) -> set[str]:

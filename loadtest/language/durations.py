@@ -23,3 +23,10 @@ def parse_s(text: object) -> float:
     if not 0 <= seconds < float("inf"):
         raise ValueError(f"{text!r} is not a length of time >= 0")
     return seconds
+
+
+def in_words(seconds: float) -> str:
+    """As `parse_s` reads it: `60s`, `5m`, `1h`."""
+    if seconds and seconds % 3600 == 0:
+        return f"{seconds / 3600:g}h"
+    return f"{seconds / 60:g}m" if seconds > 60 and seconds % 60 == 0 else f"{seconds:g}s"

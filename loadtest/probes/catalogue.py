@@ -8,6 +8,7 @@ from typing import Final
 from loadtest.config.settings import Probes
 from loadtest.judging.statements import RULES
 from loadtest.language.errors import ConfigError
+from loadtest.language.mistyped import did_you_mean
 from loadtest.probes.bench.bench import Probe
 from loadtest.probes.checks import (
     expiry,
@@ -45,7 +46,9 @@ def chosen(rules: Sequence[str]) -> tuple[Probe, ...]:
         return PROBES
     checked = {rule for probe in PROBES for rule in probe.rules}
     problems = [
-        f"{rule}: {'has no active check: every session of a run is judged by it' if rule in RULES else 'no such rule'}"
+        f"{rule}: has no active check: every session of a run is judged by it"
+        if rule in RULES
+        else f"{rule}: no such rule{did_you_mean(rule, RULES)}"
         for rule in rules
         if rule not in checked
     ]

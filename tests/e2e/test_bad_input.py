@@ -69,10 +69,25 @@ class Case:
 
 
 CASES = [
-    Case("unknown key", ("run", "{toml}"), (r"load\.userz: unknown key",), toml="[load]\nuserz = 3\n"),
-    Case("unknown section", ("run", "{toml}"), (r"lod: unknown key",), toml="[lod]\nusers = 3\n"),
+    Case(
+        "unknown key",
+        ("run", "{toml}"),
+        (r".+/scenario\.toml:2: load\.userz: unknown key \(did you mean users\?\)",),
+        toml="[load]\nuserz = 3\n",
+    ),
+    Case(
+        "unknown section",
+        ("run", "{toml}"),
+        (r".+/scenario\.toml:1: lod: unknown key \(did you mean load\?\)",),
+        toml="[lod]\nusers = 3\n",
+    ),
     Case("syntax", ("run", "{toml}"), (r".*scenario\.toml: not valid TOML: .+",), toml="users = = 3\n"),
-    Case("two problems", ("run", "{toml}"), (r"load\.users: .+", r"lod: .+"), toml="[load]\nusers = 0\n[lod]\n"),
+    Case(
+        "two problems",
+        ("run", "{toml}"),
+        (r".+:2: load\.users: .+", r".+:3: lod: .+"),
+        toml="[load]\nusers = 0\n[lod]\n",
+    ),
     Case("no such scenario", ("run", "nowhere.toml"), (r"nowhere\.toml: No such file or directory",)),
     Case("a folder as scenario", ("run", "{tmp}"), (r".+: Is a directory",)),
     Case(
@@ -90,6 +105,12 @@ CASES = [
     Case("unknown option", ("run", "--userz", "3"), (r".*--userz.*avaload.*--help.*",)),
     Case("no command", (), (r".*COMMAND.*",)),
     Case("unknown command", ("walk",), (r".*walk.*",)),
+    Case("a mistyped command", ("rpeort", "x"), (r"rpeort: no such command \(did you mean report\?\).*",)),
+    Case(
+        "a mistyped option", ("plan", "x", "--usres", "3"), (r"--usres: no such option \(did you mean --users\?\).*",)
+    ),
+    Case("a mistyped rule", ("probe", "EXP1"), (r"EXP1: no such rule \(did you mean EXP-1\?\)",)),
+    Case("the twin not as first word", ("--", "twin"), (r"twin: has to be the first word.*",)),
     Case("tag without value", ("run", "--tag", "build"), (r"--tag build: KEY=VALUE is needed",)),
     Case("bad URL", ("run", "--openai-base-url", "nonsense", *LOCAL[2:]), (r"--openai-base-url: .+",)),
     Case(
@@ -163,7 +184,7 @@ CASES = [
     Case(
         "unknown turn",
         ("run", "{toml}"),
-        (r"conversation\.turns\.0.*: .+",),
+        (r".+:\d+: conversation\.turns\.0.*: .+",),
         toml='[[conversation.turns]]\nkind = "sing"\n',
     ),
     Case(
@@ -204,7 +225,7 @@ CASES = [
     Case(
         "unknown indicator",
         ("run", "{toml}"),
-        (r"slo\[1\]: unknown indicator 'mint\.p51' \(did you mean mint\.p.+\?\)",),
+        (r".+:2: slo\[1\]: unknown indicator 'mint\.p51' \(did you mean mint\.p.+\?\)",),
         toml='[[slo]]\nindicator = "mint.p51"\nmax = 1\n',
     ),
     Case(
@@ -225,7 +246,7 @@ CASES = [
     Case(
         "an objective of another scenario",
         ("run", "{toml}"),
-        (r"slo\[1\]: unknown scenario 'sales'",),
+        (r".+:\d+: slo\[1\]: unknown scenario 'sales'",),
         toml="[[slo]]\nindicator = 'create.p95'\nmax = 1\nscenario = 'sales'\n",
     ),
     *(

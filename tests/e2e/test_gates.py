@@ -95,4 +95,4 @@ def test_a_scenario_that_is_not_in_the_run_is_bad_input(stopped: dict[int, tuple
     wrong.write_text('[[slo]]\nindicator = "create.p95"\nmax = 1\nscenario = "defualt"\n')
     done = call("report", stopped[1][0], "--slo", wrong, cwd=tmp_path)
     assert (done.code, done.out) == (2, "")
-    assert done.err == f"avaload: {wrong}: slo[1]: unknown scenario 'defualt' (did you mean default?)\n"
+    assert done.err == f"avaload: {wrong}:4: slo[1]: unknown scenario 'defualt' (did you mean default?)\n"

@@ -93,5 +93,5 @@ def test_a_rule_that_has_no_check_is_refused_before_anything_starts(tmp_path: Pa
     done = call("probe", "EXP-99", "EXP-1", cwd=tmp_path)
 
     assert done.code == 2
-    assert done.err_lines == ["avaload: EXP-99: no such rule"]
+    assert done.err_lines == ["avaload: EXP-99: no such rule (did you mean EXP-8?)"]
     assert list(tmp_path.glob("runs")) == []

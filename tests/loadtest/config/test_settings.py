@@ -44,11 +44,52 @@ def test_every_problem_is_reported_at_once_and_no_value_is_quoted(tmp_path: Path
     )
     told = problems(toml=toml)
     assert told == [
+        f"{toml}:3: load.users: Input should be greater than or equal to 1",
+        f"{toml}:4: load.duration: 'soon' is not a length of time such as 60s, 10m or 1h30m",
+        f"{toml}:6: secret.ttl_s: Input should be greater than or equal to 10",
+        f"{toml}:8: session.modle: unknown key (did you mean model?)",
+        f"{toml}:1: colour: unknown key",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[load]\nwarmup = 3", ":2: load.warmup: unknown key (did you mean warm_up?)"),
+        ("\n[laod]\nusers = 3", ":2: laod: unknown key (did you mean load?)"),
+        ("[[load.stages]]\nduration = 5\nuser = 3", ":3: load.stages.0.user: unknown key (did you mean users?)"),
+        (
+            '[[conversation.turns]]\nkind = "say"\n[[conversation.turns]]\nkind = "silence"\nfor = 3',
+            ":5: conversation.turns.1.silence.for: unknown key (did you mean for_s?)",
+        ),
+        (
+            '[conversation]\nturns = [\n  {kind = "say"},\n  {kind = "bargein"},\n]',
+            ":4: conversation.turns.1: kind: 'bargein' is none of 'say', 'barge_in', 'ignore', 'silence', 'pause'"
+            " (did you mean barge_in?)",
+        ),
+        ('[target.backend]\nurl = "http://127.0.0.1:1"\nheader = {}', ":3: target.backend.header: unknown key (did"),
+        ('[[slo]]\nindicator = "mint.p95"\nmax = 1\n[[slo]]\nindicator = "mint.p59"\nmax = 1', ":5: slo[2]: unknown"),
+        ('[[waive]]\nrule = "TD-99"\nreason = "x"', ":2: waive: unknown rule 'TD-99' (did you mean TD-9?)"),
+    ],
+)
+def test_a_mistyped_word_has_its_file_and_line_and_the_nearest_right_one(tmp_path: Path, text: str, says: str) -> None:
+    toml = file(tmp_path, text)
+    assert problems(toml=toml)[0].startswith(f"{toml}{says}")
+
+
+def test_a_mistake_in_a_file_of_the_mix_names_that_file(tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text("[load]\nusers = 3\n[session]\nmodle = 'x'")
+    toml = file(tmp_path, "[[mix]]\nscenario = 'other.toml'")
+    assert problems(toml=toml) == [f"{other}:4: mix.0.session.modle: unknown key (did you mean model?)"]
+
+
+def test_what_an_option_or_a_variable_says_is_not_blamed_on_the_file(tmp_path: Path) -> None:
+    toml = file(tmp_path, "[load]\nusers = 7\nramp = 1")
+    told = problems({"load.users": "0"}, toml=toml, AVALOAD_LOAD__RAMPS="3")
+    assert told == [
         "load.users: Input should be greater than or equal to 1",
-        "load.duration: 'soon' is not a length of time such as 60s, 10m or 1h30m",
-        "secret.ttl_s: Input should be greater than or equal to 10",
-        "session.modle: unknown key",
-        "colour: unknown key",
+        "load.ramps: unknown key (did you mean ramp?)",
     ]
 
 
@@ -190,8 +231,9 @@ def test_a_clip_is_found_beside_its_scenario_or_where_the_command_was_started(tm
 
 
 def test_a_misspelt_engine_is_said_with_those_that_there_are(tmp_path: Path) -> None:
-    assert problems(toml=file(tmp_path, '[session]\nengine = "openai"')) == [
-        "session.engine: Input should be 'openai-realtime', 'external', 'cartesia' or 'text-echo'"
+    toml = file(tmp_path, '[session]\nengine = "openai"')
+    assert problems(toml=toml) == [
+        f"{toml}:2: session.engine: Input should be 'openai-realtime', 'external', 'cartesia' or 'text-echo'"
     ]
 
 

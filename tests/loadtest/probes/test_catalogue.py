@@ -31,7 +31,7 @@ def test_all_wrong_names_are_told_at_once() -> None:
         chosen(["EXP-99", "EXP-1", "TR-3"])
 
     assert error.value.problems == [
-        "EXP-99: no such rule",
+        "EXP-99: no such rule (did you mean EXP-8?)",
         "TR-3: has no active check: every session of a run is judged by it",
     ]
 

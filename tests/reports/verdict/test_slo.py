@@ -149,8 +149,8 @@ def test_a_file_of_objectives_is_read(tmp_path: Path) -> None:
         (None, ["slo.toml: can't be read: No such file or directory"]),
         ("[[slo]", ["slo.toml: is not TOML: "]),
         ("", ["slo.toml: holds no [[slo]] table"]),
-        ("slo = 3", ["slo.toml: slo: must be a list of tables ([[slo]])"]),
-        ("[load]\n[[slo]]\nmax = 1", ["slo.toml: unknown key 'load'", "slo.toml: slo[1]: indicator is missing"]),
+        ("slo = 3", ["slo.toml:1: slo: must be a list of tables ([[slo]])"]),
+        ("[load]\n[[slo]]\nmax = 1", ["slo.toml:1: unknown key 'load'", "slo.toml:2: slo[1]: indicator is missing"]),
     ],
 )
 def test_a_bad_file_is_named(tmp_path: Path, text: str | None, problems: list[str]) -> None:
