@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn, Protocol, cast
 
 from avaload import guarded, settle
-from loadtest import __version__
 from loadtest.commands import printing
 from loadtest.config.environment import forget_steering
 from loadtest.language.errors import LIMITS, ConfigError, Exit, GeneratorError, HarnessError, own_limit
 from loadtest.language.mistyped import did_you_mean
+from loadtest.language.version import __version__
 
 COMMANDS: Final = {
     "run": "a load run; without endpoints: the embedded twin",
@@ -126,7 +126,8 @@ def parser(words: Iterable[str]) -> argparse.ArgumentParser:
     commands = made.add_subparsers(metavar="COMMAND", dest="command", required=True, parser_class=_OfCommand)
     for name, text in COMMANDS.items():
         if name == "twin":
-            commands.add_parser(name, help=text, add_help=False, parents=[_twin_options()] if name in words else [])
+            of_twin: list[Any] = [_twin_options()] if name in words else []
+            commands.add_parser(name, help=text, add_help=False, parents=of_twin)
             continue
         sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         if name in words:

@@ -145,7 +145,7 @@ def _values(field: FieldInfo) -> list[str]:
 def _help(field: FieldInfo) -> str:
     text, default = field.description or "", field.default
     if default not in (None, False, 0) and not field.is_required():
-        if DurationS.__metadata__[0] in field.metadata:
+        if get_args(DurationS)[1] in field.metadata:
             default = in_words(default)
         text += f" (default {default:g})" if isinstance(default, float) else f" (default {default})"
     return text.replace("%", "%%")

@@ -26,7 +26,7 @@ def add_options(group: argparse._ArgumentGroup) -> None:
         metavar="HOST",
         help="a host, besides loopback, that a worker's master may have it load; repeatable",
     )
-    parser.add_argument(
+    group.add_argument(
         "--allow-env",
         action="append",
         default=[],

@@ -119,9 +119,7 @@ def _real(tree: Any, loc: Sequence[str | int]) -> Path:
     """The parts of `loc` that are there."""
     path: Path = ()
     for part in loc:
-        if (isinstance(tree, dict) and part in tree) or (
-            isinstance(tree, list) and isinstance(part, int) and part < len(tree)
-        ):
-            tree = tree[part]
-            path = (*path, part)
+        inside = tree if isinstance(tree, dict) else dict(enumerate(tree)) if isinstance(tree, list) else {}
+        if part in inside:
+            tree, path = inside[part], (*path, part)
     return path
