@@ -34,7 +34,7 @@ class Log:
     """`add` is a `Sink`. Several processes may write into one file: each line is one `write(2)` at its end."""
 
     def __init__(self, run_dir: Path) -> None:
-        self._fd = os.open(run_dir / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._fd = disk.open_append(run_dir / FILE)
         self._offset_ns = clock.wall_ns() - clock.now_ns()
         self._run: dict[str, Any] = {}
 

@@ -8,11 +8,13 @@ import itertools
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol, cast
 
 from avaload import guarded, settle
 from loadtest.commands import printing
 from loadtest.config.environment import forget_steering
+from loadtest.language import disk
 from loadtest.language.errors import LIMITS, ConfigError, Exit, GeneratorError, HarnessError, own_limit
 from loadtest.language.mistyped import did_you_mean
 from loadtest.language.version import __version__
@@ -69,6 +71,7 @@ class _OfCommand(_Parser):
 def entry() -> int:
     """A command of `avaload`. `avaload twin` goes straight to the twin, which has an option parser of its own."""
     forget_steering()
+    disk.keep_private()
     if sys.argv[1:2] == ["twin"]:
         from loadtest.twin import main as twin
 
@@ -85,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _check_command(words)
         arguments = parser(words).parse_args(words)
         given = vars(arguments)
+        if (directory := given.get("run_dir") or given.get("out") or (given.get("to") or [None])[0]) is not None:
+            disk.follow(Path(directory))
         printing.unsaid.clear()
         code = command(arguments.command).main(arguments)
         if printing.unsaid:

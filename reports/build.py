@@ -67,7 +67,7 @@ def assess(
         _baseline(run_dir, settings, baseline),
     )
     report["traces"] = trace_counts.read(run_dir)
-    report["audio"] = sorted(path.relative_to(run_dir).as_posix() for path in run_dir.glob("audio/*.wav"))
+    report["audio"] = [f"audio/{path.name}" for path in disk.files_in(run_dir / "audio", "*.wav")]
     return report, run, settings
 
 

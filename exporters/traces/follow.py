@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from loadtest.language import disk
 from loadtest.language.errors import HarnessError
 from loadtest.language.events import Event, HealthSampled, RunFinished, RunStarted
 from loadtest.language.journal import check_schema, decode, paths
@@ -71,7 +72,7 @@ class Follower:
         """What was written since the last call. Raises JournalError where a file is of another schema."""
         for path in paths(self._run_dir):
             if path not in self._sources:
-                self._sources[path] = Source(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+                self._sources[path] = Source(path, disk.open_fd(path, os.O_RDONLY))
         for source in self._sources.values():
             if not source.closed:
                 yield from self._read(source)

@@ -56,7 +56,7 @@ def write(run_dir: Path, counts: Counts) -> None:
 def read(run_dir: Path) -> dict[str, Any] | None:
     """The counts so far; None where nothing is exported."""
     try:
-        found: dict[str, Any] = json.loads((run_dir / FILE).read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(disk.read(run_dir / FILE))
     except (OSError, ValueError):
         return None
     return found

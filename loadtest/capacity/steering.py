@@ -18,7 +18,7 @@ from loadtest.capacity.search import Found, Probe, Purpose, Search
 from loadtest.capacity.stages import Stages
 from loadtest.config.settings import SET_UP_S, Settings
 from loadtest.config.workload import Capacity
-from loadtest.language import journal
+from loadtest.language import disk, journal
 from loadtest.language.errors import ConfigError, GeneratorError
 from loadtest.language.events import Event
 
@@ -72,7 +72,7 @@ class Follower:
     def events(self) -> Iterator[Event]:
         """Whole lines only; what can't be read is for the report to tell."""
         for path in journal.paths(self._run_dir):
-            with path.open("rb") as file:
+            with disk.open_read(path) as file:
                 file.seek(self._read.get(path, 0))
                 whole, newline, _ = file.read().rpartition(b"\n")
             self._read[path] = self._read.get(path, 0) + len(whole) + len(newline)

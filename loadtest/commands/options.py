@@ -52,6 +52,7 @@ OF_RUNS: Final[tuple[Option, ...]] = (
     Option("--proxy", "target.proxy", "URL"),
     Option("--ca-file", "target.ca_file", "FILE"),
     Option("--run-dir", "output.run_dir", "DIR"),
+    Option("--permissions", "output.permissions"),
     Option("--metrics-port", "output.metrics_port", "N|off"),
     Option("--metrics-host", "output.metrics_host", "ADDRESS"),
     Option("--metrics-linger", "output.metrics_linger", "T"),

@@ -14,6 +14,9 @@ class Output(Section):
     """Where the run is written and who may watch."""
 
     run_dir: Path | None = Field(None, description="the run's directory (default runs/<utc time>-<name>)")
+    permissions: Literal["private", "umask"] = Field(
+        "private", description="who may read the run's directory and files: its owner alone, or whom the umask allows"
+    )
     metrics_port: int | Literal["off"] = Field(9646, description="port of the Prometheus exposition, or off")
     metrics_host: str = Field("127.0.0.1", description="address of the Prometheus exposition")
     metrics_linger: DurationS | None = Field(

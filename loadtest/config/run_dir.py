@@ -16,6 +16,7 @@ from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from loadtest.language.version import __version__
 
+SETTINGS = "settings.json"
 CALIBRATION = RUNS / "calibration.json"
 _VERSIONS = ("locust", "gevent", "openai", "httpx", "aiohttp", "picows", "uvloop", "prometheus-client", "pandas")
 
@@ -30,10 +31,15 @@ def check_unused(run_dir: Path) -> None:
         raise ConfigError(f"{run_dir}: exists and is not empty")
 
 
-def make_run_dir(run_dir: Path) -> None:
-    """Raises ConfigError where it can't be made."""
+def make_run_dir(run_dir: Path, *, private: bool = True) -> None:
+    """`private`: nobody else may look into it, even if it was there. Raises ConfigError where it can't be made."""
+    if not private:
+        disk.follow_umask()
     try:
         (run_dir / "journal").mkdir(parents=True)
+        if private:
+            with contextlib.suppress(PermissionError):  # a mounted one may be somebody else's: its files are ours
+                run_dir.chmod(0o700)
     except OSError as error:
         raise ConfigError(f"{run_dir}: {error.strerror}") from error
 
@@ -41,7 +47,7 @@ def make_run_dir(run_dir: Path) -> None:
 def load_resolved(run_dir: Path) -> Settings:
     """The settings that a run directory was started with; for the processes of the run and for later commands."""
     try:
-        written = json.loads((run_dir / "settings.json").read_text(encoding="utf-8"))
+        written = json.loads(disk.read(run_dir / SETTINGS))
         return Settings.model_validate(written["scenario"])
     except FileNotFoundError:
         raise ConfigError(f"{run_dir}: not a run directory (no settings.json)") from None
@@ -53,12 +59,12 @@ def load_resolved(run_dir: Path) -> Settings:
 
 def run_id(run_dir: Path) -> str:
     """What the run is called: made once, by its master. A worker's directory over there may have another name."""
-    return str(json.loads((run_dir / "settings.json").read_text(encoding="utf-8")).get("run_id") or run_dir.name)
+    return str(json.loads(disk.read(run_dir / SETTINGS)).get("run_id") or run_dir.name)
 
 
 def is_embedded(run_dir: Path) -> bool:
     """Whether the run's target was the embedded twin, which ends with the run."""
-    return bool(json.loads((run_dir / "settings.json").read_text(encoding="utf-8")).get("embedded_twin"))
+    return bool(json.loads(disk.read(run_dir / SETTINGS)).get("embedded_twin"))
 
 
 def write_settings(
@@ -80,7 +86,7 @@ def write_settings(
     }
     text = json.dumps(written, indent=1, ensure_ascii=False) + "\n"
     try:
-        disk.replace(run_dir / "settings.json", text.encode())
+        disk.replace(run_dir / SETTINGS, text.encode())
     except OSError as error:
         raise ConfigError(f"{run_dir}: {error.strerror}") from error
 
@@ -88,7 +94,7 @@ def write_settings(
 def _calibration() -> dict[str, Any] | None:
     """What the last `avaload doctor --calibrate` found here, if there was one."""
     try:
-        found: dict[str, Any] = json.loads(CALIBRATION.read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(disk.read(CALIBRATION))
     except (OSError, ValueError):
         return None
     return found

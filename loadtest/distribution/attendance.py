@@ -13,7 +13,7 @@ from loadtest.distribution.offset import Offset
 from loadtest.distribution.shipping import Shipper
 from loadtest.distribution.wire import Channel
 from loadtest.judging.words import plural
-from loadtest.language import clock, journal
+from loadtest.language import clock, disk, journal
 from loadtest.language.errors import Exit, GeneratorError
 from loadtest.load.supervisor import Interruption
 
@@ -137,8 +137,8 @@ class Attendance:
         return ended and journal.wait_until_closed(self._run_dir, timeout_s=0)
 
     def _has_last_word(self, number: int) -> bool:
-        for path in self._run_dir.glob(f"journal/*-worker-{number}.jsonl"):
-            with path.open("rb") as file:
+        for path in disk.files_in(self._run_dir / "journal", f"*-worker-{number}.jsonl"):
+            with disk.open_read(path) as file:
                 file.seek(max(0, path.stat().st_size - 4096))
                 if b'\n{"event":"run_finished"' in file.read():
                     return True

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from loadtest.config.settings import Settings
 from loadtest.distribution.wire import CHUNK_BYTES
+from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from loadtest.sound.speech import wav_files
 
@@ -74,9 +75,10 @@ def fetch(items: list[Mapping[str, Any]], piece: Callable[[str, int], bytes], ru
         if not _NAME.fullmatch(item.name):
             raise ConfigError(f"the master sends a file {item.name[:80]!r}: not taken")
         path = run_dir / item.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_whole(item, piece))
-    tree: dict[str, Any] = json.loads((run_dir / SETTINGS).read_bytes())
+        disk.make_folder(run_dir / "parcel")
+        disk.make_folder(path.parent)
+        disk.replace(path, _whole(item, piece))
+    tree: dict[str, Any] = json.loads(disk.read(run_dir / SETTINGS))
     for turn in _spoken(tree):
         if turn["clip"].startswith("parcel/"):
             turn["clip"] = str(run_dir / turn["clip"])

@@ -90,13 +90,13 @@ class Receiver:
         if not NAME.fullmatch(name) or len(self._files) >= MAX_FILES:
             raise CorruptError(f"{name[:80]!r} is no file of a run")
         path = self._run_dir / name
-        if path.exists():
+        if path.exists() or path.is_symlink():
             raise CorruptError(f"{name}: is here already")
-        path.parent.mkdir(exist_ok=True)
+        disk.make_folder(path.parent)
         file = self._files[name] = _Incoming(owner=owner, fd=self._locked(name), size=0)
         return file
 
     def _locked(self, name: str) -> int:
-        fd = os.open(self._run_dir / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = disk.open_append(self._run_dir / name)
         fcntl.flock(fd, fcntl.LOCK_EX)
         return fd

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.distribution.wire import CHUNK_BYTES, pack
+from loadtest.language import disk
 
 EVERY_NS: Final = 1_000_000_000
 """How often a file that grows slowly is shipped; one with a full chunk goes at once."""
@@ -34,7 +35,10 @@ class Shipper:
 
     def files(self) -> dict[str, int]:
         """Name, as the master knows it, → bytes here."""
-        found = sorted([*self._run_dir.glob("journal/*.jsonl"), *self._run_dir.glob("audio/*.wav")])
+        found = [
+            *disk.files_in(self._run_dir / "audio", "*.wav"),
+            *disk.files_in(self._run_dir / "journal", "*.jsonl"),
+        ]
         return {path.relative_to(self._run_dir).as_posix(): path.stat().st_size for path in found}
 
     def missing(self) -> dict[str, int]:
@@ -76,7 +80,7 @@ class Shipper:
             self._waiting_for = None
 
     def _next(self, name: str, *, whole_lines: bool) -> bytes:
-        with (self._run_dir / name).open("rb") as file:
+        with disk.open_read(self._run_dir / name) as file:
             file.seek(self._home.get(name, 0))
             piece = file.read(CHUNK_BYTES)
         if whole_lines and len(piece) < CHUNK_BYTES:
@@ -89,7 +93,7 @@ class Shipper:
 
 def _is_free(path: Path) -> bool:
     """Whether the file's writer is gone. Asked before its size is trusted; our own lock is gone again at once."""
-    with path.open("rb") as file:
+    with disk.open_read(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

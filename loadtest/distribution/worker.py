@@ -31,6 +31,7 @@ from loadtest.distribution import parcel
 from loadtest.distribution.attendance import Attendance
 from loadtest.distribution.port.keys import NAME, Keys
 from loadtest.distribution.wire import Channel, CorruptError, unpack
+from loadtest.language import disk
 from loadtest.language.errors import ConfigError, Exit, GeneratorError
 from loadtest.language.version import __version__
 from loadtest.load.supervisor import LOCUST, Interruption, process_environ
@@ -231,7 +232,7 @@ def _locusts(
     try:
         for number in welcome["numbers"]:
             environ = process_environ(run_dir, keys=given, salt=str(welcome["salt"]), token=given[TOKEN])
-            with (run_dir / f"locust-{number}.log").open("wb") as log:
+            with disk.open_write(run_dir / f"locust-{number}.log") as log:
                 started[number] = subprocess.Popen(
                     command,
                     stdin=subprocess.PIPE,

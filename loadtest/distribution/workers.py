@@ -16,7 +16,7 @@ from typing import Final
 from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.snapshot import Snapshot, merged
-from loadtest.language import journal
+from loadtest.language import disk, journal
 from loadtest.language.events import Event, RunFinished
 from loadtest.rules.rulebook import Rulebook
 
@@ -121,7 +121,7 @@ class Workers:
 
     def _find_stillborn(self) -> None:
         """Those that began a journal and died before their first report."""
-        for path in (self.run_dir / "journal").glob("*-worker-*.jsonl"):
+        for path in disk.files_in(self.run_dir / "journal", "*-worker-*.jsonl"):
             index = path.stem.rpartition("-")[2]
             if index.isdecimal() and int(index) not in self._all and self._dead(int(index)):
                 self._all[int(index)] = _Worker({}, heard_ns=0)
@@ -137,7 +137,7 @@ class Workers:
 
     def _files(self, index: int, role: str) -> list[Path]:
         pattern = f"*-worker-{index}.jsonl" if role == "worker" else f"*-engine-{index}-*.jsonl"
-        return [path for path in (self.run_dir / "journal").glob(pattern) if path.stat().st_size]
+        return [path for path in disk.files_in(self.run_dir / "journal", pattern) if path.stat().st_size]
 
 
 def _settled(aggregate: Aggregate, rules: Rulebook, reported: Snapshot) -> Snapshot:
@@ -157,7 +157,7 @@ def _settled(aggregate: Aggregate, rules: Rulebook, reported: Snapshot) -> Snaps
 
 def _is_free(path: Path) -> bool:
     """Whether the file's writer is gone. Our own lock is gone again at once."""
-    with path.open("rb") as file:
+    with disk.open_read(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -167,7 +167,7 @@ def _is_free(path: Path) -> bool:
 
 def _has_ended(path: Path) -> bool:
     """Whether the last line is the journal's last word."""
-    with path.open("rb") as file:
+    with disk.open_read(path) as file:
         file.seek(max(0, path.stat().st_size - _LINE_BYTES))
         lines = file.read().splitlines()
     try:
@@ -182,7 +182,7 @@ def _events(paths: list[Path]) -> Iterator[Event]:
 
 
 def _lines(path: Path) -> Iterator[Event]:
-    with path.open("rb") as file:
+    with disk.open_read(path) as file:
         for line in file:
             try:
                 yield journal.decode(line)

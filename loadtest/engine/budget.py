@@ -9,13 +9,15 @@ import os
 from pathlib import Path
 from typing import Self
 
+from loadtest.language import disk
+
 
 class Budget:
     """`limit` None: no bound. Use as a context manager."""
 
     def __init__(self, path: Path, limit: int | None) -> None:
         self._limit = limit
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644) if limit is not None else -1
+        self._fd = disk.open_fd(path, os.O_RDWR | os.O_CREAT) if limit is not None else -1
         if self._fd >= 0:
             os.posix_fallocate(self._fd, 0, 8)  # a disk that fills up later must not stand in the way
 

@@ -1,10 +1,122 @@
-"""Files of a run: what is written is whole or not there, and a full disk still takes the last words."""
+"""Files of a run: what is written is whole or not there, and a full disk still takes the last words.
 
+A run directory may come from anybody. Nothing in it is read or written through a link, a pipe or a device, and nothing
+is written into a file that has a second name elsewhere. What is made is the owner's alone, unless a run was told to
+follow the umask.
+"""
+
+import errno
 import os
+import secrets
+import stat
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import IO, Final
+
+MOST_READ: Final = 256 << 20
+"""Bytes of a file that is read whole."""
+_OTHERS: Final = 0o077
+_given_umask: int | None = None
+
+
+def keep_private() -> None:
+    """From now on nobody else may read what this process and its children make. Idempotent."""
+    global _given_umask  # the umask itself is one for the whole process
+    if _given_umask is None:
+        _given_umask = os.umask(_OTHERS)
+    os.umask(_given_umask | _OTHERS)
+
+
+def follow_umask() -> None:
+    """From now on as the umask said when the process began."""
+    if _given_umask is not None:
+        os.umask(_given_umask)
+
+
+def follow(run_dir: Path) -> None:
+    """What is added to a run directory may be read by whom its journals may be."""
+    with suppress(OSError):
+        if (run_dir / "journal").lstat().st_mode & _OTHERS:
+            follow_umask()
+
+
+def open_fd(path: Path, flags: int) -> int:
+    """A descriptor of a plain file. Raises OSError for everything else, and waits for nobody."""
+    more = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags | more, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a pipe without a reader, or a socket
+            raise _not_plain(path) from error
+        raise
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(fd)
+        raise _not_plain(path)
+    if flags & (os.O_WRONLY | os.O_RDWR) and found.st_nlink > 1:
+        os.close(fd)
+        raise OSError(errno.EMLINK, "has a second name elsewhere: not written", str(path))
+    return fd
+
+
+def open_read(path: Path) -> IO[bytes]:
+    """A plain file to read from. Raises OSError."""
+    return os.fdopen(open_fd(path, os.O_RDONLY), "rb")
+
+
+def open_write(path: Path) -> IO[bytes]:
+    """A plain file, empty, to write into. Raises OSError."""
+    file = os.fdopen(open_fd(path, os.O_WRONLY | os.O_CREAT), "wb")
+    file.truncate(0)
+    return file
+
+
+def open_append(path: Path) -> int:
+    """A descriptor to add at the end with. Raises OSError."""
+    return open_fd(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+
+def read(path: Path) -> bytes:
+    """A whole plain file of at most MOST_READ. Raises OSError."""
+    with open_read(path) as file:
+        data = file.read(MOST_READ + 1)
+    if len(data) > MOST_READ:
+        raise OSError(errno.EFBIG, f"larger than {MOST_READ >> 20} MiB", str(path))
+    return data
+
+
+def is_plain(path: Path) -> bool:
+    """Whether it is a file itself, not a link to one."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder itself, not a link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def make_folder(path: Path) -> None:
+    """Make it, where it isn't there. Raises OSError where something else is, or a link."""
+    path.mkdir(parents=True, exist_ok=True)
+    if not is_folder(path):
+        raise OSError(errno.ELOOP, "is a link: nothing is written through it", str(path))
+
+
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    """Plain files of a folder by their names, sorted; none where the folder is a link."""
+    return sorted(path for path in folder.glob(pattern) if is_plain(path)) if is_folder(folder) else []
+
+
+def _not_plain(path: Path) -> OSError:
+    return OSError(errno.EINVAL, "is a link, a pipe or a device, not a file", str(path))
 
 
 def append(fd: int, data: bytes) -> None:
@@ -31,10 +143,14 @@ def replace(path: Path, data: bytes) -> None:
 
 def replace_all(files: Mapping[Path, bytes]) -> None:
     """All of these files whole, or those that were there. Raises OSError."""
-    new = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in files}
+    new = {path: path.with_name(f".{path.name}.{secrets.token_hex(8)}") for path in files}
     try:
         for path, data in files.items():
-            new[path].write_bytes(data)
+            fd = open_fd(new[path], os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            try:
+                append(fd, data)
+            finally:
+                os.close(fd)
         for path in files:
             new[path].replace(path)
     except OSError:
@@ -46,7 +162,7 @@ def replace_all(files: Mapping[Path, bytes]) -> None:
 
 def drop_half_line(path: Path, *, longest: int = 1 << 16) -> None:
     """A last line that was cut is taken away; one longer than `longest` stays. Raises OSError."""
-    with path.open("r+b") as file:
+    with os.fdopen(open_fd(path, os.O_RDWR), "r+b") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - longest))
         _, newline, rest = file.read().rpartition(b"\n")

@@ -38,14 +38,14 @@ class Journal:
 
     def __init__(self, path: Path, *, spare_bytes: int = 0) -> None:
         """`spare_bytes`: kept free for what is still to be said once the disk is full."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(path.parent)
         self.path = path
         self.on_full: Callable[[OSError], None] | None = None
         """Called once, when no more can be written but what the spare room takes; the caller must stop the run."""
         self.lost = 0
         """Lines for which there was no room at all."""
         self._is_full = False
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._fd = disk.open_append(path)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
         self._spare = disk.Spare(path.parent, spare_bytes) if spare_bytes else None
 
@@ -112,7 +112,7 @@ class JournalFile:
 
 def paths(run_dir: Path) -> list[Path]:
     """The journal files of a run as they are there, none if it has none."""
-    return sorted(path for path in (run_dir / "journal").glob("*.jsonl") if path.is_file())
+    return disk.files_in(run_dir / "journal", "*.jsonl")
 
 
 def journals(run_dir: Path, passed: PassedOver | None = None) -> list[Path]:
@@ -154,17 +154,21 @@ def journals(run_dir: Path, passed: PassedOver | None = None) -> list[Path]:
 
 
 def _begins_with(path: Path, other: Path) -> bool:
-    with path.open("rb") as long, other.open("rb") as short:
+    with disk.open_read(path) as long, disk.open_read(other) as short:
         return all(long.read(len(chunk)) == chunk for chunk in iter(lambda: short.read(1 << 20), b""))
 
 
 def _files(run_dir: Path, passed: PassedOver) -> list[Path]:
-    files = []
-    for path in sorted((run_dir / "journal").glob("*.jsonl*")):
+    files: list[Path] = []
+    folder = run_dir / "journal"
+    if folder.is_symlink():
+        passed.add(folder.name, "a link: nothing is read through it")
+        return files
+    for path in sorted(folder.glob("*.jsonl*")):
         if path.suffix != ".jsonl":
             passed.add(path.name, "not read: a journal's name ends in .jsonl")
-        elif not path.is_file():
-            passed.add(path.name, "not a file")
+        elif not disk.is_plain(path):
+            passed.add(path.name, "a link to a file: not read" if path.is_file() else "not a file")
         else:
             files.append(path)
     return files
@@ -190,7 +194,7 @@ def batches(path: Path, passed: PassedOver | None = None) -> Iterator[list[Event
     before = passed.count
     started: RunStarted | None = None
     try:
-        with path.open("rb") as file:
+        with disk.open_read(path) as file:
             lines = Lines(file, path.name, passed)
             for events in lines:
                 if started is None:
@@ -212,7 +216,7 @@ def _guessed(path: Path, first: Event, passed: PassedOver) -> RunStarted:
     passed.add(f"{path.name}:1", "does not begin with run_started")
     name = _NAME.fullmatch(path.name)
     for other in paths(path.parent.parent) if name is not None else ():
-        with other.open("rb") as file:
+        with disk.open_read(other) as file:
             lines = Lines(file, other.name, PassedOver())
             next(iter(lines), None)
         started = lines.started
@@ -250,7 +254,7 @@ def words_of(paths: Iterable[Path], passed: PassedOver | None = None) -> Iterato
     events: list[Event] = []
     for path in paths:
         try:
-            with path.open("rb") as file:
+            with disk.open_read(path) as file:
                 for batch in Lines(file, path.name, passed, of_any=True):
                     events += batch
         except OSError as error:
@@ -277,7 +281,7 @@ def wait_until_closed(run_dir: Path, *, timeout_s: float) -> bool:
     deadline = time.monotonic() + timeout_s
     for path in paths(run_dir):
         try:
-            file = path.open("rb")
+            file = disk.open_read(path)
         except OSError:  # not to be read: nothing of ours writes it
             continue
         with file:

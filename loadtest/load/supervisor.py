@@ -27,7 +27,7 @@ from loadtest.config.access.scrapers import PASSWORD
 from loadtest.config.run_dir import load_resolved
 from loadtest.config.settings import Settings
 from loadtest.engine.client import LIFELINE
-from loadtest.language import journal
+from loadtest.language import disk, journal
 from loadtest.language.errors import ConfigError, GeneratorError
 
 LOCUST = (sys.executable, "-P", "-m", "loadtest.locust_main", "-f", str(Path(__file__).parents[1] / "locustfile.py"))
@@ -191,7 +191,7 @@ def run_locust(
         if (password := os.environ.get(PASSWORD)) is not None:
             environ[PASSWORD] = password
         fds.append(metrics.fileno())
-    with (run_dir / "locust.log").open("wb") as log, os.fdopen(progress_read, "rb", buffering=0) as progress:
+    with disk.open_write(run_dir / "locust.log") as log, os.fdopen(progress_read, "rb", buffering=0) as progress:
         locust = subprocess.Popen(
             locust_command(settings),
             stdin=subprocess.PIPE,
@@ -257,7 +257,7 @@ def trace_exporter(settings: Settings, run_dir: Path) -> Iterator[None]:
         return
     command = [sys.executable, "-P", "-m", "exporters.traces.process", str(run_dir), "--follow"]
     command += ["--otlp-endpoint", output.otlp_endpoint, "--trace-share", str(output.trace_share)]
-    with (run_dir / "traces.log").open("wb") as log:
+    with disk.open_write(run_dir / "traces.log") as log:
         child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

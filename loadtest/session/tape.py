@@ -61,7 +61,7 @@ class Tape:
 
 def write_wavs(folder: Path, session: str, turn: int, user: bytes, avatar: bytes) -> None:
     """`<session>-<turn>-user.wav` and `-avatar.wav`, 24 kHz mono 16 bit. Raises OSError."""
-    folder.mkdir(exist_ok=True)
+    disk.make_folder(folder)
     for side, pcm in (("user", user), ("avatar", avatar)):
         whole = io.BytesIO()
         with wave.open(whole, "wb") as file:

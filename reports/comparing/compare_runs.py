@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from loadtest.language import disk, journal
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import STEPS
 from reports.data import frames, run_settings
@@ -138,7 +139,7 @@ def check_baseline(run_dir: Path, *, plan: Mapping[str, Any] | None = None) -> N
     `plan`: settings.json's `scenario` of the run to come (None: not known yet). Reads no journal: it is asked before a
     run is started.
     """
-    if not any((run_dir / "journal").glob("*.jsonl")):
+    if not journal.paths(run_dir):
         raise ConfigError(f"--baseline {run_dir}: holds no journal; is it a run directory?")
     settings = run_settings.read(run_dir)
     if plan is None:
@@ -160,7 +161,7 @@ def _shown(run_dir: Path) -> str:
 def _rules(run_dir: Path) -> list[dict[str, Any]]:
     """As the run's own report judged them; none where there is no report."""
     try:
-        rules = json.loads((run_dir / "report.json").read_text(encoding="utf-8")).get("rules", [])
+        rules = json.loads(disk.read(run_dir / "report.json")).get("rules", [])
     except (OSError, ValueError):
         return []
     return [rule for rule in rules if "id" in rule and "outcome" in rule]

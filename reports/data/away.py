@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from loadtest.language import journal
+from loadtest.language import disk, journal
 from loadtest.language.events import ClockCompared, WorkerChanged, WorkerState
 
 _SESSION: Final = re.compile(rb'"session":"([0-9a-f]{32})"')
@@ -28,7 +28,8 @@ def away(run_dir: Path) -> frozenset[str]:
     for path in journals if not_home else ():
         started = journal.beginning(path)
         if started is not None and started.role == "engine" and started.process in not_home:
-            content = path.read_bytes()
+            with disk.open_read(path) as file:
+                content = file.read()
             if b'\n{"event":"run_finished"' not in content[-4096:]:
                 found |= {match[1].decode() for match in _SESSION.finditer(content)}
     return frozenset(found)
@@ -36,7 +37,7 @@ def away(run_dir: Path) -> frozenset[str]:
 
 def told(path: Path) -> Iterator[WorkerChanged | ClockCompared]:
     """A master's words, without decoding the rest of its journal."""
-    with path.open("rb") as file:
+    with disk.open_read(path) as file:
         for line in file:
             if line.startswith(_TOLD) and line.endswith(b"\n"):
                 with suppress(journal.JournalError):  # told of by who reads the file's events

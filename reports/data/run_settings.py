@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from loadtest.config.scenario import assumed as scenario_assumed
 from loadtest.config.settings import Settings
+from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from reports.data.frames import Run
 
@@ -18,10 +19,12 @@ def read(run_dir: Path) -> dict[str, Any]:
     """Empty where there is none (its writer may have been killed first). Raises ConfigError for one that is broken."""
     path = run_dir / "settings.json"
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = json.loads(disk.read(path))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: can't be read: {error}") from error
     if not isinstance(settings, dict):
         raise ConfigError(f"{path}: must hold an object")

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from loadtest.judging.slo import SECONDS
 from loadtest.judging.words import amount, plural
+from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from reports.comparing.compare import SHOWN, percent
 
@@ -37,8 +38,7 @@ def write(comparison: Mapping[str, Any], directory: Path) -> Path:
     }
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (directory / name).write_text(text, encoding="utf-8")
+        disk.replace_all({directory / name: text.encode() for name, text in files.items()})
     except OSError as error:
         raise ConfigError(f"{directory}: {error.strerror}") from error
     return directory / "compare.html"

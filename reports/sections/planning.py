@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from loadtest.capacity.plan import Measured, Range
-from loadtest.language import journal
+from loadtest.language import disk, journal
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import LOAD, Mark, Observed, Outcome
 from reports.data import frames
@@ -69,7 +69,7 @@ def _speech_s(run_dir: Path) -> tuple[float, float]:
 def _limit(run_dir: Path) -> dict[str, Any] | None:
     """What a search found, if the run was one and its report is there."""
     try:
-        report = json.loads((run_dir / "report.json").read_text(encoding="utf-8"))
+        report = json.loads(disk.read(run_dir / "report.json"))
     except (OSError, ValueError):
         return None
     found = report.get("capacity")

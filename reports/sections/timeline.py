@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from loadtest.judging.words import plural
-from loadtest.language import journal
+from loadtest.language import disk, journal
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import (
     Event,
@@ -43,7 +43,7 @@ def timeline(run_dir: Path, session_prefix: str) -> str:
             continue
         anchors.add(started)
         needle = f'"session":"{session}"'.encode()
-        with path.open("rb") as file:
+        with disk.open_read(path) as file:
             for line in file:
                 if needle not in line or not line.endswith(b"\n"):
                     continue
@@ -63,7 +63,7 @@ def _resolve(paths: list[Path], text: str, run_dir: Path) -> str:
     any_session = re.compile(rb'"session":"([0-9a-f]+)"')
     found: set[str] = set()
     for path in paths:
-        with path.open("rb") as file:
+        with disk.open_read(path) as file:
             for line in file:
                 if match := ours.search(line) or (any_session.search(line) if at_target in line else None):
                     found.add(match[1].decode())

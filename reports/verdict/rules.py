@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from loadtest.config.promise import Promise
 from loadtest.judging.statements import Group, Standing
-from loadtest.language import journal
+from loadtest.language import disk, journal
 from loadtest.language.events import RuleOutcome
 from loadtest.language.redact import SECRETS_IN_BYTES
 from loadtest.rules.rulebook import Rulebook
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 _LARGEST_SEARCHED: Final = 256 * 2**20
 """A journal beyond this was written by the redactor all the same; searching it would take longer than the report."""
-_ARTEFACTS: Final = ("settings.json", "*.log", "journal/*.jsonl")
+_ARTEFACTS: Final = ("settings.json", "*.log")
 _GROUPS: Final = {
     Group.EXPIRY: "Expiry of secrets",
     Group.TERMINATION: "Ends of sessions",
@@ -118,10 +118,11 @@ def _day(started_at: object) -> date:
 def _searched(run_dir: Path) -> Tally:
     """SEC-1 over what the run has left: a case for each file."""
     tally = Tally()
-    for path in sorted(path for pattern in _ARTEFACTS for path in run_dir.glob(pattern)):
-        if not path.is_file() or not 0 < path.stat().st_size <= _LARGEST_SEARCHED:
+    ours = [path for pattern in _ARTEFACTS for path in run_dir.glob(pattern)]
+    for path in sorted([*journal.paths(run_dir), *ours]):
+        if not disk.is_plain(path) or not 0 < path.stat().st_size <= _LARGEST_SEARCHED:
             continue
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        with disk.open_read(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
             if SECRETS_IN_BYTES.search(text) is None:
                 tally.held()
             else:

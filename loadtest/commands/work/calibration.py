@@ -19,6 +19,7 @@ from loadtest.commands.work.load_run import run
 from loadtest.config.run_dir import CALIBRATION
 from loadtest.config.settings import Settings
 from loadtest.engine.health import quantile_ns
+from loadtest.language import disk
 from loadtest.language.events import Event, Mark, Observed, Outcome, Step, StepFinished
 from loadtest.language.journal import read_run
 from loadtest.load import supervisor
@@ -149,5 +150,5 @@ def calibrate() -> dict[str, Any]:
     }
     if result["generator"] in FIT:
         CALIBRATION.parent.mkdir(exist_ok=True)
-        CALIBRATION.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        disk.replace(CALIBRATION, json.dumps(result, indent=1).encode() + b"\n")
     return result

@@ -53,7 +53,7 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
         metrics = supervisor.bind_metrics(settings.output.metrics_port, settings.output.metrics_host)
         if metrics is not None:
             stack.enter_context(metrics)
-        make_run_dir(run_dir)
+        make_run_dir(run_dir, private=settings.output.permissions == "private")
         stack.enter_context(interruption.heard())
         read_fd, write_fd = stack.enter_context(supervisor.lifeline())
         keys = {key: environ.get(key, "") for key in KEYS}

@@ -138,13 +138,7 @@ def test_no_spare_room_is_no_reason_to_fail(tmp_path: Path) -> None:
 
 @pytest.fixture
 def no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Path.write_bytes
-
-    def write_bytes(path: Path, data: bytes) -> int:
-        real(path, data[: len(data) // 2])
-        raise FULL
-
-    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    monkeypatch.setattr(os, "write", taking(os.write, 1))
 
 
 @pytest.mark.usefixtures("no_room")
