@@ -78,7 +78,9 @@ class _Unfailing(io.FileIO):
 
 def _open_streams() -> None:
     """All three are there, if only to be silent: else the next file to be opened would get a stream's number. What an
-    encoding has no sign for is told by its number."""
+    encoding has no sign for is told by its number; what a terminal would obey is shown, not obeyed."""
+    from loadtest.language.outlets import Outlet
+
     for fd in range(3):
         try:
             os.fstat(fd)
@@ -86,11 +88,10 @@ def _open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     raw = io.BufferedWriter(_Unfailing(2, "w", closefd=False))  # type: ignore[type-var]
-    sys.stderr = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace", line_buffering=True)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    else:
-        sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stderr = Outlet(raw, encoding=encoding, errors="backslashreplace", line_buffering=True)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    out = getattr(sys.stdout, "buffer", None) or open(1, "wb", closefd=False)  # noqa: SIM115
+    sys.stdout = Outlet(out, encoding=encoding, errors="backslashreplace", line_buffering=os.isatty(1))
 
 
 def _tell(error: BaseException) -> None:

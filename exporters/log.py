@@ -3,7 +3,6 @@ for log collectors; fields as in OpenTelemetry's model of a log record. The jour
 """
 
 import fcntl
-import json
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from loadtest.language.events import (
     SessionFinished,
     StepFinished,
 )
+from loadtest.language.outlets import json_text
 from loadtest.language.redact import redact
 
 FILE: Final = "log.jsonl"
@@ -66,7 +66,7 @@ class Log:
             self._fd, fcntl.LOCK_EX
         )  # a line that has no room is taken back: nobody may have added one meanwhile
         try:
-            disk.append(self._fd, json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            disk.append(self._fd, json_text(line).encode() + b"\n")
         finally:
             fcntl.flock(self._fd, fcntl.LOCK_UN)
 

@@ -93,26 +93,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         printing.unsaid.clear()
         code = command(arguments.command).main(arguments)
         if printing.unsaid:
-            print(f"avaload: {printing.unsaid[0]}", file=sys.stderr)
+            printing.complain(printing.unsaid[0])
             return code or Exit.BAD_INPUT
         return int(code)
     except ConfigError as error:
         for problem in error.problems:
-            print(f"avaload: {_as_given(problem, given)}", file=sys.stderr)
+            printing.complain(_as_given(problem, given))
         return Exit.BAD_INPUT
     except GeneratorError as error:
-        print(f"avaload: {error}", file=sys.stderr)
+        printing.complain(str(error))
         return Exit.INVALID
     except HarnessError as error:
-        print(f"avaload: {error}", file=sys.stderr)
+        printing.complain(str(error))
         return Exit.BAD_INPUT
     except (OSError, RuntimeError, MemoryError) as error:
         if (limit := own_limit(error)) is not None:
-            print(f"avaload: a limit of this machine: {LIMITS[limit]}: {error}", file=sys.stderr)
+            printing.complain(f"a limit of this machine: {LIMITS[limit]}: {error}")
             return Exit.INVALID
         if not isinstance(error, OSError) or error.filename is None:
             raise
-        print(f"avaload: {os.fsdecode(error.filename)}: {error.strerror}", file=sys.stderr)
+        printing.complain(f"{os.fsdecode(error.filename)}: {error.strerror}")
         return Exit.BAD_INPUT
     except KeyboardInterrupt:
         return Exit.INTERRUPTED

@@ -11,6 +11,8 @@ from typing import Any
 from locust import argument_parser, main
 from locust.util.load_locustfile import is_user_class
 
+from loadtest.language.outlets import keep_safe
+
 _parser = argument_parser.get_empty_argument_parser
 
 
@@ -27,6 +29,7 @@ def our_users(_path: str) -> tuple[dict[str, Any], list[Any]]:
 
 
 if __name__ == "__main__":
+    keep_safe()
     argument_parser.get_empty_argument_parser = without_files
     main.load_locustfile = our_users
     sys.exit(main.main())

@@ -1,6 +1,5 @@
 """The entry to the reports: a run directory in, report.json, report.md, report.html and junit.xml out."""
 
-import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from loadtest.judging import slo
 from loadtest.judging.slo import Slo
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError
+from loadtest.language.outlets import json_text, line
 from reports.comparing import compare, compare_runs
 from reports.data import frames, run_settings
 from reports.data.beside import beside
@@ -30,7 +30,7 @@ def build(run_dir: Path, *, slos: Sequence[Slo] | None = None, baseline: Path | 
     Arguments and errors as of `assess`; where one is raised, nothing was written.
     """
     report, run, settings = assess(run_dir, slos=slos, baseline=baseline)
-    text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json_text(report, indent=1) + "\n"
     pages = {
         "report.json": text,
         "report.md": render_md.render(report),
@@ -169,7 +169,7 @@ def _publish(run_dir: Path, pages: Mapping[str, str]) -> None:
     try:
         disk.replace_all({run_dir / name: page.encode() for name, page in pages.items()})
     except OSError as error:
-        why = f"avaload: {run_dir}: {error.strerror}"
+        why = line(f"avaload: {run_dir}: {error.strerror}")
         try:
             elsewhere = Path(tempfile.mkdtemp(prefix=f"avaload-{run_dir.resolve().name}-"))
             for name, page in pages.items():

@@ -8,6 +8,7 @@ from exporters.locust_ui import sessions_page
 from exporters.locust_ui.sessions_page import quantile
 from exporters.metrics import catalogue as c
 from exporters.metrics.snapshot import EDGES, SEPARATOR, Snapshot, Value
+from loadtest.language.outlets import cleaned
 
 if TYPE_CHECKING:
     from locust.web import WebUI
@@ -40,7 +41,7 @@ def install(web_ui: "WebUI", snapshot: Callable[[], Snapshot]) -> None:
     def add_rows(response: Response) -> Response:
         if request.path.endswith("/stats/requests") and response.is_json and response.status_code == 200:
             body = response.get_json()
-            body["extended_stats"] = [{"key": _KEY, "data": list(rows(snapshot()))}]
+            body["extended_stats"] = [{"key": _KEY, "data": cleaned(list(rows(snapshot())))}]
             response.set_data(json.dumps(body))
         return response
 

@@ -10,6 +10,7 @@ from exporters.metrics.snapshot import EDGES, SEPARATOR, Snapshot
 from exporters.metrics.vocabulary import OUTCOME
 from loadtest.judging.statements import RULES
 from loadtest.language.events import STEPS
+from loadtest.language.outlets import cleaned
 
 if TYPE_CHECKING:
     from locust.web import WebUI
@@ -32,7 +33,7 @@ def install(web_ui: "WebUI", snapshot: Callable[[], Snapshot]) -> None:
         return Response(_PAGE.read_bytes(), mimetype="text/html", headers={"Content-Security-Policy": policy})
 
     def live() -> Response:
-        response: Response = jsonify(view(snapshot()))
+        response: Response = jsonify(cleaned(view(snapshot())))
         response.headers["Cache-Control"] = "no-store"
         return response
 

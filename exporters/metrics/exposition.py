@@ -14,6 +14,7 @@ from prometheus_client.utils import floatToGoString
 from exporters.metrics import catalogue
 from exporters.metrics.metric import Label, Metric, Type
 from exporters.metrics.snapshot import EDGES, EXEMPLARS, SEPARATOR, Snapshot, Value, trace_id
+from loadtest.language.outlets import line
 
 PLAIN: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -90,4 +91,4 @@ def _pairs(labels: tuple[Label, ...], key: str) -> str:
 
 
 def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return line(value).replace("\\", "\\\\").replace('"', '\\"')

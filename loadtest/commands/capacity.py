@@ -5,7 +5,7 @@ from typing import Final
 
 from loadtest.capacity.steering import prepared
 from loadtest.commands import options, plan
-from loadtest.commands.printing import say, show
+from loadtest.commands.printing import say_lines, show
 from loadtest.commands.work.loading import loaded, warn
 from loadtest.language.errors import ConfigError, Exit
 
@@ -37,8 +37,8 @@ def main(arguments: argparse.Namespace) -> Exit:
     run_dir, report, code = loaded(prepared(settings))
     if report is not None:
         if not arguments.json and report["capacity"] is not None:
-            say(report["capacity"]["sentence"])
+            say_lines([report["capacity"]["sentence"]])
         show(report, run_dir, as_json=arguments.json)
         if wanted is not None and not arguments.json:
-            say("\n".join(wanted.sentences(run_dir)))
+            say_lines(wanted.sentences(run_dir))
     return code

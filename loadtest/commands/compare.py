@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from loadtest.commands.printing import say, say_json, tell_github
+from loadtest.commands.printing import say_json, say_lines, tell_github
 from loadtest.language.errors import Exit
 
 EXAMPLE: Final = "avaload compare runs/base-1 runs/base-2 --to runs/new-1 runs/new-2"
@@ -31,8 +31,7 @@ def main(arguments: argparse.Namespace) -> Exit:
     if arguments.json:
         say_json(comparison)
     else:
-        say("\n".join(compare_pages.sentences(comparison)))
-        say(f"report:  {page}")
+        say_lines([*compare_pages.sentences(comparison), f"report:  {page}"])
     lines = github.comparison(comparison)
     tell_github(lines, compare_pages.markdown(comparison), as_json=arguments.json)
     return Exit(comparison["exit_code"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.commands import options
-from loadtest.commands.printing import say, say_json
+from loadtest.commands.printing import say, say_json, say_lines
 from loadtest.judging.words import plural
 from loadtest.language.errors import ConfigError, Exit
 
@@ -42,8 +42,7 @@ def main(arguments: argparse.Namespace) -> Exit:
     if arguments.json:
         say_json([check.as_dict() for check in checks])
     else:
-        for check in checks:
-            say(f"{check.state:<5} {check.name}: {check.text}")
+        say_lines(f"{check.state:<5} {check.name}: {check.text}" for check in checks)
     return Exit.BAD_INPUT if any(check.state == "bad" for check in checks) else Exit.PASS
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtest.capacity import plan as plans
-from loadtest.commands.printing import say, say_json
+from loadtest.commands.printing import say_json, say_lines
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError, Exit
 
@@ -34,7 +34,7 @@ def main(arguments: argparse.Namespace) -> Exit:
     if arguments.json:
         say_json(wanted.plan(arguments.run_dir))
     else:
-        say("\n".join(wanted.sentences(arguments.run_dir)))
+        say_lines(wanted.sentences(arguments.run_dir))
     return Exit.PASS
 
 

@@ -1,12 +1,14 @@
 """What all commands print, and how: on stdout, whoever reads it; in GitHub's logs, too."""
 
+import contextlib
 import errno
-import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from loadtest.language import outlets
 
 unsaid: list[str] = []
 """Why stdout took no more, where its reader had not left by himself. A verdict outlives that, a pass doesn't."""
@@ -14,17 +16,33 @@ unsaid: list[str] = []
 
 def say(text: str) -> None:
     """On stdout. A reader that has left (`| head`) must not cost the command its exit code."""
-    try:
+    with _unless_gone():
         print(text, flush=True)
+
+
+@contextlib.contextmanager
+def _unless_gone() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError) and error.errno != errno.EIO:  # EIO: the terminal is gone
             unsaid.append(f"stdout: {error.strerror}; what was to be printed is lost")
 
 
+def say_lines(texts: Iterable[str]) -> None:
+    """Each is one line, whatever it holds."""
+    say(outlets.lines(texts))
+
+
 def say_json(found: Any) -> None:
     """A line of JSON on stdout."""
-    say(json.dumps(found))
+    say(outlets.json_line(found))
+
+
+def complain(text: str) -> None:
+    """A line on stderr."""
+    print(f"avaload: {outlets.line(text)}", file=sys.stderr)
 
 
 def show(report: Mapping[str, Any], run_dir: Path, *, as_json: bool) -> None:
@@ -37,13 +55,12 @@ def show(report: Mapping[str, Any], run_dir: Path, *, as_json: bool) -> None:
         say_json(report)
         return
     verdict = report["verdict"]
-    say(f"verdict: {verdict['outcome']}")
-    for reason in verdict["reasons"]:
-        say(f"  - {reason}")
-    for line in objective_words.table(report["slos"]):
-        say(f"  {line}")
+    said = [f"verdict: {verdict['outcome']}"]
+    said += [f"  - {reason}" for reason in verdict["reasons"]]
+    said += [f"  {row}" for row in objective_words.table(report["slos"])]
     if (page := run_dir / "report.html").exists():  # else it was said where it is
-        say(f"report:  {page}")
+        said.append(f"report:  {page}")
+    say_lines(said)
 
 
 def tell_github(lines: Sequence[str], summary: str, *, as_json: bool) -> None:
@@ -52,10 +69,10 @@ def tell_github(lines: Sequence[str], summary: str, *, as_json: bool) -> None:
 
     if not github.runs_us(os.environ):
         return
-    for line in lines:
-        if as_json:
-            print(line, file=sys.stderr)
-        else:
-            say(line)
+    stream = outlets.obeyed(sys.stderr if as_json else sys.stdout)
+    with _unless_gone():
+        for line in lines:
+            print(line, file=stream)
+        stream.flush()
     if problem := github.add_to_summary(summary, os.environ):
-        print(f"avaload: warning: {problem}", file=sys.stderr)
+        complain(f"warning: {problem}")

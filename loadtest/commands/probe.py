@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from loadtest.commands import options
-from loadtest.commands.printing import say, show
+from loadtest.commands.printing import say_lines, show
 from loadtest.commands.work.loading import loaded
 from loadtest.language.errors import Exit
 from loadtest.probes.catalogue import chosen
@@ -33,7 +33,7 @@ def main(arguments: argparse.Namespace) -> Exit:
     run_dir, report, code = loaded(options.without_search(options.settings_of(arguments, besides=checks)))
     if report is not None:
         if not arguments.json:
-            say("\n".join(table(report, arguments.rules)))
+            say_lines(table(report, arguments.rules))
         show(report, run_dir, as_json=arguments.json)
     return code
 

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
-from loadtest.commands.printing import say, say_json
+from loadtest.commands.printing import say_json, say_lines
 from loadtest.language.errors import Exit
 
 EXAMPLE: Final = "avaload sweep runs/x"
@@ -26,5 +26,5 @@ def main(arguments: argparse.Namespace) -> Exit:
     if arguments.json:
         say_json(outcome.as_dict())
     else:
-        say("\n".join(outcome.sentences()))
+        say_lines(outcome.sentences())
     return Exit.LEFT_BEHIND if outcome.failed else Exit.PASS

@@ -15,6 +15,7 @@ from loadtest.distribution.wire import Channel
 from loadtest.judging.words import plural
 from loadtest.language import clock, disk, journal
 from loadtest.language.errors import Exit, GeneratorError
+from loadtest.language.outlets import line
 from loadtest.load.supervisor import Interruption
 
 PING_S: Final = 1.0
@@ -173,8 +174,8 @@ class Attendance:
             left = self._left()
             if left.leaked:
                 problems.append(f"{plural(len(left.leaked))} left: `avaload sweep {self._run_dir}` deletes them")
-                print(f"avaload: {'; '.join(problems)}", file=sys.stderr)
+                print(f"avaload: {line('; '.join(problems))}", file=sys.stderr)
                 return Exit.LEFT_BEHIND
             raise GeneratorError("; ".join([*problems, f"nothing is left but {len(left.doubtful)} doubtful sessions"]))
-        print(f"all journals are at the master; copies are in {self._run_dir}", flush=True)
+        print(line(f"all journals are at the master; copies are in {self._run_dir}"), flush=True)
         return Exit.INTERRUPTED if self._interruption.count else Exit.PASS

@@ -33,6 +33,7 @@ from loadtest.distribution.port.keys import NAME, Keys
 from loadtest.distribution.wire import Channel, CorruptError, unpack
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError, Exit, GeneratorError
+from loadtest.language.outlets import line
 from loadtest.language.version import __version__
 from loadtest.load.supervisor import LOCUST, Interruption, process_environ
 
@@ -100,7 +101,8 @@ def work(place: Place, environ: Mapping[str, str] = os.environ) -> Exit:
             shutil.rmtree(run_dir, ignore_errors=True)
             raise
         numbers = ", ".join(map(str, welcome["numbers"]))
-        print(f"load process {numbers} of the run {welcome['run_id']}; writing {run_dir}", file=sys.stderr, flush=True)
+        said = f"load process {numbers} of the run {welcome['run_id']}; writing {run_dir}"
+        print(line(said), file=sys.stderr, flush=True)
         given = {key: environ.get(key, "") for key in KEYS} | {TOKEN: token}
         with _locusts(place, welcome, run_dir, given) as locusts:
             return Attendance(channel, run_dir, locusts, interruption).run()

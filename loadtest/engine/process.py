@@ -45,6 +45,7 @@ from loadtest.language.events import (
     StepFinished,
 )
 from loadtest.language.given_back import Watch
+from loadtest.language.outlets import keep_safe
 from loadtest.language.redact import redact
 from loadtest.probes.bench.bench import Ground
 from loadtest.probes.bench.wire import Wire
@@ -332,4 +333,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    keep_safe()
     sys.exit(main(sys.argv[1:]))

@@ -2,7 +2,7 @@
 
 import re
 
-from loadtest.language.validation import printable
+from loadtest.language.outlets import text as printable
 
 MAX_DETAIL = 300
 MAX_READ = 2_048

@@ -28,8 +28,6 @@ _MOST: Final = 1 << 62
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_UNSPEAKABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-"""Halves of characters that UTF-8 has no bytes for, and what a terminal obeys or XML can't hold."""
 
 
 @contextmanager
@@ -44,11 +42,6 @@ def reading(what: str) -> Iterator[None]:
         if own_limit(error) is not None:
             raise
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} can't be used ({type(error).__name__})") from error
-
-
-def printable(text: str) -> str:
-    """The text as every file, page and terminal can hold it: what they can't is U+FFFD. Line ends and tabs stay."""
-    return text if text.isascii() and text.isprintable() else _UNSPEAKABLE.sub("\ufffd", text)
 
 
 def is_unicode(text: str) -> bool:

@@ -10,15 +10,21 @@ from rich.status import Status
 from rich.text import Text
 
 from loadtest.config.settings import Settings
+from loadtest.language.outlets import line, obeyed, terminal
 
 PLAIN_EVERY_S = 10.0
+
+
+def safe(text: str) -> str:
+    """One line of it, of which the terminal obeys nothing."""
+    return terminal(line(text))
 
 
 class Progress:
     """Writes to stderr. Use as a context manager."""
 
     def __init__(self, settings: Settings, run_dir: Path) -> None:
-        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)  # names are names
+        self._console = Console(file=obeyed(sys.stderr), highlight=False, markup=False, emoji=False)  # names are names
         self._duration_s = settings.load.duration
         self._status: Status | None = None
         self._next_plain_s = 0.0
@@ -28,8 +34,8 @@ class Progress:
         much = f"{load.described()} for {self._duration_s:g} s"
         if settings.capacity is not None:
             much = f"looking for the limit, up to {settings.capacity.most:g} {settings.capacity.unit},"
-        self._console.print(f"{much} on {target.avaturn_base_url}", soft_wrap=True)
-        self._console.print(f"writing {run_dir}", soft_wrap=True)
+        self.line(f"{much} on {target.avaturn_base_url}")
+        self.line(f"writing {run_dir}")
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
@@ -59,16 +65,16 @@ class Progress:
 
     def _tell(self, text: str) -> None:
         if self._status is not None:
-            self._status.update(Text(text))
+            self._status.update(Text(safe(text)))
         elif time.monotonic() >= self._next_plain_s:
             self._next_plain_s = time.monotonic() + PLAIN_EVERY_S
-            self._console.print(text, soft_wrap=True)
+            self._console.print(safe(text), soft_wrap=True)
 
     def line(self, text: str) -> None:
         """Something to be kept: a line of its own."""
-        self._console.print(text, soft_wrap=True)
+        self._console.print(safe(text), soft_wrap=True)
 
     def say(self, text: str) -> None:
         """What is being done now."""
         if self._status is not None:
-            self._status.update(Text(text))
+            self._status.update(Text(safe(text)))

@@ -1,6 +1,5 @@
 """A comparison as files: compare.json, compare.md for a pull request, and compare.html, which opens offline."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +10,9 @@ from loadtest.judging.slo import SECONDS
 from loadtest.judging.words import amount, plural
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError
+from loadtest.language.outlets import code, json_text
+from loadtest.language.outlets import html as html_text
+from loadtest.language.outlets import markdown as as_markdown
 from reports.comparing.compare import SHOWN, percent
 
 BADGES: Final = {
@@ -32,7 +34,7 @@ _MOST: Final = 20
 def write(comparison: Mapping[str, Any], directory: Path) -> Path:
     """Write the three files and return the page's path. Raises ConfigError where they can't be written."""
     files = {
-        "compare.json": json.dumps(comparison, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        "compare.json": json_text(comparison, indent=1) + "\n",
         "compare.md": markdown(comparison),
         "compare.html": html(comparison),
     }
@@ -96,14 +98,14 @@ def table(comparison: Mapping[str, Any]) -> list[str]:
 
 def markdown(comparison: Mapping[str, Any]) -> str:
     """compare.md: the verdict, why, and the table; the rest folded away."""
-    lines = [f"## {BADGES[comparison['outcome']]}: {_cell(comparison['new'][0]['scenario'])}", ""]
-    lines += [f"- {_cell(reason)}" for reason in reasons(comparison)[:_MOST]]
+    lines = [f"## {BADGES[comparison['outcome']]}: {as_markdown(comparison['new'][0]['scenario'])}", ""]
+    lines += [f"- {as_markdown(reason)}" for reason in reasons(comparison)[:_MOST]]
     lines += ["", *table(comparison), ""]
     details: list[str] = []
     if any(row["base"]["failed"] or row["new"]["failed"] for row in comparison["failing"]):
         details += ["| fails | base | new | |", "|---|--:|--:|---|"]
         details += [
-            f"| {row['what']} | {row['base']['failed']:,} of {row['base']['judged']:,} "
+            f"| {as_markdown(row['what'])} | {row['base']['failed']:,} of {row['base']['judged']:,} "
             f"| {row['new']['failed']:,} of {row['new']['judged']:,} | {_VERDICTS[row['verdict']]} |".replace(
                 "slower", "**more often**"
             )
@@ -112,19 +114,20 @@ def markdown(comparison: Mapping[str, Any]) -> str:
         details.append("")
     for title, rows in (("New failures", comparison["failures"]["new"]), ("Gone", comparison["failures"]["gone"])):
         if rows:
-            listed = ", ".join(f"{_cell(row['failure'])} ({row['count']:,})" for row in rows[:_MOST])
+            listed = ", ".join(f"{as_markdown(row['failure'])} ({row['count']:,})" for row in rows[:_MOST])
             details += [f"{title}: {listed}", ""]
     if comparison["settings"]:
         details += ["| differs | base | new |", "|---|---|---|"]
         details += [
-            f"| {_cell(row['key'])} | {_cell(row['base'])} | {_cell(row['new'])} |"
+            f"| {as_markdown(row['key'])} | {as_markdown(row['base'])} | {as_markdown(row['new'])} |"
             for row in comparison["settings"][:_MOST]
         ]
         details.append("")
     details += ["| | run | started | sessions | generator |", "|---|---|---|--:|---|"]
     for side in ("base", "new"):
         details += [
-            f"| {side} | `{run['run_id']}` | {run['started_at'] or '–'} | {run['sessions']:,} | {run['generator']} |"
+            f"| {side} | {code(run['run_id'])} | {as_markdown(str(run['started_at'] or '–'))} "
+            f"| {run['sessions']:,} | {run['generator']} |"
             for run in comparison[side]
         ]
     lines += ["<details><summary>Failures, settings, runs</summary>", "", *details, "", "</details>", ""]
@@ -137,6 +140,7 @@ def html(comparison: Mapping[str, Any]) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        finalize=html_text,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -192,8 +196,3 @@ def _s(value: float | None) -> str:
 
 def _interval(row: Mapping[str, Any]) -> str:
     return f"{percent(row['change'])} ({percent(row['low'])} … {percent(row['high'])})"
-
-
-def _cell(text: str) -> str:
-    """Names are the operator's: they must not break the table or become markup."""
-    return " ".join(str(text).replace("|", "\\|").replace("<", "&lt;").split())

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from loadtest.language.outlets import annotation
+
 MOST: Final = 10
 """GitHub shows ten errors and ten warnings of a step."""
 MOST_BYTES: Final = 1_000_000
@@ -57,12 +59,4 @@ def _annotations(level: str, title: str, messages: Sequence[str]) -> list[str]:
     kept = list(messages[:MOST])
     if len(messages) > MOST:
         kept[-1] = f"{len(messages) - MOST + 1} more, in the report"
-    return [f"::{level} title={_property(title)}::{_message(message)}" for message in kept]
-
-
-def _message(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _message(text).replace(":", "%3A").replace(",", "%2C")
+    return [annotation(level, title, message) for message in kept]

@@ -3,19 +3,17 @@
 Only what was timed has a time: the run, and rules that a probe tried.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from xml.etree import ElementTree
 
 from loadtest.judging.slo import SloOutcome
 from loadtest.language.events import RuleOutcome
+from loadtest.language.outlets import xml
 from reports.verdict import rules
 from reports.verdict.objective_words import describe, stopped_early
 from reports.verdict.verdict import leaked, unshown
-
-_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,20 +42,20 @@ def render(report: dict[str, Any]) -> str:
     suites = ElementTree.Element("testsuites", {"name": "avaload", **counts, **time})
     skipped = str(sum(case.skipped is not None for case in cases))
     suite = ElementTree.SubElement(
-        suites, "testsuite", {"name": _clean(report["scenario"]), **counts, **time, "skipped": skipped}
+        suites, "testsuite", {"name": xml(report["scenario"]), **counts, **time, "skipped": skipped}
     )
     if report["started_at"]:
-        suite.set("timestamp", report["started_at"])
+        suite.set("timestamp", xml(str(report["started_at"])))
     for case in cases:
-        element = ElementTree.SubElement(suite, "testcase", classname=f"avaload.{case.group}", name=_clean(case.name))
+        element = ElementTree.SubElement(suite, "testcase", classname=xml(f"avaload.{case.group}"), name=xml(case.name))
         if case.took_s is not None:
             element.set("time", f"{case.took_s:.3f}")
         for tag, text in (("skipped", case.skipped), ("error", case.error), ("failure", case.failure)):
             if text is not None:
-                ElementTree.SubElement(element, tag, message=_clean(text)).text = _clean(text)
+                ElementTree.SubElement(element, tag, message=xml(text)).text = xml(text)
         if case.said is not None:
-            ElementTree.SubElement(element, "system-out").text = _clean(case.said)
-    ElementTree.SubElement(suite, "system-out").text = _clean("\n".join(report["verdict"]["reasons"]))
+            ElementTree.SubElement(element, "system-out").text = xml(case.said)
+    ElementTree.SubElement(suite, "system-out").text = xml("\n".join(report["verdict"]["reasons"]))
     ElementTree.indent(suites)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
 
@@ -98,8 +96,3 @@ def _of_rule(row: dict[str, Any]) -> _Case:
         said=words if outcome in (RuleOutcome.PASS, RuleOutcome.CHARACTERISED) else None,
         took_s=row["took_s"],
     )
-
-
-def _clean(text: str) -> str:
-    """XML 1.0 has no way to write most control characters, not even escaped."""
-    return _NOT_XML.sub("", text)

@@ -10,6 +10,7 @@ from loadtest.judging.slo import SECONDS, SHARE
 from loadtest.judging.words import amount, plural
 from loadtest.language.errors import Exit
 from loadtest.language.events import EndedBy
+from loadtest.language.outlets import html
 from reports.data.frames import Run
 from reports.pages import capacity_chart, charts, secret_charts
 from reports.pages.chart import Chart
@@ -139,6 +140,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        finalize=html,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from loadtest.judging.slo import SECONDS
 from loadtest.judging.words import amount, plural
+from loadtest.language.outlets import code, markdown
 from reports.pages import compare_pages
 from reports.sections import hosts
 from reports.verdict import objective_words, rules
@@ -16,21 +17,26 @@ def render(report: dict[str, Any]) -> str:
     whatever the run."""
     verdict = report["verdict"]
     lines = [
-        f"## {_BADGES[verdict['outcome']]}: {_cell(report['scenario'])}",
+        f"## {_BADGES[verdict['outcome']]}: {markdown(report['scenario'])}",
         "",
-        *([f"**Capacity: {_cell(report['capacity']['sentence'])}.**", ""] if report["capacity"] else []),
-        *(f"- {_cell(reason)}" for reason in verdict["reasons"][:15]),
+        *([f"**Capacity: {markdown(report['capacity']['sentence'])}.**", ""] if report["capacity"] else []),
+        *(f"- {markdown(reason)}" for reason in verdict["reasons"][:15]),
         "",
     ]
     if report["slos"]:
         lines += [f"| {' | '.join(objective_words.COLUMNS)} |", "|---|---|---|---|---|"]
         for slo in report["slos"][:20]:
             cells = objective_words.cells(slo)
-            lines.append(f"| {' | '.join(_cell(cells[name]) for name in objective_words.COLUMNS)} |")
+            lines.append(f"| {' | '.join(markdown(cells[name]) for name in objective_words.COLUMNS)} |")
         lines.append("")
     if report["baseline"] is not None:
         base = report["baseline"]["base"][0]
-        lines += [f"### Since the baseline `{_cell(base['run_id'])}`", "", *compare_pages.table(report["baseline"]), ""]
+        lines += [
+            f"### Since the baseline {code(str(base['run_id']))}",
+            "",
+            *compare_pages.table(report["baseline"]),
+            "",
+        ]
     lines += rules.markdown(report["rules"])
     lines += ["<details><summary>Steps and sessions</summary>", "", *_steps(report), "", "</details>", ""]
     lines += ["The whole report is `report.html` beside this file.", ""]
@@ -41,7 +47,7 @@ def _steps(report: dict[str, Any]) -> list[str]:
     sessions, teardown, turns = report["sessions"], report["teardown"], report["turns"]
     lines = ["| step | count | failed | p50 | p95 | p99 | max |", "|---|--:|--:|--:|--:|--:|--:|"]
     for step, row in report["steps"].items():
-        lines.append(f"| {step} | {row['count']:,} | {row['failed']:,} | {_quantiles(row)} |")
+        lines.append(f"| {markdown(step)} | {row['count']:,} | {row['failed']:,} | {_quantiles(row)} |")
     first_audio = _quantiles(turns["time_to_first_audio"])
     return [
         *lines,
@@ -51,10 +57,10 @@ def _steps(report: dict[str, Any]) -> list[str]:
         f"at most {sessions['peak_active']:,} at once; {teardown['deleted']:,} deleted, "
         f"{teardown['confirmed_gone']:,} proved gone, {sessions['leaked']:,} left behind. "
         f"Generator: {report['generator']['outcome']}. Quantiles are of what succeeded.",
-        *(["", f"Assumed of the service: {_cell('; '.join(report['assumed']))}."] if report["assumed"] else []),
+        *(["", f"Assumed of the service: {markdown('; '.join(report['assumed']))}."] if report["assumed"] else []),
         "",
-        f"`{report['run_id']}` · {report['started_at']} · {amount(report['duration_s'], SECONDS)} "
-        f"· exit {report['verdict']['exit_code']}",
+        f"{code(str(report['run_id']))} · {markdown(str(report['started_at']))} "
+        f"· {amount(report['duration_s'], SECONDS)} · exit {report['verdict']['exit_code']}",
         *hosts.markdown(report["hosts"]),
     ]
 
@@ -64,8 +70,3 @@ def _quantiles(row: dict[str, Any]) -> str:
 
 
 _SHOWN: Final = ("p50_s", "p95_s", "p99_s", "max_s")
-
-
-def _cell(text: str) -> str:
-    """Names are the operator's: they must not break the table or become markup."""
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())

@@ -38,6 +38,7 @@ _DOTS_ALPHA: Final = 0.65
 _STYLE: Final[dict[str, Any]] = {
     "svg.fonttype": "none",
     "svg.id": None,
+    "text.parse_math": False,  # names are names
     "font.size": 11.5,
     "path.simplify": False,  # it drops most of what `dots` draws
     "axes.edgecolor": GRID,

@@ -7,6 +7,8 @@ from loadtest.judging.slo import SECONDS
 from loadtest.judging.words import amount
 from loadtest.language import journal
 from loadtest.language.events import ClockCompared, WorkerChanged, WorkerState
+from loadtest.language.outlets import code
+from loadtest.language.outlets import markdown as as_markdown
 from reports.data.away import told
 from reports.data.clocks import Anchors
 
@@ -120,7 +122,7 @@ def markdown(hosts: dict[str, Any]) -> list[str]:
     """A line for each worker's command, nothing for a run of one host."""
     lines = [""] if hosts["workers"] else []
     for row in rows(hosts)[:20]:
-        line = f"- worker on `{row['host']}`, load processes {row['numbers']}: {row['state']}"
+        line = f"- worker on {code(row['host'])}, load processes {row['numbers']}: {as_markdown(row['state'])}"
         if row["skew"] != "–":
             line += f"; its wall clock is ahead of the master's by {row['skew']} ({row['error']})"
         lines.append(line)

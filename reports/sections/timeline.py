@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from loadtest.judging.words import plural
-from loadtest.language import disk, journal
+from loadtest.language import disk, journal, outlets
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import (
     Event,
@@ -96,7 +96,7 @@ def _table(session: str, rows: list[tuple[int, str, Event]]) -> str:
         lines.append(f"{(t_ns - begin_ns) / 1e6:10.1f} {took_ms:>10}  {what}{said_by}")
     if not any(isinstance(event, SessionFinished) for event in events):
         lines.append(f"{'':>10} {'':>10}  (no end: still running, or its engine was killed)")
-    return "\n".join(lines) + "\n"
+    return outlets.lines(lines) + "\n"
 
 
 def _headline(events: list[Event]) -> list[str]:

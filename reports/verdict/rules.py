@@ -10,6 +10,7 @@ from loadtest.config.promise import Promise
 from loadtest.judging.statements import Group, Standing
 from loadtest.language import disk, journal
 from loadtest.language.events import RuleOutcome
+from loadtest.language.outlets import markdown as as_markdown
 from loadtest.language.redact import SECRETS_IN_BYTES
 from loadtest.rules.rulebook import Rulebook
 from loadtest.rules.tally import Tally
@@ -100,7 +101,7 @@ def markdown(rows: list[Row]) -> list[str]:
         lines.append(f"| {title} | {' | '.join(counts)} |")
     accepted = [row for row in waived(rows) if row["outcome"] != RuleOutcome.FAIL]
     shown = [("❌", broken(rows)), ("⚠️", assumed(rows)), ("🟡", accepted)]
-    return [*lines, "", *(f"- {sign} {describe(row)}" for sign, of_sign in shown for row in of_sign), ""]
+    return [*lines, "", *(f"- {sign} {as_markdown(describe(row))}" for sign, of_sign in shown for row in of_sign), ""]
 
 
 def _promises(settings: Mapping[str, Any]) -> dict[str, Promise]:

@@ -3,7 +3,6 @@ checked."""
 
 import contextlib
 import os
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import reports.build
 from loadtest.capacity.steering import Steering
+from loadtest.commands.printing import complain
 from loadtest.commands.work import machine
 from loadtest.config.access.cluster import cluster_token, fresh_token
 from loadtest.config.access.guard import KEYS
@@ -119,4 +119,4 @@ def check_machine(settings: Settings, run_dir: Path) -> None:
         raise ConfigError(bad)
     for finding in found:
         if finding.state == "warn":
-            print(f"avaload: warning: {finding.name}: {finding.text}", file=sys.stderr)
+            complain(f"warning: {finding.name}: {finding.text}")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from loadtest.commands.printing import complain
 from loadtest.config.lint import findings
 from loadtest.config.scenario import Scenario, default_realtime
 from loadtest.config.settings import Settings
@@ -21,9 +22,9 @@ def warn(settings: Settings) -> None:
     for scenario in settings.scenarios if settings.target.backend is None else ():
         for finding in findings(scenario, today=today):
             if not settings.embedded_twin or finding not in old_news:
-                print(f"avaload: warning: {scenario.name}: {finding.text} ({finding.rule})", file=sys.stderr)
+                complain(f"warning: {scenario.name}: {finding.text} ({finding.rule})")
     for sentence in too_few(settings):
-        print(f"avaload: warning: {sentence}", file=sys.stderr)
+        complain(f"warning: {sentence}")
 
 
 def loaded(settings: Settings) -> tuple[Path, dict[str, Any] | None, Exit]:
