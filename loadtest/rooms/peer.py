@@ -5,8 +5,8 @@ thread per session, and a jitter buffer that holds every packet back by 80 ms. H
 the tick that makes it, and stamped in the very callback that brings it; a datagram's first byte tells what it is
 (RFC 7983). Of RTCP only what the other side missed of ours is heard; none is sent: nobody adapts a bit rate here.
 
-All private names of aiortc and aioice that this relies on are in this file; tests/loadtest/rooms/test_webrtc_room.py uses
-each.
+All private names of aiortc and aioice that this relies on are in this file; tests/loadtest/rooms/test_webrtc_room.py
+uses each.
 """
 
 import asyncio
