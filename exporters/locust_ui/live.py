@@ -1,13 +1,11 @@
-"""Locust's web UI: a Sessions tab, the page /sessions, and no way to start, edit or stop the run from there."""
+"""Locust's web UI: a Sessions tab with what the page /sessions shows, and no way to start, edit or stop the run."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from exporters.locust_ui import sessions_page
-from exporters.locust_ui.sessions_page import quantile
-from exporters.metrics import catalogue as c
-from exporters.metrics.snapshot import EDGES, SEPARATOR, Snapshot, Value
+from exporters.metrics.snapshot import Snapshot
 from loadtest.language.outlets import cleaned
 
 if TYPE_CHECKING:
@@ -18,6 +16,32 @@ REFUSAL: Final = (
 )
 
 _KEY: Final = "sessions"  # the UI pairs tab, table and rows by one key
+_SECONDS: Final = frozenset(
+    {
+        "age_s",
+        "gap_p95_s",
+        "half_had_over_s",
+        "lag_s",
+        "p5_had_over_s",
+        "p95_at_connect_under_s",
+        "stalled_s",
+        "start_lag_p99_s",
+    }
+)
+"""Keys of the page's values that are lengths of time."""
+GROUPS: Final = {
+    "states": "Running sessions, by step",
+    "left": "Left behind",
+    "errors": "Errors, by step and type",
+    "rules": "Rules broken",
+    "latency": "Times, run so far",
+    "secrets": "Client secrets",
+    "sound": "The avatar's sound",
+    "workers": "Generator",
+}
+"""As the page calls them."""
+_ITEMS: Final = {"open": "at the target", "started": "sessions", "dropped": "iterations", "target": "sessions planned"}
+"""What a number is of that stands alone."""
 _REFUSED: Final = ("/swarm", "/stop", "/user", "/stats/reset")
 
 
@@ -41,7 +65,7 @@ def install(web_ui: "WebUI", snapshot: Callable[[], Snapshot]) -> None:
     def add_rows(response: Response) -> Response:
         if request.path.endswith("/stats/requests") and response.is_json and response.status_code == 200:
             body = response.get_json()
-            body["extended_stats"] = [{"key": _KEY, "data": cleaned(list(rows(snapshot())))}]
+            body["extended_stats"] = [{"key": _KEY, "data": cleaned(list(rows(sessions_page.view(snapshot()))))}]
             response.set_data(json.dumps(body))
         return response
 
@@ -50,56 +74,52 @@ def install(web_ui: "WebUI", snapshot: Callable[[], Snapshot]) -> None:
     app.after_request(add_rows)
 
 
-def rows(snapshot: Snapshot) -> Iterator[dict[str, str]]:
-    """The table: what is open, how it ended, what failed, what is left, how fast it answers, how the generator does."""
-
-    def each(group: str, metric: c.Metric, *, only_seen: bool = False) -> Iterator[dict[str, str]]:
-        for key, value in snapshot.get(metric.name, {}).items():
-            if isinstance(value, list) or (only_seen and not value):
-                continue
-            yield {"group": group, "item": key.replace(SEPARATOR, " · "), "value": f"{value:g}"}
-
-    def quantiles(group: str, metric: c.Metric, *, only: str = "") -> Iterator[dict[str, str]]:
-        for key, value in snapshot.get(metric.name, {}).items():
-            if not isinstance(value, list) or not sum(value[:-1]) or (only and only not in key.split(SEPARATOR)):
-                continue
-            for q in (0.5, 0.95):
-                item = " · ".join([*key.split(SEPARATOR), f"p{q * 100:g}"]).removeprefix(" · ")
-                edges = snapshot.get(EDGES, {}).get(metric.name)
-                own = tuple(edges) if isinstance(edges, list) else metric.buckets
-                yield {"group": group, "item": item, "value": _seconds(value, own, q)}
-
-    yield from each("running, by step", c.SESSIONS_ACTIVE)
-    yield {"group": "open", "item": "at the target", "value": _number(snapshot, c.SESSIONS_OPEN)}
-    yield from each("finished", c.SESSIONS)
-    yield from each("dropped", c.ITERATIONS_DROPPED, only_seen=True)
-    yield from each("errors", c.LIFECYCLE_ERRORS, only_seen=True)
-    yield from each("left behind", c.SESSIONS_LEFT)
-    yield {"group": "left behind", "item": "unknown", "value": _number(snapshot, c.SESSIONS_UNKNOWN)}
-    yield from each("rules broken", c.RULE_VIOLATIONS, only_seen=True)
-    yield from each("waived rules broken", c.RULE_VIOLATIONS_WAIVED, only_seen=True)
-    yield from quantiles("time of steps", c.STEP_DURATION, only="ok")
-    for share, who in ((0.05, "95 %"), (0.5, "half")):
-        if (over_s := sessions_page.bounds(snapshot, c.SECRET_MARGIN, share)[0]) is not None:
-            yield {"group": "secret's life left", "item": f"{who} had more than", "value": f"{over_s:g} s"}
-    yield from quantiles("time to first audio", c.FIRST_AUDIO)
-    yield from quantiles("barge-in", c.BARGE_IN)
-    yield {"group": "avatar's speech", "item": "times that it ran dry", "value": _number(snapshot, c.MEDIA_UNDERRUNS)}
-    yield from quantiles("avatar's speech, longest gap", c.MEDIA_GAP)
-    yield from quantiles("loop lag, worst of a second", c.LOOP_LAG)
-    yield from quantiles("lateness of starts", c.SCHEDULE_LAG)
-    yield from each("load processes that report", c.WORKER_UP)
-    yield from each("CPU, 1 is a core", c.WORKER_CPU)
-    yield from each("generator faults", c.GENERATOR_FAULTS, only_seen=True)
+def rows(now: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """What the page shows (`sessions_page.view`), as a table: all of it, in its order."""
+    for group, value in now.items():
+        for item, text in _cells(value, group):
+            yield {
+                "group": GROUPS.get(group) or _words(group),
+                "item": " · ".join(item) or _ITEMS.get(group, ""),
+                "value": text,
+            }
 
 
-def _seconds(histogram: list[float], edges: tuple[float, ...], q: float) -> str:
-    value = quantile(histogram[:-1], edges, q)
-    if value is None:
-        return f"> {edges[-1]:g} s"
-    return f"< {edges[0]:g} s" if value <= edges[0] else f"{value:.3f} s"
+def _cells(value: Any, key: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Of what the texts are, and the texts."""
+    match value:
+        case {"name": str(name), "first": float(first_s), "last": float(last_s)}:
+            yield (name, "count"), f"{value['count']:g}"
+            for quantile in ("p50", "p95", "p99"):
+                yield (name, quantile), _quantile(value[quantile], first_s, last_s)
+        case dict():
+            for name, each in value.items():
+                for item, text in _cells(each, name):
+                    yield (_words(name), *item), text
+        case [str(), *_]:  # labels, and what was counted of them
+            *labels, count = (each for each in value if not isinstance(each, bool))
+            yield tuple(labels), f"{count:g}"
+        case list():
+            for number, each in enumerate(value):
+                own = () if isinstance(each, list | tuple) or "name" in each else (str(each.get("worker", number)),)
+                for item, text in _cells(each, key):
+                    yield (*own, *item), text
+        case None:
+            yield (), "–"
+        case bool():
+            yield (), "yes" if value else "no"
+        case int() | float():
+            yield (), f"{value:.3g} s" if key in _SECONDS else f"{value:g}"
+        case _:
+            yield (), str(value)
 
 
-def _number(snapshot: Mapping[str, Mapping[str, Value]], metric: c.Metric) -> str:
-    value = snapshot.get(metric.name, {}).get("", 0)
-    return "0" if isinstance(value, list) else f"{value:g}"
+def _words(key: str) -> str:
+    return (key.removesuffix("_s") if key in _SECONDS else key).replace("_", " ")
+
+
+def _quantile(value_s: float | None, first_s: float, last_s: float) -> str:
+    """Of wide buckets: what is below the first edge or above the last isn't known more exactly."""
+    if value_s is None:
+        return f"> {last_s:g} s"
+    return f"< {first_s:g} s" if value_s <= first_s else f"{value_s:.3f} s"

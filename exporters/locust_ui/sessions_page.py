@@ -20,6 +20,23 @@ _PAGE: Final = Path(__file__).with_name("sessions_page.html")
 _LISTED_ERRORS: Final = 20
 
 
+LEFT_OUT: Final = (
+    c.USERS,
+    c.SESSION_DURATION,
+    c.FIRST_FRAME,
+    c.CONNECT_PHASE,
+    c.TURNS,
+    c.GONE_CHECKS,
+    c.LOOP_LAG,
+    c.GC_PAUSE,
+    c.PACING_ERROR,
+    c.POOL_WAIT,
+    c.WORKER_REPORT_GAPS,
+    c.MASTER_REFUSED,
+)
+"""What the page doesn't show: it is on the boards."""
+
+
 def install(web_ui: "WebUI", snapshot: Callable[[], Snapshot]) -> None:
     """Add the page and its data, behind Locust's login where it has one. Call it before the first request."""
     from flask import Response, jsonify
@@ -62,6 +79,7 @@ def view(snapshot: Snapshot) -> dict[str, Any]:
         "left": {labels[0]: count for labels, count in _each(snapshot, c.SESSIONS_LEFT)},
         "errors": [[*labels[1:], count] for labels, count in errors if count][:_LISTED_ERRORS],
         "rules": _rules(snapshot),
+        "waived": [[labels[0], count] for labels, count in _each(snapshot, c.RULE_VIOLATIONS_WAIVED) if count],
         "latency": list(_latencies(snapshot)),
         "secrets": {
             "p5_had_over_s": bounds(snapshot, c.SECRET_MARGIN, 0.05)[0],

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from exporters.locust_ui.live import rows
+from exporters.locust_ui.live import GROUPS, rows
 from exporters.locust_ui.locust_stats import bucket_response_time, forget_old
-from exporters.locust_ui.sessions_page import quantile, view
+from exporters.locust_ui.sessions_page import LEFT_OUT, quantile, view
+from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
 from loadtest.language.events import MediaMeasured, Step, StepFinished
 from tests.exporters.traces.script import S, session, session_id
@@ -71,27 +72,29 @@ def test_the_table_has_the_snapshots_values_however_often_it_is_asked(ui: Ui) ->
         (table,) = json.loads(body)["extended_stats"]
         assert table["key"] == "sessions"
     found = {(row["group"], row["item"]): row["value"] for row in table["data"]}
-    assert found["running, by step", "converse"] == "1"
-    assert found["running, by step", "mint"] == "0"
+    assert found["Running sessions, by step", "converse"] == "1"
+    assert found["Running sessions, by step", "mint"] == "0"
     assert found["open", "at the target"] == "1"
-    assert found["finished", "support · ok"] == "1"
-    assert found["finished", "support · failed"] == "1"
-    assert found["errors", "support · turn · no_answer"] == "1"
-    assert found["left behind", "delete_failed"] == "0"
-    assert found["time to first audio", "support · p50"] == "0.850 s"
-    assert found["time of steps", "support · create · ok · p50"] == "0.175 s"
-    assert found["secret's life left", "95 % had more than"] == "300 s"
-    assert found["left behind", "unknown"] == "0"
-    assert found["load processes that report", "0"] == "1"
-    assert found["CPU, 1 is a core", "0 · engine"] == "0.25"
-    assert found["loop lag, worst of a second", "engine · p95"] == "0.005 s"
-    assert ("errors", "support · mint · timeout") not in found
+    assert found["outcomes", "ok"] == "1"
+    assert found["outcomes", "failed"] == "1"
+    assert found["Errors, by step and type", "turn · no_answer"] == "1"
+    assert ("Left behind", "delete_failed") not in found
+    assert found["Times, run so far", "first audio · p50"] == "0.850 s"
+    assert found["Times, run so far", "create · p50"] == "0.175 s"
+    assert found["Client secrets", "p5 had over"] == "300 s"
+    assert found["Client secrets", "under 10 s"] == "0"
+    assert found["unknown", ""] == "0"
+    assert found["Generator", "0 · up"] == "yes"
+    assert found["Generator", "0 · processes · engine · cpu"] == "0.25"
+    assert found["Generator", "0 · processes · engine · lag"] == "0.001 s"
+    assert ("Errors, by step and type", "mint · timeout") not in found
 
 
 def test_the_page_shows_the_same_run_and_loads_nothing_from_elsewhere(ui: Ui) -> None:
     status, page = ui.ask("/sessions")
     assert status == 200
     assert "sessions/live.json" in page
+    assert [title for title in GROUPS.values() if f"<h2>{title}</h2>" not in page] == []
     assert not re.search(r"https?://", page)
     status, body = ui.ask("/sessions/live.json")
     assert status == 200
@@ -214,18 +217,39 @@ def test_what_is_below_the_first_edge_is_not_told_more_exactly_than_it_is_known(
     for event in session(1):
         took = 1_000_000 if isinstance(event, StepFinished) and event.step is Step.MINT else None
         aggregate.add(event if took is None else replace(event, t_ns=event.started_ns + took))
-    table = {(row["group"], row["item"]): row["value"] for row in rows(aggregate.snapshot())}
-    assert table["time of steps", "support · mint · ok · p50"] == "< 0.01 s"
-    assert table["time of steps", "support · create · ok · p50"] == "0.175 s"
+    table = {(row["group"], row["item"]): row["value"] for row in rows(view(aggregate.snapshot()))}
+    assert table["Times, run so far", "mint · p50"] == "< 0.01 s"
+    assert table["Times, run so far", "create · p50"] == "0.175 s"
 
 
 def test_an_empty_snapshot_has_a_table_too() -> None:
-    found: list[dict[str, Any]] = list(rows({}))
-    assert found == [
-        {"group": "open", "item": "at the target", "value": "0"},
-        {"group": "left behind", "item": "unknown", "value": "0"},
-        {"group": "avatar's speech", "item": "times that it ran dry", "value": "0"},
-    ]
+    found = {(row["group"], row["item"]): row["value"] for row in rows(view({}))}
+    assert (found["open", "at the target"], found["unknown", ""], found["The avatar's sound", "underruns"]) == (
+        "0",
+        "0",
+        "0",
+    )
+    assert (found["The avatar's sound", "gap p95"], found["run", "active"]) == ("–", "no")
+
+
+class Asked(dict[str, Any]):
+    """A snapshot that remembers which metrics were read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return super().get(name, default)
+
+
+def test_every_metric_is_on_the_page_or_left_out_by_name() -> None:
+    asked = Asked()
+    asked[c.WORKER_UP.name] = {"0": 1.0}
+    view(asked)
+    shown = asked.names & {metric.name for metric in c.METRICS}
+    assert {metric.name for metric in LEFT_OUT} == {metric.name for metric in c.METRICS} - shown
 
 
 def test_what_locust_keeps_per_second_is_forgotten_after_a_minute() -> None:
