@@ -1,12 +1,10 @@
 """Whoever adds to a closed set is told here, or by mypy, where it has to be known besides (CONTRIBUTING.md)."""
 
-import re
 from typing import get_args
 
 from exporters.metrics import edges
-from loadtest.commands import options
 from loadtest.commands.work.machine import FILES_OF_A_SESSION
-from loadtest.config.settings import Settings, Target
+from loadtest.config.settings import Target
 from loadtest.judging.samples import SAMPLERS
 from loadtest.judging.slo import INDICATORS, RANKED, Slo
 from loadtest.rooms.extras import PACKAGES
@@ -15,17 +13,6 @@ from loadtest.rooms.opening import RoomKind
 SLOS = [Slo(name=name, indicator=name, max=1) for name in INDICATORS]
 MEASURES = {slo.measure for slo in SLOS}
 ROOMS = set(get_args(Target.model_fields["room"].annotation))
-
-
-def test_the_help_of_an_option_names_every_value_that_its_setting_takes() -> None:
-    for option, setting, _, text in (*options.OF_RUNS, *options.OF_SEARCHES):
-        section, *rest = setting.split(".")
-        field = Settings.model_fields[section]
-        for name in rest:
-            kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if hasattr(kind, "model_fields")]
-            field = kinds[0].model_fields[name]
-        words = {word for word in get_args(field.annotation) if isinstance(word, str)}
-        assert words <= set(re.findall(r"\w+", text)), option
 
 
 def test_every_indicator_is_sampled_while_the_run_goes_on() -> None:

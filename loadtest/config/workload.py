@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, assert_never, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -37,6 +37,10 @@ class LoadStage(Section):
         return self
 
 
+Spacing = Literal["constant", "poisson"]
+RateShape = Literal["ramp", "steps", "spike"]
+
+
 class Load(Section):
     """Either a closed population, where a user's next session follows his last one, or open arrivals, where sessions
     start when they are due, however many are still going on."""
@@ -45,7 +49,7 @@ class Load(Section):
     rate: float | None = Field(
         None, gt=0, le=100_000, description="open arrivals per second instead of a closed population"
     )
-    arrivals: Literal["constant", "poisson", "ramp", "steps", "spike"] = Field(
+    arrivals: Literal[Spacing, RateShape] = Field(
         "constant",
         description="how open arrivals are spaced (constant, poisson), or how their rate changes (ramp, steps, spike)",
     )
@@ -117,7 +121,7 @@ class Load(Section):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         problems = []
-        shaped = self.arrivals in ("ramp", "steps", "spike")
+        shaped = self.arrivals in get_args(RateShape)
         if self.ramp > self.duration and not self.stages and self.trace is None:
             problems.append("ramp is longer than duration")
         if self.warm_up >= self.duration:
@@ -180,7 +184,10 @@ class Load(Section):
                 return arrival.steps(self.rate, count=self.step_count, duration_s=self.duration)
             case "spike":
                 return arrival.spike(self.rate, peak=self.peak or 5 * self.rate, duration_s=self.duration)
-        return arrival.held(self.rate, ramp_s=self.ramp, duration_s=self.duration)
+            case "constant" | "poisson":
+                return arrival.held(self.rate, ramp_s=self.ramp, duration_s=self.duration)
+            case _:
+                assert_never(self.arrivals)
 
     def schedule(self) -> Iterator[float]:
         """Offsets of all arrivals of an open run, in order; the same in every process."""

@@ -3,7 +3,7 @@
 import contextlib
 import ssl
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, assert_never
 from urllib.parse import urlsplit
 
 from loadtest.config.access.guard import is_loopback
@@ -47,20 +47,28 @@ def open_room(
     if not target.live and not is_loopback(grant.room_url):
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "room_url is not on this machine, and the run is not --live")
     kind = kind_of(grant.room_url) if target.room == "auto" else target.room
+    scheme = urlsplit(grant.room_url).scheme
     try:
-        if kind == "websocket" and urlsplit(grant.room_url).scheme in ("ws", "wss"):
-            return WebSocketRoom(grant, listener, between, ticker, proxy=target.proxy, trust=trust, live=target.live)
-        if kind == "webrtc" and urlsplit(grant.room_url).scheme in ("http", "https"):
-            from loadtest.rooms.webrtc import WebRtcRoom
+        match kind:
+            case "websocket" if scheme in ("ws", "wss"):
+                return WebSocketRoom(
+                    grant, listener, between, ticker, proxy=target.proxy, trust=trust, live=target.live
+                )
+            case "webrtc" if scheme in ("http", "https"):
+                from loadtest.rooms.webrtc import WebRtcRoom
 
-            return WebRtcRoom(grant, listener, between, ticker, proxy=target.proxy, trust=trust, live=target.live)
-        if kind == "daily":
-            if not target.live:
-                told = "a Daily room is looked up at Daily, and the run is not --live"
-                raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, told)
-            from loadtest.rooms.daily import DailyRoom
+                return WebRtcRoom(grant, listener, between, ticker, proxy=target.proxy, trust=trust, live=target.live)
+            case "daily":
+                if not target.live:
+                    told = "a Daily room is looked up at Daily, and the run is not --live"
+                    raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, told)
+                from loadtest.rooms.daily import DailyRoom
 
-            return DailyRoom(grant, listener, between)
+                return DailyRoom(grant, listener, between)
+            case "websocket" | "webrtc" | "none" | "auto" | None:
+                pass
+            case _:
+                assert_never(kind)
     except ImportError as error:
         raise StepError(Kind.BUG, Code.EXTRA_MISSING, missing(str(kind))) from error
     raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"room_url is no address of a {kind or 'known kind of'} room")
