@@ -58,7 +58,7 @@ def page(_before: str) -> str:
         if remarks := _remarks(words):
             lines += table(("word", "meaning"), ((code(each.value), remarks.get(each.name, "")) for each in words))
         else:
-            lines += paragraph(", ".join(code(each.value) for each in words))
+            lines += ["```", *paragraph(" ".join(each.value for each in words)), "```"]
     return "\n".join(lines) + "\n"
 
 

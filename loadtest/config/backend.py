@@ -32,7 +32,7 @@ class OwnDelete(Section):
 
 class BackendTarget(Section):
     """`[target.backend]`. In header values and anywhere in the body, `{user}`, `{iteration}` and `{trace_id}` are the
-    virtual user's; a header value `env:NAME` is that variable of the environment, for what must not be written down."""
+    virtual user's. A header value `env:NAME` is that variable of the environment: what must not be written down."""
 
     url: str = Field(description="the integrator's own endpoint that mints and creates")
     method: str = Field("POST", pattern=r"^[A-Z]+$", description="HTTP method of the create")

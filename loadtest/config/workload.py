@@ -42,8 +42,8 @@ RateShape = Literal["ramp", "steps", "spike"]
 
 
 class Load(Section):
-    """Either a closed population, where a user's next session follows his last one, or open arrivals, where sessions
-    start when they are due, however many are still going on."""
+    """Either a closed population, where a user's next session follows his last one. Or open arrivals: sessions start
+    when they are due, however many are still going on."""
 
     users: int = Field(20, ge=1, description="virtual users of a closed population")
     rate: float | None = Field(

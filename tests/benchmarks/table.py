@@ -14,15 +14,22 @@ from tests.benchmarks.bench import Row
 
 PACKAGES = ("locust", "gevent", "openai", "httpx", "aiohttp", "uvloop", "picows", "aiortc")
 NOTES = """\
-Core 0 carries the whole harness, core 1 the target and whatever only watches; rates come from the journals' steady
-part or from the target, CPU times from /proc. A bar that is missed is marked ✗. The last column is others' CPU time or
-rate for the same work, measured beside a C server on a machine of the same sort: compare ratios, not absolutes.
+Core 0 carries the whole harness, core 1 the target and whatever only watches. Rates come from the journals' steady part
+or from the target, CPU times from /proc. A bar that is missed is marked ✗. The last column is others' CPU time or rate
+for the same work, beside a C server on a machine of the same sort. Compare ratios, not absolutes.
 """
 
 
 def table(rows: Sequence[Row], crashed: Mapping[str, str], *, rounds: int, quick: bool) -> str:
     """The whole file. `crashed`: benchmarks that did not come to their end, and why."""
-    lines = ["# Benchmarks", "", f"`make bench`, {datetime.now(UTC):%Y-%m-%d}; {', '.join(_machine())}.", ""]
+    lines = [
+        "# Benchmarks",
+        "",
+        f"`make bench`, {datetime.now(UTC):%Y-%m-%d}:",
+        "",
+        *(f"- {fact}" for fact in _machine()),
+        "",
+    ]
     if quick:
         lines += ["**Short runs, to see that they work: these figures mean little.**", ""]
     lines += [NOTES, f"| what | median of {rounds} | lowest to highest | unit | bar | met | others |"]

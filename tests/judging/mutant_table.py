@@ -27,14 +27,16 @@ HEAD = """\
 # Which rule names which mutant
 
 Generated: `python -m tests.judging.mutant_table` judges every mutant of the twin (`loadtest/twin/mutants`) and
-writes this page; the last column says when, and with which revision. A mutant's name begins with the rule that it
+writes this page. The last column says when, and with which revision. A mutant's name begins with the rule that it
 breaks and that has to name it.
 
-- *Load*: a run of 4 users for 8 s that talk, interrupt and make noises (settings: `tests/judging/judging.py`); load
-  sessions alone, without probes.
+- *Load*: a run of 4 users for 8 s that talk, interrupt and make noises (settings: `tests/judging/judging.py`). It has
+  load sessions alone, no probes.
 - *Probe*: `avaload probe`, all checks, the timers of the twin 10 times faster (`tests/judging/judging_probes.py`).
-- ✗ the rule fails the run · ⚠ counted and told, fails no run: the rule is only assumed · “told” nobody knows the right
-  answer, so what was seen is told · – not named.
+- ✗ the rule fails the run.
+- ⚠ counted and told, fails no run: the rule is only assumed.
+- “told”: nobody knows the right answer, so what was seen is told.
+- – not named.
 - *Others*: every other rule that was broken too, by load sessions (L) or by probes (P).
 
 | mutant | how it is wrong | rule | load | probe | others | judged |
