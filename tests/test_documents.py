@@ -1,7 +1,6 @@
 """What the documents promise of themselves: references resolve, what is generated is fresh, people can read them."""
 
 import re
-import subprocess
 import tomllib
 from collections import Counter
 from functools import cache
@@ -17,21 +16,21 @@ from tests import prose
 from tests.support import ROOT
 
 CODE = ("loadtest", "exporters", "reports", "dashboards", "tests", "docs", "Makefile", "pyproject.toml", "avaload.py")
+NOT_OURS = {"__pycache__", "node_modules", ".venv", "runs"}
 _REFERENCE = re.compile(r"(?<![\w/.-])((?:docs/)?(?:[\w-]+/)*[\w-]+\.md)((?:(?:, )?#[\w-]+)*)")
 _MODULE = re.compile(r"(?<![\w/.*<{\]-])(?!locust/)((?:[a-z_]+/)*[a-z_]+\.py)\b(?!\w)")
 _LINK = re.compile(r"\]\(([^)\s]*)\)")
 
 
-def tracked(*below: str) -> list[Path]:
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *below],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+def files(*below: str) -> list[Path]:
+    """Ours, not what tools have left beside them; all of them, or those below some names."""
+    tops = [ROOT / name for name in below] if below else [*ROOT.glob("*.*"), *(ROOT / name for name in CODE)]
+    found = {path for top in tops for path in ([top] if top.is_file() else top.rglob("*")) if path.is_file()}
+    return sorted(path for path in found if not NOT_OURS & set(path.relative_to(ROOT).parts))
 
 
 def documents() -> list[Path]:
-    return [path for path in tracked() if path.suffix == ".md" and "tests/" not in str(path.relative_to(ROOT))]
+    return [path for path in files() if path.suffix == ".md" and "tests/" not in str(path.relative_to(ROOT))]
 
 
 @cache
@@ -59,7 +58,7 @@ def problems_of(page: Path, fragments: list[str], said: str) -> list[str]:
 
 def test_every_document_that_code_names_is_there_and_has_the_heading() -> None:
     problems = []
-    for path in tracked(*CODE):
+    for path in files(*CODE):
         if path.suffix not in (".py", ".toml", ".html", ".js", ".yaml", ".yml", ".sh", "") or path == Path(__file__):
             continue
         for name, fragments in _REFERENCE.findall(path.read_text(encoding="utf-8")):
@@ -88,15 +87,15 @@ def test_every_link_of_a_document_leads_somewhere() -> None:
 
 def test_every_file_of_ours_that_documents_and_code_name_is_there() -> None:
     """A path from the root, or from the package that says it, or a name that some module has."""
-    files = [str(path.relative_to(ROOT)) for path in tracked()]
-    names = {Path(file).name for file in files}
+    known = [str(path.relative_to(ROOT)) for path in files()]
+    names = {Path(file).name for file in known}
     problems = []
-    for path in [path for path in tracked() if not path.is_relative_to(ROOT / "tests")]:
+    for path in [path for path in files() if not path.is_relative_to(ROOT / "tests")]:
         text = path.read_text(encoding="utf-8") if path.suffix in (".py", ".md", ".toml") else ""
         for name in _MODULE.findall(text):
             if "/" not in name and name in names:
                 continue
-            if not any(file == name or file.endswith(f"/{name}") for file in files):
+            if not any(file == name or file.endswith(f"/{name}") for file in known):
                 problems.append(f"{path.relative_to(ROOT)}: {name}")
     assert problems == []
 
@@ -146,7 +145,7 @@ def test_every_event_and_field_of_a_journal_says_what_it_means() -> None:
 def test_every_variable_that_the_code_reads_is_in_the_reference() -> None:
     page = environment.page("")
     named = set()
-    for path in tracked("loadtest", "exporters", "reports", "avaload.py"):
+    for path in files("loadtest", "exporters", "reports", "avaload.py"):
         if path.suffix == ".py":
             text = path.read_text(encoding="utf-8")
             named |= set(re.findall(r'"((?:AVALOAD|GITHUB|[A-Z]+_API)_[A-Z_]*[A-Z])"', text))

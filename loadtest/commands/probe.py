@@ -20,7 +20,9 @@ _SETTINGS: Final = ("load.seed", "target.", "output.")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which rules, and where."""
-    parser.add_argument("rules", nargs="*", metavar="RULE", help="ids of rules (default: all)")
+    parser.add_argument(
+        "rules", nargs="*", metavar="RULE", help="ids of rules, as docs/contract.md has them (default: all)"
+    )
     options.add_settings(parser, (each for each in options.OF_RUNS if each[1].startswith(_SETTINGS)))
     parser.add_argument(
         "--slow", action="store_true", help="also what takes more than a minute, or costs money in production"
