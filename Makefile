@@ -27,13 +27,14 @@ test-parts:
 
 install: .venv/.base ## create .venv and install what a run needs, nothing else
 
-lint: .venv/.dev ## formatting, lint, types, import contracts, generated files up to date
+lint: .venv/.dev ## formatting, lint, types, import contracts, documents, generated files up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m exporters.metrics.metrics_page | diff -u METRICS.md -
 	$(BIN)/python -m docs.generator --check
+	$(BIN)/python -m pytest -q tests/test_documents.py
 	$(BIN)/python -m pytest -q tests/dashboards -k as_generated
 
 check: lint test ## lint and test

@@ -398,7 +398,11 @@ _CAPACITY: Final = {
     **_health("stages[].generator"),
     "stages[].found": "passed, failed, narrowly, slow, refused or invalid",
 }
-_SIDE: Final = {"count": "sessions", "mean_s": "geometric mean", "p50_s": "", "p95_s": "", "p99_s": ""}
+_SIDE: Final = {
+    "count": "sessions",
+    "mean_s": "geometric mean",
+    **{f"{name}_s": f"its {name}" for name in ("p50", "p95", "p99")},
+}
 _BASELINE: Final = {
     "schema": "version of this format",
     "outcome": "what the comparison says",

@@ -60,3 +60,7 @@ def test_no_explained_key_is_one_that_nobody_writes() -> None:
         if not re.search(rf"[\"']{leaf}[\"']|\b{leaf}: |\b{leaf}=", source) and not leaf.startswith("<"):
             unwritten.append(key)
     assert unwritten == []
+
+
+def test_every_key_says_what_it_means() -> None:
+    assert [key for key, text in keys().items() if not text.strip()] == []
