@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from exporters.traces import trace_counts
+from loadtest.config.settings import Settings
 from loadtest.judging import slo
 from loadtest.judging.slo import Slo
 from loadtest.language import disk
@@ -52,8 +53,9 @@ def assess(
     all killed, and for one without settings.json. Raises JournalError or ConfigError, one line per problem.
     """
     settings = run_settings.read(run_dir)
+    resolved = run_settings.resolved(settings)
     if slos is None:
-        slos = _slos(settings)
+        slos = _slos(resolved)
     with beside(run_dir, rules.section, run_dir, settings) as rule_rows:
         run = frames.load(run_dir)
         judged_rules = rule_rows()
@@ -63,7 +65,7 @@ def assess(
         slos,
         judged_rules,
         hosts.section(run_dir),
-        capacity.section(run_dir, settings, slos),
+        capacity.section(run_dir, resolved, slos, cores=run_settings.table(settings, "host").get("cores")),
         _baseline(run_dir, settings, baseline),
     )
     report["traces"] = trace_counts.read(run_dir)
@@ -83,15 +85,18 @@ def judge(
     """The report.json dict of a run. A pure function: nothing is read or written. `rule_rows`: of `rules.section`,
     `host_rows`: of `hosts.section`, `searched`: of `capacity.section`; `base`: the run to hold it against."""
     host_rows = host_rows or {"workers": [], "clocks": []}
-    processes = run_settings.table(settings, "scenario", "load").get("processes")
+    resolved = run_settings.resolved(settings)
+    asked = None if resolved is None else resolved.load
+    planned_s = None if asked is None else asked.duration
+    processes = None if asked is None or "processes" not in asked.model_fields_set else asked.processes
     journals = hosts.files(run, host_rows, processes=processes)
     load = run.load_only()
-    left, resolved = sessions.left_behind(load), run_settings.resolved(settings)
+    left = sessions.left_behind(load)
     interrupted = bool((run.files["finish"] == "interrupted").any())
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "run_id": settings.get("run_id") or run.run_id,
-        "scenario": run_settings.table(settings, "scenario").get("name") or run.scenario,
+        "scenario": run_settings.name(settings) or run.scenario,
         "tags": run_settings.table(settings, "tags"),
         "assumed": run_settings.assumed(resolved),
         "started_at": settings.get("started_at") or _rfc3339(run.wall_start_ns),
@@ -109,7 +114,7 @@ def judge(
         "secrets": expiry.section(load, run),
         "teardown": teardown.section(load, run, resolved, tags=run_settings.table(settings, "tags")),
         "rules": list(rule_rows),
-        "slos": gates.judge(load, slos, planned_s=run_settings.table(settings, "scenario", "load").get("duration")),
+        "slos": gates.judge(load, slos, planned_s=planned_s),
         "aborted": gates.aborted(load),
         "baseline": None,
         "generator": generator.section(
@@ -120,7 +125,7 @@ def judge(
         "files": journals,
         "passed_over": asdict(run.passed_over),
         "hosts": host_rows | {"start_spread_s": hosts.start_spread_s(load)},
-        "arrivals": arrivals.section(load, planned_s=run_settings.table(settings, "scenario", "load").get("duration")),
+        "arrivals": arrivals.section(load, planned_s=planned_s),
         "stages": stages.section(load),
         "capacity": None,
         "failures": sessions.failures(load),
@@ -139,19 +144,18 @@ def judge(
 
 def _baseline(run_dir: Path, settings: dict[str, Any], given: Path | None) -> compare_runs.Measured | None:
     """The run to compare with. One that the settings name may be gone by now; one that is asked for must be there."""
-    named = run_settings.table(settings, "scenario", "output").get("baseline")
-    if given is None and (named is None or not (Path(named) / "journal").is_dir()):
+    resolved = run_settings.resolved(settings)
+    directory = given or (None if resolved is None else resolved.output.baseline)
+    if directory is None or (given is None and not (directory / "journal").is_dir()):
         return None
-    directory = given or Path(str(named))
     if directory.resolve() == run_dir.resolve():
         raise ConfigError(f"--baseline {directory}: is the run itself")
-    compare_runs.check_baseline(directory, plan=run_settings.table(settings, "scenario") or None)
+    compare_runs.check_baseline(directory, plan=run_settings.table(settings, "settings") or None)
     return compare_runs.load(directory)
 
 
-def _slos(settings: dict[str, Any]) -> list[Slo]:
-    tables = run_settings.table(settings, "scenario").get("slo")
-    return slo.parse_slos(tables, where="settings.json: scenario.slo") if tables else []
+def _slos(settings: Settings | None) -> list[Slo]:
+    return [] if settings is None else slo.parse_slos(settings.slo, where="settings.json: settings.slo")
 
 
 def _shown(run_dir: Path) -> str:

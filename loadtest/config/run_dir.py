@@ -16,8 +16,10 @@ from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from loadtest.language.version import __version__
 
-SETTINGS = "settings.json"
 CALIBRATION = RUNS / "calibration.json"
+SETTINGS = "settings.json"
+SCHEMA = 2
+"""Of settings.json. In 1 the settings stood under `scenario`."""
 _VERSIONS = ("locust", "gevent", "openai", "httpx", "aiohttp", "picows", "uvloop", "prometheus-client", "pandas")
 
 
@@ -44,11 +46,21 @@ def make_run_dir(run_dir: Path, *, private: bool = True) -> None:
         raise ConfigError(f"{run_dir}: {error.strerror}") from error
 
 
+def read_settings(run_dir: Path) -> dict[str, Any]:
+    """`settings.json` as data, in the form of today whichever schema it has. Raises OSError, ValueError
+    and ConfigError."""
+    written = json.loads(disk.read(run_dir / SETTINGS))
+    if not isinstance(written, dict):
+        raise ConfigError(f"{run_dir / SETTINGS}: must hold an object")
+    if "settings" not in written and "scenario" in written:
+        written["settings"] = written.pop("scenario")
+    return written
+
+
 def load_resolved(run_dir: Path) -> Settings:
     """The settings that a run directory was started with; for the processes of the run and for later commands."""
     try:
-        written = json.loads(disk.read(run_dir / SETTINGS))
-        return Settings.model_validate(written["scenario"])
+        return Settings.model_validate(read_settings(run_dir)["settings"])
     except FileNotFoundError:
         raise ConfigError(f"{run_dir}: not a run directory (no settings.json)") from None
     except OSError as error:
@@ -59,12 +71,12 @@ def load_resolved(run_dir: Path) -> Settings:
 
 def run_id(run_dir: Path) -> str:
     """What the run is called: made once, by its master. A worker's directory over there may have another name."""
-    return str(json.loads(disk.read(run_dir / SETTINGS)).get("run_id") or run_dir.name)
+    return str(read_settings(run_dir).get("run_id") or run_dir.name)
 
 
 def is_embedded(run_dir: Path) -> bool:
     """Whether the run's target was the embedded twin, which ends with the run."""
-    return bool(json.loads(disk.read(run_dir / SETTINGS)).get("embedded_twin"))
+    return bool(read_settings(run_dir).get("embedded_twin"))
 
 
 def write_settings(
@@ -72,10 +84,10 @@ def write_settings(
 ) -> None:
     """`settings.json`: what the run was told and where it ran, without secrets; its processes read it too."""
     written = {
-        "schema": 1,
+        "schema": SCHEMA,
         "run_id": run_id or run_dir.name,
         "started_at": started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "scenario": settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json"),
         "tags": settings.tags,
         "embedded_twin": embedded_twin,
         "versions": {"avaload": __version__, "python": platform.python_version(), **_versions()},

@@ -81,7 +81,7 @@ def measured(
     return Measured(
         name=name,
         run_id=str(settings.get("run_id") or run.run_id),
-        scenario=str(run_settings.table(dict(settings), "scenario").get("name") or run.scenario),
+        scenario=str(run_settings.name(settings) or run.scenario),
         started_at=settings.get("started_at"),
         settings=settings,
         sessions=len(run.sessions),
@@ -120,7 +120,7 @@ def incomparable(base: Sequence[Measured], new: Sequence[Measured]) -> list[str]
 def other_plan(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs in what sessions do and in how many there are at once, a line each. A room that is `auto` is not
     known before the target has said which it is."""
-    plans = [_plan(run_settings.table(dict(settings), "scenario")) for settings in (base, new)]
+    plans = [_plan(run_settings.table(dict(settings), "settings")) for settings in (base, new)]
     if not all(plans):
         return []
     changes = [(key, old, now) for key, old, now in _changes(*plans) if "auto" not in (old, now)]
@@ -136,7 +136,7 @@ def differences(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[st
 def check_baseline(run_dir: Path, *, plan: Mapping[str, Any] | None = None) -> None:
     """Raises ConfigError unless the directory holds a run that one with these settings can be held against.
 
-    `plan`: settings.json's `scenario` of the run to come (None: not known yet). Reads no journal: it is asked before a
+    `plan`: settings.json's `settings` of the run to come (None: not known yet). Reads no journal: it is asked before a
     run is started.
     """
     if not journal.paths(run_dir):
@@ -144,8 +144,8 @@ def check_baseline(run_dir: Path, *, plan: Mapping[str, Any] | None = None) -> N
     settings = run_settings.read(run_dir)
     if plan is None:
         return
-    scenario = run_settings.table(settings, "scenario")
-    problems = other_plan(settings, {"scenario": plan})
+    scenario = run_settings.table(settings, "settings")
+    problems = other_plan(settings, {"settings": plan})
     if scenario and scenario.get("name") != plan.get("name"):
         problems.insert(0, f"scenario is {plan.get('name')}, not {scenario.get('name')}")
     if problems:
@@ -186,7 +186,7 @@ def _of_sessions(scenario: Mapping[str, Any], *keys: str) -> dict[str, Any]:
 
 def _free(settings: dict[str, Any]) -> dict[str, Any]:
     """All settings but those of the plan, and but those that are of this one run."""
-    scenario = run_settings.table(settings, "scenario")
+    scenario = run_settings.table(settings, "settings")
     load = run_settings.table(scenario, "load")
     target = dict(run_settings.table(scenario, "target"))
     for key in ("room", *(("openai_base_url", "avaturn_base_url") if settings.get("embedded_twin") else ())):

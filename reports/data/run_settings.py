@@ -1,6 +1,5 @@
-"""`settings.json` of a run directory, read as data: a report must be possible for runs of other versions, too."""
+"""What a report has of `settings.json`: it must be possible for runs of other versions, and without the file."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,34 +7,36 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
+from loadtest.config.run_dir import SETTINGS, read_settings
 from loadtest.config.scenario import assumed as scenario_assumed
 from loadtest.config.settings import Settings
-from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from reports.data.frames import Run
 
 
 def read(run_dir: Path) -> dict[str, Any]:
     """Empty where there is none (its writer may have been killed first). Raises ConfigError for one that is broken."""
-    path = run_dir / "settings.json"
     try:
-        settings = json.loads(disk.read(path))
+        return read_settings(run_dir)
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        raise ConfigError(f"{run_dir / SETTINGS}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: can't be read: {error}") from error
-    if not isinstance(settings, dict):
-        raise ConfigError(f"{path}: must hold an object")
-    return settings
+        raise ConfigError(f"{run_dir / SETTINGS}: can't be read: {error}") from error
+
+
+def name(settings: Mapping[str, Any]) -> str | None:
+    """What the run's scenario is called, in settings of another version, too."""
+    found = table(dict(settings), "settings").get("name")
+    return None if found is None else str(found)
 
 
 def resolved(settings: Mapping[str, Any]) -> Settings | None:
     """The run's settings as they were resolved; None where they are lacking, of another version, or edited: then
     nothing is known of what its sessions were promised."""
     try:
-        return Settings.model_validate(settings["scenario"])
+        return Settings.model_validate(settings["settings"])
     except (KeyError, ValidationError):
         return None
 
@@ -73,6 +74,5 @@ def table(settings: dict[str, Any], *keys: str) -> dict[str, Any]:
 
 def scenario_names(run_dir: Path) -> list[str] | None:
     """The scenarios that an objective may ask for; None where nothing says it. Raises ConfigError."""
-    scenario = table(read(run_dir), "scenario")
-    mix = [str(each["name"]) for each in scenario.get("mix") or () if "name" in each]
-    return mix or ([str(scenario["name"])] if "name" in scenario else None)
+    settings = resolved(read(run_dir))
+    return None if settings is None else [scenario.name for scenario in settings.scenarios]

@@ -49,7 +49,7 @@ _CAPS: Final = {
     "duration": "Length of a session (max_duration)",
     "concurrency": "Sessions at once",
 }
-_SETTINGS: Final = ("scenario", "tags", "embedded_twin", "versions", "git_revision", "seed", "host", "calibration")
+_SETTINGS: Final = ("settings", "tags", "embedded_twin", "versions", "git_revision", "seed", "host", "calibration")
 """What of settings.json is shown. Named one by one: a page is passed around more freely than a run directory."""
 _OF_A_SCENARIO: Final = ("secret", "session", "realtime", "conversation")
 _PRIVATE: Final = (".instructions", ".prompt", ".trace")
@@ -91,10 +91,10 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, settings: dict[st
 
 def _shown(settings: dict[str, Any]) -> dict[str, Any]:
     """Without the run's own sections where a mix has taken their place: no session was made of those."""
-    scenario = settings.get("scenario")
-    if not isinstance(scenario, dict) or not scenario.get("mix"):
+    of_run = settings.get("settings")
+    if not isinstance(of_run, dict) or not of_run.get("mix"):
         return settings
-    return settings | {"scenario": {key: value for key, value in scenario.items() if key not in _OF_A_SCENARIO}}
+    return settings | {"settings": {key: value for key, value in of_run.items() if key not in _OF_A_SCENARIO}}
 
 
 def _exit_words(report: dict[str, Any]) -> str:

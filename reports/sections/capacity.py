@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from loadtest.capacity.facts import Facts, as_row
 from loadtest.capacity.limit import Limit, limit, verdicts
 from loadtest.capacity.search import Found
 from loadtest.capacity.stages import Stages
+from loadtest.config.settings import Settings
 from loadtest.judging.bounds import lower_bound, upper_bound
 from loadtest.judging.slo import SHARE, Slo
 from loadtest.language import journal
@@ -15,10 +16,10 @@ from reports.sections import usl
 
 Report = dict[str, Any]
 
-_UNITS: Final = {"users": "users", "arrivals": "arrivals/s"}
 
-
-def section(run_dir: Path, settings: dict[str, Any], slos: Sequence[Slo]) -> dict[str, Any] | None:
+def section(
+    run_dir: Path, settings: Settings | None, slos: Sequence[Slo], *, cores: int | None
+) -> dict[str, Any] | None:
     """`capacity` of report.json; None for a run that was no search, or in which no stage was finished.
 
     by, unit: what levels are. sentence: the answer for people. max_passing, first_failing: rows of `stages`.
@@ -26,12 +27,10 @@ def section(run_dir: Path, settings: dict[str, Any], slos: Sequence[Slo]) -> dic
     confidence: {low, high, level, method}.
     usl: `reports.sections.usl.fit`. stages: `loadtest.capacity.facts.as_row` plus `found`, in order of time.
     """
-    scenario = settings.get("scenario")
-    asked = scenario.get("capacity") if isinstance(scenario, dict) else None
-    if not isinstance(scenario, dict) or not isinstance(asked, dict):
+    if settings is None or settings.capacity is None:
         return None
-    load = scenario.get("load") or {}
-    fold = Stages(slos, poisson=load.get("arrivals") == "poisson")
+    asked, load = settings.capacity, settings.load
+    fold = Stages(slos, poisson=load.arrivals == "poisson")
     for path in journal.journals(run_dir):
         if "-sweep-" not in path.name:
             for events in journal.batches(path):
@@ -40,15 +39,18 @@ def section(run_dir: Path, settings: dict[str, Any], slos: Sequence[Slo]) -> dic
     stages = fold.facts()
     if not stages:
         return None
-    unit = _UNITS[asked["by"]]
-    processes, seed = int(load.get("processes", 1)), int(load.get("seed", 1))
     answer = limit(
-        stages, bounds_latency=fold.bounds_latency, processes=processes, unit=unit, cores=_cores(settings), seed=seed
+        stages,
+        bounds_latency=fold.bounds_latency,
+        processes=load.processes,
+        unit=asked.unit,
+        cores=cores,
+        seed=load.seed,
     )
     found = verdicts(stages, bounds_latency=fold.bounds_latency)
     return {
-        "by": asked["by"],
-        "unit": unit,
+        "by": asked.by,
+        "unit": asked.unit,
         "sentence": answer.sentence,
         "kind": answer.kind,
         "max_passing": None if answer.passing is None else _short(answer.passing),
@@ -59,7 +61,7 @@ def section(run_dir: Path, settings: dict[str, Any], slos: Sequence[Slo]) -> dic
         "quota": answer.quota,
         "confidence": answer.confidence,
         "generator": answer.generator,
-        "usl": usl.fit(_points(stages, found, answer), seed=seed),
+        "usl": usl.fit(_points(stages, found, answer), seed=load.seed),
         "stages": [as_row(facts) | {"found": one.value} for facts, one in zip(stages, found, strict=True)],
     }
 
@@ -107,11 +109,6 @@ def apply(report: Report, capacity: dict[str, Any]) -> None:
 
 def _open(slo: dict[str, Any], side: str, bound: Callable[[int, int], float]) -> float | None:
     return round(bound(slo["beyond"], slo["count"]), 6) if slo["unit"] == SHARE and slo["bound"] == side else None
-
-
-def _cores(settings: dict[str, Any]) -> int | None:
-    host = settings.get("host")
-    return host.get("cores") if isinstance(host, dict) else None
 
 
 def _short(facts: Facts) -> dict[str, Any]:

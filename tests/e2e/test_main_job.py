@@ -75,7 +75,7 @@ def test_the_run_directory_is_whole(ran: tuple[Avaload, Done]) -> None:
     settings = json.loads((run_dir / "settings.json").read_text())
     assert settings["run_id"] == run_dir.name == ran[0].report()["run_id"]
     assert (settings["tags"], settings["seed"], settings["embedded_twin"]) == ({"build": "7"}, 1, True)
-    assert settings["scenario"]["load"]["users"] == USERS
+    assert settings["settings"]["load"]["users"] == USERS
     assert {"locust", "openai", "httpx", "python", "avaload"} <= settings["versions"].keys()
 
 

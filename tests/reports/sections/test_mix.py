@@ -33,7 +33,7 @@ def mixed(run_dir: Path) -> Path:
     mix.write_text("".join(f'[[mix]]\nscenario = "{name}.toml"\n' for name in ABSENCES_S))
     settings = resolve(mix, {}, {})
     assert settings.session.user_absent_timeout == 10
-    (run_dir / "settings.json").write_text(json.dumps({"scenario": settings.model_dump(mode="json")}))
+    (run_dir / "settings.json").write_text(json.dumps({"settings": settings.model_dump(mode="json")}))
     return run_dir
 
 
@@ -102,13 +102,13 @@ def test_orphans_of_a_mix_cost_what_their_own_absence_takes(mixed: Path, capsys:
     assert orphans["price"]["usd"] == round(630 / 60 * orphans["price"]["usd_per_session_minute"], 4)
     page = (mixed / "report.html").read_text()
     assert "<code>user_absent_timeout (at most 300 s)</code> is taken to have brought it" in page
-    assert "scenario.session" not in page  # which no session used
-    assert "scenario.mix[1].session.user_absent_timeout" in page
+    assert "settings.session" not in page  # which no session used
+    assert "settings.mix[1].session.user_absent_timeout" in page
 
 
 def test_orphans_at_a_target_whose_timers_run_faster_live_as_much_shorter(run_dir: Path) -> None:
     settings = resolve(None, {"session.user_absent_timeout": 60, "target.clock_scale": 6}, {})
-    (run_dir / "settings.json").write_text(json.dumps({"scenario": settings.model_dump(mode="json")}))
+    (run_dir / "settings.json").write_text(json.dumps({"settings": settings.model_dump(mode="json")}))
     j.write_file(run_dir, leaked(1, "default"))
     orphans = j.reported(run_dir)["teardown"]["orphans"]
     assert (orphans["seconds"], orphans["absent_timeout_s"]) == (10, 60)
@@ -118,7 +118,7 @@ def test_a_session_that_asked_for_no_timeout_ends_by_the_services_own(run_dir: P
     settings = resolve(None, {}, {})
     session = settings.session.model_copy(update={"user_absent_timeout": None})
     settings = settings.model_copy(update={"session": session})
-    (run_dir / "settings.json").write_text(json.dumps({"scenario": settings.model_dump(mode="json")}))
+    (run_dir / "settings.json").write_text(json.dumps({"settings": settings.model_dump(mode="json")}))
     j.write_file(run_dir, [*leaked(1, "default"), *unanswered(2, "default")])
     found = j.reported(run_dir)
     assert found["teardown"]["orphans"]["seconds"] == 120
@@ -153,19 +153,19 @@ def test_rules_and_tail_sampling_promise_a_session_what_its_own_scenario_asks_fo
 
 def test_tail_sampling_knows_how_fast_the_targets_timers_run(run_dir: Path) -> None:
     settings = resolve(None, {"session.user_absent_timeout": 60, "target.clock_scale": 6}, {})
-    (run_dir / "settings.json").write_text(json.dumps({"scenario": settings.model_dump(mode="json")}))
+    (run_dir / "settings.json").write_text(json.dumps({"settings": settings.model_dump(mode="json")}))
     assert [promise.absence_s for promise in TailSampler.of_run(run_dir, 0.5)._rules._promises.values()] == [10]
 
 
 def test_a_comparison_names_what_changed_in_a_scenario_of_the_mix(mixed: Path) -> None:
     base = json.loads((mixed / "settings.json").read_text())
     now = json.loads((mixed / "settings.json").read_text())
-    now["scenario"]["session"]["user_absent_timeout"] = 20  # of no session
-    now["scenario"]["mix"][1]["session"]["user_absent_timeout"] = 40
+    now["settings"]["session"]["user_absent_timeout"] = 20  # of no session
+    now["settings"]["mix"][1]["session"]["user_absent_timeout"] = 40
     assert compare_runs.other_plan(base, now) == []
     assert compare_runs.differences(base, now) == [
         {"key": "mix.short.session.user_absent_timeout", "base": "30", "new": "40"}
     ]
-    now["scenario"]["mix"][0]["weight"] = 3.0
-    now["scenario"]["conversation"] = {"turns": []}  # of no session
+    now["settings"]["mix"][0]["weight"] = 3.0
+    now["settings"]["conversation"] = {"turns": []}  # of no session
     assert compare_runs.other_plan(base, now) == ["mix.long.weight is 3, not 1"]

@@ -1,0 +1,37 @@
+"""`settings.json`: what is written of a run, and that directories of every schema can be read."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from loadtest.config.run_dir import is_embedded, load_resolved, run_id, write_settings
+from loadtest.config.settings import Load, Settings
+from loadtest.language.errors import ConfigError
+
+SETTINGS = Settings(name="talk", load=Load(users=7))
+
+
+def test_what_was_written_is_read_back_as_settings(tmp_path: Path) -> None:
+    write_settings(SETTINGS, tmp_path, started_at=datetime(2026, 1, 2, tzinfo=UTC), embedded_twin=True, run_id="r")
+    written = json.loads((tmp_path / "settings.json").read_text())
+    assert (written["schema"], written["settings"]["name"], "scenario" in written) == (2, "talk", False)
+    assert load_resolved(tmp_path) == SETTINGS
+    assert (run_id(tmp_path), is_embedded(tmp_path)) == ("r", True)
+
+
+def test_the_settings_of_schema_1_stand_under_another_key(tmp_path: Path) -> None:
+    old = {"schema": 1, "run_id": "r", "scenario": SETTINGS.model_dump(mode="json"), "embedded_twin": False}
+    (tmp_path / "settings.json").write_text(json.dumps(old))
+    assert load_resolved(tmp_path) == SETTINGS
+    assert (run_id(tmp_path), is_embedded(tmp_path)) == ("r", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("[]", "must hold an object"), ("{}", "'settings'"), ("{", "Expecting property name")]
+)
+def test_what_is_no_settings_is_a_line(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "settings.json").write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        load_resolved(tmp_path)
