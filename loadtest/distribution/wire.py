@@ -9,6 +9,8 @@ To it: `welcome` (run_id, numbers, salt, settings, items), `refused` (reason), `
 `pong` (sent_ns, master_ns), `ack` (name, size, closed), `noted` (missing), `over` (reason).
 """
 
+import contextlib
+import socket
 import time
 import zlib
 from typing import Any, Final, Self
@@ -24,6 +26,8 @@ CHUNK_BYTES: Final = 512 << 10
 """Of a file, before it is packed. A command has one on its way at a time: so much memory the master spends on it."""
 FAILURES: Final = 5
 """Handshakes that failed, one after the other, and none that succeeded: this is no accident."""
+GREETING_S: Final = 2.0
+_GREETING: Final = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"CURVE".ljust(20, b"\0") + bytes(32)
 _FAILED: Final = (
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
@@ -63,7 +67,7 @@ class Channel:
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
         keys.guard_worker(self._socket)
         self._monitor = self._socket.get_monitor_socket(_FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        self._failures = 0
+        self._failures, self._master = 0, (host, port)
         self._socket.connect(f"tcp://{host}:{port}")
 
     def __enter__(self) -> Self:
@@ -77,11 +81,15 @@ class Channel:
 
     @property
     def is_shut_out(self) -> bool:
-        """Whether somebody is there who does not share our token."""
+        """Whether a master is there that does not share our token. A line that ends at nobody fails in the same way, so
+        it is asked how it greets."""
         while self._monitor.poll(0):
             failed = recv_monitor_message(self._monitor)["event"] != zmq.EVENT_HANDSHAKE_SUCCEEDED
             self._failures = self._failures + 1 if failed else 0
-        return self._failures >= FAILURES
+        if self._failures < FAILURES:
+            return False
+        self._failures = 0
+        return _greets(*self._master)
 
     def say(self, op: str, **fields: Any) -> bool:
         """Whether it could be sent; the master need not have got it."""
@@ -102,3 +110,13 @@ class Channel:
             if kind == HOST and isinstance(data, dict) and isinstance(data.get("op"), str):
                 return data
         return None
+
+
+def _greets(host: str, port: int) -> bool:
+    """Whether who listens there speaks ZMTP with CURVE (http://rfc.zeromq.org/spec:23), as our masters do."""
+    answer = bytearray()
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=GREETING_S) as line:
+        line.sendall(_GREETING)
+        while len(answer) < len(_GREETING) and (more := line.recv(len(_GREETING) - len(answer))):
+            answer += more
+    return answer[:1] == b"\xff" and bytes(answer[12:32]).rstrip(b"\0") == b"CURVE"

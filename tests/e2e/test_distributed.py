@@ -55,10 +55,13 @@ def parts(
     knobs: Sequence[str] = SLOW_CALLS,
     through: Sequence[str] = (),
     token: str | None = None,
+    port: int = 0,
+    workers_port: int = 0,
 ) -> Iterator[Parts]:
     """A twin, a master, and a worker's command for each number in `commands`, with so many load processes; the last one
-    `through` another command. `token`: in all environments (None: the one of this account)."""
-    port = free_port()
+    `through` another command. `token`: in all environments (None: the one of this account). `workers_port`: where they
+    look for the master (0: at its own)."""
+    port = port or free_port()
     with ExitStack() as stack:
         twin = stack.enter_context(running_twin(*knobs))
         given = {} if token is None else {"AVALOAD_CLUSTER_TOKEN": token}
@@ -73,7 +76,15 @@ def parts(
         master = start("master", "--master", *expected, "--room", "none", *options, environ=environ)
         workers = []
         for number, processes in enumerate(commands):
-            words = ("--worker", "--master-host", "127.0.0.1", "--master-port", port, "--processes", processes)
+            words = (
+                "--worker",
+                "--master-host",
+                "127.0.0.1",
+                "--master-port",
+                workers_port or port,
+                "--processes",
+                processes,
+            )
             last = number == len(commands) - 1
             workers.append(start(f"worker-{number}", *words, environ=keys, through=through if last else ()))
         yield Parts(twin, master, workers, port)

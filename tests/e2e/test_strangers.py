@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.distribution.port.keys import Keys
+from tests.e2e.eavesdropping import line, replay
 from tests.e2e.stranger import LINE, lingers, pours, stranger, tries_all
 from tests.e2e.target import reaching, unless_late
 from tests.e2e.test_distributed import assert_explained, parts
@@ -139,6 +140,32 @@ def test_a_message_that_is_too_large_is_not_taken_from_anybody(tmp_path: Path) -
         assert high_water_kb(run.master.locust_pid()) - before_kb < GROWTH_KB
         done = run.master.finish(within_s=60)
         assert done.code == unless_late(0, run.master.report()), done
+
+
+def test_who_hears_every_byte_learns_nothing_and_a_line_that_is_cut_costs_no_session(tmp_path: Path) -> None:
+    scenario, prompt, metrics = tmp_path / "far.toml", "Nobody but us may read this prompt.", free_port()
+    scenario.write_text(f'name = "far"\n[realtime]\ninstructions = "{prompt}"\n')
+    with line(port := free_port()) as (workers_port, listener):
+        options = (scenario, *PLAN, "--room", "none", "--metrics-port", metrics)
+        with parts(tmp_path, *options, commands=(1, 1), token=TOKEN, port=port, workers_port=workers_port) as run:
+            eventually(lambda: run.twin.state()["sessions"], within_s=60, what="a run at work", during=run.master)
+            before = len(listener.heard)
+            listener.cut()
+            eventually(lambda: len(listener.heard) >= 2 * before, within_s=20, what="all are back", during=run.master)
+            answers = [replay(port, bytes(said), within_s=3) for said, _ in listener.heard[:before]]
+            assert max(map(len, answers)) < 400  # a greeting, and the beginning of a handshake
+            eventually(lambda: refused(metrics).get("handshake"), within_s=15, what="a refusal", during=run.master)
+            assert {reason for reason, count in refused(metrics).items() if count} == {"handshake"}
+            done = run.master.finish(within_s=90)
+            report = run.master.report()
+            assert done.code == unless_late(0, report), done
+            assert report["sessions"]["completed"] == len(run.twin.state()["sessions"]) > 0
+            assert [worker["state"] for worker in report["hosts"]["workers"]] == ["home", "home"]
+            assert [worker.finish(within_s=20).code for worker in run.workers] == [0, 0]
+    heard = [bytes(part) for pair in listener.heard for part in pair]
+    assert sum(map(len, heard)) > 10_000
+    for word in (prompt, TOKEN, "avaload", "instructions", "run_started", "journal", "client_ready"):
+        assert not [part for part in heard if word.encode() in part]
 
 
 @pytest.mark.parametrize("token", [None, "a token of somebody else"])
