@@ -173,10 +173,8 @@ def _take(
 
     tree = parcel.fetch(welcome["items"], piece, run_dir)
     numbers, processes = welcome["numbers"], tree["load"]["processes"]
-    limits = [] if place.max_sessions is None else [place.max_sessions]
-    if (limit := tree["target"]["max_sessions"]) is not None:
-        limits.append(sum(share(limit, number, processes) for number in numbers))
-    tree["target"]["max_sessions"] = min(limits, default=None)
+    of_master = tree["target"]["max_sessions"]
+    tree["target"]["max_sessions"] = own_limit(place.max_sessions, of_master, numbers=numbers, processes=processes)
     tree["distribution"] = {}
     tree["output"] |= {"metrics_port": "off", "otlp_endpoint": None, "web_port": None, "run_dir": None}
     try:
@@ -189,6 +187,15 @@ def _take(
     check_clips(settings.spoken)
     check_names(settings)
     write_settings(settings, run_dir, started_at=datetime.now(UTC), run_id=str(welcome["run_id"]))
+
+
+def own_limit(own: int | None, of_master: int | None, *, numbers: Iterable[int], processes: int) -> int | None:
+    """Of sessions, for load processes `numbers` of this host: what the operator said here, and no more than their part
+    of what the master says. None: nobody said any."""
+    limits = [] if own is None else [own]
+    if of_master is not None:
+        limits.append(sum(share(of_master, number, processes) for number in numbers))
+    return min(limits, default=None)
 
 
 def share(limit: int, number: int, processes: int) -> int:

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.benchmarks import (
+    cluster_curve,
     hostile_lag,
     http_lifecycles,
     plain_locust,
@@ -33,7 +34,7 @@ BENCHMARKS = {
     module.__name__.rsplit(".", 1)[-1]: module
     for module in (
         http_lifecycles, plain_locust, sink_costs, truth, rooms_websocket, rooms_webrtc, whole_session, report_scale,
-        hostile_lag,
+        hostile_lag, cluster_curve,
     )
 }  # fmt: skip
 OUT = Path(__file__).parents[2] / "docs" / "benchmarks.md"

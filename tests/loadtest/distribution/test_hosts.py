@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from loadtest.config.settings import Distribution
 from loadtest.distribution.hosts import UNSEEN_NS, Hosts
 from loadtest.distribution.wire import pack
 from loadtest.language import clock, journal
@@ -21,13 +22,13 @@ JOIN = {"op": "join", "version": __version__, "processes": 1, "host": "far", "di
 class Told:
     """A Hosts with its clock in the test's hand, what it sent and what it recorded."""
 
-    def __init__(self, run_dir: Path, *, processes: int = 2) -> None:
+    def __init__(self, run_dir: Path, *, processes: int = 2, disk_mib: int = 10) -> None:
         (run_dir / "journal").mkdir(parents=True)
         self.run_dir, self.now_ns = run_dir, 0
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.events: list[Event] = []
         self.hosts = Hosts(
-            settings(processes=processes),
+            settings(processes=processes).model_copy(update={"distribution": Distribution(worker_disk_mib=disk_mib)}),
             run_dir,
             "00",
             send=lambda node, message: self.sent.append((node, message)),
@@ -153,3 +154,69 @@ def test_nonsense_is_not_answered_and_breaks_nothing(told: Callable[..., Told], 
     it.ask("a", JOIN)
     assert it.ask("a", message) is None
     assert it.hosts.joined == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"host": "far\nFORGED LINE"},
+        {"host": ""},
+        {"host": "x" * 201},
+        {"host": 7},
+        {"processes": -1},
+        {"processes": "1"},
+        {"processes": 0.5},
+    ],
+)
+def test_a_worker_whose_name_or_number_can_not_be_gets_no_place(
+    told: Callable[..., Told], wrong: dict[str, Any]
+) -> None:
+    it = told()
+    assert it.ask("a", JOIN | wrong) is None
+    assert (it.hosts.joined, it.events) == (0, [])
+
+
+def test_a_directory_over_there_is_told_in_one_line(told: Callable[..., Told]) -> None:
+    it = told()
+    it.ask("a", JOIN | {"directory": "/läufe/1\n\x1b[31mFORGED\u202e"})
+    assert [event.directory for event in it.events if isinstance(event, WorkerChanged)] == ["/läufe/1??[31mFORGED?"]
+
+
+@pytest.mark.parametrize("place", [{"offset": -1}, {"offset": "0"}, {"offset": None}])
+def test_a_chunk_of_no_place_is_not_written(told: Callable[..., Told], place: dict[str, Any]) -> None:
+    it = told()
+    it.ask("a", JOIN)
+    chunk = {"op": "chunk", "name": "journal/far-worker-0.jsonl", "offset": 0, "packed": pack(b"x"), "crc": 0}
+    assert it.ask("a", chunk | {"crc": zlib.crc32(b"x")} | place) is None
+    assert list((it.run_dir / "journal").iterdir()) == []
+
+
+def test_what_a_worker_ships_beyond_its_quota_is_not_written_and_the_run_says_so(told: Callable[..., Told]) -> None:
+    """100 MB pack into 106 KB."""
+    it = told(disk_mib=1)
+    for node in ("a", "b"):
+        it.ask(node, JOIN)
+    it.hosts.begin()
+    piece = bytes(512 << 10)
+    name, answers = "journal/far-worker-0.jsonl", []
+    for offset in range(0, 200 * len(piece), len(piece)):
+        chunk = {"op": "chunk", "name": name, "offset": offset, "packed": pack(piece), "crc": zlib.crc32(piece)}
+        answers.append(it.ask("a", chunk))
+    assert [answer["size"] for answer in answers[:2] if answer is not None] == [len(piece), 2 * len(piece)]
+    assert answers[2] is None
+    assert (it.run_dir / name).stat().st_size == 1 << 20
+    chunk = {
+        "op": "chunk",
+        "name": "journal/near-worker-1.jsonl",
+        "offset": 0,
+        "packed": pack(b"x"),
+        "crc": zlib.crc32(b"x"),
+    }
+    assert it.ask("b", chunk) is not None  # the others have room
+    it.ask("b", {"op": "bye", "files": {}})
+    assert it.hosts.settled()
+    it.hosts.close("completed")
+    (missing,) = [event for event in it.events if isinstance(event, GeneratorFailed)]
+    why = "it ships more than the 1 MiB that one worker may (distribution.worker_disk_mib)"
+    assert missing.detail == f"{why}; what it wrote is in /over/there on far"
+    assert it.states()[-2:] == [("b", "home"), ("a", "lost")]

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from loadtest import cli
+from loadtest.config.backend import BackendTarget
 from loadtest.config.settings import Load, Settings, Target
-from loadtest.distribution.worker import Place, check_allowed, share, work
+from loadtest.distribution.worker import Place, check_allowed, check_variables, own_limit, share, work
 from loadtest.language.errors import ConfigError, GeneratorError
 from tests.loadtest.distribution.master import TOKEN, Serving, serving
 from tests.support import eventually, free_port
@@ -141,6 +142,23 @@ def test_a_worker_that_is_too_much_or_too_late_is_told_so_and_counted(
             assert str(raised.value) == f"the master at 127.0.0.1:{master.port} does not take this worker: {says}"
         assert master.states() == ["refused", "refused"]
     assert list((tmp_path).iterdir()) == [tmp_path / "master"]
+
+
+def test_a_scenario_reads_no_variable_of_a_worker_that_was_not_allowed() -> None:
+    backend = BackendTarget(url="http://127.0.0.1:1/s", headers={"A": "env:SHOP_TOKEN", "B": "env:HOME", "C": "plain"})
+    reading = settings().model_copy(update={"target": settings().target.model_copy(update={"backend": backend})})
+    check_variables(settings(), frozenset())
+    check_variables(reading, frozenset({"SHOP_TOKEN", "HOME"}))
+    with pytest.raises(ConfigError) as raised:
+        check_variables(reading, frozenset({"SHOP_TOKEN"}))
+    assert raised.value.problems == ["the master's scenario reads HOME here: this worker needs --allow-env HOME"]
+
+
+@pytest.mark.parametrize(("own", "of_master", "expected"), [(3, 9, 3), (7, 9, 4), (None, 9, 4), (3, None, 3)])
+def test_a_workers_own_limit_of_sessions_holds_whatever_its_master_says(
+    own: int | None, of_master: int | None, expected: int
+) -> None:
+    assert own_limit(own, of_master, numbers=[1], processes=2) == expected
 
 
 def test_the_shares_of_a_limit_add_up_to_it() -> None:
