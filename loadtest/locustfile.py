@@ -122,9 +122,10 @@ def conduct(
             snapshot,
             tls=tls(output.metrics_cert, output.metrics_key) if output.metrics_cert and output.metrics_key else None,
             login=login(output),
+            served_as=(output.metrics_host, *output.served_as),
         )
     if web_ui is not None:
-        live.install(web_ui, snapshot)
+        live.install(web_ui, snapshot, served_as=settings.output.served_as)
 
     def finish() -> None:
         run.wait_ended()

@@ -1,11 +1,12 @@
 """Locust's web UI: a Sessions tab with what the page /sessions shows, and no way to start, edit or stop the run."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from exporters.locust_ui import sessions_page
 from exporters.metrics.snapshot import Snapshot
+from exporters.visitors import meant_only
 from loadtest.language.outlets import cleaned
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ _ITEMS: Final = {"open": "at the target", "started": "sessions", "dropped": "ite
 _REFUSED: Final = ("/swarm", "/stop", "/user", "/stats/reset")
 
 
-def install(web_ui: "WebUI", snapshot: Callable[[], Snapshot]) -> None:
-    """Add the tab, the page and the refusal. Call it once, before the first request. `snapshot`: as /metrics has it."""
+def install(web_ui: "WebUI", snapshot: Callable[[], Snapshot], *, served_as: Iterable[str] = ()) -> None:
+    """Add the tab, the page and the refusals. Call it once, before the first request. `snapshot`: as /metrics has it;
+    `served_as`: names by which it is asked for, besides this machine's."""
     from flask import Response, request
 
     app = web_ui.app
@@ -72,6 +74,9 @@ def install(web_ui: "WebUI", snapshot: Callable[[], Snapshot]) -> None:
     sessions_page.install(web_ui, snapshot)
     app.before_request(refuse)
     app.after_request(add_rows)
+    # Locust lets any page of any origin read its answers, and asks nobody by which name it was found.
+    app.wsgi_app = meant_only(app.wsgi_app, bound=web_ui.host, served_as=served_as)
+    app.config.update(SESSION_COOKIE_SAMESITE="Lax", REMEMBER_COOKIE_SAMESITE="Lax", REMEMBER_COOKIE_HTTPONLY=True)
 
 
 def rows(now: Mapping[str, Any]) -> Iterator[dict[str, str]]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from exporters.metrics.exposition import content_type, exposition
 from exporters.metrics.snapshot import Snapshot
+from exporters.visitors import meant_only
 
 _RECENT_S: Final = 300.0
 """A scraper that was silent for longer than this is gone: nobody lingers for it."""
@@ -33,6 +34,7 @@ class MetricsServer:
         *,
         tls: ssl.SSLContext | None = None,
         login: tuple[str, str] | None = None,
+        served_as: Iterable[str] = (),
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         # Here, not above: a process that isn't Locust's must not get gevent with this module.
@@ -44,9 +46,10 @@ class MetricsServer:
         self._recent: deque[float] = deque(maxlen=20)
         self.scrapes = 0
         """Answered so far."""
+        app = meant_only(self._answer, bound=listener.getsockname()[0], served_as=served_as)
         self._server = WSGIServer(
             gevent.socket.socket(listener.family, listener.type, listener.proto, fileno=listener.detach()),
-            self._answer,
+            app,
             log=None,
             error_log=_log,
             **({} if tls is None else {"ssl_context": tls}),
@@ -91,10 +94,12 @@ def serve(
     *,
     tls: ssl.SSLContext | None = None,
     login: tuple[str, str] | None = None,
+    served_as: Iterable[str] = (),
 ) -> MetricsServer:
     """Serve on a socket that is bound and listens already (the port was checked before anything was started).
 
     The server takes the socket over: `listener` is detached. Returns at once; the answers are greenlets of this hub.
-    `tls`: speak it. `login`: user and password that every request has to give.
+    `tls`: speak it. `login`: user and password that every request has to give. `served_as`: names by which it is asked,
+    besides this machine's.
     """
-    return MetricsServer(listener, snapshot, tls=tls, login=login)
+    return MetricsServer(listener, snapshot, tls=tls, login=login, served_as=served_as)

@@ -63,6 +63,7 @@ OF_RUNS: Final[tuple[Option, ...]] = (
     Option("--trace-share", "output.trace_share", "SHARE"),
     Option("--keep-audio", "output.keep_audio"),
     Option("--baseline", "output.baseline", "RUN_DIR"),
+    Option("--served-as", "output.served_as", "NAME,…"),
     Option("--web-port", "output.web_port", "N"),
 )
 OF_MASTERS: Final[tuple[Option, ...]] = (

@@ -1,5 +1,6 @@
 """`[output]`: where a run is written and who may watch."""
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -41,9 +42,21 @@ class Output(Section):
         False, description="keep the texts of transcripts in the journal; without it only their length"
     )
     web_port: int | None = Field(None, ge=1, le=65535, description="port of Locust's live UI with the Sessions tab")
+    served_as: tuple[str, ...] = Field(
+        (), description="names by which the live UI and the metrics are asked for, besides this machine's own"
+    )
     baseline: Path | None = Field(
         None, description="directory of an earlier run: say what changed since; a regression is exit 3"
     )
+
+    @field_validator("served_as", mode="before")
+    @classmethod
+    def _are_names(cls, given: Any) -> Any:
+        names = given.split(",") if isinstance(given, str) else given
+        for name in names if isinstance(names, list | tuple) else ():
+            if not isinstance(name, str) or re.fullmatch(r"[A-Za-z0-9.:_-]{1,253}", name) is None:
+                raise ValueError(f"{name!r} is not the name of a host")
+        return names
 
     @field_validator("metrics_port", mode="before")
     @classmethod
