@@ -166,6 +166,7 @@ def test_people_can_read_it(page: str) -> None:
     text = re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
     assert prose.long_lines(text) == []
     assert prose.long_sentences(text) == []
+    assert not re.search(r"^(<<<<<<<|=======|>>>>>>>)", text, re.MULTILINE), "two versions of a paragraph"
 
 
 @pytest.mark.parametrize("page", sorted(GENERATED))
