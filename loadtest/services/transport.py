@@ -105,21 +105,23 @@ async def fetch(
 async def _body(response: aiohttp.ClientResponse, call: Call) -> bytes:
     """The whole body, unpacked in small pieces. What there is of one that breaks off is in `call`. Raises StepError for
     one above MAX_BODY_BYTES."""
-    body = bytearray()
+    content, pieces, size = response.content, list[bytes](), 0
     try:
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
+        while not content.at_eof():
+            pieces.append(await content.readany())
+            size += len(pieces[-1])
+            if size > MAX_BODY_BYTES:
                 response.close()
                 detail = f"HTTP {response.status} with a body of more than {MAX_BODY_BYTES >> 20} MiB"
                 raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, detail, http_status=response.status)
     except BaseException:
-        call.body_so_far = bytes(body[:MAX_ERROR_BYTES])
+        call.body_so_far = b"".join(pieces)[:MAX_ERROR_BYTES]
         raise
     finally:
+        body = b"".join(pieces)
         place = f"{call.what or response.method}: HTTP {response.status}"
-        call.watch.look_at_answer(place, response.raw_headers, bytes(body), mints=call.what == "mint")
-    return bytes(body)
+        call.watch.look_at_answer(place, response.raw_headers, body, mints=call.what == "mint")
+    return body
 
 
 async def _carry(session: aiohttp.ClientSession, request: Any, proxy: str | None) -> tuple[int, Any, bytes]:
@@ -162,10 +164,16 @@ class Httpx2Transport(httpx2.AsyncBaseTransport):
 def _plain(headers: Any) -> list[tuple[bytes, bytes]]:
     """The body is already decoded and whole: its transfer's headers no longer hold. Nor does a charset: JSON is UTF-8,
     and Python's codecs by the name of hex or punycode are none of text."""
-    return [
-        (name, value.partition(b";")[0] if name.lower() == b"content-type" else value)
-        for name, value in headers
-        if name.lower() not in (b"content-encoding", b"transfer-encoding", b"content-length")
-        # The clients keep cookies, and stumble over one that can't be sent back at every call from then on.
-        and not (name.lower() == b"set-cookie" and _UNSENDABLE.search(value))
-    ]
+    kept = []
+    for name, value in headers:
+        match name.lower():
+            case b"content-encoding" | b"transfer-encoding" | b"content-length":
+                continue
+            case b"content-type":
+                kept.append((name, value.partition(b";")[0]))
+            # The clients keep cookies, and stumble over one that can't be sent back at every call from then on.
+            case b"set-cookie" if _UNSENDABLE.search(value):
+                continue
+            case _:
+                kept.append((name, value))
+    return kept

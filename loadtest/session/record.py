@@ -28,7 +28,7 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
-from loadtest.language.given_back import Ledger, Watch
+from loadtest.language.given_back import Found, Ledger, Watch
 from loadtest.language.redact import redact
 from loadtest.session.ports import Call
 
@@ -52,7 +52,7 @@ class Record:
         self.session = f"{random.getrandbits(128):032x}"
         self.root = span_id()
         self.remains = Remains.NOTHING
-        self.watch = Watch(ledger, self._given_back)
+        self.watch = Watch(ledger, _teller_of_given_back(emit, self.session, self._purpose))
         self.started_ns = 0
         self.worst_lag_ns = 0
         """Of the marks since the caller last set it to 0."""
@@ -143,12 +143,22 @@ class Record:
             **facts,
         )
 
-    def _given_back(self, secret: SecretKind, place: str, is_foreign: bool) -> None:
-        self._say(SecretGivenBack, secret=secret, place=place, foreign=is_foreign)
-
     def _say(self, kind: type, *, t_ns: int | None = None, **fields: Any) -> None:
         at_ns = now_ns() if t_ns is None else t_ns
         self._emit(kind(t_ns=at_ns, session=self.session, purpose=self._purpose, **fields))
+
+
+def _teller_of_given_back(emit: Callable[[Event], None], session: str, purpose: str) -> Found:
+    """Of a session's watch. It doesn't know the record, which knows the watch: what goes in circles is freed late."""
+
+    def tell(secret: SecretKind, place: str, is_foreign: bool) -> None:
+        emit(
+            SecretGivenBack(
+                t_ns=now_ns(), session=session, secret=secret, place=place, foreign=is_foreign, purpose=purpose
+            )
+        )
+
+    return tell
 
 
 def span_id() -> str:

@@ -99,9 +99,12 @@ class Response:
         self.headers = CIMultiDict(headers)
         self.raw_headers = tuple((k.encode(), v.encode("utf-8", "replace")) for k, v in headers.items())
 
-    async def iter_any(self) -> AsyncIterator[bytes]:
-        for at in range(0, len(self._body), 65536):
-            yield self._body[at : at + 65536]
+    def at_eof(self) -> bool:
+        return not self._body
+
+    async def readany(self) -> bytes:
+        piece, self._body = self._body[:65536], self._body[65536:]
+        return piece
 
     def close(self) -> None:
         pass

@@ -1,9 +1,11 @@
+import gc
 import json
 
 import pytest
 
 from loadtest.language.given_back import MOST_REMEMBERED, Ledger, Watch
 from loadtest.language.vocabulary import SecretKind
+from loadtest.session.record import Record
 
 KEY, SECRET, TOKEN, ROOM = "sk-proj-0123456789", "ek_00aa11bb22cc33dd", "tok.en-44ee55ff66", "room-77889900aabb"
 Told = list[tuple[str, str, bool]]
@@ -127,3 +129,30 @@ def test_the_same_place_is_told_once_and_the_ledger_is_bounded() -> None:
     for number in range(MOST_REMEMBERED + 5):
         watch.sends(SecretKind.CLIENT_SECRET, f"ek_{number:020}")
     assert len(ledger._owners) == MOST_REMEMBERED
+
+
+def test_tokens_with_a_common_beginning_are_told_apart_by_their_signatures() -> None:
+    ledger, told = Ledger(), list[object]()
+    head = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9-the-same-for-all"
+    first, second, third = (Watch(ledger, lambda *found: told.append(found)) for _ in range(3))
+    first.sends(SecretKind.SESSION_TOKEN, f"{head}.first-signature-0001")
+    second.sends(SecretKind.SESSION_TOKEN, f"{head}.second-signature-002")
+
+    third.look_at_answer("create: HTTP 201", [], f"{head}.third-signature-0003".encode())
+    assert told == []
+    third.look_at_answer("connect: HTTP 200", [], f"{head}.first-signature-0001".encode())
+    assert told == [("session_token", "connect: HTTP 200, body", True)]
+
+
+def test_the_ledger_keeps_secrets_and_no_session_that_is_over() -> None:
+    ledger = Ledger()
+    gc.disable()  # nothing goes in circles, either
+    try:
+        record = Record(emit=lambda _: None, lag_ns=lambda: 0, scenario="x", purpose="load", ledger=ledger)
+        record.watch.sends(SecretKind.CLIENT_SECRET, SECRET)
+        gone = weakref.ref(record)
+        del record
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert len(ledger._owners) == 1
