@@ -1,5 +1,6 @@
 import gc
 import json
+import weakref
 
 import pytest
 
