@@ -11,6 +11,7 @@ from typing import Any, Final
 from dashboards.promql import edge, selector
 from exporters.metrics import catalogue as c
 from loadtest.judging.slo import DEFAULT_SLOS
+from loadtest.language.vocabulary import Fault
 
 RUNBOOK: Final = "RUNBOOK.md"
 """Relative to the repository; Alertmanager's template may put the place where you host it in front."""
@@ -42,6 +43,8 @@ ENOUGH_PACKETS: Final = 1000
 
 OVER_TARGET: Final = 1.2
 STALE_S: Final = 10.0
+_FAULTS_TOLD: Final = [fault for fault in Fault if fault not in (Fault.SINK_FAILED, Fault.WORKER_LOST)]
+"""Those that make a run invalid, without the one that has an alert of its own."""
 DROPPED_SHARE: Final = 0.01
 
 
@@ -256,8 +259,7 @@ ALERTS: Final = (
     Alert(
         name="GeneratorFault",
         severity="warning",
-        expr=_counted(c.GENERATOR_FAULTS, "job, instance, fault", fault="~engine_died|events_lost|drain_timeout|bug")
-        + " > 0",
+        expr=_counted(c.GENERATOR_FAULTS, "job, instance, fault", fault="~" + "|".join(_FAULTS_TOLD)) + " > 0",
         summary="{{ $labels.instance }} had a fault of its own: {{ $labels.fault }}",
         description="{{ $value }} times in the run, which is invalid: its numbers must not be used.",
     ),

@@ -11,8 +11,7 @@ import numpy as np
 from loadtest.capacity.facts import BUDGET_USED, CLEARLY, Facts
 from loadtest.capacity.quota import quota_of
 from loadtest.capacity.search import Found, Purpose
-from loadtest.judging.slo import SECONDS, SHARE
-from loadtest.judging.words import plural
+from loadtest.judging.words import amount, plural
 
 SAMPLES: Final = 400
 SAME_LATENCY: Final = 1.5
@@ -156,10 +155,6 @@ def _quota(
     }
 
 
-def _with_unit(value: float, unit: str) -> str:
-    return f"{value * 100:.3g} %" if unit == SHARE else f"{value:.3g} s" if unit == SECONDS else f"{value:g}"
-
-
 def _broke_first(failing: Facts | None, stages: Sequence[Facts], found: Sequence[Found]) -> str | None:
     if failing is None:
         return None
@@ -167,9 +162,9 @@ def _broke_first(failing: Facts | None, stages: Sequence[Facts], found: Sequence
         return f"{len(failing.evidence.refusals)} sessions were refused for their number"
     if failing.broken:
         slo = failing.broken[0]
-        seen = "nothing" if slo.observed is None else _with_unit(slo.observed, slo.unit)
+        seen = "nothing" if slo.observed is None else amount(slo.observed, slo.unit)
         bound = "most" if slo.bound == "max" else "least"
-        return f"{slo.name} ({slo.indicator}): {seen}, wanted at {bound} {_with_unit(slo.objective, slo.unit)}"
+        return f"{slo.name} ({slo.indicator}): {seen}, wanted at {bound} {amount(slo.objective, slo.unit)}"
     if not failing.keeps_up:
         return (
             f"the target no longer keeps up: sessions in progress grew by {failing.growth} in {failing.duration_s:g} s"

@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -22,6 +22,7 @@ from loadtest.language.mistyped import did_you_mean, line_of, line_of_problem
 LIVE_OPENAI = "https://api.openai.com/v1"
 LIVE_AVATURN = "https://api.avaturn.live"
 _PREFIX = "AVALOAD_"
+_OF_SCENARIOS: Final = ("secret", "session", "realtime", "conversation")
 
 
 def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
@@ -40,6 +41,8 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
         _put(tree, name.split(".", 1 if name.startswith("tags.") else -1), value, origin=f"option for {name}")
     _choose_model(tree, options)
     _read_trace(tree.get("load"), toml_path, options)
+    if "mix" in tree:
+        _refuse_unused(tree)
     tree["realtime"] = _with_nulls(_deep_merge(default_realtime(), tree.get("realtime", {})))
     _leave_unspoken(tree)
     mixed: list[Path] = []
@@ -125,6 +128,17 @@ def _read_scenario(path: Path) -> dict[str, Any]:
     return tree
 
 
+def _refuse_unused(tree: Mapping[str, Any]) -> None:
+    """What makes a session is its scenario's: what else says it would say it to nobody."""
+    unused = [
+        f"{part}: belongs into the scenarios of the mix; here it is used by no session"
+        for part in _OF_SCENARIOS
+        if part in tree
+    ]
+    if unused:
+        raise ConfigError(unused)
+
+
 def _read_mix(entries: Any, toml_path: Path | None) -> tuple[list[dict[str, Any]], list[Path]]:
     """`[[mix]]` tables with their files read, and those files. Of a file only what makes a session counts; load and
     target are the run's."""
@@ -137,7 +151,7 @@ def _read_mix(entries: Any, toml_path: Path | None) -> tuple[list[dict[str, Any]
             raise ConfigError(f"mix.{number}: scenario (a file) and weight are needed, nothing else")
         tree = _read_scenario(folder / entry["scenario"])
         taken: dict[str, Any] = {
-            key: tree[key] for key in ("secret", "session", "conversation", "waive") if key in tree
+            key: tree[key] for key in (*_OF_SCENARIOS, "waive") if key in tree and key != "realtime"
         }
         _leave_unspoken(taken)
         realtime = _with_nulls(_deep_merge(default_realtime(), tree.get("realtime", {})))

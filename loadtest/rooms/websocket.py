@@ -138,8 +138,12 @@ class WebSocketRoom(picows.WSListener):
     def on_ws_connected(self, transport: Any) -> None:
         self._transport = transport
         self._listener.on_mark(now_ns(), Mark.SIGNALLED)
-        head = "\n".join(f"{name}: {value}" for name, value in transport.response.headers.items())
-        self._grant.watch.look("room: handshake", head, in_room=True)
+        try:
+            head = "\n".join(f"{name}: {value}" for name, value in transport.response.headers.items())
+            self._grant.watch.look("room: handshake", head, in_room=True)
+        except Exception as error:
+            self._end(now_ns(), broken_by(error))
+            transport.disconnect(graceful=False)
         if self._leaving:  # cancelled just as the handshake was answered
             transport.disconnect(graceful=False)
 
@@ -148,8 +152,13 @@ class WebSocketRoom(picows.WSListener):
         kind = frame.msg_type
         if kind == _CLOSE:
             code = frame.get_close_code()
-            self._grant.watch.look("room: close reason", frame.get_close_reason() or "", in_room=True)
-            self._on_end(t_ns, int(code) or NO_CODE, printable(frame.get_close_reason() or ""))
+            try:
+                with reading("the reason that the room closed with"):
+                    reason = frame.get_close_reason() or ""
+                self._grant.watch.look("room: close reason", reason, in_room=True)
+                self._on_end(t_ns, int(code) or NO_CODE, printable(reason))
+            except Exception as error:
+                self._end(t_ns, broken_by(error))
             transport.send_close(picows.WSCloseCode.OK if code in _NEVER_SENT else code)
             transport.disconnect()
         elif not self._leaving:

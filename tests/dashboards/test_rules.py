@@ -11,6 +11,7 @@ import yaml
 from dashboards import alerts, rules
 from exporters.metrics import catalogue as c
 from loadtest.judging import stage_health
+from loadtest.language.vocabulary import Fault
 from reports.sections import generator
 from tests.dashboards.promql import metric_names, parsed, selectors
 from tests.dashboards.runbook import anchors
@@ -60,6 +61,15 @@ def test_every_alert_says_how_grave_it_is_what_it_means_and_where_to_read_on() -
         file, _, anchor = rule["annotations"]["runbook_url"].partition("#")
         assert (file, anchor in headings) == (alerts.RUNBOOK, True), alert.name
     assert len({alert.name for alert in alerts.ALERTS}) == len(alerts.ALERTS)
+
+
+def test_every_fault_of_the_generator_but_a_sinks_is_alerted_and_in_the_runbook() -> None:
+    rules = {alert.name: alert.expr for alert in alerts.ALERTS}
+    matched = re.search(r'fault=~"([^"]+)"', rules["GeneratorFault"])
+    assert matched is not None
+    assert {*matched[1].split("|"), Fault.WORKER_LOST} == {*Fault} - {Fault.SINK_FAILED}
+    runbook = (ROOT / alerts.RUNBOOK).read_text()
+    assert [fault for fault in matched[1].split("|") if f"| `{fault}` |" not in runbook] == []
 
 
 def test_bounds_are_edges_of_buckets_and_agree_with_the_report() -> None:

@@ -14,6 +14,7 @@ from typing import Final
 import psutil
 
 from loadtest.config.settings import SET_UP_S, Settings
+from loadtest.judging.words import plural
 
 FILES_OF_A_PROCESS: Final = 64
 """Journal, log, pipes, event loop, libraries: about 40 were seen."""
@@ -53,7 +54,7 @@ def _open_files(settings: Settings) -> Finding:
     if settings.embedded_twin:
         of_twin = TWIN_FILES_OF_A_SESSION * settings.pool
         least, likely = max(least, FILES_OF_A_PROCESS + of_twin), max(likely, 2 * FILES_OF_A_PROCESS + 2 * of_twin)
-    text = f"a process may open {hard}, {settings.pool} users at once need about {likely}"
+    text = f"a process may open {hard}, {_users(settings)} about {likely}"
     if hard == resource.RLIM_INFINITY or hard >= likely:
         return Finding(name="open files", state="ok", text=text)
     # How many of the users that wait for open arrivals are ever busy is not known.
@@ -61,14 +62,18 @@ def _open_files(settings: Settings) -> Finding:
     return Finding(name="open files", state=state, text=f"{text}; raise the limit (ulimit -Hn), or use fewer users")
 
 
+def _users(settings: Settings) -> str:
+    return f"{plural(settings.pool, 'user')} at once {'needs' if settings.pool == 1 else 'need'}"
+
+
 def _local_ports(settings: Settings) -> Finding:
     needed = 3 * settings.pool
     try:
         low, high = (int(word) for word in _PORTS.read_text(encoding="ascii").split())
     except (OSError, ValueError):
-        return Finding(name="local ports", state="ok", text=f"unknown; {settings.pool} users need about {needed}")
+        return Finding(name="local ports", state="ok", text=f"unknown; {_users(settings)} about {needed}")
     state = "ok" if high - low >= needed else "warn"
-    text = f"{high - low + 1} to one address, {settings.pool} users at once need about {needed}"
+    text = f"{high - low + 1} to one address, {_users(settings)} about {needed}"
     return Finding(name="local ports", state=state, text=text)
 
 

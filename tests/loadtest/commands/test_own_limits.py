@@ -238,3 +238,8 @@ def test_the_proxys_refusal_is_no_answer_of_the_target() -> None:
     assert (error.kind, error.code, error.sent) == (Kind.TRANSPORT, Code.CONNECT_FAILED, False)
     assert "407" in error.detail
     assert isinstance(error.__cause__, aiohttp.ClientHttpProxyError)
+
+
+def test_one_user_is_one() -> None:
+    found = machine._users(Settings.model_validate({"load": {"users": 1}}))
+    assert found == "1 user at once needs"

@@ -77,6 +77,25 @@ def test_a_mistyped_word_has_its_file_and_line_and_the_nearest_right_one(tmp_pat
     assert problems(toml=toml)[0].startswith(f"{toml}{says}")
 
 
+@pytest.mark.parametrize(
+    ("part", "options"),
+    [
+        ("[secret]\nttl_s = 60\n", {}),
+        ("[session]\nmax_duration = 60\n", {}),
+        ("[realtime]\nmodel = 'x'\n", {}),
+        ("[conversation]\nthink_min_s = 0\n", {}),
+        ("", {"secret.ttl_s": "60"}),
+    ],
+)
+def test_what_would_be_used_by_no_session_of_a_mix_is_refused(
+    tmp_path: Path, part: str, options: dict[str, str]
+) -> None:
+    (tmp_path / "other.toml").write_text("")
+    toml = file(tmp_path, f"{part}[[mix]]\nscenario = 'other.toml'")
+    (problem,) = problems(toml=toml, **({"options": options} if options else {}))
+    assert "belongs into the scenarios of the mix; here it is used by no session" in problem
+
+
 def test_a_mistake_in_a_file_of_the_mix_names_that_file(tmp_path: Path) -> None:
     other = tmp_path / "other.toml"
     other.write_text("[load]\nusers = 3\n[session]\nmodle = 'x'")
