@@ -46,10 +46,6 @@ class Shape:
     begins_s: float = 0.0
 
     @property
-    def ends_s(self) -> float:
-        return self.begins_s + sum(span.duration_s for span in self.spans)
-
-    @property
     def peak(self) -> float:
         return max((max(span.start, span.end) for span in self.spans), default=0.0)
 

@@ -62,7 +62,6 @@ class DailyRoom:
         self._client: Any = daily.CallClient(event_handler=_handler(self, self._relay))
         self._avatar: str | None = None
         self._last_error = ""
-        self._network: Mapping[str, Any] | None = None
         self._is_in = self._is_over = self._has_frame = False
         self._in_flight = 0
 
@@ -114,11 +113,6 @@ class DailyRoom:
         # Two threads, and the library aborts the process where one of these outlives it.
         self._source = self._track = None
 
-    def network_stats(self) -> Mapping[str, Any] | None:
-        """The library's last word on the connection, renewed about every 2 s; None: it has said nothing yet, which says
-        nothing about the quality."""
-        return self._network if self._network and self._network.get("stats", {}).get("latest") else None
-
     # --- what the library says, on the event loop
 
     def on_state(self, t_ns: int, state: str) -> None:
@@ -152,9 +146,6 @@ class DailyRoom:
         if isinstance(message, dict) and not self._is_over:
             self._grant.watch.look("room: app-message", json.dumps(message, default=str), in_room=True)
             self._listener.on_message(t_ns, translated(message))
-
-    def on_network(self, t_ns: int, stats: Mapping[str, Any]) -> None:
-        self._network = stats
 
     def _on_join_answered(self, t_ns: int, data: Mapping[str, Any] | None, error: str | None) -> None:
         if self._is_over:
@@ -264,7 +255,6 @@ def _handler(room: DailyRoom, relay: _Relay) -> Any:
         on_participant_joined = on_participant_updated = staticmethod(relay.to(room.on_participant))
         on_participant_left = staticmethod(relay.to(lambda t_ns, who, _reason: room.on_participant_left(t_ns, who)))
         on_app_message = staticmethod(relay.to(lambda t_ns, message, _sender: room.on_message(t_ns, message)))
-        on_network_stats_updated = staticmethod(relay.to(room.on_network))
 
     return Handler()
 

@@ -1,33 +1,28 @@
 """All rules at once: a sink for events while the load runs, and the same again over the journals."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from loadtest.config.promise import Promise
-from loadtest.config.scenario import ANSWERED
 from loadtest.judging.engines import ALWAYS_JUDGED
 from loadtest.judging.statements import RULES
-from loadtest.language.errors import Code
 from loadtest.language.events import (
     LOAD,
     Event,
     Mark,
     Observed,
-    Outcome,
-    RemainsChanged,
     RuleChecked,
     RuleOutcome,
     SecretGivenBack,
-    SecretMinted,
     SessionFinished,
     SessionStarted,
-    Step,
     StepFinished,
 )
 from loadtest.rules import expiry, interruption, refusals, termination, transcripts
 from loadtest.rules.fold import Fold, Handler
-from loadtest.rules.life import HOLE_NS, Heard, Life, ended_before
+from loadtest.rules.life import Life
+from loadtest.rules.living import AFTER, OWN
 from loadtest.rules.tally import Tally, Waiver, row, waived_row
 
 FOLDS: Final[tuple[type[Fold], ...]] = (
@@ -40,8 +35,6 @@ FOLDS: Final[tuple[type[Fold], ...]] = (
 _WORST: Final = (RuleOutcome.FAIL, RuleOutcome.CHARACTERISED, RuleOutcome.NOT_TESTED, RuleOutcome.PASS)
 _MOST_SEEN: Final = 20
 """Of what the probes of a rule saw, where they saw different things."""
-_CLOCK_DOUBT_S: Final = 30.0
-"""Further from the provider's clock than this, ours is taken to be wrong."""
 
 
 class Rulebook:
@@ -65,39 +58,12 @@ class Rulebook:
         self._seen: dict[str, dict[str, RuleOutcome]] = {}  # by rule, what its probes saw
         self._probed_s: dict[str, float] = {}  # by purpose, how long its sessions went on
         self._probed_by: dict[str, set[str]] = {}  # by rule, purposes
-        own: dict[Any, Callable[[Any, Life], None]] = {
-            SecretMinted: _minted,
-            RemainsChanged: _remains,
-            Step.CONNECT: _connected,
-            Step.CONVERSE: _conversed,
-            Step.TURN: _turn,
-            Step.DELETE: _deleted,
-            Mark.SDK_SESSION: _asked,
-            Mark.JOINED: _joined,
-            Mark.FIRST_FRAME: _first_frame,
-            Mark.MESSAGES_CUT: self._messages_cut,
-            Mark.ROOM_ENDED: _room_ended,
-            Mark.SESSION_ERROR: _error,
-            Mark.SPEECH_END: _speech_ended,
-            Mark.SENT_LOST: lambda _event, life: life.impair(),
-            Mark.FIRST_AUDIO: _first_audio,
-            Mark.LAST_AUDIO: _last_audio,
-            Mark.SILENCED: _silenced,
-            Mark.AVATAR_STARTED: _avatar_started,
-            Mark.AVATAR_ENDED: _avatar_ended,
-            Mark.PHRASE_STARTED: _phrase_started,
-            Mark.AVATAR_TRANSCRIPT: _avatar_said,
-        }
-        after: dict[Any, Callable[[Any, Life], None]] = {
-            # A rule looks at what was before: the window that a speech ends, the transcript that is the second.
-            Mark.SPEECH_START: _speech_started,
-            Mark.USER_TRANSCRIPT: _user_said,
-            Mark.TRANSCRIPT_FAILED: _user_said,
-        }
+        own = {**OWN, Mark.MESSAGES_CUT: self._messages_cut}
+        after = {**AFTER}
         if (user := self._unsaid.get("TR-1")) is not None:
-            after[Mark.USER_TRANSCRIPT] = after[Mark.TRANSCRIPT_FAILED] = _both(user.hear, _user_said)
+            after[Mark.USER_TRANSCRIPT] = after[Mark.TRANSCRIPT_FAILED] = _both(user.hear, AFTER[Mark.USER_TRANSCRIPT])
         if (avatar := self._unsaid.get("TR-2")) is not None:
-            own[Mark.AVATAR_TRANSCRIPT] = _both(avatar.hear, _avatar_said)
+            own[Mark.AVATAR_TRANSCRIPT] = _both(avatar.hear, OWN[Mark.AVATAR_TRANSCRIPT])
         self._own, self._after = own, after
         self._handlers = self._table(None)
         self._tables = {name: self._table(each) for name, each in promises.items() if each.unjudged or each.waived}
@@ -274,113 +240,3 @@ def _unsaid(promises: Iterable[Promise]) -> dict[str, _Unsaid]:
                 "not one transcript came; the endpoint's engine may forward none ([session] engine)"
             )
     return found
-
-
-# What the session's life is made of; a rule's own handlers come after these.
-
-
-def _minted(event: SecretMinted, life: Life) -> None:
-    life.secret, life.minted_ns = event, event.t_ns
-    life.expires_ns = event.expires_ns
-    if event.provider_s is None or abs(event.provider_s - event.wall_ns / 1e9) < _CLOCK_DOUBT_S:
-        life.wall_offset_ns = event.wall_ns - event.t_ns
-
-
-def _remains(event: RemainsChanged, life: Life) -> None:
-    if event.reason == "create_answered":
-        life.created_ns = event.t_ns
-
-
-def _connected(event: StepFinished, life: Life) -> None:
-    if event.outcome == Outcome.OK:
-        life.connected_ns = event.t_ns
-
-
-def _conversed(event: StepFinished, life: Life) -> None:
-    life.conversed_ns = event.t_ns
-    if event.failure is not None and event.failure.code == Code.MEDIA_STALLED:
-        life.stalled = True
-
-
-def _turn(event: StepFinished, life: Life) -> None:
-    life.kind, life.ok = event.turn_kind, event.outcome == Outcome.OK
-    if (event.packets_lost or 0) > 0 or (event.hole_ns or 0) >= HOLE_NS:
-        life.impair()
-    if event.turn_kind in ANSWERED:
-        life.mute = event.failure is not None and event.failure.code == Code.NO_ANSWER
-        if life.ok and life.speech_end_ns is not None:
-            life.answered_ends_ns.append(life.speech_end_ns)
-
-
-def _deleted(event: StepFinished, life: Life) -> None:
-    if ended_before(event):
-        life.noted.add("ended before its delete")
-
-
-def _asked(_event: Observed, life: Life) -> None:
-    life.sdk_session = True
-
-
-def _joined(event: Observed, life: Life) -> None:
-    life.joined_ns = event.t_ns
-
-
-def _first_frame(event: Observed, life: Life) -> None:
-    life.first_frame_ns = event.t_ns
-
-
-def _room_ended(event: Observed, life: Life) -> None:
-    life.room_ended_ns = event.t_ns
-
-
-def _error(event: Observed, life: Life) -> None:
-    if life.error_ns is None:
-        life.error_ns = event.t_ns
-
-
-def _speech_started(event: Observed, life: Life) -> None:
-    life.open_window(event.t_ns)
-
-
-def _speech_ended(event: Observed, life: Life) -> None:
-    life.speech_end_ns = event.t_ns
-
-
-def _first_audio(event: Observed, life: Life) -> None:
-    life.first_audio_ns = event.t_ns
-
-
-def _last_audio(_event: Observed, life: Life) -> None:
-    life.heard_out = True
-
-
-def _silenced(event: Observed, life: Life) -> None:
-    life.silenced_ns = event.t_ns
-
-
-def _avatar_started(event: Observed, life: Life) -> None:
-    life.starts += 1
-    if life.started_ns is None and life.speech_end_ns is not None:
-        life.started_ns = event.t_ns
-
-
-def _avatar_ended(event: Observed, life: Life) -> None:
-    if life.ended_ns is None:
-        life.ended_ns = event.t_ns
-
-
-def _phrase_started(_event: Observed, life: Life) -> None:
-    life.phrases += 1
-
-
-def _avatar_said(event: Observed, life: Life) -> None:
-    life.transcripts.append(Heard(event.t_ns, life.session, event.digest))
-    life.avatar_transcripts += 1
-
-
-def _user_said(_event: Observed, life: Life) -> None:
-    if life.foreign:
-        return
-    life.user_transcripts += 1
-    life.user_told += 1
-    life.user_spoke_last = True

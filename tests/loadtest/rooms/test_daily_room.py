@@ -247,22 +247,6 @@ def test_a_leave_that_is_never_answered_does_not_hold_up_the_close(
     assert asyncio.run(script()) == 1
 
 
-def test_network_statistics_that_say_nothing_are_unknown_not_good(module: Any) -> None:
-    async def script() -> tuple[Any, Any]:
-        async with room_in(module, Call(answer=HERE)) as (room, listener, _):
-            client = await enter(room, listener)
-            client.tell("on_network_stats_updated", {"quality": 100, "stats": {"latest": {}}, "threshold": "good"})
-            client.hear(SILENCE)
-            await listener.until(lambda: len(listener.audio) == 2)
-            unknown = room.network_stats()
-            client.tell("on_network_stats_updated", {"quality": 70, "stats": {"latest": {"rtt": 1}}})
-            client.hear(SILENCE)
-            await listener.until(lambda: len(listener.audio) == 3)
-            return unknown, room.network_stats()["quality"]
-
-    assert asyncio.run(script()) == (None, 70)
-
-
 @pytest.mark.parametrize(
     ("words", "kind", "code"),
     [
