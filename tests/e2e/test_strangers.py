@@ -28,10 +28,10 @@ class Visited:
     twin: RunningTwin
     run: Avaload
     done: Done
-    workers: list[Done]
     answers: list[object]
     poured: int
     growth_kb: int
+    has_leaked: bool
     refused: dict[str, float]
 
 
@@ -62,19 +62,21 @@ def visited(stack: ExitStack, twin: RunningTwin, run: Avaload, port: int, metric
     answers = [answer for each in came for answer in each.answers(within_s=2)]
     eventually(lambda: sum(refused(metrics).values()), within_s=10, what="refusals in /metrics", during=run)
     growth_kb, counted = high_water_kb(master) - before_kb, refused(metrics)
-    return Visited(twin, run, run.finish(within_s=90), [], answers, poured, growth_kb, counted)
+    return Visited(twin, run, run.finish(within_s=90), answers, poured, growth_kb, len(keys) > 2, counted)
 
 
 @pytest.fixture(scope="module", params=["hosts", "processes"])
 def outsiders(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visited]:
-    """A run over hosts, and one of two processes here: strangers without a token, and with one that they guessed."""
+    """A run over hosts, and one of two processes here: strangers without a token, with one that they guessed, and
+    with the master's public key alone."""
     directory, metrics = tmp_path_factory.mktemp(request.param), free_port()
-    guessed = (None, Keys.of("a token of somebody else"))
+    other = Keys.of("a token of somebody else")
     watched = (*PLAN, "--room", "none", "--metrics-port", metrics)
     with ExitStack() as stack:
         if request.param == "hosts":
-            run = stack.enter_context(parts(directory, *watched, commands=(1, 1)))
-            yield visited(stack, run.twin, run.master, run.port, metrics, *guessed)
+            run = stack.enter_context(parts(directory, *watched, commands=(1, 1), token=TOKEN))
+            leaked = Keys(master=Keys.of(TOKEN).master, worker=other.worker)
+            yield visited(stack, run.twin, run.master, run.port, metrics, None, other, leaked)
             return
         twin = stack.enter_context(running_twin())
         words = ("run", *watched, "--processes", 2)
@@ -83,7 +85,7 @@ def outsiders(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
             lambda: next(iter(alone.processes("--master-port").values()), ""), within_s=30, what="Locust", during=alone
         )
         port = int(command.split("--master-port ")[1].split()[0])
-        yield visited(stack, twin, alone, port, metrics, *guessed)
+        yield visited(stack, twin, alone, port, metrics, None, other)
 
 
 def assert_unharmed(it: Visited) -> None:
@@ -108,6 +110,7 @@ def test_strangers_read_nothing_forge_nothing_and_are_in_the_log(outsiders: Visi
     assert outsiders.refused["handshake"] >= 3
     assert {reason for reason, count in outsiders.refused.items() if count} == {"handshake"}
     assert "refused (handshake, 1 so far): " in outsiders.run.log()
+    assert ("127.0.0.1: not a key of this cluster" in outsiders.run.log()) == outsiders.has_leaked
 
 
 @pytest.fixture(scope="module")
