@@ -12,6 +12,7 @@ from locust import argument_parser, main
 from locust.util.load_locustfile import is_user_class
 
 from loadtest.language.outlets import keep_safe
+from loadtest.language.redact import guard_stderr
 
 _parser = argument_parser.get_empty_argument_parser
 
@@ -30,6 +31,7 @@ def our_users(_path: str) -> tuple[dict[str, Any], list[Any]]:
 
 if __name__ == "__main__":
     keep_safe()
+    guard_stderr()
     argument_parser.get_empty_argument_parser = without_files
     main.load_locustfile = our_users
     sys.exit(main.main())

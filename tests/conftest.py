@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from loadtest.language import redact
+
 # Begins the reason of a skip that no installation can help: the kernel or the container says no.
 NOT_PERMITTED = "not permitted here: "
 
@@ -26,3 +28,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if exitstatus == pytest.ExitCode.OK and _holes(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def a_redactor_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test's process holds is no other test's secret, nor is anything of this environment."""
+    process = redact._Process()
+    process.is_primed = True
+    monkeypatch.setattr(redact, "_process", process)

@@ -33,6 +33,7 @@ from loadtest.language.errors import ConfigError, Exit, HarnessError, Kind
 from loadtest.language.events import Event, SessionFinished, SessionStarted, Step
 from loadtest.language.journal import JournalError
 from loadtest.language.outlets import keep_safe, line
+from loadtest.language.redact import redact
 
 _POLL_S: Final = 0.2
 _APPEAR_S: Final = 60.0
@@ -264,7 +265,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             options.run_dir, otlp_endpoint=options.otlp_endpoint, share=options.trace_share, follow=options.follow
         )
     except HarnessError as error:
-        print(f"avaload: {line(str(error))}", file=sys.stderr)
+        print(f"avaload: {line(redact(str(error)))}", file=sys.stderr)
         return Exit.BAD_INPUT
 
 

@@ -2,18 +2,25 @@
 where spans of a finished run did not."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
-from loadtest.language.errors import Exit
+from loadtest.commands.options import add_permission, is_live
+from loadtest.judging.words import plural
+from loadtest.language.errors import ConfigError, Exit
 
 EXAMPLE: Final = "avaload export runs/x --otlp-endpoint http://127.0.0.1:4318"
+
+_ENDED: Final = b'"event":"session_finished"'
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which run, and where its spans go."""
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="directory of the run")
     parser.add_argument("--otlp-endpoint", required=True, metavar="URL", help="collector (OTLP/HTTP)")
+    add_permission(parser)
     parser.add_argument("--trace-share", type=float, default=1.0, metavar="SHARE", help="of good sessions (default 1)")
     parser.add_argument("--follow", action="store_true", help="while the run goes on")
 
@@ -21,7 +28,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> Exit:
     """Exports."""
     from exporters.traces.process import run
+    from loadtest.config.access.permission import Permission
+    from loadtest.language import journal
 
+    permission = Permission(live=is_live(arguments), hosts=frozenset(arguments.allow_host))
+    url = urlsplit(arguments.otlp_endpoint)
+    if url.hostname and not permission.may_contact(arguments.otlp_endpoint):
+        raise ConfigError(
+            f"--otlp-endpoint: {arguments.otlp_endpoint}: not on this machine; spans go there only with --live"
+            f" --allow-host {url.hostname}"
+        )
+    if url.hostname and not arguments.follow:
+        sessions = sum(path.read_bytes().count(_ENDED) for path in journal.paths(arguments.run_dir))
+        print(f"export: the spans of {plural(sessions, 'session')} to {url.netloc}", file=sys.stderr, flush=True)
     return run(
         arguments.run_dir,
         otlp_endpoint=arguments.otlp_endpoint,

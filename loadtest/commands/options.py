@@ -4,6 +4,7 @@ A command adds what it needs to its parser; `settings_of` makes settings of what
 """
 
 import argparse
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
@@ -66,6 +67,7 @@ OF_RUNS: Final[tuple[Option, ...]] = (
     Option("--served-as", "output.served_as", "NAME,…"),
     Option("--web-port", "output.web_port", "N"),
 )
+LIVE: Final = "AVALOAD_TARGET__LIVE"
 OF_MASTERS: Final[tuple[Option, ...]] = (
     Option("--master-bind-host", "distribution.bind_host", "ADDRESS"),
     Option("--master-bind-port", "distribution.bind_port", "N"),
@@ -151,6 +153,27 @@ def _help(field: FieldInfo) -> str:
             default = in_words(default)
         text += f" (default {default:g})" if isinstance(default, float) else f" (default {default})"
     return text.replace("%", "%%")
+
+
+def add_permission(parser: argparse.ArgumentParser) -> None:
+    """Whom a command that reads a run directory may contact."""
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="allow what is not on this machine; a run directory's word doesn't count",
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="with --live: may be contacted, and told a key; repeatable",
+    )
+
+
+def is_live(arguments: argparse.Namespace) -> bool:
+    """Whether the operator said so, there or in the environment."""
+    return bool(arguments.live) or os.environ.get(LIVE, "").lower() in ("1", "true", "yes", "on")
 
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
+from loadtest.commands.options import add_permission, is_live
 from loadtest.commands.printing import say_json, say_lines
 from loadtest.language.errors import Exit
 
@@ -15,14 +16,27 @@ EXAMPLE: Final = "avaload sweep runs/x"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which run."""
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="directory of the run")
+    add_permission(parser)
+    parser.add_argument("--scenario", type=Path, metavar="FILE", help="has the header values of [target.backend]")
+    parser.add_argument("--proxy", metavar="URL", help="for the deletes")
+    parser.add_argument("--ca-file", type=Path, metavar="FILE", help="certificates to trust instead of the system's")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def main(arguments: argparse.Namespace) -> Exit:
     """Sweeps."""
     from loadtest.commands.work.sweeping import sweep_run
+    from loadtest.config.access.permission import Permission
+    from loadtest.config.resolve import backend_headers
 
-    outcome = asyncio.run(sweep_run(arguments.run_dir))
+    permission = Permission(
+        live=is_live(arguments),
+        hosts=frozenset(arguments.allow_host),
+        proxy=arguments.proxy,
+        ca_file=arguments.ca_file,
+        headers={} if arguments.scenario is None else backend_headers(arguments.scenario),
+    )
+    outcome = asyncio.run(sweep_run(arguments.run_dir, permission))
     if arguments.json:
         say_json(outcome.as_dict())
     else:

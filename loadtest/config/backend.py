@@ -1,11 +1,17 @@
-"""`[target.backend]`: what a scenario says of the integrator's own endpoint. loadtest/services/backend.py calls it."""
+"""`[target.backend]`: what a scenario says of the integrator's own endpoint. loadtest/services/backend.py calls it.
+
+Header and body values that stand there are sent, and written nowhere: settings.json has their lengths. The processes of
+a run get them in their environment.
+"""
 
 import json
 import re
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, GetCoreSchemaHandler, field_validator, model_validator
+from pydantic_core import CoreSchema, core_schema
 
 from loadtest.config.headers import flaw_of_url, flaw_of_value
 from loadtest.config.scenario import Section
@@ -16,6 +22,72 @@ _DELETE_PLACES = ("session_id",)
 PLACE = re.compile(r"\{([^{}]*)\}")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 FROM_ENVIRONMENT = "env:"
+HIDDEN: Final = "AVALOAD_HIDDEN"
+"""Variable of the environment by which a run's processes get what settings.json doesn't tell."""
+MOST_HIDDEN: Final = 100_000
+"""Characters of it: an environment holds no longer text."""
+_MASK: Final = re.compile(r"\(\d+ characters?\)")
+
+
+class Hidden:
+    """A text, or a tree of JSON, that is sent and never shown: what is seen of it are lengths. `env:NAME` is shown."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def reveal(self) -> Any:
+        """The value itself."""
+        return self._value
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether it comes from a file that tells lengths alone: what it was is not known."""
+        return any(isinstance(leaf, str) and _MASK.fullmatch(leaf) for _, leaf in leaves(self._value))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Hidden) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(json.dumps(self._value, sort_keys=True))
+
+    def __repr__(self) -> str:
+        return repr(_masked(self._value))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            lambda value: value if isinstance(value, cls) else cls(value),
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda hidden: _masked(hidden.reveal())),
+        )
+
+
+def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Values of a tree of JSON, each with the name that it stands behind."""
+    match tree:
+        case dict():
+            for key, value in tree.items():
+                yield from leaves(value, str(key))
+        case list() | tuple():
+            for value in tree:
+                yield from leaves(value, name)
+        case _:
+            yield name, tree
+
+
+def _masked(tree: Any) -> Any:
+    match tree:
+        case dict():
+            return {key: _masked(value) for key, value in tree.items()}
+        case list() | tuple():
+            return [_masked(value) for value in tree]
+        case bool() | None:
+            return tree
+        case str() if not tree or tree.startswith(FROM_ENVIRONMENT) or _MASK.fullmatch(tree):
+            return tree
+    length = len(str(tree))
+    return f"({length} character{'' if length == 1 else 's'})"
 
 
 class OwnDelete(Section):
@@ -36,10 +108,10 @@ class BackendTarget(Section):
 
     url: str = Field(description="the integrator's own endpoint that mints and creates")
     method: str = Field("POST", pattern=r"^[A-Z]+$", description="HTTP method of the create")
-    headers: dict[str, str] = Field(
+    headers: dict[str, Hidden] = Field(
         default_factory=dict, description="headers that are sent; a value env:NAME is that environment variable's"
     )
-    body: Any = Field(None, description="sent as JSON (left out: {} where the method has a body)")
+    body: Hidden = Field(Hidden(None), description="sent as JSON (left out: {} where the method has a body)")
     session_id: str = Field(
         "session_id", description="where the answer holds the session's id: keys and places in lists, joined by dots"
     )
@@ -56,17 +128,25 @@ class BackendTarget(Section):
         return checked_url(url, _PLACES)
 
     @model_validator(mode="after")
+    def _fits(self) -> "BackendTarget":
+        self.hidden()
+        return self
+
+    @model_validator(mode="after")
     def _places_are_known(self) -> "BackendTarget":
-        for text in (*self.headers.values(), json.dumps(self.body)):
+        for text in (*self._texts, json.dumps(self.body.reveal())):
             if not text.startswith(FROM_ENVIRONMENT):
                 _check_places(text, _PLACES)
         return self
 
     @field_validator("headers")
     @classmethod
-    def _can_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
+    def _can_be_sent(cls, headers: dict[str, Hidden]) -> dict[str, Hidden]:
         problems = [f"{name!r} is no name of a header" for name in headers if not _HEADER.fullmatch(name)]
-        problems += [f"{name}: {flaw}" for name, value in headers.items() if (flaw := flaw_of_value(value))]
+        for name, value in headers.items():
+            text = value.reveal()
+            flaw = flaw_of_value(text) if isinstance(text, str) else "is no text"
+            problems += [f"{name}: {flaw}"] if flaw else []
         if problems:
             raise ValueError("\n".join(problems))
         return headers
@@ -74,13 +154,45 @@ class BackendTarget(Section):
     @property
     def sent_body(self) -> Any:
         """The tree that is sent as JSON; None: no body."""
-        return {} if self.body is None and self.method in _WITH_BODY else self.body
+        body = self.body.reveal()
+        return {} if body is None and self.method in _WITH_BODY else body
 
     @property
     def variables(self) -> list[str]:
         """Names of what it wants from the environment."""
-        values = self.headers.values()
-        return [v.removeprefix(FROM_ENVIRONMENT) for v in values if v.startswith(FROM_ENVIRONMENT)]
+        return [v.removeprefix(FROM_ENVIRONMENT) for v in self._texts if v.startswith(FROM_ENVIRONMENT)]
+
+    @property
+    def literals(self) -> list[tuple[str, str]]:
+        """(name, value) of what stands in the scenario itself, the fixed parts around its places: what nobody may be
+        told."""
+        named = [(name, value.reveal()) for name, value in self.headers.items()]
+        named += [(name, str(leaf)) for name, leaf in leaves(self.body.reveal()) if not isinstance(leaf, bool | None)]
+        named = [(name, value) for name, value in named if not value.startswith(FROM_ENVIRONMENT)]
+        return [(name, part) for name, value in named for part in PLACE.split(value)[::2] if part]
+
+    @property
+    def _texts(self) -> list[str]:
+        return [value.reveal() for value in self.headers.values()]
+
+    @property
+    def withheld(self) -> list[str]:
+        """Names of what is not known here, since a file told lengths alone."""
+        names = [f"headers.{name}" for name, value in self.headers.items() if value.is_withheld]
+        return [*names, "body"] if self.body.is_withheld else names
+
+    def hidden(self) -> str:
+        """For HIDDEN. Raises ValueError for more than an environment can hold."""
+        told = json.dumps({"headers": dict(zip(self.headers, self._texts, strict=True)), "body": self.body.reveal()})
+        if len(told) > MOST_HIDDEN:
+            raise ValueError(f"headers and body have {len(told)} characters; at most {MOST_HIDDEN} can be sent")
+        return told
+
+    def with_hidden(self, told: Mapping[str, Any]) -> "BackendTarget":
+        """With the values of what is withheld, as far as they are told. Raises ValueError for what can't be sent."""
+        headers = {name: told["headers"].get(name, value.reveal()) for name, value in self.headers.items()}
+        body = told["body"] if self.body.is_withheld else self.body.reveal()
+        return BackendTarget.model_validate({**dict(self), "headers": headers, "body": body})
 
     @property
     def endpoints(self) -> list[str]:

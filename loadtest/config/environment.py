@@ -19,7 +19,13 @@ INHERITED: Final = {
         *("OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION"),
         *("OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"),
     ),
-    "marks by which a CI server finds what a job has left": ("BUILD_ID", "*_COOKIE", "*_MARK"),
+    "marks by which a CI server finds what a job has left": (
+        "BUILD_ID",
+        "JENKINS_NODE_COOKIE",
+        "JENKINS_SERVER_COOKIE",
+        "HUDSON_COOKIE",
+        "*_MARK",
+    ),
 }
 """Names, by what they are for. PYTHONPATH: only the directory that avaload itself is in (avaload.py)."""
 
@@ -36,6 +42,7 @@ READ: Final = {
 BETWEEN_PROCESSES: Final = {
     "AVALOAD_RUN_DIR": "The run's directory.",
     "AVALOAD_OWNER": "`stdin`: the end of its standard input ends the process.",
+    "AVALOAD_HIDDEN": "Header and body values of [target.backend], for the processes that send them.",
     "AVALOAD_SALT": "Of the hashes in the run's journals.",
     "AVALOAD_PROCESS": "Number of a worker's load process.",
     "AVALOAD_PROGRESS_FD": "Where progress is told.",
@@ -52,10 +59,14 @@ _STEERING: Final = ("OTEL_", "LOCUST_", "GEVENT", "MPL", "SSLKEYLOGFILE")
 """Of our libraries, beginnings of names: they would change, or end, the command itself."""
 
 
-def of_child(named: Iterable[str] = (), environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of a process that we start; `named`: what its settings want by name besides."""
-    wanted = set(named)
-    return {name: value for name, value in environ.items() if _is_inherited(name) or name in wanted} | _OWN
+def of_child(
+    named: Iterable[str] = (), environ: Mapping[str, str] = os.environ, *, without: Iterable[str] = ()
+) -> dict[str, str]:
+    """The environment of a process that we start; `named`: what its settings want by name besides; `without`: sorts of
+    INHERITED that it has no use for, since they may hold passwords."""
+    wanted, useless = set(named), {name for sort in without for name in INHERITED[sort]}
+    inherited = {name: value for name, value in environ.items() if _is_inherited(name) and name not in useless}
+    return inherited | {name: value for name, value in environ.items() if name in wanted} | _OWN
 
 
 def forget_steering() -> None:

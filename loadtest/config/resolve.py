@@ -9,18 +9,17 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from loadtest.config.access.guard import endpoints_of, guard
+from loadtest.config.access.guard import LIVE_AVATURN, LIVE_OPENAI, endpoints_of, guard
 from loadtest.config.access.scrapers import check_scrapers
 from loadtest.config.access.trust import check_trust
 from loadtest.config.arrival import read_trace
+from loadtest.config.backend import BackendTarget, Hidden
 from loadtest.config.scenario import Section, default_realtime, sections
 from loadtest.config.settings import Settings
 from loadtest.judging.slo import parse_slos
 from loadtest.language.errors import ConfigError
 from loadtest.language.mistyped import did_you_mean, line_of, line_of_problem
 
-LIVE_OPENAI = "https://api.openai.com/v1"
-LIVE_AVATURN = "https://api.avaturn.live"
 _PREFIX = "AVALOAD_"
 _OF_SCENARIOS: Final = ("secret", "session", "realtime", "conversation")
 
@@ -107,6 +106,17 @@ def _read_trace(load: Any, toml_path: Path | None, options: Mapping[str, Any]) -
         raise ConfigError(f"load.trace: {path}: {error}") from error
 
 
+def backend_headers(path: Path) -> dict[str, Hidden]:
+    """Those that a scenario's `[target.backend]` sends. Raises ConfigError."""
+    target = _read_scenario(path).get("target")
+    tree = target.get("backend") if isinstance(target, dict) else None
+    try:
+        return dict(BackendTarget.model_validate(tree).headers)
+    except ValidationError as error:
+        found = [(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors(include_input=False)]
+        raise ConfigError([f"{path}: target.backend: {where}: {what}" for where, what in found]) from None
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -119,6 +129,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _read_scenario(path: Path) -> dict[str, Any]:
     """Clips that lie beside the scenario's file are found there, wherever the command was started."""
     tree = _read_toml(path)
+    target = tree.get("target")
+    if isinstance(target, dict) and target.get("live", False) is not False:
+        raise ConfigError(
+            f"{path}: target.live: whether a run may leave this machine is said by whoever starts it: --live, or"
+            f" {_PREFIX}TARGET__LIVE=true in the environment; not by a file"
+        )
     conversation = tree.get("conversation")
     turns = conversation.get("turns") if isinstance(conversation, dict) else None
     for turn in turns if isinstance(turns, list) else ():

@@ -6,11 +6,14 @@ import os
 import platform
 import socket
 import subprocess
+from collections.abc import Mapping
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from loadtest.config.backend import HIDDEN
+from loadtest.config.environment import of_child
 from loadtest.config.settings import RUNS, Settings
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError
@@ -67,6 +70,19 @@ def load_resolved(run_dir: Path) -> Settings:
         raise ConfigError(f"{run_dir}/settings.json: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{run_dir}/settings.json: {str(error).splitlines()[0]}") from error
+
+
+def load_for_sending(run_dir: Path, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The same with the values that settings.json only has the lengths of, from the environment; for the processes that
+    send them. Raises ConfigError where they are not there."""
+    settings = load_resolved(run_dir)
+    backend = settings.target.backend
+    if backend is None or not backend.withheld:
+        return settings
+    try:
+        return settings.with_backend(backend.with_hidden(json.loads(environ[HIDDEN])))
+    except (KeyError, ValueError) as error:
+        raise ConfigError(f"target.backend: {', '.join(backend.withheld)}: not in the environment") from error
 
 
 def run_id(run_dir: Path) -> str:
@@ -126,6 +142,7 @@ def _git_revision() -> str | None:
             timeout=5,
             check=True,
             stdin=subprocess.DEVNULL,
+            env=of_child(),
         )
         return done.stdout.strip()
     return None

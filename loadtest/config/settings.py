@@ -263,6 +263,9 @@ class Settings(Section):
         )
         return self.model_copy(update={"target": target})
 
+    def with_backend(self, backend: BackendTarget | None) -> "Settings":
+        return self.model_copy(update={"target": self.target.model_copy(update={"backend": backend})})
+
     def with_room_of_twin(self) -> "Settings":
         """The embedded twin's rooms are WebSockets unless others were asked for: nobody needs to be ready for those."""
         if self.target.room != "auto":

@@ -6,12 +6,14 @@ sessions short. It is told so, and counted.
 """
 
 import logging
+import os
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from loadtest.config.backend import HIDDEN
 from loadtest.config.settings import Settings
 from loadtest.distribution.parcel import Parcel, as_rows
 from loadtest.distribution.port.keys import NAME
@@ -178,6 +180,7 @@ class Hosts:
                 "run_id": self._run_dir.name,
                 "numbers": list(command.numbers),
                 "salt": self._salt,
+                "hidden": os.environ.get(HIDDEN),
                 "items": as_rows(self._parcel.items),
             },
         )

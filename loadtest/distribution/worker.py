@@ -240,7 +240,9 @@ def _locusts(
     started: dict[int, subprocess.Popen[bytes]] = {}
     try:
         for number in welcome["numbers"]:
-            environ = process_environ(run_dir, keys=given, salt=str(welcome["salt"]), token=given[TOKEN])
+            environ = process_environ(
+                run_dir, keys=given, salt=str(welcome["salt"]), token=given[TOKEN], hidden=welcome.get("hidden")
+            )
             with disk.open_write(run_dir / f"locust-{number}.log") as log:
                 started[number] = subprocess.Popen(
                     command,

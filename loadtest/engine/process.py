@@ -20,7 +20,7 @@ import uvloop
 
 from loadtest.config.access.guard import KEYS, guard
 from loadtest.config.microphone import microphone
-from loadtest.config.run_dir import load_resolved, run_id
+from loadtest.config.run_dir import load_for_sending, run_id
 from loadtest.config.settings import Settings
 from loadtest.engine.budget import Budget
 from loadtest.engine.health import PROBE_S, Health
@@ -46,7 +46,7 @@ from loadtest.language.events import (
 )
 from loadtest.language.given_back import Watch
 from loadtest.language.outlets import keep_safe
-from loadtest.language.redact import redact
+from loadtest.language.redact import guard_stderr, redact
 from loadtest.probes.bench.bench import Ground
 from loadtest.probes.bench.wire import Wire
 from loadtest.probes.running import run_probe
@@ -305,9 +305,10 @@ def spare_bytes(settings: Settings) -> int:
 
 def main(argv: list[str]) -> int:
     """Run an engine to its end. The exit code says little: what happened is in the journal."""
+    guard_stderr()
     run_dir, process, incarnation = Path(argv[0]), int(argv[1]), int(argv[2])
     wire = socket.socket(fileno=int(argv[3]))
-    settings = load_resolved(run_dir)
+    settings = load_for_sending(run_dir)
     guard(settings)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

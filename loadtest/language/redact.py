@@ -1,34 +1,202 @@
-"""The one redactor: no secret reaches a journal, a span, a log or a report (SEC-1, SEC-2)."""
+"""The one redactor: no secret reaches a journal, a span, a log or a report (rules SEC-1 and SEC-2).
 
+It knows two sorts. What looks like a key or a token it knows by patterns. What this process itself holds (keys, header
+values, passwords, cookies) it has been told, and finds in any spelling (`spellings.py`). All of that is work for the
+failure path: a text is cut before it is read.
+"""
+
+import mmap
+import os
 import re
+import sys
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import unquote, urlsplit
 
+from loadtest.language.outlets import Outlet
 from loadtest.language.outlets import text as printable
+from loadtest.language.spellings import SHORTEST, Spellings, folded_bytes, forms, readings
 
 MAX_DETAIL = 300
 MAX_READ = 2_048
 """Of a longer text, an error page say, no more is looked at: the patterns cost 2 µs a character."""
+HIDDEN: Final = "[redacted]"
 _WORD_ENDS = "\"'<>,;\\ \t\r\n"
 _SECRETS = re.compile(r"(?:\b(?:sk|ek)[-_][A-Za-z0-9_\-]{4,}|(?i:\bbearer\s+)\S+|\beyJ[A-Za-z0-9_\-.]{10,})")
 _OPAQUE = re.compile(r"\b(?!(?:req|resp|sess|item|task|event)_)(?=\w*[0-9])(?=\w*[A-Za-z])\w{24,}\b")
 """A token that says nothing of itself: long, of letters and digits, and not one of the ids that errors are asked by."""
-SECRETS_IN_BYTES = re.compile(
+_SECRETS_IN_BYTES = re.compile(
     rb"\b(?:sk|ek)[-_][A-Za-z0-9_\-]{8,}|(?i:\bbearer\s+)[A-Za-z0-9_\-.]{12,}|\beyJ[\w\-.]{10,}"
 )
 """The same in a whole file, where short words such as a name in a path are no keys."""
+_TELLS = re.compile(r"KEY|PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|COOKIE|AUTHORIZATION", re.IGNORECASE)
+"""Names whose values are secrets, whatever they look like."""
+_HARMLESS = frozenset({"accept", "accept-charset", "accept-encoding", "accept-language", "content-type"})
+_ESCAPED = re.compile(rb"%[0-9A-Fa-f]{2}|\\[ux][0-9A-Fa-f]{2}|\\[0-7nrtbf]|&#|=[0-9A-F]{2}")
+_RECENT = 64
+_PIECE_BYTES, _OVERLAP_BYTES = 1 << 20, 64 << 10
+
+
+class _Process:
+    """What this process knows and must not tell."""
+
+    def __init__(self) -> None:
+        self.spellings = Spellings()
+        self.by_name: dict[tuple[str, str], re.Pattern[str]] = {}
+        self.recent: deque[str] = deque(maxlen=_RECENT)
+        self._of_recent = Spellings()
+        self.credentials: set[str] = set()
+        self.is_primed = False
+
+    def primed(self) -> "_Process":
+        if not self.is_primed:
+            self.is_primed = True
+            know_environment(os.environ)
+        return self
+
+    def latest(self) -> Spellings:
+        """Of what was remembered."""
+        if len(self._of_recent) > 4 * _RECENT:
+            self._of_recent = Spellings()
+        for value in self.recent:
+            self._of_recent.add(value)
+        return self._of_recent
+
+
+_process = _Process()
+
+
+def know(value: str, *, name: str = "") -> None:
+    """This process holds it as long as it lives: no text may tell it. What is shorter than 8 characters is no word to
+    look for; it is hidden where `name` stands before it."""
+    if not value or name.lower() in _HARMLESS:
+        return
+    if len(value) < SHORTEST:
+        if name and (name, value) not in _process.by_name:
+            before = rf"(\b{re.escape(name)}\b[\"']?\s*[:=]\s*[\"']?)"
+            _process.by_name[name, value] = re.compile(before + re.escape(value) + r"\b", re.IGNORECASE)
+        return
+    _process.spellings.add(value)
+    if _is_credential(value, name):
+        _process.credentials.add(value)
+    scheme, _, rest = value.partition(" ")
+    if rest and scheme.isalpha() and " " not in rest and len(rest) >= SHORTEST:  # Bearer, Basic, Token …
+        know(rest, name=name)
+    if "cookie" in name.lower():
+        for pair in value.split(";"):
+            know(pair.partition("=")[2].strip(), name=pair.partition("=")[0].strip() + "-cookie")
+
+
+def remember(value: str) -> None:
+    """One of many that come and go, such as a session's token: the latest are known. Costs nothing until something
+    fails."""
+    if len(value) >= SHORTEST:
+        _process.recent.append(value)
+
+
+def know_environment(environ: Mapping[str, str]) -> None:
+    """What variables hold whose names say that they are secrets, the collector's headers, and proxies' passwords."""
+    for name, value in environ.items():
+        if name.startswith("OTEL_EXPORTER_OTLP_") and name.endswith("HEADERS"):
+            for pair in value.split(","):
+                key, _, told = pair.partition("=")
+                know(unquote(told.strip()), name=key.strip())
+        elif name.lower().endswith("_proxy"):
+            know(_password(value), name="password")
+        elif _TELLS.search(name) is not None and not name.endswith(("_FILE", "_PATH", "_DIR")):
+            know(value, name=name)
 
 
 def redact(text: str, *known: str | None) -> str:
-    """`text` without anything that looks like a key or a token and without the `known` values, cut to 300 characters
-    that every page and terminal can hold.
+    """`text` without anything that looks like a key or a token, without what this process knows and without the `known`
+    values, cut to 300 characters that every page and terminal can hold.
 
-    422 bodies echo what was sent (docs/contract.md#avaturns-errors): a session's own secrets are always among `known`.
+    422 bodies echo what was sent, so a session's own secrets are always among `known`.
     """
-    longest = MAX_READ + max((len(value) for value in known if value), default=0)
-    cut = text if len(text) <= longest else _without_last_word(text[:longest])
+    cut = text if len(text) <= MAX_READ else _without_last_word(text[:MAX_READ])
+    hidden = printable(_without(cut, known))
+    return _OPAQUE.sub(HIDDEN, _SECRETS.sub(HIDDEN, hidden))[:MAX_DETAIL]
+
+
+def _without(text: str, known: Iterable[str | None] = ()) -> str:
+    """The text without what is known. Whole: nothing of it is cut."""
+    process = _process.primed()
     for value in known:
-        if value:
-            cut = cut.replace(value, "[redacted]")
-    return _OPAQUE.sub("[redacted]", _SECRETS.sub("[redacted]", printable(cut)))[:MAX_DETAIL]
+        if value and len(value) < SHORTEST:
+            text = text.replace(value, HIDDEN)
+        elif value:
+            remember(value)
+    for pattern in process.by_name.values():
+        text = pattern.sub(rf"\1{HIDDEN}", text)
+    for spellings in (process.spellings, process.latest()):
+        for first, last in reversed(spellings.spans(text)):
+            text = text[:first] + HIDDEN + text[last:]
+    return text
+
+
+def redact_lines(text: str) -> str:
+    """A whole text for a log, such as a traceback: without secrets, nothing cut."""
+    pieces = [text[at : at + MAX_READ] for at in range(0, len(text), MAX_READ)] if len(text) > 16 * MAX_READ else [text]
+    return "".join(_SECRETS.sub(HIDDEN, _without(piece)) for piece in pieces)
+
+
+class _Stream(Outlet):
+    """For tracebacks and log lines: written at once, without secrets."""
+
+    def write(self, text: str) -> int:
+        super().write(redact_lines(text) if len(text) > 1 else text)
+        self.flush()
+        return len(text)
+
+
+def guard_stderr() -> None:
+    """What this process writes to `sys.stderr` from now on, libraries' tracebacks say, tells no secret."""
+    sys.stderr.flush()
+    binary = os.fdopen(os.dup(sys.stderr.fileno()), "wb")
+    sys.stderr = _Stream(binary, encoding="utf-8", errors="backslashreplace")
+
+
+def reveals(text: str) -> bool:
+    """Whether it holds, as a whole, something that this process knows."""
+    return _process.primed().spellings.holds(text)
+
+
+def is_secret(text: str) -> bool:
+    """Whether anything in it looks like a key or a token."""
+    return _SECRETS.search(text.replace(f"Bearer {HIDDEN}", "")) is not None
+
+
+def file_tells(data: bytes | mmap.mmap) -> str | None:
+    """What of a file (bytes, or a map of it) is a secret, in words; None: nothing. The real values are looked for as
+    well as what looks like one."""
+    process = _process.primed()
+    needles = {form.encode() for value in process.credentials for form in forms(value) if form.isascii()}
+    for at in range(0, len(data), _PIECE_BYTES):
+        piece = bytes(data[at : at + _PIECE_BYTES + _OVERLAP_BYTES])
+        texts = [piece]
+        if _ESCAPED.search(piece) is not None:
+            texts += [each.encode("latin-1", "replace") for each in list(readings(piece.decode("latin-1")))[1:]]
+        if any(needle in folded for folded in map(folded_bytes, texts) for needle in needles):
+            return "holds a key, header value or password of this run"
+    if _SECRETS_IN_BYTES.search(data) is not None:
+        return "holds something that looks like a key or a token"
+    return None
+
+
+def _is_credential(value: str, name: str) -> bool:
+    """Whether the value means itself wherever it is found. A word, a URL or a sentence doesn't."""
+    if _TELLS.search(name) is not None:
+        return not value.isspace()
+    mixed = any(each.isdigit() for each in value) and any(each.isalpha() for each in value)
+    return len(value) >= 16 and mixed and "://" not in value and " " not in value.removeprefix("Bearer ")
+
+
+def _password(url: str) -> str:
+    try:
+        return unquote(urlsplit(url).password or "")
+    except ValueError:
+        return ""
 
 
 def _without_last_word(text: str) -> str:
@@ -37,8 +205,3 @@ def _without_last_word(text: str) -> str:
     while end and text[end - 1] not in _WORD_ENDS:
         end -= 1
     return text[:end]
-
-
-def is_secret(text: str) -> bool:
-    """Whether anything in it looks like a key or a token."""
-    return _SECRETS.search(text.replace("Bearer [redacted]", "")) is not None

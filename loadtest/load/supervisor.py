@@ -24,6 +24,7 @@ from loadtest.config import environment
 from loadtest.config.access.cluster import TOKEN
 from loadtest.config.access.guard import KEYS
 from loadtest.config.access.scrapers import PASSWORD
+from loadtest.config.backend import HIDDEN
 from loadtest.config.run_dir import load_resolved
 from loadtest.config.settings import Settings
 from loadtest.engine.client import LIFELINE
@@ -81,7 +82,7 @@ def embedded_twin(read_fd: int, *, arguments: tuple[str, ...] = ()) -> Iterator[
         command,
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
-        env=environment.of_child(),
+        env=environment.of_child(without=("proxies", "of the trace exporter")),
         pass_fds=(read_fd,),
         start_new_session=True,
     )
@@ -158,15 +159,17 @@ def locust_command(settings: Settings) -> list[str]:
     return command
 
 
-def process_environ(run_dir: Path, *, keys: Mapping[str, str], salt: str, token: str) -> dict[str, str]:
+def process_environ(
+    run_dir: Path, *, keys: Mapping[str, str], salt: str, token: str, hidden: str | None = None
+) -> dict[str, str]:
     """The environment of a Locust process: what reaches any process of ours, what its scenario names, its run, the
     keys. `salt` (hex) is one for all processes of a run: fingerprints of secrets are made with it; `token`: with which
-    they know each other."""
+    they know each other; `hidden`: what settings.json doesn't tell of its endpoint."""
     backend = load_resolved(run_dir).target.backend
     environ = environment.of_child(backend.variables if backend is not None else ())
     environ |= {key: keys[key] for key in KEYS}
     own = {"AVALOAD_RUN_DIR": str(run_dir), "AVALOAD_OWNER": "stdin", "AVALOAD_SALT": salt}
-    return environ | own | {TOKEN: token}
+    return environ | own | {TOKEN: token} | ({} if hidden is None else {HIDDEN: hidden})
 
 
 def run_locust(
@@ -183,7 +186,9 @@ def run_locust(
 ) -> int:
     """Run Locust to its end and return its exit code (negative: killed by that signal)."""
     progress_read, progress_write = os.pipe()
-    environ = process_environ(run_dir, keys=keys, salt=os.urandom(16).hex(), token=token)
+    backend = settings.target.backend
+    hidden = None if backend is None else backend.hidden()
+    environ = process_environ(run_dir, keys=keys, salt=os.urandom(16).hex(), token=token, hidden=hidden)
     environ |= {"AVALOAD_PROGRESS_FD": str(progress_write), LIFELINE: str(lifeline_fd)}
     fds = [lifeline_fd, progress_write]
     if metrics is not None:
@@ -263,7 +268,7 @@ def trace_exporter(settings: Settings, run_dir: Path) -> Iterator[None]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment.of_child(),
+            env=environment.of_child(without=("proxies",)),
             start_new_session=True,
         )
         try:

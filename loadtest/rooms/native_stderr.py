@@ -8,12 +8,14 @@ import os
 import sys
 from functools import cache
 
+from loadtest.language.redact import guard_stderr
+
 
 @cache
 def quiet_stderr() -> None:
     """From now on descriptor 2 is the void, and `sys.stderr` a copy of what it was. Once per process, for good."""
     sys.stderr.flush()
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    guard_stderr()
     void = os.open(os.devnull, os.O_WRONLY)
     os.dup2(void, 2)
     os.close(void)

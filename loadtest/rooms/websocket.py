@@ -248,10 +248,10 @@ class WebSocketRoom(picows.WSListener):
 def _refused(error: OSError | picows.WSError) -> StepError:
     """An upgrade that was not granted; only a limit is more telling than that it was refused."""
     if isinstance(error, OSError):
-        return transport_failure(error, Code.CONNECT_FAILED, str(error))
+        return transport_failure(error, Code.CONNECT_FAILED, redact(str(error)))
     if not isinstance(error, picows.WSHandshakeError) or error.response is None:
         kind = Kind.REJECTED if isinstance(error, picows.WSHandshakeError) else Kind.PROTOCOL
-        return StepError(kind, Code.WS_REFUSED, str(error))
+        return StepError(kind, Code.WS_REFUSED, redact(str(error)))
     status, body = int(error.response.status), (error.raw_body or b"").decode(errors="replace")
     code = reasons.of_http(status, body)
     if code not in (Code.LIMITS_EXCEEDED, Code.QUOTA, Code.RATE_LIMITED):

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from loadtest.config.backend import FROM_ENVIRONMENT, PLACE, BackendTarget
 from loadtest.language.errors import Code, Kind, StepError
+from loadtest.language.redact import remember
 from loadtest.language.validation import json_value
 from loadtest.services.cookies import Cookies
 from loadtest.services.creating import created, salvaged
@@ -35,8 +36,8 @@ class Backend:
     def __init__(self, target: BackendTarget, environ: Mapping[str, str] = os.environ) -> None:
         self._target = target
         self._headers = {
-            name: environ.get(value.removeprefix(FROM_ENVIRONMENT), "") if value.startswith(FROM_ENVIRONMENT) else value
-            for name, value in target.headers.items()
+            name: environ.get(text.removeprefix(FROM_ENVIRONMENT), "") if text.startswith(FROM_ENVIRONMENT) else text
+            for name, text in ((name, value.reveal()) for name, value in target.headers.items())
         }
         self.secrets = [environ[name] for name in target.variables if environ.get(name)]
         self._cookies: dict[int, Cookies] = {}
@@ -103,7 +104,8 @@ class Backend:
     def keep_cookies(self, user: int, url: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """What the answer of that URL set for a user (raw header pairs)."""
         if self._target.cookies:
-            self._cookies.setdefault(user, Cookies()).keep(url, headers)
+            for value in self._cookies.setdefault(user, Cookies()).keep(url, headers):
+                remember(value)
 
     def _with_cookies(self, headers: dict[str, str], user: int | None, url: str) -> dict[str, str]:
         """Beside what the operator himself has put into `Cookie`."""

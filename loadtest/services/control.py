@@ -21,7 +21,7 @@ from loadtest.language import reasons, validation
 from loadtest.language.errors import Code, Kind, StepError, transport_failure
 from loadtest.language.events import SecretKind
 from loadtest.language.given_back import Ledger
-from loadtest.language.redact import redact
+from loadtest.language.redact import know, redact, remember
 from loadtest.services.backend import Backend, Request
 from loadtest.services.creating import created, salvaged, salvaged_from_call
 from loadtest.services.transport import (
@@ -67,6 +67,8 @@ class Control:
         self._sdk_url = target.avaturn_base_url + "/_sdk/v0/sessions"
         self._proxy = target.proxy
         self._bearer = f"Bearer {self._avaturn_key}"
+        know(self._openai_key, name="OPENAI_API_KEY")
+        know(self._avaturn_key, name="AVATURN_API_KEY")
 
     async def __aenter__(self) -> Self:
         return self
@@ -107,6 +109,7 @@ class Control:
         body = validation.json_object(answer.content, "the mint's answer")
         value = validation.token(body.get("value"), "the mint's value")
         call.watch.sends(SecretKind.CLIENT_SECRET, value)
+        remember(value)
         return ClientSecret(
             value=value,
             expires_at_s=validation.unix_s(body.get("expires_at"), "the mint's expires_at"),
@@ -137,6 +140,7 @@ class Control:
             return salvaged(response.content, error)
         made = created(answer.get("session_id"), answer.get("token"), what)
         call.watch.sends(SecretKind.SESSION_TOKEN, made.token)
+        remember(made.token)
         return made
 
     async def create_at_backend(
@@ -156,6 +160,7 @@ class Control:
             raise _refused(status, body, None, *self._backend.secrets, location=_location(headers))
         made = self._backend.created(user=user, body=body)
         call.watch.sends(SecretKind.SESSION_TOKEN, made.token)
+        remember(made.token)
         return made
 
     async def _exchange(self, call: Call, request: Request) -> tuple[int, Any, bytes]:
@@ -172,6 +177,7 @@ class Control:
         room_url = validation.address(body.get("room_url"), "room_url")
         room_token = validation.token(body.get("limited_access_token"), "limited_access_token")
         call.watch.sends(SecretKind.ROOM_TOKEN, room_token)
+        remember(room_token)
         return Grant(room_url=room_url, token=room_token, watch=call.watch)
 
     async def look(self, call: Call, *, token: str, traceparent: str) -> int:

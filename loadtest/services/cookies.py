@@ -39,9 +39,10 @@ class Cookies:
     def __init__(self) -> None:
         self._jar = CookieJar(_Policy(strict_ns_domain=DefaultCookiePolicy.DomainStrictNonDomain))
 
-    def keep(self, url: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """What an answer of that URL sets (raw header pairs)."""
+    def keep(self, url: str, headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
+        """What an answer of that URL sets (raw header pairs); the values that are kept now."""
         self._jar.extract_cookies(_Answer(urlsplit(url).hostname or "", headers), urllib.request.Request(url))  # type: ignore[arg-type]  # noqa: S310  # nothing is opened
+        return [cookie.value for cookie in self._jar if cookie.value]
 
     def header(self, url: str) -> str | None:
         """The value of `Cookie` for a request to that URL; None where none is to be sent."""

@@ -5,7 +5,8 @@ deleted.
 import asyncio
 from typing import Any
 
-from loadtest.language.errors import StepError
+from loadtest.language.errors import Code, Kind, StepError
+from loadtest.language.redact import reveals
 from loadtest.language.validation import salvaged_id, session_id, token
 from loadtest.session.ports import Call, Created
 
@@ -13,6 +14,7 @@ from loadtest.session.ports import Call, Created
 def created(told_id: Any, told_token: Any, what: str) -> Created:
     """Of the two values that `what` has for an id and a token. Raises StepError where there is no id to delete by."""
     found, flaw = session_id(told_id, f"{what}'s session id")
+    _check_tells_nothing(found)
     try:
         return Created(target_session_id=found, token=token(told_token, f"{what}'s token"), flaw=flaw)
     except StepError as error:
@@ -24,6 +26,7 @@ def salvaged(body: bytes, flaw: StepError, *, key: str = "session_id") -> Create
     found = salvaged_id(body, key)
     if found is None:
         raise flaw
+    _check_tells_nothing(found)
     return Created(target_session_id=found, token="", flaw=flaw)
 
 
@@ -34,4 +37,11 @@ def salvaged_from_call(call: Call, error: StepError | asyncio.CancelledError, *,
     found = salvaged_id(call.body_so_far, key)
     if found is None:
         raise error
+    _check_tells_nothing(found)
     return Created(target_session_id=found, token="", flaw=error if isinstance(error, StepError) else None)
+
+
+def _check_tells_nothing(found: str) -> None:
+    """An id is written down, to be deleted by. Raises StepError for one that is made of what was sent in secret."""
+    if reveals(found):
+        raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "the session id that was answered holds a key that was sent")

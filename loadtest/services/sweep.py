@@ -10,6 +10,7 @@ from loadtest.language.clock import now_ns
 from loadtest.language.errors import StepError
 from loadtest.language.events import Event, Remains, RemainsChanged
 from loadtest.language.journal import Leftovers
+from loadtest.language.redact import redact
 from loadtest.session.ports import Call, ControlApi
 
 AT_ONCE = 16
@@ -38,7 +39,7 @@ async def sweep(control: ControlApi, left: Leftovers, *, emit: Callable[[Event],
                         traceparent=f"00-{session}-{random.getrandbits(64) or 1:016x}-01",
                     )
             except (StepError, TimeoutError) as error:
-                swept.failed[session] = str(error) or f"no answer within {timeout_s:g} s"
+                swept.failed[session] = redact(str(error)) or f"no answer within {timeout_s:g} s"
                 return
         swept.gone.append(session)
         emit(

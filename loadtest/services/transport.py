@@ -18,6 +18,7 @@ from aiohttp.http_exceptions import ContentEncodingError
 
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError, own_limit, transport_failure
+from loadtest.language.redact import redact
 from loadtest.language.validation import nanoseconds
 from loadtest.network.opening import http_session
 from loadtest.session.ports import Call
@@ -29,6 +30,7 @@ MAX_ERROR_BYTES = 64 << 10
 """Of a refusal's body, the clients get no more: they take it apart, and print it into their exceptions."""
 
 
+_QUOTED = re.compile(r"""\bb(?:'[^']*'?|"[^"]*"?)""")
 _UNSENDABLE = re.compile(rb"[^\x20-\x7e]")
 
 current_call: ContextVar[Call] = ContextVar("current_call")
@@ -81,18 +83,18 @@ async def fetch(
             call.http_status = response.status
             answer = await _body(response, call)
     except aiohttp.ClientConnectorError as error:
-        raise transport_failure(error, Code.CONNECT_FAILED, str(error), sent=False) from error
+        raise transport_failure(error, Code.CONNECT_FAILED, redact(str(error)), sent=False) from error
     except aiohttp.ClientHttpProxyError as error:
-        told = f"the proxy refused the way to the target: {error.status} {error.message}"
+        told = f"the proxy refused the way to the target: {error.status} {redact(error.message)}"
         raise StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, told, sent=False) from error
     except (aiohttp.ClientResponseError, ContentEncodingError) as error:
-        detail = f"no HTTP/1.1 answer ({type(error).__name__}: {error})"
+        detail = f"no HTTP/1.1 answer ({type(error).__name__}: {_unquoted(error)})"
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, detail, http_status=call.http_status) from error
     except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
         if isinstance(error.__cause__, ContentEncodingError):
-            detail = f"a body that its Content-Encoding does not unpack ({error})"
+            detail = f"a body that its Content-Encoding does not unpack ({redact(str(error))})"
             raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, detail, http_status=call.http_status) from error
-        raise transport_failure(error, Code.CONNECTION_LOST, f"{type(error).__name__}: {error}") from error
+        raise transport_failure(error, Code.CONNECTION_LOST, f"{type(error).__name__}: {_unquoted(error)}") from error
     except Exception as error:
         if call.http_status is None or isinstance(error, StepError) or own_limit(error) is not None:
             raise
@@ -100,6 +102,14 @@ async def fetch(
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, detail, http_status=call.http_status) from error
     call.server_ns = nanoseconds(response.headers.get(HANDLED_HEADER, ""))
     return response.status, response.raw_headers, answer
+
+
+def _unquoted(error: BaseException) -> str:
+    """What aiohttp says, without the lines of the answer that its parser quotes: they may hold what nobody knows yet,
+    such as a new cookie."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = " ".join(line for line in lines if not line.startswith(("b'", 'b"', "^")))
+    return redact(_QUOTED.sub("…", told))
 
 
 async def _body(response: aiohttp.ClientResponse, call: Call) -> bytes:

@@ -11,7 +11,7 @@ from loadtest.judging.statements import Group, Standing
 from loadtest.language import disk, journal
 from loadtest.language.events import RuleOutcome
 from loadtest.language.outlets import markdown as as_markdown
-from loadtest.language.redact import SECRETS_IN_BYTES
+from loadtest.language.redact import file_tells
 from loadtest.rules.rulebook import Rulebook
 from loadtest.rules.tally import Tally
 from reports.data import run_settings
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 _LARGEST_SEARCHED: Final = 256 * 2**20
 """A journal beyond this was written by the redactor all the same; searching it would take longer than the report."""
-_ARTEFACTS: Final = ("settings.json", "*.log")
+_ARTEFACTS: Final = ("*.json", "*.log", "*.jsonl", "*.html", "*.md", "*.xml", "parcel/*.json")
 _GROUPS: Final = {
     Group.EXPIRY: "Expiry of secrets",
     Group.TERMINATION: "Ends of sessions",
@@ -124,9 +124,10 @@ def _searched(run_dir: Path) -> Tally:
         if not disk.is_plain(path) or not 0 < path.stat().st_size <= _LARGEST_SEARCHED:
             continue
         with disk.open_read(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            if SECRETS_IN_BYTES.search(text) is None:
+            told = file_tells(text)
+            if told is None:
                 tally.held()
             else:
-                tally.broken("", f"{path.name} holds something that looks like a key or a token")
+                tally.broken("", f"{path.name} {told}")
     tally.evidence.clear()
     return tally

@@ -14,9 +14,8 @@ from dashboards import stack
 from dashboards.boards import BOARDS
 from loadtest import cli
 from loadtest.commands import run
-from loadtest.config.access.guard import KEYS
+from loadtest.config.access.guard import KEYS, LIVE_AVATURN, LIVE_OPENAI
 from loadtest.config.output import Output
-from loadtest.config.resolve import LIVE_AVATURN, LIVE_OPENAI
 from loadtest.config.settings import Distribution
 from tests.programs import needed
 from tests.support import ROOT

@@ -21,6 +21,7 @@ from loadtest.config.settings import RUNS, Settings
 from loadtest.distribution.parcel import Parcel
 from loadtest.language import disk, journal
 from loadtest.language.errors import ConfigError, Exit, GeneratorError
+from loadtest.language.redact import know
 from loadtest.load import supervisor
 from loadtest.load.progress import Progress
 from loadtest.rooms.extras import check_installed
@@ -65,6 +66,8 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
             settings = settings.with_endpoints(
                 openai_base_url=twin["openai_base_url"], avaturn_base_url=twin["avaturn_base_url"]
             ).with_room_of_twin()
+        for name, key in keys.items():
+            know(key, name=name)
         write_settings(settings, run_dir, started_at=started_at, embedded_twin=embedded)
         progress = stack.enter_context(Progress(settings, run_dir))
         steering = None if settings.capacity is None else Steering(settings, run_dir, say=progress.line)

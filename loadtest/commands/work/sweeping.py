@@ -3,20 +3,25 @@
 import contextlib
 import os
 import socket
+import sys
 from collections.abc import Callable, Container, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from loadtest.config.access.guard import KEYS, guard
+from loadtest.config.access.guard import KEYS
+from loadtest.config.access.permission import Permission
 from loadtest.config.run_dir import is_embedded, load_resolved, run_id
 from loadtest.config.scenario import absence_words
 from loadtest.config.settings import Settings
+from loadtest.judging.words import plural
 from loadtest.language import clock, journal
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import LOAD, Event, RunFinished, SessionStarted
 from loadtest.services.control import Control
 from loadtest.services.sweep import AT_ONCE, sweep
 
+_SHOWN = 5
 WAIT_S = 90.0
 """For a run that is still writing: its engines may be deleting what we would."""
 
@@ -60,8 +65,9 @@ class SweepOutcome:
         return lines
 
 
-async def sweep_run(run_dir: Path) -> SweepOutcome:
-    """Raises ConfigError for a directory that is no run, for a run that does not stop writing, and for missing keys."""
+async def sweep_run(run_dir: Path, permission: Permission) -> SweepOutcome:
+    """Says first whom it asks. Raises ConfigError for a directory that is no run, for a run that does not stop writing,
+    for missing keys, and where it may not ask."""
     settings = load_resolved(run_dir)
     if not journal.wait_until_closed(run_dir, timeout_s=WAIT_S):
         raise ConfigError(f"{run_dir}: the run is still writing; sweep it once it has ended")
@@ -81,7 +87,14 @@ async def sweep_run(run_dir: Path) -> SweepOutcome:
             note=note,
             passed_over=passed,
         )
-    guard(settings)
+    try:
+        settings, url = permission.settings_for_deletes(settings, os.environ)
+    except ConfigError as error:
+        first = ", ".join(sorted(left.leaked)[:_SHOWN])
+        more = "" if len(left.leaked) <= _SHOWN else f" and {len(left.leaked) - _SHOWN} more"
+        raise ConfigError([*error.problems, f"nothing was sent; left: {first}{more}"]) from error
+    host = urlsplit(url).netloc
+    print(f"sweep: {plural(len(left.leaked), 'delete')} at {host}", file=sys.stderr, flush=True)
     keys = {key: os.environ.get(key, "") for key in KEYS}
     with contextlib.ExitStack() as stack:
         full: list[OSError] = []

@@ -8,8 +8,11 @@ from collections.abc import Iterable, Mapping
 from loadtest.config.headers import flaw_of_key, flaw_of_value
 from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError
+from loadtest.language.redact import know
 from loadtest.language.validation import is_loopback as is_loopback
 
+LIVE_OPENAI = "https://api.openai.com/v1"
+LIVE_AVATURN = "https://api.avaturn.live"
 KEYS = ("OPENAI_API_KEY", "AVATURN_API_KEY")
 
 
@@ -23,6 +26,7 @@ def endpoints_of(settings: Settings) -> list[str]:
 def guard(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     """Raises ConfigError unless everything that could be reached was allowed by the operator."""
     target, endpoints = settings.target, endpoints_of(settings)
+    know_secrets(settings, environ)
     keys: tuple[str, ...] = KEYS
     if target.backend is not None:
         keys = tuple(target.backend.variables) + (() if target.backend.delete is not None else KEYS[1:])
@@ -30,6 +34,9 @@ def guard(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     problems = []
     if remote and not target.live:
         problems.append(f"{', '.join(remote)}: not on this machine; a run against it needs --live and --max-sessions N")
+    otlp = settings.output.otlp_endpoint
+    if otlp is not None and not is_loopback(otlp) and not target.live:
+        problems.append(f"output.otlp_endpoint: {otlp}: not on this machine; spans go there only with --live")
     if target.room == "daily" and not target.live and endpoints:
         problems.append("target.room: daily: the library looks a room up at Daily; that needs --live")
     if target.live and target.max_sessions is None:
@@ -39,6 +46,15 @@ def guard(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
         problems += flaws(target.backend.variables if target.backend is not None else (), environ)
     if problems:
         raise ConfigError(problems)
+
+
+def know_secrets(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
+    """Tell the redactor of this process what a run of these settings sends and nobody may read."""
+    backend = settings.target.backend
+    for name in (*KEYS, *(backend.variables if backend is not None else ())):
+        know(environ.get(name, ""), name=name)
+    for name, value in backend.literals if backend is not None else ():
+        know(value, name=name)
 
 
 def flaws(variables: Iterable[str], environ: Mapping[str, str] = os.environ) -> list[str]:

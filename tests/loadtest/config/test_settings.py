@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.config.access.guard import is_loopback
-from loadtest.config.resolve import LIVE_AVATURN, resolve
+from loadtest.config.access.guard import LIVE_AVATURN, is_loopback
+from loadtest.config.resolve import resolve
 from loadtest.config.scenario import Say, assumed, vad_silence_s
 from loadtest.config.settings import Settings
 from loadtest.config.workload import Load

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.config.backend import BackendTarget
+from loadtest.config.backend import BackendTarget, Hidden
 from loadtest.config.resolve import resolve
 from loadtest.language.errors import Code, ConfigError, StepError
 from loadtest.services.backend import Backend
@@ -71,7 +71,7 @@ def test_cookies_are_each_users_own_and_go_with_the_delete() -> None:
 
 
 def test_cookies_go_beside_one_that_the_operator_gave() -> None:
-    backend = Backend(TARGET.model_copy(update={"headers": {"cookie": "beta=on"}}), {})
+    backend = Backend(TARGET.model_copy(update={"headers": {"cookie": Hidden("beta=on")}}), {})
     backend.keep_cookies(1, request_of(backend, 1).url, [(b"Set-Cookie", b"sid=one; Path=/")])
     sent = {name.lower(): value for name, value in request_of(backend, 1).headers.items()}
     assert sent["cookie"] == "beta=on; sid=one"

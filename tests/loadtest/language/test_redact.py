@@ -1,0 +1,142 @@
+"""Nothing that a process knows gets past the redactor, in whatever spelling, and what is no secret stays readable."""
+
+import random
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadtest.language import redact as redacting
+from loadtest.language.redact import (
+    HIDDEN,
+    MAX_DETAIL,
+    file_tells,
+    know,
+    know_environment,
+    redact,
+    redact_lines,
+    remember,
+    reveals,
+)
+from tests.spellings import PLACES, SECRETS, SPELLINGS, decoded, pieces_of, secret_of
+
+
+@cache
+def knowing_all() -> redacting._Process:
+    """A process that holds all of SECRETS."""
+    process = redacting._Process()
+    process.is_primed = True
+    redacting._process, before = process, redacting._process
+    for secret in SECRETS:
+        know(secret, name="X-Api-Key")
+    redacting._process = before
+    return process
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_no_known_secret_gets_past_in_any_spelling(spelling: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redacting, "_process", knowing_all())
+    chance = random.Random(spelling)
+    for secret in SECRETS:
+        told = chance.choice(PLACES).format(SPELLINGS[spelling](secret))
+        for safe in (redact(told), redact_lines(told)):
+            assert HIDDEN in safe, (secret, told)
+            assert not pieces_of(secret, decoded(safe)), (secret, told, safe)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 1 << 30),
+    spelling=st.sampled_from(sorted(SPELLINGS)),
+    place=st.sampled_from(PLACES),
+    before=st.text(max_size=40),
+    after=st.text(max_size=40),
+)
+def test_nor_anywhere_in_a_text(seed: int, spelling: str, place: str, before: str, after: str) -> None:
+    secret = secret_of(seed)
+    told = f"{before} {place.format(SPELLINGS[spelling](secret))} {after}"
+    safe = redact(told, secret)
+    assert not pieces_of(secret, decoded(safe)), (secret, told, safe)
+
+
+def test_a_piece_of_a_secret_is_one_too_where_a_text_was_cut() -> None:
+    secret = "Zq8rT1vW3yB5nM7kL9pXcD2f"
+    know(secret)
+    for told in (f"so it was: {secret[:18]}", f"{secret[-18:]} was it", f"'{secret[3:20]}…'", f"{secret[:9]}"):
+        hidden = redact(told)
+        assert (HIDDEN in hidden) == (len(told) > 12), told
+        assert secret[3:18] not in hidden
+
+
+def test_a_body_value_that_is_a_short_word_blanks_nothing_but_itself_behind_its_name() -> None:
+    know("en", name="language")
+    know("1234", name="X-Pin")
+    assert redact("when an engine opens, 12345 users listen") == "when an engine opens, 12345 users listen"
+    assert redact('{"language": "en", "length": 3}') == '{"language": "[redacted]", "length": 3}'
+    assert redact("X-PIN: 1234") == "X-PIN: [redacted]"
+
+
+def test_what_every_request_says_of_itself_is_no_secret() -> None:
+    know("application/json", name="Content-Type")
+    assert redact("HTTP 415: application/json is not taken") == "HTTP 415: application/json is not taken"
+
+
+def test_the_scheme_of_a_credential_and_the_names_of_cookies_do_not_hide_what_is_secret() -> None:
+    know("Token Hq7wertzuiop", name="Authorization")
+    know("theme=dark; sid=Kx81mmnQ4z77", name="Cookie")
+    assert "Hq7wertzuiop" not in redact("unknown credential Hq7wertzuiop")
+    assert "Kx81mmnQ4z77" not in redact("no session Kx81mmnQ4z77 here")
+
+
+def test_the_environment_tells_keys_passwords_of_proxies_and_headers_of_the_collector() -> None:
+    told = {
+        "ANY_SECRET": "one-of-ours-1",
+        "https_proxy": "http://me:two%2Dof-ours@proxy.example:1",
+        "OTEL_EXPORTER_OTLP_HEADERS": "api-key=three%20of%20ours,tenant=a",
+        "SSL_CERT_FILE": "/etc/ssl/ca.pem",
+        "KEY_FILE": "/etc/keys/long-name",
+    }
+    know_environment(told)
+    text = "one-of-ours-1 | two-of-ours | three of ours | /etc/ssl/ca.pem | /etc/keys/long-name"
+    assert redact(text) == f"{HIDDEN} | {HIDDEN} | {HIDDEN} | /etc/ssl/ca.pem | /etc/keys/long-name"
+
+
+def test_the_latest_tokens_are_known_without_being_named() -> None:
+    for number in range(1000):
+        remember(f"token:{number:06}:of-a-session")
+    assert "of-a-session" not in redact("what is token:000999:of-a-session?")
+
+
+def test_only_the_whole_of_a_secret_makes_a_text_unusable() -> None:
+    know("abcdefgh12345678ijklmnop")
+    assert reveals("id-abcdefgh12345678ijklmnop-1")
+    assert not reveals("id-abcdefgh12345678ij-1")
+
+
+def test_of_a_long_page_no_more_is_read_than_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    found = redacting.Spellings.spans
+    monkeypatch.setattr(redacting.Spellings, "spans", lambda self, text: read.append(len(text)) or found(self, text))
+    know("one-of-ours-1")
+    page = "<p>%41&#66;\\u0043 nothing to see</p>" * 10_000
+    assert len(redact(page)) == MAX_DETAIL
+    assert max(read) <= redacting.MAX_READ
+
+
+@pytest.mark.parametrize("spelling", sorted(set(SPELLINGS) - {"UTF-16"}))
+def test_a_file_that_holds_the_real_value_is_told_whatever_its_spelling(spelling: str) -> None:
+    secret = "Zq8-rT1v.W3yB5nM7kL9pX"
+    know(secret, name="X-Api-Key")
+    rest = b'{"kind": "step_finished", "detail": "HTTP 500"}\n' * 30_000
+    clean = b"x" * 50 + rest
+    planted = rest + SPELLINGS[spelling](secret).encode() + rest
+    assert file_tells(clean) is None
+    assert file_tells(planted) == "holds a key, header value or password of this run"
+
+
+def test_words_of_a_body_in_a_file_are_no_leak() -> None:
+    know("gpt-realtime", name="model")
+    know("You are a helpful assistant, 24 hours a day", name="instructions")
+    text = b'"model": "gpt-realtime", "instructions": "You are a helpful assistant, 24 hours a day"'
+    assert file_tells(text) is None
