@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from docs.generator.markdown import code, paragraph, table
+from loadtest.config.backend import Hidden
 from loadtest.config.scenario import DurationS, Scenario, Turn
 from loadtest.config.settings import Settings
 from loadtest.judging import slo
@@ -30,6 +31,7 @@ _NAMES: Final = {
     bool: "true or false",
     Path: "path",
     Any: "anything",
+    Hidden: "anything, not written down",
 }
 _SIGNS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥", "max_length": "length ≤"}
 _MIX: Final = """\
@@ -114,7 +116,7 @@ def _default(field: FieldInfo, *, timed: bool) -> str:
     value = field.default
     if field.is_required():
         return "needed"
-    if value is None or value is PydanticUndefined or isinstance(value, BaseModel | dict) or value == ():
+    if value is None or value is PydanticUndefined or isinstance(value, BaseModel | dict | Hidden) or value == ():
         return ""
     if isinstance(value, tuple):
         return f"{len(value)} × {value[0].kind}"

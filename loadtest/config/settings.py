@@ -46,7 +46,9 @@ class Target(Section):
     room: Literal["auto", "websocket", "webrtc", "daily", "none"] = Field(
         "auto", description="how rooms are joined; auto: by their URL; none: no room, no conversation"
     )
-    live: bool = Field(False, description="allow endpoints that are not on this machine; needs max_sessions")
+    live: bool = Field(
+        False, description="allow what is not on this machine; needs max_sessions; said by --live alone, not by a file"
+    )
     max_sessions: int | None = Field(
         None, ge=1, description="sessions created in total, reserved before each create; needed with live"
     )
