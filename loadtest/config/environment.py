@@ -34,6 +34,7 @@ READ: Final = {
     "AVATURN_API_KEY": "Key of the Avaturn project that creates and deletes.",
     "AVALOAD_METRICS_PASSWORD": "Password of --metrics-user.",
     "AVALOAD_CLUSTER_TOKEN": "By which master and workers, and the processes of one run, know each other.",
+    "AVALOAD_TARGET__LIVE": "`true` says `--live`, to `sweep` and `export` as well.",
     "SSL_CERT_FILE": "Authorities to trust, where --ca-file names none.",
     "GITHUB_ACTIONS": "`true`: a job on GitHub, which gets annotations.",
     "GITHUB_STEP_SUMMARY": "The file of its step's summary.",

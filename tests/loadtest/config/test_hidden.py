@@ -64,7 +64,7 @@ def test_nor_does_anybody_see_them_who_prints_the_settings() -> None:
 def test_the_processes_of_a_run_send_them_all_the_same(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     keys = {"OPENAI_API_KEY": "", "AVATURN_API_KEY": "key"}
-    environ = process_environ(tmp_path, keys=keys, salt="00", hidden=backend_of(settings).hidden())
+    environ = process_environ(tmp_path, keys=keys, salt="00", token="t", hidden=backend_of(settings).hidden())
     backend = backend_of(load_for_sending(tmp_path, environ))
     request = Backend(backend, ENVIRON).create_request(user=7, iteration=1, trace_id="t", traceparent="p")
     assert (request.headers["X-Api-Key"], request.headers["X-User"]) == ("very-secret-1", "u-7")
