@@ -184,5 +184,5 @@ def test_the_directory_is_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixtur
     before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
     assert main(["sweep", str(run_dir)]) == 2
     assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
-    assert json.loads((run_dir / "settings.json").read_text())["scenario"]["target"]["live"] is True
+    assert json.loads((run_dir / "settings.json").read_text())["settings"]["target"]["live"] is True
     capsys.readouterr()

@@ -39,7 +39,7 @@ def backend_of(settings: Settings) -> BackendTarget:
 def test_settings_json_has_lengths_and_the_names_of_variables(tmp_path: Path) -> None:
     settings_of(tmp_path)
     text = (tmp_path / "settings.json").read_text()
-    backend: dict[str, Any] = json.loads(text)["scenario"]["target"]["backend"]
+    backend: dict[str, Any] = json.loads(text)["settings"]["target"]["backend"]
     assert backend["headers"] == {
         "X-Api-Key": "(13 characters)",
         "Authorization": "env:OUR_TOKEN",
