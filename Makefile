@@ -4,10 +4,11 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # Says what is being installed, and how long it took.
 timed = printf 'installing %s … ' "$(1)"; began=$$(date +%s); $(2) && echo "$$(( $$(date +%s) - began )) s"
-UV_COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate \
-	--no-header --quiet --extra build
+TOOLS := .venv/tools/bin
+UV_COMPILE = $(TOOLS)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-header --quiet
 
-.PHONY: help run test test-runs test-parts install lint check bench soak stack lock generated system roots
+.PHONY: help run test test-runs test-parts install lint check bench soak stack lock generated system roots audit sbom
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,10 +62,20 @@ generated: .venv/.dev ## write generated files anew
 	$(BIN)/python -m dashboards.boards
 	$(BIN)/python -m dashboards.rules
 
-lock: .venv/.dev ## resolve the dependencies anew
-	$(BIN)/python -m pip install --quiet uv
-	$(UV_COMPILE) --output-file requirements.lock
-	$(UV_COMPILE) --extra dev --extra webrtc --extra daily --output-file requirements-dev.lock
+lock: .venv/tools/.made ## resolve the dependencies anew
+	$(UV_COMPILE) --extra build --output-file requirements.lock pyproject.toml
+	$(UV_COMPILE) --extra build --extra dev --extra webrtc --extra daily --output-file requirements-dev.lock pyproject.toml
+	$(UV_COMPILE) --output-file requirements-tools.lock requirements-tools.in
+
+# Asks a service of known faults about each locked package: of OSV's form at OSV_URL (a mirror, say), else the package index.
+audit: .venv/tools/.made ## is a locked package known to be faulty? needs the network, or a mirror at OSV_URL
+	$(TOOLS)/pip-audit --require-hashes --disable-pip --strict $(if $(OSV_URL),--vulnerability-service osv --osv-url $(OSV_URL)) \
+		-r requirements.lock
+
+sbom: .venv/tools/.made ## dist/avaload.cdx.json: what a run installs, as CycloneDX
+	mkdir -p dist
+	$(TOOLS)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible \
+		--of JSON -o dist/avaload.cdx.json
 
 .venv/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "avaload needs Python 3.11 or newer")'
@@ -78,6 +89,11 @@ lock: .venv/.dev ## resolve the dependencies anew
 
 .venv/.dev: requirements-dev.lock .venv/.base
 	@$(call timed,what tests and checks need,$(PIP) --require-hashes -r requirements-dev.lock)
+	@touch $@
+
+.venv/tools/.made: requirements-tools.lock | .venv/.created
+	@$(PYTHON) -m venv .venv/tools
+	@$(call timed,what locks and audits,$(TOOLS)/python -m pip install -qq --disable-pip-version-check --require-hashes -r $<)
 	@touch $@
 
 # The programs of tests/programs.txt that are missing, each by itself.

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from docs.generator import commands, environment, journal, report, rules, scenario
+from docs.generator import commands, environment, journal, licences, report, rules, scenario
 
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final[dict[str, Callable[[str], str]]] = {
     "docs/contract.md": rules.written,
+    "docs/licences.md": licences.page,
     "docs/reference/commands.md": commands.page,
     "docs/reference/environment.md": environment.page,
     "docs/reference/journal.md": journal.page,

@@ -1,0 +1,48 @@
+"""What is installed is pinned by hashes, and its licences are told."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs.generator import licences
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "requirements-tools.lock"])
+def test_every_locked_package_has_a_version_and_hashes(name: str) -> None:
+    logical = (ROOT / name).read_text().replace("\\\n", " ").splitlines()
+    entries = [line for line in logical if line.strip() and not line.startswith("#")]
+    assert len(entries) > 20
+    bad = [line for line in entries if not re.match(r"[A-Za-z0-9._-]+==\S+ ", line) or "--hash=sha256:" not in line]
+    assert bad == []
+
+
+def test_the_locking_tool_is_locked_itself() -> None:
+    pinned = (ROOT / "requirements-tools.in").read_text()
+    version = re.search(r"^uv==(\S+)$", pinned, re.MULTILINE)
+    assert version is not None
+    assert f"uv=={version[1]} " in (ROOT / "requirements-tools.lock").read_text()
+    assert "pip install --quiet uv" not in (ROOT / "Makefile").read_text()
+
+
+def test_every_locked_package_has_its_row_and_copyleft_is_named() -> None:
+    page = (ROOT / "docs" / "licences.md").read_text()
+    for name, version in licences.locked():
+        assert f"| {name} | {version} |" in page
+    head = page.partition("| package |")[0]
+    for name in ("soxr", "bidict", "certifi"):
+        assert f"- {name} " in head
+
+
+@pytest.mark.parametrize(
+    ("licence", "asks"),
+    [
+        ("LGPL-2.1-or-later", True), ("MPL-2.0", True), ("Mozilla Public License 2.0 (MPL 2.0)", True),
+        ("GNU General Public License v3 (GPLv3)", True), ("MIT", False), ("Apache-2.0 AND MIT", False),
+        ("BSD-3-Clause", False), ("simple", False),
+    ],
+)  # fmt: skip
+def test_which_licences_ask_for_something_in_return(licence: str, asks: bool) -> None:
+    assert licences.is_copyleft(licence) == asks
