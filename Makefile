@@ -8,7 +8,7 @@ TOOLS := .venv/tools/bin
 UV_COMPILE = $(TOOLS)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-header --quiet
 
-.PHONY: help run test test-runs test-parts install lint check bench soak stack lock generated system roots audit sbom
+.PHONY: help run test test-runs test-parts install lint check bench contract soak stack lock generated system roots audit sbom
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ check: lint test ## lint and test
 
 bench: .venv/.dev ## speed and accuracy against their bars, into docs/benchmarks.md; 25 minutes, nothing else running
 	$(BIN)/python -m tests.benchmarks
+
+contract: .venv/.dev system ## what others wrote, each in its newest version, into docs/compatibility.md; 15 minutes
+	$(BIN)/python -m tests.contract.newest
 
 soak: .venv/.dev ## the long ones: half an hour at 200 sessions, a million sessions at the twin, small quotas with 20 seeds each, hostile answers by the million
 	$(BIN)/python -m tests.benchmarks.soak

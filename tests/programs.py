@@ -1,5 +1,7 @@
 """Programs of the system and packages of npm that tests use: the real ones, or no test."""
 
+import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +10,8 @@ from typing import Final
 import pytest
 
 _LINES: Final = Path(__file__).with_name("programs.txt").read_text().splitlines()
+NEWEST: Final = "CONTRACT_NEWEST"
+"""`make contract` sets it to a file: packages come in their newest versions, and what came is written there."""
 PROGRAMS: Final = dict(line.split() for line in _LINES if not line.startswith("#"))
 
 
@@ -17,7 +21,10 @@ def needed(program: str) -> str:
 
 
 def npm_install(folder: Path, *packages: str, timeout_s: float) -> None:
-    """Packages of npm's registry into a folder; skips the test where they can't be had."""
+    """Packages of npm's registry (name@version) into a folder; skips the test where they can't be had."""
+    names = [package.rpartition("@")[0] for package in packages]
+    if told := os.environ.get(NEWEST):
+        packages = tuple(f"{name}@latest" for name in names)
     command = [needed("npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts", *packages]
     try:
         installed = subprocess.run(command, cwd=folder, capture_output=True, timeout=timeout_s, check=False)
@@ -25,3 +32,9 @@ def npm_install(folder: Path, *packages: str, timeout_s: float) -> None:
         pytest.skip(f"npm's registry gave no {packages[0]} within {timeout_s:g} s")
     if installed.returncode != 0:
         pytest.skip(f"npm's registry gave no {packages[0]}")
+    if told:
+        versions = [
+            json.loads((folder / "node_modules" / name / "package.json").read_text())["version"] for name in names
+        ]
+        with Path(told).open("a") as file:
+            file.writelines(f"{name} {version}\n" for name, version in zip(names, versions, strict=True))

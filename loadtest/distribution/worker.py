@@ -36,6 +36,7 @@ from loadtest.language.errors import ConfigError, Exit, GeneratorError
 from loadtest.language.outlets import line
 from loadtest.language.version import __version__
 from loadtest.load.supervisor import LOCUST, Interruption, process_environ
+from loadtest.services.handshake import check_certificates
 
 PIECE_LIMIT_S: Final = 10.0
 CONNECT_S: Final = 0.05
@@ -186,6 +187,7 @@ def _take(
     guard(settings, environ)
     check_clips(settings.spoken)
     check_names(settings)
+    check_certificates(settings.target)
     write_settings(settings, run_dir, started_at=datetime.now(UTC), run_id=str(welcome["run_id"]))
 
 

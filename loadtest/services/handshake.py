@@ -1,10 +1,9 @@
 """Whether the target's certificates are trusted here: looked at once, before a load of sessions fails over it."""
 
+import asyncio
 import contextlib
-import http.client
 import ssl
-from base64 import b64encode
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from loadtest.config.access.trust import trust
 from loadtest.config.settings import Target
@@ -14,38 +13,73 @@ _DEADLINE_S = 5.0
 
 
 def check_certificates(target: Target) -> None:
+    """Raises ConfigError with a sentence for each certificate that isn't trusted."""
+    if problems := asyncio.run(untrusted(target)):
+        raise ConfigError(problems)
+
+
+async def untrusted(target: Target) -> list[str]:
     """A TLS handshake with each service that has one, on the way that the load will take; nothing is asked.
 
-    Raises ConfigError for a certificate that isn't trusted. Whatever else goes wrong is the run's to find out.
+    Returns a sentence for each certificate that isn't trusted. Whatever else goes wrong is the run's to find out.
     """
     backend = None if target.backend is None else str(target.backend.url)
     urls = [url for url in (target.openai_base_url, target.avaturn_base_url, backend) if url]
     found = {urlsplit(url) for url in urls if urlsplit(url).scheme == "https"}
-    trusted = trust(target.ca_file) if found else None
-    problems = []
-    for host, port in sorted({(url.hostname or "", url.port or 443) for url in found}):
-        try:
-            with contextlib.closing(_connection(host, port, proxy=target.proxy, trusted=trusted)) as connection:
-                connection.connect()
-        except ssl.SSLCertVerificationError as error:
-            problems.append(
-                f"{host}:{port}: its certificate is not trusted here ({error.verify_message}); "
-                "--ca-file FILE names the authority to trust"
-            )
-        except (OSError, http.client.HTTPException):
-            continue
-    if problems:
-        raise ConfigError(problems)
+    way = None if target.proxy is None else urlsplit(target.proxy)
+    if not found:
+        return []
+    trusted = trust(target.ca_file)
+    hosts = sorted({(url.hostname or "", url.port or 443) for url in found})
+    said = await asyncio.gather(*(_flaw(host, port, way=way, trusted=trusted) for host, port in hosts))
+    return list(dict.fromkeys(sentence for sentence in said if sentence))
 
 
-def _connection(
-    host: str, port: int, *, proxy: str | None, trusted: ssl.SSLContext | None
-) -> http.client.HTTPSConnection:
-    if proxy is None:
-        return http.client.HTTPSConnection(host, port, timeout=_DEADLINE_S, context=trusted)
-    way = urlsplit(proxy)
-    connection = http.client.HTTPSConnection(way.hostname or "", way.port or 80, timeout=_DEADLINE_S, context=trusted)
-    credentials = f"{unquote(way.username or '')}:{unquote(way.password or '')}".encode()
-    known = {"Proxy-Authorization": f"Basic {b64encode(credentials).decode()}"} if way.username else {}
-    connection.set_tunnel(host, port, headers=known)
-    return connection
+async def _flaw(host: str, port: int, *, way: SplitResult | None, trusted: ssl.SSLContext) -> str | None:
+    """What is wrong with the certificate of that host, or of the proxy before it."""
+    met = f"{host}:{port}"
+    try:
+        async with asyncio.timeout(_DEADLINE_S), contextlib.AsyncExitStack() as stack:
+            if way is None:
+                _, writer = await asyncio.open_connection(host, port, ssl=trusted)
+                stack.callback(writer.transport.abort)
+                return None
+            secured = way.scheme == "https"
+            entrance = (way.hostname or "", way.port or (443 if secured else 80))
+            met = f"{entrance[0]}:{entrance[1]}, the proxy"
+            reader, writer = await asyncio.open_connection(*entrance, ssl=trusted if secured else None)
+            stack.callback(writer.transport.abort)
+            writer.write(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+            status, _, _ = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")
+            met = f"{host}:{port}"
+            if status.split()[1:2] == [b"200"]:
+                await _shake_hands(reader, writer, host, trusted)
+    except ssl.SSLCertVerificationError as error:
+        return (
+            f"{met}: its certificate is not trusted here ({error.verify_message}); "
+            "--ca-file FILE names the authority to trust"
+        )
+    except (OSError, EOFError, asyncio.LimitOverrunError):  # TimeoutError is an OSError
+        pass
+    return None
+
+
+async def _shake_hands(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, trusted: ssl.SSLContext
+) -> None:
+    """TLS within a connection that may have TLS itself. asyncio's own start_tls does not end where a certificate in
+    there is refused. Raises ssl.SSLError, EOFError."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = trusted.wrap_bio(incoming, outgoing, server_hostname=host)
+    done = False
+    while not done:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+            done = True
+        writer.write(outgoing.read())
+        await writer.drain()
+        if not done:
+            part = await reader.read(65536)
+            if not part:
+                raise EOFError
+            incoming.write(part)

@@ -131,3 +131,19 @@ def test_a_run_that_was_given_the_authority_talks_over_tls(twin: RunningTwin, tm
     done = _run(twin, tmp_path, "--ca-file", twin.announcement["ca_file"])
 
     assert done.code == 0, done.err
+
+
+def test_doctor_says_which_certificate_is_not_trusted(twin: RunningTwin, tmp_path: Path) -> None:
+    keys = {"OPENAI_API_KEY": twin.openai_key, "AVATURN_API_KEY": twin.avaturn_key}
+    target = f'[target]\nopenai_base_url = "{twin.openai_url}"\navaturn_base_url = "{twin.avaturn_url}"\n'
+    (tmp_path / "unknown.toml").write_text(target)
+    (tmp_path / "known.toml").write_text(f'{target}ca_file = "{twin.announcement["ca_file"]}"\n')
+    done = call("doctor", "unknown.toml", cwd=tmp_path, environ=keys)
+    fine = call("doctor", "known.toml", cwd=tmp_path, environ=keys)
+
+    assert done.code == 2
+    said = [line for line in done.out.splitlines() if line.startswith("bad   certificate: ")]
+    assert len(said) == 2, (done.out, done.err)
+    assert all("its certificate is not trusted here" in line and "--ca-file" in line for line in said)
+    assert "certificate:" not in fine.out
+    assert "openai: https://" in fine.out

@@ -18,6 +18,7 @@ from loadtest.language.errors import ConfigError, StepError
 from loadtest.language.version import __version__
 from loadtest.load.supervisor import bind_metrics
 from loadtest.rooms.extras import PACKAGES, is_installed, missing
+from loadtest.services.handshake import untrusted
 from loadtest.services.transport import fetch, open_session
 from loadtest.session.ports import Call
 
@@ -55,6 +56,7 @@ async def examine(settings: Settings) -> list[Check]:
     urls = {"openai": target.openai_base_url, "avaturn": target.avaturn_base_url}
     if target.backend is not None:
         urls = {"backend": target.backend.url, "avaturn": target.avaturn_base_url}
+    checks += [Check(name="certificate", state="bad", text=said) for said in await untrusted(target)]
     async with open_session(connections=2, verify=trust(target.ca_file), live=target.live) as session:
         for name, url in urls.items():
             assert url is not None

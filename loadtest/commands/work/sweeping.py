@@ -18,6 +18,7 @@ from loadtest.judging.words import plural
 from loadtest.language import clock, journal
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import LOAD, Event, RunFinished, SessionStarted
+from loadtest.services import handshake
 from loadtest.services.control import Control
 from loadtest.services.sweep import AT_ONCE, sweep
 
@@ -95,6 +96,8 @@ async def sweep_run(run_dir: Path, permission: Permission) -> SweepOutcome:
         raise ConfigError([*error.problems, f"nothing was sent; left: {first}{more}"]) from error
     host = urlsplit(url).netloc
     print(f"sweep: {plural(len(left.leaked), 'delete')} at {host}", file=sys.stderr, flush=True)
+    if untrusted := await handshake.untrusted(settings.target):
+        raise ConfigError(untrusted)
     keys = {key: os.environ.get(key, "") for key in KEYS}
     with contextlib.ExitStack() as stack:
         full: list[OSError] = []

@@ -177,7 +177,7 @@ class RealtimeSession:
 
     def _config_of(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The session's settings with those of one response."""
-        config = {**self._config, **{name: request[name] for name in _OVERRIDES if name in request}}
+        config = {**self._config, **{name: request[name] for name in _OVERRIDES if request.get(name) is not None}}
         output = request.get("audio", {}).get("output", {})
         config["audio"] = {**config["audio"], "output": {**config["audio"]["output"], **output}}
         voice = self._config["audio"]["output"]["voice"]

@@ -433,3 +433,18 @@ def test_tracing_stays_as_it_is_once_on() -> None:
         assert talk.last("error")["error"]["param"] == "session.tracing"
 
     in_no_time(script)
+
+
+def test_a_response_whose_instructions_are_null_has_those_of_the_session() -> None:
+    talks = []
+
+    async def script() -> None:
+        talk = Talk(session={"instructions": "Say mango."})
+        talk.send("response.create", response={"instructions": None, "metadata": {"a": "b"}})
+        await asyncio.sleep(LONG_S)
+        talks.append(talk)
+
+    in_no_time(script)
+    (talk,) = talks
+    assert talk.all("error") == []
+    assert talk.last("response.done")["response"]["metadata"] == {"a": "b"}

@@ -43,6 +43,7 @@ _ITEM = tagged(
 _RESPONSE = record(
     {
         **SPEECH,
+        "instructions": nullable(text),  # null: the session's. LiveKit's agents send it after each tool call
         "audio": RESPONSE_AUDIO,
         "conversation": one_of("auto", "none"),
         "input": list_of(anything),
