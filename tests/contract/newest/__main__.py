@@ -60,9 +60,11 @@ class Seen:
     took_s: float
 
     @property
-    def row(self) -> str:
-        words = [*self.held, *(f"**not: {name}**" for name in self.broken)]
-        return f"| {self.other.name} | {', '.join(self.versions)} | {'; '.join(words)} |"
+    def lines(self) -> list[str]:
+        """Its part of the page."""
+        said = [*self.held, *(f"**not: {name}**" for name in self.broken)]
+        rows = [f"| {name[:1].upper()}{name[1:]} |" for name in said]
+        return [f"## {self.other.name}", "", f"| {', '.join(self.versions)} |", "|---|", *rows, ""]
 
 
 def look(other: Other, folder: Path) -> Seen:
@@ -130,13 +132,11 @@ def page(seen: list[Seen]) -> str:
         [
             "# What others wrote, and what held",
             "",
-            f"Written by `make contract` on {datetime.now(UTC):%Y-%m-%d}: each in its newest version, against the twin",
-            "over real sockets, a real run, or its files. `make test` holds the light ones, in locked versions.",
+            f"Written by `make contract` on {datetime.now(UTC):%Y-%m-%d}. Each came in its newest version, and met",
+            "the twin over real sockets, a real run, or a run's files.",
+            "`make test` holds the light ones, in locked versions.",
             "",
-            "| what | version | what held |",
-            "|---|---|---|",
-            *(each.row for each in seen),
-            "",
+            *(line for each in seen for line in each.lines),
         ]
     )
 
@@ -149,7 +149,7 @@ def main() -> int:
         print(f"--- {other.name}", flush=True)
         with tempfile.TemporaryDirectory(prefix="contract-") as folder:
             seen.append(look(other, Path(folder)))
-        print(f"{seen[-1].row}  ({seen[-1].took_s:.0f} s)", flush=True)
+        print(*seen[-1].lines, f"({seen[-1].took_s:.0f} s)", sep="\n", flush=True)
     if len(chosen) == len(OTHERS):
         PAGE.write_text(page(seen))
     return int(any(each.broken for each in seen))
