@@ -96,7 +96,8 @@ async def sweep_run(run_dir: Path, permission: Permission) -> SweepOutcome:
         raise ConfigError([*error.problems, f"nothing was sent; left: {first}{more}"]) from error
     host = urlsplit(url).netloc
     print(f"sweep: {plural(len(left.leaked), 'delete')} at {host}", file=sys.stderr, flush=True)
-    if untrusted := await handshake.untrusted(settings.target):
+    deletes_at = settings.target.model_copy(update={"openai_base_url": None})
+    if untrusted := await handshake.untrusted(deletes_at):
         raise ConfigError(untrusted)
     keys = {key: os.environ.get(key, "") for key in KEYS}
     with contextlib.ExitStack() as stack:
