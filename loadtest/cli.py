@@ -108,14 +108,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Exit.BAD_INPUT
     except (OSError, RuntimeError, MemoryError) as error:
         if (limit := own_limit(error)) is not None:
-            printing.complain(f"a limit of this machine: {LIMITS[limit]}: {error}")
+            said = f": {error}" if str(error) else ""
+            printing.complain(f"a limit of this machine: {LIMITS[limit]}{said}")
             return Exit.INVALID
+        if isinstance(error, FileNotFoundError) and _is_nowhere():
+            printing.complain("the working directory is no longer there: change to another one")
+            return Exit.BAD_INPUT
         if not isinstance(error, OSError) or error.filename is None:
             raise
         printing.complain(f"{os.fsdecode(error.filename)}: {error.strerror}")
         return Exit.BAD_INPUT
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
+
+
+def _is_nowhere() -> bool:
+    """Somebody has deleted the directory that we were started in."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def command(name: str) -> Command:

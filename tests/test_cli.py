@@ -27,6 +27,12 @@ from tests.support import environment
         (HarnessError("something"), Exit.BAD_INPUT, "avaload: something\n"),
         (GeneratorError("the engine did not start"), Exit.INVALID, "avaload: the engine did not start\n"),
         (KeyboardInterrupt(), Exit.INTERRUPTED, ""),
+        (MemoryError(), Exit.INVALID, "avaload: a limit of this machine: memory\n"),
+        (
+            OSError(28, "No space left on device"),
+            Exit.INVALID,
+            "avaload: a limit of this machine: disk full: [Errno 28] No space left on device\n",
+        ),
     ],
 )
 def test_what_a_command_raises_decides_the_exit_code(
@@ -278,3 +284,13 @@ def test_a_verdict_is_not_lost_where_nobody_reads_the_output(arguments: list[str
     said = process.stderr.read()
     process.stderr.close()
     assert (process.wait(60), said) == (Exit.FAIL, "")
+
+
+@pytest.mark.parametrize("words", [["run", "--room", "none"], ["doctor"]])
+def test_a_working_directory_that_somebody_deleted_is_said(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    assert cli.main(words) == Exit.BAD_INPUT
+    assert capsys.readouterr().err == "avaload: the working directory is no longer there: change to another one\n"
