@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from dashboards.promql import edge, selector
 from exporters.metrics import catalogue as c
-from loadtest.judging.slo import DEFAULT_SLOS
+from loadtest.judging import stage_health
+from loadtest.judging.slo import DEFAULT_SLOS, DROPPED
 from loadtest.language.vocabulary import Fault
 
 RUNBOOK: Final = "RUNBOOK.md"
@@ -31,9 +32,9 @@ FIRST_AUDIO_S: Final = 2.0
 SECRET_MARGIN_S: Final = 10.0
 """Edges of their histograms' buckets: there a quantile is exact."""
 
-LAG_S: Final = 0.05
-CPU_RATIO: Final = 0.9
-"""From where the report calls a run invalid or suspect (reports/sections/generator.py)."""
+LAG_S: Final = stage_health.INVALID_LAG_NS / 1e9
+CPU_RATIO: Final = stage_health.SUSPECT_CPU_PERCENT / 100
+"""From where the report calls a run invalid or suspect."""
 
 UNDERRUNS_PER_SESSION: Final = 0.1
 PACKETS_LOST: Final = 0.02
@@ -45,7 +46,7 @@ OVER_TARGET: Final = 1.2
 STALE_S: Final = 10.0
 _FAULTS_TOLD: Final = [fault for fault in Fault if fault not in (Fault.SINK_FAILED, Fault.WORKER_LOST)]
 """Those that make a run invalid, without the one that has an alert of its own."""
-DROPPED_SHARE: Final = 0.01
+DROPPED_SHARE: Final = DROPPED.objective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn, Protocol, cast
 
 from avaload import guarded, settle
 from loadtest.commands import printing
-from loadtest.config.environment import forget_steering
+from loadtest.config.environment import PREFIX, forget_steering
 from loadtest.language import disk
 from loadtest.language.errors import LIMITS, ConfigError, Exit, GeneratorError, HarnessError, own_limit
 from loadtest.language.mistyped import did_you_mean
@@ -172,7 +172,7 @@ def _check_command(words: Sequence[str]) -> None:
 
 def _check_texts(words: Sequence[str]) -> None:
     """What isn't text can't be written down. Raises ConfigError."""
-    given = [*words, *(value for name, value in os.environ.items() if name.startswith("AVALOAD_"))]
+    given = [*words, *(value for name, value in os.environ.items() if name.startswith(PREFIX))]
     if bad := [word for word in given if not word.isprintable() and _has_odd_bytes(word)]:
         raise ConfigError([f"{word!r}: not in UTF-8" for word in bad])
 
@@ -191,7 +191,7 @@ def _as_given(problem: str, given: Mapping[str, Any]) -> str:
 
     said = as_option(problem, given)
     setting, colon, _ = problem.partition(": ")
-    variable = f"AVALOAD_{setting.replace('.', '__')}".upper()
+    variable = f"{PREFIX}{setting.replace('.', '__')}".upper()
     return f"{variable}{problem[len(setting) :]}" if said == problem and colon and variable in os.environ else said
 
 

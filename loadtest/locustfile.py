@@ -22,6 +22,7 @@ from exporters.metrics.snapshot import Snapshot, merged
 from exporters.traces import trace_counts
 from loadtest.config.access.cluster import TOKEN
 from loadtest.config.access.scrapers import login, tls
+from loadtest.config.environment import METRICS_FD, PROCESS, PROGRESS_FD, RUN_DIR
 from loadtest.config.run_dir import load_resolved
 from loadtest.config.settings import Settings
 from loadtest.distribution.master import Master
@@ -62,7 +63,7 @@ def begin(environment: Environment, **_: object) -> None:
 @events.init.add_listener  # type: ignore[untyped-decorator]
 def start(environment: Environment, web_ui: Any = None, **_: object) -> None:
     """Bring this process up; when it returns, Locust may spawn users."""
-    run_dir = Path(os.environ["AVALOAD_RUN_DIR"])
+    run_dir = Path(os.environ[RUN_DIR])
     settings = load_resolved(run_dir)
     ProbeUser.fixed_count = settings.probe_users
     unused = {0: ProbeUser, settings.pool: VirtualUser}.get(settings.probe_users)
@@ -93,7 +94,7 @@ def start(environment: Environment, web_ui: Any = None, **_: object) -> None:
     _up.set(process)
     if isinstance(environment.runner, WorkerRunner):
         gevent.spawn(report_to_master, environment, process)
-        if "AVALOAD_PROCESS" in os.environ:
+        if PROCESS in os.environ:
             on_owner_gone(process.interrupt, unless_said="orphaned")
     else:
         conduct(environment, settings, run_dir, process, web_ui)
@@ -115,7 +116,7 @@ def conduct(
     def snapshot() -> Snapshot:
         return merged([run.snapshot(), trace_counts.snapshot(run_dir)])
 
-    if listener := os.environ.get("AVALOAD_METRICS_FD"):
+    if listener := os.environ.get(METRICS_FD):
         output = settings.output
         server = serve(
             socket.socket(fileno=int(listener)),
@@ -138,6 +139,6 @@ def conduct(
         environment.runner.quit()
 
     gevent.spawn(finish)
-    if progress := os.environ.get("AVALOAD_PROGRESS_FD"):
+    if progress := os.environ.get(PROGRESS_FD):
         gevent.spawn(tell_progress, run, int(progress))
     on_owner_gone(run.interrupt, obey=run.steer)

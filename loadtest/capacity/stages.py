@@ -32,6 +32,7 @@ from loadtest.language.events import (
     Outcome,
     Remains,
     RemainsChanged,
+    RemainsReason,
     SessionFinished,
     SessionStarted,
     StageStarted,
@@ -130,7 +131,7 @@ class Stages:
         if isinstance(event, REMEMBERED):
             session.running.saw(event)
         match event:
-            case RemainsChanged(reason="create_answered"):
+            case RemainsChanged(reason=RemainsReason.CREATE_ANSWERED):
                 session.stay.created_ns = event.t_ns
             case RemainsChanged():
                 session.stay.gone_ns = event.t_ns if event.remains is Remains.NOTHING else None

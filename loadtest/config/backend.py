@@ -22,8 +22,6 @@ _DELETE_PLACES = ("session_id",)
 PLACE = re.compile(r"\{([^{}]*)\}")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 FROM_ENVIRONMENT = "env:"
-HIDDEN: Final = "AVALOAD_HIDDEN"
-"""Variable of the environment by which a run's processes get what settings.json doesn't tell."""
 MOST_HIDDEN: Final = 100_000
 """Characters of it: an environment holds no longer text."""
 _MASK: Final = re.compile(r"\(\d+ characters?\)")

@@ -29,26 +29,38 @@ INHERITED: Final = {
 }
 """Names, by what they are for. PYTHONPATH: only the directory that avaload itself is in (avaload.py)."""
 
+PREFIX: Final = "AVALOAD_"
+"""Of all variables of ours: settings are PREFIX, section, two underscores, key."""
+METRICS_PASSWORD: Final = "AVALOAD_METRICS_PASSWORD"
+CLUSTER_TOKEN: Final = "AVALOAD_CLUSTER_TOKEN"
 READ: Final = {
     "OPENAI_API_KEY": "Key of the OpenAI project that mints.",
     "AVATURN_API_KEY": "Key of the Avaturn project that creates and deletes.",
-    "AVALOAD_METRICS_PASSWORD": "Password of --metrics-user.",
-    "AVALOAD_CLUSTER_TOKEN": "By which master and workers, and the processes of one run, know each other.",
+    METRICS_PASSWORD: "Password of --metrics-user.",
+    CLUSTER_TOKEN: "By which master and workers, and the processes of one run, know each other.",
     "AVALOAD_TARGET__LIVE": "`true` says `--live`, to `sweep` and `export` as well.",
     "SSL_CERT_FILE": "Authorities to trust, where --ca-file names none.",
     "GITHUB_ACTIONS": "`true`: a job on GitHub, which gets annotations.",
     "GITHUB_STEP_SUMMARY": "The file of its step's summary.",
 }
 """What avaload itself reads, besides settings and what a scenario names by `env:NAME`."""
+RUN_DIR: Final = "AVALOAD_RUN_DIR"
+OWNER: Final = "AVALOAD_OWNER"
+SALT: Final = "AVALOAD_SALT"
+HIDDEN: Final = "AVALOAD_HIDDEN"
+PROCESS: Final = "AVALOAD_PROCESS"
+PROGRESS_FD: Final = "AVALOAD_PROGRESS_FD"
+METRICS_FD: Final = "AVALOAD_METRICS_FD"
+LIFELINE_FD: Final = "AVALOAD_LIFELINE_FD"
 BETWEEN_PROCESSES: Final = {
-    "AVALOAD_RUN_DIR": "The run's directory.",
-    "AVALOAD_OWNER": "`stdin`: the end of its standard input ends the process.",
-    "AVALOAD_HIDDEN": "Header and body values of [target.backend], for the processes that send them.",
-    "AVALOAD_SALT": "Of the hashes in the run's journals.",
-    "AVALOAD_PROCESS": "Number of a worker's load process.",
-    "AVALOAD_PROGRESS_FD": "Where progress is told.",
-    "AVALOAD_METRICS_FD": "The listening socket of /metrics.",
-    "AVALOAD_LIFELINE_FD": "A pipe that closes when the last process of the run is gone.",
+    RUN_DIR: "The run's directory.",
+    OWNER: "`stdin`: the end of its standard input ends the process.",
+    HIDDEN: "Header and body values of [target.backend], for the processes that send them.",
+    SALT: "Of the hashes in the run's journals.",
+    PROCESS: "Number of a worker's load process.",
+    PROGRESS_FD: "Where progress is told.",
+    METRICS_FD: "The listening socket of /metrics.",
+    LIFELINE_FD: "A pipe that closes when the last process of the run is gone.",
 }
 """What the processes of a run tell each other. Nobody else sets them."""
 

@@ -14,13 +14,13 @@ from loadtest.config.access.scrapers import check_scrapers
 from loadtest.config.access.trust import check_trust
 from loadtest.config.arrival import read_trace
 from loadtest.config.backend import BackendTarget, Hidden
+from loadtest.config.environment import PREFIX
 from loadtest.config.scenario import Section, default_realtime, sections
 from loadtest.config.settings import Settings
 from loadtest.judging.slo import parse_slos
 from loadtest.language.errors import ConfigError
 from loadtest.language.mistyped import did_you_mean, line_of, line_of_problem
 
-_PREFIX = "AVALOAD_"
 _OF_SCENARIOS: Final = ("secret", "session", "realtime", "conversation")
 
 
@@ -66,8 +66,8 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
 
 def _from(environ: Mapping[str, str]) -> dict[str, str]:
     """Settings that the environment has, and the variables' names."""
-    names = sorted(name for name in environ if name.startswith(_PREFIX) and "__" in name)
-    return {name[len(_PREFIX) :].lower().replace("__", "."): name for name in names}
+    names = sorted(name for name in environ if name.startswith(PREFIX) and "__" in name)
+    return {name[len(PREFIX) :].lower().replace("__", "."): name for name in names}
 
 
 def _check_one_model(load: Any, *, origin: str) -> None:
@@ -133,7 +133,7 @@ def _read_scenario(path: Path) -> dict[str, Any]:
     if isinstance(target, dict) and target.get("live", False) is not False:
         raise ConfigError(
             f"{path}: target.live: whether a run may leave this machine is said by whoever starts it: --live, or"
-            f" {_PREFIX}TARGET__LIVE=true in the environment; not by a file"
+            f" {PREFIX}TARGET__LIVE=true in the environment; not by a file"
         )
     conversation = tree.get("conversation")
     turns = conversation.get("turns") if isinstance(conversation, dict) else None

@@ -12,8 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from loadtest.config.backend import HIDDEN
-from loadtest.config.environment import of_child
+from loadtest.config.environment import HIDDEN, of_child
 from loadtest.config.settings import RUNS, Settings
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError

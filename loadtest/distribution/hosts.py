@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest.config.backend import HIDDEN
+from loadtest.config.environment import HIDDEN
 from loadtest.config.settings import Settings
 from loadtest.distribution.parcel import Parcel, as_rows
 from loadtest.distribution.port.keys import NAME

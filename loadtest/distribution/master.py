@@ -14,6 +14,7 @@ from locust.env import Environment
 from exporters.log import Log
 from exporters.metrics import catalogue as c
 from exporters.metrics.snapshot import Snapshot, merged
+from loadtest.config.environment import SALT
 from loadtest.config.settings import Settings
 from loadtest.distribution.barrier import StartBarrier
 from loadtest.distribution.hosts import Hosts
@@ -74,7 +75,7 @@ class Master:
         self._runner.register_message(NUMBERED, self._on_numbered)
         self._hosts: Hosts | None = None
         if settings.distribution.master:
-            self._hosts = Hosts(settings, run_dir, os.environ["AVALOAD_SALT"], send=self._send, record=self._record)
+            self._hosts = Hosts(settings, run_dir, os.environ[SALT], send=self._send, record=self._record)
             self._runner.register_message(HOST, self._on_host)
         self._barrier = StartBarrier(settings.load.processes, self._offset_of)
         self._nodes: dict[int, str] = {}

@@ -23,6 +23,7 @@ from pydantic import Field, ValidationError
 from loadtest.config.access.cluster import ADVICE, TOKEN, cluster_token
 from loadtest.config.access.guard import KEYS, endpoints_of, guard, is_loopback
 from loadtest.config.access.reachable import check_names
+from loadtest.config.environment import PROCESS
 from loadtest.config.microphone import check_clips
 from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.scenario import DurationS, Section
@@ -251,7 +252,7 @@ def _locusts(
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env=environ | {"AVALOAD_PROCESS": str(number)},
+                    env=environ | {PROCESS: str(number)},
                     start_new_session=True,
                 )
         yield started

@@ -17,6 +17,7 @@ import gevent
 from gevent.event import AsyncResult, Event
 from gevent.queue import SimpleQueue
 
+from loadtest.config.environment import LIFELINE_FD
 from loadtest.engine.link import EVENT_PREFIX
 from loadtest.language import clock, journal
 from loadtest.language.errors import Code, GeneratorError, Kind
@@ -42,8 +43,6 @@ BACKOFF_S = 1.0
 EXIT_LIMIT_S = 5.0
 READ_BYTES = 1 << 18
 """Read into one buffer: a new one of this size each time splits the heap up, by 5 MB in half an hour."""
-LIFELINE = "AVALOAD_LIFELINE_FD"
-"""Environment: an inherited pipe that the embedded twin reads; it stays open while any process of the run lives."""
 
 _log = logging.getLogger(__name__)
 
@@ -124,7 +123,7 @@ class EngineClient:
     def _spawn(self, predecessor: Path | None) -> None:
         ours, theirs = socket.socketpair()
         fds = [theirs.fileno()]
-        if lifeline := os.environ.get(LIFELINE):
+        if lifeline := os.environ.get(LIFELINE_FD):
             fds.append(int(lifeline))
         command = [sys.executable, "-P", "-m", "loadtest.engine.process", str(self._run_dir)]
         command += [str(self._process), str(self._incarnation), str(theirs.fileno())]

@@ -19,6 +19,7 @@ from typing import Any
 import uvloop
 
 from loadtest.config.access.guard import KEYS, guard
+from loadtest.config.environment import SALT
 from loadtest.config.microphone import microphone
 from loadtest.config.run_dir import load_for_sending, run_id
 from loadtest.config.settings import Settings
@@ -124,7 +125,7 @@ class Engine:
                 lag_ns=lambda: self._health.lag_ns,
                 keep_audio=self._keep_audio if self._settings.output.keep_audio == "failed" else None,
                 ledger=ledger,
-                salt=bytes.fromhex(os.environ.get("AVALOAD_SALT", "")) or os.urandom(16),
+                salt=bytes.fromhex(os.environ.get(SALT, "")) or os.urandom(16),
             )
             # A probe reserves its places in the budget itself: one for each session that it creates.
             self._ground = Ground(

@@ -20,6 +20,7 @@ from loadtest.language.vocabulary import Gone as Gone
 from loadtest.language.vocabulary import Mark as Mark
 from loadtest.language.vocabulary import Outcome as Outcome
 from loadtest.language.vocabulary import Remains as Remains
+from loadtest.language.vocabulary import RemainsReason as RemainsReason
 from loadtest.language.vocabulary import RuleOutcome as RuleOutcome
 from loadtest.language.vocabulary import SecretKind as SecretKind
 from loadtest.language.vocabulary import Step as Step
@@ -142,7 +143,7 @@ class RemainsChanged(_Fact, frozen=True, kw_only=True):
     t_ns: int
     session: str
     remains: Remains  # what may be left from now on
-    reason: str  # create_sent | create_answered | create_refused | deleted | delete_failed | still_alive | swept
+    reason: RemainsReason  # why that remains
     target_session_id: str | None = None
     purpose: str = LOAD
 

@@ -19,7 +19,7 @@ from typing import Final, Self
 import msgspec
 
 from loadtest.language import clock, disk
-from loadtest.language.events import SCHEMA, Event, Remains, RemainsChanged, RunFinished, RunStarted
+from loadtest.language.events import SCHEMA, Event, Remains, RemainsChanged, RemainsReason, RunFinished, RunStarted
 from loadtest.language.journal_lines import JournalError as JournalError
 from loadtest.language.journal_lines import Lines
 from loadtest.language.journal_lines import PassedOver as PassedOver
@@ -310,7 +310,7 @@ def leftovers(events: Iterable[Event]) -> Leftovers:
     ids: dict[str, str] = {}
     for event in events:
         if isinstance(event, RemainsChanged):
-            if event.session not in last or last[event.session].reason != "swept":
+            if event.session not in last or last[event.session].reason != RemainsReason.SWEPT:
                 last[event.session] = event  # a sweep's word is the last, whatever its host's clock says
             if event.target_session_id is not None:
                 ids[event.session] = event.target_session_id

@@ -68,6 +68,18 @@ class Remains(StrEnum):
     LEAKED = "leaked"  # create was answered, delete not confirmed
 
 
+class RemainsReason(StrEnum):
+    """Why something else remains of a session from now on."""
+
+    CREATE_SENT = "create_sent"
+    CREATE_ANSWERED = "create_answered"
+    CREATE_REFUSED = "create_refused"
+    DELETED = "deleted"
+    DELETE_FAILED = "delete_failed"
+    STILL_ALIVE = "still_alive"
+    SWEPT = "swept"
+
+
 class Gone(StrEnum):
     """What the look after a delete showed: only a refusal of a once good token proves the end."""
 

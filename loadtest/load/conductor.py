@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.snapshot import Snapshot
 from loadtest.config.arrival import Arrival
+from loadtest.config.environment import PROCESS
 from loadtest.config.run_dir import run_id
 from loadtest.config.settings import Settings
 from loadtest.engine.client import EngineClient
@@ -327,7 +328,7 @@ def worker_index(environment: Environment) -> int:
     runner = environment.runner
     if not isinstance(runner, WorkerRunner):
         return 0
-    if number := os.environ.get("AVALOAD_PROCESS"):
+    if number := os.environ.get(PROCESS):
         runner.send_message(NUMBERED, {"number": int(number)})
         return int(number)
     with gevent.Timeout(INDEX_LIMIT_S, GeneratorError("the master did not number this worker")):

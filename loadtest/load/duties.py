@@ -14,6 +14,7 @@ from locust.env import Environment
 
 from exporters.metrics import catalogue
 from exporters.metrics.snapshot import SEPARATOR, Snapshot
+from loadtest.config.environment import OWNER
 from loadtest.language import clock
 from loadtest.language.events import Outcome
 from loadtest.load.conductor import LoadProcess
@@ -65,7 +66,7 @@ def on_owner_gone(
 ) -> None:
     """Call `action` when the process that started us closes our stdin, or dies, with the reason: the last line that it
     wrote. A line that is a JSON object is an order and goes to `obey`. Nothing on a terminal or /dev/null."""
-    if os.environ.get("AVALOAD_OWNER") != "stdin":
+    if os.environ.get(OWNER) != "stdin":
         return
 
     def watch() -> None:

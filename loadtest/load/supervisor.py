@@ -24,10 +24,8 @@ from loadtest.config import environment
 from loadtest.config.access.cluster import TOKEN
 from loadtest.config.access.guard import KEYS
 from loadtest.config.access.scrapers import PASSWORD
-from loadtest.config.backend import HIDDEN
 from loadtest.config.run_dir import load_resolved
 from loadtest.config.settings import Settings
-from loadtest.engine.client import LIFELINE
 from loadtest.language import disk, journal
 from loadtest.language.errors import ConfigError, GeneratorError
 
@@ -168,8 +166,8 @@ def process_environ(
     backend = load_resolved(run_dir).target.backend
     environ = environment.of_child(backend.variables if backend is not None else ())
     environ |= {key: keys[key] for key in KEYS}
-    own = {"AVALOAD_RUN_DIR": str(run_dir), "AVALOAD_OWNER": "stdin", "AVALOAD_SALT": salt}
-    return environ | own | {TOKEN: token} | ({} if hidden is None else {HIDDEN: hidden})
+    own = {environment.RUN_DIR: str(run_dir), environment.OWNER: "stdin", environment.SALT: salt}
+    return environ | own | {TOKEN: token} | ({} if hidden is None else {environment.HIDDEN: hidden})
 
 
 def run_locust(
@@ -189,10 +187,10 @@ def run_locust(
     backend = settings.target.backend
     hidden = None if backend is None else backend.hidden()
     environ = process_environ(run_dir, keys=keys, salt=os.urandom(16).hex(), token=token, hidden=hidden)
-    environ |= {"AVALOAD_PROGRESS_FD": str(progress_write), LIFELINE: str(lifeline_fd)}
+    environ |= {environment.PROGRESS_FD: str(progress_write), environment.LIFELINE_FD: str(lifeline_fd)}
     fds = [lifeline_fd, progress_write]
     if metrics is not None:
-        environ["AVALOAD_METRICS_FD"] = str(metrics.fileno())
+        environ[environment.METRICS_FD] = str(metrics.fileno())
         if (password := os.environ.get(PASSWORD)) is not None:
             environ[PASSWORD] = password
         fds.append(metrics.fileno())

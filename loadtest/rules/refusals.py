@@ -11,6 +11,7 @@ from loadtest.language.events import (
     Observed,
     Outcome,
     RemainsChanged,
+    RemainsReason,
     SecretGivenBack,
     SessionFinished,
     Step,
@@ -130,7 +131,7 @@ class RefusesCleanly(Fold):
         self._refusals.append(refusal)
 
     def _created(self, event: RemainsChanged, life: Life) -> None:
-        if event.reason == "create_answered":
+        if event.reason is RemainsReason.CREATE_ANSWERED:
             self._active.add(life.session)
 
     def _connect(self, event: StepFinished, life: Life) -> None:

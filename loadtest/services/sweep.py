@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import StepError
-from loadtest.language.events import Event, Remains, RemainsChanged
+from loadtest.language.events import Event, Remains, RemainsChanged, RemainsReason
 from loadtest.language.journal import Leftovers
 from loadtest.language.redact import redact
 from loadtest.session.ports import Call, ControlApi
@@ -47,7 +47,7 @@ async def sweep(control: ControlApi, left: Leftovers, *, emit: Callable[[Event],
                 t_ns=now_ns(),
                 session=session,
                 remains=Remains.NOTHING,
-                reason="swept",
+                reason=RemainsReason.SWEPT,
                 target_session_id=target_session_id,
             )
         )

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from loadtest.config.settings import Target
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.events import EndedBy, Failure, Gone, Outcome, Remains, Step
+from loadtest.language.events import EndedBy, Failure, Gone, Outcome, Remains, RemainsReason, Step
 from loadtest.session.ports import GONE_STATUS, Call, ControlApi, Created
 from loadtest.session.record import Record, failure, span_id
 
@@ -101,7 +101,7 @@ class Owned:
         """Await the create call. It runs in a task of its own: neither the caller's deadline nor a cancellation may
         lose the id that it brings. Call it once. Raises StepError, also for an answer with a flaw: its session is of no
         use, but it is there, and is deleted."""
-        self._record.remain(Remains.DOUBTFUL, "create_sent")
+        self._record.remain(Remains.DOUBTFUL, RemainsReason.CREATE_SENT)
         self._creating = asyncio.ensure_future(sending)
         self._creating.add_done_callback(self._on_created)
         created = await asyncio.shield(self._creating)
@@ -119,9 +119,9 @@ class Owned:
         error = creating.exception()
         if error is None:
             self.created, self.created_ns = creating.result(), now_ns()
-            self._record.remain(Remains.LEAKED, "create_answered", self.created.target_session_id)
+            self._record.remain(Remains.LEAKED, RemainsReason.CREATE_ANSWERED, self.created.target_session_id)
         elif isinstance(error, StepError) and (not error.sent or (error.http_status or 0) // 100 in (3, 4)):
-            self._record.remain(Remains.NOTHING, "create_refused")
+            self._record.remain(Remains.NOTHING, RemainsReason.CREATE_REFUSED)
 
     async def end(self, *, prove: bool) -> None:
         """Delete what was created, an answer that is still to come included; `prove`: then look whether it is gone.
@@ -152,12 +152,12 @@ class Owned:
                 attempts = OWN_ATTEMPTS if error.kind is Kind.OWN_LIMIT else DELETE_ATTEMPTS
                 if attempt >= attempts or error.http_status in (401, 403):
                     self._steps.note(failure(Step.DELETE, error))
-                    self._record.remain(Remains.LEAKED, "delete_failed", created.target_session_id)
+                    self._record.remain(Remains.LEAKED, RemainsReason.DELETE_FAILED, created.target_session_id)
                     return
                 await asyncio.sleep(min(DELETE_BACKOFF_S * 2 ** (attempt - 1), BACKOFF_LIMIT_S))
             else:
                 break
-        self._record.remain(Remains.NOTHING, "deleted", created.target_session_id)
+        self._record.remain(Remains.NOTHING, RemainsReason.DELETED, created.target_session_id)
         if self.ended_by is None:
             # 404 or 410 to the first attempt: somebody else had ended it before we did.
             ours = status // 100 == 2 or attempt > 1
@@ -197,7 +197,7 @@ class Owned:
                     detail=f"still answers {self._target.gone_timeout_s:g} s after its delete was confirmed",
                 )
             )
-            self._record.remain(Remains.LEAKED, "still_alive", created.target_session_id)
+            self._record.remain(Remains.LEAKED, RemainsReason.STILL_ALIVE, created.target_session_id)
 
     def ended_early_by(self) -> EndedBy:
         """What must have ended a session that is over before its delete."""

@@ -18,6 +18,7 @@ from loadtest.language.events import (
     Outcome,
     Remains,
     RemainsChanged,
+    RemainsReason,
     RuleChecked,
     RuleOutcome,
     SecretGivenBack,
@@ -77,7 +78,7 @@ class Record:
             provider_s=provider_s,
         )
 
-    def remain(self, remains: Remains, reason: str, target_session_id: str | None = None) -> None:
+    def remain(self, remains: Remains, reason: RemainsReason, target_session_id: str | None = None) -> None:
         self.remains = remains
         self._say(RemainsChanged, remains=remains, reason=reason, target_session_id=target_session_id)
 

@@ -9,7 +9,7 @@ import pandas as pd
 from loadtest.config.scenario import ABSENCE_S, DURATION_S
 from loadtest.config.settings import Settings
 from loadtest.language.errors import Code
-from loadtest.language.events import EndedBy, RuleOutcome
+from loadtest.language.events import EndedBy, RemainsReason, RuleOutcome
 from reports.data.frames import Run
 from reports.data.measures import quantile
 from reports.sections.sessions import active
@@ -79,7 +79,11 @@ def _duration(run: Run, declared_s: int | None, scenarios: list[str] | None) -> 
 
 def _lives_s(run: Run) -> "pd.Series[float]":
     """From the answered create to the first delete that was sent."""
-    created = run.remains[run.remains["reason"] == "create_answered"].drop_duplicates("session").set_index("session")
+    created = (
+        run.remains[run.remains["reason"] == RemainsReason.CREATE_ANSWERED]
+        .drop_duplicates("session")
+        .set_index("session")
+    )
     deletes = run.steps.loc[(run.steps["step"] == "delete") & (run.steps["attempt"] == 1), ["session", "started_ns"]]
     deletes = deletes.drop_duplicates("session").set_index("session")
     both = pd.concat([created["t_ns"], deletes["started_ns"]], axis=1, join="inner")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from loadtest.config.scenario import ABSENCE_S, absence_words
 from loadtest.config.settings import Settings
-from loadtest.language.events import Gone, Remains
+from loadtest.language.events import Gone, Remains, RemainsReason
 from reports.data.frames import Run
 from reports.data.run_settings import absences_s
 from reports.sections.sessions import Left
@@ -58,8 +58,12 @@ def lives(run: Run, *, timeouts_s: "pd.Series[float]") -> pd.DataFrame:
     """A row per session that was ever left behind: cause (`Left`), swept, seconds. `timeouts_s`: by session, what ends
     it at last."""
     sessions = run.sessions
-    swept = run.remains[run.remains["reason"] == "swept"].drop_duplicates("session", keep="last").set_index("session")
-    before = run.remains[run.remains["reason"] != "swept"].sort_values("t_ns", kind="stable")
+    swept = (
+        run.remains[run.remains["reason"] == RemainsReason.SWEPT]
+        .drop_duplicates("session", keep="last")
+        .set_index("session")
+    )
+    before = run.remains[run.remains["reason"] != RemainsReason.SWEPT].sort_values("t_ns", kind="stable")
     last = before.drop_duplicates("session", keep="last").set_index("session")
     alive = sessions.index[sessions["gone"] == Gone.STILL_ALIVE]
     last = last[(last["remains"] != Remains.NOTHING) | last.index.isin(alive)]
@@ -67,8 +71,8 @@ def lives(run: Run, *, timeouts_s: "pd.Series[float]") -> pd.DataFrame:
         last = last[~last.index.isin(sessions.index[sessions["outcome"].isna()])]
     cause = pd.Series(str(Left.DELETE_NEVER_SENT), index=last.index, dtype="str")
     cause[last["remains"] == Remains.DOUBTFUL] = Left.CREATE_UNANSWERED
-    cause[last["reason"] == "delete_failed"] = Left.DELETE_FAILED
-    cause[(last["reason"] == "still_alive") | cause.index.isin(alive)] = Left.STILL_ALIVE
+    cause[last["reason"] == RemainsReason.DELETE_FAILED] = Left.DELETE_FAILED
+    cause[(last["reason"] == RemainsReason.STILL_ALIVE) | cause.index.isin(alive)] = Left.STILL_ALIVE
     # A session whose delete was never sent lived on from the moment that its engine fell silent.
     silent_ns = sessions["end_ns"].reindex(last.index).astype("Int64")
     begin_ns = last["t_ns"].astype("Int64").where(cause != Left.DELETE_NEVER_SENT, silent_ns)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from loadtest.language.events import Gone, Mark, Outcome, Remains, Step
+from loadtest.language.events import Gone, Mark, Outcome, Remains, RemainsReason, Step
 from reports.data.frames import Run
 from reports.data.measures import counts, failed_rate, quantiles
 
@@ -36,8 +36,8 @@ def left_behind(run: Run) -> "pd.Series[Any]":
     in_flight = sessions["outcome"].isna() if run.being_written else pd.Series(False, index=sessions.index)
     left = pd.Series(None, index=sessions.index, dtype="str")
     left[leaked & ~in_flight] = Left.DELETE_NEVER_SENT
-    left[leaked & (reason == "delete_failed")] = Left.DELETE_FAILED
-    left[alive | (leaked & (reason == "still_alive"))] = Left.STILL_ALIVE
+    left[leaked & (reason == RemainsReason.DELETE_FAILED)] = Left.DELETE_FAILED
+    left[alive | (leaked & (reason == RemainsReason.STILL_ALIVE))] = Left.STILL_ALIVE
     left[(remains == Remains.DOUBTFUL) & ~in_flight] = Left.CREATE_UNANSWERED
     unsettled = left.isin([Left.DELETE_NEVER_SENT, Left.CREATE_UNANSWERED]) & sessions["id"].isin(run.away)
     left[unsettled] = Left.WORKER_LOST
@@ -103,7 +103,7 @@ def section(run: Run, left: "pd.Series[Any]") -> dict[str, Any]:
 
 def swept(run: Run) -> int:
     """Sessions that a sweep settled: left behind once, and no longer."""
-    return int(((run.sessions["reason"] == "swept") & (run.sessions["remains"] == Remains.NOTHING)).sum())
+    return int(((run.sessions["reason"] == RemainsReason.SWEPT) & (run.sessions["remains"] == Remains.NOTHING)).sum())
 
 
 def failures(run: Run) -> list[dict[str, Any]]:

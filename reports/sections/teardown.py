@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from loadtest.config.settings import Settings
-from loadtest.language.events import EndedBy, Gone
+from loadtest.language.events import EndedBy, Gone, RemainsReason
 from reports.data.frames import Run
 from reports.data.measures import counts, quantiles
 from reports.sections import caps, orphans
@@ -24,7 +24,7 @@ def section(run: Run, everything: Run, settings: Settings | None, *, tags: dict[
     time_to_gone_by: by what ended the session. `everything`: the run with its probes, which see caps that load sessions
     don't; `settings`: None where nothing is known of what was promised; `tags`: may hold a price.
     """
-    deleted = run.remains[run.remains["reason"] == "deleted"]["session"].drop_duplicates()
+    deleted = run.remains[run.remains["reason"] == RemainsReason.DELETED]["session"].drop_duplicates()
     gone = counts(run.sessions["gone"].reindex(pd.Index(deleted)))
     ended_by = counts(run.sessions["ended_by"])
     times_s = times_to_gone_s(run)

@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from loadtest.config.environment import CLUSTER_TOKEN
 from loadtest.language.errors import ConfigError
 from loadtest.language.validation import is_loopback
 
-TOKEN: Final = "AVALOAD_CLUSTER_TOKEN"
+TOKEN: Final = CLUSTER_TOKEN
 MIN_CHARACTERS: Final = 12
 MAX_BYTES: Final = 4096
 OF_ACCOUNT: Final = Path(".local", "state", "avaload", "cluster-token")

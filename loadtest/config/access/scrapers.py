@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from loadtest.config.environment import METRICS_PASSWORD
 from loadtest.config.output import Output
 from loadtest.language.errors import ConfigError
 
-PASSWORD: Final = "AVALOAD_METRICS_PASSWORD"
+PASSWORD: Final = METRICS_PASSWORD
 """Environment: the only place for it, as for every secret."""
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from loadtest.language import reasons
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import GATEWAY_STATUS, Code, Kind, StepError
-from loadtest.language.events import Event, Mark, Outcome, Remains, Step, StepFinished
+from loadtest.language.events import Event, Mark, Outcome, Remains, RemainsReason, Step, StepFinished
 from loadtest.probes.bench.visit import Visit
 from loadtest.probes.bench.wire import MORE_TRIES_S, Answer, Wire
 from loadtest.session.lifecycle import Surroundings, Ticket
@@ -302,7 +302,7 @@ class Subject:
                 return
             await self._bench.wire.delete(created.target_session_id)
             if not self.revives and await self.look() == 200:
-                self.record.remain(Remains.LEAKED, "still_alive", created.target_session_id)
+                self.record.remain(Remains.LEAKED, RemainsReason.STILL_ALIVE, created.target_session_id)
 
     def finish(self, *, outcome: Outcome, censored: bool) -> None:
         """The last word."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.config.backend import HIDDEN, MOST_HIDDEN, BackendTarget
+from loadtest.config.backend import MOST_HIDDEN, BackendTarget
+from loadtest.config.environment import HIDDEN
 from loadtest.config.run_dir import load_for_sending, load_resolved, write_settings
 from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError

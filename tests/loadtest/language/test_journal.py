@@ -50,7 +50,9 @@ def started(**changes: object) -> RunStarted:
 
 
 def changed(t_ns: int, session: str, remains: Remains, avaturn_id: str | None = None) -> RemainsChanged:
-    return RemainsChanged(t_ns=t_ns, session=session, remains=remains, reason="x", target_session_id=avaturn_id)
+    return RemainsChanged(
+        t_ns=t_ns, session=session, remains=remains, reason="create_sent", target_session_id=avaturn_id
+    )
 
 
 def write(path: Path, *events: Event, tail: bytes = b"") -> None:
@@ -218,7 +220,7 @@ def test_a_field_of_a_later_minor_version_is_passed_over(tmp_path: Path) -> None
 
 def test_what_holds_its_default_is_not_written() -> None:
     line = journal.encode(changed(1, "s", Remains.LEAKED))
-    assert line == b'{"event":"remains_changed","t_ns":1,"session":"s","remains":"leaked","reason":"x"}\n'
+    assert line == b'{"event":"remains_changed","t_ns":1,"session":"s","remains":"leaked","reason":"create_sent"}\n'
 
 
 def test_a_file_of_another_schema_is_refused(tmp_path: Path) -> None:
@@ -237,7 +239,7 @@ def test_the_first_line_says_its_schema_and_one_that_has_none_is_of_the_first() 
 
 def test_the_id_at_the_target_is_read_by_its_old_name_too(tmp_path: Path) -> None:
     new = RemainsChanged(
-        t_ns=1, session="a", remains=Remains.LEAKED, reason='"avaturn_session_id":"no"', target_session_id="x-1"
+        t_ns=1, session='"avaturn_session_id":"no"', remains=Remains.LEAKED, reason="deleted", target_session_id="x-1"
     )
     old = journal.encode(new).replace(b'"target_session_id":', b'"avaturn_session_id":')
     assert old != journal.encode(new)
