@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loadtest.config.microphone import check_pauses
 from loadtest.language.errors import ConfigError
 from loadtest.sound.speech import (
     FRAME_BYTES,
@@ -13,7 +14,6 @@ from loadtest.sound.speech import (
     QUIET_NS,
     SILENCE,
     Ear,
-    check_pauses,
     clip_of,
     corpus,
     is_loud,
