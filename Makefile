@@ -61,7 +61,7 @@ stack: install ## this machine's Prometheus and Alertmanager beside a run, on lo
 generated: .venv/.dev ## write generated files anew
 	$(BIN)/python -m exporters.metrics.metrics_page > METRICS.md
 	$(BIN)/python -m docs.generator
-	$(BIN)/python -m loadtest.twin.mutants --write TWIN.md
+	$(BIN)/python -m loadtest.twin.command_line.page --write TWIN.md
 	$(BIN)/python -m dashboards.boards
 	$(BIN)/python -m dashboards.rules
 

@@ -5,7 +5,16 @@ from typing import Final
 
 from loadtest.config.scenario import ANSWERED
 from loadtest.language.errors import Code
-from loadtest.language.events import Mark, Observed, Outcome, RemainsChanged, SecretMinted, Step, StepFinished
+from loadtest.language.events import (
+    Mark,
+    Observed,
+    Outcome,
+    RemainsChanged,
+    RemainsReason,
+    SecretMinted,
+    Step,
+    StepFinished,
+)
 from loadtest.rules.fold import Handler, Key
 from loadtest.rules.life import HOLE_NS, Heard, Life, ended_before
 
@@ -21,7 +30,7 @@ def _minted(event: SecretMinted, life: Life) -> None:
 
 
 def _remains(event: RemainsChanged, life: Life) -> None:
-    if event.reason == "create_answered":
+    if event.reason == RemainsReason.CREATE_ANSWERED:
         life.created_ns = event.t_ns
 
 

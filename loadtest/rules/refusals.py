@@ -131,7 +131,7 @@ class RefusesCleanly(Fold):
         self._refusals.append(refusal)
 
     def _created(self, event: RemainsChanged, life: Life) -> None:
-        if event.reason is RemainsReason.CREATE_ANSWERED:
+        if event.reason == RemainsReason.CREATE_ANSWERED:
             self._active.add(life.session)
 
     def _connect(self, event: StepFinished, life: Life) -> None:

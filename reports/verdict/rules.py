@@ -21,6 +21,8 @@ Row = dict[str, Any]
 _LARGEST_SEARCHED: Final = 256 * 2**20
 """A journal beyond this was written by the redactor all the same; searching it would take longer than the report."""
 _ARTEFACTS: Final = ("*.json", "*.log", "*.jsonl", "*.html", "*.md", "*.xml", "parcel/*.json")
+_OF_REPORTS: Final = ("report.", "junit.", "compare.")
+"""Files that reports write after the search: to judge a run again gives the same."""
 _GROUPS: Final = {
     Group.EXPIRY: "Expiry of secrets",
     Group.TERMINATION: "Ends of sessions",
@@ -119,7 +121,8 @@ def _day(started_at: object) -> date:
 def _searched(run_dir: Path) -> Tally:
     """SEC-1 over what the run has left: a case for each file."""
     tally = Tally()
-    ours = [path for pattern in _ARTEFACTS for path in run_dir.glob(pattern)]
+    found = [path for pattern in _ARTEFACTS for path in run_dir.glob(pattern)]
+    ours = [path for path in found if not path.name.startswith(_OF_REPORTS)]
     for path in sorted([*journal.paths(run_dir), *ours]):
         if not disk.is_plain(path) or not 0 < path.stat().st_size <= _LARGEST_SEARCHED:
             continue

@@ -1,4 +1,4 @@
-"""`python -m loadtest.twin.mutants` prints the generated tables of TWIN.md; with `--write FILE`, into that file."""
+"""`python -m loadtest.twin.command_line.page` prints the generated tables of TWIN.md; `--write FILE` puts them there."""
 
 import argparse
 import dataclasses
@@ -86,7 +86,7 @@ def _cell(text: str) -> str:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m loadtest.twin.mutants", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m loadtest.twin.command_line.page", description=__doc__)
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables into this page")
     page: Path | None = parser.parse_args().write
     if page is None:

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtest.twin.avaturn_side.rooms.playout import Playout
-from loadtest.twin.command_line import points as profiles
+from loadtest.twin.command_line import points
 from loadtest.twin.command_line.loading import load
+from loadtest.twin.knobs.profiles import Chance
 from loadtest.twin.openai_side.turns.vad import SpeechStarted, SpeechStopped, Vad
 from loadtest.twin.pcm import FRAME_BYTES, SILENT_FRAME, rms, tone
 from loadtest.twin.sockets import append_event
@@ -112,7 +113,7 @@ def test_what_is_discarded_never_comes_back() -> None:
 
 def test_equal_seeds_draw_equal_latencies_at_every_point() -> None:
     profile = load(name="realistic", settings=[])
-    first, second, other = (profiles.Chance(profile, seed=seed) for seed in (1, 1, 2))
+    first, second, other = (Chance(profile, seed=seed) for seed in (1, 1, 2))
 
     draws = {point: first.latency_s(point) for point in profile.latency}
 
@@ -123,8 +124,8 @@ def test_equal_seeds_draw_equal_latencies_at_every_point() -> None:
 
 
 def test_the_instant_profile_draws_nothing() -> None:
-    chance = profiles.Chance(load(name="instant", settings=[]), seed=random.Random(0).randrange(99))
+    chance = Chance(load(name="instant", settings=[]), seed=random.Random(0).randrange(99))
 
-    assert {chance.latency_s(point) for point in profiles.LATENCY_POINTS} == {0.0}
-    assert {chance.fault(point) for point in profiles.FAULT_POINTS} == {None}
+    assert {chance.latency_s(point) for point in points.LATENCY_POINTS} == {0.0}
+    assert {chance.fault(point) for point in points.FAULT_POINTS} == {None}
     assert chance.answer_after_s() is None

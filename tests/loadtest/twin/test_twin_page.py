@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[3] / "TWIN.md"
 def test_the_tables_of_the_page_are_up_to_date() -> None:
     page = PAGE.read_text(encoding="utf-8")
 
-    assert written(page) == page, "run: python -m loadtest.twin.mutants --write TWIN.md"
+    assert written(page) == page, "run: python -m loadtest.twin.command_line.page --write TWIN.md"
 
 
 def test_a_page_without_a_place_for_a_table_is_refused() -> None:

@@ -156,8 +156,8 @@ def test_what_cannot_be_read_is_passed_over_named_and_makes_the_run_invalid(run_
     assert f"host-a-engine-0-0.jsonl:{line}: not an event line: Invalid value 'from_the_future'" in told
     assert "._host-a-engine-0-0.jsonl: does not begin with run_started" in told
     assert "host-a-engine-1-0.jsonl: belongs to run run-2, not to run-1" in told
-    for page in ("report.md", "report.html"):
-        assert "._host-a-engine-0-0.jsonl" in (run_dir / page).read_text()
+    for page, name in (("report.md", r".\_host-a-engine-0-0.jsonl"), ("report.html", "._host-a-engine-0-0.jsonl")):
+        assert name in (run_dir / page).read_text()
 
 
 def test_one_more_session_and_a_damaged_line_leave_the_other_figures_as_they_were(run_dir: Path) -> None:

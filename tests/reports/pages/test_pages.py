@@ -270,7 +270,7 @@ def test_equal_journals_give_equal_files(run_dir: Path, html: str) -> None:
 
 def test_no_half_written_file_is_left(run_dir: Path) -> None:
     assert sorted(path.name for path in run_dir.iterdir()) == [
-        "journal", "junit.xml", "report.html", "report.json", "report.md", "settings.json",
+        "journal", "junit.xml", "metrics.txt", "report.html", "report.json", "report.md", "settings.json",
     ]  # fmt: skip
 
 
