@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from loadtest.language import redact
+from loadtest.language.secrecy import redact
 
 # Begins the reason of a skip that no installation can help: the kernel or the container says no.
 NOT_PERMITTED = "not permitted here: "

@@ -33,7 +33,7 @@ from loadtest.language.errors import ConfigError, Exit, HarnessError, Kind
 from loadtest.language.events import Event, SessionFinished, SessionStarted, Step
 from loadtest.language.journal import JournalError
 from loadtest.language.outlets import keep_safe, line
-from loadtest.language.redact import redact
+from loadtest.language.secrecy.redact import redact
 
 _POLL_S: Final = 0.2
 _APPEAR_S: Final = 60.0

@@ -45,9 +45,9 @@ from loadtest.language.events import (
     SecretKind,
     StepFinished,
 )
-from loadtest.language.given_back import Watch
 from loadtest.language.outlets import keep_safe
-from loadtest.language.redact import guard_stderr, redact
+from loadtest.language.secrecy.given_back import Watch
+from loadtest.language.secrecy.redact import guard_stderr, redact
 from loadtest.probes.bench.bench import Ground
 from loadtest.probes.bench.wire import Wire
 from loadtest.probes.running import run_probe

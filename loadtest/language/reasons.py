@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.redact import redact
+from loadtest.language.secrecy.redact import redact
 from loadtest.language.validation import plain
 
 _WORDS: Final[Mapping[str, Code]] = {

@@ -45,7 +45,7 @@ from loadtest.language.events import (
     SessionFinished,
 )
 from loadtest.language.fanout import Fanout
-from loadtest.language.redact import redact
+from loadtest.language.secrecy.redact import redact
 from loadtest.load.tickets import Tickets, stages, steered_stage
 from loadtest.probes.catalogue import PURPOSE, dealt
 from loadtest.rules.rulebook import Rulebook

@@ -11,7 +11,7 @@ from typing import Any, Final
 from loadtest.language import reasons
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Mark
-from loadtest.language.given_back import Watch
+from loadtest.language.secrecy.given_back import Watch
 from loadtest.language.validation import is_unicode, json_object, plain, stamp_s
 from loadtest.session.ports import Listener, Told
 

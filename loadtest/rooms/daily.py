@@ -19,7 +19,7 @@ import daily
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Mark
-from loadtest.language.redact import redact
+from loadtest.language.secrecy.redact import redact
 from loadtest.rooms.app_messages import translated
 from loadtest.rooms.microphone import Marks, Microphone
 from loadtest.rooms.native_stderr import quiet_stderr

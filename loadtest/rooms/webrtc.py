@@ -13,7 +13,7 @@ from loadtest.language import reasons
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError, broken_by, transport_failure
 from loadtest.language.events import Mark
-from loadtest.language.redact import redact
+from loadtest.language.secrecy.redact import redact
 from loadtest.language.validation import reading
 from loadtest.network.opening import http_session
 from loadtest.rooms import opus

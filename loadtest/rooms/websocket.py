@@ -13,7 +13,7 @@ from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError, broken_by, transport_failure
 from loadtest.language.events import Mark
 from loadtest.language.outlets import text as printable
-from loadtest.language.redact import redact
+from loadtest.language.secrecy.redact import redact
 from loadtest.language.validation import reading
 from loadtest.network.opening import room_socket
 from loadtest.rooms.app_messages import MAX_MESSAGE_BYTES, RoomMessages

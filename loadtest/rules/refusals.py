@@ -17,7 +17,7 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
-from loadtest.language.redact import is_secret
+from loadtest.language.secrecy.redact import is_secret
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import ENDED_STATUS, Life, ended_before
 from loadtest.rules.tally import Tally

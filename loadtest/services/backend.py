@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from loadtest.config.backend import FROM_ENVIRONMENT, PLACE, BackendTarget
 from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.redact import remember
+from loadtest.language.secrecy.redact import remember
 from loadtest.language.validation import json_value
 from loadtest.services.cookies import Cookies
 from loadtest.services.creating import created, salvaged

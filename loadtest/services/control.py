@@ -20,8 +20,8 @@ from loadtest.config.settings import Settings
 from loadtest.language import reasons, validation
 from loadtest.language.errors import Code, Kind, StepError, transport_failure
 from loadtest.language.events import SecretKind
-from loadtest.language.given_back import Ledger
-from loadtest.language.redact import know, redact, remember
+from loadtest.language.secrecy.given_back import Ledger
+from loadtest.language.secrecy.redact import know, redact, remember
 from loadtest.services.backend import Backend, Request
 from loadtest.services.creating import created, salvaged, salvaged_from_call
 from loadtest.services.transport import (

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.redact import reveals
+from loadtest.language.secrecy.redact import reveals
 from loadtest.language.validation import salvaged_id, session_id, token
 from loadtest.session.ports import Call, Created
 

@@ -10,7 +10,7 @@ from loadtest.language.clock import now_ns
 from loadtest.language.errors import StepError
 from loadtest.language.events import Event, Remains, RemainsChanged, RemainsReason
 from loadtest.language.journal import Leftovers
-from loadtest.language.redact import redact
+from loadtest.language.secrecy.redact import redact
 from loadtest.session.ports import Call, ControlApi
 
 AT_ONCE = 16

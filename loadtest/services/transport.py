@@ -18,7 +18,7 @@ from aiohttp.http_exceptions import ContentEncodingError
 
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError, own_limit, transport_failure
-from loadtest.language.redact import redact
+from loadtest.language.secrecy.redact import redact
 from loadtest.language.validation import nanoseconds
 from loadtest.network.opening import http_session
 from loadtest.session.ports import Call

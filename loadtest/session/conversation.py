@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Mark
-from loadtest.language.redact import redact
+from loadtest.language.secrecy.redact import redact
 from loadtest.session.attribution import Attribution
 from loadtest.session.playout import Playout
 from loadtest.session.ports import Told

@@ -17,8 +17,8 @@ from loadtest.config.settings import Settings
 from loadtest.language.clock import now_ns, sleep_until
 from loadtest.language.errors import Code, Kind, StepError, own_limit
 from loadtest.language.events import LOAD, Event, Failure, Mark, Outcome, Step
-from loadtest.language.given_back import Ledger
-from loadtest.language.redact import redact
+from loadtest.language.secrecy.given_back import Ledger
+from loadtest.language.secrecy.redact import redact
 from loadtest.session.conversation import MAX_MESSAGES, Conversation
 from loadtest.session.converse import converse
 from loadtest.session.owned import Owned, Steps, uncancellable

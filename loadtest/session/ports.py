@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from loadtest.language.errors import StepError
 from loadtest.language.events import Mark
-from loadtest.language.given_back import Watch
+from loadtest.language.secrecy.given_back import Watch
 from loadtest.sound.speech import Clip
 
 GONE_STATUS = frozenset({401, 403, 404, 410})

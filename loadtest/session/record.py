@@ -29,8 +29,8 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
-from loadtest.language.given_back import Found, Ledger, Watch
-from loadtest.language.redact import redact
+from loadtest.language.secrecy.given_back import Found, Ledger, Watch
+from loadtest.language.secrecy.redact import redact
 from loadtest.session.ports import Call
 
 

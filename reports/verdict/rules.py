@@ -11,7 +11,7 @@ from loadtest.judging.statements import Group, Standing
 from loadtest.language import disk, journal
 from loadtest.language.events import RuleOutcome
 from loadtest.language.outlets import markdown as as_markdown
-from loadtest.language.redact import file_tells
+from loadtest.language.secrecy.redact import file_tells
 from loadtest.rules.rulebook import Rulebook
 from loadtest.rules.tally import Tally
 from reports.data import run_settings

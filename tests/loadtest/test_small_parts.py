@@ -12,7 +12,7 @@ from loadtest.engine.budget import Budget
 from loadtest.engine.health import quantile_ns
 from loadtest.language.events import Event, RunFinished
 from loadtest.language.fanout import Fanout
-from loadtest.language.redact import MAX_DETAIL, redact
+from loadtest.language.secrecy.redact import MAX_DETAIL, redact
 
 
 def _reserve(path: Path, granted: "multiprocessing.Queue[int]") -> None:

@@ -21,7 +21,7 @@ from loadtest.config.settings import RUNS, Settings
 from loadtest.distribution.parcel import Parcel
 from loadtest.language import disk, journal
 from loadtest.language.errors import ConfigError, Exit, GeneratorError
-from loadtest.language.redact import know
+from loadtest.language.secrecy.redact import know
 from loadtest.load import supervisor
 from loadtest.load.progress import Progress
 from loadtest.rooms.extras import check_installed

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from loadtest.config.settings import Target
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import GATEWAY_STATUS, Code, Kind, StepError
-from loadtest.language.given_back import Watch
+from loadtest.language.secrecy.given_back import Watch
 from loadtest.session.ports import Call
 from loadtest.sound.speech import SILENCE, Clip
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest.language import redact as redacting
-from loadtest.language.redact import (
+from loadtest.language.secrecy import redact as redacting
+from loadtest.language.secrecy.redact import (
     HIDDEN,
     MAX_DETAIL,
     file_tells,

@@ -4,7 +4,7 @@ import weakref
 
 import pytest
 
-from loadtest.language.given_back import MOST_REMEMBERED, Ledger, Watch
+from loadtest.language.secrecy.given_back import MOST_REMEMBERED, Ledger, Watch
 from loadtest.language.vocabulary import SecretKind
 from loadtest.session.record import Record
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from loadtest.language.outlets import Outlet
 from loadtest.language.outlets import text as printable
-from loadtest.language.spellings import SHORTEST, Spellings, folded_bytes, forms, readings
+from loadtest.language.secrecy.spellings import SHORTEST, Spellings, folded_bytes, forms, readings
 
 MAX_DETAIL = 300
 MAX_READ = 2_048
