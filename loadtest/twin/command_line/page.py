@@ -1,4 +1,4 @@
-"""`python -m loadtest.twin.command_line.page` prints the generated tables of TWIN.md; `--write FILE` puts them there."""
+"""`python -m loadtest.twin.command_line.page` prints the generated tables of TWIN.md, or writes them (`--write FILE`)."""
 
 import argparse
 import dataclasses
