@@ -1,4 +1,4 @@
-"""`python -m loadtest.twin.command_line.page` prints the generated tables of TWIN.md, or writes them (`--write FILE`)."""
+"""The generated tables of TWIN.md: `python -m loadtest.twin.command_line.page`; with `--write FILE`, into that file."""
 
 import argparse
 import dataclasses
