@@ -40,7 +40,8 @@ def main(arguments: argparse.Namespace) -> Exit:
         )
     if url.hostname and not arguments.follow:
         sessions = sum(path.read_bytes().count(_ENDED) for path in journal.paths(arguments.run_dir))
-        print(f"export: the spans of {plural(sessions, 'session')} to {url.netloc}", file=sys.stderr, flush=True)
+        if sessions:
+            print(f"export: the spans of {plural(sessions, 'session')} to {url.netloc}", file=sys.stderr, flush=True)
     return run(
         arguments.run_dir,
         otlp_endpoint=arguments.otlp_endpoint,

@@ -99,7 +99,8 @@ def test_export_sends_every_session_of_the_run(finished: tuple[Path, Done], tmp_
     sessions = {event.session for event in events(run_dir) if isinstance(event, SessionStarted)}
     with Receiver() as receiver:
         done = call("export", run_dir, "--otlp-endpoint", receiver.url, cwd=tmp_path)
-        assert (done.code, done.err) == (0, "")
+        where = receiver.url.removeprefix("http://").split("/")[0]
+        assert (done.code, done.err) == (0, f"export: the spans of {len(sessions)} sessions to {where}\n")
         assert receiver.traces().keys() == sessions
         assert done.out == f"traces: {len(sessions)} sessions, {len(receiver.spans)} spans sent, 0 dropped\n"
 

@@ -50,7 +50,8 @@ def test_the_sweep_deletes_everything_and_tells_what_it_could_not_read(damaged: 
     count = len(started(run.run_dir))
     (run.run_dir / "journal" / "swept-before.jsonl").mkdir()
     done = call("sweep", run.run_dir, cwd=run.run_dir.parent, environ=reaching(twin))
-    assert (done.code, done.err) == (0, "")
+    where = twin.avaturn_url.removeprefix("http://")
+    assert (done.code, done.err) == (0, f"sweep: {count} deletes at {where}\n")
     assert done.out.splitlines()[0] == f"{count} deleted or already gone, 0 failed"
     assert "passed over in the journals" in done.out
     assert "swept-before.jsonl: not a file" in done.out
