@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "plan": "what so many users would need: sessions, secrets, load processes, hosts, money",
     "twin": "serve the twin of both services",
     "report": "rebuild the reports from the journals, judge again",
+    "prices": "the price table in force, with days and sources",
     "compare": "what changed between two sets of runs; exit 3 on a regression",
     "session": "one session's timeline",
     "export": "spans of a run from its journals",

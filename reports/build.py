@@ -20,6 +20,7 @@ from reports.data import frames, run_settings
 from reports.data.beside import beside
 from reports.pages import gitlab, junit, render_html, render_md
 from reports.sections import arrivals, capacity, expiry, generator, hosts, sessions, stages, steps, teardown
+from reports.sections.costs import spending
 from reports.verdict import gates, rules, verdict
 
 SCHEMA = 1
@@ -112,6 +113,7 @@ def judge(
         "steps": steps.section(load),
         "turns": steps.turns(load),
         "secrets": expiry.section(load, run),
+        "cost": spending.section(run, resolved),
         "teardown": teardown.section(load, run, resolved, tags=run_settings.table(settings, "tags")),
         "rules": list(rule_rows),
         "slos": gates.judge(load, slos, planned_s=planned_s),

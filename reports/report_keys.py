@@ -153,9 +153,9 @@ _TEARDOWN: Final = {
     "orphans.causes.<why>.swept": "by why, removed by a sweep",
     "orphans.causes.<why>.seconds": "by why, together",
     "orphans.causes.<why>.longest_s": "by why, the longest",
-    "orphans.price.usd": "what they cost, about",
+    "orphans.price.usd": "what they cost, about; null: nobody gave a price",
     "orphans.price.as_of": "day of the price",
-    "orphans.price.usd_per_session_minute": "price",
+    "orphans.price.usd_per_session_minute": "price; null: not known",
     "orphans.price.source": "where it is from",
     "orphans.price.estimate": "that it is one",
     "caps[].cap": "absence, duration or concurrency",
@@ -167,6 +167,33 @@ _TEARDOWN: Final = {
     "caps[].cases": "how often",
     "caps[].how": "how that was seen, a sentence",
     **{f"caps[].probes[].{key}": text for key, text in _PROBE.items()},
+}
+_USD: Final = {
+    "usd": "the sum; null: something in it has no price",
+    "low_usd": "if all that was read again was cached",
+    "high_usd": "if none of it was",
+    "known_usd": "the sum of what has a price",
+    "unknown[]": "what has none",
+}
+_COST: Final = {
+    "charged": "whether anybody asks money for it; a twin doesn't",
+    "budget_usd": "what --budget said",
+    "stopped": "whether the budget ended it",
+    "avatar_minutes": "of all sessions, active checks included",
+    "answered_turns": "turns with an answer",
+    "user_speech_s": "of these turns, by the mean length of the scenario's clips",
+    "avatar_speech_s": "of the answers, as far as they were heard",
+    "prices[]": "days on which the prices were looked up",
+    **{
+        f"estimate.{of}.{key}": f"{text}, of {what}"
+        for of, what in (
+            ("model", "the model"),
+            ("transcription", "the user's transcripts"),
+            ("avatar", "the avatar's minutes"),
+            ("total", "all"),
+        )
+        for key, text in _USD.items()
+    },
 }
 _RULES: Final = {
     "id": "of the rule (docs/contract.md#rules)",
@@ -472,6 +499,7 @@ SECTIONS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "turns.": ("The turns of the conversations", _TURNS),
     "secrets.": ("The client secrets", _SECRETS),
     "teardown.": ("Do sessions end when they should?", _TEARDOWN),
+    "cost.": ("What it cost, by estimate", _COST),
     "rules[].": ("The rules of the contract", _RULES),
     "slos[].": ("The objectives", _SLOS),
     "aborted.": ("What ended the run early; else null", _ABORTED),

@@ -3,11 +3,16 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from loadtest.language.secrecy import redact
 
 # Begins the reason of a skip that no installation can help: the kernel or the container says no.
 NOT_PERMITTED = "not permitted here: "
+
+# How long an example takes says something of the machine, not of the product.
+settings.register_profile("avaload", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("avaload")
 
 
 def _holes(config: pytest.Config) -> list[str]:

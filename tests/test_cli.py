@@ -98,7 +98,7 @@ def test_every_option_is_a_setting_that_exists() -> None:
             ["--think: 'long' is not a length of time such as 60s, 10m or 1h30m"],
         ),
         (("capacity", "--plan", "5", "--prices", "nowhere.toml"), ["nowhere.toml: No such file or directory"]),
-        (("capacity", "--think", "30s"), ["--think and --prices are for --plan"]),
+        (("capacity", "--think", "30s"), ["--think is for --plan"]),
         (("doctor", "--calibrate", "a.toml"), ["a.toml: --calibrate has a scenario of its own"]),
         (("sweep", "file"), ["file/settings.json: Not a directory"]),
     ],
@@ -183,7 +183,7 @@ def test_help_and_defaults_of_an_option_are_those_of_its_setting(capsys: pytest.
 def test_options_of_a_run_stand_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
     told = helped("run", capsys)
     groups = [line.removesuffix(":") for line in told.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    sections = ["load", "distribution", "probes", "target", "output"]
+    sections = ["load", "distribution", "probes", "target", "output", "cost", "before a run"]
     assert groups == ["positional arguments", "options", *sections]
 
 

@@ -11,7 +11,7 @@ from loadtest.judging.slo import RANKS, SHARE, SloOutcome
 
 PER_USER: Final = 0.93
 """Of the best goodput per user: where no service level bounds a latency, a target below it doesn't keep up."""
-BUDGET_USED: Final = "--max-sessions was used up"
+BUDGET_USED: Final = "--max-sessions or --budget was used up"
 CLEARLY: Final = 3.0
 """So many times beyond a bound no second try is needed."""
 

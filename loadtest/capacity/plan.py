@@ -4,21 +4,18 @@ Pure arithmetic on what was measured; every figure is a range, because every one
 """
 
 import math
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any, Final
 
-from loadtest.language.errors import ConfigError
+from loadtest.prices.table import Prices
+from loadtest.prices.talk import NOTHING, Bill, Talk, Usd, bill
 
-PRICES: Final = Path(__file__).with_name("prices.toml")
 CPU_GOAL: Final = 70.0
 """Percent of a core that a load process may use on average: above, its seconds of more begin to show in the figures."""
 SPREAD: Final = 0.25
 """Between machines and hours: how far CPU and cost of what was measured here may be off elsewhere."""
-OLD_DAYS: Final = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,53 +45,34 @@ class Range:
         return {name: math.ceil(getattr(self, name) - 1e-9) for name in ("value", "low", "high")}
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Of the harness, in bytes: a line through what was measured. `fixed` is what a load process takes before its first
+    session, all that belongs to it together; `each` is a session's."""
+
+    fixed: float
+    each: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """What a run says of its sessions. `length_s`: mean, set-up to delete; `cpu_percent`: of all processes of the
-    harness, while `active` sessions were going on; `rss_bytes` of all of them; speech in s per session."""
+    harness, while `active` sessions were going on. `talks`: of each scenario its share of the sessions, and its mean
+    session."""
 
     length_s: Range
     active: float
     cpu_percent: float
-    rss_bytes: float
+    memory: Memory
     processes: int
-    user_speech_s: float
-    avatar_speech_s: float
-    turns: float
+    talks: tuple[tuple[float, Talk], ...]
     limit: dict[str, Any] | None
 
 
-def read_prices(path: Path = PRICES) -> dict[str, Any]:
-    """Raises ConfigError with every problem."""
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
-    problems = [f"{path}: as_of (a date) is missing"] if not isinstance(tree.get("as_of"), date) else []
-    known = tomllib.loads(PRICES.read_text(encoding="utf-8"))
-    for section in ("openai", "avaturn", "host"):
-        table = tree.get(section)
-        if not isinstance(table, dict):
-            problems.append(f"{path}: [{section}] is missing")
-            continue
-        for name, value in table.items():
-            if name not in known[section] and name != "per_minute":
-                problems.append(f"{path}: {section}.{name}: unknown key")
-            elif name != "source" and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
-                problems.append(f"{path}: {section}.{name} must be a number from 0 on")
-        lacking = known[section].keys() - table.keys() - {"source"}
-        problems += [f"{path}: {section}.{name} is missing" for name in sorted(lacking)]
-    if problems:
-        raise ConfigError(problems)
-    return tree
-
-
-def plan(measured: Measured, *, users: int, think_s: float, prices: Mapping[str, Any], today: date) -> dict[str, Any]:
+def plan(measured: Measured, *, users: int, think_s: float, prices: Prices, today: date) -> dict[str, Any]:
     """Of `users` who each begin a session `think_s` after the end of the last one. See docs/capacity.md for each line's
     arithmetic."""
-    openai, host, avaturn = prices["openai"], prices["host"], prices["avaturn"]
+    host = prices.host
     round_s = Range(*(getattr(measured.length_s, name) + think_s for name in ("value", "low", "high")))
     busy = Range(
         users * measured.length_s.value / round_s.value,
@@ -106,20 +84,8 @@ def plan(measured: Measured, *, users: int, think_s: float, prices: Mapping[str,
     cpu_each = Range.about(measured.cpu_percent / max(measured.active, 1e-9), SPREAD)
     cpu = Range(busy.value * cpu_each.value, busy.low * cpu_each.low, busy.high * cpu_each.high)
     processes = Range(*(max(1.0, getattr(cpu, name) / CPU_GOAL) for name in ("value", "low", "high")))
-    hosts = processes.times(1 / max(1, int(host["cores"])))
-    memory = Range.about(measured.rss_bytes / max(measured.active, 1.0), SPREAD)
-    talk = _tokens(measured, openai)
-    cost_session = Range.about(talk, SPREAD)
-    hour = {
-        "openai_usd": Range(
-            per_s.value * 3600 * cost_session.value, per_s.low * 3600 * cost_session.low,
-            per_s.high * 3600 * cost_session.high,
-        ).rounded(),
-        "avaturn_usd": None
-        if "per_minute" not in avaturn
-        else busy.times(60 * float(avaturn["per_minute"])).rounded(),
-        "hosts_usd": Range(*(float(v) * host["per_hour"] for v in hosts.whole().values())).rounded(),
-    }  # fmt: skip
+    hosts = processes.times(1 / host.cores)
+    session = bills_of(measured.talks, prices)
     return {
         "users": users,
         "think_s": think_s,
@@ -127,43 +93,60 @@ def plan(measured: Measured, *, users: int, think_s: float, prices: Mapping[str,
         "sessions_at_once": busy.whole(),
         "arrivals_per_minute": per_minute.rounded(),
         "secrets_per_minute": per_minute.rounded(),
-        "secrets_limit_per_minute": openai["requests_per_minute"],
+        "secrets_limit_per_minute": prices.limits.requests_per_minute,
         "load_processes": processes.whole(),
         "hosts": hosts.whole(),
-        "memory_bytes": Range(busy.value * memory.value, busy.low * memory.low, busy.high * memory.high).rounded(),
-        "per_hour": hour,
-        "prices_as_of": str(prices["as_of"]),
+        "memory_bytes": _memory(measured.memory, processes, busy).rounded(),
+        "per_hour": {
+            "model": _per_hour(session.model, per_s).as_dict(),
+            "transcription": _per_hour(session.transcription, per_s).as_dict(),
+            "avatar": _per_hour(session.avatar, per_s).as_dict(),
+            "hosts_usd": Range(*(float(v) * host.per_hour for v in hosts.whole().values())).rounded(),
+        },
+        "per_session": session.as_dict(),
         "notes": _notes(measured, busy, per_s, per_minute, prices, today),
     }
 
 
-def _tokens(measured: Measured, openai: Mapping[str, Any]) -> float:
-    """USD of a session's speech: each turn's own, and the conversation so far, which each turn reads again."""
-    spoken_in = measured.user_speech_s * openai["user_tokens_per_s"]
-    spoken_out = measured.avatar_speech_s * openai["avatar_tokens_per_s"]
-    again = (spoken_in + spoken_out) * max(0.0, measured.turns - 1) / 2
-    cached = again * openai["cached_share"]
-    million = 1e6
-    return float(
-        (spoken_in + again - cached) / million * openai["audio_in_per_million"]
-        + cached / million * openai["audio_in_cached_per_million"]
-        + spoken_out / million * openai["audio_out_per_million"]
+def bills_of(talks: Iterable[tuple[float, Talk]], prices: Prices) -> Bill:
+    """Of the mean session."""
+    total = NOTHING
+    for share, talk in talks:
+        total = total.plus(bill(talk, prices).times(share))
+    return total
+
+
+def _memory(memory: Memory, processes: Range, busy: Range) -> Range:
+    """Whole processes, each with its fixed part, and every session's own; both may be off elsewhere."""
+    whole = processes.whole()
+
+    def bytes_of(name: str) -> float:
+        return whole[name] * memory.fixed + float(getattr(busy, name)) * memory.each
+
+    return Range(bytes_of("value"), bytes_of("low") / (1 + SPREAD), bytes_of("high") * (1 + SPREAD))
+
+
+def _per_hour(usd: Usd, per_s: Range) -> Usd:
+    """Of so many sessions, from the cheapest of the fewest to the dearest of the most, and the spread of speech."""
+    hour = 3600
+    return Usd(
+        usd.value * per_s.value * hour,
+        usd.low * per_s.low * hour / (1 + SPREAD),
+        usd.high * per_s.high * hour * (1 + SPREAD),
+        usd.unknown,
     )
 
 
-def _notes(
-    measured: Measured, busy: Range, per_s: Range, per_minute: Range, prices: Mapping[str, Any], today: date
-) -> list[str]:
+def _notes(measured: Measured, busy: Range, per_s: Range, per_minute: Range, prices: Prices, today: date) -> list[str]:
     """What must be known to use the figures."""
     notes = []
-    limit = prices["openai"]["requests_per_minute"]
+    limit = prices.limits.requests_per_minute
     if per_minute.high > limit:
         sure = "are more than" if per_minute.low > limit else "may be more than"
         notes.append(f"{per_minute.value:.0f} secrets per minute {sure} the {limit} requests per minute of its tier")
-    if (age := (today - prices["as_of"]).days) > OLD_DAYS:
-        notes.append(f"the prices are {age} days old")
-    if "per_minute" not in prices["avaturn"]:
-        notes.append("Avaturn's price is not in the table: its sessions are not in the sum")
+    notes += prices.old(today)
+    if any(talk.turns for _, talk in measured.talks):
+        notes.append("answers are counted as they were heard: what was cut off is paid for, too")
     found = measured.limit
     if found is None:
         notes.append("from a load run: it says what users need, not whether the target carries them")
@@ -188,7 +171,6 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
         return f"{figure['value']:,.10g}{unit} ({figure['low']:,.10g} to {figure['high']:,.10g})"
 
     hour = found["per_hour"]
-    avaturn = "not in the price table" if hour["avaturn_usd"] is None else shown(hour["avaturn_usd"], " USD")
     memory = {name: round(value / 2**20) for name, value in found["memory_bytes"].items()}
     return [
         f"{found['users']:,} users, {found['think_s']:g} s from a session to the next, sessions of"
@@ -198,7 +180,9 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
         f"  secrets per minute   {shown(found['secrets_per_minute'])}, of {found['secrets_limit_per_minute']} allowed",
         f"  load processes       {shown(found['load_processes'])}, on {shown(found['hosts'])} hosts",
         f"  memory               {shown(memory, ' MiB')}",
-        f"  per hour             OpenAI {shown(hour['openai_usd'], ' USD')}; Avaturn {avaturn};"
-        f" hosts {shown(hour['hosts_usd'], ' USD')}; prices of {found['prices_as_of']}",
+        f"  per hour, model      {Usd.of(hour['model']).words()}",
+        f"  transcription        {Usd.of(hour['transcription']).words()}",
+        f"  avatar               {Usd.of(hour['avatar']).words()}",
+        f"  hosts                {shown(hour['hosts_usd'], ' USD')}",
         *(f"  note: {note}" for note in found["notes"]),
     ]

@@ -22,7 +22,6 @@ from loadtest.judging.slo import COUNT, DEFAULT_SLOS, DROPPED, RANKS, SECONDS, S
 from loadtest.judging.words import plural
 from loadtest.language.events import (
     LOAD,
-    DropReason,
     Event,
     GeneratorFailed,
     Gone,
@@ -39,6 +38,7 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
+from loadtest.language.vocabulary import USED_UP
 
 KEPT_UP: Final = 0.02
 """Of the arrivals of a stage: so much may the sessions in progress grow, chance apart, in a target that keeps up."""
@@ -230,7 +230,7 @@ class Stages:
         if offered < (1 - MISSING) * scheduled:
             gone = f"{scheduled - offered:,} of {plural(scheduled, 'arrival')} never came"
             health = replace(health, outcome="invalid", because=(gone, *health.because))
-        if any(drop.reason is DropReason.MAX_SESSIONS for drop, _ in stage.drops):
+        if any(drop.reason in USED_UP for drop, _ in stage.drops):
             health = replace(health, outcome="invalid", because=(BUDGET_USED, *health.because))
         purpose = told.stage.split()[1] if len(told.stage.split()) > 1 else ""
         return Facts(

@@ -17,6 +17,7 @@ from loadtest.config.settings import Settings
 from loadtest.judging.slo import load_slos
 from loadtest.language.durations import in_words
 from loadtest.language.errors import ConfigError
+from loadtest.prices.table import read as read_prices
 
 
 class Option(NamedTuple):
@@ -66,6 +67,7 @@ OF_RUNS: Final[tuple[Option, ...]] = (
     Option("--baseline", "output.baseline", "RUN_DIR"),
     Option("--served-as", "output.served_as", "NAME,…"),
     Option("--web-port", "output.web_port", "N"),
+    Option("--budget", "cost.budget", "USD"),
 )
 LIVE: Final = "AVALOAD_TARGET__LIVE"
 OF_MASTERS: Final[tuple[Option, ...]] = (
@@ -97,6 +99,11 @@ def add_slo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--slo", type=Path, metavar="FILE", help="thresholds (TOML) instead of the scenario's")
 
 
+def add_prices(parser: argparse._ActionsContainer) -> None:
+    """A table of their own."""
+    parser.add_argument("--prices", type=Path, metavar="FILE", help="price table (TOML) of your own, over ours")
+
+
 def add_settings(parser: argparse.ArgumentParser, options: Iterable[Option]) -> dict[str, argparse._ArgumentGroup]:
     """These, and what every sort of run can be told; in groups, by the sections of their settings. What each is for and
     its default are said by its setting."""
@@ -118,6 +125,7 @@ def add_settings(parser: argparse.ArgumentParser, options: Iterable[Option]) -> 
             default=argparse.SUPPRESS,
         )
     add_switch(groups["target"], "--live", "target.live")
+    add_prices(groups["cost"])
     return groups
 
 
@@ -194,6 +202,8 @@ def settings_of(
         options[f"tags.{key}"] = value
     if getattr(arguments, "slo", None) is not None:
         options["slo"] = [slo.table() for slo in load_slos(arguments.slo)]
+    if getattr(arguments, "prices", None) is not None:
+        options["cost.prices"] = read_prices(arguments.prices)
     return resolve(scenario, options | dict(besides or {}))
 
 

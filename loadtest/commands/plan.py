@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtest.capacity import plan as plans
+from loadtest.commands import options
 from loadtest.commands.printing import say_json, say_lines
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError, Exit
+from loadtest.prices import table
 
 _THINK: Final = "30s"
 EXAMPLE: Final = "avaload plan runs/x --users 10000 --think 30s"
@@ -19,13 +21,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="directory of the run")
     parser.add_argument("--users", type=int, required=True, metavar="N", help="people who use the service")
     add_assumptions(parser)
+    options.add_prices(parser)
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
 
 
 def add_assumptions(parser: argparse.ArgumentParser) -> None:
     """What a plan takes for granted."""
     parser.add_argument("--think", metavar="T", help=f"from a user's session to his next (default {_THINK})")
-    parser.add_argument("--prices", type=Path, metavar="FILE", help="price table (TOML) instead of ours")
 
 
 def main(arguments: argparse.Namespace) -> Exit:
@@ -49,14 +51,19 @@ class Wanted:
         except ValueError as error:
             raise ConfigError(f"--think: {error}") from error
         self._users = users
-        self._prices = plans.read_prices(arguments.prices or plans.PRICES)
+        self._own = table.read(arguments.prices) if arguments.prices is not None else None
 
     def plan(self, run_dir: Path) -> dict[str, Any]:
         """From what that run measured."""
-        from reports.sections.planning import measured
+        from reports.sections.costs.planning import measured, prices_of
 
-        today = datetime.now(UTC).date()
-        return plans.plan(measured(run_dir), users=self._users, think_s=self._think_s, prices=self._prices, today=today)
+        return plans.plan(
+            measured(run_dir),
+            users=self._users,
+            think_s=self._think_s,
+            prices=prices_of(run_dir) if self._own is None else table.prices(self._own),
+            today=datetime.now(UTC).date(),
+        )
 
     def sentences(self, run_dir: Path) -> list[str]:
         """For people."""

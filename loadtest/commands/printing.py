@@ -48,6 +48,7 @@ def complain(text: str) -> None:
 def show(report: Mapping[str, Any], run_dir: Path, *, as_json: bool) -> None:
     """A run's verdict, why, and where its report is; or the report."""
     from reports.pages import github, render_md
+    from reports.sections.costs import spending
     from reports.verdict import objective_words
 
     tell_github(github.run(report), render_md.render(dict(report)), as_json=as_json)
@@ -58,6 +59,8 @@ def show(report: Mapping[str, Any], run_dir: Path, *, as_json: bool) -> None:
     said = [f"verdict: {verdict['outcome']}"]
     said += [f"  - {reason}" for reason in verdict["reasons"]]
     said += [f"  {row}" for row in objective_words.table(report["slos"])]
+    if (cost := report["cost"]) is not None and (cost["charged"] or cost["budget_usd"] is not None):
+        said += [f"cost:    {line}" for line in spending.lines(cost, report["teardown"]["orphans"])]
     if (page := run_dir / "report.html").exists():  # else it was said where it is
         said.append(f"report:  {page}")
     say_lines(said)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from loadtest.commands import options
 from loadtest.commands.printing import say_lines, show
+from loadtest.commands.work import dry_run
 from loadtest.commands.work.loading import loaded
 from loadtest.language.errors import Exit
 from loadtest.probes.catalogue import chosen
@@ -14,7 +15,7 @@ EXAMPLE: Final = "avaload probe EXP-1 TD-3"
 
 DURATION_S, GRACEFUL_S, SLOW_S = 2.0, 900.0, 5400.0
 """All checks start at once; then there is only waiting for them."""
-_SETTINGS: Final = ("load.seed", "target.", "output.")
+_SETTINGS: Final = ("load.seed", "target.", "output.", "cost.")
 """Settings, or sections of them, that checks can be told."""
 
 
@@ -27,12 +28,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--slow", action="store_true", help="also what takes more than a minute, or costs money in production"
     )
+    dry_run.add_options(parser)
 
 
 def main(arguments: argparse.Namespace) -> Exit:
     """Checks, and tells what each of them found."""
+    dry_run.check_used(arguments)
     checks = settings_of_checks(arguments.rules, slow=arguments.slow)
-    run_dir, report, code = loaded(options.without_search(options.settings_of(arguments, besides=checks)))
+    settings = options.without_search(options.settings_of(arguments, besides=checks))
+    if arguments.dry_run:
+        return dry_run.of_checks(settings, arguments, count=len(chosen(arguments.rules)))
+    run_dir, report, code = loaded(settings)
     if report is not None:
         if not arguments.json:
             say_lines(table(report, arguments.rules))

@@ -5,7 +5,8 @@ from typing import Final
 
 from loadtest.commands import options, worker
 from loadtest.commands.printing import show
-from loadtest.commands.work.loading import loaded, warn
+from loadtest.commands.work import dry_run
+from loadtest.commands.work.loading import loaded, tell_price, warn
 from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError, Exit
 
@@ -22,6 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     role.add_argument("--worker", action="store_true", help="be a worker: scenario and settings come from the master")
     hosts.add_argument("--expect-workers", metavar="N", help="with --master: load processes of all workers together")
     worker.add_options(hosts)
+    dry_run.add_options(parser)
 
 
 def main(arguments: argparse.Namespace) -> Exit:
@@ -31,7 +33,10 @@ def main(arguments: argparse.Namespace) -> Exit:
     worker.check_unused(arguments)
     settings = settings_of(arguments)  # before the slow import: bad input is said at once
     _check_used(arguments, settings)
+    if arguments.dry_run:
+        return dry_run.of_run(settings, arguments)
     warn(settings)
+    tell_price(settings)
     run_dir, report, code = loaded(settings)
     if report is not None:
         show(report, run_dir, as_json=arguments.json)
@@ -50,6 +55,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 def _check_used(arguments: argparse.Namespace, settings: Settings) -> None:
     """An option that a run has no use for is a misunderstanding. Raises ConfigError."""
+    dry_run.check_used(arguments)
     given, useless = options.given(arguments), []
     if not settings.distribution.master:
         useless += ["--expect-workers: only for --master"] if arguments.expect_workers is not None else []

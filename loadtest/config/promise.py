@@ -1,15 +1,21 @@
 """What a scenario asked for: the part of a session's contract that its events alone don't tell."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
 from loadtest.config.lint import OPENAI_LIMIT_S, findings, table
-from loadtest.config.scenario import NOISES, Scenario, Spoken, announces_calls
+from loadtest.config.scenario import NOISES, Scenario, Spoken, Waive, announces_calls
 from loadtest.judging.engines import unjudged
+from loadtest.judging.statements import RULES, Group
+from loadtest.language.mistyped import did_you_mean
 
 _QUIET_DBFS: Final = -50.0
+_LEAVES: Final = frozenset({"TD-1", "TD-1b", "TD-3", "TD-7", "TD-9", "TD-10"})
+"""Rules whose breach leaves something behind that goes on, and costs."""
+_SECURITY: Final = frozenset({"TD-11", "TR-7"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,3 +78,20 @@ def _is_quiet(clip: str) -> bool:
         return clip.startswith("noise:") and float(clip.removeprefix("noise:")) <= _QUIET_DBFS
     except ValueError:
         return False
+
+
+def unwaivable(waives: Sequence[Waive]) -> list[str]:
+    """A sentence for each rule that a scenario may not waive."""
+    found = [problem for each in waives if (problem := _flaw_of_waiver(each.rule))]
+    twice = [rule for rule, count in Counter(each.rule for each in waives).items() if count > 1]
+    return [*found, *(f"waive: {rule} is waived twice" for rule in twice)]
+
+
+def _flaw_of_waiver(rule: str) -> str | None:
+    if rule not in RULES:
+        return f"waive: unknown rule {rule!r}{did_you_mean(rule, RULES)}"
+    if RULES[rule].group is Group.SECURITY or rule in _SECURITY:
+        return f"waive: {rule} can't be waived: it keeps secrets and sessions from strangers"
+    if rule in _LEAVES:
+        return f"waive: {rule} can't be waived: its breach leaves something behind"
+    return None

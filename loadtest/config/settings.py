@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from loadtest.config import waiving
 from loadtest.config.backend import BackendTarget
+from loadtest.config.cost import Cost
 from loadtest.config.headers import flaw_of_url
 from loadtest.config.output import Output
-from loadtest.config.promise import Promise, promises
+from loadtest.config.promise import Promise, promises, unwaivable
 from loadtest.config.scenario import (
     NAME,
     Conversation,
@@ -142,6 +142,7 @@ class Settings(Section):
     output: Output = Field(Output(), description="where a run is written and who may watch")
     distribution: Distribution = Field(Distribution(), description="a run over several hosts")
     probes: Probes = Field(Probes(), description="active checks of the contract")
+    cost: Cost = Field(Cost(), description="what things cost, and what a run may spend")
     slo: tuple[dict[str, Any], ...] = Field((), description="objectives that the run has to meet")
 
     @model_validator(mode="after")
@@ -168,7 +169,7 @@ class Settings(Section):
 
     def _unplayable(self, scenario: Scenario) -> list[str]:
         """What of a scenario this target can't do, and which rules it may not waive."""
-        found, engine = waiving.problems(scenario.waive), scenario.session.engine
+        found, engine = unwaivable(scenario.waive), scenario.session.engine
         if self.target.backend is None and engine not in (None, "openai-realtime"):
             found.append(f"session.engine: {engine} sessions are made by an endpoint of your own: give --backend-url")
         if engine == "text-echo" and any(isinstance(turn, Spoken) for turn in scenario.conversation.turns):

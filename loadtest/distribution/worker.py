@@ -177,6 +177,8 @@ def _take(
     numbers, processes = welcome["numbers"], tree["load"]["processes"]
     of_master = tree["target"]["max_sessions"]
     tree["target"]["max_sessions"] = own_limit(place.max_sessions, of_master, numbers=numbers, processes=processes)
+    if tree["cost"]["budget"] is not None:
+        tree["cost"]["budget"] *= len(list(numbers)) / processes
     tree["distribution"] = {}
     tree["output"] |= {"metrics_port": "off", "otlp_endpoint": None, "web_port": None, "run_dir": None}
     try:

@@ -1,39 +1,70 @@
-"""How many sessions a run may still create: one counter file for all its processes, respawns included.
+"""What a run may still begin: sessions (`--max-sessions`) and money (`--budget`), one file for all its processes,
+respawns included.
 
-A place is reserved before a session starts and never given back, so that N is never exceeded on any path
-(`--max-sessions`).
+A place is reserved before a session starts and never given back, so that N is never exceeded on any path. Of the money
+the worst that the session can cost is reserved; what it did not cost is given back when it has ended for certain.
+Whoever is killed gives nothing back.
 """
 
 import fcntl
+import math
 import os
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from loadtest.language import disk
+from loadtest.language.vocabulary import DropReason
+
+_MICRO: Final = 1_000_000
+"""Money is counted in millionths of a dollar, rounded against us."""
+_BYTES: Final = 8
 
 
 class Budget:
-    """`limit` None: no bound. Use as a context manager."""
+    """`sessions`, `usd` None: no bound. Use as a context manager."""
 
-    def __init__(self, path: Path, limit: int | None) -> None:
-        self._limit = limit
-        self._fd = disk.open_fd(path, os.O_RDWR | os.O_CREAT) if limit is not None else -1
+    def __init__(self, path: Path, *, sessions: int | None = None, usd: float | None = None) -> None:
+        self._sessions = sessions
+        self._micro = None if usd is None else math.floor(usd * _MICRO)
+        bounded = sessions is not None or usd is not None
+        self._fd = disk.open_fd(path, os.O_RDWR | os.O_CREAT) if bounded else -1
         if self._fd >= 0:
-            os.posix_fallocate(self._fd, 0, 8)  # a disk that fills up later must not stand in the way
+            os.posix_fallocate(self._fd, 0, 2 * _BYTES)  # a disk that fills up later must not stand in the way
 
-    def reserve(self) -> bool:
-        """Whether one more session may be created; if so, it is counted. Safe between processes."""
-        if self._limit is None:
-            return True
+    def reserve(self, usd: float = 0.0) -> DropReason | None:
+        """None: one more session may be created, and is counted. Safe between processes."""
+        if self._fd < 0:
+            return None
+        micro = math.ceil(usd * _MICRO)
         fcntl.lockf(self._fd, fcntl.LOCK_EX)
         try:
-            taken = int.from_bytes(os.pread(self._fd, 8, 0), "little")
-            if taken >= self._limit:
-                return False
-            os.pwrite(self._fd, (taken + 1).to_bytes(8, "little"), 0)
-            return True
+            taken, spent = self._read(0), self._read(_BYTES)
+            if self._sessions is not None and taken >= self._sessions:
+                return DropReason.MAX_SESSIONS
+            if self._micro is not None and spent + micro > self._micro:
+                return DropReason.BUDGET
+            self._write(0, taken + 1)
+            self._write(_BYTES, spent + micro)
+            return None
         finally:
             fcntl.lockf(self._fd, fcntl.LOCK_UN)
+
+    def settle(self, *, reserved: float, spent: float) -> None:
+        """A session has ended for certain: what it did not cost of what was reserved for it may be used again."""
+        back = math.ceil(reserved * _MICRO) - math.ceil(max(0.0, spent) * _MICRO)
+        if self._micro is None or back <= 0:
+            return
+        fcntl.lockf(self._fd, fcntl.LOCK_EX)
+        try:
+            self._write(_BYTES, max(0, self._read(_BYTES) - back))
+        finally:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN)
+
+    def _read(self, at: int) -> int:
+        return int.from_bytes(os.pread(self._fd, _BYTES, at), "little")
+
+    def _write(self, at: int, value: int) -> None:
+        os.pwrite(self._fd, value.to_bytes(_BYTES, "little"), at)
 
     def __enter__(self) -> Self:
         return self
@@ -41,3 +72,12 @@ class Budget:
     def __exit__(self, *_: object) -> None:
         if self._fd >= 0:
             os.close(self._fd)
+
+
+def spent_usd(path: Path) -> float | None:
+    """Of a run's file: reserved and not given back. None: it counts no money, or isn't there."""
+    try:
+        written = path.read_bytes()
+    except OSError:
+        return None
+    return int.from_bytes(written[_BYTES : 2 * _BYTES], "little") / _MICRO if len(written) >= 2 * _BYTES else None

@@ -26,6 +26,7 @@ from loadtest.config.settings import Settings
 from loadtest.engine.budget import Budget
 from loadtest.engine.health import PROBE_S, Health
 from loadtest.engine.link import Orders, Outbox
+from loadtest.engine.spending import Spending
 from loadtest.engine.warmup import warm_up
 from loadtest.judging.words import plural
 from loadtest.language import clock, journal
@@ -71,6 +72,7 @@ class Engine:
 
     def __init__(self, settings: Settings, *, process: int, file: journal.Journal, budget: Budget) -> None:
         self._settings, self._process, self._file, self._budget = settings, process, file, budget
+        self._spending = None if settings.cost.budget is None else Spending(settings, budget)
         self._outbox: Outbox | None = None
         self._health = Health(source="engine", process=process)
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -89,6 +91,8 @@ class Engine:
         self._file.write(line)
         if self._outbox is not None:
             self._health.events_lost += not self._outbox.event(line)
+        if self._spending is not None:
+            self._spending.take(event)
         if type(event) is StepFinished:
             if event.pool_wait_ns is not None:
                 self._health.pool_wait_ns.append(event.pool_wait_ns)
@@ -131,7 +135,7 @@ class Engine:
             self._ground = Ground(
                 around=around,
                 wire=Wire(control, self._settings.target, Watch(ledger, self._given_back)),
-                reserve=self._budget.reserve,
+                reserve=lambda: self._reserve() is None,
             )
             spoken = (clip for mic in around.microphones.values() for clips in mic.clips.values() for clip in clips)
             await prepare(self._settings, spoken)
@@ -229,7 +233,11 @@ class Engine:
         load = self._settings.load
         if load.open and ticket.purpose == LOAD and clock.now_ns() - ticket.due_ns > load.max_lateness * 1e9:
             return DropReason.LATE
-        return None if self._budget.reserve() else DropReason.MAX_SESSIONS
+        return self._reserve()
+
+    def _reserve(self) -> DropReason | None:
+        """Before a session is created, whichever scenario it will be of."""
+        return self._budget.reserve(0.0 if self._spending is None else self._spending.reserved())
 
     def _given_back(self, secret: SecretKind, place: str, is_foreign: bool) -> None:
         """In the answer to a call that no client makes, and that is of no session."""
@@ -317,7 +325,9 @@ def main(argv: list[str]) -> int:
     path = run_dir / "journal" / f"{host}-engine-{process}-{incarnation}.jsonl"
     with (
         journal.Journal(path, spare_bytes=spare_bytes(settings)) as file,
-        Budget(run_dir / "sessions.reserved", settings.target.max_sessions) as budget,
+        Budget(
+            run_dir / "sessions.reserved", sessions=settings.target.max_sessions, usd=settings.cost.budget
+        ) as budget,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         engine = Engine(settings, process=process, file=file, budget=budget)

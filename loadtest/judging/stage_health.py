@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from loadtest.judging.words import plural
-from loadtest.language.events import DropReason, Event, Fault, GeneratorFailed, HealthSampled, IterationDropped
+from loadtest.language.events import Event, Fault, GeneratorFailed, HealthSampled, IterationDropped
+from loadtest.language.vocabulary import USED_UP
 
 SUSPECT_LAG_NS: Final = 10_000_000
 INVALID_LAG_NS: Final = 50_000_000
@@ -68,10 +69,7 @@ def judge(
     files = max((each.open_files for each in samples if each.open_files is not None), default=None)
     limit = min((each.files_limit for each in samples if each.files_limit is not None), default=None)
     lost = sum(each.events_lost for each in samples)
-    idle = sum(
-        event.reason is not DropReason.MAX_SESSIONS and (active == 0 or active < IDLE_SHARE * users)
-        for event, active in drops
-    )
+    idle = sum(event.reason not in USED_UP and (active == 0 or active < IDLE_SHARE * users) for event, active in drops)
     faults = [fault for fault in faults if fault.fault is not Fault.SINK_FAILED]  # it costs a view, not the truth
     invalid = [f"{fault.fault.value}: {fault.detail}".rstrip(": ") for fault in faults]
     suspect: list[str] = []

@@ -123,7 +123,12 @@ class DropReason(StrEnum):
     LATE = "late"  # it could not start in time
     NO_USER = "no_user"  # all users were busy
     MAX_SESSIONS = "max_sessions"  # no session may be created any more
+    BUDGET = "budget"  # the money is used up
     ENGINE_DOWN = "engine_down"  # the session engine was dead
+
+
+USED_UP: Final = frozenset({DropReason.MAX_SESSIONS, DropReason.BUDGET})
+"""An end that the operator has set; nobody's fault."""
 
 
 class Fault(StrEnum):

@@ -26,8 +26,9 @@ from loadtest.judging.stage_health import (
 )
 from loadtest.judging.words import amount, plural
 from loadtest.language.errors import LIMITS, Code, Kind
-from loadtest.language.events import DropReason, Fault
+from loadtest.language.events import Fault
 from loadtest.language.journal import PassedOver
+from loadtest.language.vocabulary import USED_UP
 from reports.data.frames import Run
 from reports.data.measures import counts, quantile, seconds
 from reports.sections.sessions import active
@@ -209,7 +210,7 @@ def _above(figures: dict[str, Any], name: str, words: str, bound_s: float, other
 
 def _drops_while_idle(run: Run) -> int:
     """Drops that the plan didn't ask for, at moments when few of the stage's users were in a session."""
-    ours = run.drops[run.drops["reason"] != DropReason.MAX_SESSIONS]
+    ours = run.drops[~run.drops["reason"].isin(USED_UP)]
     if not len(ours):
         return 0
     line = active(run)

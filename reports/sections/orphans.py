@@ -1,8 +1,6 @@
 """Sessions that outlived their tear-down: why, for how long, and what that costs."""
 
 import math
-import tomllib
-from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
@@ -10,6 +8,7 @@ import pandas as pd
 from loadtest.config.scenario import ABSENCE_S, absence_words
 from loadtest.config.settings import Settings
 from loadtest.language.events import Gone, Remains, RemainsReason
+from loadtest.prices.table import prices
 from reports.data.frames import Run
 from reports.data.run_settings import absences_s
 from reports.sections.sessions import Left
@@ -26,7 +25,7 @@ def section(run: Run, settings: Settings | None, *, tags: dict[str, Any]) -> dic
     answered, until the sweep that removed it; where nothing did, `user_absent_timeout` of its own scenario is taken to
     have ended it (`until_absent_timeout`), so those seconds are an estimate. absent_timeout_s: the longest of these,
     absent_timeout: all of them in words; the service's own where settings are lacking. price: usd,
-    usd_per_session_minute, as_of, source.
+    usd_per_session_minute (both None where nobody gave a price), as_of, source.
     """
     asked_s = absences_s(run, settings).fillna(ABSENCE_S)
     rows = lives(run, timeouts_s=asked_s / ((settings and settings.target.clock_scale) or 1.0))
@@ -42,7 +41,9 @@ def section(run: Run, settings: Settings | None, *, tags: dict[str, Any]) -> dic
             "longest_s": round(float(of_cause["seconds"].max()), 3) if len(of_cause) else None,
         }
     seconds = round(float(rows["seconds"].sum()), 3)
-    price = _price(tags)
+    price = _price(tags, settings)
+    per_minute = price[PRICE_TAG]
+    usd = 0.0 if not seconds else None if per_minute is None else round(seconds / 60 * per_minute, 4)
     return {
         "count": len(rows),
         "seconds": seconds,
@@ -50,7 +51,7 @@ def section(run: Run, settings: Settings | None, *, tags: dict[str, Any]) -> dic
         "absent_timeout_s": max(distinct_s),
         "absent_timeout": absence_words(distinct_s),
         "causes": causes,
-        "price": {"usd": round(seconds / 60 * price["usd_per_session_minute"], 4), **price, "estimate": True},
+        "price": {"usd": usd, **price, "estimate": True},
     }
 
 
@@ -84,13 +85,14 @@ def lives(run: Run, *, timeouts_s: "pd.Series[float]") -> pd.DataFrame:
     return pd.DataFrame({"cause": cause, "swept": was_swept, "seconds": seconds})
 
 
-def _price(tags: dict[str, Any]) -> dict[str, Any]:
-    """The operator's own price, or that of the table beside this file."""
+def _price(tags: dict[str, Any], settings: Settings | None) -> dict[str, Any]:
+    """What a minute costs: the operator's own price from a tag, or that of the run's table. None: not known."""
     try:
         own = float(tags.get(PRICE_TAG, "nan"))
     except (TypeError, ValueError):
         own = math.nan
     if math.isfinite(own) and own >= 0:
-        return {"usd_per_session_minute": own, "as_of": None, "source": f"tag {PRICE_TAG}"}
-    table = tomllib.loads((Path(__file__).parent / "prices.toml").read_text(encoding="utf-8"))
-    return table | {"as_of": table["as_of"].isoformat()}
+        return {PRICE_TAG: own, "as_of": None, "source": f"tag {PRICE_TAG}"}
+    avatar = (prices() if settings is None else settings.cost.table).avatar
+    as_of = None if avatar.as_of is None else avatar.as_of.isoformat()
+    return {PRICE_TAG: avatar.per_minute, "as_of": as_of, "source": avatar.source}

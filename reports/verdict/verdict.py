@@ -203,6 +203,11 @@ def _notes(report: Report, absences_s: Collection[float]) -> list[str]:
         notes.append(f"{plural(unfinished)} without an end: still running, or their engine was killed")
     if swept := sessions["swept"]:
         notes.append(f"{plural(swept)} left at first and removed by a sweep")
+    if (cost := report["cost"]) is not None and cost["stopped"]:
+        notes.append(
+            f"stopped: budget: {cost['budget_usd']:g} USD would not have covered the worst of one session more;"
+            f" {plural(sessions['started'])} had begun"
+        )
     if dropped := sessions["dropped"]:
         by = ", ".join(f"{count} {reason}" for reason, count in sessions["dropped_by"].items())
         notes.append(f"{plural(dropped, 'iteration')} due and never started ({by})")

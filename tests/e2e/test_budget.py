@@ -1,16 +1,21 @@
-"""`--max-sessions N`: never more than N sessions are created, over all processes, whatever dies."""
+"""`--max-sessions N`, `--budget USD`: never more than that, over all processes, whatever dies."""
 
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from loadtest.engine.budget import spent_usd
 from loadtest.language.events import DropReason, IterationDropped
 from tests.e2e.target import alive, events, leftovers, reaching, started, unless_late
-from tests.loadtest.twin.process import running_twin
-from tests.support import avaload, eventually
+from tests.loadtest.twin.process import RunningTwin, running_twin
+from tests.support import Avaload, Done, avaload, call, eventually
 
 BOUND = 60
+BUDGET_USD = 1.5
 
 
 def test_never_more_than_max_sessions_are_created_by_two_processes_also_when_an_engine_dies(tmp_path: Path) -> None:
@@ -60,3 +65,52 @@ def test_a_bound_of_one_creates_one(tmp_path: Path) -> None:
         assert report == run.report()
         assert (report["sessions"]["started"], report["sessions"]["dropped"]) == (1, 4)  # its user comes again
         assert twin.state()["counters"]["sessions_created"] == 1
+
+
+# --- money
+
+
+@pytest.fixture(scope="module")
+def bought(tmp_path_factory: pytest.TempPathFactory, brief: Path) -> Iterator[tuple[RunningTwin, Avaload, Done]]:
+    """A run whose money is used up before its time is, by two processes."""
+    cwd = tmp_path_factory.mktemp("money")
+    (cwd / "prices.toml").write_text("[avatar]\nper_minute = 0.1\n")
+    money = ("--budget", BUDGET_USD, "--prices", "prices.toml")
+    options = (*money, "--users", 6, "--processes", 2, "--duration", "60s", "--ramp", "0s")
+    with running_twin("--set", "answer_s=0.5") as twin:
+        environ = reaching(twin) | {"AVALOAD_SESSION__MAX_DURATION": "60"}
+        with avaload("run", brief, *options, cwd=cwd, environ=environ) as run:
+            yield twin, run, run.finish(within_s=120)
+
+
+def test_a_budget_that_is_used_up_begins_no_more_sessions_and_ends_the_rest_as_planned(
+    bought: tuple[RunningTwin, Avaload, Done],
+) -> None:
+    twin, run, done = bought
+    report = run.report()
+    assert done.code == unless_late(0, report), done
+    assert alive(twin) == []
+    assert report["sessions"]["completed"] == report["sessions"]["started"] > 3
+    assert set(report["sessions"]["dropped_by"]) == {"budget"}
+    assert report["cost"]["stopped"] is True
+    assert any(reason.startswith("stopped: budget: 1.5 USD would not have") for reason in report["verdict"]["reasons"])
+    assert "budget 1.5 USD, used up" in done.out
+
+
+def test_never_more_is_reserved_than_the_budget_and_it_covers_what_was_used(
+    bought: tuple[RunningTwin, Avaload, Done],
+) -> None:
+    twin, run, _ = bought
+    reserved = spent_usd(run.run_dir / "sessions.reserved")
+    assert reserved is not None
+    lived_s = sum(session["ended_at"] - session["created_at"] for session in twin.state()["sessions"])
+    assert lived_s / 60 * 0.1 < run.report()["cost"]["estimate"]["total"]["high_usd"] <= reserved <= BUDGET_USD
+
+
+def test_a_budget_without_a_price_for_everything_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    done = call("run", "--budget", 5, "--run-dir", "run", cwd=tmp_path)
+    assert done.code == 2
+    assert done.err_lines[-1].startswith(
+        "avaload: --budget: no price for the avatar's minutes: what a session may cost"
+    )
+    assert not (tmp_path / "run").exists()

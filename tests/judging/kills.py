@@ -1,9 +1,10 @@
 """kill -9 of any process at any moment: are `report` and `sweep` still right about what is alive at the target?
 
-`python -m tests.judging.kills [RUNS]` (20 by default; seeded). Each run has six users on a twin of its own, in every
-second run on two load processes. One process of it, drawn by lot, is killed at an instant drawn by lot. Once all others
-have ended: what is alive at the twin is what the journals call leaked or doubtful; `report` says so, `sweep` deletes
-what has an id, and after `user_absent_timeout` nothing is alive.
+`python -m tests.judging.kills [RUNS] [--budget]` (20 by default; seeded). Each run has six users on a twin of its own,
+in every second run on two load processes. One process of it, drawn by lot, is killed at an instant drawn by lot. Once
+all others have ended: what is alive at the twin is what the journals call leaked or doubtful; `report` says so, `sweep`
+deletes what has an id, and after `user_absent_timeout` nothing is alive. With `--budget` each run has one that ends it
+early: what was reserved never exceeds it, and covers what the twin's sessions would have cost.
 """
 
 import os
@@ -16,26 +17,48 @@ import time
 from pathlib import Path
 from typing import Any
 
+from loadtest.engine.budget import spent_usd
 from tests.e2e.target import alive, leftovers, reaching
 from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import Avaload, avaload, eventually, marked
 
 RUN_S, ENDS_WITHIN_S, ABSENCE_S = 8.0, 120.0, 10.0
+BUDGET_USD, PER_MINUTE = 2.0, 0.1
+"""A session's worst is about 0.45 USD: some are refused in the middle of a run."""
 KNOBS = ("--set", "latency.create=fixed:0.3", "--set", "latency.delete=fixed:0.2", "--set", "answer_s=1")
 
 
-def one(seed: int, folder: Path) -> dict[str, Any]:
+def one(seed: int, folder: Path, *, budget: bool) -> dict[str, Any]:
     """One run and its kill; `wrong` holds what should not be."""
     chance = random.Random(seed)
     with running_twin(*KNOBS) as twin:
         words = ("--users", 6, "--ramp", "1s", "--duration", f"{RUN_S:g}s", "--processes", 1 + seed % 2)
         words += ("--metrics-port", "off", "--run-dir", folder / "run")
-        with avaload("run", *words, cwd=folder, environ=reaching(twin)) as run:
+        environ = reaching(twin)
+        if budget:
+            (folder / "prices.toml").write_text(f"[avatar]\nper_minute = {PER_MINUTE}\n")
+            words += ("--budget", BUDGET_USD, "--prices", folder / "prices.toml")
+            environ |= {"AVALOAD_SESSION__MAX_DURATION": "60"}
+        with avaload("run", *words, cwd=folder, environ=environ) as run:
             instant_s = chance.uniform(0.2, RUN_S + 3)
             time.sleep(instant_s)
             name = kill_one(run, chance)
             eventually(lambda: not run.processes(), within_s=ENDS_WITHIN_S, what="the end of all its processes")
-        return {"seed": seed, "at_s": round(instant_s, 2), "killed": name, "wrong": verdict(twin, folder)}
+        reserved = spent_usd(folder / "run" / "sessions.reserved") if budget else None
+        wrong = verdict(twin, folder)
+        if reserved is not None:
+            wrong += overspent(twin, reserved)
+        found = {"seed": seed, "at_s": round(instant_s, 2), "killed": name, "wrong": wrong}
+        return found if reserved is None else found | {"reserved_usd": reserved}
+
+
+def overspent(twin: RunningTwin, reserved: float) -> list[str]:
+    """What was reserved against the budget, and against the minutes that the twin's sessions lived."""
+    wrong = [f"{reserved} USD reserved of {BUDGET_USD}"] if reserved > BUDGET_USD else []
+    lived_s = sum(s["ended_at"] - s["created_at"] for s in twin.state()["sessions"] if s["ended_at"] is not None)
+    if lived_s / 60 * PER_MINUTE > reserved:
+        wrong.append(f"{lived_s:.1f} s of avatar cost more than the {reserved} USD that were reserved")
+    return wrong
 
 
 def kill_one(run: Avaload, chance: random.Random) -> str:
@@ -90,10 +113,11 @@ def command(twin: RunningTwin, folder: Path, *words: object) -> int:
 
 def main() -> int:
     """Print a line for each run; 1 if any was wrong."""
-    failed = 0
-    for seed in range(int(sys.argv[1]) if len(sys.argv) > 1 else 20):
+    failed, budget = 0, "--budget" in sys.argv
+    numbers = [word for word in sys.argv[1:] if word != "--budget"]
+    for seed in range(int(numbers[0]) if numbers else 20):
         with tempfile.TemporaryDirectory() as folder:
-            found = one(seed, Path(folder))
+            found = one(seed, Path(folder), budget=budget)
         failed += bool(found["wrong"])
         print(found, flush=True)
     print(f"{failed} wrong")

@@ -1,41 +1,15 @@
-"""The arithmetic, the budget, the redactor, the fan-out and the engine's outbox."""
+"""The arithmetic, the redactor, the fan-out and the engine's outbox."""
 
 import asyncio
-import multiprocessing
 import socket
-from pathlib import Path
 
 import pytest
 
 from loadtest.engine import link
-from loadtest.engine.budget import Budget
 from loadtest.engine.health import quantile_ns
 from loadtest.language.events import Event, RunFinished
 from loadtest.language.fanout import Fanout
 from loadtest.language.secrecy.redact import MAX_DETAIL, redact
-
-
-def _reserve(path: Path, granted: "multiprocessing.Queue[int]") -> None:
-    with Budget(path, 50) as budget:
-        granted.put(sum(budget.reserve() for _ in range(40)))
-
-
-def test_the_budget_is_never_exceeded_by_processes_that_reserve_at_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    granted: multiprocessing.Queue[int] = context.Queue()
-    workers = [context.Process(target=_reserve, args=(tmp_path / "budget", granted)) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    total = sum(granted.get(timeout=30) for _ in workers)
-    for worker in workers:
-        worker.join(10)
-    assert total == 50
-
-
-def test_without_a_limit_everything_may_be_created_and_no_file_is_made(tmp_path: Path) -> None:
-    with Budget(tmp_path / "budget", None) as budget:
-        assert budget.reserve() is True
-    assert not (tmp_path / "budget").exists()
 
 
 @pytest.mark.parametrize(

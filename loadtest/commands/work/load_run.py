@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import reports.build
+from loadtest.capacity.costing import check_budget
 from loadtest.capacity.steering import Steering
 from loadtest.commands.printing import complain
 from loadtest.commands.work import machine
@@ -102,6 +103,8 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
 def check_start(settings: Settings) -> None:
     """What a run of these settings can't begin with, as far as nothing has to be opened to know. Raises ConfigError."""
     check_clips(settings.spoken)
+    if settings.cost.budget is not None:
+        check_budget(settings, settings.cost.table)
     if not settings.distribution.master:  # its workers look for themselves
         check_names(settings)
     if settings.output.baseline is not None:

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.commands.printing import complain
+from loadtest.config.access.guard import endpoints_of
 from loadtest.config.lint import findings
 from loadtest.config.scenario import Scenario, default_realtime
 from loadtest.config.settings import Settings
+from loadtest.judging.words import plural
 from loadtest.language.errors import Exit
+from loadtest.language.validation import is_loopback
 
 
 def warn(settings: Settings) -> None:
@@ -25,6 +28,19 @@ def warn(settings: Settings) -> None:
                 complain(f"warning: {scenario.name}: {finding.text} ({finding.rule})")
     for sentence in too_few(settings):
         complain(f"warning: {sentence}")
+
+
+def tell_price(settings: Settings) -> None:
+    """What a load run will cost, before it starts, where anybody charges for it or a budget bounds it."""
+    from loadtest.capacity.forecast import forecast
+
+    charged = not settings.embedded_twin and not all(map(is_loopback, endpoints_of(settings)))
+    if not charged and settings.cost.budget is None:
+        return
+    found = forecast(settings, answer_s=None, twin=not charged, today=datetime.now(UTC).date())
+    complain(f"expected cost: {found.bill.total.words()}, for about {plural(round(found.sessions.value))}")
+    for name, usd in found.reserved.items():
+        complain(f"budget: {settings.cost.budget:g} USD; each session of {name} reserves {usd.words()} until it ends")
 
 
 def loaded(settings: Settings) -> tuple[Path, dict[str, Any] | None, Exit]:

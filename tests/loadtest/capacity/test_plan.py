@@ -1,27 +1,25 @@
 """What so many users would need: the arithmetic, the prices, the notes."""
 
-import tomllib
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loadtest.capacity.plan import PRICES, Measured, Range, plan, read_prices, sentences
-from loadtest.language.errors import ConfigError
+from loadtest.capacity.plan import Measured, Memory, Range, plan, sentences
+from loadtest.prices.table import prices
+from loadtest.prices.talk import Talk
 
 TODAY = date(2026, 12, 1)
+TALK = Talk(model="gpt-realtime-2.1", transcriber="gpt-realtime-whisper", turns=[(1.0, 2.0)] * 4, lived_s=30.0)
 MEASURED = Measured(
-    length_s=Range(30, 27, 33), active=100, cpu_percent=56, rss_bytes=200e6, processes=1, user_speech_s=4,
-    avatar_speech_s=8, turns=4, limit=None,
+    length_s=Range(30, 27, 33), active=100, cpu_percent=56, memory=Memory(fixed=80e6, each=0.5e6), processes=1,
+    talks=((1.0, TALK),), limit=None,
 )  # fmt: skip
 
 
-def planned(measured: Measured = MEASURED, *, users: int = 1000, **prices: Any) -> dict[str, Any]:
-    table = read_prices()
-    table = {**table, **{name: {**table[name], **more} for name, more in prices.items()}}
-    return plan(measured, users=users, think_s=30, prices=table, today=TODAY)
+def planned(measured: Measured = MEASURED, *, users: int = 1000, today: date = TODAY, **own: Any) -> dict[str, Any]:
+    return plan(measured, users=users, think_s=30, prices=prices(own), today=today)
 
 
 def test_users_sessions_and_arrivals_follow_littles_law() -> None:
@@ -36,16 +34,38 @@ def test_load_processes_follow_from_the_cpu_of_a_session() -> None:
     found = planned()  # 500 sessions of 0.56 % of a core each: 280 %, at 70 % for a process
     assert found["load_processes"] == {"value": 4, "low": 4, "high": 6}
     assert found["hosts"]["value"] == 2
-    assert found["memory_bytes"]["value"] == pytest.approx(500 * 2e6)
+    assert found["memory_bytes"]["value"] == pytest.approx(4 * 80e6 + 500 * 0.5e6)
 
 
-def test_the_bill_of_an_hour_is_that_of_its_speech() -> None:
-    found = planned(openai={"cached_share": 0.5}, avaturn={"per_minute": 0.1})
-    # In: 4 s at 10 tokens; out: 8 s at 20; read again: 200 tokens, 3 / 2 times, half of it cached.
-    dollars = (40 + 150) * 32e-6 + 150 * 0.4e-6 + 160 * 64e-6
-    assert found["per_hour"]["openai_usd"]["value"] == pytest.approx(60_000 * dollars, rel=0.01)
-    assert found["per_hour"]["avaturn_usd"]["value"] == 500 * 60 * 0.1
-    assert found["per_hour"]["hosts_usd"]["value"] == pytest.approx(0.2)
+def test_the_bill_of_an_hour_is_that_of_its_talk() -> None:
+    found = planned(avatar={"per_minute": 0.1}, speech={"cached_share": 0.5, "text_per_audio_token": 0})
+    # In: 10 tokens of the user a turn, and all before it again; out: 40 a turn. Again: 10, 60, 110 of 10, 60, 110, 160.
+    audio_in, again, out = 10 + 60 + 110 + 160, 10 + 60 + 110, 160
+    dollars = (audio_in - again / 2) * 32e-6 + again / 2 * 0.4e-6 + out * 64e-6
+    hour = found["per_hour"]
+    assert hour["model"]["usd"] == pytest.approx(60_000 * dollars)
+    assert hour["transcription"]["usd"] == pytest.approx(60_000 * 4 / 60 * 0.017)
+    assert hour["avatar"]["usd"] == pytest.approx(60_000 * 0.5 * 0.1)
+    assert hour["hosts_usd"]["value"] == pytest.approx(0.2)
+
+
+def test_what_has_no_price_is_unknown_and_never_nothing() -> None:
+    found = planned(replace(MEASURED, talks=((1.0, replace(TALK, model="my-model")),)))
+    assert found["per_hour"]["model"] == {
+        "usd": None, "low_usd": None, "high_usd": None, "known_usd": 0.0, "unknown": ["model my-model"]
+    }  # fmt: skip
+    assert found["per_session"]["total"]["unknown"] == ["model my-model", "the avatar's minutes"]
+    lines = sentences(found)
+    assert "  per hour, model      unknown: no price for model my-model" in lines
+    assert "  avatar               unknown: no price for the avatar's minutes" in lines
+
+
+def test_a_mix_is_paid_for_by_the_shares_of_its_scenarios() -> None:
+    cheap = replace(TALK, model="gpt-realtime-2.1-mini")
+    dear, half = planned(), planned(replace(MEASURED, talks=((0.5, TALK), (0.5, cheap))))
+    mini = planned(replace(MEASURED, talks=((1.0, cheap),)))
+    mean = (dear["per_session"]["model"]["usd"] + mini["per_session"]["model"]["usd"]) / 2
+    assert half["per_session"]["model"]["usd"] == pytest.approx(mean, abs=1e-6)
 
 
 def test_error_bars_contain_the_figure() -> None:
@@ -77,30 +97,9 @@ def test_a_search_says_whether_the_target_carries_the_plan() -> None:
     )["notes"]  # fmt: skip
 
 
-def test_every_problem_of_a_price_table_is_told_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "p.toml"
-    path.write_text("[openai]\nfoo = 1\naudio_in_per_million = -3\n[host]\nper_hour = 1\ncores = 2\n")
-    with pytest.raises(ConfigError) as caught:
-        read_prices(path)
-    problems = [problem.removeprefix(f"{path}: ") for problem in caught.value.problems]
-    assert problems[:3] == [
-        "as_of (a date) is missing",
-        "openai.foo: unknown key",
-        "openai.audio_in_per_million must be a number from 0 on",
-    ]  # fmt: skip
-    assert "[avaturn] is missing" in problems
-    assert "openai.requests_per_minute is missing" in problems
-
-
-def test_our_own_price_table_is_dated_and_says_where_it_is_from() -> None:
-    table = tomllib.loads(PRICES.read_text())
-    assert isinstance(table["as_of"], date)
-    assert all(table[section]["source"] for section in ("openai", "avaturn", "host"))
-
-
 def test_old_prices_are_told() -> None:
-    found = plan(MEASURED, users=10, think_s=1, prices=read_prices(), today=date(2027, 12, 1))
-    assert "the prices are 374 days old" in found["notes"]
+    notes = planned(today=date(2027, 12, 1))["notes"]
+    assert 'models."gpt-realtime-2.1" is 366 days old' in notes
 
 
 def test_people_get_every_figure_with_its_error_bars() -> None:

@@ -18,6 +18,7 @@ from loadtest.distribution.wire import pack
 from loadtest.engine.budget import Budget
 from loadtest.language import disk, journal
 from loadtest.language.events import Fault, GeneratorFailed, RunFinished
+from loadtest.language.vocabulary import DropReason
 from loadtest.session import tape
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -215,6 +216,6 @@ def test_a_chunk_of_another_host_that_has_no_room_is_not_there_and_comes_again(
 
 
 def test_places_of_the_budget_need_no_room_later(tmp_path: Path) -> None:
-    with Budget(tmp_path / "reserved", 1) as budget:
-        assert (tmp_path / "reserved").stat().st_size == 8
-        assert [budget.reserve(), budget.reserve()] == [True, False]
+    with Budget(tmp_path / "reserved", sessions=1) as budget:
+        assert (tmp_path / "reserved").stat().st_size == 16
+        assert [budget.reserve(), budget.reserve()] == [None, DropReason.MAX_SESSIONS]

@@ -77,7 +77,7 @@ def test_what_is_no_plain_file_is_neither_read_nor_written_and_waited_for_by_nob
         with pytest.raises((OSError, journal.JournalError)):
             use(path)
     with pytest.raises(OSError, match=r"\w"):
-        Budget(path, 3)
+        Budget(path, sessions=3)
     assert not disk.is_plain(path)
     assert journal.paths(run_dir) == []
     passed = journal.PassedOver()
@@ -176,7 +176,7 @@ def umask_022(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def _modes(run_dir: Path) -> set[str]:
     run_dir = run_dir.resolve()
-    with journal.Journal(run_dir / "journal" / "a.jsonl"), Budget(run_dir / "sessions.reserved", 1):
+    with journal.Journal(run_dir / "journal" / "a.jsonl"), Budget(run_dir / "sessions.reserved", sessions=1):
         pass
     disk.replace(run_dir / "report.json", b"{}")
     tape.write_wavs(run_dir / "audio", "s1", 0, b"", b"")

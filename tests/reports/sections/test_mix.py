@@ -93,13 +93,16 @@ def test_nothing_is_said_of_how_long_a_probes_doubtful_session_lives(
 
 def test_orphans_of_a_mix_cost_what_their_own_absence_takes(mixed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     j.write_file(mixed, [*leaked(1, LONG), *leaked(2, SHORT), *unanswered(3, LONG)])
+    written = json.loads((mixed / "settings.json").read_text())
+    written["tags"] = {"usd_per_session_minute": "0.1"}
+    (mixed / "settings.json").write_text(json.dumps(written))
 
     orphans = report(mixed, capsys)["teardown"]["orphans"]
 
     assert orphans["causes"]["delete_failed"]["seconds"] == 330
     assert orphans["causes"]["create_unanswered"]["seconds"] == 300
     assert (orphans["seconds"], orphans["absent_timeout_s"]) == (630, 300)
-    assert orphans["price"]["usd"] == round(630 / 60 * orphans["price"]["usd_per_session_minute"], 4)
+    assert orphans["price"]["usd"] == round(630 / 60 * 0.1, 4)
     page = (mixed / "report.html").read_text()
     assert "<code>user_absent_timeout (at most 300 s)</code> is taken to have brought it" in page
     assert "settings.session" not in page  # which no session used

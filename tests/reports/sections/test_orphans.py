@@ -40,7 +40,8 @@ def one_of_each() -> list[Event]:
 
 
 def settings(run_dir: Path, **more: Any) -> None:
-    scenario = {"name": "s", "session": {"user_absent_timeout": 10}}
+    prices = {"avatar": {"per_minute": 0.1, "as_of": "2026-11-22", "source": "contract"}}
+    scenario = {"name": "s", "session": {"user_absent_timeout": 10}, "cost": {"prices": prices}}
     (run_dir / "settings.json").write_text(json.dumps({"scenario": scenario} | more))
 
 
@@ -72,7 +73,13 @@ def test_the_price_is_an_estimate_with_a_date(run_dir: Path) -> None:
     j.write_file(run_dir, left(1))
     price = orphans(run_dir)["price"]
     assert (price["usd"], price["estimate"]) == (round(10 / 60 * price["usd_per_session_minute"], 4), True)
-    assert price["as_of"] == "2026-11-22"
+    assert (price["as_of"], price["source"]) == ("2026-11-22", "contract")
+
+
+def test_without_a_price_the_time_is_told_and_no_money(run_dir: Path) -> None:
+    j.write_file(run_dir, left(1))
+    found = orphans(run_dir)
+    assert (found["seconds"] > 0, found["price"]["usd"], found["price"]["usd_per_session_minute"]) == (True, None, None)
 
 
 @pytest.mark.parametrize(("tag", "usd"), [("0.6", 0.1), ("much", 0.0167), ("-1", 0.0167), ("nan", 0.0167)])

@@ -1,0 +1,88 @@
+"""What each session of an engine has cost so far, for the budget: told by its events, settled by its last one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from loadtest.capacity.costing import check_budget, clip_lengths_s, instructions_of, model_of, transcriber_of
+from loadtest.config.scenario import ANSWERED, NOISES, Scenario
+from loadtest.config.settings import Settings
+from loadtest.engine.budget import Budget
+from loadtest.language.events import (
+    Event,
+    Outcome,
+    Remains,
+    SessionFinished,
+    SessionStarted,
+    Step,
+    StepFinished,
+)
+from loadtest.prices.talk import Bill, Talk, bill
+
+
+@dataclass(slots=True)
+class _Account:
+    scenario: Scenario
+    began_ns: int
+    turns: list[tuple[float, float]] = field(default_factory=list)
+
+
+class Spending:
+    """Of one engine. `worst`: by scenario, the most that a session can cost. Raises ConfigError where that isn't
+    known."""
+
+    def __init__(self, settings: Settings, budget: Budget) -> None:
+        self._settings, self._budget = settings, budget
+        self._table = settings.cost.table
+        self._worst: Mapping[str, Bill] = check_budget(settings, self._table)
+        self._longest_s = {
+            scenario.name: max((longest for _, longest in clip_lengths_s(scenario).values()), default=0.0)
+            for scenario in settings.scenarios
+        }
+        self._open: dict[str, _Account] = {}
+
+    def reserved(self) -> float:
+        """USD for a session, whichever scenario it will be of: the dearest one's."""
+        return max(each.total.high for each in self._worst.values())
+
+    def take(self, event: Event) -> None:
+        """Every event of the engine, load alone: what probes reserve stays reserved."""
+        if type(event) is SessionStarted and event.scenario in self._worst:
+            scenario = self._settings.scenario_of(event.scenario)
+            if scenario is not None:
+                self._open[event.session] = _Account(scenario, event.t_ns)
+        elif type(event) is StepFinished and event.step is Step.TURN:
+            self._turn(event)
+        elif type(event) is SessionFinished and (account := self._open.pop(event.session, None)) is not None:
+            self._settle(event, account)
+
+    def _turn(self, event: StepFinished) -> None:
+        account = self._open.get(event.session)
+        if account is None or event.turn_kind not in ANSWERED | NOISES:
+            return
+        longest_s = self._longest_s[account.scenario.name]
+        if event.outcome is not Outcome.OK or event.turn_kind in NOISES:
+            # What of it was said, and what of that we heard, isn't known.
+            account.turns.append((longest_s, account.scenario.conversation.answer_max_s))
+            return
+        heard_s = (event.t_ns - event.started_ns - (event.first_audio_ns or 0)) / 1e9
+        account.turns.append((longest_s, heard_s))
+
+    def _settle(self, event: SessionFinished, account: _Account) -> None:
+        """At the most that it can have cost; where something may be left of it, all stays reserved."""
+        if event.remains is not Remains.NOTHING:
+            return
+        scenario, reserved = account.scenario, self.reserved()
+        if any(turn.interrupts for turn in scenario.conversation.turns):
+            # An answer that was cut off is paid for as it was made, not as it was heard.
+            account.turns = [(user_s, scenario.conversation.answer_max_s) for user_s, _ in account.turns]
+        spent = bill(
+            Talk(
+                model=model_of(self._settings, scenario),
+                transcriber=transcriber_of(self._settings, scenario),
+                instructions=instructions_of(scenario),
+                turns=account.turns,
+                lived_s=(event.t_ns - account.began_ns) / 1e9,
+            ),
+            self._table,
+        )
+        self._budget.settle(reserved=reserved, spent=min(reserved, spent.total.high))

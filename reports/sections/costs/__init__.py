@@ -1,0 +1,1 @@
+"""Money: what a run cost by estimate, and what its sessions say of a larger plan."""

@@ -1,0 +1,156 @@
+"""What a run may still begin: sessions and money, counted over all its processes."""
+
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtest.config.settings import Settings
+from loadtest.engine.budget import Budget, spent_usd
+from loadtest.engine.spending import Spending
+from loadtest.language.errors import ConfigError
+from loadtest.language.events import (
+    EndedBy,
+    Outcome,
+    Remains,
+    SessionFinished,
+    SessionStarted,
+    Step,
+    StepFinished,
+)
+from loadtest.language.vocabulary import DropReason
+
+S = 1_000_000_000
+
+
+def _reserve(path: Path, granted: "multiprocessing.Queue[int]", bounds: dict[str, Any], usd: float) -> None:
+    with Budget(path, **bounds) as budget:
+        granted.put(sum(budget.reserve(usd) is None for _ in range(40)))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "usd", "most"),
+    [({"sessions": 50}, 0.0, 50), ({"usd": 10.0}, 0.3, 33), ({"usd": 10.0, "sessions": 20}, 0.3, 20)],
+)
+def test_no_bound_is_exceeded_by_processes_that_reserve_at_once(
+    tmp_path: Path, bounds: dict[str, Any], usd: float, most: int
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    granted: multiprocessing.Queue[int] = context.Queue()
+    path = tmp_path / "budget"
+    workers = [context.Process(target=_reserve, args=(path, granted, bounds, usd)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    total = sum(granted.get(timeout=30) for _ in workers)
+    for worker in workers:
+        worker.join(10)
+    assert total == most
+    assert spent_usd(path) == pytest.approx(most * usd)
+
+
+def test_without_a_bound_everything_may_be_created_and_no_file_is_made(tmp_path: Path) -> None:
+    with Budget(tmp_path / "budget") as budget:
+        assert budget.reserve(5.0) is None
+        budget.settle(reserved=5.0, spent=1.0)
+    assert not (tmp_path / "budget").exists()
+    assert spent_usd(tmp_path / "budget") is None
+
+
+def test_what_a_session_did_not_cost_may_be_spent_by_others(tmp_path: Path) -> None:
+    with Budget(tmp_path / "budget", usd=1.0) as budget:
+        assert [budget.reserve(0.6), budget.reserve(0.6)] == [None, DropReason.BUDGET]
+        budget.settle(reserved=0.6, spent=0.4)
+        assert budget.reserve(0.6) is None
+        assert spent_usd(tmp_path / "budget") == pytest.approx(1.0)
+        budget.settle(reserved=0.6, spent=0.7)  # dearer than thought: nothing comes back
+        assert spent_usd(tmp_path / "budget") == pytest.approx(1.0)
+
+
+def test_a_successor_goes_on_where_the_dead_one_stood(tmp_path: Path) -> None:
+    with Budget(tmp_path / "budget", usd=1.0, sessions=9) as budget:
+        budget.reserve(0.6)
+    with Budget(tmp_path / "budget", usd=1.0, sessions=9) as budget:
+        assert budget.reserve(0.6) is DropReason.BUDGET
+
+
+# --- what a session cost
+
+
+PRICES = {"avatar": {"per_minute": 0.6}}
+
+
+def made(**changes: Any) -> Settings:
+    return Settings.model_validate(
+        {"name": "x", "cost": {"budget": 100, "prices": PRICES}, "session": {"max_duration": 60}} | changes
+    )
+
+
+def started() -> SessionStarted:
+    return SessionStarted(t_ns=0, session="a", span_id="s", scenario="x", user=0, due_ns=0)
+
+
+def turn(*, outcome: Outcome = Outcome.OK, kind: str = "say") -> StepFinished:
+    return StepFinished(
+        t_ns=5 * S, session="a", step=Step.TURN, started_ns=1 * S, outcome=outcome, span_id="t", parent_id="s",
+        turn=0, turn_kind=kind, first_audio_ns=S if outcome is Outcome.OK else None,
+    )  # fmt: skip
+
+
+def finished(remains: Remains = Remains.NOTHING) -> SessionFinished:
+    return SessionFinished(
+        t_ns=6 * S, session="a", scenario="x", started_ns=0, due_ns=0, outcome=Outcome.OK, remains=remains,
+        ended_by=EndedBy.DELETE,
+    )  # fmt: skip
+
+
+def spent(tmp_path: Path, settings: Settings, *events: Any) -> tuple[float, float]:
+    """What was reserved for a session, and what is left of that after its events."""
+    path = tmp_path / "budget"
+    with Budget(path, usd=settings.cost.budget) as budget:
+        spending = Spending(settings, budget)
+        reserved = spending.reserved()
+        assert budget.reserve(reserved) is None
+        for event in events:
+            spending.take(event)
+    left = spent_usd(path)
+    assert left is not None
+    return reserved, left
+
+
+def test_an_ended_session_costs_the_minutes_that_it_lived_and_the_answers_that_it_heard(tmp_path: Path) -> None:
+    reserved, left = spent(tmp_path, made(), started(), turn(), finished())
+    minutes = 6 / 60 * 0.6
+    assert reserved > 0.6
+    assert minutes + 3 * 20 * 64e-6 < left < minutes + 0.02
+
+
+@pytest.mark.parametrize("remains", [Remains.LEAKED, Remains.DOUBTFUL])
+def test_of_a_session_that_may_live_on_all_stays_reserved(tmp_path: Path, remains: Remains) -> None:
+    reserved, left = spent(tmp_path, made(), started(), turn(), finished(remains))
+    assert left == pytest.approx(reserved, abs=1e-6)
+
+
+def test_a_killed_session_gives_nothing_back(tmp_path: Path) -> None:
+    reserved, left = spent(tmp_path, made(), started(), turn())
+    assert left == pytest.approx(reserved, abs=1e-6)
+
+
+def test_of_a_turn_that_failed_the_longest_answer_is_paid_for(tmp_path: Path) -> None:
+    _, whole = spent(tmp_path, made(), started(), turn(), finished())
+    (tmp_path / "budget").unlink()
+    _, failed = spent(tmp_path, made(), started(), turn(outcome=Outcome.FAILED), finished())
+    assert failed > whole + 40 * 20 * 64e-6
+
+
+def test_an_answer_that_is_cut_off_is_paid_for_as_it_was_made(tmp_path: Path) -> None:
+    _, whole = spent(tmp_path, made(), started(), turn(), finished())
+    (tmp_path / "budget").unlink()
+    talk = {"turns": [{"kind": "say"}, {"kind": "barge_in"}]}
+    _, cut = spent(tmp_path, made(conversation=talk), started(), turn(), finished())
+    assert cut > whole + 40 * 20 * 64e-6
+
+
+def test_without_a_price_for_everything_no_engine_begins(tmp_path: Path) -> None:
+    with Budget(tmp_path / "budget", usd=5) as budget, pytest.raises(ConfigError, match="no price for"):
+        Spending(made(cost={"budget": 5}), budget)
