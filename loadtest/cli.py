@@ -33,9 +33,14 @@ COMMANDS: Final = {
     "export": "spans of a run from its journals",
     "sweep": "delete what the journals say may be left; idempotent",
     "doctor": "check this machine, keys and endpoints",
+    "init": "write a first scenario of your own, and its pipeline",
+    "examples": "list the scenarios that come with avaload, or print one",
+    "schema": "print the JSON schema of a scenario, by which editors complete and check it",
     "completion": "a script by which bash, zsh or fish completes all this",
 }
 """Name, which is that of its module in loadtest/commands, and what it does. The twin has a parser of its own."""
+_AUTHORING: Final = ("init", "examples", "schema", "completion")
+"""Those whose module is in loadtest/commands/authoring."""
 
 
 class Command(Protocol):
@@ -134,14 +139,15 @@ def _is_nowhere() -> bool:
 
 def command(name: str) -> Command:
     """Its module. Only the one that is asked for is imported, so that the others' needs cost it no time."""
-    return cast("Command", importlib.import_module(f"loadtest.commands.{name}"))
+    folder = "loadtest.commands.authoring" if name in _AUTHORING else "loadtest.commands"
+    return cast("Command", importlib.import_module(f"{folder}.{name}"))
 
 
 def parser(words: Iterable[str]) -> argparse.ArgumentParser:
     """Knows all commands, and the options of those that are named in `words`."""
     made = _Parser(prog="avaload", description="Load-tests whole real-time avatar sessions and proves that they end.")
     made.add_argument("--version", action="version", version=f"avaload {__version__}")
-    made.set_defaults(whole=lambda: parser(COMMANDS))
+    made.set_defaults(whole=lambda: parser(COMMANDS), flaws_of_knobs=_flaws_of_knobs)
     commands = made.add_subparsers(metavar="COMMAND", dest="command", required=True, parser_class=_OfCommand)
     for name, text in COMMANDS.items():
         if name == "twin":
@@ -160,6 +166,19 @@ def _twin_options() -> argparse.ArgumentParser:
     from loadtest.twin.command_line.options import parser
 
     return parser()
+
+
+def _flaws_of_knobs(knobs: Sequence[str]) -> list[str]:
+    """Why the embedded twin can't be set so, a sentence each. Commands ask here: they don't know the twin."""
+    if not knobs:
+        return []
+    from loadtest.twin.command_line.loading import ProfileError, load
+
+    try:
+        load(name="instant", settings=knobs)
+    except ProfileError as error:
+        return error.problems
+    return []
 
 
 def _check_command(words: Sequence[str]) -> None:

@@ -7,14 +7,15 @@ from typing import Final
 
 from loadtest.commands.printing import say_json, say_lines, tell_github
 from loadtest.language.errors import Exit
+from loadtest.language.journal import run_of
 
 EXAMPLE: Final = "avaload compare runs/base-1 runs/base-2 --to runs/new-1 runs/new-2"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which runs, and what counts as a change."""
-    parser.add_argument("base", nargs="+", type=Path, metavar="BASE_DIR", help="runs to compare with")
-    parser.add_argument("--to", nargs="+", type=Path, metavar="NEW_DIR", required=True, help="runs to judge")
+    parser.add_argument("base", nargs="+", type=run_of, metavar="BASE_DIR", help="runs to compare with")
+    parser.add_argument("--to", nargs="+", type=run_of, metavar="NEW_DIR", required=True, help="runs to judge")
     parser.add_argument("--margin", type=_share, metavar="SHARE", help="smallest change that matters (default 0.015)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="for compare.json, .md and .html (default NEW_DIR)")
     parser.add_argument("--json", action="store_true", help="print compare.json on stdout")

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from loadtest.commands.options import add_permission, is_live
 from loadtest.judging.words import plural
 from loadtest.language.errors import ConfigError, Exit
+from loadtest.language.journal import run_of
 
 EXAMPLE: Final = "avaload export runs/x --otlp-endpoint http://127.0.0.1:4318"
 
@@ -18,7 +19,7 @@ _ENDED: Final = b'"event":"session_finished"'
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which run, and where its spans go."""
-    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="directory of the run")
+    parser.add_argument("run_dir", type=run_of, metavar="RUN_DIR", help="directory of the run")
     parser.add_argument("--otlp-endpoint", required=True, metavar="URL", help="collector (OTLP/HTTP)")
     add_permission(parser)
     parser.add_argument("--trace-share", type=float, default=1.0, metavar="SHARE", help="of good sessions (default 1)")

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, get_args
 
 from pydantic.fields import FieldInfo
 
+from loadtest.commands.printing import complain
 from loadtest.config.resolve import resolve
 from loadtest.config.scenario import DurationS, Section, sections
 from loadtest.config.settings import Settings
@@ -47,6 +48,7 @@ OF_RUNS: Final[tuple[Option, ...]] = (
     Option("--openai-base-url", "target.openai_base_url", "URL"),
     Option("--avaturn-base-url", "target.avaturn_base_url", "URL"),
     Option("--backend-url", "target.backend.url", "URL"),
+    Option("--twin-set", "target.twin_set", "KEY=VALUE"),
     Option("--clock-scale", "target.clock_scale", "X"),
     Option("--room", "target.room"),
     Option("--max-sessions", "target.max_sessions", "N"),
@@ -123,6 +125,7 @@ def add_settings(parser: argparse.ArgumentParser, options: Iterable[Option]) -> 
             metavar=option.placeholder or "|".join(_values(field)),
             help=_help(field),
             default=argparse.SUPPRESS,
+            action="append" if option.setting == "target.twin_set" else "store",
         )
     add_switch(groups["target"], "--live", "target.live")
     add_prices(groups["cost"])
@@ -156,7 +159,7 @@ def _values(field: FieldInfo) -> list[str]:
 
 def _help(field: FieldInfo) -> str:
     text, default = field.description or "", field.default
-    if default not in (None, False, 0) and not field.is_required():
+    if default not in (None, False, 0, ()) and not field.is_required():
         if get_args(DurationS)[1] in field.metadata:
             default = in_words(default)
         text += f" (default {default:g})" if isinstance(default, float) else f" (default {default})"
@@ -204,7 +207,14 @@ def settings_of(
         options["slo"] = [slo.table() for slo in load_slos(arguments.slo)]
     if getattr(arguments, "prices", None) is not None:
         options["cost.prices"] = read_prices(arguments.prices)
-    return resolve(scenario, options | dict(besides or {}))
+
+    def tell(sentence: str) -> None:
+        complain(f"warning: {sentence}")
+
+    settings = resolve(scenario, options | dict(besides or {}), tell=tell)
+    if flaws := arguments.flaws_of_knobs(settings.target.twin_set):
+        raise ConfigError([f"target.twin_set: {flaw}" for flaw in flaws])
+    return settings
 
 
 def without_search(settings: Settings) -> Settings:

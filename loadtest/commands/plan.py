@@ -10,6 +10,7 @@ from loadtest.commands import options
 from loadtest.commands.printing import say_json, say_lines
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError, Exit
+from loadtest.language.journal import run_of
 from loadtest.prices import table
 
 _THINK: Final = "30s"
@@ -18,7 +19,7 @@ EXAMPLE: Final = "avaload plan runs/x --users 10000 --think 30s"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which run, how many users, and what is assumed of them."""
-    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="directory of the run")
+    parser.add_argument("run_dir", type=run_of, metavar="RUN_DIR", help="directory of the run")
     parser.add_argument("--users", type=int, required=True, metavar="N", help="people who use the service")
     add_assumptions(parser)
     options.add_prices(parser)

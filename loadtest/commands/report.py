@@ -7,16 +7,17 @@ from typing import Final
 from loadtest.commands import options
 from loadtest.commands.printing import show
 from loadtest.language.errors import Exit
+from loadtest.language.journal import run_of
 
 EXAMPLE: Final = "avaload report runs/x --slo slo.toml"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which run, and by what it is judged."""
-    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="directory of the run")
+    parser.add_argument("run_dir", type=run_of, metavar="RUN_DIR", help="directory of the run")
     options.add_slo(parser)
     parser.add_argument("--json", action="store_true", help="print report.json on stdout")
-    parser.add_argument("--baseline", type=Path, metavar="RUN_DIR", help="say what changed since that run")
+    parser.add_argument("--baseline", type=run_of, metavar="RUN_DIR", help="say what changed since that run")
 
 
 def main(arguments: argparse.Namespace) -> Exit:

@@ -6,13 +6,14 @@ from typing import Final
 
 from loadtest.commands.printing import say
 from loadtest.language.errors import Exit
+from loadtest.language.journal import run_of
 
 EXAMPLE: Final = "avaload session runs/x 1f3a"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which session of which run."""
-    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="directory of the run")
+    parser.add_argument("run_dir", type=run_of, metavar="RUN_DIR", help="directory of the run")
     parser.add_argument("session", metavar="ID", help="our id (= trace id), the beginning of it, or Avaturn's id")
 
 

@@ -9,13 +9,14 @@ from typing import Final
 from loadtest.commands.options import add_permission, is_live
 from loadtest.commands.printing import say_json, say_lines
 from loadtest.language.errors import Exit
+from loadtest.language.journal import run_of
 
 EXAMPLE: Final = "avaload sweep runs/x"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which run."""
-    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="directory of the run")
+    parser.add_argument("run_dir", type=run_of, metavar="RUN_DIR", help="directory of the run")
     add_permission(parser)
     parser.add_argument("--scenario", type=Path, metavar="FILE", help="has the header values of [target.backend]")
     parser.add_argument("--proxy", metavar="URL", help="for the deletes")

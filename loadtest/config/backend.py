@@ -57,6 +57,7 @@ class Hidden:
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
             lambda value: value if isinstance(value, cls) else cls(value),
+            json_schema_input_schema=core_schema.any_schema(),
             serialization=core_schema.plain_serializer_function_ser_schema(lambda hidden: _masked(hidden.reveal())),
         )
 

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from loadtest.config.headers import flaw_of_url
 from loadtest.config.scenario import DurationS, Section
+from loadtest.language.journal import run_of
 
 
 class Output(Section):
@@ -48,6 +49,11 @@ class Output(Section):
     baseline: Path | None = Field(
         None, description="directory of an earlier run: say what changed since; a regression is exit 3"
     )
+
+    @field_validator("baseline")
+    @classmethod
+    def _is_run(cls, path: Path | None) -> Path | None:
+        return None if path is None else run_of(path)
 
     @field_validator("served_as", mode="before")
     @classmethod

@@ -1,9 +1,8 @@
 """Where settings come from: default < TOML < environment < option; every problem is reported at once."""
 
 import os
-import re
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,17 +14,25 @@ from loadtest.config.access.trust import check_trust
 from loadtest.config.arrival import read_trace
 from loadtest.config.backend import BackendTarget, Hidden
 from loadtest.config.environment import PREFIX
-from loadtest.config.scenario import Section, default_realtime, sections
+from loadtest.config.scenario import default_realtime
 from loadtest.config.settings import Settings
+from loadtest.config.written.places import Written
 from loadtest.judging.slo import parse_slos
+from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError
-from loadtest.language.mistyped import did_you_mean, line_of, line_of_problem
 
 _OF_SCENARIOS: Final = ("secret", "session", "realtime", "conversation")
 
 
-def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings of a run. `options` maps dotted names ("load.users") to what the command line gave.
+def resolve(
+    toml_path: Path | None,
+    options: Mapping[str, Any],
+    environ: Mapping[str, str] = os.environ,
+    *,
+    tell: Callable[[str], object] = str,
+) -> Settings:
+    """The settings of a run. `options` maps dotted names ("load.users") to what the command line gave; `tell` gets a
+    sentence for each of the file's that had to give way.
 
     Raises ConfigError with one sentence per problem; nothing has been started by then.
     """
@@ -39,6 +46,8 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
         # A tag's own name may have dots.
         _put(tree, name.split(".", 1 if name.startswith("tags.") else -1), value, origin=f"option for {name}")
     _choose_model(tree, options)
+    elsewhere = {*options, *_from(environ)}
+    _shorten(tree.get("load"), elsewhere, tell)
     _read_trace(tree.get("load"), toml_path, options)
     if "mix" in tree:
         _refuse_unused(tree)
@@ -47,7 +56,7 @@ def resolve(toml_path: Path | None, options: Mapping[str, Any], environ: Mapping
     mixed: list[Path] = []
     if "mix" in tree:
         tree["mix"], mixed = _read_mix(tree["mix"], toml_path)
-    written = _Written(toml_path, {*options, *_from(environ)}, mix=mixed)
+    written = Written(toml_path, elsewhere, mix=mixed)
     try:
         settings = Settings.model_validate(tree)
         parse_slos(list(settings.slo), scenarios=[scenario.name for scenario in settings.scenarios])
@@ -92,6 +101,22 @@ def _choose_model(tree: dict[str, Any], options: Mapping[str, Any]) -> None:
                 load.pop(name, None)
 
 
+def _shorten(load: Any, elsewhere: Collection[str], tell: Callable[[str], object]) -> None:
+    """A scenario that is tried for shorter than it says keeps something to judge: its ramp and its warm-up give way."""
+    if not isinstance(load, dict) or "load.duration" not in elsewhere:
+        return
+    for key in ("ramp", "warm_up"):
+        if key not in load or f"load.{key}" in elsewhere:
+            continue
+        try:
+            asked_s, duration_s = parse_s(load[key]), parse_s(load["duration"])
+        except ValueError:
+            return  # said by the fields themselves
+        if asked_s >= duration_s > 0:
+            load[key] = duration_s / 2
+            tell(f"{key} is {load[key]:g} s, not {asked_s:g} s: the run lasts {duration_s:g} s")
+
+
 def _read_trace(load: Any, toml_path: Path | None, options: Mapping[str, Any]) -> None:
     """A trace is named by its file, relative to the scenario's; the processes of the run get its numbers."""
     if not isinstance(load, dict) or not isinstance(load.get("trace"), str):
@@ -113,8 +138,10 @@ def backend_headers(path: Path) -> dict[str, Hidden]:
     try:
         return dict(BackendTarget.model_validate(tree).headers)
     except ValidationError as error:
-        found = [(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors(include_input=False)]
-        raise ConfigError([f"{path}: target.backend: {where}: {what}" for where, what in found]) from None
+        written = Written(path, (), mix=())
+        raise ConfigError(
+            [line for item in error.errors() for line in written.sentences(item, ("target", "backend"))]
+        ) from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -162,9 +189,9 @@ def _read_mix(entries: Any, toml_path: Path | None) -> tuple[list[dict[str, Any]
         raise ConfigError("mix: [[mix]] tables are needed")
     folder = toml_path.parent if toml_path is not None else Path()
     scenarios: list[dict[str, Any]] = []
-    for number, entry in enumerate(entries):
+    for number, entry in enumerate(entries, start=1):
         if set(entry) - {"scenario", "weight"} or not isinstance(entry.get("scenario"), str):
-            raise ConfigError(f"mix.{number}: scenario (a file) and weight are needed, nothing else")
+            raise ConfigError(f"mix[{number}]: scenario (a file) and weight are needed, nothing else")
         tree = _read_scenario(folder / entry["scenario"])
         taken: dict[str, Any] = {
             key: tree[key] for key in (*_OF_SCENARIOS, "waive") if key in tree and key != "realtime"
@@ -221,57 +248,3 @@ def _with_nulls(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {key: _with_nulls(value) for key, value in tree.items()}
     return None if tree == "null" else tree
-
-
-class _Written:
-    """Where what was given was written: `scenario.toml:7: `, or nothing where an option or a variable says it."""
-
-    def __init__(self, path: Path | None, elsewhere: Collection[str], *, mix: Sequence[Path]) -> None:
-        self._path, self._elsewhere, self._mix = path, elsewhere, mix
-
-    def sentences(self, item: Any) -> list[str]:
-        """One pydantic error as sentences. A value is never quoted: it might be a secret in the wrong place."""
-        loc, word = item["loc"], ""
-        where = ".".join(str(part) for part in loc)
-        messages = item["msg"].removeprefix("Value error, ").split("\n")
-        if item["type"] == "extra_forbidden":
-            messages = [f"unknown key{did_you_mean(str(loc[-1]), _known(loc[:-1]))}"]
-        elif item["type"] == "union_tag_invalid":
-            word, kinds = item["ctx"]["tag"], item["ctx"]["expected_tags"]
-            meant = did_you_mean(word, re.findall(r"'(.*?)'", kinds))
-            messages = [f"kind: {word!r} is none of {kinds}{meant}"]
-        return [self._prefix(loc, word) + f"{where}: {line}" if where else self.at(line) for line in messages]
-
-    def at(self, problem: str) -> str:
-        """The problem, with its place before it where its own words tell."""
-        if self._path is None or self._is_elsewhere(re.split(r"\W", problem)[0]):
-            return problem
-        line = line_of_problem(_text(self._path), problem)
-        return problem if line is None else f"{self._path}:{line}: {problem}"
-
-    def _prefix(self, loc: tuple[str | int, ...], word: str) -> str:
-        path = self._path
-        if len(loc) > 2 and loc[0] == "mix" and isinstance(loc[1], int):
-            path, loc = self._mix[loc[1]], loc[2:]
-        elif self._is_elsewhere(".".join(map(str, loc))):
-            return ""
-        line = None if path is None else line_of(_text(path), loc, word)
-        return "" if line is None else f"{path}:{line}: "
-
-    def _is_elsewhere(self, setting: str) -> bool:
-        return any(name == setting or name.startswith(f"{setting}.") for name in self._elsewhere)
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8-sig")
-
-
-def _known(loc: tuple[str | int, ...]) -> list[str]:
-    """The keys of the table that is at that place of a scenario; of a union, the members are named by their kinds."""
-    tables: list[type[Section]] = [Settings]
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        kinds = [kind for table in tables if part in table.model_fields for kind in sections(table.model_fields[part])]
-        tables = kinds or [t for t in tables if "kind" in t.model_fields and t.model_fields["kind"].default == part]
-    return [name for table in tables for name in table.model_fields]

@@ -11,9 +11,10 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
-from loadtest.language.durations import parse_s
+from loadtest.language.durations import WRITTEN, parse_s
 
-DurationS = Annotated[float, BeforeValidator(parse_s)]
+_Written = Annotated[float, Field(ge=0)] | Annotated[str, Field(pattern=WRITTEN)]
+DurationS = Annotated[float, BeforeValidator(parse_s, json_schema_input_type=_Written)]
 """Seconds, written as a length of time."""
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -208,9 +209,11 @@ class Conversation(Section):
         problems = []
         if self.think_min_s > self.think_max_s:
             problems.append("think_min_s is above think_max_s")
-        for before, turn in zip((None, *self.turns), self.turns, strict=False):
+        for number, (before, turn) in enumerate(zip((None, *self.turns), self.turns, strict=False), start=1):
             if turn.interrupts and not isinstance(before, Spoken):
-                problems.append(f"{turn.kind} needs a spoken turn right before it, whose answer it interrupts")
+                problems.append(
+                    f"turns[{number}]: {turn.kind} needs a spoken turn right before it, whose answer it interrupts"
+                )
         if problems:
             raise ValueError("\n".join(problems))
         return self

@@ -58,6 +58,9 @@ class Target(Section):
     )
     proxy: str | None = Field(None, description="proxy for all HTTP calls")
     ca_file: Path | None = Field(None, description="certificates to trust instead of the system's (PEM)")
+    twin_set: tuple[str, ...] = Field(
+        (), description="a knob of the embedded twin, as `avaload twin --set` takes it; repeatable"
+    )
     clock_scale: float | None = Field(
         None,
         ge=0.001,
@@ -72,6 +75,16 @@ class Target(Section):
     )
     delete_timeout_s: DurationS = Field(10.0, gt=0, description="deadline of a delete")
     gone_timeout_s: DurationS = Field(5.0, gt=0, description="how long a deleted session may still be seen")
+
+    @field_validator("twin_set", mode="before")
+    @classmethod
+    def _are_knobs(cls, given: Any) -> Any:
+        """Of the environment: several of them, with blanks between."""
+        knobs = given.split() if isinstance(given, str) else given
+        for knob in knobs if isinstance(knobs, list | tuple) else ():
+            if isinstance(knob, str) and not knob.partition("=")[2]:
+                raise ValueError(f"{knob}: KEY=VALUE is needed, such as fault.mint=503:0.05")
+        return knobs
 
     @field_validator("openai_base_url", "avaturn_base_url", "proxy")
     @classmethod
@@ -271,7 +284,7 @@ class Settings(Section):
 
     def with_room_of_twin(self) -> "Settings":
         """The embedded twin's rooms are WebSockets unless others were asked for: nobody needs to be ready for those."""
-        if self.target.room != "auto":
+        if self.target.room != "auto" or any(knob.startswith("room=") for knob in self.target.twin_set):
             return self
         return self.model_copy(update={"target": self.target.model_copy(update={"room": "websocket"})})
 

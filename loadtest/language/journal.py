@@ -115,6 +115,13 @@ def paths(run_dir: Path) -> list[Path]:
     return disk.files_in(run_dir / "journal", "*.jsonl")
 
 
+def run_of(given: Path | str) -> Path:
+    """The run's directory, given by itself or by a file in it, such as its report.html."""
+    path = Path(given)
+    is_inside = path.name == "journal" or not path.is_dir()
+    return path.parent if is_inside and (path.parent / "journal").is_dir() else path
+
+
 def journals(run_dir: Path, passed: PassedOver | None = None) -> list[Path]:
     """The files to read of a run, without those in which nothing was written. Left out, and told to `passed`: what is
     no file, can't be opened, is of another schema or another run, or a copy.

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -73,9 +73,10 @@ def lifeline() -> Iterator[tuple[int, int]]:
 
 
 @contextlib.contextmanager
-def embedded_twin(read_fd: int, *, arguments: tuple[str, ...] = ()) -> Iterator[dict[str, Any]]:
+def embedded_twin(read_fd: int, *, knobs: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
     """The twin as a process and session of its own; yields the line it announces itself with. Raises GeneratorError."""
-    command = [sys.executable, "-P", "-m", "loadtest.twin", "--lifeline-fd", str(read_fd), *arguments]
+    command = [sys.executable, "-P", "-m", "loadtest.twin", "--lifeline-fd", str(read_fd)]
+    command += [word for knob in knobs for word in ("--set", knob)]
     child = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadtest.language.errors import ConfigError
+from loadtest.language.mistyped import did_you_mean
 from loadtest.sound import wav
 
 RATE_HZ = 24_000
@@ -134,8 +135,19 @@ def wav_files(source: str) -> list[Path]:
     path = CORPUS / source.removeprefix("corpus:") if source.startswith("corpus:") else Path(source)
     files = [path] if path.is_file() else sorted(path.glob("*.[wW][aA][vV]"))
     if not files:
-        raise ConfigError(f"{source}: no WAV file or folder of WAV files there")
+        raise ConfigError(f"{source}: {_why_none(source, path)}")
     return files
+
+
+def _why_none(source: str, path: Path) -> str:
+    if source.startswith("corpus:"):
+        known = [f"corpus:{folder.name}" for folder in sorted(CORPUS.iterdir()) if folder.is_dir()]
+        return f"no such corpus; there is {', '.join(known)}"
+    if path.is_dir():
+        other = next((file for file in sorted(path.iterdir()) if file.is_file()), None)
+        return "no WAV file in this folder" + (f", but {other.name}" if other else "; it is empty")
+    beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
+    return f"no WAV file or folder of WAV files there{did_you_mean(path.name, beside)}"
 
 
 def noise(level_dbfs: float, samples: int) -> Samples:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.language.errors import ConfigError
+from loadtest.sound.kinds import advice, format_of, kind_of
 
 LARGEST: Final = 200 << 20
 """Bytes of a file: an hour of speech."""
@@ -34,7 +35,8 @@ def read(path: Path) -> Wav:
     except OSError as error:
         raise ConfigError(f"{path}: not a readable WAV file ({error.strerror})") from error
     if content[:4] not in (b"RIFF", b"RF64") or content[8:12] != b"WAVE":
-        raise ConfigError(f"{path}: not a readable WAV file (it doesn't begin as one does)")
+        kind = kind_of(content)
+        raise ConfigError(f"{path}: not a readable WAV file, but {kind}{advice(path, kind)}")
     chunks = _chunks(content)
     form, pcm = chunks.get(b"fmt ", b""), chunks.get(b"data")
     if len(form) < _FMT_BYTES or pcm is None:
@@ -44,8 +46,8 @@ def read(path: Path) -> Wav:
     if tag == _EXTENSIBLE and form[28:40] == _SUBFORMAT:
         tag = int.from_bytes(form[24:26], "little") | int.from_bytes(form[26:28], "little")
     if tag != _PCM or bits != 16:
-        kind = "" if tag == _PCM else " float" if tag == _FLOAT else f" of another kind (format {tag:#x})"
-        raise ConfigError(f"{path}: {bits} bit{kind}; 16 bit PCM is needed")
+        kind = "" if tag == _PCM else " float" if tag == _FLOAT else f" {format_of(tag)}"
+        raise ConfigError(f"{path}: {bits} bit{kind}; 16 bit PCM is needed{advice(path, 'WAV')}")
     if not channels or not rate_hz:
         raise ConfigError(f"{path}: not a readable WAV file ({channels} channels at {rate_hz} Hz)")
     return Wav(rate_hz=rate_hz, channels=channels, pcm=pcm[: len(pcm) // (2 * channels) * (2 * channels)])

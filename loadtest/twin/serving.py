@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import resource
+import shlex
 import signal
 import socket
 import sys
@@ -80,7 +81,7 @@ async def _serve_recorder(options: Options, *, own: dict[str, socket.socket], wr
     async with recorder.serving():
         urls = {"openai_base_url": recorder.url("openai"), "avaturn_base_url": recorder.url("avaturn")}
         no_keys = {"openai_api_key": None, "avaturn_api_key": None, "state_url": None}
-        _announce({**urls, **no_keys, "clock_scale": 1})
+        _say(json.dumps({**urls, **no_keys, "clock_scale": 1}))
         await stop.wait()
 
 
@@ -164,7 +165,8 @@ async def _serve(options: Options, *, openai: socket.socket, avaturn: socket.soc
         await twin.start()
         try:
             tls = {} if certificates is None else {"ca_file": str(certificates.ca_file)}
-            _announce(_announcement(twin, options) | tls)
+            announcement = _announcement(twin, options) | tls
+            _say(_exports(announcement) if options.env else json.dumps(announcement))
         except UsageError:
             await twin.stop()
             raise
@@ -181,10 +183,20 @@ def _certificates(options: Options, sock: socket.socket) -> AbstractContextManag
     return throw_away("localhost", "127.0.0.1", "::1", options.host, sock.getsockname()[0])
 
 
-def _announce(line: dict[str, object]) -> None:
+def _exports(announcement: dict[str, object]) -> str:
+    """For `. FILE` in a shell: `avaload run` loads this twin there, and the official packages call it."""
+    told = {name.upper(): value for name, value in announcement.items() if name.endswith(("_url", "_key"))}
+    ground_truth = told.pop("STATE_URL")
+    settings = ("openai_base_url", "avaturn_base_url", "ca_file")
+    told |= {f"AVALOAD_TARGET__{name.upper()}": announcement[name] for name in settings if name in announcement}
+    lines = [f"export {name}={shlex.quote(str(value))}" for name, value in told.items()]
+    return "\n".join([*lines, f"# ground truth: {ground_truth}"])
+
+
+def _say(announcement: str) -> None:
     """Raises UsageError where nobody can read it: a twin that nobody finds serves nobody."""
     try:
-        print(json.dumps(line), flush=True)
+        print(announcement, flush=True)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise UsageError([f"stdout: {error.strerror}"]) from None

@@ -36,7 +36,10 @@ after_s = 1.0
 
 def measure(sessions: int, talk_s: int) -> dict[str, Any]:
     """CPU ms per session-second of engine and Locust together once the ramp is over; errors of what was reported."""
-    with tempfile.TemporaryDirectory() as folder, bench.pinned_twin("--set=room=webrtc", *KNOWN_DELAYS) as twin:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        bench.pinned_twin(*(f"--set={knob}" for knob in ("room=webrtc", *KNOWN_DELAYS))) as twin,
+    ):
         scenario = Path(folder) / "talk.toml"
         scenario.write_text(SCENARIO.format(talk_s=talk_s))
         bench.settle()

@@ -50,7 +50,10 @@ def paced(users: int) -> dict[str, Any]:
 
 def voice(users: int) -> dict[str, Any]:
     """Time to first audio and barge-in of every turn against the twin's stamps of the same turn."""
-    with tempfile.TemporaryDirectory() as folder, bench.pinned_twin(*KNOWN_DELAYS) as twin:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        bench.pinned_twin(*(f"--set={knob}" for knob in KNOWN_DELAYS)) as twin,
+    ):
         scenario = Path(folder) / "voice.toml"
         scenario.write_text(SCENARIO)
         bench.settle()

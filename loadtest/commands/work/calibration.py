@@ -25,9 +25,9 @@ from loadtest.language.journal import read_run
 from loadtest.load import supervisor
 
 KNOWN_DELAYS = (
-    *(f"--set=latency.{point}=fixed:0.02" for point in ("mint", "create", "sdk_session", "delete")),
-    "--set=answer_after=fixed:0.7",
-    "--set=answer_s=4",
+    *(f"latency.{point}=fixed:0.02" for point in ("mint", "create", "sdk_session", "delete")),
+    "answer_after=fixed:0.7",
+    "answer_s=4",
 )
 STATE_TIMEOUT_S = 10.0
 SAME_MOMENT_NS = 200_000_000
@@ -129,7 +129,7 @@ def calibrate() -> dict[str, Any]:
     """
     with contextlib.ExitStack() as stack:
         read_fd, _ = stack.enter_context(supervisor.lifeline())
-        twin = stack.enter_context(supervisor.embedded_twin(read_fd, arguments=KNOWN_DELAYS))
+        twin = stack.enter_context(supervisor.embedded_twin(read_fd, knobs=KNOWN_DELAYS))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         output = {"metrics_port": "off", "run_dir": folder / "run"}
         settings = Settings.model_validate(SCENARIO | {"output": output})

@@ -61,8 +61,8 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
         keys = {key: environ.get(key, "") for key in KEYS}
         embedded = settings.embedded_twin
         if embedded:
-            rooms = ("--set", "room=webrtc") if settings.target.room == "webrtc" else ()
-            twin = stack.enter_context(supervisor.embedded_twin(read_fd, arguments=rooms))
+            knobs = [*(["room=webrtc"] if settings.target.room == "webrtc" else []), *settings.target.twin_set]
+            twin = stack.enter_context(supervisor.embedded_twin(read_fd, knobs=knobs))
             keys = {"OPENAI_API_KEY": twin["openai_api_key"], "AVATURN_API_KEY": twin["avaturn_api_key"]}
             settings = settings.with_endpoints(
                 openai_base_url=twin["openai_base_url"], avaturn_base_url=twin["avaturn_base_url"]
@@ -110,6 +110,8 @@ def check_start(settings: Settings) -> None:
     if settings.output.baseline is not None:
         check_baseline(settings.output.baseline, plan=settings.model_dump(mode="json"))
     check_installed(settings.target.room)
+    if settings.target.twin_set and not settings.embedded_twin:
+        raise ConfigError("target.twin_set: only for the embedded twin; this run has endpoints of its own")
     if settings.embedded_twin and settings.target.room == "daily":
         raise ConfigError("target.room: the embedded twin has no Daily rooms; real endpoints and --live lead to them")
     if settings.distribution.master:

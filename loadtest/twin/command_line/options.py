@@ -44,6 +44,8 @@ class Options:
     clock_scale: float
     lifeline_fd: int | None
     """An inherited pipe; when it reads end-of-file, whoever owns the twin is gone."""
+    env: bool
+    """Announce it as lines for a shell."""
     tls: bool
     """Serve over TLS, with a certificate of an authority made for this run."""
     record: Path | None
@@ -80,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--tls", action="store_true", help="https and wss; the line on stdout says whom to trust: ca_file"
     )
+    made.add_argument("--env", action="store_true", help="export lines for a shell, instead of the JSON line")
     made.add_argument("--clock-scale", type=float, default=1.0, metavar="X", help="timers run X times faster")
     made.add_argument("--lifeline-fd", type=int, default=None, help=argparse.SUPPRESS)
     _add_contract(made)
@@ -90,8 +93,9 @@ def parse(argv: Sequence[str]) -> Options:
     """Read the command line. Raises UsageError; `--help` prints and leaves by SystemExit(0)."""
     args = parser().parse_args(argv)
     problems = _contract_problems(args)
-    if args.tls and (args.record is not None or args.replay_diff is not None):
-        problems.append("argument --tls: only for a twin that is served")
+    for name in ("tls", "env"):
+        if getattr(args, name) and (args.record is not None or args.replay_diff is not None):
+            problems.append(f"argument --{name}: only for a twin that is served")
     if not 0 <= args.port <= 65534:
         problems.append("argument --port: must be from 0 to 65534")
     if not 0.001 <= args.clock_scale <= 100_000:
@@ -115,6 +119,7 @@ def parse(argv: Sequence[str]) -> Options:
         clock_scale=args.clock_scale,
         lifeline_fd=args.lifeline_fd,
         tls=args.tls,
+        env=args.env,
         record=args.record,
         upstreams={"openai": args.openai_base_url, "avaturn": args.avaturn_base_url} if args.record else {},
         replay_diff=args.replay_diff,

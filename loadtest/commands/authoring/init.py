@@ -1,0 +1,58 @@
+"""`avaload init [NAME]`: writes a commented scenario to begin with, the schema beside it, and a pipeline if asked."""
+
+import argparse
+import re
+from pathlib import Path
+from typing import Final
+
+from loadtest.commands.authoring import schema
+from loadtest.commands.printing import say_lines
+from loadtest.config.scenario import NAME
+from loadtest.config.written.schema import FILE
+from loadtest.language import disk
+from loadtest.language.errors import ConfigError, Exit
+
+EXAMPLE: Final = "avaload init support-call --ci github"
+_HERE: Final = Path(__file__).parent
+PIPELINES: Final = {"github": Path(".github/workflows/avaload.yml"), "gitlab": Path(".gitlab-ci.yml")}
+"""Where each service looks for the pipeline of a repository."""
+_PLACE: Final = "NAME.toml"
+"""Of the scenario, in what is written."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What it is called, and where it will run."""
+    parser.add_argument(
+        "name", nargs="?", default="scenario", metavar="NAME", help="of the scenario, or its path (default scenario)"
+    )
+    parser.add_argument("--ci", choices=tuple(PIPELINES), help="also write a pipeline for it: github or gitlab")
+
+
+def main(arguments: argparse.Namespace) -> Exit:
+    """Writes all of it, or nothing."""
+    path = Path(arguments.name.removesuffix(".toml") + ".toml")
+    if re.fullmatch(NAME, path.stem) is None:
+        raise ConfigError(f"{path.stem}: a name has letters, digits, dot, - and _, 64 at most, a letter or digit first")
+    files = {path: _filled("template.toml", path, name=path.stem)}
+    if arguments.ci is not None:
+        files[PIPELINES[arguments.ci]] = _filled(f"pipelines/{arguments.ci}.yml", path)
+    if not (beside := path.with_name(FILE)).exists():
+        files[beside] = schema.text() + "\n"
+    problems = [f"{each}: is there already; nothing was written" for each in files if each.exists()]
+    if not path.parent.is_dir():
+        problems.append(f"{path.parent}: no such directory; nothing was written")
+    if problems:
+        raise ConfigError(problems)
+    disk.follow_umask()  # they are meant to be shared, unlike what a run writes
+    for each, text in files.items():
+        each.parent.mkdir(parents=True, exist_ok=True)
+        with each.open("x", encoding="utf-8") as file:
+            file.write(text)
+    say_lines([*(f"wrote {each}" for each in files), f"next: avaload run {path}", "more: avaload examples"])
+    return Exit.PASS
+
+
+def _filled(template: str, path: Path, *, name: str = "") -> str:
+    """Comments stay where they stood, whatever is put in."""
+    text = (_HERE / template).read_text(encoding="utf-8").replace(_PLACE, str(path))
+    return text.replace('"NAME"', f'"{name}"')
