@@ -490,6 +490,7 @@ _BASELINE: Final = {
     "settings[].key": "that differs",
     "settings[].base": "before",
     "settings[].new": "after",
+    "settings[].default_changed": "whether neither side asked for it: each has the default of its own version",
 }
 
 SECTIONS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {

@@ -90,7 +90,7 @@ def test_every_option_is_a_setting_that_exists() -> None:
         ),
         (
             ("run", "--master", "--expect-workers", "0"),
-            ["--expect-workers: Input should be greater than or equal to 1"],
+            ["--expect-workers: must be at least 1; got 0"],
         ),
         (("capacity", "--plan", "0"), ["--plan: at least 1 is needed"]),
         (

@@ -4,7 +4,6 @@ prints a line per check, exits 2 where one is bad. With `--calibrate`: our own e
 
 import argparse
 import asyncio
-from pathlib import Path
 from typing import Final
 
 from loadtest.commands import options
@@ -17,11 +16,12 @@ EXAMPLE: Final = "avaload doctor"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Of which run, or that our own error is asked for."""
-    parser.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.toml", help="what is planned")
+    options.add_scenario(parser)
     parser.add_argument(
         "--calibrate", action="store_true", help="measure our own error against the twin: half a minute"
     )
-    parser.add_argument("--json", action="store_true", help="print the checks as JSON")
+    groups = options.add_settings(parser, (*options.OF_RUNS, *options.OF_MASTERS), prints="the checks")
+    options.add_switch(groups["distribution"], "--master", "distribution.master")
 
 
 def main(arguments: argparse.Namespace) -> Exit:
@@ -29,6 +29,8 @@ def main(arguments: argparse.Namespace) -> Exit:
     if arguments.calibrate:
         if arguments.scenario is not None:
             raise ConfigError(f"{arguments.scenario}: --calibrate has a scenario of its own")
+        if given := sorted(options.given(arguments)):
+            raise ConfigError([f"{name}: --calibrate has settings of its own" for name in given])
         return _calibrate(as_json=arguments.json)
     from loadtest.commands.work.examination import Check, examine
     from loadtest.commands.work.load_run import check_start

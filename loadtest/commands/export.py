@@ -3,7 +3,6 @@ where spans of a finished run did not."""
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 

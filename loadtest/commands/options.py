@@ -106,10 +106,12 @@ def add_prices(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--prices", type=Path, metavar="FILE", help="price table (TOML) of your own, over ours")
 
 
-def add_settings(parser: argparse.ArgumentParser, options: Iterable[Option]) -> dict[str, argparse._ArgumentGroup]:
+def add_settings(
+    parser: argparse.ArgumentParser, options: Iterable[Option], *, prints: str = "report.json"
+) -> dict[str, argparse._ArgumentGroup]:
     """These, and what every sort of run can be told; in groups, by the sections of their settings. What each is for and
-    its default are said by its setting."""
-    parser.add_argument("--json", action="store_true", help="print report.json on stdout")
+    its default are said by its setting. `prints`: what --json does."""
+    parser.add_argument("--json", action="store_true", help=f"print {prints} on stdout")
     parser.add_argument(
         "--tag", action="append", default=[], metavar="KEY=VALUE", help="build, environment …; repeatable"
     )
@@ -128,19 +130,21 @@ def add_settings(parser: argparse.ArgumentParser, options: Iterable[Option]) -> 
             action="append" if option.setting == "target.twin_set" else "store",
         )
     add_switch(groups["target"], "--live", "target.live")
+    add_switch(groups["target"], "--no-check", "target.check")
     add_prices(groups["cost"])
     return groups
 
 
 def add_switch(group: argparse._ActionsContainer, flag: str, setting: str) -> None:
-    """An option without a value."""
+    """An option without a value: it says true, or --no-… false."""
+    field, says_no = field_of(setting), flag.startswith("--no-")
     group.add_argument(
         flag,
         dest=setting,
         action="store_const",
-        const=True,
+        const=not says_no,
         default=argparse.SUPPRESS,
-        help=_help(field_of(setting)),
+        help=f"don't {field.description}" if says_no else _help(field),
     )
 
 

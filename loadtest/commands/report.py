@@ -1,7 +1,6 @@
 """`avaload report RUN_DIR`: the reports once more, from the journals. It prints the verdict, exits with its code."""
 
 import argparse
-from pathlib import Path
 from typing import Final
 
 from loadtest.commands import options

@@ -1,7 +1,6 @@
 """`avaload session RUN_DIR ID`: one session's timeline, printed."""
 
 import argparse
-from pathlib import Path
 from typing import Final
 
 from loadtest.commands.printing import say

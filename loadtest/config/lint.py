@@ -22,6 +22,8 @@ SHUTDOWN = {
     "gpt-4o-transcribe-diarize": date(2027, 2, 26),
 }
 """Announced ends of service (docs/contract.md#what-a-mint-may-ask)."""
+PROMPTS_END = date(2026, 11, 30)
+"""Of stored prompts, likewise announced."""
 RETIRED_PREFIX = "gpt-4o-realtime-preview"
 OPENAI_LIMIT_S = 3600
 """A Realtime session's maximum (docs/contract.md#a-realtime-session)."""
@@ -51,7 +53,8 @@ def findings(scenario: Scenario, *, today: date) -> list[Finding]:
             _modes(realtime),
             _formats(audio),
             _turn_detection(table(audio, "input")),
-            _models(realtime, audio, today),
+            _models(realtime, today),
+            _prompt(realtime),
             _voice(table(audio, "output")),
             _tools(realtime),
             _durations(scenario),
@@ -90,17 +93,36 @@ def _turn_detection(given: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("AUD-2", "create_response is false: the avatar hears and never answers")
 
 
-def _models(realtime: dict[str, Any], audio: dict[str, Any], today: date) -> Iterator[Finding]:
-    transcriber = table(table(audio, "input"), "transcription").get("model")
-    for what, model in (("model", realtime.get("model")), ("transcription model", transcriber)):
-        if not isinstance(model, str):
-            continue
+def _models(realtime: dict[str, Any], today: date) -> Iterator[Finding]:
+    for model, what in models_of(realtime).items():
         if model.startswith(RETIRED_PREFIX):
             yield Finding("AUD-2", f"{what} {model} is a retired preview")
         elif (end := SHUTDOWN.get(model)) is not None:
-            left_days = (end - today).days
-            told = f"was shut down on {end}" if left_days <= 0 else f"is shut down on {end}, in {left_days} days"
-            yield Finding("AUD-2", f"{what} {model} {told}", breaks=left_days <= 0)
+            yield Finding("AUD-2", f"{what} {model} {ends(end, today)}", breaks=end <= today)
+
+
+def models_of(realtime: dict[str, Any]) -> dict[str, str]:
+    """The names of models in a session object, and what each is for."""
+    audio = table(realtime, "audio")
+    transcriber = table(table(audio, "input"), "transcription").get("model")
+    found = {"model": realtime.get("model"), "transcription model": transcriber}
+    return {model: what for what, model in found.items() if isinstance(model, str)}
+
+
+def ends(end: date, today: date) -> str:
+    """The predicate of a sentence on a model."""
+    left_days = (end - today).days
+    return f"was shut down on {end}" if left_days <= 0 else f"is shut down on {end}, in {left_days} days"
+
+
+def _prompt(realtime: dict[str, Any]) -> Iterator[Finding]:
+    if table(realtime, "prompt").get("id"):
+        yield Finding(
+            "AUD-2",
+            f"prompt: OpenAI announced the end of v1/prompts for {PROMPTS_END}; Realtime isn't named there, so try"
+            " whether stored prompts still work",
+            breaks=False,
+        )
 
 
 def _voice(given: dict[str, Any]) -> Iterator[Finding]:

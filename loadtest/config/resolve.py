@@ -14,7 +14,7 @@ from loadtest.config.access.trust import check_trust
 from loadtest.config.arrival import read_trace
 from loadtest.config.backend import BackendTarget, Hidden
 from loadtest.config.environment import PREFIX
-from loadtest.config.scenario import default_realtime
+from loadtest.config.scenario import default_realtime, sections
 from loadtest.config.settings import Settings
 from loadtest.config.written.places import Written
 from loadtest.judging.slo import parse_slos
@@ -75,8 +75,22 @@ def resolve(
 
 def _from(environ: Mapping[str, str]) -> dict[str, str]:
     """Settings that the environment has, and the variables' names."""
-    names = sorted(name for name in environ if name.startswith(PREFIX) and "__" in name)
+    ours = sorted(name for name in environ if name.startswith(PREFIX))
+    names = [name for name in ours if "__" in name]
+    if problems := [problem for name in ours if name not in names and (problem := _one_underscore(name))]:
+        raise ConfigError(problems)
     return {name[len(PREFIX) :].lower().replace("__", "."): name for name in names}
+
+
+def _one_underscore(name: str) -> str | None:
+    """What would be a setting, were it written as one: passed over in silence it would be missed in the report."""
+    rest = name.removeprefix(PREFIX).lower()
+    for section, field in Settings.model_fields.items():
+        key = rest.removeprefix(f"{section}_")
+        if key != rest and any(key in table.model_fields for table in sections(field)):
+            meant = f"{PREFIX}{section}__{key}".upper()
+            return f"{name}: unknown; two underscores follow the section: {meant}"
+    return None
 
 
 def _check_one_model(load: Any, *, origin: str) -> None:

@@ -21,7 +21,7 @@ from loadtest.language.version import __version__
 CALIBRATION = RUNS / "calibration.json"
 SETTINGS = "settings.json"
 SCHEMA = 2
-"""Of settings.json. In 1 the settings stood under `scenario`."""
+"""Of settings.json. In 1 the settings stood under `scenario`. `defaults` are those of the version that wrote it."""
 _VERSIONS = ("locust", "gevent", "openai", "httpx", "aiohttp", "picows", "uvloop", "prometheus-client", "pandas")
 
 
@@ -103,6 +103,7 @@ def write_settings(
         "run_id": run_id or run_dir.name,
         "started_at": started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "settings": settings.model_dump(mode="json"),
+        "defaults": Settings().model_dump(mode="json"),
         "tags": settings.tags,
         "embedded_twin": embedded_twin,
         "versions": {"avaload": __version__, "python": platform.python_version(), **_versions()},

@@ -243,14 +243,15 @@ class Scenario(Section):
 
 
 def default_realtime() -> dict[str, Any]:
-    """The mint's session object; how long a silence ends a turn is left to the service, as most users do."""
+    """The mint's session object; how long a silence ends a turn is left to the service, as most users do. Its models
+    are those that OpenAI recommends instead of the ones with an announced end (`lint.SHUTDOWN`), which have none."""
     return {
         "type": "realtime",
-        "model": "gpt-realtime",
+        "model": "gpt-realtime-2.1",
         "instructions": "You are a helpful assistant. Answer in one short sentence.",
         "audio": {
             "input": {
-                "transcription": {"model": "whisper-1"},
+                "transcription": {"model": "gpt-transcribe"},
                 "turn_detection": {"type": "server_vad", "threshold": 0.5},
             },
             "output": {"voice": "marin"},

@@ -67,6 +67,9 @@ class Target(Section):
         le=100_000,
         description="the target's timers run so many times faster (default: as a twin tells, else real time)",
     )
+    check: bool = Field(
+        True, description="look at the services before the load: names, certificates, keys, addresses, clocks"
+    )
     prove_gone: bool = Field(True, description="after each delete, look whether the session is really gone")
     mint_timeout_s: DurationS = Field(10.0, gt=0, description="deadline of a mint")
     create_timeout_s: DurationS = Field(15.0, gt=0, description="deadline of a create")
@@ -99,7 +102,7 @@ class Target(Section):
         except ValueError:
             port_ok = False
         if parts.scheme not in ("http", "https") or not parts.hostname or not port_ok:
-            raise ValueError(f"{url!r} is not an http(s) URL with a host")
+            raise ValueError(f"{url!r} is not an http(s) URL with a host, such as https://api.example.com")
         if parts.username or parts.password:
             raise ValueError("a URL with a user name or password in it would end up in reports")
         return url.rstrip("/")

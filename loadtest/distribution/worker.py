@@ -28,6 +28,7 @@ from loadtest.config.microphone import check_clips
 from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.scenario import DurationS, Section
 from loadtest.config.settings import Settings
+from loadtest.config.written.sentences import words
 from loadtest.distribution import parcel
 from loadtest.distribution.attendance import Attendance
 from loadtest.distribution.port.keys import NAME, Keys
@@ -75,7 +76,9 @@ def place(
     try:
         return Place.model_validate(tree)
     except ValidationError as error:
-        problems = [f"--{str(item['loc'][0]).replace('_', '-')}: {item['msg']}" for item in error.errors()]
+        problems = [
+            f"--{str(item['loc'][0]).replace('_', '-')}: {line}" for item in error.errors() for line in words(item)
+        ]
         raise ConfigError(problems) from error
 
 
@@ -184,7 +187,8 @@ def _take(
     try:
         settings = Settings.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(f"the master's settings don't fit this version: {error.errors()[0]['msg']}") from error
+        said = words(error.errors(include_input=False)[0])[0]
+        raise ConfigError(f"the master's settings don't fit this version: {said}") from error
     check_allowed(settings, place.allowed)
     check_variables(settings, place.variables)
     guard(settings, environ)

@@ -95,6 +95,11 @@ async def room_socket(
     )
 
 
+async def reach(host: str, port: int, *, live: bool) -> None:
+    """Connect, say nothing, leave. Raises OSError where nobody listens."""
+    (await _connected(host, port, live=live)).close()
+
+
 async def _refuse_redirect(
     _session: aiohttp.ClientSession, _context: SimpleNamespace, params: aiohttp.TraceRequestRedirectParams
 ) -> None:

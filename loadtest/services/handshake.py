@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ssl
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from loadtest.config.access.trust import trust
@@ -10,6 +11,14 @@ from loadtest.config.settings import Target
 from loadtest.language.errors import ConfigError
 
 _DEADLINE_S = 5.0
+_DATES: Final = {
+    9: "it isn't valid yet: is this machine's clock right?",
+    10: "renew it there, or is this machine's clock wrong?",
+    62: "it is for another name: is the address spelt as in the certificate?",
+    64: "it is for another address: is there a name that it is for?",
+}
+"""Verify codes of OpenSSL (X509_V_ERR_…) that no other authority would help against, and what does."""
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
 
 
 def check_certificates(target: Target) -> None:
@@ -55,10 +64,11 @@ async def _flaw(host: str, port: int, *, way: SplitResult | None, trusted: ssl.S
             if status.split()[1:2] == [b"200"]:
                 await _shake_hands(reader, writer, host, trusted)
     except ssl.SSLCertVerificationError as error:
-        return (
-            f"{met}: its certificate is not trusted here ({error.verify_message}); "
-            "--ca-file FILE names the authority to trust"
-        )
+        what = _DATES.get(error.verify_code, "--ca-file FILE names the authority to trust")
+        return f"{met}: its certificate is not trusted here ({error.verify_message}); {what}"
+    except ssl.SSLError as error:
+        if error.reason in _NO_TLS:
+            return f"{met}: it speaks no TLS ({error.reason}); is it http:// there, or another port?"
     except (OSError, EOFError, asyncio.LimitOverrunError):  # TimeoutError is an OSError
         pass
     return None

@@ -57,6 +57,7 @@ def contrast(base: Sequence[Measured], new: Sequence[Measured], *, margin: float
     """
     because = incomparable(base, new)
     measures = _measures(base, new, margin)
+    settings = differences(base[0].settings, new[0].settings)
     failing, failures, rules = _failing(base, new), _failures(base, new), _rules(base, new)
     if not because and not any(row["verdict"] != "too_few" for row in measures):
         because = [f"no step or turn has {stats.FEWEST} samples on both sides"]
@@ -71,7 +72,7 @@ def contrast(base: Sequence[Measured], new: Sequence[Measured], *, margin: float
         "not_comparable_because": because,
         "regressions": regressions,
         "improvements": improvements,
-        "notes": _notes(base, new),
+        "notes": [*_notes(base, new), *_changed_defaults(settings)],
         "margin": margin,
         "base": [_about(run) for run in base],
         "new": [_about(run) for run in new],
@@ -79,7 +80,7 @@ def contrast(base: Sequence[Measured], new: Sequence[Measured], *, margin: float
         "failing": failing,
         "failures": failures,
         "rules": rules,
-        "settings": differences(base[0].settings, new[0].settings),
+        "settings": settings,
     }
 
 
@@ -284,6 +285,15 @@ def _notes(base: Sequence[Measured], new: Sequence[Measured]) -> list[str]:
     if min(len(base), len(new)) < 2:
         notes.append("one run a side says nothing about how much runs differ by themselves")
     return notes
+
+
+def _changed_defaults(settings: Sequence[Row]) -> list[str]:
+    """What nobody chose, and yet isn't the same: it may be all of the change that is seen."""
+    return [
+        f"a default of avaload changed between the two: {row['key']} was {row['base']} and is {row['new']}"
+        for row in settings
+        if row["default_changed"]
+    ]
 
 
 def _about(run: Measured) -> Row:

@@ -2,6 +2,7 @@
 whether two runs may be compared at all."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,11 @@ FAILING: Final = (*(step.value for step in STEPS), "turn", "session")
 _FREE_OF_LOAD: Final = ("duration", "ramp", "graceful_stop", "processes", "seed", "max_lateness", "max_users")
 """Of [load], what may differ between runs that are compared; the rest decides how busy the target is."""
 _OTHER: Final = ("git_revision", "versions", "host", "embedded_twin")
+_FIRST_DEFAULTS: Final = {
+    "realtime": {"model": "gpt-realtime", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}
+}
+"""Of the versions that didn't write theirs down, those that have changed since."""
+_IN_A_MIX: Final = re.compile(r"^mix\.[^.]+\.(?=realtime\.|session\.|secret\.)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +133,20 @@ def other_plan(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [f"{key} is {_word(now)}, not {_word(old)}" for key, old, now in changes]
 
 
-def differences(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Settings that differ and may be the change that is looked for: rows of key, base, new."""
+def differences(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Settings that differ and may be the change that is looked for: rows of key, base, new, and whether each side has
+    the default of the version that ran it."""
     kept = [_free(dict(settings)) for settings in (base, new)]
-    return [{"key": key, "base": _word(old), "new": _word(other)} for key, old, other in _changes(*kept)]
+    defaults = [_flat(settings.get("defaults") or _FIRST_DEFAULTS) for settings in (base, new)]
+    return [
+        {
+            "key": key,
+            "base": _word(old),
+            "new": _word(other),
+            "default_changed": [each.get(_IN_A_MIX.sub("", key)) for each in defaults] == [old, other],
+        }
+        for key, old, other in _changes(*kept)
+    ]
 
 
 def check_baseline(run_dir: Path, *, plan: Mapping[str, Any] | None = None) -> None:

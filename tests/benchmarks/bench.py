@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psutil
 
@@ -101,7 +101,7 @@ def command(twin: dict[str, Any], run_dir: Path, *options: str) -> list[str]:
     """`avaload run` against that target, on the harness core."""
     words = ["taskset", "-c", str(HARNESS_CORE), sys.executable, "-m", "loadtest.cli", "run", "--json"]
     words += ["--openai-base-url", twin["openai_base_url"], "--avaturn-base-url", twin["avaturn_base_url"]]
-    return [*words, "--metrics-port", "off", "--run-dir", str(run_dir), *options]
+    return [*words, "--no-check", "--metrics-port", "off", "--run-dir", str(run_dir), *options]
 
 
 def run(twin: dict[str, Any], *options: str, **environ: str) -> tuple[dict[str, Any], Path]:
@@ -143,9 +143,17 @@ def tree_cpu_s(pid: int) -> float:
     return total
 
 
+MODELS: Final = {
+    "AVALOAD_REALTIME__MODEL": "gpt-realtime",
+    "AVALOAD_REALTIME__AUDIO__INPUT__TRANSCRIPTION__MODEL": "whisper-1",
+}
+"""Pinned: figures are compared over years, and the defaults of avaload move on."""
+
+
 def keys(twin: dict[str, Any]) -> dict[str, str]:
-    """Our environment with the twin's keys."""
-    return os.environ | {"OPENAI_API_KEY": twin["openai_api_key"], "AVATURN_API_KEY": twin["avaturn_api_key"]}
+    """Our environment with the twin's keys and the pinned models."""
+    keys = {"OPENAI_API_KEY": twin["openai_api_key"], "AVATURN_API_KEY": twin["avaturn_api_key"]}
+    return os.environ | keys | MODELS
 
 
 def events_of(run_dir: Path) -> list[Event]:

@@ -14,7 +14,9 @@ from loadtest.config.scenario import default_realtime
 OPENAI, AVATURN = os.environ["OPENAI_BASE_URL"], os.environ["AVATURN_BASE_URL"]
 OPENAI_KEY = {"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"}
 AVATURN_KEY = {"Authorization": f"Bearer {os.environ['AVATURN_API_KEY']}"}
-SECRET = {"expires_after": {"anchor": "created_at", "seconds": 600}, "session": default_realtime()}
+_SESSION = default_realtime() | {"model": "gpt-realtime"}
+_SESSION["audio"]["input"]["transcription"] = {"model": "whisper-1"}
+SECRET = {"expires_after": {"anchor": "created_at", "seconds": 600}, "session": _SESSION}
 
 
 class Plain(FastHttpUser):

@@ -184,7 +184,7 @@ CASES = [
     Case(
         "unknown turn",
         ("run", "{toml}"),
-        (r".+:\d+: conversation\.turns\.0.*: .+",),
+        (r".+:2: conversation\.turns\[1\]: kind must be one of say, .+, pause; got 'sing'.*",),
         toml='[[conversation.turns]]\nkind = "sing"\n',
     ),
     Case(

@@ -3,27 +3,23 @@
 import asyncio
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
-
-import aiohttp
+from datetime import UTC, date, datetime
 
 from loadtest.commands.work import machine
 from loadtest.config.access.guard import KEYS
-from loadtest.config.access.trust import trust
+from loadtest.config.lint import ends, models_of
 from loadtest.config.settings import Settings, place
 from loadtest.judging.words import plural
-from loadtest.language.errors import ConfigError, StepError
+from loadtest.language.errors import ConfigError
 from loadtest.language.version import __version__
 from loadtest.load.supervisor import bind_metrics
 from loadtest.rooms.extras import PACKAGES, is_installed, missing
+from loadtest.services.first_look import Seen, look
 from loadtest.services.handshake import untrusted
-from loadtest.services.transport import fetch, open_session
-from loadtest.session.ports import Call
 
 SKEW_LIMIT_S = 2.0
-TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +49,12 @@ async def examine(settings: Settings) -> list[Check]:
     target = settings.target
     wanted = KEYS if target.backend is None else (*KEYS, *target.backend.variables)
     checks += [Check(name=name, state="ok", text="set") for name in wanted if os.environ.get(name)]
-    urls = {"openai": target.openai_base_url, "avaturn": target.avaturn_base_url}
-    if target.backend is not None:
-        urls = {"backend": target.backend.url, "avaturn": target.avaturn_base_url}
     checks += [Check(name="certificate", state="bad", text=said) for said in await untrusted(target)]
-    async with open_session(connections=2, verify=trust(target.ca_file), live=target.live) as session:
-        for name, url in urls.items():
-            assert url is not None
-            checks += await _endpoint(session, name, url, proxy=target.proxy)
+    today = datetime.now(UTC).date()
+    for seen in await look(settings, {key: os.environ.get(key, "") for key in KEYS}) if target.check else ():
+        checks += _service(seen)
+        if seen.models is not None:
+            checks += _models(settings, seen.models, today)
     return checks
 
 
@@ -106,31 +100,31 @@ async def _timers() -> Check:
     return Check(name="timers", state=state, text=f"a 20 ms timer is up to {worst:.1f} ms late")
 
 
-async def _endpoint(session: aiohttp.ClientSession, name: str, url: str, *, proxy: str | None) -> list[Check]:
-    """Reachable as a run would reach it, and is its clock ours? Any HTTP answer counts: no key is sent."""
-    parts = urlsplit(url)
-    call = Call()
-    try:
-        async with asyncio.timeout(TIMEOUT_S):
-            before = time.time()
-            _, headers, _ = await fetch(
-                session, call, method="GET", url=f"{parts.scheme}://{parts.netloc}/", headers={}, proxy=proxy
-            )
-            after = time.time()
-    except (StepError, TimeoutError) as error:
-        return [Check(name=name, state="bad", text=f"{url}: {error or f'no answer within {TIMEOUT_S:g} s'}")]
-    checks = [Check(name=name, state="ok", text=f"{url} answers in {(after - before) * 1000:.0f} ms")]
-    date = next((value.decode("latin-1") for header, value in headers if header.lower() == b"date"), None)
-    if date is not None:
-        checks.append(_clock(name, date, (before + after) / 2))
+def _service(seen: Seen) -> list[Check]:
+    """Is it there, does it take its key, and is its clock ours?"""
+    checks = [Check(name=seen.service, state="bad", text=stop) for stop in seen.stops]
+    checks += [Check(name=seen.service, state="warn", text=note) for note in seen.notes]
+    if not checks and seen.took_s is not None:
+        checks.append(Check(name=seen.service, state="ok", text=f"{seen.url} answers in {seen.took_s * 1000:.0f} ms"))
+    if (ahead_s := seen.clock_ahead_s) is not None:
+        state = "ok" if abs(ahead_s) < SKEW_LIMIT_S else "warn"
+        checks.append(Check(name=f"{seen.service} clock", state=state, text=f"{ahead_s:+.1f} s from ours (± 0.5 s)"))
     return checks
 
 
-def _clock(name: str, date: str, now_s: float) -> Check:
-    try:
-        # The header has whole seconds: on average it is half a second behind.
-        skew_s = parsedate_to_datetime(date).timestamp() + 0.5 - now_s
-    except (ValueError, TypeError, OverflowError):
-        return Check(name=f"{name} clock", state="warn", text="not known: its Date header holds no date")
-    state = "ok" if abs(skew_s) < SKEW_LIMIT_S else "warn"
-    return Check(name=f"{name} clock", state=state, text=f"{skew_s:+.1f} s from ours (± 0.5 s)")
+def _models(settings: Settings, known: Mapping[str, date | None], today: date) -> list[Check]:
+    """What /v1/models says of those that the scenarios name."""
+    if not known:
+        return []
+    named = dict.fromkeys(name for scenario in settings.scenarios for name in models_of(scenario.realtime))
+    checks = []
+    for name in named:
+        end = known.get(name)
+        if name not in known:
+            state, text = "warn", "not in /v1/models: a mint with it may be refused"
+        elif end is None:
+            state, text = "ok", "/v1/models announces no end"
+        else:
+            state, text = "warn", f"/v1/models says that it {ends(end, today)}"
+        checks.append(Check(name=f"model {name}", state=state, text=text))
+    return checks

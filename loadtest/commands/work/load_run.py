@@ -1,6 +1,7 @@
 """The run command: check everything, start everything, wait, report. Nothing is started before all input was
 checked."""
 
+import asyncio
 import contextlib
 import os
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ from loadtest.language.secrecy.redact import know
 from loadtest.load import supervisor
 from loadtest.load.progress import Progress
 from loadtest.rooms.extras import check_installed
+from loadtest.services.first_look import look
 from loadtest.services.handshake import check_certificates
 from reports.comparing.compare_runs import check_baseline
 
@@ -48,7 +50,7 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
     run_dir = settings.output.run_dir or RUNS / f"{started_at:%Y%m%dT%H%M%SZ}-{settings.name}"
     check_unused(run_dir)
     check_machine(settings, run_dir)
-    check_certificates(settings.target)
+    check_services(settings, environ)
     run_dir = run_dir.resolve()
     interruption = supervisor.Interruption()
     with contextlib.ExitStack() as stack:
@@ -105,7 +107,7 @@ def check_start(settings: Settings) -> None:
     check_clips(settings.spoken)
     if settings.cost.budget is not None:
         check_budget(settings, settings.cost.table)
-    if not settings.distribution.master:  # its workers look for themselves
+    if settings.target.check and not settings.distribution.master:  # its workers look for themselves
         check_names(settings)
     if settings.output.baseline is not None:
         check_baseline(settings.output.baseline, plan=settings.model_dump(mode="json"))
@@ -118,6 +120,26 @@ def check_start(settings: Settings) -> None:
         Parcel(settings)  # what workers will be sent: read once here, so that a mistake is said now
     if settings.output.run_dir is not None:
         check_unused(settings.output.run_dir)
+
+
+def check_services(settings: Settings, environ: Mapping[str, str]) -> None:
+    """One look at whom the load will call, with a deadline, which creates nothing. Raises ConfigError for what is the
+    operator's to change; what may be as it should is told.
+
+    The embedded twin isn't looked at: it is started by this very run, and says itself where it is. Nor are the services
+    of a master, whose workers may be the only ones that reach them.
+    """
+    if not settings.target.check or settings.embedded_twin:
+        return
+    check_certificates(settings.target)
+    if settings.distribution.master:
+        return
+    seen = asyncio.run(look(settings, {key: environ.get(key, "") for key in KEYS}))
+    if stops := [stop for each in seen for stop in each.stops]:
+        raise ConfigError(stops)
+    for each in seen:
+        for note in each.notes:
+            complain(f"note: {note}")
 
 
 def check_machine(settings: Settings, run_dir: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from loadtest.config.written import sentences
+from loadtest.config.written.sentences import Place, place, words
 from loadtest.language.mistyped import line_of, line_of_problem
 
 
@@ -15,22 +15,22 @@ class Written:
     def __init__(self, path: Path | None, elsewhere: Collection[str], *, mix: Sequence[Path]) -> None:
         self._path, self._elsewhere, self._mix = path, elsewhere, mix
 
-    def sentences(self, item: Mapping[str, Any], table: sentences.Place = ()) -> list[str]:
+    def sentences(self, item: Mapping[str, Any], table: Place = ()) -> list[str]:
         """One error of pydantic, its place first; `table`: what it was validated as, if not all of the file."""
         item = {**item, "loc": (*table, *item["loc"])}
         loc = item["loc"]
         tag = item["ctx"]["tag"] if item["type"] == "union_tag_invalid" else ""
-        said = sentences.words(item)
+        said = words(item)
         if not loc:
             return [self.at(line) for line in said]
         return [self._placed(loc, line, tag) for line in said]
 
-    def _placed(self, loc: sentences.Place, line: str, word: str) -> str:
+    def _placed(self, loc: Place, line: str, word: str) -> str:
         if inner := re.match(r"(\w+)\[(\d+)\]: ", line):  # what is said of a table may name the place in it
             loc, line = (*loc, inner[1], int(inner[2]) - 1), line[inner.end() :]
         path, inside = self._file(loc)
         before = self._prefix(path, inside, word)
-        return f"{before}{sentences.place(inside if before else loc)}: {line}"
+        return f"{before}{place(inside if before else loc)}: {line}"
 
     def at(self, problem: str) -> str:
         """The problem, with its place before it where its own words tell."""
@@ -39,14 +39,14 @@ class Written:
         line = line_of_problem(_text(self._path), problem)
         return problem if line is None else f"{self._path}:{line}: {problem}"
 
-    def _file(self, loc: sentences.Place) -> tuple[Path | None, sentences.Place]:
+    def _file(self, loc: Place) -> tuple[Path | None, Place]:
         """The file that says it, and the place in there."""
         if len(loc) > 2 and loc[0] == "mix" and isinstance(loc[1], int):
             return self._mix[loc[1]], loc[2:]
         return (None if self._is_elsewhere(".".join(map(str, loc))) else self._path), loc
 
     @staticmethod
-    def _prefix(path: Path | None, loc: sentences.Place, word: str) -> str:
+    def _prefix(path: Path | None, loc: Place, word: str) -> str:
         line = None if path is None else line_of(_text(path), loc, word)
         return "" if line is None else f"{path}:{line}: "
 

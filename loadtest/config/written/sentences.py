@@ -57,7 +57,8 @@ def words(item: Mapping[str, Any]) -> list[str]:
     if kind == "value_error":
         return str(item["msg"]).removeprefix("Value error, ").split("\n")
     if kind == "extra_forbidden":
-        return [f"unknown key{did_you_mean(str(loc[-1]), known(loc[:-1]))}"]
+        key = str(loc[-1])
+        return [f"unknown key{_belongs(key) or did_you_mean(key, known(loc[:-1]))}"]
     if kind == "missing":
         return ["is missing"]
     if kind == "union_tag_invalid":
@@ -92,6 +93,15 @@ def known(loc: Sequence[str | int]) -> list[str]:
         kinds = [kind for table in tables if part in table.model_fields for kind in sections(table.model_fields[part])]
         tables = kinds or [t for t in tables if "kind" in t.model_fields and t.model_fields["kind"].default == part]
     return [name for table in tables for name in table.model_fields]
+
+
+def _belongs(key: str) -> str:
+    """Where a key of that very name is, if there is one such table."""
+    tables = {
+        name: table for name, field in Settings.model_fields.items() for table in sections(field) if name != "mix"
+    }
+    homes = [name for name, table in tables.items() if key in table.model_fields]
+    return f" (it belongs into [{homes[0]}])" if len(homes) == 1 else ""
 
 
 def place(loc: Place) -> str:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.config.lint import lint
+from loadtest.config.lint import findings, lint
 from loadtest.config.scenario import Scenario, default_realtime
 
 BEFORE, AFTER = date(2026, 11, 1), date(2027, 6, 1)
@@ -44,6 +44,21 @@ def test_what_can_not_work_is_said_in_one_sentence(realtime: dict[str, Any], tol
 def test_a_model_is_warned_of_before_and_after_its_end() -> None:
     assert linted(model="gpt-realtime") == ["s: model gpt-realtime is shut down on 2027-01-20, in 80 days (AUD-2)"]
     assert linted(AFTER, model="gpt-realtime") == ["s: model gpt-realtime was shut down on 2027-01-20 (AUD-2)"]
+
+
+def test_the_built_in_scenario_uses_no_model_whose_end_is_announced() -> None:
+    assert lint(Scenario(name="s", realtime=default_realtime()), today=BEFORE) == []
+
+
+@pytest.mark.parametrize("today", [BEFORE, AFTER])
+def test_a_stored_prompt_is_warned_of_and_breaks_nothing(today: date) -> None:
+    scenario = Scenario(name="s", realtime=default_realtime() | {"prompt": {"id": "pmpt_1"}})
+    (found,) = findings(scenario, today=today)
+    assert not found.breaks
+    assert found.text == (
+        "prompt: OpenAI announced the end of v1/prompts for 2026-11-30; Realtime isn't named there, so try whether"
+        " stored prompts still work"
+    )
 
 
 def test_a_session_longer_than_the_model_allows_is_warned_of() -> None:

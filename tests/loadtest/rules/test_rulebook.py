@@ -265,7 +265,7 @@ def test_a_scenario_promises_what_its_settings_say(tmp_path: Path) -> None:
 
 
 def test_what_will_stop_working_one_day_is_no_breach_today() -> None:
-    scenario = resolve(None, {}, {}).scenarios[0]
+    scenario = resolve(None, {"realtime.model": "gpt-realtime"}, {}).scenarios[0]
 
     assert promise(scenario, today=date(2027, 1, 19)).lint == {}
     assert re.match("model gpt-realtime was shut down", promise(scenario, today=date(2027, 1, 21)).lint["AUD-2"])

@@ -118,7 +118,17 @@ def test_every_unusable_file_of_a_folder_is_told(tmp_path: Path) -> None:
 
 
 def test_a_missing_clip_is_told() -> None:
-    with pytest.raises(ConfigError, match="corpus:xx: no WAV file"):
+    with pytest.raises(ConfigError, match="corpus:xx: no such corpus; there is corpus:en"):
         corpus("corpus:xx")
     with pytest.raises(ConfigError, match="not a readable WAV"):
         read_wav(Path("nowhere.wav"))
+
+
+def test_a_folder_or_a_name_without_a_clip_says_what_is_there_instead(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no WAV file in this folder; it is empty"):
+        corpus(str(tmp_path))
+    (tmp_path / "hello.mp3").touch()
+    with pytest.raises(ConfigError, match=r"no WAV file in this folder, but hello\.mp3"):
+        corpus(str(tmp_path))
+    with pytest.raises(ConfigError, match=r"helo\.mp3: no WAV file .+ there \(did you mean hello\.mp3\?\)"):
+        corpus(str(tmp_path / "helo.mp3"))

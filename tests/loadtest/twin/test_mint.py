@@ -274,3 +274,13 @@ def test_an_unknown_path_is_a_404_with_the_same_envelope(twin: RunningTwin) -> N
     assert answer.status_code == 404
     assert answer.json()["error"]["type"] == "invalid_request_error"
     assert int(answer.headers["x-twin-handled-ns"]) > 0
+
+
+def test_models_are_listed_with_the_ends_that_are_announced(twin: RunningTwin) -> None:
+    url, auth = f"{twin.openai_url}/models", {"authorization": f"Bearer {twin.openai_key}"}
+    answer = twin.http.get(url, headers=auth)
+    ends = {row["id"]: row["shutdown_date"] for row in answer.json()["data"]}
+    assert (ends["gpt-realtime"], ends["whisper-1"], ends["gpt-realtime-2.1"]) == ("2027-01-20", "2027-02-26", None)
+    assert twin.http.get(url, headers={"authorization": "Bearer sk-no"}).status_code == 401
+    assert twin.http.get(url).json()["error"]["message"] == "You didn't provide an API key."
+    assert twin.http.post(url, headers=auth).status_code == 404

@@ -145,10 +145,31 @@ def test_what_else_differs_is_told_and_is_no_obstacle(base: Path, tmp_path: Path
     compared = compare([base], [written(tmp_path / "now", sessions(), plan=plan, git_revision="def")])
     assert compared["outcome"] == "no_change"
     assert compared["settings"] == [
-        {"key": "realtime.model", "base": "gpt-realtime", "new": "gpt-realtime-mini"},
-        {"key": "load.duration", "base": "60", "new": "90"},
-        {"key": "git_revision", "base": "abc", "new": "def"},
+        {"key": "realtime.model", "base": "gpt-realtime", "new": "gpt-realtime-mini", "default_changed": False},
+        {"key": "load.duration", "base": "60", "new": "90", "default_changed": False},
+        {"key": "git_revision", "base": "abc", "new": "def", "default_changed": False},
     ]
+
+
+@pytest.mark.parametrize(
+    "told", [{}, {"defaults": {"realtime": {"model": "gpt-realtime"}}}], ids=["by nobody", "by the run"]
+)
+@pytest.mark.parametrize("model", ["gpt-realtime-2.1", "gpt-realtime-mini"])
+def test_a_default_that_changed_between_two_versions_is_named(model: str, told: dict[str, Any], tmp_path: Path) -> None:
+    was = written(tmp_path / "was", sessions(), plan=PLAN | {"realtime": {"model": "gpt-realtime"}}, **told)
+    now = written(
+        tmp_path / "now", sessions(), plan=PLAN | {"realtime": {"model": model}},
+        defaults={"realtime": {"model": "gpt-realtime-2.1"}},
+    )  # fmt: skip
+    compared = compare([was], [now])
+    (row,) = compared["settings"]
+    assert row["default_changed"] is (model == "gpt-realtime-2.1")
+    named = [note for note in compared["notes"] if "a default of avaload changed" in note]
+    assert named == (
+        ["a default of avaload changed between the two: realtime.model was gpt-realtime and is gpt-realtime-2.1"]
+        if row["default_changed"]
+        else []
+    )
 
 
 def test_an_invalid_generator_says_nothing_about_the_target(base: Path, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ MODELS = [
 ]
 """The live ones; the beta previews are dead and unknown here."""
 
-_TRANSCRIBERS = [
+TRANSCRIBERS = [
     "whisper-1",
     "gpt-4o-transcribe",
     "gpt-4o-mini-transcribe",
@@ -60,7 +60,7 @@ _TRANSCRIBERS_WITH = {
     "delay": ("gpt-realtime-whisper",),
     "languages": ("gpt-transcribe", "gpt-live-transcribe"),
     "keywords": ("gpt-transcribe", "gpt-live-transcribe"),
-    "prompt": tuple(each for each in _TRANSCRIBERS if each != "gpt-realtime-whisper"),
+    "prompt": tuple(each for each in TRANSCRIBERS if each != "gpt-realtime-whisper"),
 }
 """Fields of `transcription` that not every transcriber has."""
 
@@ -103,7 +103,7 @@ _TURN_DETECTION = tagged(
 )
 _TRANSCRIPTION_FIELDS = record(
     {
-        "model": one_of(*_TRANSCRIBERS),
+        "model": one_of(*TRANSCRIBERS),
         "language": nullable(text),
         "prompt": nullable(text),
         "languages": list_of(text),

@@ -5,13 +5,14 @@ import json
 import math
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
 from loadtest.twin.keys import Keys
 from loadtest.twin.knobs.profiles import Chance, Profile
-from loadtest.twin.openai_side import faults
+from loadtest.twin.openai_side import faults, models
 from loadtest.twin.openai_side.config import session_config
 from loadtest.twin.openai_side.config.session_rules import SESSION
 from loadtest.twin.openai_side.config.validation import integer, one_of, record
@@ -92,6 +93,9 @@ class Mint:
         method, path = scope["method"], scope["path"]
         if path in _BETA_PATHS or b"openai-beta" in headers:
             self.refuse_beta()
+        if (method, path) == ("GET", models.PATH):
+            self._check_key(headers)
+            return models.listed()
         if path != PATH:
             raise RefusedError(f"Invalid URL ({method} {path})", code=None, status=404)
         if method != "POST":
@@ -106,14 +110,17 @@ class Mint:
             if refusal.status == 429 and refusal.code != "insufficient_quota":
                 refusal.retry_after_s = self._profile.retry_after_s
             raise refusal
-        scheme, _, key = headers.get(b"authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not self._keys.is_openai(key):
-            raise bad_key() if key else bad_key("You didn't provide an API key.")
+        self._check_key(headers)
         self._keep_to_the_limit()
         ttl_s, session, rest = self._understood(body)
         value = self._secrets.mint(session, ttl_s=ttl_s, trace_id=trace_id_of(headers.get(b"traceparent")))
         head = f'{{"value":"{value}","expires_at":{int(time.time()) + ttl_s},"session":{{"id":"sess_{value[-24:]}",'
         return head.encode() + rest
+
+    def _check_key(self, headers: Mapping[bytes, str]) -> None:
+        scheme, _, key = headers.get(b"authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not self._keys.is_openai(key):
+            raise bad_key() if key else bad_key("You didn't provide an API key.")
 
     def refuse_beta(self) -> None:
         """A call in the shape of the beta. Raises RefusedError."""
