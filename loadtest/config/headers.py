@@ -8,7 +8,7 @@ def flaw_of_key(key: str) -> str | None:
     if not key.isascii():
         return "holds a sign that is not ASCII, such as a curly quote"
     if len(key) > 1 and key[0] == key[-1] and key[0] in "\"'":
-        return "is in quotes"
+        return "is in quotes: leave them out"
     return None
 
 

@@ -20,6 +20,7 @@ from loadtest.config.written.places import Written
 from loadtest.judging.slo import parse_slos
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError
+from loadtest.language.mistyped import did_you_mean
 
 _OF_SCENARIOS: Final = ("secret", "session", "realtime", "conversation")
 
@@ -161,6 +162,10 @@ def backend_headers(path: Path) -> dict[str, Hidden]:
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        beside = [file.name for file in path.parent.glob("*.toml")]
+        meant = did_you_mean(path.name, beside) or "; `avaload init NAME` writes one"
+        raise ConfigError(f"{path}: {error.strerror}{meant}") from error
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

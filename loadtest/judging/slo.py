@@ -317,7 +317,8 @@ def _bound_problems(bound: object, where: str, indicator: str) -> list[str]:
     if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
         return [f"{where} must be a number, not {bound!r}"]
     if INDICATORS.get(indicator) == SHARE and not 0 <= bound <= 1:
-        return [f"{where} must be a share between 0 and 1, not {bound!r}"]
+        meant = f": {bound:g} % is {bound / 100:g}" if 1 < bound <= 100 else ""
+        return [f"{where} must be a share between 0 and 1, not {bound!r}{meant}"]
     if INDICATORS.get(indicator) == COUNT and (bound < 0 or bound != int(bound)):
         return [f"{where} must be a whole number, not {bound!r}"]
     return []

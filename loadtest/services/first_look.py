@@ -78,7 +78,7 @@ class _Answer:
     def json(self) -> Any:
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     @property
@@ -146,7 +146,8 @@ class _Looking:
             async with asyncio.timeout(DEADLINE_S):
                 await reach(parts.hostname or "", port, live=self._settings.target.live)
         except OSError as error:  # TimeoutError is one
-            said = error.strerror or f"nobody took the connection within {DEADLINE_S:g} s"
+            gone = "nobody listens there" if isinstance(error, ConnectionRefusedError) else error.strerror
+            said = gone or f"nobody took the connection within {DEADLINE_S:g} s"
             return Seen(service="backend", url=url, notes=(f"backend: {url}: {said}",))
         return Seen(service="backend", url=url, took_s=time.perf_counter() - began)
 

@@ -88,7 +88,11 @@ CASES = [
         (r".+:2: load\.users: .+", r".+:3: lod: .+"),
         toml="[load]\nusers = 0\n[lod]\n",
     ),
-    Case("no such scenario", ("run", "nowhere.toml"), (r"nowhere\.toml: No such file or directory",)),
+    Case(
+        "no such scenario",
+        ("run", "nowhere.toml"),
+        (r"nowhere\.toml: No such file or directory; `avaload init NAME` writes one",),
+    ),
     Case("a folder as scenario", ("run", "{tmp}"), (r".+: Is a directory",)),
     Case(
         "unknown key in the environment", ("run",), (r"AVALOAD_LOAD__USERZ: .+",), environ={"AVALOAD_LOAD__USERZ": "3"}
@@ -170,7 +174,7 @@ CASES = [
     Case(
         "WAV of 8 bit",
         ("run", "{toml}"),
-        (r".+narrow\.wav: 8 bit; 16 bit PCM is needed",),
+        (r".+narrow\.wav: 8 bit; 16 bit PCM is needed; `ffmpeg -i .+` makes one",),
         toml=saying("{tmp}/narrow.wav"),
         prepare=lambda tmp: tone(tmp / "narrow.wav", width=1),
     ),

@@ -17,6 +17,7 @@ Place = tuple[str | int, ...]
 
 _SHOWN: Final = re.compile(r"[\w.,:/+ -]{1,40}")
 """A word that can be quoted. Anything else may be what belongs somewhere else, a secret for instance."""
+_NUMBER: Final = re.compile(r"-?\d{1,20}(\.\d{1,20})?")
 _PATTERNS: Final = {
     NAME: "must have letters, digits, dot, - and _, 64 at most, and begin with a letter or digit",
     r"^[A-Z]+$": "must be in capital letters, such as POST",
@@ -131,6 +132,8 @@ def _got(value: object) -> str:
     match value:
         case "":
             return "; got nothing"
+        case str() if _NUMBER.fullmatch(value):  # an option's
+            return f"; got {value}"
         case str():
             return f"; got {value!r}" if _SHOWN.fullmatch(value) and redact(value) == value else ""
         case bool() | int() | float():

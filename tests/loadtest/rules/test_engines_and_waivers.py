@@ -143,10 +143,10 @@ def test_what_a_check_finds_is_waived_where_every_scenario_waives_it() -> None:
         ('rule = "TD-1"\nreason = "x"', "TD-1 can't be waived: its breach leaves something behind"),
         ('rule = "TR2"\nreason = "x"', "unknown rule 'TR2' (did you mean TR-2?)"),
         ('rule = "tr-2"\nreason = "x"', "unknown rule 'tr-2' (did you mean TR-2?)"),
-        ('rule = "TR-2"', "waive.0.reason"),
-        ('rule = "TR-2"\nreason = " "', "waive.0.reason"),
+        ('rule = "TR-2"', "waive[1].reason"),
+        ('rule = "TR-2"\nreason = " "', "waive[1].reason"),
         ('rule = "TR-2"\nreason = "x"\n[[waive]]\nrule = "TR-2"\nreason = "y"', "TR-2 is waived twice"),
-        ('rule = "TR-2"\nreason = "x"\nuntil = "May"', "waive.0.until: unknown key"),
+        ('rule = "TR-2"\nreason = "x"\nuntil = "May"', "waive[1].until: unknown key"),
     ],
 )
 def test_what_cannot_be_waived_is_said_in_a_line(text: str, problem: str, tmp_path: Path) -> None:

@@ -254,6 +254,7 @@ def test_a_scenario_promises_what_its_settings_say(tmp_path: Path) -> None:
         transcribes=False,
         forces_tool=True,
         has_tools=True,
+        announces_calls=True,
         quiet_noise=False,
         absence_s=20,
         max_duration_s=7200,

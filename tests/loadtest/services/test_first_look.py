@@ -236,7 +236,7 @@ def test_an_own_back_end_is_connected_to_and_not_called() -> None:
     there, _, absent, _ = asyncio.run(looked(f"http://127.0.0.1:{free_port()}/token"))
     assert (there.service, there.stops, there.notes, asked) == ("backend", (), (), [])
     assert there.took_s is not None
-    assert [note.rpartition(": ")[2] for note in absent.notes] == ["Connection refused"]
+    assert [note.rpartition(": ")[2] for note in absent.notes] == ["nobody listens there"]
 
 
 def test_no_word_of_a_look_tells_a_key() -> None:

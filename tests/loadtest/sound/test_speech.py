@@ -112,7 +112,10 @@ def test_every_unusable_file_of_a_folder_is_told(tmp_path: Path) -> None:
         corpus(str(tmp_path))
     told = caught.value.problems
     assert len(told) == 3
-    assert told[0] == f"{tmp_path}/narrow.wav: 8 bit; 16 bit PCM is needed"
+    assert told[0] == (
+        f"{tmp_path}/narrow.wav: 8 bit; 16 bit PCM is needed; `ffmpeg -i {tmp_path}/narrow.wav -ac 1 -ar 24000"
+        f" -c:a pcm_s16le {tmp_path}/narrow-pcm.wav` makes one"
+    )
     assert "no speech" in told[1]
     assert "not a readable WAV" in told[2]
 

@@ -44,7 +44,7 @@ def test_an_objective_without_a_name_is_called_by_its_indicator() -> None:
         ({"indicator": "create.p95", "max": "1s"}, "slo: max must be a number, not '1s'"),
         ({"indicator": "create.p95", "max": True}, "slo: max must be a number, not True"),
         ({"indicator": "create.p95", "max": float("nan")}, "slo: max must be a number, not nan"),
-        ({"indicator": "turn.failed_rate", "max": 5}, "slo: max must be a share between 0 and 1, not 5"),
+        ({"indicator": "turn.failed_rate", "max": 5}, "slo: max must be a share between 0 and 1, not 5: 5 % is 0.05"),
         ({"indicator": "create.p95", "max": 1, "name": " "}, "slo: name must be a text, not ' '"),
         ({"indicator": "create.p95", "max": 1, "windw": "1m"}, "slo: unknown key 'windw' (did you mean window?)"),
         ({"indicator": "create.p95", "max": 1, "window": 0}, "slo: window must be longer than nothing"),
