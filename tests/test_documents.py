@@ -219,7 +219,7 @@ def command_lines() -> list[str]:
     found = {line for page in documents() for line in inline.findall(page.read_text(encoding="utf-8"))}
     for _, text in blocks(""):
         found |= {re.sub(r"\s+#.*|^\$ ", "", line) for line in text.splitlines() if re.match(r"(\$ )?avaload ", line)}
-    lines = {re.sub(r"<id>|\bSHELL\b", "bash", line.partition(" 2>")[0]) for line in found}
+    lines = {re.sub(r"<id>|\bSHELL\b", "bash", re.split(" 2?>", line)[0]) for line in found}
     return sorted(line for line in lines if not line.startswith("avaload twin") and "|" not in line)
 
 

@@ -166,7 +166,7 @@ CASES = [
     Case(
         "WAV that is none",
         ("run", "{toml}"),
-        (r".+text\.wav: not a readable WAV file .+",),
+        (r".+text\.wav: not a readable WAV file, but text",),
         toml=saying("{tmp}/text.wav"),
         prepare=lambda tmp: (tmp / "text.wav").write_text("hello"),
     ),
@@ -181,7 +181,7 @@ CASES = [
     Case(
         "clip with a long pause",
         ("run", "{toml}"),
-        (r"pause\.wav: pauses for 0\.\d\d s, but .+ 0\.20 s .+ silence_duration_ms .+",),
+        (r"pause\.wav: pauses for 0\.\d\d s, but .+ 0\.50 s .+ silence_duration_ms .+",),
         toml=saying("{tmp}/pause.wav"),
         prepare=lambda tmp: tone(tmp / "pause.wav", pause_s=0.6),
     ),

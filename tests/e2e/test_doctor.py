@@ -151,9 +151,9 @@ def test_a_look_is_in_no_figure_and_can_be_left_out(tmp_path: Path) -> None:
             }  # fmt: skip
             run_dir = tmp_path / f"run-{looks}"
             done = call(*words, *more, "--run-dir", run_dir, cwd=tmp_path, environ=environ)
-            deletes = twin.state()["counters"]["requests"]["delete"]
+            deletes = twin.state()["counters"]["requests"].get("delete", {})
         told = [line for line in done.err_lines if line.startswith("avaload: note: ")]
         assert (len(told), asked.count("/v1/models")) == (notes, looks), done
         report = json.loads((run_dir / "report.json").read_text())
         assert report["sessions"]["completed"] == 0
-        assert (report["steps"]["delete"]["count"], deletes) == (0, looks)
+        assert (report["steps"]["delete"]["count"], deletes) == (0, {"404": 1} if looks else {})

@@ -269,7 +269,7 @@ def test_every_answer_carries_the_headers_of_the_real_service(twin: RunningTwin)
 
 
 def test_an_unknown_path_is_a_404_with_the_same_envelope(twin: RunningTwin) -> None:
-    answer = twin.http.get(f"{twin.openai_url}/models")
+    answer = twin.http.get(f"{twin.openai_url}/files")
 
     assert answer.status_code == 404
     assert answer.json()["error"]["type"] == "invalid_request_error"
