@@ -8,7 +8,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
@@ -51,7 +51,7 @@ async def look(settings: Settings, keys: Mapping[str, str]) -> list[Seen]:
     target = settings.target
     async with open_session(connections=4, verify=trust(target.ca_file), live=target.live) as session:
         looking = _Looking(session, settings, keys)
-        return await asyncio.gather(*looking.all())
+        return list(await asyncio.gather(*looking.all()))
 
 
 def margin_s(settings: Settings) -> float:
@@ -92,13 +92,17 @@ class _Looking:
     def __init__(self, session: aiohttp.ClientSession, settings: Settings, keys: Mapping[str, str]) -> None:
         self._session, self._settings, self._keys = session, settings, keys
 
-    def all(self) -> list[Any]:
+    def all(self) -> list[Coroutine[Any, Any, Seen]]:
         target = self._settings.target
-        found = [self._avaturn(str(target.avaturn_base_url))]
+        avaturn = str(target.avaturn_base_url)
         if target.backend is None:
-            return [self._openai(str(target.openai_base_url)), *found]
-        # A proxy finds the endpoint itself, and calling that would create something.
-        return found if target.proxy is not None else [self._backend(target.backend.url), *found]
+            return [self._openai(str(target.openai_base_url)), self._avaturn(avaturn)]
+        reached = {"backend": target.backend.url}  # calling it would create something
+        if target.backend.delete is not None:  # then nothing is called with a key of Avaturn's, and there may be none
+            reached["avaturn"] = avaturn
+        # A proxy finds them itself.
+        found = [] if target.proxy is not None else [self._reached(name, url) for name, url in reached.items()]
+        return found if "avaturn" in reached else [*found, self._avaturn(avaturn)]
 
     async def _openai(self, url: str) -> Seen:
         answer = await self._ask("GET", f"{url}/models", key="OPENAI_API_KEY")
@@ -137,7 +141,7 @@ class _Looking:
             notes = (f"avaturn: {url} answers the delete of a session that isn't there with {said}",)
         return self._seen("avaturn", url, answer, stops, notes)
 
-    async def _backend(self, url: str) -> Seen:
+    async def _reached(self, service: str, url: str) -> Seen:
         """Whether somebody listens there: its name and certificate were looked at before."""
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -148,8 +152,8 @@ class _Looking:
         except OSError as error:  # TimeoutError is one
             gone = "nobody listens there" if isinstance(error, ConnectionRefusedError) else error.strerror
             said = gone or f"nobody took the connection within {DEADLINE_S:g} s"
-            return Seen(service="backend", url=url, notes=(f"backend: {url}: {said}",))
-        return Seen(service="backend", url=url, took_s=time.perf_counter() - began)
+            return Seen(service=service, url=url, notes=(f"{service}: {url}: {said}",))
+        return Seen(service=service, url=url, took_s=time.perf_counter() - began)
 
     def _refusals(self, answer: _Answer, key: str, setting: str, url: str) -> list[str]:
         if answer.status == 401:

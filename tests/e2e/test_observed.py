@@ -45,7 +45,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory, brief: Path) -> Iterator[
             "--otlp-endpoint",
             receiver.url,
         )
-        options += ("--metrics-port", port, "--metrics-linger", "2s")
+        options += ("--no-check", "--metrics-port", port, "--metrics-linger", "2s")
         environ = {
             **reaching(twin),
             "AVALOAD_TARGET__OPENAI_BASE_URL": f"{tap.url}/v1",

@@ -44,7 +44,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         idle = stack.enter_context(running_twin())
 
         def start(name: str, at: RunningTwin, *more: object) -> Avaload:
-            plan = ("--rate", RATE, "--ramp", "0s", "--duration", f"{DURATION_S}s", "--room", "none", "--processes", 2)
+            plan = (
+                "--no-check",
+                "--rate",
+                RATE,
+                "--ramp",
+                "0s",
+                "--duration",
+                f"{DURATION_S}s",
+                "--room",
+                "none",
+                "--processes",
+                2,
+            )
             cwd = tmp_path_factory.mktemp(name)
             return stack.enter_context(avaload("run", *plan, *more, cwd=cwd, environ=reaching(at)))
 

@@ -116,6 +116,7 @@ def test_a_target_that_tells_back_what_it_was_told_makes_no_file_page_or_termina
         with avaload(
             "run",
             tmp_path / "shop.toml",
+            "--no-check",
             "--metrics-port",
             port,
             "--metrics-linger",

@@ -81,8 +81,9 @@ def words(item: Mapping[str, Any]) -> list[str]:
         return [f"must have {plural(context['max_length'], 'character')} at most"]
     if kind in _SORTS:
         return [f"{_SORTS[kind]}; got text" if isinstance(given, str) else f"{_SORTS[kind]}{_got(given)}"]
-    must = _TYPES.get(kind)
-    return [f"{must}{_got(given)}" if must else str(item["msg"]).split("\n")[0].lower()]
+    if kind in _TYPES:
+        return [_TYPES[kind] + _got(given)]
+    return [str(item["msg"]).split("\n")[0].lower()]
 
 
 def known(loc: Sequence[str | int]) -> list[str]:

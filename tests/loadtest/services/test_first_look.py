@@ -239,6 +239,17 @@ def test_an_own_back_end_is_connected_to_and_not_called() -> None:
     assert [note.rpartition(": ")[2] for note in absent.notes] == ["nobody listens there"]
 
 
+def test_who_deletes_by_an_endpoint_of_his_own_needs_no_key_of_avaturns() -> None:
+    async def looked() -> list[Seen]:
+        async with served(answering(401, {})) as refusing:
+            own = {"url": f"http://{refusing}/token", "delete": {"url": f"http://{refusing}/stop/{{session_id}}"}}
+            target = {"avaturn_base_url": f"http://{refusing}", "backend": own}
+            return await look(Settings.model_validate({"target": target}), {})
+
+    found = asyncio.run(looked())
+    assert [(each.service, each.stops, each.notes) for each in found] == [("backend", (), ()), ("avaturn", (), ())]
+
+
 def test_no_word_of_a_look_tells_a_key() -> None:
     for answer in (answering(401, {"error": "sk-good"}), answering(500, "sk-good"), answering(200, "sk-good")):
         found = seen(openai=answer, avaturn=answer)
