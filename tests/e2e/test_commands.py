@@ -9,7 +9,7 @@ import pytest
 
 from loadtest.language.events import SessionFinished, SessionStarted
 from tests.e2e.target import events, reaching, unless_late
-from tests.exporters.traces.receiver import Receiver
+from tests.exporters.traces.receiver import Answer, Receiver
 from tests.loadtest.twin.process import running_twin
 from tests.support import Done, avaload, call, eventually
 
@@ -103,6 +103,20 @@ def test_export_sends_every_session_of_the_run(finished: tuple[Path, Done], tmp_
         assert (done.code, done.err) == (0, f"export: the spans of {len(sessions)} sessions to {where}\n")
         assert receiver.traces().keys() == sessions
         assert done.out == f"traces: {len(sessions)} sessions, {len(receiver.spans)} spans sent, 0 dropped\n"
+
+
+def test_export_obeys_a_receiver_that_is_busy_and_says_what_it_rejected(
+    finished: tuple[Path, Done], tmp_path: Path
+) -> None:
+    run_dir, _ = finished
+    sessions = len({event.session for event in events(run_dir) if isinstance(event, SessionStarted)})
+    busy = [Answer(429, {"retry-after": "3"}), Answer(503, {"retry-after": "0"})]
+    with Receiver(first=[*busy, Answer(rejected=5)]) as receiver:
+        gzip = {"OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}
+        done = call("export", run_dir, "--otlp-endpoint", receiver.url, cwd=tmp_path, environ=gzip)
+    assert set(receiver.encodings) == {"gzip"}
+    assert done.out == f"traces: {sessions} sessions, {len(receiver.spans)} spans sent, 5 dropped\n"
+    assert done.code == 4
 
 
 def test_sweep_of_a_run_with_the_embedded_twin_needs_no_keys_for_it_has_nothing_to_delete(

@@ -11,7 +11,7 @@ import pytest
 from loadtest.language.events import SessionStarted, Step, StepFinished
 from tests.e2e.tapping import Tap, tapping
 from tests.e2e.target import completed, events, reaching, started, unless_late
-from tests.exporters.traces.receiver import Receiver, attributes
+from tests.exporters.traces.receiver import Answer, Receiver, attributes
 from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import Avaload, Done, avaload, call, eventually, free_port, get
 
@@ -34,7 +34,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory, brief: Path) -> Iterator[
     with ExitStack() as stack:
         twin = stack.enter_context(running_twin("--set", "answer_s=0.5"))
         tap = stack.enter_context(tapping(twin, seed=3))
-        receiver = stack.enter_context(Receiver())
+        receiver = stack.enter_context(Receiver(first=[Answer(503, {"retry-after": "0"})]))
         options: tuple[object, ...] = (
             "--users",
             8,

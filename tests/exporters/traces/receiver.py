@@ -1,15 +1,17 @@
-"""An OTLP/HTTP endpoint that keeps what it gets, or misbehaves as told."""
+"""An OTLP/HTTP endpoint that keeps what it gets, refuses what the specification forbids, or misbehaves as told."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.exporters.traces.strict import ForbiddenError, faults, opened
 
 
 def attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
@@ -17,17 +19,31 @@ def attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
     return {pair.key: getattr(pair.value, pair.value.WhichOneof("value") or "string_value") for pair in pairs}
 
 
-@dataclass
-class Receiver:
-    """Answers `status`, after `delay_s`; `hung`: not while it is open. Use as a context manager."""
+@dataclass(frozen=True)
+class Answer:
+    """What it says to one request. Spans are kept where the status is 200, but for the first `rejected` of them."""
 
     status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    rejected: int = 0
+    body: bytes | None = None
+
+
+@dataclass
+class Receiver:
+    """Answers `status`, after `delay_s`; `hung`: not while it is open. The first requests get the answers of `first`,
+    if there are any. Use as a context manager, which fails in the end for what was forbidden."""
+
+    status: int = 200
+    first: list[Answer] = field(default_factory=list)
     location: str = ""
     hung: bool = False
     delay_s: float = 0
     spans: list[Span] = field(default_factory=list)
     resources: list[dict[str, object]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    encodings: list[str] = field(default_factory=list)
+    forbidden: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._release = threading.Event()
@@ -35,18 +51,21 @@ class Receiver:
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                receiver._take(self.path, body)
+                answer, content = receiver._take(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
                 if receiver.hung:
                     receiver._release.wait(30)
                 if receiver.delay_s:
                     receiver._release.wait(receiver.delay_s)
-                self.send_response(receiver.status)
-                self.send_header("content-length", "0")
-                if receiver.location:
-                    self.send_header("location", receiver.location)
+                self.send_response(answer.status)
+                for name, value in {"content-type": "application/x-protobuf", **answer.headers}.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(content)))
                 self.end_headers()
+                self.wfile.write(content)
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -55,14 +74,36 @@ class Receiver:
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def _take(self, path: str, body: bytes) -> None:
+    def _take(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[Answer, bytes]:
         with self._arrived:
             self.paths.append(path)
-            if self.status == 200 and not self.hung:
-                for part in ExportTraceServiceRequest.FromString(body).resource_spans:
+            self.encodings.append(headers.get("content-encoding", "identity"))
+            answer = self.first.pop(0) if self.first else Answer(self.status, self._location)
+            try:
+                request = opened(path, headers, body)
+                found = faults(request)
+            except ForbiddenError as error:
+                found = [str(error)]
+            self.forbidden += found
+            if found:
+                answer = Answer(400)
+            told = ExportTraceServiceResponse()
+            if answer.status == 200 and not self.hung:
+                rest = answer.rejected
+                for part in request.resource_spans:
                     self.resources.append(attributes(part.resource.attributes))
-                    self.spans += [span for scope in part.scope_spans for span in scope.spans]
+                    spans = [span for scope in part.scope_spans for span in scope.spans]
+                    self.spans += spans[rest:]
+                    rest -= min(rest, len(spans))
+                if answer.rejected:
+                    told.partial_success.rejected_spans = answer.rejected
+                    told.partial_success.error_message = "more than was agreed"
             self._arrived.notify_all()
+            return answer, told.SerializeToString() if answer.body is None else answer.body
+
+    @property
+    def _location(self) -> dict[str, str]:
+        return {"location": self.location} if self.location else {}
 
     def wait(self, until: Callable[[], bool], *, timeout_s: float = 20) -> bool:
         """Wait until what has arrived satisfies `until`."""
@@ -87,3 +128,5 @@ class Receiver:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        if error is None:
+            assert self.forbidden == []

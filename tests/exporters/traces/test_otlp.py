@@ -1,14 +1,19 @@
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 
 from exporters.traces.otlp import Sender
 from exporters.traces.spans import resource, spans
+from exporters.traces.trace_counts import REFUSED
 from loadtest.language.events import SessionFinished, SessionStarted
-from tests.exporters.traces.receiver import Receiver
+from tests.exporters.traces.receiver import Answer, Receiver
 from tests.exporters.traces.script import run_started, session, session_id
+from tests.exporters.traces.strict import ForbiddenError, faults, opened
 
 
 def of_session(number: int) -> Sequence[ReadableSpan]:
@@ -71,3 +76,118 @@ def test_a_proxy_of_the_environment_does_not_see_spans(monkeypatch: pytest.Monke
         sender.put(of_session(1))
         sender.close(20)
     assert (sender.sent, proxy.paths) == (7, [])
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_endpoint_that_is_busy_is_asked_again_when_it_said(status: int) -> None:
+    with Receiver(first=[Answer(status, {"retry-after": "0"}), Answer(status, {"retry-after": "0"})]) as receiver:
+        sender = sender_to(receiver.url)
+        sender.put(of_session(1))
+        sender.close(20)
+    assert (sender.sent, sender.dropped, len(receiver.paths), len(receiver.spans)) == (7, 0, 3, 7)
+
+
+@pytest.mark.parametrize(("patient", "sent"), [(True, 7), (False, 0)])
+def test_a_finished_run_waits_longer_than_a_request_may_take_and_a_running_one_does_not(
+    patient: bool, sent: int
+) -> None:
+    with Receiver(first=[Answer(429, {"retry-after": "3"})]) as receiver:
+        sender = sender_to(receiver.url, patient=patient)
+        began_s = time.monotonic()
+        sender.put(of_session(1))
+        sender.close(20)
+    assert (sender.sent, sender.dropped_by[REFUSED]) == (sent, 7 - sent)
+    assert (time.monotonic() - began_s >= 3) == patient
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 413, 500, 501])
+def test_what_is_no_use_is_not_asked_again(status: int) -> None:
+    with Receiver(first=[Answer(status, {"retry-after": "0"})]) as receiver:
+        sender = sender_to(receiver.url, patient=True)
+        sender.put(of_session(1))
+        sender.close(20)
+    assert (sender.sent, sender.dropped_by[REFUSED], len(receiver.paths)) == (0, 7, 1)
+
+
+@pytest.mark.parametrize(("rejected", "sent"), [(3, 4), (7, 0), (900, 0)])
+def test_spans_that_the_endpoint_rejects_in_an_answer_of_200_are_dropped_and_not_sent_again(
+    rejected: int, sent: int
+) -> None:
+    with Receiver(first=[Answer(rejected=rejected)]) as receiver:
+        sender = sender_to(receiver.url, patient=True)
+        sender.put(of_session(1))
+        sender.close(20)
+    assert (sender.sent, sender.dropped_by[REFUSED], len(receiver.paths)) == (sent, 7 - sent, 1)
+    assert len(receiver.spans) == sent
+
+
+@pytest.mark.parametrize(
+    ("answer", "sent"),
+    [
+        (Answer(200, {"content-type": "text/html; charset=utf-8"}, body=b"<html>Welcome</html>"), 0),
+        (Answer(304), 0),
+        (Answer(202), 7),
+        (Answer(200, {"content-type": "application/json"}, body=b'{"partialSuccess":{}}'), 7),
+        (Answer(200, body=b"\xff\xff"), 7),
+        (Answer(200, body=bytes(1_000_000)), 7),
+    ],
+    ids=["a page", "not modified", "accepted", "JSON", "nonsense", "a megabyte"],
+)
+def test_spans_are_sent_where_the_answer_is_one_of_a_receiver_of_spans(answer: Answer, sent: int) -> None:
+    with Receiver(first=[answer]) as receiver:
+        sender = sender_to(receiver.url, patient=True)
+        sender.put(of_session(1))
+        sender.close(20)
+    assert (sender.sent, sender.dropped) == (sent, 7 - sent)
+
+
+def test_spans_are_compressed_where_the_environment_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+    with Receiver() as receiver:
+        sender = sender_to(receiver.url)
+        sender.put(of_session(1))
+        sender.close(20)
+    assert (sender.sent, receiver.encodings, len(receiver.spans)) == (7, ["gzip"], 7)
+
+
+def spoilt(how: str) -> ExportTraceServiceRequest:
+    """A request of ours with one thing that is forbidden."""
+    request = encode_spans(of_session(1))
+    resource_spans = request.resource_spans[0]
+    span = resource_spans.scope_spans[0].spans[1]
+    match how:
+        case "no resource":
+            resource_spans.ClearField("resource")
+        case "no scope":
+            resource_spans.scope_spans[0].ClearField("scope")
+        case "short trace id":
+            span.trace_id = span.trace_id[:8]
+        case "zero span id":
+            span.span_id = bytes(8)
+        case "ends before it starts":
+            span.end_time_unix_nano = span.start_time_unix_nano - 1
+        case "a key twice":
+            span.attributes.append(span.attributes[0])
+        case "a kind of no version":
+            span.kind = 9  # type: ignore[assignment]
+        case "the same span twice":
+            resource_spans.scope_spans[0].spans.append(span)
+        case "a field of no version":
+            return ExportTraceServiceRequest.FromString(request.SerializeToString() + b"\xf8\x3f\x01")
+    return request
+
+
+def test_the_receiver_refuses_what_is_forbidden() -> None:
+    found = {
+        how: len(faults(spoilt(how)))
+        for how in (
+            *("no resource", "no scope", "short trace id", "zero span id", "ends before it starts", "a key twice"),
+            *("a kind of no version", "the same span twice", "a field of no version"),
+        )
+    }
+
+    assert faults(spoilt("nothing")) == []
+    assert found == dict.fromkeys(found, 1) | {"no resource": 2}  # nor has it a name then
+    for headers, body in (({}, b""), ({"content-type": "application/json"}, b"{}")):
+        with pytest.raises(ForbiddenError, match="content type"):
+            opened("/v1/traces", headers, body)
