@@ -29,7 +29,15 @@ _LITERAL = re.compile(
     "max_duration|threshold|prefix_padding_ms|silence_duration_ms|idle_timeout_ms|speed|rate|sample_rate|"
     "retention_ratio|create_response|interrupt_response|parallel_tool_calls"
 )
-_LIMIT_NAMES = frozenset({"requests", "tokens"})
+# The same for names that are used for other things as well: nothing else under them is kept.
+_CLOSED = {
+    "name": {"requests", "tokens"},
+    "conversation": {"auto", "none"},
+    "detail": {"auto", "low", "high"},
+    "require_approval": {"always", "never"},
+    "allowed_callers": {"direct", "programmatic"},
+    "intent": {"transcription"},
+}
 _WORD = re.compile(r"(?:audio/)?[A-Za-z][A-Za-z0-9_.\-\[\]]{0,63}")
 _KEY_LIKE = re.compile(r"(?:sk|ek|pk|sess)[-_]|eyJ|.*\d{9}|.*[0-9a-f]{16}")
 # Their members are named by whoever uses the service.
@@ -44,6 +52,8 @@ _ISSUED = {
     "item_id": "item",
     "response_id": "response",
 }
+# Objects whose `id` is such a value, and named after them.
+_OBJECTS = frozenset({"item", "response"})
 _SEGMENTS = re.compile(
     "v1|v0|api|_sdk|realtime|client_secrets|sessions|tasks|start_stream|cancel_all_speech_tasks|config|rooms|"
     r"whip|openapi\.json|assistants|models|transcription_sessions|calls"
@@ -82,10 +92,17 @@ class Names:
                 self.learn(each, source=source)
         elif isinstance(content, dict):
             for key, value in content.items():
-                if key in _ISSUED and isinstance(value, str) and value and value not in self._name_of:
-                    self._learn(value, self._free(f"{_ISSUED[key]} {source}"))
+                if key in _ISSUED and isinstance(value, str):
+                    self._issue(_ISSUED[key], value, source)
                 elif key not in _OPAQUE:
+                    own_id = value.get("id") if key in _OBJECTS and isinstance(value, dict) else None
+                    if isinstance(own_id, str):
+                        self._issue(key, own_id, source)
                     self.learn(value, source=source)
+
+    def _issue(self, what: str, value: str, source: str) -> None:
+        if value and value not in self._name_of:
+            self._learn(value, self._free(f"{what} {source}"))
 
     def _free(self, name: str) -> str:
         free, more = f"<{name}>", 1
@@ -187,7 +204,7 @@ def _shape_of_text(value: str, names: Names, key: str) -> str:
     known = names.name(value)
     if known is not None:
         return known
-    is_kept = bool(_LITERAL.fullmatch(key)) or (key == "name" and value in _LIMIT_NAMES)
+    is_kept = bool(_LITERAL.fullmatch(key)) or value in _CLOSED.get(key, ())
     return value if is_kept and _is_word(value, names) else STRING
 
 

@@ -1,14 +1,11 @@
 """In what the twin differs from a recording of the real services, one line each."""
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from loadtest.twin.recorder.contract import AUDIO, Line, without_source
-
-# The transcript of the user comes when it comes, and sound runs beside the events.
-_UNORDERED = ("conversation.item.input_audio_transcription.", "ce_events.realtime.input_transcript", AUDIO)
+from loadtest.twin.recorder.contract import Line, without_source
+from loadtest.twin.recorder.orders import shifted
 
 
 @dataclass
@@ -85,8 +82,8 @@ def _of_socket(recorded: list[Line], twin: list[Line]) -> Iterator[str]:
         yield f"{what}: has the event {kind}, which was not recorded"
     for kind in [each for each in events if each in twin_events]:
         yield from _of_shapes(f"{what}: {kind}", _over(events[kind]), _over(twin_events[kind]))
-    for part, twin_part in zip(_parts(recorded), _parts(twin), strict=False):
-        yield from _of_orders(what, part, twin_part)
+    for first, second in shifted(recorded, twin):
+        yield f"{what}: {first} came before {second}, recorded the other way round"
     end, twin_end = _first(recorded, "ended_by"), _first(twin, "ended_by")
     if end is not None and end["ended_by"] == "service" and twin_end is not None:
         if twin_end["ended_by"] == "client":
@@ -99,7 +96,7 @@ def _of_socket(recorded: list[Line], twin: list[Line]) -> Iterator[str]:
 
 def _while_recorded(twin: list[Line], recorded: list[Line]) -> list[Line]:
     """What the twin said up to the last event that was recorded: a client that leaves misses what would have come."""
-    if not any(line.get("ended_by") == "client" for line in recorded):
+    if any(line.get("ended_by") == "service" for line in recorded):
         return twin
     kinds = [line["type"] for line in recorded if line.get("from") == "service"]
     if not kinds or kinds[-1].endswith(".delta"):
@@ -111,27 +108,6 @@ def _while_recorded(twin: list[Line], recorded: list[Line]) -> list[Line]:
             if left == 0:
                 return twin[: index + 1]
     return twin
-
-
-def _parts(lines: list[Line]) -> list[list[str]]:
-    """The types of events in the order of their first occurrence, anew with each response."""
-    parts: list[list[str]] = [[]]
-    for line in lines:
-        if line.get("from") == "service":
-            if line["type"] == "response.created":
-                parts.append([])
-            if line["type"] not in parts[-1]:
-                parts[-1].append(line["type"])
-    return parts
-
-
-def _of_orders(what: str, recorded: list[str], twin: list[str]) -> Iterator[str]:
-    """By the first event of each type; of a longer shift only where it begins is told."""
-    place = {kind: index for index, kind in enumerate(recorded) if not kind.startswith(_UNORDERED)}
-    ordered = [kind for kind in twin if kind in place]
-    for first, second in itertools.pairwise(ordered):
-        if place[first] > place[second]:
-            yield f"{what}: {first} came before {second}, recorded the other way round"
 
 
 def _of_shapes(what: str, recorded: _Seen, twin: _Seen) -> Iterator[str]:

@@ -19,6 +19,7 @@ from aiohttp import (
 
 from loadtest.twin.pcm import FRAME_BYTES, SILENT_FRAME, tone
 from loadtest.twin.recorder.contract import AUDIO, EMPTY, NOT_JSON, OBJECT, Line, Names, parsed
+from loadtest.twin.recorder.filling import filled, without_strange_ids
 from loadtest.twin.recorder.recording import Recorder
 from loadtest.twin.recorder.upstream import http_session
 
@@ -27,18 +28,12 @@ _HTTP_DEADLINE_S = 20.0
 _EVENT_DEADLINE_S = 8.0
 _FRAME_S = 0.020
 _SPEECH = tone(duration_ms=600)
-_PAUSE = bytes(48 * 900)
+_PAUSE = bytes(48 * 10_500)
+"""Longer than any turn detection waits for the user to go on."""
 # What only speech brings about: on the way to one of these the user speaks.
 _ANSWERED = "avatar_started_speaking"
 _CUES = ("input_audio_buffer.speech_started", "ce_events.realtime.input_transcript", _ANSWERED)
-_FILLERS = {
-    "text": "Hello",
-    "avatar_id": "jane_20240829",
-    "client_secret": "ek_unknown",
-    "url": "ws://127.0.0.1:9/",
-    "language": "en",
-    "audio": base64.b64encode(_SPEECH + _PAUSE).decode(),
-}
+_UTTERANCE = base64.b64encode(_SPEECH + _PAUSE).decode()
 
 
 async def replay(lines: Sequence[Line], *, recorder: Recorder, keys: Mapping[str, str]) -> None:
@@ -59,17 +54,21 @@ def script(lines: Sequence[Line]) -> list[tuple[str, ...] | None]:
 
     Which it is is no matter of the wire. None for a response that has neither, or something else.
     """
-    items: dict[str, list[str]] = {}
+    items: list[list[str]] = []
+    latest: dict[Any, list[str]] = {}
+    named: dict[str, list[str]] = {}
     for line in lines:
         shape = line.get("shape", {})
         if line.get("type") == "response.created":
-            items[str(shape["response"].get("id"))] = []
-        elif line.get("type") == "response.output_item.added" and str(shape.get("response_id")) in items:
-            items[str(shape["response_id"])].append(str(shape["item"].get("type")))
+            latest[line["socket"]] = []  # its id has a name only from its first item on
+            items.append(latest[line["socket"]])
+        elif line.get("type") == "response.output_item.added" and line["socket"] in latest:
+            of_response = named.setdefault(str(shape.get("response_id")), latest[line["socket"]])
+            item = shape.get("item")
+            of_response.append(str(item.get("type")) if isinstance(item, dict) else "")
     names = {"message": "message", "function_call": "call"}
     return [
-        tuple(names[each] for each in of_one) if of_one and names.keys() >= set(of_one) else None
-        for of_one in items.values()
+        tuple(names[each] for each in of_one) if of_one and names.keys() >= set(of_one) else None for of_one in items
     ]
 
 
@@ -154,10 +153,10 @@ class _Replay:
             self._sockets[line["socket"]] = _Socket(ws, is_room=is_room)
 
     async def _send(self, socket: "_Socket", line: Line) -> None:
-        # Sound is sent on the cue of what it brought about; without a detector of speech, right here.
+        # Sound is sent on the cue of what it brought about; where nobody found speech in it, right here and silent.
         if line["type"] == "input_audio_buffer.append" and line["socket"] in self._speaks:
             return
-        shape = {"type": line["type"], **line.get("shape", {})}
+        shape = {"type": line["type"], **without_strange_ids(line.get("shape", {}))}
         await socket.send(filled(shape, self._names))
 
     def _url(self, line: Line) -> str:
@@ -248,7 +247,7 @@ class _Socket:
         if self._is_room:
             self._frames += [_SPEECH[start : start + FRAME_BYTES] for start in range(0, len(_SPEECH), FRAME_BYTES)]
         else:
-            await self.send({"type": "input_audio_buffer.append", "audio": _FILLERS["audio"]})
+            await self.send({"type": "input_audio_buffer.append", "audio": _UTTERANCE})
 
     async def _listen(self) -> None:
         while True:
@@ -274,20 +273,6 @@ class _Socket:
                 await self._ws.send_bytes(self._frames.pop(0) if self._frames else SILENT_FRAME)
                 due_s += _FRAME_S
                 await asyncio.sleep(max(0.0, due_s - loop.time()))
-
-
-def filled(shape: Any, names: Names, *, key: str = "") -> Any:
-    """A value of this shape: what is named is the twin's own, the rest made up."""
-    if isinstance(shape, dict):
-        return {name: filled(each, names, key=name) for name, each in shape.items()}
-    if isinstance(shape, list):
-        return [filled(each, names, key=key) for each in shape]
-    if not isinstance(shape, str) or not shape.startswith("<"):
-        return shape
-    made_up: dict[str, Any] = {"<number>": 0, "<boolean>": True, OBJECT: {}, "<string>": _FILLERS.get(key, "text")}
-    if shape == OBJECT and key == "parameters":
-        return {"type": "object", "properties": {}}
-    return made_up[shape] if shape in made_up else names.value(shape) or _FILLERS.get(key, "unknown")
 
 
 def _id(names: Names, part: str) -> str:

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from loadtest.twin.recorder.contract import read
 from loadtest.twin.recorder.replaying import script
+from tests.contract.cassettes import KEPT
 from tests.loadtest.twin.in_memory import Talk, in_no_time
 
 LONG_S = 60.0
@@ -298,20 +300,35 @@ def _recorded_item(response: str, kind: str) -> dict[str, Any]:
     return {"socket": 1, "from": "service", "type": "response.output_item.added", "shape": shape}
 
 
-def _recorded_response(name: str) -> dict[str, Any]:
-    return {"socket": 1, "from": "service", "type": "response.created", "shape": {"response": {"id": name}}}
+def _recorded_response() -> dict[str, Any]:
+    """Without a name: an id is learnt where an event refers to it."""
+    return {"socket": 1, "from": "service", "type": "response.created", "shape": {"response": {"id": "<string>"}}}
 
 
 def test_a_replay_decides_as_the_recorded_model_did() -> None:
     lines = [
-        *(_recorded_response("<response 1s>"), _recorded_item("<response 1s>", "message")),
+        *(_recorded_response(), _recorded_item("<response 1s>", "message")),
         _recorded_item("<response 1s>", "function_call"),
-        *(_recorded_response("<response 1s.2>"), _recorded_item("<response 1s.2>", "message")),
-        *(_recorded_response("<response 1s.3>"), _recorded_item("<response 1s.3>", "mcp_call")),
-        _recorded_response("<response 1s.4>"),
+        *(_recorded_response(), _recorded_item("<response 1s.2>", "message")),
+        *(_recorded_response(), _recorded_item("<response 1s.3>", "mcp_call")),
+        _recorded_response(),
     ]
 
     assert script(lines) == [("message", "call"), ("message",), None, None]
+
+
+def test_a_replay_decides_as_each_recorded_session_did() -> None:
+    decided = {path.stem.partition("__")[2]: script(read(path)) for path in sorted(KEPT.glob("*.jsonl"))}
+
+    assert decided == {
+        "test_audio_in_server_vad_turn": [("message",)],
+        "test_input_audio_retention_segments_three_server_vad_turns": [("message",)] * 3,
+        "test_text_in_audio_out_turn": [("message",)],
+        "test_tool_call_round": [("call",), ("message",)],
+        "text_tool_round_openai_current": [("message", "call"), ("message",)],
+        "text_tool_round_openai_previous": [("call",), ("message",)],
+        "test_create_client_secret": [],
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""Values for the shapes of a recording, so that a client can send them again."""
+
+import base64
+from typing import Any
+
+from loadtest.twin.recorder.contract import OBJECT, STRING, Names
+
+_SILENCE = bytes(48 * 1_500)
+_FILLERS = {
+    "text": "Hello",
+    "avatar_id": "jane_20240829",
+    "client_secret": "ek_unknown",
+    "url": "ws://127.0.0.1:9/",
+    "voice.id": "voice_1",
+    "connector_id": "connector_1",
+    "language": "en",
+    "audio": base64.b64encode(_SILENCE).decode(),
+}
+"""By the name of the member; an `id` is named with what it is the id of."""
+_STRANGE = (("previous_item_id", STRING), ("response_id", STRING))
+
+
+def filled(shape: Any, names: Names, *, key: str = "") -> Any:
+    """A value of this shape: what is named is the twin's own, the rest made up."""
+    if isinstance(shape, dict):
+        return {name: filled(each, names, key=f"{key}.id" if name == "id" else name) for name, each in shape.items()}
+    if isinstance(shape, list):
+        return [filled(each, names, key=key) for each in shape]
+    if not isinstance(shape, str) or not shape.startswith("<"):
+        return shape
+    made_up: dict[str, Any] = {"<number>": 0, "<boolean>": True, OBJECT: {}, "<string>": _FILLERS.get(key, "text")}
+    if shape == OBJECT and key == "parameters":
+        return {"type": "object", "properties": {}}
+    return made_up[shape] if shape in made_up else names.value(shape) or _FILLERS.get(key, "unknown")
+
+
+def without_strange_ids(shape: dict[str, Any]) -> dict[str, Any]:
+    """A client's event without ids that the service had not told by then: those that the client chose for its own
+    items, and what refers to them. Without them the service takes the newest, and chooses itself."""
+    left = {name: each for name, each in shape.items() if (name, each) not in _STRANGE}
+    if isinstance(item := left.get("item"), dict):
+        left["item"] = {name: each for name, each in item.items() if (name, each) != ("id", STRING)}
+    return left
