@@ -22,7 +22,8 @@ _LATE_NS: Final = 3 * _S
 _SYSTEMATIC: Final = 10
 """So many speeches without a transcript, and none with one, are no matter of slow transcription."""
 _SKEW_S: Final = 120.0
-_BACKWARDS_S: Final = 0.05
+BACKWARDS_S: Final = 0.05
+"""A time stamp that goes back by less is no breach: transcripts of two turns may be told at once."""
 _REPEATED_NS: Final = 500_000_000
 """Two answers that happen to have the same words are further apart than this: the user spoke between them."""
 
@@ -206,7 +207,7 @@ class WellStamped(Fold):
         skew_s = None if life.wall_offset_ns is None else stamp_s - (event.t_ns + life.wall_offset_ns) / 1e9
         if skew_s is not None and abs(skew_s) >= _SKEW_S:
             self.tally.broken(life.session, f"its time stamp is {skew_s:+,.0f} s from now")
-        elif stamp_s < before_s - _BACKWARDS_S:
+        elif stamp_s < before_s - BACKWARDS_S:
             self.tally.broken(life.session, f"its time stamp goes back by {before_s - stamp_s:.3f} s")
         else:
             self.tally.held()

@@ -2,7 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,16 @@ import aiohttp
 import httpx
 import openai
 import pytest
+from msgspec.structs import replace
 
+from loadtest.config.run_dir import make_run_dir, write_settings
+from loadtest.config.settings import Settings
+from loadtest.language.events import Remains, RemainsChanged
+from loadtest.language.journal import Journal, encode
+from tests.exporters.traces.script import run_started, session
 from tests.loadtest.twin.process import DEADLINE_S, RunningTwin, running_twin, trust
 from tests.loadtest.twin.talking import User
-from tests.support import call
+from tests.support import Done, avaload, call, free_port
 
 
 @pytest.fixture(scope="module")
@@ -105,32 +112,106 @@ def test_only_a_twin_that_is_served_has_certificates(tmp_path: Path, options: tu
     assert "avaload twin: argument --tls: only for a twin that is served" in done.err_lines
 
 
-def _run(twin: RunningTwin, folder: Path, *more: str) -> Any:
-    keys = {"OPENAI_API_KEY": twin.openai_key, "AVATURN_API_KEY": twin.avaturn_key}
-    ends = ("--openai-base-url", twin.openai_url, "--avaturn-base-url", twin.avaturn_url)
-    plan = ("--users", "1", "--duration", "6s", "--ramp", "0s")
-    return call("run", *ends, *plan, *more, cwd=folder, environ=keys)
+def _keys(twin: RunningTwin) -> dict[str, str]:
+    return {"OPENAI_API_KEY": twin.openai_key, "AVATURN_API_KEY": twin.avaturn_key}
 
 
-def test_a_run_that_was_not_given_the_authority_stops_before_its_first_session(
-    twin: RunningTwin, tmp_path: Path
+def _ends(twin: RunningTwin) -> tuple[str, ...]:
+    return ("--openai-base-url", twin.openai_url, "--avaturn-base-url", twin.avaturn_url)
+
+
+PLAN = ("--users", "1", "--duration", "6s", "--ramp", "0s")
+LOADS = {"run": PLAN, "capacity": ("--stage", "1s"), "probe": ("EXP-1",)}
+
+
+def _distrusts(done: Done, *, hosts: int) -> bool:
+    refused = [line for line in done.err_lines if "warning" not in line and not line.startswith("sweep: ")]
+    said = all("its certificate is not trusted here" in line and "--ca-file" in line for line in refused)
+    return (done.code, done.out, len(refused)) == (2, "", hosts) and said
+
+
+@pytest.mark.parametrize("command", LOADS)
+def test_a_load_that_was_not_given_the_authority_stops_before_its_first_session(
+    command: str, twin: RunningTwin, tmp_path: Path
 ) -> None:
     before = len(twin.state()["sessions"])
-    done = _run(twin, tmp_path)
+    options = ("--run-dir", "run", "--metrics-port", "off")
+    done = call(command, *LOADS[command], *_ends(twin), *options, cwd=tmp_path, environ=_keys(twin))
 
-    assert (done.code, done.out) == (2, "")
-    refused = [line for line in done.err_lines if "warning" not in line]
-    assert len(refused) == 2
-    assert all("its certificate is not trusted here" in line and "--ca-file" in line for line in refused)
+    assert _distrusts(done, hosts=2), done
     assert len(twin.state()["sessions"]) == before
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.quiet
 def test_a_run_that_was_given_the_authority_talks_over_tls(twin: RunningTwin, tmp_path: Path) -> None:
-    done = _run(twin, tmp_path, "--ca-file", twin.announcement["ca_file"])
+    trusting = ("--ca-file", twin.announcement["ca_file"])
+    done = call("run", *PLAN, *_ends(twin), *trusting, cwd=tmp_path, environ=_keys(twin))
 
     assert done.code == 0, done.err
+
+
+@pytest.mark.quiet
+def test_a_probe_that_was_given_the_authority_checks_over_tls(twin: RunningTwin, tmp_path: Path) -> None:
+    trusting = ("--ca-file", twin.announcement["ca_file"], "--metrics-port", "off")
+    done = call("probe", "SEC-3", *_ends(twin), *trusting, cwd=tmp_path, environ=_keys(twin))
+
+    assert "SEC-3   pass" in done.out, done
+
+
+def test_a_worker_whose_host_does_not_trust_what_its_master_trusts_says_so(twin: RunningTwin, tmp_path: Path) -> None:
+    trusting = _keys(twin) | {"SSL_CERT_FILE": twin.announcement["ca_file"]}
+    port, before = free_port(), len(twin.state()["sessions"])
+    expected = ("--master", "--master-bind-port", port, "--expect-workers", 1, "--room", "none")
+    for name in ("master", "worker"):
+        (tmp_path / name).mkdir()
+    with avaload("run", *expected, *PLAN, *_ends(twin), cwd=tmp_path / "master", environ=trusting):
+        where = ("--worker", "--master-host", "127.0.0.1", "--master-port", port, "--max-wait", "40s")
+        done = call("run", *where, cwd=tmp_path / "worker", environ=_keys(twin))
+
+    assert _distrusts(done, hosts=2), done
+    assert len(twin.state()["sessions"]) == before
+
+
+@pytest.fixture
+def left(twin: RunningTwin, tmp_path: Path) -> Callable[[str | None], tuple[Path, str]]:
+    """Makes the directory of a run that trusted this file and left a session behind; and the session's id."""
+
+    def leave(ca_file: str | None) -> tuple[Path, str]:
+        run_dir, session_id = tmp_path / "left", twin.new_session()["session_id"]
+        target = {"openai_base_url": twin.openai_url, "avaturn_base_url": twin.avaturn_url, "ca_file": ca_file}
+        settings = Settings.model_validate({"name": "left", "target": target})
+        make_run_dir(run_dir)
+        write_settings(settings, run_dir, started_at=datetime.now(UTC), run_id="left")
+        with Journal(run_dir / "journal" / "here-engine-0-0.jsonl") as journal:
+            for event in (run_started(), *session(1)):
+                if isinstance(event, RemainsChanged):
+                    event = replace(event, target_session_id=session_id)
+                journal.write(encode(event))
+                if isinstance(event, RemainsChanged) and event.remains is Remains.LEAKED:
+                    break
+        return run_dir, session_id
+
+    return leave
+
+
+@pytest.mark.parametrize("ca_file", [None, "nowhere.pem"])
+def test_a_sweep_deletes_over_tls_with_whom_the_person_at_the_keyboard_trusts(
+    ca_file: str | None,
+    twin: RunningTwin,
+    left: Callable[[str | None], tuple[Path, str]],
+    tmp_path: Path,
+) -> None:
+    run_dir, session_id = left(ca_file)
+    untold = call("sweep", run_dir, cwd=tmp_path, environ=_keys(twin))
+    alive = {each["session_id"] for each in twin.state(alive=True)["sessions"]}
+    told = call("sweep", run_dir, "--ca-file", twin.announcement["ca_file"], cwd=tmp_path, environ=_keys(twin))
+
+    assert untold.code == 2
+    assert "nowhere.pem: No such file" in untold.err if ca_file else _distrusts(untold, hosts=1)
+    assert session_id in alive
+    assert (told.code, told.out.splitlines()[0]) == (0, "1 deleted or already gone, 0 failed")
+    assert session_id not in {each["session_id"] for each in twin.state(alive=True)["sessions"]}
 
 
 def test_doctor_says_which_certificate_is_not_trusted(twin: RunningTwin, tmp_path: Path) -> None:

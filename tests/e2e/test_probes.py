@@ -95,3 +95,30 @@ def test_a_rule_that_has_no_check_is_refused_before_anything_starts(tmp_path: Pa
     assert done.code == 2
     assert done.err_lines == ["avaload: EXP-99: no such rule (did you mean EXP-8?)"]
     assert list(tmp_path.glob("runs")) == []
+
+
+WAYS = {
+    "429 at create": (),
+    "in the room": ("--set", "quota_status=200"),
+    "a room that closes": ("--set", "quota_status=200", "--set", "quota_room=close"),
+}
+
+
+def test_a_quota_is_a_refusal_however_it_is_told_and_whoever_it_kills_is_missed(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+
+        def start(name: str, *knobs: str) -> Avaload:
+            cwd = tmp_path / name
+            cwd.mkdir()
+            twin = stack.enter_context(running_twin("--set", "limit.sessions=3", *knobs))
+            return stack.enter_context(avaload("probe", "LIM-1", cwd=cwd, environ=reaching(twin)))
+
+        started = {way: start(way, *knobs) for way, knobs in WAYS.items()}
+        started["it kills"] = start("it kills", "--set", "mutant=LIM-1-kills-running")
+        said = {name: run.finish(within_s=110).out for name, run in started.items()}
+
+    found = {name: next(line for line in out.splitlines() if line.startswith("LIM-1")) for name, out in said.items()}
+    assert {name: line.split()[1] for name, line in found.items()} == dict.fromkeys(WAYS, "pass") | {"it kills": "fail"}
+    assert "refused with HTTP 429, the others lived on" in found["429 at create"]
+    for way in ("in the room", "a room that closes"):
+        assert "was created, and refused in its room with limits_exceeded, the others lived on" in found[way]

@@ -5,9 +5,11 @@ and told a key, only where the person at the keyboard says so.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from loadtest.config.access.guard import LIVE_AVATURN, flaws, know_secrets
+from loadtest.config.access.trust import check_trust
 from loadtest.config.backend import BackendTarget, Hidden
 from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError
@@ -39,9 +41,16 @@ class Permission:
             needed = backend.variables
         problems += [f"{name} is not set in the environment" for name in needed if not environ.get(name)]
         problems += flaws(backend.variables if backend is not None else (), environ)
+        own: dict[str, Any] = {"proxy": self.proxy, "ca_file": self.ca_file}
+        if is_loopback(url):  # the run directory's own are good enough there
+            own = {"proxy": self.proxy or target.proxy, "ca_file": self.ca_file or target.ca_file}
+        if own["ca_file"] is not None and url.startswith("https:"):
+            try:
+                check_trust(own["ca_file"], environ)
+            except ConfigError as error:
+                problems += error.problems
         if problems:
             raise ConfigError(problems)
-        own = {"proxy": self.proxy, "ca_file": self.ca_file} if not is_loopback(url) else {}
         allowed = target.model_copy(update={**own, "live": self.live, "backend": backend})
         settings = settings.model_copy(update={"target": allowed})
         know_secrets(settings, environ)
@@ -63,7 +72,7 @@ class Permission:
                 problems.append(f"the run went through the proxy {proxy}; say --proxy URL for the way to take")
             if ca_file is not None and self.ca_file is None:
                 problems.append(f"the run trusted {ca_file}; say --ca-file FILE for whom to trust")
-        elif proxy is not None and not is_loopback(proxy):
+        elif proxy is not None and self.proxy is None and not is_loopback(proxy):
             problems.append(f"the run went through the proxy {proxy}, which is not on this machine")
         return problems
 

@@ -11,6 +11,7 @@ from loadtest.probes.bench.bench import Bench, Probe
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.visit import Visit
 from loadtest.rooms.app_messages import OF_AVATAR, OF_USER, TRANSCRIPTION_FAILED
+from loadtest.rules.transcripts import BACKWARDS_S
 
 TURNS = 3
 LATE_S = 10.0
@@ -140,7 +141,7 @@ def _judge_shape(bench: Bench, subject: Subject, visits: list[Visit]) -> None:
                     continue
                 if abs(stamp - wall_ns() / 1e9) > SKEW_S + 60:
                     wrong.append("a time stamp that is not unix seconds of now")
-                if stamp < last:
+                if stamp < last - BACKWARDS_S:
                     wrong.append("time stamps that go back")
                 last = stamp
     if seen:
