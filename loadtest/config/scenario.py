@@ -5,6 +5,7 @@ the exception: it is the session object of the mint, passed to OpenAI as it stan
 (docs/contract.md#what-a-mint-may-ask).
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, get_args
 
@@ -19,8 +20,9 @@ DurationS = Annotated[float, BeforeValidator(parse_s, json_schema_input_type=_Wr
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
-_REASONING_MODELS = "gpt-realtime-2"
-"""How the names of the models begin that reason: their default silence is longer, and they announce calls of tools."""
+_REASONING_MODELS: Final = re.compile(r"gpt-realtime-2(?![0-9])")
+"""How the names of the models begin that reason: their default silence is longer, and they announce calls of tools.
+gpt-realtime-2025-08-28 is none of them, but gpt-realtime of that day."""
 _SILENCE_MS, _PATIENT_SILENCE_MS = 200, 500
 """`silence_duration_ms` of a session that asks for none, as recordings of the service show it for gpt-realtime and
 gpt-realtime-2.1; the kin of the two are assumed alike. The documents say 500 for all."""
@@ -306,7 +308,7 @@ def _model(realtime: dict[str, Any]) -> str:
 
 
 def _reasons(realtime: dict[str, Any]) -> bool:
-    return _model(realtime).startswith(_REASONING_MODELS)
+    return _REASONING_MODELS.match(_model(realtime)) is not None
 
 
 def _default_silence_ms(realtime: dict[str, Any]) -> int:

@@ -124,6 +124,7 @@ def test_one_field_of_the_mint_can_be_set_without_the_others(tmp_path: Path) -> 
         ("", 0.5, ["silence_duration_ms 500, the default of gpt-realtime-2.1"]),
         ('model = "gpt-realtime-mini"', 0.2, ["silence_duration_ms 200, the default of gpt-realtime-mini"]),
         ('model = "gpt-realtime-2.1"', 0.5, ["silence_duration_ms 500, the default of gpt-realtime-2.1"]),
+        ('model = "gpt-realtime-2025-08-28"', 0.2, ["silence_duration_ms 200, the default of gpt-realtime-2025-08-28"]),
         ("audio.input.turn_detection.silence_duration_ms = 350", 0.35, []),
         ('audio.input.turn_detection.type = "semantic_vad"', None, []),
     ],

@@ -38,6 +38,7 @@ def _answered(*knobs: str, session: dict[str, Any] | None = None, speech_ms: int
     ("model", "silence_ms", "voice"),
     [
         ("gpt-realtime", 200, "alloy"),
+        ("gpt-realtime-2025-08-28", 200, "alloy"),
         ("gpt-realtime-mini", 200, "alloy"),
         ("gpt-realtime-2", 500, "marin"),
         ("gpt-realtime-2.1", 500, "marin"),

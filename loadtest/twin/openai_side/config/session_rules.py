@@ -3,6 +3,7 @@
 Where the documents only say that a field is "supported by" some models, any other model refuses it here.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,8 +55,8 @@ TRANSCRIBERS = [
     "gpt-realtime-whisper",
 ]
 _VOICES = ["alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"]
-_REASONING_MODELS = "gpt-realtime-2"
-"""How the names of the models begin that reason."""
+_REASONING_MODELS = re.compile(r"gpt-realtime-2(?![0-9])")
+"""How the names of the models begin that reason; gpt-realtime-2025-08-28 is none."""
 _TRANSCRIBERS_WITH = {
     "delay": ("gpt-realtime-whisper",),
     "languages": ("gpt-transcribe", "gpt-live-transcribe"),
@@ -243,7 +244,7 @@ def check_whole(session: Mapping[str, Any], *, path: str) -> None:
 
 def reasons(model: str) -> bool:
     """Whether a model thinks before it speaks: gpt-realtime-2 and its kin."""
-    return model.startswith(_REASONING_MODELS)
+    return _REASONING_MODELS.match(model) is not None
 
 
 def _unsupported(param: str, model: object) -> RefusedError:
