@@ -1,5 +1,6 @@
 """An OTLP/HTTP endpoint that keeps what it gets, refuses what the specification forbids, or misbehaves as told."""
 
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ class Receiver:
     first: list[Answer] = field(default_factory=list)
     location: str = ""
     hung: bool = False
+    tls: ssl.SSLContext | None = None
     delay_s: float = 0
     spans: list[Span] = field(default_factory=list)
     resources: list[dict[str, object]] = field(default_factory=list)
@@ -72,7 +74,9 @@ class Receiver:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"http{'' if self.tls is None else 's'}://127.0.0.1:{self._server.server_address[1]}"
 
     def _take(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[Answer, bytes]:
         with self._arrived:

@@ -1,8 +1,11 @@
+import ssl
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+import trustme
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -148,6 +151,23 @@ def test_spans_are_compressed_where_the_environment_says_so(monkeypatch: pytest.
         sender.put(of_session(1))
         sender.close(20)
     assert (sender.sent, receiver.encodings, len(receiver.spans)) == (7, ["gzip"], 7)
+
+
+@pytest.mark.parametrize(("is_told", "sent"), [(True, 7), (False, 0)])
+def test_a_receiver_with_an_authority_of_its_own_is_trusted_where_the_environment_says_so(
+    is_told: bool, sent: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, ca_file = trustme.CA(), tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(ca_file)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    if is_told:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(ca_file))
+    with Receiver(tls=context) as receiver:
+        sender = sender_to(receiver.url)
+        sender.put(of_session(1))
+        sender.close(20)
+    assert (sender.sent, sender.dropped_by[REFUSED], len(receiver.spans)) == (sent, 7 - sent, sent)
 
 
 def spoilt(how: str) -> ExportTraceServiceRequest:
