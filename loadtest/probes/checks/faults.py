@@ -95,6 +95,7 @@ async def quota(bench: Bench) -> None:
             subjects.append(subject)
         tried, running = len(subjects), [subject for subject in subjects if subject.exists]
         seen = f"session {tried} was refused with HTTP {answer.status}"
+        told = None
         if len(running) == tried:
             await first.join()
             told = await _refused_in_room(subjects[-1])
@@ -104,7 +105,7 @@ async def quota(bench: Bench) -> None:
             running = [first]  # of the rest nobody knows whether they would be let in
         lost = sum([await subject.look() in GONE_STATUS for subject in running])
         fate = f"{lost} of {plural(len(running), 'other')} ended with it" if lost else "the others lived on"
-        clean = answer.status in QUOTA_STATUS or answer.ok
+        clean = told is not None or answer.status in QUOTA_STATUS
         bench.judge("LIM-1", clean and not lost, f"{seen}, {fate}")
 
 

@@ -60,8 +60,10 @@ def script(lines: Sequence[Line]) -> list[tuple[str, ...] | None]:
     for line in lines:
         shape = line.get("shape", {})
         if line.get("type") == "response.created":
-            latest[line["socket"]] = []  # its id has a name only from its first item on
-            items.append(latest[line["socket"]])
+            response = shape.get("response")
+            name = str(response.get("id")) if isinstance(response, dict) else ""
+            latest[line["socket"]] = named[name] = []
+            items.append(named[name])
         elif line.get("type") == "response.output_item.added" and line["socket"] in latest:
             of_response = named.setdefault(str(shape.get("response_id")), latest[line["socket"]])
             item = shape.get("item")
