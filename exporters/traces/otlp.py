@@ -42,7 +42,7 @@ class Sender:
 
     def __init__(self, url: str, *, patient: bool, stop: threading.Event) -> None:
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)  # its losses are counted; its lines hold URLs
-        session = requests.Session()
+        self._session = session = requests.Session()
         session.trust_env = False  # no proxy and no .netrc that the run's options don't name
         session.max_redirects = 0  # and no other host that the endpoint may name
         session.stream = True  # its answers are read by `hear`, up to a bound
@@ -122,7 +122,7 @@ class Sender:
                 self._failures = self._failures + 1 if rejected == len(batch) else 0
                 self._given_up = self._patient and self._failures >= _MAX_FAILURES
                 self._changed.notify_all()
-        self._exporter.shutdown()
+        self._session.close()
 
     def _export(self, batch: Sequence[ReadableSpan]) -> int:
         """How many of them were not taken."""

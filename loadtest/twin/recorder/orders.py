@@ -27,14 +27,16 @@ Order = list[str]
 
 
 def shifted(recorded: Sequence[Line], twin: Sequence[Line]) -> Iterator[tuple[str, str]]:
-    """Pairs of types that came in this order from the twin and the other way round in the recording; of a longer shift
-    only where it begins."""
+    """Pairs of types that came in this order from the twin and the other way round in the recording; of an event
+    that is out of place only where that begins."""
     theirs, ours = _orders(recorded), _orders(twin)
+    told = set()
     for thing in theirs:
         for order, twin_order in zip(theirs[thing], ours.get(thing, []), strict=False):
             common = [kind for kind in twin_order if kind in order]
             for first, second in itertools.pairwise(common):
-                if order.index(first) > order.index(second):
+                if order.index(first) > order.index(second) and first not in told:
+                    told.add(first)
                     yield first, second
 
 
