@@ -111,7 +111,9 @@ def test_a_quota_is_a_refusal_however_it_is_told_and_whoever_it_kills_is_missed(
             cwd = tmp_path / name
             cwd.mkdir()
             twin = stack.enter_context(running_twin("--set", "limit.sessions=3", *knobs))
-            return stack.enter_context(avaload("probe", "LIM-1", cwd=cwd, environ=reaching(twin)))
+            return stack.enter_context(
+                avaload("probe", "LIM-1", "--metrics-port", "off", cwd=cwd, environ=reaching(twin))
+            )
 
         started = {way: start(way, *knobs) for way, knobs in WAYS.items()}
         started["it kills"] = start("it kills", "--set", "mutant=LIM-1-kills-running")
