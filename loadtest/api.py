@@ -9,7 +9,6 @@ import selectors
 import signal
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from loadtest.config.environment import of_child
 from loadtest.language.errors import Exit
+from loadtest.network import loopback
 
 if TYPE_CHECKING:
     from reports.figures import Comparison, Report
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 TWIN_READY_S: Final = 20.0
 TWIN_END_S: Final = 10.0
-STATE_S: Final = 10.0
 TWIN_OPTIONS: Final = ("seed", "profile", "clock_scale", "port", "host")
 _AVALOAD: Final = (sys.executable, "-P", "-m", "avaload")
 
@@ -65,9 +64,7 @@ class Twin:
 
     def state(self, *, alive: bool = False) -> dict[str, Any]:
         """The ground truth: `sessions` (with `alive` those that live) and `counters`. Raises URLError."""
-        with _direct().open(f"{self.state_url}{'?alive=1' if alive else ''}", timeout=STATE_S) as answer:
-            told: dict[str, Any] = json.load(answer)
-        return told
+        return loopback.state(f"{self.state_url}{'?alive=1' if alive else ''}")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -191,8 +188,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(TWIN_END_S)
     except subprocess.TimeoutExpired:
         process.kill()
-
-
-def _direct() -> urllib.request.OpenerDirector:
-    """Without the environment's proxies: the twin is on loopback."""
-    return urllib.request.build_opener(urllib.request.ProxyHandler({}))

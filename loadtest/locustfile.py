@@ -30,7 +30,8 @@ from loadtest.distribution.port import sockets
 from loadtest.engine.client import READY_LIMIT_S
 from loadtest.language.errors import Exit, GeneratorError
 from loadtest.load.conductor import LoadProcess
-from loadtest.load.duties import READY, hear_master, on_owner_gone, report_to_master, tell_progress
+from loadtest.load.duties import hear_master, on_owner_gone, report_to_master, tell_progress
+from loadtest.load.messages import READY
 from loadtest.load.users import ProbeUser as ProbeUser
 from loadtest.load.users import VirtualUser as VirtualUser
 

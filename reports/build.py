@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from exporters.traces import trace_counts
+from loadtest.config.run_dir import Written
 from loadtest.config.settings import Settings
 from loadtest.judging import slo
 from loadtest.judging.slo import Slo
-from loadtest.language import disk
+from loadtest.language import disk, journal
 from loadtest.language.errors import ConfigError
 from loadtest.language.outlets import json_text, line
 from reports.comparing import compare, compare_runs
@@ -31,12 +32,12 @@ def build(run_dir: Path, *, slos: Sequence[Slo] | None = None, baseline: Path | 
 
     Arguments and errors as of `assess`; where one is raised, nothing was written.
     """
-    report, run, settings = assess(run_dir, slos=slos, baseline=baseline)
+    report, run, written = assess(run_dir, slos=slos, baseline=baseline)
     text = json_text(report, indent=1) + "\n"
     pages = {
         "report.json": text,
         "report.md": render_md.render(report),
-        "report.html": render_html.render(report, run.load_only(), run_name=_shown(run_dir), settings=settings),
+        "report.html": render_html.render(report, run.load_only(), run_name=_shown(run_dir), written=written),
         "junit.xml": junit.render(report),
         "metrics.txt": gitlab.render(report),
     }
@@ -46,37 +47,37 @@ def build(run_dir: Path, *, slos: Sequence[Slo] | None = None, baseline: Path | 
 
 def assess(
     run_dir: Path, *, slos: Sequence[Slo] | None = None, baseline: Path | None = None
-) -> tuple[dict[str, Any], frames.Run, dict[str, Any]]:
+) -> tuple[dict[str, Any], frames.Run, Written]:
     """What is in report.json, the run's frames and its settings; nothing is written.
 
     `slos`: instead of the scenario's own (None), e.g. to judge an old run again. `baseline`: directory of the run that
     it is held against (None: the one of its settings, while that is there). Works for a run whose processes were
     all killed, and for one without settings.json. Raises JournalError or ConfigError, one line per problem.
     """
-    settings = run_settings.read(run_dir)
-    resolved = run_settings.resolved(settings)
+    written = run_settings.read(run_dir)
+    resolved = written.settings
     if slos is None:
         slos = _slos(resolved)
-    with beside(run_dir, rules.section, run_dir, settings) as rule_rows:
+    with beside(run_dir, rules.section, run_dir, written) as rule_rows:
         run = frames.load(run_dir)
         judged_rules = rule_rows()
     report = judge(
         run,
-        settings,
+        written,
         slos,
         judged_rules,
         hosts.section(run_dir),
-        capacity.section(run_dir, resolved, slos, cores=run_settings.table(settings, "host").get("cores")),
-        _baseline(run_dir, settings, baseline),
+        capacity.section(run_dir, resolved, slos, cores=written.host.get("cores")),
+        _baseline(run_dir, resolved, baseline),
     )
     report["traces"] = trace_counts.read(run_dir)
     report["audio"] = [f"audio/{path.name}" for path in disk.files_in(run_dir / "audio", "*.wav")]
-    return report, run, settings
+    return report, run, written
 
 
 def judge(
     run: frames.Run,
-    settings: dict[str, Any],
+    written: Written,
     slos: Sequence[Slo],
     rule_rows: Sequence[dict[str, Any]] = (),
     host_rows: dict[str, Any] | None = None,
@@ -86,7 +87,7 @@ def judge(
     """The report.json dict of a run. A pure function: nothing is read or written. `rule_rows`: of `rules.section`,
     `host_rows`: of `hosts.section`, `searched`: of `capacity.section`; `base`: the run to hold it against."""
     host_rows = host_rows or {"workers": [], "clocks": []}
-    resolved = run_settings.resolved(settings)
+    resolved = written.settings
     asked = None if resolved is None else resolved.load
     planned_s = None if asked is None else asked.duration
     processes = None if asked is None or "processes" not in asked.model_fields_set else asked.processes
@@ -96,11 +97,11 @@ def judge(
     interrupted = bool((run.files["finish"] == "interrupted").any())
     report: dict[str, Any] = {
         "schema": SCHEMA,
-        "run_id": settings.get("run_id") or run.run_id,
-        "scenario": run_settings.name(settings) or run.scenario,
-        "tags": run_settings.table(settings, "tags"),
+        "run_id": written.run_id or run.run_id,
+        "scenario": written.name or run.scenario,
+        "tags": written.tags,
         "assumed": run_settings.assumed(resolved),
-        "started_at": settings.get("started_at") or _rfc3339(run.wall_start_ns),
+        "started_at": written.started_at or _rfc3339(run.wall_start_ns),
         "duration_s": round((run.end_ns - run.start_ns) / 1e9, 3),
         "interrupted": interrupted,
         "being_written": run.being_written,
@@ -114,7 +115,7 @@ def judge(
         "turns": steps.turns(load),
         "secrets": expiry.section(load, run),
         "cost": spending.section(run, resolved),
-        "teardown": teardown.section(load, run, resolved, tags=run_settings.table(settings, "tags")),
+        "teardown": teardown.section(load, run, resolved, tags=written.tags),
         "rules": list(rule_rows),
         "slos": gates.judge(load, slos, planned_s=planned_s),
         "aborted": gates.aborted(load),
@@ -135,7 +136,7 @@ def judge(
     }
     if base is not None:
         name = str(report["run_id"])
-        new = compare_runs.measured(load, settings, name=name, health=report["generator"], rules=report["rules"])
+        new = compare_runs.measured(load, written, name=name, health=report["generator"], rules=report["rules"])
         report["baseline"] = compare.contrast([base], [new])
     if searched is not None:
         capacity.apply(report, searched)
@@ -144,15 +145,14 @@ def judge(
     return report
 
 
-def _baseline(run_dir: Path, settings: dict[str, Any], given: Path | None) -> compare_runs.Measured | None:
+def _baseline(run_dir: Path, settings: Settings | None, given: Path | None) -> compare_runs.Measured | None:
     """The run to compare with. One that the settings name may be gone by now; one that is asked for must be there."""
-    resolved = run_settings.resolved(settings)
-    directory = given or (None if resolved is None else resolved.output.baseline)
-    if directory is None or (given is None and not (directory / "journal").is_dir()):
+    directory = given or (None if settings is None else settings.output.baseline)
+    if directory is None or (given is None and not journal.folder(directory).is_dir()):
         return None
     if directory.resolve() == run_dir.resolve():
         raise ConfigError(f"--baseline {directory}: is the run itself")
-    compare_runs.check_baseline(directory, plan=run_settings.table(settings, "settings") or None)
+    compare_runs.check_baseline(directory, plan=settings)
     return compare_runs.load(directory)
 
 

@@ -7,6 +7,8 @@ in them these keys and no others.
 from collections.abc import Mapping
 from typing import Final
 
+from loadtest.language.events import STEPS
+
 QUANTILES: Final = ("p50_s", "p90_s", "p95_s", "p99_s", "max_s")
 _PROBE: Final = {"rule": "its id", "outcome": "what the probe found", "detail": "what it did and saw"}
 
@@ -496,7 +498,7 @@ _BASELINE: Final = {
 SECTIONS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "": ("The run and its verdict", _HEAD),
     "sessions.": ("How many sessions there were, and how they ended", _SESSIONS),
-    "steps.<step>.": ("mint, create, connect, converse, delete", _STEPS | {"retries": "of deletes: further attempts"}),
+    "steps.<step>.": (", ".join(STEPS), _STEPS | {"retries": "of deletes: further attempts"}),
     "turns.": ("The turns of the conversations", _TURNS),
     "secrets.": ("The client secrets", _SECRETS),
     "teardown.": ("Do sessions end when they should?", _TEARDOWN),

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import pandas as pd
 
+from loadtest.config.scenario import KINDS
+from loadtest.language.events import Step
 from reports.data import frames, run_settings
 from reports.data.frames import Run
 from reports.verdict import rules as rule_rows
@@ -35,7 +37,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "session": "id",
         "scenario": "name",
         "purpose": "load, or probe:RULE",
-        "step": "mint, create, connect, converse, turn, delete …",
+        "step": ", ".join(Step),
         "attempt": "a delete may be tried again",
         "started_at": "when it began",
         "duration_s": "how long it took",
@@ -51,7 +53,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "scenario": "name",
         "purpose": "load, or probe:RULE",
         "turn": "number within the session, from 0",
-        "turn_kind": "say, barge_in, ignore, silence, pause",
+        "turn_kind": ", ".join(KINDS),
         "started_at": "when it began",
         "duration_s": "how long it took",
         "outcome": "ok, failed, cancelled",

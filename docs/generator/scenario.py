@@ -13,7 +13,7 @@ from docs.generator.markdown import code, paragraph, table
 from loadtest.config.backend import Hidden
 from loadtest.config.scenario import DurationS, Scenario, Turn
 from loadtest.config.settings import Settings
-from loadtest.judging import slo
+from loadtest.judging import sample_sizes, slo
 
 _HEAD: Final = """\
 # The scenario file
@@ -143,7 +143,7 @@ def _indicators() -> list[str]:
         (code(measure), ", ".join(code(each) for each in statistics), "share of 1" if unit == slo.SHARE else unit.value)
         for (measure, unit), statistics in rows.items()
     ]
-    needs = ", ".join(f"{name} {count}" for name, count in slo.ENOUGH.items())
+    needs = ", ".join(f"{name} {count}" for name, count in sample_sizes.ENOUGH.items())
     return [
         "### Indicators",
         "",

@@ -22,7 +22,6 @@ from urllib.parse import urlsplit, urlunsplit
 from opentelemetry.sdk.resources import Resource
 
 from exporters.traces import trace_counts
-from exporters.traces.follow import Follower, Source
 from exporters.traces.otlp import Sender
 from exporters.traces.spans import Facts, died, resource, spans
 from exporters.traces.tail import TailSampler
@@ -31,7 +30,7 @@ from loadtest.config.run_dir import load_resolved
 from loadtest.config.settings import Target
 from loadtest.language.errors import ConfigError, Exit, HarnessError, Kind
 from loadtest.language.events import Event, SessionFinished, SessionStarted, Step
-from loadtest.language.journal import JournalError
+from loadtest.language.journal import Follower, JournalError, Source, not_a_run
 from loadtest.language.outlets import keep_safe, line
 from loadtest.language.secrecy.redact import redact
 
@@ -186,7 +185,8 @@ def export(
     stop = stop or threading.Event()
     stop_by = float("inf")
     appear_by = time.monotonic() + (_APPEAR_S if follow else 0)
-    with Sender(endpoint_url(otlp_endpoint), patient=not follow, stop=stop) as sender, Follower(run_dir) as follower:
+    follower = Follower(run_dir)
+    with Sender(endpoint_url(otlp_endpoint), patient=not follow, stop=stop) as sender:
         sessions = _Sessions(sender, TailSampler.of_run(run_dir, share), facts_of(run_dir))
         told_at = float("-inf")
 
@@ -212,7 +212,7 @@ def export(
                         break
             sessions.finish_late(late)
             if follower.empty and time.monotonic() >= appear_by:
-                raise JournalError(f"{run_dir}: no journal files")
+                raise JournalError(not_a_run(run_dir))
             if not follow or stop.is_set() or (not follower.empty and follower.over):
                 break
             stop.wait(_POLL_S)

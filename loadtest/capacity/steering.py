@@ -4,7 +4,6 @@ It is ticked by whoever waits for Locust (`supervisor._follow`) and writes its o
 stdin. The journals are read on between stages, when no load runs that the reading could disturb.
 """
 
-import contextlib
 import json
 import math
 import time
@@ -18,9 +17,8 @@ from loadtest.capacity.search import Found, Probe, Purpose, Search
 from loadtest.capacity.stages import Stages
 from loadtest.config.settings import SET_UP_S, Settings
 from loadtest.config.workload import Capacity
-from loadtest.language import disk, journal
+from loadtest.language import journal
 from loadtest.language.errors import ConfigError, GeneratorError
-from loadtest.language.events import Event
 
 POOL = 2000
 """Sessions at once in a search by arrivals, unless more users are asked for."""
@@ -62,25 +60,6 @@ def settle_s(settings: Settings) -> float:
     return capacity.settle if capacity.settle is not None else settings.conversation_s + 2.0
 
 
-class Follower:
-    """Reads on in all journals of a run: each call brings what was written since the last one."""
-
-    def __init__(self, run_dir: Path) -> None:
-        self._run_dir = run_dir
-        self._read: dict[Path, int] = {}
-
-    def events(self) -> Iterator[Event]:
-        """Whole lines only; what can't be read is for the report to tell."""
-        for path in journal.paths(self._run_dir):
-            with disk.open_read(path) as file:
-                file.seek(self._read.get(path, 0))
-                whole, newline, _ = file.read().rpartition(b"\n")
-            self._read[path] = self._read.get(path, 0) + len(whole) + len(newline)
-            for line in whole.split(b"\n"):
-                with contextlib.suppress(journal.JournalError):
-                    yield journal.decode(line)
-
-
 class Steering:
     """Tick it often; it never blocks for long. `say`: a line for people."""
 
@@ -88,7 +67,7 @@ class Steering:
         assert settings.capacity is not None
         self._capacity, self._settings, self._say = settings.capacity, settings, say
         self._stages = Stages(settings.slos, poisson=settings.load.arrivals == "poisson")
-        self._follower = Follower(run_dir)
+        self._follower = journal.Follower(run_dir)
         self._orders = self._lead()
         self._over = False
         self._running = False
@@ -156,7 +135,7 @@ class Steering:
         """Until what the stage began has ended, so that it doesn't weigh on the next one; not for ever."""
         until_s = time.monotonic() + self._settings.graceful_stop_s
         while True:
-            for event in self._follower.events():
+            for _, event in self._follower.read():
                 self._stages.add(event)
             if self._stages.in_progress <= 0 or time.monotonic() > until_s:
                 return

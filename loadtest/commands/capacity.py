@@ -7,7 +7,7 @@ from loadtest.capacity.steering import prepared
 from loadtest.commands import options, plan
 from loadtest.commands.printing import say_lines, show
 from loadtest.commands.work import dry_run
-from loadtest.commands.work.loading import loaded, warn
+from loadtest.commands.work.warned_run import loaded, warn
 from loadtest.language.errors import ConfigError, Exit
 
 EXAMPLE: Final = "avaload capacity scenario.toml --by arrivals --start 5 --most 200"

@@ -7,7 +7,7 @@ from typing import Any, Final
 from loadtest.commands import options
 from loadtest.commands.printing import say_lines, show
 from loadtest.commands.work import dry_run
-from loadtest.commands.work.loading import loaded
+from loadtest.commands.work.warned_run import loaded
 from loadtest.language.errors import Exit
 from loadtest.probes.catalogue import chosen
 

@@ -6,7 +6,7 @@ from typing import Final
 from loadtest.commands import options, worker
 from loadtest.commands.printing import show
 from loadtest.commands.work import dry_run
-from loadtest.commands.work.loading import loaded, tell_price, warn
+from loadtest.commands.work.warned_run import loaded, tell_price, warn
 from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError, Exit
 

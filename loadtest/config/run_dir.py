@@ -7,21 +7,26 @@ import platform
 import socket
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from loadtest.config.environment import HIDDEN, of_child
 from loadtest.config.settings import RUNS, Settings
-from loadtest.language import disk
+from loadtest.language import disk, journal
 from loadtest.language.errors import ConfigError
 from loadtest.language.version import __version__
+
+T = TypeVar("T")
 
 CALIBRATION = RUNS / "calibration.json"
 SETTINGS = "settings.json"
 SCHEMA = 2
-"""Of settings.json. In 1 the settings stood under `scenario`. `defaults` are those of the version that wrote it."""
+"""Of settings.json. In 1 the settings stood under `scenario`."""
 _VERSIONS = ("locust", "gevent", "openai", "httpx", "aiohttp", "picows", "uvloop", "prometheus-client", "pandas")
 
 
@@ -40,7 +45,7 @@ def make_run_dir(run_dir: Path, *, private: bool = True) -> None:
     if not private:
         disk.follow_umask()
     try:
-        (run_dir / "journal").mkdir(parents=True)
+        journal.folder(run_dir).mkdir(parents=True)
         if private:
             with contextlib.suppress(PermissionError):  # a mounted one may be somebody else's: its files are ours
                 run_dir.chmod(0o700)
@@ -48,27 +53,96 @@ def make_run_dir(run_dir: Path, *, private: bool = True) -> None:
         raise ConfigError(f"{run_dir}: {error.strerror}") from error
 
 
-def read_settings(run_dir: Path) -> dict[str, Any]:
-    """`settings.json` as data, in the form of today whichever schema it has. Raises OSError, ValueError
-    and ConfigError."""
-    written = json.loads(disk.read(run_dir / SETTINGS))
-    if not isinstance(written, dict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What `settings.json` says of a run. A key that it lacks, or that holds something else, is None or empty."""
+
+    settings: Settings | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the version that ran it where nobody asks for anything; empty where it did not write them down."""
+    problem: str | None = "has no settings.json"
+    """Why there are no settings: the file isn't there, is of another version, or was edited."""
+    name: str | None = None
+    """Of the run's scenario; also where its settings can't be read."""
+    run_id: str | None = None
+    started_at: str | None = None
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    embedded_twin: bool | None = None
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    git_revision: str | None = None
+    seed: int | None = None
+    calibration: Mapping[str, Any] | None = None
+    host: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, in the schema of today."""
+        told = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("problem", "name")}
+        told["settings"] = None if self.settings is None else self.settings.model_dump(mode="json")
+        return {"schema": SCHEMA, **told}
+
+
+def read_written(run_dir: Path) -> Written:
+    """`settings.json` of whichever schema. Raises FileNotFoundError where there is none, ConfigError for what can't be
+    read."""
+    try:
+        found = json.loads(disk.read(run_dir / SETTINGS))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"{run_dir / SETTINGS}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{run_dir / SETTINGS}: can't be read: {error}") from error
+    if not isinstance(found, dict):
         raise ConfigError(f"{run_dir / SETTINGS}: must hold an object")
-    if "settings" not in written and "scenario" in written:
-        written["settings"] = written.pop("scenario")
-    return written
+    told = found.get("settings", found.get("scenario"))  # in schema 1 they stood there
+    settings, problem = None, None
+    try:
+        settings = Settings.model_validate(told)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, ("settings", *first["loc"])))
+        problem = "holds no settings" if told is None else f"{where}: {first['msg']}"
+    except ConfigError as error:
+        problem = f"settings: {error.problems[0]}"
+
+    return Written(
+        settings=settings,
+        defaults=_of(dict, found, "defaults") or {},
+        problem=problem,
+        name=_of(str, told if isinstance(told, dict) else {}, "name"),
+        run_id=_of(str, found, "run_id"),
+        started_at=_of(str, found, "started_at"),
+        tags=_of(dict, found, "tags") or {},
+        embedded_twin=_of(bool, found, "embedded_twin"),
+        versions=_of(dict, found, "versions") or {},
+        git_revision=_of(str, found, "git_revision"),
+        seed=_of(int, found, "seed"),
+        calibration=_of(dict, found, "calibration"),
+        host=_of(dict, found, "host") or {},
+    )
+
+
+def _of(kind: type[T], table: Mapping[str, Any], key: str) -> T | None:
+    value = table.get(key)
+    return value if isinstance(value, kind) else None
+
+
+def _written(run_dir: Path) -> Written:
+    """Of a run that must have one. Raises ConfigError."""
+    try:
+        return read_written(run_dir)
+    except FileNotFoundError:
+        is_run = bool(journal.paths(run_dir))
+        raise ConfigError(f"{run_dir}: {Written().problem}" if is_run else journal.not_a_run(run_dir)) from None
 
 
 def load_resolved(run_dir: Path) -> Settings:
-    """The settings that a run directory was started with; for the processes of the run and for later commands."""
-    try:
-        return Settings.model_validate(read_settings(run_dir)["settings"])
-    except FileNotFoundError:
-        raise ConfigError(f"{run_dir}: not a run directory (no settings.json)") from None
-    except OSError as error:
-        raise ConfigError(f"{run_dir}/settings.json: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{run_dir}/settings.json: {str(error).splitlines()[0]}") from error
+    """The settings that a run directory was started with; for the processes of the run and for later commands. Raises
+    ConfigError."""
+    written = _written(run_dir)
+    if written.settings is None:
+        raise ConfigError(f"{run_dir / SETTINGS}: {written.problem}")
+    return written.settings
 
 
 def load_for_sending(run_dir: Path, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -85,34 +159,36 @@ def load_for_sending(run_dir: Path, environ: Mapping[str, str] = os.environ) -> 
 
 
 def run_id(run_dir: Path) -> str:
-    """What the run is called: made once, by its master. A worker's directory over there may have another name."""
-    return str(read_settings(run_dir).get("run_id") or run_dir.name)
+    """What the run is called: made once, by its master. A worker's directory over there may have another name. Raises
+    ConfigError."""
+    return _written(run_dir).run_id or run_dir.name
 
 
 def is_embedded(run_dir: Path) -> bool:
-    """Whether the run's target was the embedded twin, which ends with the run."""
-    return bool(read_settings(run_dir).get("embedded_twin"))
+    """Whether the run's target was the embedded twin, which ends with the run. Raises ConfigError."""
+    return bool(_written(run_dir).embedded_twin)
 
 
 def write_settings(
     settings: Settings, run_dir: Path, *, started_at: datetime, embedded_twin: bool = False, run_id: str | None = None
 ) -> None:
     """`settings.json`: what the run was told and where it ran, without secrets; its processes read it too."""
-    written = {
-        "schema": SCHEMA,
-        "run_id": run_id or run_dir.name,
-        "started_at": started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "settings": settings.model_dump(mode="json"),
-        "defaults": Settings().model_dump(mode="json"),
-        "tags": settings.tags,
-        "embedded_twin": embedded_twin,
-        "versions": {"avaload": __version__, "python": platform.python_version(), **_versions()},
-        "git_revision": _git_revision(),
-        "seed": settings.load.seed,
-        "calibration": _calibration(),
-        "host": {"name": socket.gethostname(), "cores": os.cpu_count(), "system": platform.platform()},
-    }
-    text = json.dumps(written, indent=1, ensure_ascii=False) + "\n"
+    written = Written(
+        settings=settings,
+        defaults=Settings().model_dump(mode="json"),
+        problem=None,
+        name=settings.name,
+        run_id=run_id or run_dir.name,
+        started_at=started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        tags=settings.tags,
+        embedded_twin=embedded_twin,
+        versions={"avaload": __version__, "python": platform.python_version(), **_versions()},
+        git_revision=_git_revision(),
+        seed=settings.load.seed,
+        calibration=_calibration(),
+        host={"name": socket.gethostname(), "cores": os.cpu_count(), "system": platform.platform()},
+    )
+    text = json.dumps(written.as_dict(), indent=1, ensure_ascii=False) + "\n"
     try:
         disk.replace(run_dir / SETTINGS, text.encode())
     except OSError as error:

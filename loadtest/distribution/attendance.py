@@ -13,7 +13,7 @@ from loadtest.distribution.offset import Offset
 from loadtest.distribution.shipping import Shipper
 from loadtest.distribution.wire import Channel
 from loadtest.judging.words import plural
-from loadtest.language import clock, disk, journal
+from loadtest.language import clock, journal
 from loadtest.language.errors import Exit, GeneratorError
 from loadtest.language.outlets import line
 from loadtest.load.supervisor import Interruption
@@ -138,12 +138,7 @@ class Attendance:
         return ended and journal.wait_until_closed(self._run_dir, timeout_s=0)
 
     def _has_last_word(self, number: int) -> bool:
-        for path in disk.files_in(self._run_dir / "journal", f"*-worker-{number}.jsonl"):
-            with disk.open_read(path) as file:
-                file.seek(max(0, path.stat().st_size - 4096))
-                if b'\n{"event":"run_finished"' in file.read():
-                    return True
-        return False
+        return any(map(journal.has_last_word, journal.paths(self._run_dir, "worker", number)))
 
     def _finished(self) -> bool:
         if self._written_ns is None:

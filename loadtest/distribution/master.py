@@ -33,16 +33,10 @@ from loadtest.judging.objectives import Judge
 from loadtest.language import clock, journal
 from loadtest.language.errors import Exit
 from loadtest.language.events import DISK_FULL, Event, Fault, GeneratorFailed, RunFinished
-from loadtest.load.conductor import (
-    FULL,
-    NUMBERED,
-    STEER_AHEAD_S,
-    TEARDOWN_MARGIN_S,
-    aggregate_of,
-    open_journal,
-    rulebook_of,
-)
-from loadtest.load.duties import BEGIN, DONE, FITNESS, OBJECTIVES, READY, SNAPSHOT, SNAPSHOT_S, STEER, STOP
+from loadtest.load import messages as m
+from loadtest.load.beginning import aggregate_of, open_journal, rulebook_of
+from loadtest.load.conductor import STEER_AHEAD_S, TEARDOWN_MARGIN_S
+from loadtest.load.duties import SNAPSHOT_S
 
 LOOK_S = 0.2
 BARRIER_LOOK_S = 0.02
@@ -61,18 +55,20 @@ class Master:
         self._reason = "completed"
         self._closed = False
         self._own, self._log = aggregate_of(settings), Log(run_dir)
-        self._journal, started = open_journal(settings, run_dir, role="master", name="master", process=-1)
+        self._journal, started = open_journal(
+            settings, run_dir, journal.path_of(run_dir, "master"), role="master", process=-1
+        )
         self._journal.on_full = self._stop_for_disk
-        self._runner.register_message(FULL, lambda **_: self._end(DISK_FULL))
+        self._runner.register_message(m.FULL, lambda **_: self._end(DISK_FULL))
         self._record(started)
         self._numbers: dict[str, int] = {}  # of load processes on other hosts, by node
         self._check_what_comes()
-        self._runner.register_message(SNAPSHOT, self._on_snapshot)
-        self._runner.register_message(DONE, self._on_done)
+        self._runner.register_message(m.SNAPSHOT, self._on_snapshot)
+        self._runner.register_message(m.DONE, self._on_done)
         self._fitness: dict[str, str] = {}
-        self._runner.register_message(FITNESS, self._on_fitness)
-        self._runner.register_message(OBJECTIVES, self._on_objectives)
-        self._runner.register_message(NUMBERED, self._on_numbered)
+        self._runner.register_message(m.FITNESS, self._on_fitness)
+        self._runner.register_message(m.OBJECTIVES, self._on_objectives)
+        self._runner.register_message(m.NUMBERED, self._on_numbered)
         self._hosts: Hosts | None = None
         if settings.distribution.master:
             self._hosts = Hosts(settings, run_dir, os.environ[SALT], send=self._send, record=self._record)
@@ -80,7 +76,7 @@ class Master:
         self._barrier = StartBarrier(settings.load.processes, self._offset_of)
         self._nodes: dict[int, str] = {}
         self._gave_up: str | None = None
-        self._runner.register_message(READY, self._on_ready)
+        self._runner.register_message(m.READY, self._on_ready)
         environment.events.test_start.add_listener(self._on_all_here)
         self._all_here, self._ended = Signal(), Signal()
         gevent.spawn(self._watch_workers)
@@ -94,11 +90,11 @@ class Master:
         """Reports that can't be believed are refused before they get here (port/sockets.py)."""
         like, processes, objectives = self._own.snapshot(), self._settings.load.processes, self._objectives
         checks: dict[str, Callable[[Any], None]] = {
-            **dict.fromkeys((SNAPSHOT, DONE), lambda data: check_snapshot(data, like=like)),
-            **dict.fromkeys((READY, FULL), check_nothing),
-            FITNESS: check_fitness,
-            OBJECTIVES: lambda data: check_objectives(data, count=objectives),
-            NUMBERED: lambda data: check_number(data, processes=processes),
+            **dict.fromkeys((m.SNAPSHOT, m.DONE), lambda data: check_snapshot(data, like=like)),
+            **dict.fromkeys((m.READY, m.FULL), check_nothing),
+            m.FITNESS: check_fitness,
+            m.OBJECTIVES: lambda data: check_objectives(data, count=objectives),
+            m.NUMBERED: lambda data: check_number(data, processes=processes),
         }
         self._runner.checks.update(checks)
         self._runner.for_all.add(HOST)  # a worker's command is none of Locust's workers; Hosts knows who has joined
@@ -126,7 +122,7 @@ class Master:
         if self._barrier.zero_ns is not None:
             begins_s = (clock.now_ns() - self._barrier.zero_ns) / 1e9 + STEER_AHEAD_S
             order = order | {"begins_s": begins_s}
-        self._runner.send_message(STEER, order)
+        self._runner.send_message(m.STEER, order)
 
     @property
     def waiting_for(self) -> str | None:
@@ -177,7 +173,7 @@ class Master:
                     return reason
             gevent.sleep(BARRIER_LOOK_S)
         for number, node in self._nodes.items():
-            self._runner.send_message(BEGIN, {"zero_ns": self._barrier.zero_for(number)}, client_id=node)
+            self._runner.send_message(m.BEGIN, {"zero_ns": self._barrier.zero_for(number)}, client_id=node)
         return None
 
     def _tell_lost(self, index: int) -> None:
@@ -194,7 +190,7 @@ class Master:
         self._nodes[index] = msg.node_id
         self._barrier.ready(index)
         if self._reason != "completed":  # said before this worker was there to hear it
-            self._runner.send_message(STOP, {"reason": self._reason}, client_id=msg.node_id)
+            self._runner.send_message(m.STOP, {"reason": self._reason}, client_id=msg.node_id)
 
     def _settle(self) -> None:
         for _ in self._workers.settle():
@@ -228,7 +224,7 @@ class Master:
         self._reason = reason
         if self._hosts is not None and not self._all_here.is_set():
             self._give_up(reason)
-        self._runner.send_message(STOP, {"reason": self._reason})
+        self._runner.send_message(m.STOP, {"reason": self._reason})
 
     def _stop_if_broken(self) -> None:
         """The run stops early when an objective of all its processes together says so."""
@@ -236,7 +232,7 @@ class Master:
         if self._reason == "completed" and (aborted := self._judge.look(now_ns=now_ns)) is not None:
             self._record(aborted)
             self._reason = "aborted"
-            self._runner.send_message(STOP, {"reason": self._reason})
+            self._runner.send_message(m.STOP, {"reason": self._reason})
 
     def close(self) -> None:
         """The last word and the end of the journal; only the first call counts."""

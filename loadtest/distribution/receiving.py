@@ -6,7 +6,6 @@ A chunk says where it belongs. What is already there is acknowledged again, what
 chunks may be lost, repeated or come late, and the file is always a true beginning of the one over there.
 """
 
-import fcntl
 import os
 import re
 import sys
@@ -17,9 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.distribution.wire import CorruptError, unpack
-from loadtest.language import disk
+from loadtest.language import disk, journal
 
-NAME: Final = re.compile(r"(journal/\w[\w.-]{0,199}\.jsonl|audio/\w[\w.-]{0,199}\.wav)", re.ASCII)
+NAME: Final = re.compile(rf"({disk.JOURNAL}/\w[\w.-]{{0,199}}\.jsonl|audio/\w[\w.-]{{0,199}}\.wav)", re.ASCII)
 """Nothing else is ever written, and nothing outside the run directory."""
 MAX_FILES: Final = 10_000
 
@@ -97,6 +96,4 @@ class Receiver:
         return file
 
     def _locked(self, name: str) -> int:
-        fd = disk.open_append(self._run_dir / name)
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        return fd
+        return journal.hold(self._run_dir / name)

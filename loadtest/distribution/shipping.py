@@ -4,14 +4,13 @@ One chunk is on its way at a time, and a file is read no further than it was ack
 any interruption it goes on from the master's last word.
 """
 
-import fcntl
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from loadtest.distribution.wire import CHUNK_BYTES, pack
-from loadtest.language import disk
+from loadtest.language import disk, journal
 
 EVERY_NS: Final = 1_000_000_000
 """How often a file that grows slowly is shipped; one with a full chunk goes at once."""
@@ -37,7 +36,7 @@ class Shipper:
         """Name, as the master knows it, → bytes here."""
         found = [
             *disk.files_in(self._run_dir / "audio", "*.wav"),
-            *disk.files_in(self._run_dir / "journal", "*.jsonl"),
+            *journal.paths(self._run_dir),
         ]
         return {path.relative_to(self._run_dir).as_posix(): path.stat().st_size for path in found}
 
@@ -53,14 +52,14 @@ class Shipper:
                 return
             self._waiting_for = None
         for name, size in self.files().items():
-            if name.startswith("journal/") and name not in self._closed and self._home.get(name) == size:
+            if name.startswith(f"{disk.JOURNAL}/") and name not in self._closed and self._home.get(name) == size:
                 path = self._run_dir / name
-                ended = _is_free(path) and path.stat().st_size == size  # in this order: no last word is missed
+                ended = journal.is_free(path) and path.stat().st_size == size  # in this order: no last word is missed
                 if ended and self._say("closed", name=name, size=size):
                     self._waiting_for = (name, now_ns)
                     return
         for name, left in sorted(self.missing().items(), key=lambda item: -item[1]):
-            if not written and not name.startswith("journal/"):
+            if not written and not name.startswith(f"{disk.JOURNAL}/"):
                 continue
             if not written and left < CHUNK_BYTES and now_ns - self._shipped_ns.get(name, 0) < EVERY_NS:
                 continue
@@ -89,13 +88,3 @@ class Shipper:
 
     def _send(self, name: str, piece: bytes) -> bool:
         return self._say("chunk", name=name, offset=self._home.get(name, 0), packed=pack(piece), crc=zlib.crc32(piece))
-
-
-def _is_free(path: Path) -> bool:
-    """Whether the file's writer is gone. Asked before its size is trusted; our own lock is gone again at once."""
-    with disk.open_read(path) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True

@@ -6,7 +6,6 @@ free too, what they say is folded anew and takes the place of its last report. O
 behind: an engine that lost its Locust process still deletes what it created.
 """
 
-import fcntl
 import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.snapshot import Snapshot, merged
 from loadtest.language import disk, journal
-from loadtest.language.events import Event, RunFinished
+from loadtest.language.events import Event
 from loadtest.rules.rulebook import Rulebook
 
 SILENT_AFTER_S: Final = 3.0
@@ -26,7 +25,6 @@ SILENT_AFTER_S: Final = 3.0
 LOST_AFTER_S: Final = 30.0
 """A worker that was only paused comes back; one that is silent for longer, or dead, is lost."""
 
-_LINE_BYTES: Final = 4096
 _AT_ONCE: Final = 300  # events between two pauses of a settlement: some ms
 
 
@@ -90,7 +88,7 @@ class Workers:
         """Fold the journals of those that are dead with all their engines; pauses now and then, for other work."""
         for index, worker in self._all.items():
             files = self._files(index, "engine")
-            if worker.lost and not worker.settled and self._dead(index) and all(map(_is_free, files)):
+            if worker.lost and not worker.settled and self._dead(index) and all(map(journal.is_free, files)):
                 aggregate, rules = self.empty(), self.rules()
                 for number, event in enumerate(_events(self._files(index, "worker") + files)):
                     aggregate.add(event)
@@ -121,23 +119,23 @@ class Workers:
 
     def _find_stillborn(self) -> None:
         """Those that began a journal and died before their first report."""
-        for path in disk.files_in(self.run_dir / "journal", "*-worker-*.jsonl"):
-            index = path.stem.rpartition("-")[2]
-            if index.isdecimal() and int(index) not in self._all and self._dead(int(index)):
-                self._all[int(index)] = _Worker({}, heard_ns=0)
+        for path in journal.paths(self.run_dir, "worker"):
+            writer = journal.writer_of(path.name)
+            index = None if writer is None else writer.number
+            if index is not None and index not in self._all and self._dead(index):
+                self._all[index] = _Worker({}, heard_ns=0)
 
     def _dead(self, index: int) -> bool:
         """Its journal is here, nobody writes it any more, and it was not ended: then its last report is on its way."""
         files = self._files(index, "worker")
-        return bool(files) and all(map(_is_free, files)) and not any(map(_has_ended, files))
+        return bool(files) and all(map(journal.is_free, files)) and not any(map(journal.has_last_word, files))
 
     def _settling(self, index: int) -> bool:
         """Dead, and its engines may still be deleting."""
         return self._dead(index) and not self._all[index].settled
 
     def _files(self, index: int, role: str) -> list[Path]:
-        pattern = f"*-worker-{index}.jsonl" if role == "worker" else f"*-engine-{index}-*.jsonl"
-        return [path for path in disk.files_in(self.run_dir / "journal", pattern) if path.stat().st_size]
+        return [path for path in journal.paths(self.run_dir, role, index) if path.stat().st_size]
 
 
 def _settled(aggregate: Aggregate, rules: Rulebook, reported: Snapshot) -> Snapshot:
@@ -153,27 +151,6 @@ def _settled(aggregate: Aggregate, rules: Rulebook, reported: Snapshot) -> Snaps
         waived_violations=most(c.RULE_VIOLATIONS_WAIVED, rules.waived_violations()),
     )
     return {**found, c.SINK_ERRORS.name: reported.get(c.SINK_ERRORS.name, {})}
-
-
-def _is_free(path: Path) -> bool:
-    """Whether the file's writer is gone. Our own lock is gone again at once."""
-    with disk.open_read(path) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-
-def _has_ended(path: Path) -> bool:
-    """Whether the last line is the journal's last word."""
-    with disk.open_read(path) as file:
-        file.seek(max(0, path.stat().st_size - _LINE_BYTES))
-        lines = file.read().splitlines()
-    try:
-        return bool(lines) and isinstance(journal.decode(lines[-1]), RunFinished)
-    except journal.JournalError:
-        return False
 
 
 def _events(paths: list[Path]) -> Iterator[Event]:

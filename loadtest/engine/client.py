@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import gevent
@@ -83,14 +84,7 @@ class EngineClient:
             return "unstarted"
         result = AsyncResult()
         self._pending[ticket.number] = (ticket, result)
-        self._say(
-            op="run",
-            number=ticket.number,
-            user=ticket.user,
-            iteration=ticket.iteration,
-            due_ns=ticket.due_ns,
-            purpose=ticket.purpose,
-        )
+        self._say(op="run", **asdict(ticket))
         try:
             return str(result.get())  # no deadline of its own: every step of a session has one, and the drain ends all
         except gevent.GreenletExit:
@@ -212,7 +206,7 @@ class EngineClient:
                 )
             )
         self._open.clear()
-        dead = self._run_dir / "journal" / f"{socket.gethostname()}-engine-{self._process}-{self._incarnation}.jsonl"
+        dead = journal.path_of(self._run_dir, "engine", self._process, self._incarnation)
         self._incarnation += 1
         if self._closing or self._incarnation > (RESTARTS if self._was_ready else EARLY_RESTARTS):
             self._drained.set()

@@ -15,6 +15,7 @@ from math import ceil, floor
 from pathlib import Path
 from typing import Final
 
+from loadtest.judging.sample_sizes import ENOUGH, for_one_bad
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import STEPS
@@ -44,11 +45,6 @@ RANKS: Final[Mapping[str, Fraction]] = {
     "min": Fraction(0),
 }
 """Statistic of an indicator that is RANKED → the rank that it is the value of: the share of samples below it."""
-
-ENOUGH: Final[Mapping[str, int]] = {"p50": 2, "p90": 10, "p95": 20, "p99": 100, "max": 1, "min": 1}
-"""Samples that a statistic needs before it says anything: a p95 of ten is the longest of ten."""
-ENOUGH_FOR_NONE: Final = 100
-"""Of a share that must be 0 or 1, which no number of samples proves."""
 
 SLOTS_OF_A_WINDOW: Final = 20
 """A sliding window moves on by a 20th of its length."""
@@ -156,8 +152,7 @@ class Slo:
         than its bound allows, so those of the ramp are asked, too."""
         if self.unit != SHARE:
             return self.enough
-        room = self.objective if self.min is None else 1 - self.objective
-        return ceil(round(1 / room, 6)) if room else ENOUGH_FOR_NONE
+        return for_one_bad(self.objective if self.min is None else 1 - self.objective)
 
     def beyond(self, value: float) -> bool:
         """Whether one sample of what is ranked lies on the wrong side of the bound."""

@@ -17,6 +17,8 @@ from typing import IO, Final
 
 MOST_READ: Final = 256 << 20
 """Bytes of a file that is read whole."""
+JOURNAL: Final = "journal"
+"""The folder of journals in a run directory."""
 _OTHERS: Final = 0o077
 _given_umask: int | None = None
 
@@ -38,7 +40,7 @@ def follow_umask() -> None:
 def follow(run_dir: Path) -> None:
     """What is added to a run directory may be read by whom its journals may be."""
     with suppress(OSError):
-        if (run_dir / "journal").lstat().st_mode & _OTHERS:
+        if (run_dir / JOURNAL).lstat().st_mode & _OTHERS:
             follow_umask()
 
 

@@ -30,8 +30,8 @@ LOAD: Final = "load"
 SCHEMA: Final = 2
 """Version of the journal's line format; raised when a field changes its name or its meaning.
 
-1: the session's id at the target was called after one vendor (`journal_lines` still reads it), and the first line left
-its schema out. 2: `target_session_id`."""
+1: the session's id at the target was called after one vendor (`journal/lines.py` still reads it), and the first line
+left its schema out. 2: `target_session_id`."""
 
 _ROUNDING_S: Final = 1.0
 """expires_at and a Date header are whole seconds, each cut by itself."""

@@ -7,10 +7,7 @@ drained.
 """
 
 import itertools
-import os
-import socket
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +17,14 @@ from locust.env import Environment
 from locust.runners import WorkerRunner
 from msgspec.structs import replace
 
-from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.snapshot import Snapshot
 from loadtest.config.arrival import Arrival
-from loadtest.config.environment import PROCESS
-from loadtest.config.run_dir import run_id
 from loadtest.config.settings import Settings
 from loadtest.engine.client import EngineClient
 from loadtest.engine.health import PROBE_S, Health
 from loadtest.judging import stage_health
 from loadtest.judging.objectives import Judge, Objectives
 from loadtest.language import clock, journal
-from loadtest.language.errors import GeneratorError
 from loadtest.language.events import (
     DISK_FULL,
     DropReason,
@@ -41,28 +34,23 @@ from loadtest.language.events import (
     IterationDropped,
     RemainsChanged,
     RunFinished,
-    RunStarted,
     SessionFinished,
 )
 from loadtest.language.fanout import Fanout
 from loadtest.language.secrecy.redact import redact
+from loadtest.load.beginning import aggregate_of, open_journal, rulebook_of, worker_index
+from loadtest.load.messages import FULL
 from loadtest.load.tickets import Tickets, stages, steered_stage
 from loadtest.probes.catalogue import PURPOSE, dealt
-from loadtest.rules.rulebook import Rulebook
 from loadtest.session.lifecycle import Ticket
 
-NUMBERED = "avaload.numbered"
-FULL = "avaload.full"
-"""From a worker whose disk is full."""
-SPARE_BYTES = 64 << 10
 STEER_AHEAD_S = 0.3
 """A stage begins so long after it was told, so that its first tickets reach the engine ahead of time."""
 HAND_AHEAD_S = 1.0
 """The engine has its tickets so long before they are due, at most."""
 JUDGE_S = 0.25
 TEARDOWN_MARGIN_S = 75.0
-"""Beyond the graceful time: cancelled sessions are deleted (engine/process.py gives them 60 s)."""
-INDEX_LIMIT_S = 10.0
+"""Beyond the graceful time: cancelled sessions are deleted (engine/engine.py gives them 60 s)."""
 
 
 class LoadProcess:
@@ -93,7 +81,7 @@ class LoadProcess:
         self._zero_known, self._ended = Signal(), Signal()
         role = "worker" if isinstance(environment.runner, WorkerRunner) else "load"
         self._journal, self._first_line = open_journal(
-            settings, run_dir, role="load", name=f"{role}-{self._index}", process=self._index
+            settings, run_dir, journal.path_of(run_dir, role, self._index), role="load", process=self._index
         )
         self._engine = EngineClient(run_dir, process=self._index, on_event=self._hear, on_own_event=self._record)
         self._is_out_of_disk = False
@@ -306,42 +294,3 @@ class LoadProcess:
             gevent.sleep(1.0)
             if not self.stopping:
                 self._record(self._health.sample(sessions_active=0))
-
-
-def aggregate_of(settings: Settings) -> Aggregate:
-    """An empty one, with the labels, edges and share of traces of this run."""
-    names = [scenario.name for scenario in settings.scenarios]
-    return Aggregate(names, slos=settings.slos, trace_share=settings.output.trace_share)
-
-
-def rulebook_of(settings: Settings) -> Rulebook:
-    """An empty one, with what this run's scenarios promise."""
-    return Rulebook(settings.promises(today=datetime.now(UTC).date()))
-
-
-def worker_index(environment: Environment) -> int:
-    """0 for a process alone; a worker asks its master. Raises GeneratorError if that never answers.
-
-    Over several hosts the worker's command was told the number before; the master has to learn which of Locust's
-    workers has it.
-    """
-    runner = environment.runner
-    if not isinstance(runner, WorkerRunner):
-        return 0
-    if number := os.environ.get(PROCESS):
-        runner.send_message(NUMBERED, {"number": int(number)})
-        return int(number)
-    with gevent.Timeout(INDEX_LIMIT_S, GeneratorError("the master did not number this worker")):
-        while runner.worker_index < 0:
-            gevent.sleep(0.05)
-    return int(runner.worker_index)
-
-
-def open_journal(
-    settings: Settings, run_dir: Path, *, role: str, name: str, process: int
-) -> tuple[journal.Journal, RunStarted]:
-    """A process's own file and the line it begins with."""
-    host = socket.gethostname()
-    started = journal.first_line(role=role, run_id=run_id(run_dir), scenario=settings.name, process=process)
-    path = run_dir / "journal" / f"{host}-{name}.jsonl"
-    return journal.Journal(path, spare_bytes=SPARE_BYTES), started

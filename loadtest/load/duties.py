@@ -18,15 +18,8 @@ from loadtest.config.environment import OWNER
 from loadtest.language import clock
 from loadtest.language.events import Outcome
 from loadtest.load.conductor import LoadProcess
+from loadtest.load.messages import BEGIN, DONE, FITNESS, OBJECTIVES, SNAPSHOT, STEER, STOP
 
-READY = "avaload.ready"
-BEGIN = "avaload.begin"
-SNAPSHOT = "avaload.snapshot"
-STOP = "avaload.stop"
-STEER = "avaload.steer"
-FITNESS = "avaload.fitness"
-DONE = "avaload.done"
-OBJECTIVES = "avaload.objectives"
 SNAPSHOT_S = 1.0
 
 _log = logging.getLogger(__name__)

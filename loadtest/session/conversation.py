@@ -12,10 +12,10 @@ from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Mark
 from loadtest.language.secrecy.redact import redact
-from loadtest.session.attribution import Attribution
 from loadtest.session.playout import Playout
 from loadtest.session.ports import Told
 from loadtest.session.tape import Tape
+from loadtest.session.transcript_turns import Attribution
 from loadtest.sound.speech import Clip, Ear
 
 STALLED_NS = 5_000_000_000

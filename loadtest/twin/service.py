@@ -14,10 +14,10 @@ from loadtest.twin.dialing import inline, over_socket
 from loadtest.twin.keys import Keys
 from loadtest.twin.knobs.profiles import Chance, Profile
 from loadtest.twin.openai_side import realtime_socket
-from loadtest.twin.openai_side.around import Around
 from loadtest.twin.openai_side.minting import mint
 from loadtest.twin.openai_side.minting.client_secrets import ClientSecrets
 from loadtest.twin.openai_side.rate_limits import RateLimits
+from loadtest.twin.openai_side.surroundings import Around
 from loadtest.twin.sockets.answering import measured, queued
 from loadtest.twin.sockets.certificates import Certificates
 from loadtest.twin.sockets.listening import listen

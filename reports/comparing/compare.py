@@ -57,7 +57,7 @@ def contrast(base: Sequence[Measured], new: Sequence[Measured], *, margin: float
     """
     because = incomparable(base, new)
     measures = _measures(base, new, margin)
-    settings = differences(base[0].settings, new[0].settings)
+    settings = differences(base[0].written, new[0].written)
     failing, failures, rules = _failing(base, new), _failures(base, new), _rules(base, new)
     if not because and not any(row["verdict"] != "too_few" for row in measures):
         because = [f"no step or turn has {stats.FEWEST} samples on both sides"]
@@ -277,9 +277,9 @@ def _notes(base: Sequence[Measured], new: Sequence[Measured]) -> list[str]:
             notes.append(f"{run.name}: its generator was suspect: no change below {finest} is told")
         if run.aborted or run.interrupted:
             notes.append(f"{run.name}: stopped early; compared is what had run by then")
-        if not run.settings:
-            notes.append(f"{run.name}: has no settings.json, so nothing says that it ran the same plan")
-    hosts = {run_host for run in (*base, *new) if (run_host := (run.settings.get("host") or {}).get("name"))}
+        if run.written.settings is None:
+            notes.append(f"{run.name}: {run.written.problem}; so nothing says that it ran the same plan")
+    hosts = {run_host for run in (*base, *new) if (run_host := run.written.host.get("name"))}
     if len(hosts) > 1:
         notes.append(f"measured on {plural(len(hosts), 'host')}: {', '.join(sorted(hosts))}")
     if min(len(base), len(new)) < 2:
@@ -302,8 +302,8 @@ def _about(run: Measured) -> Row:
         "run_id": run.run_id,
         "scenario": run.scenario,
         "started_at": run.started_at,
-        "git_revision": run.settings.get("git_revision"),
-        "tags": run.settings.get("tags") or {},
+        "git_revision": run.written.git_revision,
+        "tags": run.written.tags,
         "sessions": run.sessions,
         "generator": run.generator,
     }

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from loadtest.config.run_dir import Written
+from loadtest.config.settings import Settings
 from loadtest.language import disk, journal
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import STEPS
@@ -24,7 +26,7 @@ FAILING: Final = (*(step.value for step in STEPS), "turn", "session")
 
 _FREE_OF_LOAD: Final = ("duration", "ramp", "graceful_stop", "processes", "seed", "max_lateness", "max_users")
 """Of [load], what may differ between runs that are compared; the rest decides how busy the target is."""
-_OTHER: Final = ("git_revision", "versions", "host", "embedded_twin")
+_OTHER: Final = ("git_revision", "versions", "host", "embedded_twin", "tags")
 _FIRST_DEFAULTS: Final = {
     "realtime": {"model": "gpt-realtime", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}
 }
@@ -42,7 +44,7 @@ class Measured:
     run_id: str
     scenario: str
     started_at: str | None
-    settings: Mapping[str, Any]
+    written: Written
     sessions: int
     generator: str
     generator_why: Sequence[str]
@@ -57,18 +59,18 @@ class Measured:
 
 def load(run_dir: Path) -> Measured:
     """A run from its directory. Raises JournalError or ConfigError, one line."""
-    settings = run_settings.read(run_dir)
+    written = run_settings.read(run_dir)
     run = frames.load(run_dir)
     if run.being_written:
         raise ConfigError(f"{run_dir}: the run is still being written")
     load_only = run.load_only()
     return measured(
-        load_only, settings, name=_shown(run_dir), health=generator.section(load_only), rules=_rules(run_dir)
+        load_only, written, name=_shown(run_dir), health=generator.section(load_only), rules=_rules(run_dir)
     )
 
 
 def measured(
-    run: Run, settings: Mapping[str, Any], *, name: str, health: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]
+    run: Run, written: Written, *, name: str, health: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]
 ) -> Measured:
     """The same from frames that are in memory. `run` is the load sessions alone; `health` and `rules` as in
     report.json."""
@@ -86,10 +88,10 @@ def measured(
     own_ns = run.steps[["lag_ns", "pool_wait_ns"]].astype("float64").fillna(0).sum(axis=1)
     return Measured(
         name=name,
-        run_id=str(settings.get("run_id") or run.run_id),
-        scenario=str(run_settings.name(settings) or run.scenario),
-        started_at=settings.get("started_at"),
-        settings=settings,
+        run_id=written.run_id or run.run_id,
+        scenario=written.name or run.scenario,
+        started_at=written.started_at,
+        written=written,
         sessions=len(run.sessions),
         generator=str(health["outcome"]),
         generator_why=list(health["invalid_because"]),
@@ -119,51 +121,48 @@ def incomparable(base: Sequence[Measured], new: Sequence[Measured]) -> list[str]
     for run in (*base[1:], *new):
         if run.scenario != first.scenario:
             because.append(f"{run.name}: scenario {run.scenario}, but {first.scenario} in {first.name}")
-        because += [f"{run.name}: {line}" for line in other_plan(first.settings, run.settings)]
+        because += [f"{run.name}: {line}" for line in other_plan(first.written.settings, run.written.settings)]
     return because
 
 
-def other_plan(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def other_plan(base: Settings | None, new: Settings | None) -> list[str]:
     """What differs in what sessions do and in how many there are at once, a line each. A room that is `auto` is not
     known before the target has said which it is."""
-    plans = [_plan(run_settings.table(dict(settings), "settings")) for settings in (base, new)]
-    if not all(plans):
+    if base is None or new is None:
         return []
-    changes = [(key, old, now) for key, old, now in _changes(*plans) if "auto" not in (old, now)]
+    changes = [(key, old, now) for key, old, now in _changes(_plan(base), _plan(new)) if "auto" not in (old, now)]
     return [f"{key} is {_word(now)}, not {_word(old)}" for key, old, now in changes]
 
 
-def differences(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, Any]]:
+def differences(base: Written, new: Written) -> list[dict[str, Any]]:
     """Settings that differ and may be the change that is looked for: rows of key, base, new, and whether each side has
     the default of the version that ran it."""
-    kept = [_free(dict(settings)) for settings in (base, new)]
-    defaults = [_flat(settings.get("defaults") or _FIRST_DEFAULTS) for settings in (base, new)]
+    defaults = [_flat(written.defaults or _FIRST_DEFAULTS) for written in (base, new)]
     return [
         {
             "key": key,
             "base": _word(old),
-            "new": _word(other),
-            "default_changed": [each.get(_IN_A_MIX.sub("", key)) for each in defaults] == [old, other],
+            "new": _word(now),
+            "default_changed": [each.get(_IN_A_MIX.sub("", key)) for each in defaults] == [old, now],
         }
-        for key, old, other in _changes(*kept)
+        for key, old, now in _changes(_free(base), _free(new))
     ]
 
 
-def check_baseline(run_dir: Path, *, plan: Mapping[str, Any] | None = None) -> None:
+def check_baseline(run_dir: Path, *, plan: Settings | None = None) -> None:
     """Raises ConfigError unless the directory holds a run that one with these settings can be held against.
 
-    `plan`: settings.json's `settings` of the run to come (None: not known yet). Reads no journal: it is asked before a
+    `plan`: the settings of the run to come (None: not known yet). Reads no journal: it is asked before a
     run is started.
     """
     if not journal.paths(run_dir):
-        raise ConfigError(f"--baseline {run_dir}: holds no journal; is it a run directory?")
-    settings = run_settings.read(run_dir)
+        raise ConfigError(f"--baseline {journal.not_a_run(run_dir)}")
+    written = run_settings.read(run_dir)
     if plan is None:
         return
-    scenario = run_settings.table(settings, "settings")
-    problems = other_plan(settings, {"settings": plan})
-    if scenario and scenario.get("name") != plan.get("name"):
-        problems.insert(0, f"scenario is {plan.get('name')}, not {scenario.get('name')}")
+    problems = other_plan(written.settings, plan)
+    if written.name not in (None, plan.name):
+        problems.insert(0, f"scenario is {plan.name}, not {written.name}")
     if problems:
         raise ConfigError([f"--baseline {run_dir}: not comparable: {problem}" for problem in problems])
 
@@ -183,34 +182,31 @@ def _rules(run_dir: Path) -> list[dict[str, Any]]:
     return [rule for rule in rules if "id" in rule and "outcome" in rule]
 
 
-def _plan(scenario: Mapping[str, Any]) -> dict[str, Any]:
-    load = {key: value for key, value in run_settings.table(dict(scenario), "load").items() if key not in _FREE_OF_LOAD}
-    plan = {
-        "load": load,
-        **_of_sessions(scenario, "weight", "conversation"),
-        "target": {"room": run_settings.table(dict(scenario), "target").get("room")},
+def _plan(settings: Settings) -> dict[str, Any]:
+    return {
+        "load": settings.load.model_dump(mode="json", exclude=set(_FREE_OF_LOAD)),
+        **_of_sessions(settings, "weight", "conversation"),
+        "target": {"room": settings.target.room},
     }
-    return plan if scenario else {}
 
 
-def _of_sessions(scenario: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+def _of_sessions(settings: Settings, *keys: str) -> dict[str, Any]:
     """What sessions are made of: of a mix its scenarios' by name, since the run's own sections are then nobody's."""
-    if mix := scenario.get("mix"):
-        return {"mix": {str(each.get("name")): {key: each.get(key) for key in keys} for each in mix}}
-    return {key: scenario.get(key) for key in keys}
+    kept = set(keys)
+    if settings.mix:
+        return {"mix": {each.name: each.model_dump(mode="json", include=kept) for each in settings.mix}}
+    return settings.model_dump(mode="json", include=kept)
 
 
-def _free(settings: dict[str, Any]) -> dict[str, Any]:
+def _free(written: Written) -> dict[str, Any]:
     """All settings but those of the plan, and but those that are of this one run."""
-    scenario = run_settings.table(settings, "settings")
-    load = run_settings.table(scenario, "load")
-    target = dict(run_settings.table(scenario, "target"))
-    for key in ("room", *(("openai_base_url", "avaturn_base_url") if settings.get("embedded_twin") else ())):
-        target.pop(key, None)
-    kept = _of_sessions(scenario, "secret", "session", "realtime")
-    kept |= {"load": {key: load[key] for key in _FREE_OF_LOAD if key in load}, "target": target}
-    kept |= {key: settings.get(key) for key in _OTHER}
-    return kept | {"tags": settings.get("tags")}
+    kept: dict[str, Any] = {}
+    if (settings := written.settings) is not None:
+        of_run = {"room", *(("openai_base_url", "avaturn_base_url") if written.embedded_twin else ())}
+        kept = _of_sessions(settings, "secret", "session", "realtime")
+        kept["load"] = settings.load.model_dump(mode="json", include=set(_FREE_OF_LOAD))
+        kept["target"] = settings.target.model_dump(mode="json", exclude=of_run)
+    return kept | {key: getattr(written, key) for key in _OTHER}
 
 
 def _changes(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

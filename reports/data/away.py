@@ -19,7 +19,8 @@ def away(run_dir: Path) -> frozenset[str]:
     state: dict[int, WorkerState] = {}
     journals = journal.journals(run_dir)
     for path in journals:
-        if path.name.endswith("-master.jsonl"):
+        writer = journal.writer_of(path.name)
+        if writer is not None and writer.role == "master":
             for event in told(path):
                 if isinstance(event, WorkerChanged):
                     state |= dict.fromkeys(event.numbers, event.state)
@@ -27,11 +28,11 @@ def away(run_dir: Path) -> frozenset[str]:
     found: set[str] = set()
     for path in journals if not_home else ():
         started = journal.beginning(path)
-        if started is not None and started.role == "engine" and started.process in not_home:
+        if started is None or started.role != "engine" or started.process not in not_home:
+            continue
+        if not journal.has_last_word(path):
             with disk.open_read(path) as file:
-                content = file.read()
-            if b'\n{"event":"run_finished"' not in content[-4096:]:
-                found |= {match[1].decode() for match in _SESSION.finditer(content)}
+                found |= {match[1].decode() for line in file for match in _SESSION.finditer(line)}
     return frozenset(found)
 
 

@@ -34,6 +34,7 @@ from loadtest.language.events import (
     StageStarted,
     StepFinished,
 )
+from reports.data import repeated
 from reports.data.away import away
 from reports.data.clocks import Anchors
 from reports.data.columns import FAILURE, Columns, Holds, Numbers
@@ -177,7 +178,7 @@ def load(run_dir: Path) -> Run:
              started.t_ns, last.t_ns, finish)
         )  # fmt: skip
     if first is None:
-        raise journal.JournalError(f"{run_dir}: holds no journal; is it a run directory?")
+        raise journal.JournalError(journal.not_a_run(run_dir))
 
     table = pd.DataFrame(
         files, columns=["name", "role", "host", "boot_id", "process", "incarnation", "started_ns", "last_ns", "finish"]
@@ -185,6 +186,7 @@ def load(run_dir: Path) -> Run:
     shift_ns = [anchors.shift_ns((host, boot)) for host, boot in zip(table.host, table.boot_id, strict=True)]
     table[["started_ns", "last_ns"]] = table[["started_ns", "last_ns"]].add(shift_ns, axis=0)
     frames = {cls: columns.pop(cls).frame(shift_ns) for cls in _COLUMNS}
+    repeated.tell(frames, [row[0] for row in files], passed)
     ids.clear()  # a hundred bytes a session; the texts are enough from here on
     start_ns = int(table["started_ns"].min())
     return Run(

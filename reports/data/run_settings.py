@@ -1,44 +1,22 @@
 """What a report has of `settings.json`: it must be possible for runs of other versions, and without the file."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
-from loadtest.config.run_dir import SETTINGS, read_settings
+from loadtest.config.run_dir import Written, read_written
 from loadtest.config.scenario import assumed as scenario_assumed
 from loadtest.config.settings import Settings
-from loadtest.language.errors import ConfigError
 from reports.data.frames import Run
 
 
-def read(run_dir: Path) -> dict[str, Any]:
-    """Empty where there is none (its writer may have been killed first). Raises ConfigError for one that is broken."""
+def read(run_dir: Path) -> Written:
+    """Of a run without one (its writer may have been killed first) it says nothing. Raises ConfigError for one that is
+    broken."""
     try:
-        return read_settings(run_dir)
+        return read_written(run_dir)
     except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise ConfigError(f"{run_dir / SETTINGS}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{run_dir / SETTINGS}: can't be read: {error}") from error
-
-
-def name(settings: Mapping[str, Any]) -> str | None:
-    """What the run's scenario is called, in settings of another version, too."""
-    found = table(dict(settings), "settings").get("name")
-    return None if found is None else str(found)
-
-
-def resolved(settings: Mapping[str, Any]) -> Settings | None:
-    """The run's settings as they were resolved; None where they are lacking, of another version, or edited: then
-    nothing is known of what its sessions were promised."""
-    try:
-        return Settings.model_validate(settings["settings"])
-    except (KeyError, ValidationError):
-        return None
+        return Written()
 
 
 def assumed(settings: Settings | None) -> list[str]:
@@ -64,15 +42,7 @@ def absences_s(run: Run, settings: Settings | None) -> "pd.Series[float]":
     return names.map(found).astype("float64")
 
 
-def table(settings: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """A table within tables, empty where it is lacking or is something else."""
-    for key in keys:
-        found = settings.get(key)
-        settings = found if isinstance(found, dict) else {}
-    return settings
-
-
 def scenario_names(run_dir: Path) -> list[str] | None:
     """The scenarios that an objective may ask for; None where nothing says it. Raises ConfigError."""
-    settings = resolved(read(run_dir))
+    settings = read(run_dir).settings
     return None if settings is None else [scenario.name for scenario in settings.scenarios]

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from loadtest.config.run_dir import Written
 from loadtest.judging import stage_health
 from loadtest.judging.slo import SECONDS, SHARE
 from loadtest.judging.words import amount, plural
@@ -56,7 +57,7 @@ _PRIVATE: Final = (".instructions", ".prompt", ".trace")
 """Of a prompt the page tells the length alone."""
 
 
-def render(report: dict[str, Any], run: Run, *, run_name: str, settings: dict[str, Any]) -> str:
+def render(report: dict[str, Any], run: Run, *, run_name: str, written: Written) -> str:
     """The text of report.html. `run` is the load sessions alone; `run_name` is how commands name its directory."""
     drawn: tuple[Chart | None, ...] = (
         charts.concurrency(run, probed=report["probes"] > 0),
@@ -85,16 +86,16 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, settings: dict[st
         contents=_contents(report),
         also=_also(report["sessions"]),
         probed=report["probes"] > 0,
-        settings=_flat(_shown({key: settings[key] for key in _SETTINGS if key in settings})),
+        settings=_flat(_shown(written)),
     )
 
 
-def _shown(settings: dict[str, Any]) -> dict[str, Any]:
+def _shown(written: Written) -> dict[str, Any]:
     """Without the run's own sections where a mix has taken their place: no session was made of those."""
-    of_run = settings.get("settings")
-    if not isinstance(of_run, dict) or not of_run.get("mix"):
-        return settings
-    return settings | {"settings": {key: value for key, value in of_run.items() if key not in _OF_A_SCENARIO}}
+    told = written.as_dict()
+    if written.settings is not None and written.settings.mix:
+        told["settings"] = {key: value for key, value in told["settings"].items() if key not in _OF_A_SCENARIO}
+    return {key: told[key] for key in _SETTINGS}
 
 
 def _exit_words(report: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Sessions that outlived their tear-down: why, for how long, and what that costs."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pandas as pd
@@ -17,7 +18,7 @@ PRICE_TAG: Final = "usd_per_session_minute"
 _CAUSES: Final = (Left.DELETE_FAILED, Left.DELETE_NEVER_SENT, Left.STILL_ALIVE, Left.CREATE_UNANSWERED)
 
 
-def section(run: Run, settings: Settings | None, *, tags: dict[str, Any]) -> dict[str, Any]:
+def section(run: Run, settings: Settings | None, *, tags: Mapping[str, Any]) -> dict[str, Any]:
     """`teardown.orphans` of report.json: who lived on after its end, those that a sweep removed later included.
 
     causes: by `Left`: count, swept, seconds (together), longest_s. A life after the tear-down is counted from the
@@ -85,7 +86,7 @@ def lives(run: Run, *, timeouts_s: "pd.Series[float]") -> pd.DataFrame:
     return pd.DataFrame({"cause": cause, "swept": was_swept, "seconds": seconds})
 
 
-def _price(tags: dict[str, Any], settings: Settings | None) -> dict[str, Any]:
+def _price(tags: Mapping[str, Any], settings: Settings | None) -> dict[str, Any]:
     """What a minute costs: the operator's own price from a tag, or that of the run's table. None: not known."""
     try:
         own = float(tags.get(PRICE_TAG, "nan"))

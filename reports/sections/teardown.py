@@ -1,5 +1,6 @@
 """Do sessions end when they should: deleted, and proved gone."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ def times_to_gone_s(run: Run) -> "pd.Series[float]":
     return (proved["t_ns"] - proved["deleted_ns"]) / 1e9
 
 
-def section(run: Run, everything: Run, settings: Settings | None, *, tags: dict[str, Any]) -> dict[str, Any]:
+def section(run: Run, everything: Run, settings: Settings | None, *, tags: Mapping[str, Any]) -> dict[str, Any]:
     """`teardown` of report.json: deleted = confirmed_gone + unconfirmed + still_alive + not_checked.
 
     still_alive stays counted when a sweep removed the session later: the target's answer was wrong all the same.

@@ -1,12 +1,13 @@
 """`rules` of report.json: every rule of docs/contract.md, judged by its fold over the journals."""
 
 import mmap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from loadtest.config.promise import Promise
+from loadtest.config.run_dir import Written
 from loadtest.judging.statements import Group, Standing
 from loadtest.language import disk, journal
 from loadtest.language.events import RuleOutcome
@@ -14,7 +15,6 @@ from loadtest.language.outlets import markdown as as_markdown
 from loadtest.language.secrecy.redact import file_tells
 from loadtest.rules.rulebook import Rulebook
 from loadtest.rules.tally import Tally
-from reports.data import run_settings
 
 Row = dict[str, Any]
 
@@ -45,10 +45,10 @@ _TITLES: Final = {
 }
 
 
-def section(run_dir: Path, settings: Mapping[str, Any]) -> list[Row]:
-    """A row for every rule. `settings`: what settings.json holds; without it rules that ask what was promised see no
+def section(run_dir: Path, written: Written) -> list[Row]:
+    """A row for every rule. `written`: what settings.json holds; without it rules that ask what was promised see no
     case. Raises JournalError where no journal can be read."""
-    book = Rulebook(_promises(settings))
+    book = Rulebook(_promises(written))
     for path in journal.journals(run_dir):
         for batch in journal.batches(path):
             for event in batch:
@@ -106,9 +106,9 @@ def markdown(rows: list[Row]) -> list[str]:
     return [*lines, "", *(f"- {sign} {as_markdown(describe(row))}" for sign, of_sign in shown for row in of_sign), ""]
 
 
-def _promises(settings: Mapping[str, Any]) -> dict[str, Promise]:
-    resolved = run_settings.resolved(settings)
-    return {} if resolved is None else resolved.promises(today=_day(settings.get("started_at")))
+def _promises(written: Written) -> dict[str, Promise]:
+    settings = written.settings
+    return {} if settings is None else settings.promises(today=_day(written.started_at))
 
 
 def _day(started_at: object) -> date:

@@ -97,7 +97,11 @@ def _rows(run: Run, measure: str) -> pd.DataFrame:
     subject, _, what = measure.partition(".")
     if subject in STEPS:
         steps = run.steps[(run.steps["step"] == subject) & (run.steps["attempt"] == 1)]
-        return _lengths(steps) if not what else _outcomes(steps, what)
+        if not what:
+            return _lengths(steps)
+        if what in ("failed", "failed_rate"):
+            return _outcomes(steps, what)
+        raise _unheard_of(measure)
     if subject == "turn":
         return _of_turns(run.turns, what)
     if measure == "secret.margin":
@@ -110,7 +114,14 @@ def _rows(run: Run, measure: str) -> pd.DataFrame:
     if what in ("setup_from_due", "first_step_from_due"):
         from_due = arrivals.setup_from_due if what == "setup_from_due" else arrivals.first_step_from_due
         return from_due(run).rename_axis("session").reset_index()
-    return _of_sessions(run, what)
+    if subject == "session":
+        return _of_sessions(run, what)
+    raise _unheard_of(measure)
+
+
+def _unheard_of(measure: str) -> LookupError:
+    """An indicator may be asked for, and nobody said here which rows are its samples."""
+    return LookupError(f"no samples of {measure}")
 
 
 def _table(rows: pd.DataFrame, value: Any, t_ns: str = "t_ns") -> pd.DataFrame:
@@ -139,7 +150,9 @@ def _of_turns(turns: pd.DataFrame, what: str) -> pd.DataFrame:
     if what == "answered_early_rate":
         turns = judged(turns)
         return _table(turns, (turns["kind"] == Kind.ANSWERED_EARLY).astype(float))
-    return _outcomes(turns, what)
+    if what in ("failed", "failed_rate"):
+        return _outcomes(turns, what)
+    raise _unheard_of(f"turn.{what}")
 
 
 def _margins(run: Run) -> pd.DataFrame:
@@ -175,6 +188,8 @@ def _of_sessions(run: Run, what: str) -> pd.DataFrame:
         )
     elif what == "completed":
         wanted = sessions["outcome"] == Outcome.OK
-    else:
+    elif what == "unconfirmed":
         wanted = sessions["gone"] == Gone.UNCONFIRMED
+    else:
+        raise _unheard_of(f"session.{what}")
     return _table(sessions[wanted], 1.0, "end_ns")

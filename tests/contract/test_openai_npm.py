@@ -1,17 +1,13 @@
 """The official `openai` npm package in Node against the twin. It is installed by the test, never committed."""
 
-import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import node
 from tests.loadtest.twin.process import RunningTwin, running_twin
-from tests.programs import needed, npm_install
 
 PACKAGES = ["openai@7.59.0", "ws@8.23.0"]
 SCRIPT = Path(__file__).with_name("openai_npm.mjs")
@@ -25,33 +21,15 @@ def twin() -> Iterator[RunningTwin]:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the package and the script."""
-    needed("node")
-    folder = tmp_path_factory.mktemp("npm")
-    (folder / "package.json").write_text('{"private": true}')
-    npm_install(folder, *PACKAGES, timeout_s=INSTALL_S)
-    shutil.copy(SCRIPT, folder)
-    return folder
+def project(tmp_path_factory: pytest.TempPathFactory) -> node.Project:
+    return node.project(tmp_path_factory.mktemp("npm"), SCRIPT, *PACKAGES, timeout_s=INSTALL_S)
 
 
-def _run(project: Path, scenario: str, twin: RunningTwin, key: str) -> dict[str, Any]:
-    command = ["node", SCRIPT.name, scenario, twin.openai_url, key]
-    done = subprocess.run(
-        command,
-        cwd=project,
-        env={**os.environ, "NODE_EXTRA_CA_CERTS": twin.announcement["ca_file"]},
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    seen: dict[str, Any] = json.loads(done.stdout)
-    return seen
+def _run(project: node.Project, scenario: str, twin: RunningTwin, key: str) -> dict[str, Any]:
+    return project.run(scenario, twin.openai_url, key, twin=twin, timeout_s=DEADLINE_S)
 
 
-def test_it_mints_and_knows_the_errors(project: Path, twin: RunningTwin) -> None:
+def test_it_mints_and_knows_the_errors(project: node.Project, twin: RunningTwin) -> None:
     seen = _run(project, "mint", twin, twin.openai_key)
 
     assert seen["value"].startswith("ek_")
@@ -81,7 +59,7 @@ def test_it_mints_and_knows_the_errors(project: Path, twin: RunningTwin) -> None
     ]
 
 
-def test_it_holds_a_turn_with_its_secret_in_the_subprotocol(project: Path, twin: RunningTwin) -> None:
+def test_it_holds_a_turn_with_its_secret_in_the_subprotocol(project: node.Project, twin: RunningTwin) -> None:
     seen = _run(project, "turn", twin, twin.secret())
 
     assert seen == {
@@ -110,7 +88,9 @@ def test_it_holds_a_turn_with_its_secret_in_the_subprotocol(project: Path, twin:
     }
 
 
-def test_another_model_than_the_secret_s_is_an_error_event_and_a_close(project: Path, twin: RunningTwin) -> None:
+def test_another_model_than_the_secret_s_is_an_error_event_and_a_close(
+    project: node.Project, twin: RunningTwin
+) -> None:
     seen = _run(project, "refused", twin, twin.secret())
 
     assert seen == {

@@ -271,7 +271,7 @@ CASES = [
     ),
     Case("report of nothing", ("report", "nowhere"), (r".*nowhere.*: .+",)),
     Case("session of no run", ("session", "nowhere", "1f"), (r".*nowhere.*: .+",)),
-    Case("sweep of no run", ("sweep", "nowhere"), (r"nowhere: not a run directory .+",)),
+    Case("sweep of no run", ("sweep", "nowhere"), (r"nowhere: holds no journal; is it a run directory\?",)),
     Case("export of no run", ("export", "nowhere", "--otlp-endpoint", "http://127.0.0.1:4318"), (r".*nowhere.*: .+",)),
     Case("export to nowhere", ("export", "nowhere", "--otlp-endpoint", "nowhere"), (r".*--otlp-endpoint: .+",)),
     Case(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.config.run_dir import read_settings
+from loadtest.config.run_dir import load_resolved, read_written
 from tests.e2e.target import unless_late
 from tests.support import Done, avaload, call, eventually
 
@@ -30,7 +30,7 @@ def test_a_shell_that_has_the_twins_lines_runs_against_it(tls: bool, tmp_path: P
     assert done.code == unless_late(0, report), done
     assert report["steps"]["create"]["count"] > 0
     assert (told["OPENAI_BASE_URL"], told["AVATURN_BASE_URL"]) == (told[names[0]], told[names[1]])
-    assert not read_settings(tmp_path / "run")["embedded_twin"]
+    assert not read_written(tmp_path / "run").embedded_twin
 
 
 def broken(tmp_path: Path, *words: object, **environ: str) -> tuple[Done, dict[str, int]]:
@@ -44,7 +44,7 @@ def test_the_embedded_twin_is_broken_by_a_knob_which_is_written_down(tmp_path: P
     knobs = ("--twin-set", "fault.mint=503:1", "--twin-set", "latency.mint=fixed:0.05")
     _, failures = broken(tmp_path, *knobs)
     assert failures["http_5xx"] > 0
-    assert read_settings(tmp_path / "run")["settings"]["target"]["twin_set"] == [knobs[1], knobs[3]]
+    assert load_resolved(tmp_path / "run").target.twin_set == (knobs[1], knobs[3])
 
 
 def test_a_scenario_or_a_variable_can_break_it_as_well(tmp_path: Path) -> None:

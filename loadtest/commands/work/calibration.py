@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import tempfile
-import urllib.request
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,13 +22,13 @@ from loadtest.language import disk
 from loadtest.language.events import Event, Mark, Observed, Outcome, Step, StepFinished
 from loadtest.language.journal import read_run
 from loadtest.load import supervisor
+from loadtest.network import loopback
 
 KNOWN_DELAYS = (
     *(f"latency.{point}=fixed:0.02" for point in ("mint", "create", "sdk_session", "delete")),
     "answer_after=fixed:0.7",
     "answer_s=4",
 )
-STATE_TIMEOUT_S = 10.0
 SAME_MOMENT_NS = 200_000_000
 """Stamps of both sides this close are of the same speech: far above any error, far below the shortest turn."""
 USERS, DURATION_S = 10, 20
@@ -114,14 +113,6 @@ def summary(errors: Errors) -> dict[str, dict[str, float]]:
     }
 
 
-def truth_of(state_url: str) -> dict[str, Any]:
-    """The twin's own account. Raises OSError."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the twin's: no proxy of the environment
-    with direct.open(state_url, timeout=STATE_TIMEOUT_S) as answer:
-        state: dict[str, Any] = json.load(answer)
-    return state
-
-
 def calibrate() -> dict[str, Any]:
     """Run it (half a minute), write CALIBRATION if the generator was fit, return the figures.
 
@@ -139,7 +130,7 @@ def calibrate() -> dict[str, Any]:
         keys = {"OPENAI_API_KEY": twin["openai_api_key"], "AVATURN_API_KEY": twin["avaturn_api_key"]}
         run_dir, report, _ = run(settings, environ=os.environ | keys)
         events = [event for file in read_run(run_dir) for event in file.events]
-        of_turns, not_comparable = turn_errors(events, truth_of(twin["state_url"]))
+        of_turns, not_comparable = turn_errors(events, loopback.state(twin["state_url"]))
         errors = call_errors(events) | of_turns
     result = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

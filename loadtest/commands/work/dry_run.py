@@ -11,7 +11,7 @@ from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.capacity.steering import prepared, settle_s
 from loadtest.commands.printing import say_json, say_lines
 from loadtest.commands.work import machine
-from loadtest.commands.work.planned import too_few
+from loadtest.commands.work.expected_samples import too_few
 from loadtest.config.access.guard import endpoints_of
 from loadtest.config.microphone import check_clips
 from loadtest.config.settings import Settings, place

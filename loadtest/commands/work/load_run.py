@@ -110,7 +110,7 @@ def check_start(settings: Settings) -> None:
     if settings.target.check and not settings.distribution.master:  # its workers look for themselves
         check_names(settings)
     if settings.output.baseline is not None:
-        check_baseline(settings.output.baseline, plan=settings.model_dump(mode="json"))
+        check_baseline(settings.output.baseline, plan=settings)
     check_installed(settings.target.room)
     if settings.target.twin_set and not settings.embedded_twin:
         raise ConfigError("target.twin_set: only for the embedded twin; this run has endpoints of its own")

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import sys
 from collections.abc import Callable, Container, Iterable
 from dataclasses import asdict, dataclass
@@ -75,7 +74,7 @@ async def sweep_run(run_dir: Path, permission: Permission) -> SweepOutcome:
     passed = journal.PassedOver()
     events = list(journal.words(run_dir, passed))
     if not journal.paths(run_dir):
-        raise journal.JournalError(f"{run_dir}: no journal files")
+        raise journal.JournalError(journal.not_a_run(run_dir))
     left = journal.leftovers(events)
     doubtful, absent_timeouts_s = sorted(left.doubtful), _absences_s(events, left.doubtful, settings)
     if not left.leaked or is_embedded(run_dir):
@@ -124,9 +123,8 @@ def _written_to(
     run_dir: Path, scenario: str, stack: contextlib.ExitStack, on_full: Callable[[OSError], None]
 ) -> Callable[[Event], None]:
     """Writes events to a new journal of the run, until the stack is closed. Raises OSError where it can't be made."""
-    number = len(list((run_dir / "journal").glob("*-sweep-*.jsonl")))
-    path = run_dir / "journal" / f"{socket.gethostname()}-sweep-{number}.jsonl"
-    file = stack.enter_context(journal.Journal(path))
+    number = len(journal.paths(run_dir, "sweep"))
+    file = stack.enter_context(journal.Journal(journal.path_of(run_dir, "sweep", number)))
     file.on_full = on_full
 
     def write(event: Event) -> None:

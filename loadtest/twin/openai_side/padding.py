@@ -5,7 +5,7 @@ import random
 import string
 from typing import Any
 
-from loadtest.twin.openai_side.around import Emit
+from loadtest.twin.openai_side.surroundings import Emit
 
 _BLOCK = 16
 """Delta and padding together are a multiple of it, as in recordings of the real service."""

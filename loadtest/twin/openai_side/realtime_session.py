@@ -11,10 +11,10 @@ from typing import Any
 
 from loadtest.twin.openai_side import faults
 from loadtest.twin.openai_side.alarms import Alarms
-from loadtest.twin.openai_side.around import Around, Emit
 from loadtest.twin.openai_side.config import client_events, session_config
 from loadtest.twin.openai_side.errors import RefusedError
 from loadtest.twin.openai_side.padding import padded
+from loadtest.twin.openai_side.surroundings import Around, Emit
 from loadtest.twin.openai_side.turns.conversation import Conversation
 from loadtest.twin.openai_side.turns.response import Response
 from loadtest.twin.openai_side.turns.user_turns import UserTurns

@@ -15,12 +15,12 @@ from picows import WSCloseCode, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeRe
 
 from loadtest.twin.keys import Keys
 from loadtest.twin.openai_side import faults
-from loadtest.twin.openai_side.around import Around
 from loadtest.twin.openai_side.config import session_config
 from loadtest.twin.openai_side.config.session_rules import SESSION
 from loadtest.twin.openai_side.errors import RefusedError, bad_key, beta_is_gone
 from loadtest.twin.openai_side.minting.client_secrets import ClientSecrets
 from loadtest.twin.openai_side.realtime_session import LONGEST_S, RealtimeSession
+from loadtest.twin.openai_side.surroundings import Around
 from loadtest.twin.sockets import append_event
 from loadtest.twin.sockets.event_socket import EventSocket
 from loadtest.twin.truth import Truth

@@ -57,7 +57,7 @@ def prices_of(run_dir: Path) -> Prices:
 
 def settings_of(run_dir: Path) -> Settings | None:
     """None where nothing can be read of them."""
-    return run_settings.resolved(run_settings.read(run_dir))
+    return run_settings.read(run_dir).settings
 
 
 def _memory(health: pd.DataFrame, processes: int) -> Memory:

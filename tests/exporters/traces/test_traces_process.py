@@ -66,7 +66,7 @@ def test_sigterm_ends_it_while_the_run_goes_on(tmp_path: Path, hung: bool) -> No
     [
         (["--otlp-endpoint", "nowhere"], "--otlp-endpoint: must be like"),
         (["--otlp-endpoint", "http://127.0.0.1:1", "--trace-share", "2"], "--trace-share: must be from 0 to 1"),
-        (["--otlp-endpoint", "http://127.0.0.1:1"], "no journal files"),
+        (["--otlp-endpoint", "http://127.0.0.1:1"], "holds no journal; is it a run directory?"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(tmp_path: Path, arguments: list[str], said: str) -> None:

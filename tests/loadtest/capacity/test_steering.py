@@ -1,15 +1,12 @@
-"""What run a search becomes, and how it reads on in journals."""
+"""What run a search becomes."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loadtest.capacity.steering import Follower, prepared, settle_s
+from loadtest.capacity.steering import prepared, settle_s
 from loadtest.config.resolve import resolve
 from loadtest.language.errors import ConfigError
-from loadtest.language.events import RunFinished, RunStarted
-from loadtest.language.journal import Journal, encode, first_line
 from loadtest.load.tickets import steered_stage
 
 
@@ -62,16 +59,3 @@ def test_users_of_a_stage_come_in_over_the_first_half_of_its_settling() -> None:
         (100, "settle 3 grow", 10, False), (104, "3 grow", 10, True), (110, "rest 3 grow", 0, False),
     ]  # fmt: skip
     assert [shape.level(at_s) for at_s in (100, 101, 102, 109.9, 110)] == [0, 5, 10, 10, 0]
-
-
-def test_journals_are_read_on_from_where_the_last_reading_ended(tmp_path: Path) -> None:
-    follower = Follower(tmp_path)
-    assert list(follower.events()) == []
-    with Journal(tmp_path / "journal" / "a.jsonl") as journal:
-        journal.write(encode(first_line(role="load", run_id="r", scenario="s", process=0)))
-        line = encode(RunFinished(t_ns=1, reason="completed"))
-        journal.write(line[:9])
-        assert [type(event) for event in follower.events()] == [RunStarted]
-        assert list(follower.events()) == []
-        journal.write(line[9:])
-        assert list(follower.events()) == [RunFinished(t_ns=1, reason="completed")]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.config.run_dir import is_embedded, load_resolved, run_id, write_settings
+from loadtest.config.run_dir import is_embedded, load_resolved, read_written, run_id, write_settings
 from loadtest.config.settings import Load, Settings
+from loadtest.language import journal
 from loadtest.language.errors import ConfigError
 
 SETTINGS = Settings(name="talk", load=Load(users=7))
@@ -29,9 +30,34 @@ def test_the_settings_of_schema_1_stand_under_another_key(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("[]", "must hold an object"), ("{}", "'settings'"), ("{", "Expecting property name")]
+    ("text", "says"),
+    [
+        ("[]", "must hold an object"),
+        ("{}", "holds no settings"),
+        ("{", "Expecting property name"),
+        ("[" * 100_000, "can't be read"),
+        ('{"settings": {"load": {"users": -1}}}', r"settings\.load\.users: .+greater"),
+    ],
 )
 def test_what_is_no_settings_is_a_line(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "settings.json").write_text(text)
     with pytest.raises(ConfigError, match=says):
+        load_resolved(tmp_path)
+
+
+def test_settings_of_another_version_leave_the_rest_of_the_file_readable(tmp_path: Path) -> None:
+    told = {"settings": {"name": "talk", "warp": 9}, "run_id": "r", "tags": {"build": "7"}, "host": "not a table"}
+    (tmp_path / "settings.json").write_text(json.dumps(told))
+    written = read_written(tmp_path)
+    assert (written.settings, written.problem) == (None, "settings.warp: Extra inputs are not permitted")
+    assert (written.name, written.run_id, written.tags, written.host) == ("talk", "r", {"build": "7"}, {})
+
+
+def test_a_directory_without_a_journal_is_no_run_and_one_with_one_lacks_its_settings(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere: holds no journal; is it a run directory\?$"):
+        load_resolved(tmp_path / "nowhere")
+    with (
+        journal.Journal(journal.path_of(tmp_path, "load", 0)),
+        pytest.raises(ConfigError, match=r"has no settings.json$"),
+    ):
         load_resolved(tmp_path)

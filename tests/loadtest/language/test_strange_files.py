@@ -10,8 +10,6 @@ import pytest
 
 from exporters.log import Log
 from exporters.traces import trace_counts
-from exporters.traces.follow import Follower
-from loadtest.capacity import steering
 from loadtest.config import run_dir as run_dirs
 from loadtest.distribution.receiving import Receiver
 from loadtest.distribution.shipping import Shipper
@@ -86,9 +84,7 @@ def test_what_is_no_plain_file_is_neither_read_nor_written_and_waited_for_by_nob
     assert list(journal.words(run_dir, passed)) == []
     assert passed.first[0].startswith("x.jsonl: ")
     assert journal.wait_until_closed(run_dir, timeout_s=0)
-    with Follower(run_dir) as follower:
-        assert list(follower.read()) == []
-    assert list(steering.Follower(run_dir).events()) == []
+    assert list(journal.Follower(run_dir).read()) == []
     assert Shipper(run_dir, lambda *_, **__: True).files() == {}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.commands.work.examination import examine
+from loadtest.commands.work.doctor_checks import examine
 from loadtest.commands.work.load_run import run
 from loadtest.config.settings import Settings
 from loadtest.language.errors import Code, ConfigError, Kind, StepError

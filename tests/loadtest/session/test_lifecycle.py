@@ -5,6 +5,7 @@ import pytest
 
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import (
+    STEPS,
     EndedBy,
     Event,
     Gone,
@@ -280,6 +281,12 @@ def test_a_token_that_was_never_good_can_prove_nothing() -> None:
     last = finished(run(control))
     assert "look" not in control.calls
     assert (last.gone, last.remains) == (None, Remains.NOTHING)
+
+
+def test_a_whole_session_takes_every_step_there_is_in_its_order() -> None:
+    """A step that stands among the words and that no session takes would be a row of nothing in every report."""
+    events = run(FakeControl(), room=FakeRoom(), conversation={"turns": [{"kind": "pause", "for_s": 0}]})
+    assert steps(events) == [(step, Outcome.OK) for step in STEPS]
 
 
 def test_a_failed_connect_still_closes_the_room_and_deletes() -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 from loadtest.twin.command_line.loading import load
 from loadtest.twin.knobs.profiles import Chance
-from loadtest.twin.openai_side.around import Around
 from loadtest.twin.openai_side.config import session_config
 from loadtest.twin.openai_side.config.session_rules import SESSION
 from loadtest.twin.openai_side.rate_limits import RateLimits
 from loadtest.twin.openai_side.realtime_session import RealtimeSession
+from loadtest.twin.openai_side.surroundings import Around
 from loadtest.twin.pcm import tone
 from loadtest.twin.timers import Timers
 

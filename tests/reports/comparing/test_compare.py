@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from loadtest.config.settings import Settings
 from loadtest.language.errors import Code, ConfigError, Kind
 from loadtest.language.events import Event, Fault, GeneratorFailed, Outcome, StageStarted, Step
 from reports.build import build
@@ -126,7 +127,7 @@ def test_only_the_steady_part_and_load_sessions_count(base: Path, tmp_path: Path
         ({"load": {"users": 40, "duration": 60.0}}, "now: load.users is 40, not 20"),
         (
             {"conversation": {"turns": [{"kind": "silence"}]}},
-            "conversation.turns is [{'kind': 'silence'}], not [{'kind",
+            "conversation.turns is [{'kind': 'silence', 'for_s': 2.0}], not [{'kind",
         ),
         ({"target": {"room": "none"}}, "now: target.room is none, not websocket"),
     ],
@@ -236,9 +237,9 @@ def test_a_baseline_of_the_settings_is_used_while_it_is_there(base: Path, tmp_pa
 
 
 def test_a_baseline_is_refused_before_anything_is_started(base: Path, tmp_path: Path) -> None:
-    check_baseline(base, plan=PLAN | {"target": {"room": "auto"}})  # not known before the run
+    check_baseline(base, plan=Settings.model_validate(PLAN | {"target": {"room": "auto"}}))  # not known before the run
     with pytest.raises(ConfigError) as caught:
-        check_baseline(base, plan=PLAN | {"name": "sales", "load": {"users": 40}})
+        check_baseline(base, plan=Settings.model_validate(PLAN | {"name": "sales", "load": {"users": 40}}))
     assert caught.value.problems == [
         f"--baseline {base}: not comparable: scenario is sales, not support-call",
         f"--baseline {base}: not comparable: load.users is 40, not 20",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.language.errors import ConfigError
-from loadtest.language.events import HealthSampled, RunFinished
+from loadtest.language.events import HealthSampled, RuleChecked, RuleOutcome, RunFinished
 from loadtest.language.journal import JournalError, encode
 from reports.build import build
 from reports.data import frames
@@ -135,6 +135,29 @@ def test_a_journal_of_another_schema_is_refused_by_name(run_dir: Path) -> None:
     j.write_file(run_dir, [], schema=3)
     with pytest.raises(JournalError, match=r"^host-a-engine-0-0.jsonl: schema 3, this version reads 1 to 2$"):
         build(run_dir)
+
+
+@pytest.mark.parametrize("place", [2, -1])
+@pytest.mark.parametrize("event", ["session_started", "step_finished", "secret_minted", "session_finished"])
+def test_a_line_that_stands_twice_is_named_and_makes_the_run_invalid(run_dir: Path, event: str, place: int) -> None:
+    path = j.write_file(run_dir, [*j.good_session(1, 1), *j.good_session(2, 2)])
+    whole = j.reported(run_dir)
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines.insert(place, next(line for line in lines if event.encode() in line[:40]))
+    path.write_bytes(b"".join(lines))
+
+    report = j.reported(run_dir)
+
+    assert report["passed_over"] == {"count": 1, "first": [f"{path.name}: a line stands twice ({event})"]}
+    assert report["sessions"] == whole["sessions"]
+    assert (whole["generator"]["outcome"], report["generator"]["outcome"]) == ("valid", "invalid")
+
+
+def test_what_may_be_said_twice_in_a_moment_is_no_repeated_line(run_dir: Path) -> None:
+    check = RuleChecked(t_ns=j.at(5), session=j.sid(1), rule="TD-1", outcome=RuleOutcome.FAIL, detail="late")
+    j.write_file(run_dir, [*j.good_session(1, 1), check, check])
+    run = frames.load(run_dir)
+    assert (len(run.checks), run.passed_over.count) == (2, 0)
 
 
 def test_what_cannot_be_read_is_passed_over_named_and_makes_the_run_invalid(run_dir: Path) -> None:

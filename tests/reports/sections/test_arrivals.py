@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from loadtest.config.run_dir import Written
 from loadtest.judging.slo import DEFAULT_SLOS
 from loadtest.language.events import DropReason, Event, IterationDropped, Outcome, StageStarted
 from reports.build import judge
@@ -27,7 +28,7 @@ def late_session(number: int, due_s: float, late_s: float) -> list[Event]:
 
 def report(run_dir: Path, *events: Event, **how: Any) -> dict[str, Any]:
     j.write_file(run_dir, events, **how)
-    return judge(frames.load(run_dir), {}, DEFAULT_SLOS)
+    return judge(frames.load(run_dir), Written(), DEFAULT_SLOS)
 
 
 def test_latency_from_due_shows_the_wait_that_latency_from_start_hides(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from loadtest.config.resolve import resolve
 from loadtest.config.run_dir import load_resolved
 from loadtest.language.events import Event, Remains, SessionFinished, SessionStarted
 from reports.comparing import compare_runs
+from reports.data import run_settings
 from tests.reports import journals as j
 
 LONG, SHORT = "long", "short"
@@ -161,14 +162,16 @@ def test_tail_sampling_knows_how_fast_the_targets_timers_run(run_dir: Path) -> N
 
 
 def test_a_comparison_names_what_changed_in_a_scenario_of_the_mix(mixed: Path) -> None:
-    base = json.loads((mixed / "settings.json").read_text())
+    base = run_settings.read(mixed)
     now = json.loads((mixed / "settings.json").read_text())
     now["settings"]["session"]["user_absent_timeout"] = 20  # of no session
     now["settings"]["mix"][1]["session"]["user_absent_timeout"] = 40
-    assert compare_runs.other_plan(base, now) == []
-    assert compare_runs.differences(base, now) == [
-        {"key": "mix.short.session.user_absent_timeout", "base": "30", "new": "40"}
+    (mixed / "settings.json").write_text(json.dumps(now))
+    assert compare_runs.other_plan(base.settings, run_settings.read(mixed).settings) == []
+    assert compare_runs.differences(base, run_settings.read(mixed)) == [
+        {"key": "mix.short.session.user_absent_timeout", "base": "30", "new": "40", "default_changed": False}
     ]
     now["settings"]["mix"][0]["weight"] = 3.0
     now["settings"]["conversation"] = {"turns": []}  # of no session
-    assert compare_runs.other_plan(base, now) == ["mix.long.weight is 3, not 1"]
+    (mixed / "settings.json").write_text(json.dumps(now))
+    assert compare_runs.other_plan(base.settings, run_settings.read(mixed).settings) == ["mix.long.weight is 3, not 1"]

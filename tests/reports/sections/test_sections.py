@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from loadtest.config.run_dir import Written
 from loadtest.judging.slo import DEFAULT_SLOS
 from loadtest.judging.statements import RULES
 from loadtest.language.errors import Code, Kind
@@ -246,7 +247,7 @@ def test_barge_in_counts_who_fell_silent_and_never_a_number_for_who_did_not(run_
         {"turn_kind": "barge_in", "censored": True},
     )
     j.write_file(run_dir, [replace(turn, **facts) for turn, facts in zip(_turns(3), turns, strict=True)])
-    found = judge(frames.load(run_dir), {}, DEFAULT_SLOS)["turns"]
+    found = judge(frames.load(run_dir), Written(), DEFAULT_SLOS)["turns"]
     assert found["barge_in"] == {
         "count": 2, "censored": 1, "p50_s": 0.5, "p90_s": 0.58, "p95_s": 0.59, "p99_s": 0.598, "max_s": 0.6,
     }  # fmt: skip

@@ -9,6 +9,7 @@ from loadtest.config.resolve import resolve
 from loadtest.judging.statements import RULES
 from loadtest.language.events import RuleChecked, RuleOutcome
 from reports.build import build
+from reports.data import run_settings
 from reports.verdict import rules
 from tests.reports import journals as j
 
@@ -118,10 +119,12 @@ def test_what_was_promised_is_read_from_the_settings(tmp_path: Path) -> None:
     assert row_of(j.reported(tmp_path), "TOOL-3")["violations"] == 1
 
 
-@pytest.mark.parametrize("settings", [{}, {"scenario": {"no": "such thing"}}])
-def test_without_settings_rules_that_need_them_have_no_case(tmp_path: Path, settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize("settings", [None, {}, {"scenario": {"no": "such thing"}}])
+def test_without_settings_rules_that_need_them_have_no_case(tmp_path: Path, settings: dict[str, Any] | None) -> None:
     j.write_file(tmp_path, j.good_session(1, 1))
-    found = {row["id"]: row["outcome"] for row in rules.section(tmp_path, settings)}
+    if settings is not None:
+        (tmp_path / "settings.json").write_text(json.dumps(settings))
+    found = {row["id"]: row["outcome"] for row in rules.section(tmp_path, run_settings.read(tmp_path))}
 
     assert (found["TOOL-3"], found["TD-1"]) == ("not_tested", "pass")
 

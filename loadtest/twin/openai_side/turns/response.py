@@ -10,8 +10,8 @@ from typing import Any
 
 from loadtest.twin.openai_side import faults
 from loadtest.twin.openai_side.alarms import Alarms
-from loadtest.twin.openai_side.around import Around, Emit, NewId
 from loadtest.twin.openai_side.config.session_rules import reasons
+from loadtest.twin.openai_side.surroundings import Around, Emit, NewId
 from loadtest.twin.openai_side.turns import order
 from loadtest.twin.openai_side.turns.conversation import (
     ASSISTANT_TOKENS_PER_S,

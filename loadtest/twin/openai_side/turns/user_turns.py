@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from loadtest.twin.openai_side.alarms import Alarms
-from loadtest.twin.openai_side.around import Around, Emit, NewId
 from loadtest.twin.openai_side.errors import RefusedError
+from loadtest.twin.openai_side.surroundings import Around, Emit, NewId
 from loadtest.twin.openai_side.turns import order
 from loadtest.twin.openai_side.turns.conversation import CHARACTERS_PER_TOKEN, Conversation, Item
 from loadtest.twin.openai_side.turns.vad import SpeechStarted, Vad

@@ -6,11 +6,17 @@ from typing import Final
 from loadtest.config.microphone import nominal_s
 from loadtest.config.scenario import ANSWERED, BARGING_IN, Scenario
 from loadtest.config.settings import Settings
+from loadtest.judging.samples import SAMPLERS, Source
 from loadtest.judging.slo import Slo
 from loadtest.judging.words import plural
+from loadtest.language.events import MediaMeasured, Step, StepFinished
 
 _AROUND_S: Final = 2.0
 """What a session takes beside its conversation, set-up and delete together."""
+_IN_A_ROOM: Final[frozenset[Source]] = frozenset(
+    {(StepFinished, Step.CONVERSE), (StepFinished, Step.TURN), (MediaMeasured, None)}
+)
+"""What there is none of without a room; a session connects all the same."""
 
 
 def too_few(settings: Settings) -> Iterator[str]:
@@ -54,9 +60,9 @@ def _of_session(settings: Settings, scenario: Scenario, slo: Slo) -> float:
             return once
         round_s = nominal_s(plan) - plan.repeat_for
         return once * max(1.0, plan.repeat_for / round_s) if round_s else once
-    if measure == "mint" and target.backend is not None:
+    if target.backend is not None and measure in ("mint", "secret.margin"):  # no secret is seen here
         return 0.0
-    if target.room == "none" and measure in ("connect", "converse", "secret.margin", "session.setup"):
+    if target.room == "none" and SAMPLERS[measure].keys() <= _IN_A_ROOM:
         return 0.0
     return 0.0 if measure == "teardown.time_to_gone" and not target.prove_gone else 1.0
 

@@ -17,7 +17,7 @@ from loadtest.language.validation import is_loopback
 
 def warn(settings: Settings) -> None:
     """Of what can't work as meant. What our own default is warned of is no news while the target is the twin."""
-    from loadtest.commands.work.planned import too_few
+    from loadtest.commands.work.expected_samples import too_few
 
     today = datetime.now(UTC).date()
     old_news = findings(Scenario(name="default", realtime=default_realtime()), today=today)

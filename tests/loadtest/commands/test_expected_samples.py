@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.commands.work.planned import too_few
+from loadtest.commands.work.expected_samples import too_few
 from loadtest.config.microphone import ANSWER_S
 from loadtest.config.resolve import resolve
 from loadtest.config.settings import Settings
@@ -16,7 +16,7 @@ AUDIO = {"name": "first audio", "indicator": "turn.time_to_first_audio.p95", "ma
 
 def settings(*slos: dict[str, Any], **options: Any) -> Settings:
     named = {name.replace("__", "."): value for name, value in options.items()}
-    return resolve(None, {**named, "slo": list(slos)}, {})
+    return resolve(None, {**named, "slo": list(slos)}, {"AVATURN_API_KEY": "key"})
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,34 @@ def test_a_plan_that_is_too_short_for_a_quantile_is_told(options: dict[str, Any]
 def test_rates_counts_and_extremes_need_no_more_than_a_run_has() -> None:
     names = ("session.failed_rate", "session.failed", "create.max")
     assert list(too_few(settings(*({"indicator": name, "max": 1} for name in names), load__users=1))) == []
+
+
+WITHOUT_ROOM: dict[str, Any] = {"target__room": "none"}
+AT_BACKEND: dict[str, Any] = {
+    "target__backend": {"url": "http://127.0.0.1:1/s"},
+    "target__avaturn_base_url": "http://127.0.0.1:1",
+}
+
+
+@pytest.mark.parametrize(
+    ("indicator", "options", "told"),
+    [
+        ("converse.p50", WITHOUT_ROOM, True),
+        ("turn.barge_in.p50", WITHOUT_ROOM, True),
+        ("connect.p50", WITHOUT_ROOM, False),
+        ("session.setup.p50", WITHOUT_ROOM, False),
+        ("secret.margin.min", WITHOUT_ROOM, False),
+        ("mint.p50", AT_BACKEND, True),
+        ("secret.margin.min", AT_BACKEND, True),
+        ("create.p50", AT_BACKEND, False),
+    ],
+)
+def test_what_a_plan_can_never_show_is_told_and_nothing_else(
+    indicator: str, options: dict[str, Any], told: bool
+) -> None:
+    slo = {"indicator": indicator, "min" if indicator.endswith("min") else "max": 1}
+    found = list(too_few(settings(slo, load__users=40, load__duration="60s", **options)))
+    assert [sentence.endswith("about 0 are planned") for sentence in found] == [True] * told
 
 
 def test_a_search_for_the_limit_is_not_warned() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from loadtest.language.events import Mark
 from loadtest.rooms.app_messages import translated
-from loadtest.session.attribution import Attribution
 from loadtest.session.conversation import Conversation
+from loadtest.session.transcript_turns import Attribution
 from tests.loadtest.session.test_conversation import hear
 
 USER, AVATAR = "ce_events.realtime.input_transcript", "ce_events.realtime.response_transcript"

@@ -18,7 +18,7 @@ _decoder: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
 _CHUNK: Final = 1 << 16
 """So many bytes are read and decoded at once, about 400 events: they are used while they are still in the processor's
 cache. A MiB at once takes half as long again."""
-_LONGEST: Final = 4 << 20
+LONGEST: Final = 4 << 20
 """Bytes of a line. Ours are far shorter."""
 _TOLD: Final = 20
 _BOM: Final = b"\xef\xbb\xbf"
@@ -106,8 +106,8 @@ class Lines:
             whole, newline, rest = text.rpartition(b"\n")
             if newline:
                 yield whole
-            elif len(rest) > _LONGEST:
-                self._pass_over(self._number, f"longer than {_LONGEST >> 20} MiB")
+            elif len(rest) > LONGEST:
+                self._pass_over(self._number, f"longer than {LONGEST >> 20} MiB")
                 rest, in_too_long = b"", True
             if not (chunk := self._file.read(_CHUNK)):
                 return

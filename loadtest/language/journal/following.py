@@ -1,26 +1,24 @@
-"""Reading the journals of a run while they grow, and knowing when the run is over."""
+"""Journals read while they grow: what was written since the last look, and whether the run is over."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import IO, Final
 
 from loadtest.language import disk
-from loadtest.language.errors import HarnessError
 from loadtest.language.events import Event, HealthSampled, RunFinished, RunStarted
-from loadtest.language.journal import check_schema, decode, paths
+from loadtest.language.journal.files import is_unlocked, paths
+from loadtest.language.journal.lines import LONGEST, JournalError, check_schema, decode
 
 _CHUNK: Final = 1 << 20
 
 
 @dataclass(slots=True)
 class Source:
-    """One journal file as far as it was read."""
+    """One file as far as it was read."""
 
     path: Path
-    fd: int
     started: RunStarted | None = None
     offset_ns: int = 0
     """Wall clock minus monotonic clock, from the last pair of both that the file holds."""
@@ -36,26 +34,18 @@ class Source:
 
 
 class Follower:
-    """Reads new lines of all files of `run_dir/journal`, also of files that appear later. Use as a context manager."""
+    """Reads new lines of all files of a run, also of files that appear later. No file stays open between two looks."""
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
         self._sources: dict[Path, Source] = {}
         self.bad_lines = 0
-        """Whole lines that are not events of this version; they are skipped."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for source in self._sources.values():
-            os.close(source.fd)
+        """Whole lines that are not events of this version, and files that can't be read; they are skipped."""
 
     @property
     def unread(self) -> int:
         """Bytes that are there and were not read yet."""
-        sizes = (os.fstat(source.fd).st_size - source.read for source in self._sources.values())
-        return sum(max(0, size) for size in sizes)
+        return sum(max(0, _size(source.path) - source.read) for source in self._sources.values())
 
     @property
     def empty(self) -> bool:
@@ -71,30 +61,40 @@ class Follower:
     def read(self) -> Iterator[tuple[Source, Event]]:
         """What was written since the last call. Raises JournalError where a file is of another schema."""
         for path in paths(self._run_dir):
-            if path not in self._sources:
-                self._sources[path] = Source(path, disk.open_fd(path, os.O_RDONLY))
+            self._sources.setdefault(path, Source(path))
         for source in self._sources.values():
-            if not source.closed:
-                yield from self._read(source)
+            if source.closed:
+                continue
+            try:
+                file = disk.open_read(source.path)
+            except OSError:  # taken away, or not ours to read: no more comes of it
+                source.unlocked = source.closed = True
+                self.bad_lines += 1
+                continue
+            with file:
+                yield from self._read(source, file)
 
-    def _read(self, source: Source) -> Iterator[tuple[Source, Event]]:
+    def _read(self, source: Source, file: IO[bytes]) -> Iterator[tuple[Source, Event]]:
         # Look at the lock before reading: what a writer wrote before it went is then in what is read.
-        source.unlocked = _unlocked(source.fd)
-        new = left = os.fstat(source.fd).st_size - source.read  # no more than that: a writer may be as fast as we
-        while left > 0 and (chunk := os.read(source.fd, min(left, _CHUNK))):
+        source.unlocked = is_unlocked(file.fileno())
+        file.seek(source.read)
+        new = left = os.fstat(file.fileno()).st_size - source.read  # no more: a writer may be as fast as we
+        while left > 0 and (chunk := file.read(min(left, _CHUNK))):
             left -= len(chunk)
             source.read += len(chunk)
             *lines, source.rest = (source.rest + chunk).split(b"\n")
             for line in lines:
                 if (event := self._event(source, line)) is not None:
                     yield source, event
+            if len(source.rest) > LONGEST:  # its end will be a bad line
+                source.rest = source.rest[:1]
         # An unlocked file that is empty may be one that its writer is about to lock.
         source.closed = source.finished or (source.unlocked and not new and source.started is not None)
 
     def _event(self, source: Source, line: bytes) -> Event | None:
         try:
             event = decode(line)
-        except HarnessError:
+        except JournalError:
             self.bad_lines += bool(line)
             return None
         if isinstance(event, RunStarted):
@@ -109,11 +109,8 @@ class Follower:
         return event
 
 
-def _unlocked(fd: int) -> bool:
-    """Whether no writer holds the file. Our own lock is gone again at once: a writer waits for it at most µs."""
+def _size(path: Path) -> int:
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    fcntl.flock(fd, fcntl.LOCK_UN)
-    return True
+        return path.lstat().st_size
+    except OSError:
+        return 0
