@@ -1,6 +1,9 @@
 """What is installed is pinned by hashes, and its licences are told."""
 
 import re
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,17 @@ def test_every_locked_package_has_a_version_and_hashes(name: str) -> None:
     assert len(entries) > 20
     bad = [line for line in entries if not re.match(r"[A-Za-z0-9._-]+==\S+ ", line) or "--hash=sha256:" not in line]
     assert bad == []
+
+
+def test_the_wheel_has_what_commands_read_beside_the_code(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=100)
+    (wheel,) = tmp_path.glob("*.whl")
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    folder = ROOT / "loadtest" / "commands" / "authoring"
+    beside = {str(path.relative_to(ROOT)) for kind in ("*.toml", "*.yml") for path in folder.rglob(kind)}
+    assert len(beside) == 13
+    assert beside - inside == set()
 
 
 def test_the_locking_tool_is_locked_itself() -> None:

@@ -117,10 +117,11 @@ def _choose_model(tree: dict[str, Any], options: Mapping[str, Any]) -> None:
 
 
 def _shorten(load: Any, elsewhere: Collection[str], tell: Callable[[str], object]) -> None:
-    """A scenario that is tried for shorter than it says keeps something to judge: its ramp and its warm-up give way."""
+    """A scenario that is tried for shorter than it says keeps something to judge: its ramp and its warm-up give way. So
+    does its pacing: each user is to have a session."""
     if not isinstance(load, dict) or "load.duration" not in elsewhere:
         return
-    for key in ("ramp", "warm_up"):
+    for key in ("ramp", "warm_up", "pacing"):
         if key not in load or f"load.{key}" in elsewhere:
             continue
         try:

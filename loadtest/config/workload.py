@@ -93,7 +93,7 @@ class Load(Section):
                 length_s = given["trace"][-1] + 0.001
         except (TypeError, ValueError, KeyError):
             return given  # said by the fields themselves
-        if length_s is None or ("duration" in given and given.get("trace")):
+        if not length_s or ("duration" in given and given.get("trace")):
             return given
         if "duration" in given and not math.isclose(_seconds(given["duration"]), length_s):
             raise ValueError("stages have durations of their own: leave duration out")

@@ -57,7 +57,7 @@ def test_the_examples_that_need_no_endpoint_run_against_the_embedded_twin(folder
 
 
 def test_the_example_of_a_search_finds_a_level(folder: Path) -> None:
-    small = ("--start", "0.5", "--most", "1", "--stage", "4s", "--settle", "2s", "--sustain", "3s", "--give-up", "40s")
+    small = ("--start", "1", "--most", "2", "--stage", "4s", "--settle", "2s", "--sustain", "3s", "--give-up", "40s")
     words = (*small, "--metrics-port", "off", "--run-dir", folder / "found")
     done = call("capacity", "capacity.toml", *words, cwd=folder, within_s=110)
     report = report_in(folder / "found")

@@ -137,8 +137,10 @@ def _got(value: object) -> str:
             return f"; got {value}"
         case str():
             return f"; got {value!r}" if _SHOWN.fullmatch(value) and redact(value) == value else ""
-        case bool() | int() | float():
+        case bool():
             return f"; got {str(value).lower()}"
+        case int() | float():
+            return f"; got {value:.12g}"
         case dict():
             return "; got a table"
         case list() | tuple():

@@ -333,3 +333,60 @@ def test_a_file_of_certificates_in_the_environment_that_is_not_there_is_said_at_
 @pytest.mark.parametrize(("duration", "ramp_s"), [("4s", 2.0), ("5s", 2.5), ("6s", 5.0), ("1m", 5.0)])
 def test_a_run_no_longer_than_the_default_ramp_has_a_shorter_one(duration: str, ramp_s: float) -> None:
     assert Load.model_validate({"duration": duration}).ramp == ramp_s
+
+
+BACKEND = '[target.backend]\nurl = "http://x"\n'
+
+
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_a_scenario_that_is_tried_for_shorter_gives_way_and_says_so(how: str, tmp_path: Path) -> None:
+    toml = file(tmp_path, "[load]\nusers = 2\nramp = '2m'\nduration = '4h'\nwarm_up = '10s'\npacing = '60s'")
+    told: list[str] = []
+    options, environ = ({"load.duration": "10s"}, {}) if how == "option" else ({}, {"AVALOAD_LOAD__DURATION": "10s"})
+    load = resolve(toml, options, environ, tell=told.append).load
+    assert (load.duration, load.ramp, load.warm_up, load.pacing) == (10, 5, 5, 5)
+    assert told == [
+        "ramp is 5 s, not 120 s: the run lasts 10 s",
+        "warm_up is 5 s, not 10 s: the run lasts 10 s",
+        "pacing is 5 s, not 60 s: the run lasts 10 s",
+    ]
+
+
+def test_what_a_scenario_or_the_same_command_line_says_together_is_taken_at_its_word(tmp_path: Path) -> None:
+    toml = file(tmp_path, "[load]\nramp = '2m'\nduration = '1m'")
+    assert problems(toml=toml) == [f"{toml}:1: load: ramp is longer than duration"]
+    assert problems({"load.ramp": "6s", "load.duration": "5s"}) == ["load: ramp is longer than duration"]
+    assert resolved({"load.duration": "9s"}, toml=file(tmp_path, "[load]\nramp = '3s'")).load.ramp == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[load]\nusers = true", "2: load.users: must be a whole number; got 'true'"),
+        ("[load]\nrate = false", "2: load.rate: must be a number; got 'false'"),
+        ("[load]\nduration = true", "2: load.duration: 'true' is not a length of time such as 60s, 10m or 1h30m"),
+        ("[load]\nstages = 3", "2: load.stages: must be a list, in brackets"),
+        ("[load.stages]\nusers = 3", "1: load.stages: must be a list of tables: [[load.stages]], with two brackets"),
+        ("[[load.stages]]\nusers = 3\nduration = 0", "3: load.stages[1].duration: must be above 0; got 0"),
+        ("[[load.stages]]\nusers = 3", "1: load.stages[1].duration: is missing"),
+        (f'{BACKEND}method = "post"', "3: target.backend.method: must be in capital letters, such as POST; got 'post'"),
+        (f'{BACKEND}headers = "hunter2"', "3: target.backend.headers: must be a table; got text"),
+        ('[[waive]]\nrule = "TR-2"\nreason = ""', "3: waive[1].reason: must not be empty"),
+        (f'[[load.stages]]\nname = "{"x" * 65}"\nusers = 3\nduration = 5', "2: load.stages[1].name: must have 64 char"),
+        ('[session]\nbackground = "green"', "2: session.background: must be one of default, transparent; got 'green'"),
+        ("[secret]\nttl_s = 7201.5", "2: secret.ttl_s: must be a whole number; got 7201.5"),
+        ("tags = [1]", "1: tags: must be a table; got a list"),
+        ('output = "here"', "1: output: must be a table; got text"),
+        ("[output]\nrun_dir = 5", "2: output.run_dir: must be a path, as text in quotes; got 5"),
+    ],
+)
+def test_every_kind_of_mistake_is_said_in_words_of_ours(text: str, says: str, tmp_path: Path) -> None:
+    toml = file(tmp_path, text)
+    (told,) = problems(toml=toml, **KEYS)
+    assert told.startswith(f"{toml}:{says}")
+
+
+def test_what_looks_like_a_secret_is_not_quoted(tmp_path: Path) -> None:
+    toml = file(tmp_path, '[session]\nengine = "sk-abcdefgh12345678"')
+    (told,) = problems(toml=toml)
+    assert told == f"{toml}:2: session.engine: must be one of openai-realtime, external, cartesia, text-echo"

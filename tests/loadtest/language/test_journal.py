@@ -291,3 +291,13 @@ def test_what_was_written_survives_a_sigkill_of_the_writer_and_frees_the_lock(tm
         child.wait(10)
     assert journal.wait_until_closed(tmp_path, timeout_s=5) is True
     assert journal.decode(path.read_bytes()) == RunFinished(t_ns=7, reason="completed")
+
+
+def test_a_file_of_a_run_stands_for_its_directory(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "journal").mkdir(parents=True)
+    (run / "report.html").touch()
+    for name in ("report.html", "report.json", "journal", "."):  # whether it was written or not
+        assert journal.run_of(str(run / name)) == run, name
+    assert journal.run_of(tmp_path) == tmp_path
+    assert journal.run_of("nowhere/report.json") == Path("nowhere/report.json")

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,56 @@ def test_who_starts_something_gets_the_sentences(certified: Certified, monkeypat
     with pytest.raises(ConfigError) as raised:
         check_certificates(target(1, certified.trusted("service")))
     assert raised.value.problems == ["not trusted"]
+
+
+@pytest.mark.parametrize(
+    ("issued", "says"),
+    [
+        ({"not_before": datetime(2020, 1, 1, tzinfo=UTC), "not_after": datetime(2020, 1, 2, tzinfo=UTC)}, "renew it"),
+        (
+            {"not_before": datetime(2199, 1, 1, tzinfo=UTC), "not_after": datetime(2199, 1, 2, tzinfo=UTC)},
+            "isn't valid",
+        ),
+    ],
+    ids=["expired", "not yet"],
+)
+def test_a_certificate_whose_time_is_over_or_not_come_is_no_question_of_trust(
+    issued: dict[str, datetime], says: str, certified: Certified
+) -> None:
+    authority = certified.authorities["service"]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", **issued).configure_cert(context)
+    (sentence,) = at(context, certified)
+    assert "its certificate is not trusted here (certificate " in sentence
+    assert says in sentence
+    assert "--ca-file" not in sentence
+
+
+def test_a_certificate_for_another_name_is_said_as_that(certified: Certified) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certified.authorities["service"].issue_cert("elsewhere.example").configure_cert(context)
+    (sentence,) = at(context, certified)
+    assert sentence.endswith("it is for another name: is the address spelt as in the certificate?")
+
+
+def test_a_port_without_tls_is_said_as_that(certified: Certified) -> None:
+    (sentence,) = at(None, certified)
+    assert "it speaks no TLS" in sentence
+
+
+def at(context: ssl.SSLContext | None, certified: Certified) -> list[str]:
+    """What is said of a server with that, of an authority that is trusted."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            await reader.read(1)
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            await writer.drain()
+        writer.transport.abort()
+
+    async def look() -> list[str]:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context) as server:
+            port = server.sockets[0].getsockname()[1]
+            return await untrusted(target(port, certified.trusted("service")))
+
+    return asyncio.run(look())
