@@ -22,7 +22,7 @@ def test_an_expected_session_has_its_answered_turns_and_lasts_as_long_as_they_do
     (turn,) = talk.turns
     assert turn[1] == 2
     assert talk.lived_s == pytest.approx(0.5 + 1 + turn[0] + 0.5 + 2 + 3)
-    assert (talk.model, talk.transcriber) == (made.realtime["model"], "whisper-1")
+    assert (talk.model, talk.transcriber) == (made.realtime["model"], "gpt-transcribe")
 
 
 def test_turns_that_repeat_for_a_time_are_counted_as_often_as_they_fit() -> None:
