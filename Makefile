@@ -46,10 +46,11 @@ bench: .venv/.dev ## speed and accuracy against their bars, into docs/benchmarks
 contract: .venv/.dev system ## what others wrote, each in its newest version, into docs/compatibility.md; 15 minutes
 	$(BIN)/python -m tests.contract.newest
 
-soak: .venv/.dev ## the long ones: half an hour at 200 sessions, a million sessions at the twin, small quotas with 20 seeds each, hostile answers by the million
+soak: .venv/.dev ## the long ones: half an hour at 200 sessions, a million sessions at the twin, small quotas with 20 seeds each, one quota told in three ways, hostile answers by the million
 	$(BIN)/python -m tests.benchmarks.soak
 	$(BIN)/python -m tests.benchmarks.twin_soak
 	$(BIN)/python -m tests.benchmarks.small_quotas
+	AVALOAD_SOAK=1 $(BIN)/python -m pytest -q tests/e2e/test_capacity.py -k however_it_is_told
 	AVALOAD_FUZZ=20 $(BIN)/python -m pytest -q tests/hostile/test_fuzz.py
 
 roots: ## make test in fresh Debian roots, as root with mmdebstrap; an hour

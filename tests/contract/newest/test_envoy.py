@@ -151,7 +151,19 @@ def seen(
     folder = tmp_path_factory.mktemp("envoy")
     with running_twin("--set", "answer_s=0.4") as twin, Envoy(folder, twin) as envoy:
         ends = ("--openai-base-url", envoy.openai_url, "--avaturn-base-url", envoy.avaturn_url)
-        plan = ("--users", "4", "--duration", "20s", "--ramp", "0s", "--run-dir", "run", "--metrics-port", "off")
+        plan = (
+            "--no-check",
+            "--users",
+            "4",
+            "--duration",
+            "20s",
+            "--ramp",
+            "0s",
+            "--run-dir",
+            "run",
+            "--metrics-port",
+            "off",
+        )
         keys = {"OPENAI_API_KEY": twin.openai_key, "AVATURN_API_KEY": twin.avaturn_key}
         done = call("run", *ends, *plan, "--ca-file", str(envoy.ca_file), cwd=folder, environ=keys)
         assert done.code in (3, 4), done.err  # 4: this machine was busy; what was counted is true all the same
@@ -177,8 +189,11 @@ def test_every_create_that_envoy_aborted_is_one_that_failed_here(seen: Any) -> N
 
 
 def test_envoy_s_delay_is_in_every_create(seen: Any) -> None:
-    _, report, _, _ = seen
-    assert DELAY_S <= report["steps"]["create"]["p50_s"] < DELAY_S + 0.5
+    done, report, _, _ = seen
+    p50_s = report["steps"]["create"]["p50_s"]
+    assert p50_s >= DELAY_S
+    if done.code != 4:  # of a machine that was too busy, the run itself says that its times are not true
+        assert p50_s < DELAY_S + 0.1
 
 
 def test_nothing_is_left_behind_and_the_verdict_says_who_failed(seen: Any) -> None:
