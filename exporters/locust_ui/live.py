@@ -50,6 +50,9 @@ def install(web_ui: "WebUI", snapshot: Callable[[], Snapshot], *, served_as: Ite
     """Add the tab, the page and the refusals. Call it once, before the first request. `snapshot`: as /metrics has it;
     `served_as`: names by which it is asked for, besides this machine's."""
     from flask import Response, request
+    from gevent.pywsgi import WSGIServer
+
+    from exporters.seats import Seated
 
     app = web_ui.app
     if app is None:
@@ -76,6 +79,7 @@ def install(web_ui: "WebUI", snapshot: Callable[[], Snapshot], *, served_as: Ite
     app.after_request(add_rows)
     # Locust lets any page of any origin read its answers, and asks nobody by which name it was found.
     app.wsgi_app = meant_only(app.wsgi_app, bound=web_ui.host, served_as=served_as)
+    WSGIServer.handler_class = Seated  # Locust's own server is still to be made
     app.config.update(SESSION_COOKIE_SAMESITE="Lax", REMEMBER_COOKIE_SAMESITE="Lax", REMEMBER_COOKIE_HTTPONLY=True)
 
 

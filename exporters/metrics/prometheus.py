@@ -39,7 +39,8 @@ class MetricsServer:
     ) -> None:
         # Here, not above: a process that isn't Locust's must not get gevent with this module.
         import gevent.socket
-        from gevent.pywsgi import WSGIServer
+
+        from exporters.seats import Server
 
         self._snapshot, self._now = snapshot, now
         self._expected = None if login is None else b"Basic " + base64.b64encode(":".join(login).encode())
@@ -47,7 +48,7 @@ class MetricsServer:
         self.scrapes = 0
         """Answered so far."""
         app = meant_only(self._answer, bound=listener.getsockname()[0], served_as=served_as)
-        self._server = WSGIServer(
+        self._server = Server(
             gevent.socket.socket(listener.family, listener.type, listener.proto, fileno=listener.detach()),
             app,
             log=None,

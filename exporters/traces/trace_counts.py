@@ -54,12 +54,17 @@ def write(run_dir: Path, counts: Counts) -> None:
 
 
 def read(run_dir: Path) -> dict[str, Any] | None:
-    """The counts so far; None where nothing is exported."""
+    """The counts so far; None where nothing is exported, or what stands there is not by `write`."""
     try:
-        found: dict[str, Any] = json.loads(disk.read(run_dir / FILE))
+        found = disk.read_object(run_dir / FILE)
     except (OSError, ValueError):
         return None
-    return found
+    like = {**asdict(Counts()), "dropped": 0}
+    return found if _shape(found) == _shape(like) else None
+
+
+def _shape(counts: dict[str, Any]) -> dict[str, Any]:
+    return {key: _shape(value) if isinstance(value, dict) else type(value) for key, value in counts.items()}
 
 
 def snapshot(run_dir: Path) -> Snapshot:

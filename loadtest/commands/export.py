@@ -6,8 +6,9 @@ import sys
 from typing import Final
 from urllib.parse import urlsplit
 
-from loadtest.commands.options import add_permission, is_live
+from loadtest.commands.options import add_permission, as_checked, is_live
 from loadtest.judging.words import plural
+from loadtest.language import disk, journal
 from loadtest.language.errors import ConfigError, Exit
 from loadtest.language.journal import run_of
 
@@ -29,22 +30,28 @@ def main(arguments: argparse.Namespace) -> Exit:
     """Exports."""
     from exporters.traces.process import run
     from loadtest.config.access.permission import Permission
-    from loadtest.language import journal
 
     permission = Permission(live=is_live(arguments), hosts=frozenset(arguments.allow_host))
-    url = urlsplit(arguments.otlp_endpoint)
-    if url.hostname and not permission.may_contact(arguments.otlp_endpoint):
+    endpoint = as_checked("--otlp-endpoint", "output.otlp_endpoint", arguments.otlp_endpoint)
+    url = urlsplit(endpoint)
+    if not permission.may_contact(endpoint):
         raise ConfigError(
-            f"--otlp-endpoint: {arguments.otlp_endpoint}: not on this machine; spans go there only with --live"
+            f"--otlp-endpoint: {endpoint}: not on this machine; spans go there only with --live"
             f" --allow-host {url.hostname}"
         )
-    if url.hostname and not arguments.follow:
-        sessions = sum(path.read_bytes().count(_ENDED) for path in journal.paths(arguments.run_dir))
+    if not arguments.follow:
+        sessions = sum(map(_ended, journal.paths(arguments.run_dir)))
         if sessions:
             print(f"export: the spans of {plural(sessions, 'session')} to {url.netloc}", file=sys.stderr, flush=True)
     return run(
         arguments.run_dir,
-        otlp_endpoint=arguments.otlp_endpoint,
+        otlp_endpoint=endpoint,
         share=arguments.trace_share,
         follow=arguments.follow,
     )
+
+
+def _ended(path: Path) -> int:
+    """How many sessions ended, by that journal. Lines are searched, not decoded. Raises OSError."""
+    with disk.open_read(path) as file:
+        return sum(_ENDED in line for line in journal.raw_lines(file))

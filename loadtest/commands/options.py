@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
 
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from loadtest.commands.printing import complain
@@ -184,6 +185,18 @@ def add_permission(parser: argparse.ArgumentParser) -> None:
         metavar="HOST",
         help="with --live: may be contacted, and told a key; repeatable",
     )
+
+
+def as_checked(flag: str, setting: str, given: Any) -> Any:
+    """What a command was given, as that setting would be taken: a URL with a password in it would end up in what is
+    printed. Raises ConfigError."""
+    section, _, key = setting.partition(".")
+    (model,) = sections(Settings.model_fields[section])
+    try:
+        return getattr(model.model_validate({key: given}), key)
+    except ValidationError as error:
+        problems = [f"{flag}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()]
+        raise ConfigError(problems) from error
 
 
 def is_live(arguments: argparse.Namespace) -> bool:

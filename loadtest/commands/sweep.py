@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
-from loadtest.commands.options import add_permission, is_live
+from loadtest.commands.options import add_permission, as_checked, is_live
 from loadtest.commands.printing import say_json, say_lines
 from loadtest.language.errors import Exit
 from loadtest.language.journal import run_of
@@ -33,7 +33,7 @@ def main(arguments: argparse.Namespace) -> Exit:
     permission = Permission(
         live=is_live(arguments),
         hosts=frozenset(arguments.allow_host),
-        proxy=arguments.proxy,
+        proxy=as_checked("--proxy", "target.proxy", arguments.proxy),
         ca_file=arguments.ca_file,
         headers={} if arguments.scenario is None else backend_headers(arguments.scenario),
     )

@@ -85,15 +85,13 @@ def read_written(run_dir: Path) -> Written:
     """`settings.json` of whichever schema. Raises FileNotFoundError where there is none, ConfigError for what can't be
     read."""
     try:
-        found = json.loads(disk.read(run_dir / SETTINGS))
+        found = disk.read_object(run_dir / SETTINGS)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise ConfigError(f"{run_dir / SETTINGS}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ConfigError(f"{run_dir / SETTINGS}: can't be read: {error}") from error
-    if not isinstance(found, dict):
-        raise ConfigError(f"{run_dir / SETTINGS}: must hold an object")
     told = found.get("settings", found.get("scenario"))  # in schema 1 they stood there
     settings, problem = None, None
     try:
@@ -198,10 +196,9 @@ def write_settings(
 def _calibration() -> dict[str, Any] | None:
     """What the last `avaload doctor --calibrate` found here, if there was one."""
     try:
-        found: dict[str, Any] = json.loads(disk.read(CALIBRATION))
+        return disk.read_object(CALIBRATION)
     except (OSError, ValueError):
         return None
-    return found
 
 
 def _versions() -> dict[str, str]:

@@ -78,7 +78,7 @@ def fetch(items: list[Mapping[str, Any]], piece: Callable[[str, int], bytes], ru
         disk.make_folder(run_dir / "parcel")
         disk.make_folder(path.parent)
         disk.replace(path, _whole(item, piece))
-    tree: dict[str, Any] = json.loads(disk.read(run_dir / SETTINGS))
+    tree = disk.read_object(run_dir / SETTINGS)
     for turn in _spoken(tree):
         if turn["clip"].startswith("parcel/"):
             turn["clip"] = str(run_dir / turn["clip"])

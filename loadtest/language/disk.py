@@ -6,6 +6,7 @@ follow the umask.
 """
 
 import errno
+import json
 import os
 import secrets
 import stat
@@ -13,10 +14,10 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
-MOST_READ: Final = 256 << 20
-"""Bytes of a file that is read whole."""
+MOST_READ: Final = 64 << 20
+"""Bytes of a file that is read whole. What is JSON takes up to twenty times as much in memory."""
 JOURNAL: Final = "journal"
 """The folder of journals in a run directory."""
 _OTHERS: Final = 0o077
@@ -87,6 +88,18 @@ def read(path: Path) -> bytes:
     if len(data) > MOST_READ:
         raise OSError(errno.EFBIG, f"larger than {MOST_READ >> 20} MiB", str(path))
     return data
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object, whoever wrote it; what is no number (NaN) is null. Raises OSError, and ValueError for anything
+    else."""
+    try:
+        found = json.loads(read(path), parse_constant=lambda _: None)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(found, dict):
+        raise ValueError("must hold an object")
+    return found
 
 
 def is_plain(path: Path) -> bool:

@@ -10,6 +10,7 @@ Of the standard library alone: the command's streams are made of it before anyth
 import io
 import json
 import logging
+import math
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -91,9 +92,12 @@ def html(words: Any) -> Any:
 
 
 def cleaned(value: Any) -> Any:
-    """Data for a page or a collector that shows its texts as they come: every text in it, names included."""
+    """Data for a page or a collector that shows its texts as they come: every text in it, names included. What is no
+    number is None."""
     if isinstance(value, str):
         return text(str(value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, Mapping):
         return {text(key) if isinstance(key, str) else key: cleaned(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -102,7 +106,7 @@ def cleaned(value: Any) -> Any:
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
-    """JSON for a file. Raises ValueError for NaN."""
+    """JSON for a file."""
     return json.dumps(cleaned(value), indent=indent, ensure_ascii=False, allow_nan=False)
 
 

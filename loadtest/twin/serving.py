@@ -56,14 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _record(options: Options, path: Path, *, openai: socket.socket, avaturn: socket.socket) -> int:
     try:
-        # Never over an earlier recording: it may have cost money, and can't be had again.
-        file = path.open("x", encoding="utf-8", buffering=1)
+        # Never over an earlier recording: it may have cost money, and can't be had again. What was said is in it.
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         openai.close()
         avaturn.close()
         print(f"avaload twin: argument --record: {path}: {error.strerror}", file=sys.stderr)
         return 2
-    with file:
+    with os.fdopen(fd, "w", encoding="utf-8", buffering=1) as file:
 
         def write(line: object) -> None:
             file.write(json.dumps(line) + "\n")

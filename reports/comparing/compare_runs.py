@@ -1,7 +1,6 @@
 """What a comparison needs of a run: its samples of the steady part, its failures, its rules, how healthy it was; and
 whether two runs may be compared at all."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from loadtest.config.run_dir import Written
 from loadtest.config.settings import Settings
 from loadtest.language import disk, journal
 from loadtest.language.errors import ConfigError
-from loadtest.language.events import STEPS
+from loadtest.language.events import STEPS, RuleOutcome
 from reports.data import frames, run_settings
 from reports.data.frames import Run
 from reports.sections import generator, sessions
@@ -176,10 +175,11 @@ def _shown(run_dir: Path) -> str:
 def _rules(run_dir: Path) -> list[dict[str, Any]]:
     """As the run's own report judged them; none where there is no report."""
     try:
-        rules = json.loads(disk.read(run_dir / "report.json")).get("rules", [])
+        rules = disk.read_object(run_dir / "report.json").get("rules", [])
     except (OSError, ValueError):
         return []
-    return [rule for rule in rules if "id" in rule and "outcome" in rule]
+    known = [rule for rule in rules if isinstance(rule, dict)] if isinstance(rules, list) else []
+    return [rule for rule in known if isinstance(rule.get("id"), str) and rule.get("outcome") in list(RuleOutcome)]
 
 
 def _plan(settings: Settings) -> dict[str, Any]:

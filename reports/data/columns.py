@@ -5,7 +5,7 @@ pandas takes over as they are. Words and texts become the numbers of their first
 """
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -79,15 +79,19 @@ class Columns:
         self._plain = [(name, what, fields.index(name)) for name, what in holds.items() if name in fields]
 
     def add(self, events: Sequence[Any], file: int) -> None:
-        """More rows: events of the kind, from that journal."""
+        """More rows: events of the kind, from that journal. Raises OverflowError, and then nothing is added, where one
+        has a number that no process of ours could have measured."""
         fields = list(zip(*map(msgspec.structs.astuple, events), strict=True))
-        for name, what, place in self._plain:
-            self._pack(name, self._coded(name, what, fields[place]))
+        more = [(name, self._coded(name, what, fields[place])) for name, what, place in self._plain]
         for name, what in self._derived:
-            self._pack(name, self._coded(name, what, [getattr(event, name) for event in events]))
+            more.append((name, self._coded(name, what, [getattr(event, name) for event in events])))
         if self._failure_at is not None:
-            self._add_failures(fields[self._failure_at])
-        self._pack("file", [file] * len(events))
+            more += self._of_failures(fields[self._failure_at])
+        more.append(("file", [file] * len(events)))
+        # From a list and not one by one: half the time.
+        packed = [(self._packed[name], array(self._packed[name].typecode, values)) for name, values in more]
+        for column, values in packed:
+            column.extend(values)
 
     def _coded(self, name: str, what: Holds, values: Sequence[Any]) -> Sequence[Any]:
         if (numbers := self._numbers.get(name)) is not None:
@@ -100,18 +104,14 @@ class Columns:
             return [_NAN if value is None else value for value in values]
         return values
 
-    def _add_failures(self, failures: Sequence[Any]) -> None:
+    def _of_failures(self, failures: Sequence[Any]) -> Iterator[tuple[str, list[int]]]:
         failed = failures.count(None) < len(failures)
         for name, field in _OF_FAILURE.items():
             numbers = self._numbers[name]
             codes = [-1] * len(failures)
             if failed:
                 codes = [-1 if failure is None else numbers[getattr(failure, field)] for failure in failures]
-            self._pack(name, codes)
-
-    def _pack(self, name: str, values: Sequence[Any]) -> None:
-        packed = self._packed[name]
-        packed.extend(array(packed.typecode, values))  # from a list and not one by one: half the time
+            yield name, codes
 
     def frame(self, shift_ns: Sequence[int]) -> pd.DataFrame:
         """All rows as a table, once: the packed numbers are given away. `shift_ns`: by journal, what brings its stamps

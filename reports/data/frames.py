@@ -5,6 +5,7 @@ Closed sets are categories; what was not observed is a gap (NA), never zero. A s
 index of `Run.sessions`, whose column `id` is what people and journals call it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -232,11 +233,22 @@ def _read(
         samples += kinds[HealthSampled] + kinds[ClockCompared]
         for cls, events in kinds.items():
             if events and cls in columns:
-                columns[cls].add(events, number)
+                _add(columns[cls], events, number, path, passed)
             events.clear()
     assert started is not None
     anchors.add(started, samples)
     return started, batch[-1]
+
+
+def _add(columns: Columns, events: Sequence[Any], number: int, path: Path, passed: journal.PassedOver) -> None:
+    """Into the columns, one by one where one of them has no place there."""
+    try:
+        columns.add(events, number)
+    except OverflowError:
+        if len(events) == 1:
+            passed.add(path.name, f"{type(events[0]).__name__} with a number that nobody can have measured")
+        for event in events if len(events) > 1 else ():
+            _add(columns, [event], number, path, passed)
 
 
 def _sessions(frames: dict[type, pd.DataFrame], files: pd.DataFrame, ids: list[str]) -> pd.DataFrame:

@@ -46,7 +46,8 @@ def left_behind(run: Run) -> "pd.Series[Any]":
 
 def active(run: Run) -> pd.DataFrame:
     """Sweep line: columns t_ns, active (sessions that run from t_ns on). Of one instant, ends come before starts."""
-    stamps = np.concatenate([run.sessions[name].dropna().astype("int64") for name in ("started_ns", "end_ns")])
+    known = run.sessions[["started_ns", "end_ns"]].dropna()
+    stamps = np.concatenate([known[name].astype("int64") for name in ("started_ns", "end_ns")])
     step = np.concatenate([np.ones(len(stamps) // 2, dtype=int), -np.ones(len(stamps) // 2, dtype=int)])
     order = np.lexsort((step, stamps))
     return pd.DataFrame({"t_ns": stamps[order], "active": step[order].cumsum()})

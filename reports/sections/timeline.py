@@ -44,7 +44,7 @@ def timeline(run_dir: Path, session_prefix: str) -> str:
         anchors.add(started)
         needle = f'"session":"{session}"'.encode()
         with disk.open_read(path) as file:
-            for line in file:
+            for line in journal.raw_lines(file):
                 if needle not in line or not line.endswith(b"\n"):
                     continue
                 with suppress(journal.JournalError):  # the report names lines that can't be read
@@ -64,7 +64,7 @@ def _resolve(paths: list[Path], text: str, run_dir: Path) -> str:
     found: set[str] = set()
     for path in paths:
         with disk.open_read(path) as file:
-            for line in file:
+            for line in journal.raw_lines(file):
                 if match := ours.search(line) or (any_session.search(line) if at_target in line else None):
                     found.add(match[1].decode())
     if text.lower() in found:

@@ -24,8 +24,10 @@ NUMBERED, READY, SNAPSHOT, FITNESS, DONE = (
 """What the processes of a run say to each other; to import them from there would make this process Locust's."""
 MUCH: Final = 100 << 20
 LONG_FRAME: Final = b"\x02"
+LONG_COMMAND: Final = b"\x06"
 GREETING: Final = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
 """ZMTP 3.0 without security: http://rfc.zeromq.org/spec:23."""
+CURVE: Final = GREETING.replace(b"NULL\0", b"CURVE")
 
 
 class Stranger:
@@ -123,3 +125,11 @@ def pours(port: int, *, most: int = 64 << 20) -> int:
 def lingers(port: int) -> socket.socket:
     """Connects and says nothing."""
     return socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+def hoards(port: int, size: int) -> socket.socket:
+    """Greets as a worker does, and says all but the last byte of a command that is as large as any may be."""
+    line = lingers(port)
+    with contextlib.suppress(OSError):
+        line.sendall(CURVE + LONG_COMMAND + size.to_bytes(8, "big") + secrets.token_bytes(size - 1))
+    return line

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.distribution.port.keys import Keys
+from loadtest.distribution.port.callers import MOST_LINGERING, MOST_SILENT
+from loadtest.distribution.port.keys import MAX_MESSAGE_BYTES, Keys
 from tests.e2e.eavesdropping import line, replay
-from tests.e2e.stranger import LINE, lingers, pours, stranger, tries_all
+from tests.e2e.stranger import LINE, hoards, lingers, pours, stranger, tries_all
 from tests.e2e.target import reaching, unless_late
 from tests.e2e.test_distributed import assert_explained, parts
 from tests.loadtest.twin.process import RunningTwin, running_twin
@@ -143,6 +144,39 @@ def test_a_message_that_is_too_large_is_not_taken_from_anybody(tmp_path: Path) -
         assert high_water_kb(run.master.locust_pid()) - before_kb < GROWTH_KB
         done = run.master.finish(within_s=60)
         assert done.code == unless_late(0, run.master.report()), done
+
+
+def files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def test_a_crowd_at_the_port_keeps_neither_files_nor_memory_and_costs_no_session(tmp_path: Path) -> None:
+    options = ("--users", 4, "--ramp", "0.5s", "--duration", "15s", "--room", "none")
+    with parts(tmp_path, *options, commands=(1, 1), token=TOKEN) as run, ExitStack() as stack:
+        eventually(lambda: run.twin.state()["sessions"], within_s=60, what="a run at work", during=run.master)
+        master = run.master.locust_pid()
+        before, before_kb = files(master), high_water_kb(master)
+        for _ in range(MOST_LINGERING):
+            stack.enter_context(hoards(run.port, MAX_MESSAGE_BYTES))
+        for _ in range(3 * MOST_SILENT):
+            stack.enter_context(lingers(run.port))
+        eventually(
+            lambda: files(master) <= before + MOST_SILENT, within_s=10, what="no more than may wait", during=run.master
+        )
+
+        def few_are_left() -> bool:
+            stack.enter_context(lingers(run.port))  # with each that comes, those are cut off that have lingered
+            return files(master) <= before + 4 * MOST_LINGERING
+
+        eventually(few_are_left, within_s=15, what="few left", every_s=0.5, during=run.master)
+        assert high_water_kb(master) - before_kb < GROWTH_KB
+        done = run.master.finish(within_s=90)
+        report = run.master.report()
+        assert done.code == unless_late(0, report), done
+        assert report["sessions"]["completed"] == len(run.twin.state()["sessions"]) > 0
+        assert [worker["state"] for worker in report["hosts"]["workers"]] == ["home", "home"]
+        assert report["generator"]["faults"] == {}
+        assert_explained(run.twin, run.master.run_dir)
 
 
 def test_who_hears_every_byte_learns_nothing_and_a_line_that_is_cut_costs_no_session(tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ class Target:
     def __init__(self, scripts: Mapping[str, Script], room: Script = WELCOME) -> None:
         self.scripts, self.room = scripts, room
         self.url = ""
+        self.body = b""
+        """Of the request that is being answered."""
         self.alive: set[str] = set()
         self.calls: list[str] = []
         self._numbers = itertools.count()
@@ -85,7 +87,7 @@ class Target:
                 fields = {
                     line.partition(b":")[0].lower(): line.partition(b":")[2].strip() for line in head.split(b"\r\n")[1:]
                 }
-                await reader.readexactly(int(fields.get(b"content-length", b"0")))
+                self.body = await reader.readexactly(int(fields.get(b"content-length", b"0")))
                 if not await self._answer(verb, path, fields, reader, writer):
                     break
                 await writer.drain()

@@ -5,10 +5,7 @@ read or has a wrong shape ends the greenlet that listens. `install` puts these c
 """
 
 import contextlib
-import os
 import re
-import socket as csocket
-import stat
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -21,6 +18,7 @@ from locust.runners import MasterRunner
 from locust.util.exception_handler import retry
 from zmq.utils.monitor import recv_monitor_message
 
+from loadtest.distribution.port.callers import Callers
 from loadtest.distribution.port.keys import MAX_MESSAGE_BYTES, NAME, Keys
 from loadtest.distribution.port.refusals import REFUSALS, Refused
 
@@ -54,7 +52,7 @@ class Server(zmqrpc.BaseSocket):  # type: ignore[misc]  # locust is untyped
     def __init__(self, host: str, port: int, keys: Keys) -> None:
         super().__init__(zmq.ROUTER, self.ipv4_only(host, port))
         keys.guard_master(self.socket)
-        self.port = port
+        self._callers = Callers(port)
         self._expected = keys.worker_public
         self._doorman = self.socket.context.socket(zmq.REP)
         self._doorman.bind(_ZAP)
@@ -70,18 +68,19 @@ class Server(zmqrpc.BaseSocket):  # type: ignore[misc]  # locust is untyped
         """The next message that can be read and says who sent it; raises RPCError where the socket is broken."""
         while True:
             try:
-                frames = self.socket.recv_multipart()
+                frames = self.socket.recv_multipart(copy=False)
             except zmq.ZMQError as error:
                 raise RPCError("ZMQ network broken") from error
             try:
                 node, data = frames
-                if not NAME.fullmatch(name := node.decode("ascii")):
+                self._callers.spoke(data.get(zmq.SRCFD))
+                if not NAME.fullmatch(name := node.bytes.decode("ascii")):
                     raise ValueError("not the name of a worker")
-                message = Message.unserialize(data)
+                message = Message.unserialize(data.buffer)
                 if not isinstance(message.type, str) or message.node_id != name:
                     raise ValueError("not a message of that worker")
             except Exception as error:  # whatever a stranger can think of
-                REFUSALS.note(Refused.UNREADABLE, frames[0], f"{type(error).__name__}: {error}")
+                REFUSALS.note(Refused.UNREADABLE, frames[0].bytes, f"{type(error).__name__}: {error}")
             else:
                 return name, message
 
@@ -108,18 +107,17 @@ class Server(zmqrpc.BaseSocket):  # type: ignore[misc]  # locust is untyped
     def _watch(self) -> None:
         """Counts handshakes that fail. libzmq tells a peer by the number of its connection alone, whose address is
         asked for while it is open: of one that was closed at once it stays unknown."""
-        peers: dict[int, str] = {}
         failed = False
         while True:
             event = recv_monitor_message(self._monitor)
             number = event["value"]
             if event["event"] == zmq.EVENT_ACCEPTED:
-                peers[number] = _address(number, self.port)
+                self._callers.came(number)
             elif event["event"] & _FAILED:
                 # Those whom the doorman turned away were noted by him.
                 failed = event["event"] != zmq.EVENT_HANDSHAKE_FAILED_AUTH
             elif event["event"] == zmq.EVENT_DISCONNECTED:
-                peer = peers.pop(number, "address unknown")
+                peer = self._callers.left(number)
                 if failed:
                     REFUSALS.note(Refused.HANDSHAKE, peer, "its handshake failed: it does not know the cluster token")
                 failed = False
@@ -196,14 +194,3 @@ class InvitingMaster(MasterRunner):  # type: ignore[misc]  # locust is untyped
         if kind == "client_ready" and not self.closed and len(self.guests) < MAX_GUESTS:
             self.guests.add(node)
         return node in self.guests or kind in self.for_all
-
-
-def _address(number: int, port: int) -> str:
-    """Of the peer of that connection of ours, while it is open."""
-    with contextlib.suppress(OSError):
-        if stat.S_ISSOCK(os.fstat(number).st_mode):
-            with csocket.socket(fileno=os.dup(number)) as connection:
-                if connection.getsockname()[1] == port:
-                    host, its_port = connection.getpeername()[:2]
-                    return f"{host}:{its_port}"
-    return "address unknown"

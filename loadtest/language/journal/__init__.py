@@ -24,6 +24,7 @@ from loadtest.language.journal.lines import PassedOver as PassedOver
 from loadtest.language.journal.lines import check_schema as check_schema
 from loadtest.language.journal.lines import decode as decode
 from loadtest.language.journal.lines import encode as encode
+from loadtest.language.journal.lines import raw_lines as raw_lines
 from loadtest.language.journal.reading import JournalFile as JournalFile
 from loadtest.language.journal.reading import batches as batches
 from loadtest.language.journal.reading import beginning as beginning

@@ -69,6 +69,11 @@ class PassedOver:
             self.first.append(f"{where}: {why}")
 
 
+def raw_lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines of an open file as they are, for who searches them; of one that is longer than any of ours, pieces."""
+    return iter(lambda: file.readline(LONGEST), b"")
+
+
 class Lines:
     """The events of one open file, some hundred at a time. A last line without its newline was cut by a kill, or is
     being written, and is left out.

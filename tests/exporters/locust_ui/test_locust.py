@@ -96,6 +96,7 @@ def test_the_page_shows_the_same_run_and_loads_nothing_from_elsewhere(ui: Ui) ->
     assert "sessions/live.json" in page
     assert [title for title in GROUPS.values() if f"<h2>{title}</h2>" not in page] == []
     assert not re.search(r"https?://", page)
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", page)  # what is shown is text
     status, body = ui.ask("/sessions/live.json")
     assert status == 200
     now = json.loads(body)

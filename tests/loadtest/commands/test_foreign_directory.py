@@ -119,6 +119,20 @@ def test_sweep_asks_nobody_on_a_directorys_word(case: str, tmp_path: Path, capsy
     assert AVATURN_KEY not in err
 
 
+@pytest.mark.usefixtures("no_names")
+def test_a_password_in_a_url_is_refused_and_not_said_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_dir = str(crafted(tmp_path, **of("https://api.avaturn.live")))
+    for words in (
+        ("sweep", run_dir, "--live", "--proxy", "http://me:pass-word-1@proxy.example:3128"),
+        ("export", run_dir, "--otlp-endpoint", "http://me:pass-word-1@127.0.0.1:4318"),
+        ("export", run_dir, "--otlp-endpoint", "https://me:pass-word-1@collector.example"),
+    ):
+        assert main([*words]) == 2
+        said = capsys.readouterr()
+        assert "pass-word-1" not in said.err + said.out
+        assert words[-2] in said.err
+
+
 def test_sweep_says_whom_it_asks_and_how_often_and_a_key_goes_to_this_machine(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

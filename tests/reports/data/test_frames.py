@@ -198,7 +198,7 @@ def test_one_more_session_and_a_damaged_line_leave_the_other_figures_as_they_wer
     ("text", "problem"),
     [
         ("{", "settings.json: can't be read"),
-        ("[]", "settings.json: must hold an object"),
+        ("[]", "settings.json: can't be read: must hold an object"),
         ('{"scenario": {"slo": [{"indicator": "mint.p50", "max": 1, "mx": 2}]}}', "unknown key 'mx'"),
     ],
 )
