@@ -3,6 +3,7 @@ where spans of a finished run did not."""
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 

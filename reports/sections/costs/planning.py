@@ -1,6 +1,5 @@
 """A run's journals → what `loadtest.capacity.plan` needs to know of its sessions."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -129,8 +128,15 @@ def _speech_s(run_dir: Path, scenario_of: Mapping[str, str]) -> dict[str, tuple[
 def _limit(run_dir: Path) -> dict[str, Any] | None:
     """What a search found, if the run was one and its report is there."""
     try:
-        report = json.loads(disk.read(run_dir / "report.json"))
+        found = disk.read_object(run_dir / "report.json").get("capacity")
     except (OSError, ValueError):
         return None
-    found = report.get("capacity")
-    return found if isinstance(found, dict) else None
+    match found:
+        case {
+            "by": str(),
+            "unit": str(),
+            "max_passing": None | {"level": int() | float()},
+            "quota": None | {"exact": bool(), "number": int() | float(), "what": str()},
+        }:
+            return found
+    return None
