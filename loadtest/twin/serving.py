@@ -186,11 +186,10 @@ def _certificates(options: Options, sock: socket.socket) -> AbstractContextManag
 def _exports(announcement: dict[str, object]) -> str:
     """For `. FILE` in a shell: `avaload run` loads this twin there, and the official packages call it."""
     told = {name.upper(): value for name, value in announcement.items() if name.endswith(("_url", "_key"))}
-    ground_truth = told.pop("STATE_URL")
+    told["TWIN_STATE_URL"] = told.pop("STATE_URL")
     settings = ("openai_base_url", "avaturn_base_url", "ca_file")
     told |= {f"AVALOAD_TARGET__{name.upper()}": announcement[name] for name in settings if name in announcement}
-    lines = [f"export {name}={shlex.quote(str(value))}" for name, value in told.items()]
-    return "\n".join([*lines, f"# ground truth: {ground_truth}"])
+    return "\n".join(f"export {name}={shlex.quote(str(value))}" for name, value in told.items())
 
 
 def _say(announcement: str) -> None:

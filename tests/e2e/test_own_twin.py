@@ -17,7 +17,10 @@ SHORT = ("--users", 1, "--duration", "1s", "--ramp", "0s", "--room", "none")
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 def test_a_shell_that_has_the_twins_lines_runs_against_it(tls: bool, tmp_path: Path) -> None:
     with avaload("twin", "--env", *(["--tls"] if tls else []), cwd=tmp_path) as twin:
-        lines = eventually(lambda: "# ground truth" in twin.printed() and twin.printed(), within_s=20, what="its lines")
+        lines = eventually(
+            lambda: twin.printed().count("export ") >= 7 + tls and twin.printed(), within_s=20, what="lines"
+        )
+        assert all(line.startswith("export ") for line in str(lines).splitlines())
         (tmp_path / "twin.env").write_text(str(lines))
         names: tuple[str, ...] = ("AVALOAD_TARGET__OPENAI_BASE_URL", "AVALOAD_TARGET__AVATURN_BASE_URL")
         names += ("OPENAI_API_KEY", "AVATURN_API_KEY")
