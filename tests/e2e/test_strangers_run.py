@@ -1,9 +1,11 @@
 """A run directory that a stranger made: whatever stands in its fields, no output obeys any of it."""
 
 import json
+import os
 import re
 import unicodedata
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,7 +14,7 @@ import pytest
 
 from loadtest.config.settings import Settings
 from loadtest.language import journal
-from loadtest.language.errors import Code, Kind
+from loadtest.language.errors import Code, Exit, Kind
 from loadtest.language.events import (
     Failure,
     Fault,
@@ -29,8 +31,9 @@ from loadtest.language.events import (
     WorkerState,
 )
 from reports.pages import github, junit, render_md
+from tests.programs import needed
 from tests.reports import journals as j
-from tests.support import Done, call
+from tests.support import Done, avaload, call
 
 NASTY = (
     "::error::owned\n::add-mask::x\r\n##[error]y\x1b[2J\x1b[31m\x1b]0;title\x07\x9b1m\u202e\u2066\u2028\u200f\x00"
@@ -219,3 +222,85 @@ def test_each_field_by_itself_is_text_on_every_page(field: str, tmp_path: Path) 
         shown_safely(line)
         no_commands(line)
         assert "\n" not in line
+
+
+ELSEWHERE = "of somebody else: 4711-0815"
+WRITTEN = (
+    *("report.json", "report.md", "report.html", "junit.xml", "metrics.txt", "compare.json", "compare.md"),
+    *("compare.html", "traces.json", "log.jsonl", "locust.log", "sessions.reserved", "audio"),
+    *("journal/zz-engine-9-0.jsonl", "journal/host-a-sweep-0.jsonl"),
+)
+
+
+def plant(thing: str, path: Path, victim: Path) -> None:
+    path.unlink(missing_ok=True)
+    match thing:
+        case "link":
+            path.symlink_to(victim)
+        case "hard link":
+            path.hardlink_to(victim)
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "folder":
+            path.mkdir()
+
+
+def commands(run_dir: Path, other: Path) -> Iterator[tuple[object, ...]]:
+    yield "report", run_dir
+    yield "report", run_dir, "--json", "--baseline", other
+    yield "session", run_dir, j.sid(1)
+    yield "compare", other, "--to", run_dir
+    yield "compare", run_dir, "--to", other, "--out", run_dir
+    yield "plan", run_dir, "--users", 5
+    yield "export", run_dir, "--otlp-endpoint", "http://127.0.0.1:9"
+    yield "sweep", run_dir
+
+
+@pytest.mark.parametrize("names", [WRITTEN, ("settings.json",)], ids=["all but its settings", "its settings"])
+@pytest.mark.parametrize("thing", ["link", "hard link", "pipe", "device", "folder"])
+def test_no_command_follows_what_is_no_file_of_it(thing: str, names: tuple[str, ...], tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text(ELSEWHERE)
+    run_dir, other = (write_run(tmp_path / name, set(), nasty_settings()) for name in ("run", "other"))
+    for name in names:
+        plant(thing, run_dir / name, victim)
+    with ThreadPoolExecutor(2) as two:
+        ended = list(two.map(lambda words: call(*words, cwd=tmp_path, within_s=60), commands(run_dir, other)))
+    for done in ended:
+        whole(done)
+        assert done.code in list(map(int, Exit))
+        assert ELSEWHERE not in done.out + done.err
+    assert victim.read_text() == ELSEWHERE
+    for path in run_dir.rglob("*"):
+        if path.is_file() and not path.is_symlink() and not path.samefile(victim):
+            assert ELSEWHERE not in path.read_text()
+
+
+def test_a_line_of_a_gigabyte_costs_neither_memory_nor_the_run(tmp_path: Path) -> None:
+    """A sparse file, as an archive of some kB unpacks to, that claims to be of another host."""
+    run_dir, other = (write_run(tmp_path / name, set(), {}) for name in ("run", "other"))
+    huge = j.write_file(run_dir, [], host="host-z", boot_id="boot-z", finish=None)
+    with huge.open("r+b") as file:
+        file.truncate(1 << 30)
+    alone = j.write_file(run_dir, [], host="host-y", finish=None)
+    alone.write_bytes(b"")
+    with alone.open("r+b") as file:
+        file.truncate(1 << 30)
+    through = (needed("prlimit"), f"--data={800 << 20}")
+    for words in commands(run_dir, other):
+        with avaload(*words, cwd=tmp_path, through=through) as command:
+            done = command.finish(within_s=120)
+        whole(done)
+        assert done.code in list(map(int, Exit)), done
+        if words[0] == "session":
+            assert done.code == 0, done
+    report = json.loads((run_dir / "report.json").read_text())
+    assert report["sessions"]["started"] == 2
+    assert "longer than 4 MiB" in str(report["passed_over"]["first"])
+    with (run_dir / "settings.json").open("r+b") as file:
+        file.truncate(1 << 30)
+    with avaload("report", run_dir, cwd=tmp_path, through=through) as command:
+        done = command.finish(within_s=60)
+    assert (done.code, done.err_lines) == (2, [f"avaload: {run_dir}/settings.json: larger than 64 MiB"])
