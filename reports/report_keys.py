@@ -89,6 +89,7 @@ _TURNS: Final = {
     "failed_rate": "share that failed by the target's fault",
     "failures.<kind>": "failed ones by kind",
     "answered_early": "answered before the user had finished",
+    "answered_early_by_line": "answered early while the line had a hole: cancelled, in no rate",
     "answered_early_rate": "share of those",
     "tainted": "with a stamp taken while our loop was late by more than 10 ms",
     "by_kind.<turn>.count": "by kind of turn",

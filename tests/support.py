@@ -186,7 +186,11 @@ def parent_of(pid: int) -> int:
 
 @contextmanager
 def avaload(
-    *arguments: object, cwd: Path, environ: Mapping[str, str] | None = None, through: Sequence[str] = ()
+    *arguments: object,
+    cwd: Path,
+    environ: Mapping[str, str] | None = None,
+    through: Sequence[str] = (),
+    python: str | Path = sys.executable,
 ) -> Iterator[Avaload]:
     """Start `avaload …` with `cwd` as its working directory, `through` a command that starts it; in the end nothing
     that it started is alive."""
@@ -198,7 +202,7 @@ def avaload(
         words += ["--run-dir", str(run_dir)]
     if words[:1] == ["run"] and not {"--metrics-port", "--worker"} & set(words):
         words += ["--metrics-port", "off"]
-    command = [*through, sys.executable, "-P", "-m", "avaload", *words]
+    command = [*through, str(python), "-P", "-m", "avaload", *words]
     started = Avaload(command, run_dir=run_dir, cwd=cwd, environ=environ or {})
     try:
         yield started

@@ -6,11 +6,11 @@ from typing import get_args
 import pytest
 
 from exporters.metrics import edges
-from loadtest.commands.work.machine import FILES_OF_A_SESSION
 from loadtest.config.scenario import KINDS, TurnKind
 from loadtest.config.settings import Target
 from loadtest.judging.samples import SAMPLERS
 from loadtest.judging.slo import INDICATORS, RANKED, Slo
+from loadtest.load.machine import FILES_OF_A_SESSION
 from loadtest.rooms.extras import PACKAGES
 from loadtest.rooms.opening import RoomKind
 from reports.data import frames

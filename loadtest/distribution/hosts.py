@@ -67,6 +67,8 @@ class Hosts:
         self._begun = False
         self._over: str | None = None
         self._no_room: str | None = None
+        self.why_left: str | None = None
+        """What the last command said that gave its place back before the run, for people."""
 
     @property
     def joined(self) -> int:
@@ -136,8 +138,11 @@ class Hosts:
                 self._send(node, {"op": "piece", "name": name, "offset": offset, "packed": packed})
             case "leave":
                 if not self._begun:
-                    self._changed(node, command, WorkerState.WITHDRAWN)
+                    reason = _text(message.get("reason", ""))[:300]
+                    self._changed(node, command, WorkerState.WITHDRAWN, detail=reason)
                     del self._commands[node]
+                    if reason:
+                        self.why_left = f"the worker on {command.host} left: {reason}"
             case "chunk":
                 name = str(message["name"])
                 size = self._receiver.take(

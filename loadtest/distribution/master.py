@@ -130,7 +130,8 @@ class Master:
         if self._gave_up is not None:
             return self._gave_up
         if self._hosts is not None and not self._all_here.is_set():
-            return f"workers: {self._hosts.joined} of {self._settings.load.processes} load processes are here"
+            here = f"workers: {self._hosts.joined} of {self._settings.load.processes} load processes are here"
+            return f"{here}; {self._hosts.why_left}" if self._hosts.why_left else here
         return self._barrier.waiting_for
 
     def _watch_workers(self) -> None:

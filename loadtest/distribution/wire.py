@@ -3,8 +3,8 @@
 Without Locust on the command's side: importing it patches the process for gevent. Locust's frame is a msgpack of
 (type, data, node id) on a DEALER socket whose identity is the node id (locust/rpc). All of it is encrypted (`port`).
 
-From the command: `join` (version, processes, host, directory), `fetch` (name, offset), `leave`, `ping` (sent_ns, host,
-boot_id, clock), `chunk` (name, offset, packed, crc), `closed` (name, size), `bye` (files).
+From the command: `join` (version, processes, host, directory), `fetch` (name, offset), `leave` (reason), `ping`
+(sent_ns, host, boot_id, clock), `chunk` (name, offset, packed, crc), `closed` (name, size), `bye` (files).
 To it: `welcome` (run_id, numbers, salt, hidden, items), `refused` (reason), `piece` (name, offset, packed),
 `pong` (sent_ns, master_ns), `ack` (name, size, closed), `noted` (missing), `over` (reason).
 """

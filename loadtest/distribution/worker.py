@@ -34,9 +34,10 @@ from loadtest.distribution.attendance import Attendance
 from loadtest.distribution.port.keys import NAME, Keys
 from loadtest.distribution.wire import Channel, CorruptError, unpack
 from loadtest.language import disk
-from loadtest.language.errors import ConfigError, Exit, GeneratorError
+from loadtest.language.errors import ConfigError, Exit, GeneratorError, HarnessError
 from loadtest.language.outlets import line
 from loadtest.language.version import __version__
+from loadtest.load import machine
 from loadtest.load.supervisor import LOCUST, Interruption, process_environ
 from loadtest.services.handshake import check_certificates
 
@@ -101,8 +102,8 @@ def work(place: Place, environ: Mapping[str, str] = os.environ) -> Exit:
         run_dir = _directory(place, welcome)
         try:
             _take(channel, place, welcome, run_dir, environ)
-        except BaseException:
-            channel.say("leave")
+        except BaseException as error:
+            channel.say("leave", reason=str(error) if isinstance(error, HarnessError) else "")
             shutil.rmtree(run_dir, ignore_errors=True)
             raise
         numbers = ", ".join(map(str, welcome["numbers"]))
@@ -194,6 +195,12 @@ def _take(
     guard(settings, environ)
     check_clips(settings.spoken)
     check_names(settings)
+    found = machine.examine(settings, run_dir, processes=len(numbers))
+    if bad := machine.bad(found):
+        raise ConfigError(bad)
+    for finding in found:
+        if finding.state == "warn":
+            print(line(f"avaload: warning: {finding.name}: {finding.text}"), file=sys.stderr, flush=True)
     check_certificates(settings.target)
     write_settings(settings, run_dir, started_at=datetime.now(UTC), run_id=str(welcome["run_id"]))
 

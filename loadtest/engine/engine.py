@@ -24,7 +24,7 @@ from loadtest.engine.spending import Spending
 from loadtest.engine.warmup import warm_up
 from loadtest.judging.words import plural
 from loadtest.language import clock, journal
-from loadtest.language.errors import LIMITS, GeneratorError, Kind, own_limit
+from loadtest.language.errors import LIMITS, GeneratorError, HarnessError, Kind, own_limit
 from loadtest.language.events import (
     DISK_FULL,
     LOAD,
@@ -134,11 +134,16 @@ class Engine:
             gc.freeze()
             self._health.watch_gc()
             watchers = [asyncio.ensure_future(self._probe_lag()), asyncio.ensure_future(self._sample_health())]
+            for watcher in watchers:
+                watcher.add_done_callback(self._on_watched)
             if predecessor is not None:
                 watchers.append(asyncio.ensure_future(self._sweep(control, predecessor)))
             self._outbox.say(op="ready")
             try:
                 await self._over
+            except Exception:
+                self._outbox = None  # it dies, and is replaced like any that died
+                raise
             finally:
                 await self._cancel_all()
                 for watcher in watchers[:2]:
@@ -147,13 +152,29 @@ class Engine:
                     await asyncio.wait(watchers[2:], timeout=TEARDOWN_LIMIT_S)
                 if self._health.worth_sampling:
                     self.emit(self._health.sample(sessions_active=0))
-                self.emit(RunFinished(t_ns=clock.now_ns(), reason=self._reason))
-                self._outbox.say(op="drained")
-                self._outbox.flush()
+                if self._outbox is not None:
+                    self.emit(RunFinished(t_ns=clock.now_ns(), reason=self._reason))
+                    self._outbox.say(op="drained")
+                    self._outbox.flush()
                 transport.close()
+
+    def _on_watched(self, watcher: asyncio.Future[None]) -> None:
+        if not watcher.cancelled() and (error := watcher.exception()) is not None:
+            self._break(error)
+
+    def _break(self, error: BaseException) -> None:
+        """A mistake of ours outside of any session: what goes on is deleted, and another engine takes over."""
+        if self._over is not None and not self._over.done():
+            self._over.set_exception(error)
 
     def obey(self, message: dict[str, Any]) -> None:
         """An order of the Locust process (engine/link.py)."""
+        try:
+            self._obey(message)
+        except Exception as error:
+            self._break(error)
+
+    def _obey(self, message: dict[str, Any]) -> None:
         match message.pop("op"):
             case "run":
                 self._start(Ticket(**message))
@@ -265,11 +286,12 @@ class Engine:
         await sweep(control, left, emit=self.emit, timeout_s=self._settings.target.delete_timeout_s)
 
     def note_end(self, error: Exception) -> None:
-        """Into the journal, why the engine dies, where that is a limit of this machine: nobody can be told any more."""
-        limit = own_limit(error)
+        """Into the journal, why the engine dies: nobody can be told any more."""
+        self._outbox, limit = None, own_limit(error)
         if limit is not None or isinstance(error, GeneratorError):
-            self._outbox = None
             self._fail(Fault.OWN_LIMIT, str(error) if limit is None else f"{LIMITS[limit]}: {error}")
+        elif not isinstance(error, HarnessError):
+            self._fail(Fault.BUG, repr(error))
 
     def _fail(self, fault: Fault, detail: str) -> None:
         self.emit(GeneratorFailed(t_ns=clock.now_ns(), fault=fault, process=self._process, detail=redact(detail)))

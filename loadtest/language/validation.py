@@ -20,7 +20,11 @@ MAX_TOKEN: Final = 16_384
 """Characters of a secret or token: it is sent as a header, and no server takes a longer one."""
 MAX_ID: Final = 1_024
 """Characters of a session's id: it is sent as a part of a URL."""
+MAX_DELETABLE: Final = 16_384
+"""Of one that is too long and could still be deleted by."""
 MAX_ADDRESS: Final = 8_192
+MAX_DEPTH: Final = 100
+"""Of JSON within JSON: these services nest five deep, and what takes a value apart later must not run out of stack."""
 LATEST_S: Final = 253_402_300_799
 """Unix time of the end of the year 9999: the last that dates can say."""
 _MOST: Final = 1 << 62
@@ -65,11 +69,29 @@ def json_value(body: bytes | str, what: str) -> Any:
     """Any JSON value. Raises StepError."""
     try:
         text = body if isinstance(body, str) else body.decode(json.detect_encoding(body))
-        return _decode(text.removeprefix("\ufeff"))
+        value = _decode(text.removeprefix("\ufeff"))
+        if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(value):
+            raise RecursionError
     except RecursionError as error:
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} nests too deep") from error
     except ValueError as error:
         raise StepError(Kind.PROTOCOL, Code.BAD_JSON, f"{what} is not JSON") from error
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether it nests deeper than MAX_DEPTH."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -104,7 +126,7 @@ def session_id(value: Any, what: str) -> tuple[str, StepError | None]:
         return str(value), StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} is a number, no text")
     if not isinstance(value, str) or not value:
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} is missing or no text")
-    if value in (".", "..") or _SURROGATE.search(value) is not None:
+    if value in (".", "..") or len(value) > MAX_DELETABLE or _SURROGATE.search(value) is not None:
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} can't be a part of a URL")
     if len(value) > MAX_ID:
         return value, StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} has {len(value)} characters")
@@ -158,8 +180,8 @@ def stamp_s(value: Any) -> float | None:
     return value if 0 <= value <= LATEST_S else None
 
 
-def nanoseconds(text: str) -> int | None:
-    """A header's number of ns; None: it is none."""
+def whole_number(text: str) -> int | None:
+    """A header's number, of ns or of whatever is counted; None: it is none."""
     if not (text.isascii() and text.isdecimal()) or len(text) > 19:
         return None
     value = int(text)

@@ -16,16 +16,42 @@ from typing import Any, Final
 
 import aiohttp
 import picows
+from aiohttp.http_exceptions import HttpProcessingError
 
 MAX_HEADER_BYTES: Final = 100 << 10
 """Of one header; the official clients take as much in all. aiohttp's own 8 kB is less than some cookies have."""
 MAX_HEADERS: Final = 1000
+MAX_INTERIM: Final = 100
+"""Answers of 1xx before the one that counts: each is read in vain, and 20,000 hold up all other sessions."""
+ROOM_BUFFER_BYTES: Final = 32 << 10
+"""Of what a room has sent and nobody has read: half a second of sound. What is read at once is taken apart at once, and
+no other session has its turn meanwhile."""
 _HANDSHAKE_TIMEOUT_S: Final = 60.0
 """Above every connect timeout: the step's own deadline ends a handshake that hangs."""
 
 
 class ElsewhereError(OSError):
     """An address that is not of this machine, in a run that was not allowed to leave it."""
+
+
+class _Answer(aiohttp.ClientResponse):
+    """One that comes after a bounded number of others."""
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        protocol, left = connection.protocol, MAX_INTERIM + 1
+
+        async def read() -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise HttpProcessingError(message=f"more than {MAX_INTERIM} answers of 1xx")
+            return await type(protocol).read(protocol)
+
+        protocol.read = read
+        try:
+            return await super().start(connection)
+        finally:
+            del protocol.read
 
 
 def http_session(
@@ -53,6 +79,7 @@ def http_session(
         trust_env=False,
         proxy=proxy,
         headers=headers,
+        response_class=_Answer,
         auto_decompress=True,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
@@ -74,7 +101,8 @@ async def room_socket(
     max_frame_bytes: int,
     on_socket: Callable[[socket.socket], None],
 ) -> None:
-    """A WebSocket whose frames `listener` gets. `on_socket`: told of the socket while the handshake is under way.
+    """A WebSocket whose frames `listener` gets, pings among them, which it answers itself. `on_socket`: told of the
+    socket while the handshake is under way.
     Raises OSError and picows.WSError."""
 
     async def connected(parsed: Any) -> socket.socket:
@@ -89,6 +117,7 @@ async def room_socket(
         websocket_handshake_timeout=_HANDSHAKE_TIMEOUT_S,
         max_redirects=0,
         max_frame_size=max_frame_bytes,
+        enable_auto_pong=False,
         proxy=proxy,
         socket_factory=connected,
         ssl_context=trust if url.startswith("wss:") else None,
@@ -120,6 +149,7 @@ async def _connected(host: str, port: int, *, live: bool) -> socket.socket:
         try:
             candidate = socket.socket(*info[:3]) if live else _local_socket(info)
             candidate.setblocking(False)
+            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM_BUFFER_BYTES)
             await loop.sock_connect(candidate, info[4])
         except OSError as error:
             if candidate is not None:

@@ -25,8 +25,13 @@ from loadtest.sound.speech import RATE_HZ, Clip
 CLOSE_TIMEOUT_S = 1.0
 MAX_SOUND_BYTES = 2 * RATE_HZ
 """A second in one message; frames have 20 ms, and of a longer stretch nobody could say when its parts were heard."""
+MOST_A_SECOND = 20_000
+"""Messages, or fragments of them, of one room. A conversation has some a second: so many are a flood, which would keep
+the loop from all other sessions."""
+SOUND_WEIGHS, PING_WEIGHS = 10, 20
+"""In messages: so much more work each is. 2,000 frames are forty times as much sound as a second has."""
 _BINARY, _TEXT, _CONTINUATION = picows.WSMsgType.BINARY, picows.WSMsgType.TEXT, picows.WSMsgType.CONTINUATION
-_CLOSE = picows.WSMsgType.CLOSE
+_CLOSE, _PING = picows.WSMsgType.CLOSE, picows.WSMsgType.PING
 """To look one up in its enum costs as much as a comparison of a frame with silence, a hundred times a second a room."""
 
 
@@ -61,6 +66,7 @@ class WebSocketRoom(picows.WSListener):
         self._parts = bytearray()
         self._parts_kind: Any = None
         self._learning: asyncio.Task[None] | None = None
+        self._second_ns = self._weight = 0
 
     @property
     def lost(self) -> int | None:
@@ -162,6 +168,13 @@ class WebSocketRoom(picows.WSListener):
             transport.send_close(picows.WSCloseCode.OK if code in _NEVER_SENT else code)
             transport.disconnect()
         elif not self._leaving:
+            self._weight += SOUND_WEIGHS if kind == _BINARY else PING_WEIGHS if kind == _PING else 1
+            if self._weight > MOST_A_SECOND:
+                if t_ns - self._second_ns < 1_000_000_000:
+                    self._end(t_ns, _no_room("more in a second than anybody could hear"))
+                    transport.disconnect(graceful=False)
+                    return
+                self._second_ns, self._weight = t_ns, 0
             try:
                 self._take(t_ns, kind, frame)
             except Exception as error:
@@ -172,7 +185,9 @@ class WebSocketRoom(picows.WSListener):
         """A frame that is no close. Raises StepError for what no room may send."""
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             raise _no_room("a frame with reserved bits, and no extension was agreed on")
-        if kind == _BINARY and frame.fin and self._parts_kind is None:
+        if kind == _PING:
+            self._transport.send_pong(frame.get_payload_as_bytes())
+        elif kind == _BINARY and frame.fin and self._parts_kind is None:
             self._on_sound(t_ns, frame.get_payload_as_bytes())
         elif kind in (_BINARY, _TEXT, _CONTINUATION):
             self._on_part(t_ns, kind, frame)

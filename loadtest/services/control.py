@@ -25,6 +25,7 @@ from loadtest.language.secrecy.redact import know, redact, remember
 from loadtest.services.backend import Backend, Request
 from loadtest.services.creating import created, salvaged, salvaged_from_call
 from loadtest.services.transport import (
+    MAX_BODY_BYTES,
     MAX_ERROR_BYTES,
     Httpx2Transport,
     HttpxTransport,
@@ -225,12 +226,15 @@ class Control:
 
     async def websocket(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientWebSocketResponse:
         """An open WebSocket, the caller's to close. Raises StepError, with the HTTP status of a refused upgrade."""
-        try:
-            return await self._session.ws_connect(url, headers=headers, proxy=self._proxy, max_msg_size=0)
-        except aiohttp.WSServerHandshakeError as error:
-            raise StepError(Kind.REJECTED, Code.WS_REFUSED, str(error.status), http_status=error.status) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise transport_failure(error, Code.CONNECT_FAILED, type(error).__name__) from error
+        with validation.reading("the socket's upgrade"):
+            try:
+                return await self._session.ws_connect(
+                    url, headers=headers, proxy=self._proxy, max_msg_size=MAX_BODY_BYTES
+                )
+            except aiohttp.WSServerHandshakeError as error:
+                raise StepError(Kind.REJECTED, Code.WS_REFUSED, str(error.status), http_status=error.status) from error
+            except (aiohttp.ClientError, OSError) as error:
+                raise transport_failure(error, Code.CONNECT_FAILED, type(error).__name__) from error
 
     async def _ask(self, call: Call, token: str, traceparent: str) -> tuple[int, bytes]:
         """The one call that integrators leave to the web SDK: straight through the transport, a third of httpx's

@@ -5,9 +5,15 @@ import re
 import urllib.request
 from collections.abc import Iterable
 from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
+from typing import Final
 from urllib.parse import urlsplit
 
 from loadtest.language.validation import is_loopback
+
+MAX_COOKIES: Final = 180
+"""Of one user, as a browser has it for a site: the oldest go first."""
+MAX_COOKIE_BYTES: Final = 16_384
+"""Of one with all its attributes. Browsers pass over what has more than 4,096."""
 
 
 class _Policy(DefaultCookiePolicy):
@@ -25,7 +31,7 @@ class _Answer:
         # The jar wants a dot in a domain, which browsers do not of one that is the host itself.
         own_domain = re.compile(rf";\s*domain\s*=\s*\.?{re.escape(host)}\s*(?=;|$)", re.IGNORECASE)
         for name, value in headers:
-            if name.lower() == b"set-cookie":
+            if name.lower() == b"set-cookie" and len(value) <= MAX_COOKIE_BYTES:
                 text = _text(value)
                 self._headers.add_header("Set-Cookie", text if "." in host else own_domain.sub("", text))
 
@@ -42,6 +48,8 @@ class Cookies:
     def keep(self, url: str, headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
         """What an answer of that URL sets (raw header pairs); the values that are kept now."""
         self._jar.extract_cookies(_Answer(urlsplit(url).hostname or "", headers), urllib.request.Request(url))  # type: ignore[arg-type]  # noqa: S310  # nothing is opened
+        for cookie in list(self._jar)[:-MAX_COOKIES]:
+            self._jar.clear(cookie.domain, cookie.path, cookie.name)
         return [cookie.value for cookie in self._jar if cookie.value]
 
     def header(self, url: str) -> str | None:

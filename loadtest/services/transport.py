@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import ContentEncodingError
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError, own_limit, transport_failure
 from loadtest.language.secrecy.redact import redact
-from loadtest.language.validation import nanoseconds
+from loadtest.language.validation import whole_number
 from loadtest.network.opening import http_session
 from loadtest.session.ports import Call
 
@@ -100,7 +100,7 @@ async def fetch(
             raise
         detail = f"its body can't be read ({type(error).__name__})"
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, detail, http_status=call.http_status) from error
-    call.server_ns = nanoseconds(response.headers.get(HANDLED_HEADER, ""))
+    call.server_ns = whole_number(response.headers.get(HANDLED_HEADER, ""))
     return response.status, response.raw_headers, answer
 
 

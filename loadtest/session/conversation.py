@@ -12,6 +12,7 @@ from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Mark
 from loadtest.language.secrecy.redact import redact
+from loadtest.rules.life import HOLE_NS
 from loadtest.session.playout import Playout
 from loadtest.session.ports import Told
 from loadtest.session.tape import Tape
@@ -72,6 +73,8 @@ class Conversation:
         self.avatar_ended = False
         """The app-message came since the last onset."""
         self.hole_ns: int | None = None
+        self._lost: int | None = None
+        self._speech_lost = False
         self.over: StepError | None = None
         self.messages = 0
         """App-messages that came."""
@@ -89,6 +92,8 @@ class Conversation:
             self.speech_end_ns = t_ns
             if self._asks:
                 self._words.speech_ends(self._turn)
+        elif mark is Mark.SENT_LOST:
+            self._speech_lost = True
         self.mark(t_ns, mark)
         self._wake()
 
@@ -169,9 +174,16 @@ class Conversation:
             self.tape.begin(now_ns())
         self.speech_start_ns = self.speech_end_ns = None
 
-    def watch_line(self) -> None:
-        """`hole_ns` is from now on the longest time without a frame; None where a silent avatar sends none anyway."""
+    def watch_line(self, lost: int | None = None) -> None:
+        """`hole_ns` is from now on the longest time without a frame; None where a silent avatar sends none anyway.
+        `lost`: packets so far (`Room.lost`)."""
         self.hole_ns = 0 if now_ns() - self._last_frame_ns < STEADY_NS else None
+        self._lost, self._speech_lost = lost, False
+
+    def line_broke(self, lost: int | None) -> bool:
+        """Whether the line has lost or held up what was said, since it is watched: either side may have heard a hole.
+        `lost`: packets by now."""
+        return self._speech_lost or (self.hole_ns or 0) >= HOLE_NS or (lost or 0) > (self._lost or 0)
 
     def forget_answer(self) -> None:
         """The next onset begins another answer."""

@@ -14,7 +14,7 @@ from loadtest.session.conversation import Conversation
 from loadtest.session.ports import Room
 from loadtest.session.record import Record, failure
 from loadtest.session.tape import KeepAudio
-from loadtest.session.turns import AnswerOverError, Heard, Turns
+from loadtest.session.turns import AnswerOverError, BrokenLineError, Heard, Turns
 from loadtest.sound.speech import Clip, Clips
 
 
@@ -75,8 +75,8 @@ async def _play(
     started_ns, outcome = now_ns(), Outcome.OK
     failed: Failure | None = None
     record.worst_lag_ns = 0
-    turns.talk.watch_line()
     lost_before = turns.room.lost
+    turns.talk.watch_line(lost_before)
     try:
         match turn:
             case Say():
@@ -93,6 +93,8 @@ async def _play(
                 assert_never(turn)
     except AnswerOverError:
         outcome = Outcome.CANCELLED
+    except BrokenLineError as error:
+        outcome, failed = Outcome.CANCELLED, failure(Step.TURN, error)
     except StepError as error:
         outcome, failed = Outcome.FAILED, failure(Step.TURN, error)
         raise

@@ -29,6 +29,11 @@ class AnswerOverError(HarnessError):
     """The answer that was to be interrupted had ended already: the turn says nothing about anybody."""
 
 
+class BrokenLineError(StepError):
+    """It answered before the user had finished, and the line had a hole until then: it may have heard an end of his
+    speech where there was none. The turn says nothing about anybody."""
+
+
 @dataclass(slots=True)
 class Heard:
     """What a turn measured; filled in while it runs, so that a failed turn keeps what it had."""
@@ -119,9 +124,10 @@ class Turns:
         assert onset_ns is not None
         self.talk.mark(onset_ns, Mark.FIRST_AUDIO)
         if onset_ns < speech_end_ns:
+            error = BrokenLineError if self.talk.line_broke(self.room.lost) else StepError
             await self._hear_out()
             early_ms = (speech_end_ns - onset_ns) / 1e6
-            raise StepError(Kind.ANSWERED_EARLY, Code.ANSWERED_EARLY, f"{early_ms:.0f} ms before the user had finished")
+            raise error(Kind.ANSWERED_EARLY, Code.ANSWERED_EARLY, f"{early_ms:.0f} ms before the user had finished")
         heard.first_audio_ns = onset_ns - speech_end_ns
         if hear_out:
             await self._hear_out()

@@ -16,7 +16,7 @@ from reports.data.frames import Run
 from reports.pages import capacity_chart, charts, secret_charts
 from reports.pages.chart import Chart
 from reports.sections import generator, hosts
-from reports.sections.sessions import Left
+from reports.sections.sessions import LEFT_WORDS, Left
 from reports.verdict import objective_words, rules
 
 _EXITS: Final = {
@@ -28,7 +28,7 @@ _EXITS: Final = {
 }
 _EVIDENCE: Final = {
     "leaked": "Left behind",
-    "doubtful": "Doubtful: create not answered, or with a server error",
+    "doubtful": f"Doubtful: {LEFT_WORDS[Left.CREATE_UNANSWERED]}",
     "failed": "Failed",
     "unconfirmed": "Deleted, not proved gone",
     "unfinished": "Without an end",
@@ -38,12 +38,6 @@ _ENDINGS: Final = {
     EndedBy.USER_ABSENT_TIMEOUT: "user_absent_timeout",
     EndedBy.MAX_DURATION: "max_duration",
     EndedBy.UNEXPECTED: "the target, unexpectedly",
-}
-_CAUSES: Final = {
-    Left.DELETE_FAILED: "its delete failed",
-    Left.DELETE_NEVER_SENT: "its delete was never sent: its engine died",
-    Left.STILL_ALIVE: "its delete was answered, and it was alive all the same",
-    Left.CREATE_UNANSWERED: "its create was not answered, or with a server error: it may not exist",
 }
 _CAPS: Final = {
     "absence": "Life without its user (user_absent_timeout)",
@@ -81,7 +75,7 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, written: Written)
         audio=report.get("audio", []),
         rule_groups=rules.grouped(report["rules"]),
         endings=_ENDINGS,
-        causes=_CAUSES,
+        causes=LEFT_WORDS,
         caps=_CAPS,
         contents=_contents(report),
         also=_also(report["sessions"]),

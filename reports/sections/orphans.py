@@ -12,10 +12,9 @@ from loadtest.language.events import Gone, Remains, RemainsReason
 from loadtest.prices.table import prices
 from reports.data.frames import Run
 from reports.data.run_settings import absences_s
-from reports.sections.sessions import Left
+from reports.sections.sessions import LEFT_WORDS, Left
 
 PRICE_TAG: Final = "usd_per_session_minute"
-_CAUSES: Final = (Left.DELETE_FAILED, Left.DELETE_NEVER_SENT, Left.STILL_ALIVE, Left.CREATE_UNANSWERED)
 
 
 def section(run: Run, settings: Settings | None, *, tags: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,7 +32,7 @@ def section(run: Run, settings: Settings | None, *, tags: Mapping[str, Any]) -> 
     waited_s = asked_s[rows.index[~rows["swept"]]] if len(rows) else asked_s
     distinct_s = waited_s.unique().tolist() or [float(ABSENCE_S)]
     causes = {}
-    for cause in _CAUSES:
+    for cause in LEFT_WORDS:
         of_cause = rows[rows["cause"] == cause]
         causes[cause.value] = {
             "count": len(of_cause),

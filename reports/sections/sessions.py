@@ -1,7 +1,7 @@
 """How many sessions there were, how they ended, and what they left behind."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,13 @@ class Left(StrEnum):
 
 
 CERTAIN = (Left.DELETE_FAILED, Left.STILL_ALIVE, Left.DELETE_NEVER_SENT)
+LEFT_WORDS: Final = {
+    Left.DELETE_FAILED: "delete failed",
+    Left.STILL_ALIVE: "seen alive after the delete",
+    Left.DELETE_NEVER_SENT: "never deleted, because the engine died",
+    Left.CREATE_UNANSWERED: "create not answered, or with a server error",
+}
+"""For people, of one session or of several. What a lost worker left is told by its host."""
 
 
 def left_behind(run: Run) -> "pd.Series[Any]":

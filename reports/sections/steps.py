@@ -49,12 +49,14 @@ def turns(run: Run) -> dict[str, Any]:
     """`turns` of report.json. time_to_first_audio: end of the user's speech to the first audible sample, ok turns.
 
     barge_in: from the user's speech over the avatar to its last audible frame, whatever came after; `censored` ones
-    never fell silent and have no number. `tainted`: a stamp was taken while our event loop was late by more than
-    TAINTED_MS.
+    never fell silent and have no number. answered_early_by_line: the line had a hole before the early answer, so that
+    either side may have heard the end of a speech: cancelled, and in no rate. `tainted`: a stamp was taken while our
+    event loop was late by more than TAINTED_MS.
     """
     rows = run.turns
     failed = rows[rows["outcome"] == Outcome.FAILED]
     early = failed["kind"] == Kind.ANSWERED_EARLY
+    by_line = (rows["outcome"] == Outcome.CANCELLED) & (rows["kind"] == Kind.ANSWERED_EARLY)
     to_judge = judged(rows)
     first_audio_s = seconds(rows[rows["outcome"] == Outcome.OK]["first_audio_ns"])
     barge_in_s = seconds(rows["barge_in_ns"])
@@ -66,6 +68,7 @@ def turns(run: Run) -> dict[str, Any]:
         "failed_rate": failed_rate(rows),
         "failures": counts(failed["kind"]),
         "answered_early": int(early.sum()),
+        "answered_early_by_line": int(by_line.sum()),
         "answered_early_rate": round(float(early.sum() / len(to_judge)), 9) if len(to_judge) else None,
         "tainted": int(tainted.fillna(False).sum()),
         "by_kind": {

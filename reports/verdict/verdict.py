@@ -8,7 +8,7 @@ from loadtest.judging.slo import DROPPED, EXPOSED, SECONDS, SloOutcome
 from loadtest.judging.words import amount, plural
 from loadtest.language.errors import Code, Exit, Kind
 from loadtest.language.events import DropReason
-from reports.sections.sessions import Left
+from reports.sections.sessions import CERTAIN, LEFT_WORDS
 from reports.verdict import objective_words, rules
 
 Report = dict[str, Any]
@@ -16,11 +16,6 @@ Report = dict[str, Any]
 NOT_COMPARED: Final[Report] = {"regressions": [], "not_comparable_because": []}
 """A baseline that nobody asked for."""
 
-_LEFT_WORDS: Final = {
-    Left.DELETE_FAILED: "delete failed",
-    Left.STILL_ALIVE: "seen alive after the delete",
-    Left.DELETE_NEVER_SENT: "never deleted, because their engine died",
-}
 _ANSWERED: Final = (Kind.REJECTED, Kind.PROTOCOL, Kind.NO_RESPONSE, Kind.ANSWERED_EARLY)
 """Failures in which the target said something, or kept silent in a session of its own: they are its word."""
 _OUTCOMES: Final = {
@@ -164,7 +159,7 @@ def leaked(sessions: dict[str, Any]) -> str:
     """What was left behind, and why; nothing said of nothing."""
     if not sessions["leaked"]:
         return ""
-    causes = [(words, sessions["left_behind"].get(cause, 0)) for cause, words in _LEFT_WORDS.items()]
+    causes = [(LEFT_WORDS[cause], sessions["left_behind"].get(cause, 0)) for cause in CERTAIN]
     causes = [(words, count) for words, count in causes if count]
     if len(causes) == 1:
         return f"{plural(sessions['leaked'])} left behind: {causes[0][0]}"
@@ -217,6 +212,8 @@ def _notes(report: Report, absences_s: Collection[float]) -> list[str]:
         notes.append(
             f"{plural(cut)} with more app-messages than are written down: the rest was counted, and the rules saw none"
         )
+    if early := report["turns"]["answered_early_by_line"]:
+        notes.append(f"{plural(early, 'turn')} answered early while the line had a hole: not judged, in no objective")
     notes += [rules.describe(row) for row in rules.waived(report["rules"])]
     notes += [f"not as assumed: {rules.describe(row)}" for row in rules.assumed(report["rules"])]
     notes += [f"generator suspect: {why}" for why in report["generator"]["suspect_because"]]

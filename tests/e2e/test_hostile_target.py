@@ -2,19 +2,24 @@
 
 import asyncio
 import itertools
+import json
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from loadtest.language.errors import OURS, Exit
 from tests.e2e.target import events, unless_late
+from tests.hostile.around_answers import AROUND
 from tests.hostile.in_rooms import ROOM
 from tests.hostile.over_http import HTTP
-from tests.hostile.scripts import Hostile
-from tests.hostile.target import KEYS, Target
-from tests.support import avaload
+from tests.hostile.scripts import Hostile, endless, hang_up, informing, once, raw
+from tests.hostile.target import KEYS, Script, Target, answer
+from tests.support import avaload, call
 
 USERS, DURATION_S = 3, 4
 NAMES = (
@@ -22,6 +27,15 @@ NAMES = (
     "room: half an emoji in a transcript", "create: half an emoji for an id", "create: a token that ends in a newline",
     "mint: a superscript for a number", "mint: expires in 10^19", "room: an odd sound", "mint: Date: yesterday",
 )  # fmt: skip
+FLOODS = (
+    "mint: 20,000 early hints", "create: 20,000 early hints", "sdk: early hints without an end",
+    "delete: 200 with garbage",
+    "room: pings without an end", "room: tiny messages without an end", "room: silence without an end",
+    "room: fragments of nothing without an end", "mint: a gzip bomb", "mint: 5 MiB", "upgrade: early hints",
+    "create: a header of 90 kB",
+)  # fmt: skip
+"""What would cost an engine its time or memory."""
+MEMORY_BYTES = 200 << 20
 
 
 class Changing(Target):
@@ -77,9 +91,10 @@ for_s = 0.5
 """
 
 
-def test_a_hostile_target_is_not_stormed_and_is_told_in_a_report(tmp_path: Path) -> None:
-    hostile = [each for each in (*HTTP, *ROOM) if each.name in NAMES]
-    assert len(hostile) == len(NAMES)
+@pytest.mark.parametrize("names", [NAMES, FLOODS], ids=["odd values", "floods"])
+def test_a_hostile_target_is_not_stormed_and_is_told_in_a_report(names: tuple[str, ...], tmp_path: Path) -> None:
+    hostile = [each for each in (*HTTP, *AROUND, *ROOM) if each.name in names]
+    assert len(hostile) == len(names)
     with in_a_thread(Changing(hostile)) as url:
         (tmp_path / "hostile.toml").write_text(SCENARIO.format(users=USERS, duration_s=DURATION_S, url=url))
         with avaload("run", tmp_path / "hostile.toml", cwd=tmp_path, environ=KEYS) as run:
@@ -91,3 +106,88 @@ def test_a_hostile_target_is_not_stormed_and_is_told_in_a_report(tmp_path: Path)
     assert {row["kind"] for row in found["failures"]}.isdisjoint(OURS)
     assert not [event for event in events(run.run_dir) if type(event).__name__ == "GeneratorFailed"]
     assert "Traceback" not in run.log()
+    assert found["generator"]["rss_bytes_max"] < MEMORY_BYTES
+
+
+class Fickle(Target):
+    """Anything to any call, by chance; now and then what is right."""
+
+    def __init__(self, scripts: dict[str, list[Script]]) -> None:
+        super().__init__({})
+        self._all, self._chance = scripts, random.Random(7)
+
+    async def _answer(self, *request: Any) -> bool:
+        self.scripts = {
+            endpoint: self._chance.choice(scripts)
+            for endpoint, scripts in self._all.items()
+            if self._chance.random() < 0.6
+        }
+        self.calls.clear()
+        return await super()._answer(*request)
+
+
+def test_checks_of_a_target_that_answers_anything_are_told_and_leave_nothing(tmp_path: Path) -> None:
+    ends = ("drip", "silence", "at a time", "without an end", "endless", "10^18", "101 that")
+    scripts = dict[str, list[Script]]()
+    for hostile in (*HTTP, *AROUND):
+        for endpoint, script in hostile.scripts.items():
+            if endpoint != "delete" and not hostile.leaves and not any(word in hostile.name for word in ends):
+                scripts.setdefault(endpoint, []).append(script)
+    rules = ("EXP-4", "VAL-1", "GA-1", "GA-2", "GA-4", "TD-11", "TD-1", "SDK-1")
+    with in_a_thread(Fickle(scripts)) as url:
+        at = ("--openai-base-url", f"{url}/v1", "--avaturn-base-url", url, "--metrics-port", "off")
+        run_dir = tmp_path / "checks"
+        with avaload("probe", *rules, *at, "--run-dir", run_dir, cwd=tmp_path, environ=KEYS) as run:
+            done = run.finish(within_s=150)
+    assert "Traceback" not in done.err + done.out + run.log()
+    assert "bug of ours" not in done.out
+    found = run.report()
+    assert {row["kind"] for row in found["failures"]}.isdisjoint(OURS)
+    assert {row["id"] for row in found["rules"]} >= set(rules)
+    assert done.code in (Exit.PASS, Exit.FAIL, Exit.INVALID)
+
+
+@pytest.mark.parametrize(
+    ("front", "code"),
+    [
+        (raw(b"x", "date: yesterday\r\n"), 0),
+        (raw(b"x", "date: Thu, 01 Jan 2026 00:00:00 +9999999999\r\n"), 0),
+        (endless(b"HTTP/1.1 200 OK\r\n\r\n", b" " * 65536), 2),
+        (endless(b"HTTP/1.1 200 OK\r\n", b"x: y\r\n" * 1000), 2),
+        (informing, 2),
+        (once(b"\xff" * 100, then=hang_up), 2),
+        (raw(b"\x1b[2J", "x: \x1b[2J\r\n", "500 \x1b[2J"), 0),
+    ],
+    ids=["no date", "no zone", "endless", "headers", "early hints", "no HTTP", "a word to the terminal"],
+)
+def test_doctor_says_in_a_line_what_it_could_not_make_of_an_answer(front: Script, code: int, tmp_path: Path) -> None:
+    with in_a_thread(Target({"sdk": front})) as url:
+        at = ("--openai-base-url", f"{url}/v1", "--avaturn-base-url", url, "--metrics-port", "off")
+        done = call("doctor", *at, cwd=tmp_path, environ=KEYS)
+    assert "Traceback" not in done.err + done.out
+    assert "\x1b" not in done.err + done.out
+    assert done.code == code
+    of_target = [line.split()[:2] for line in done.out.splitlines() if line.split()[1] in ("openai:", "avaturn:")]
+    assert of_target == [["bad" if code else "ok", "openai:"], ["bad" if code else "ok", "avaturn:"]]
+
+
+def test_a_sweep_outlives_whatever_its_deletes_are_answered(tmp_path: Path) -> None:
+    refusing = Target({"delete": raw(b"{}", status="500 x")})
+    with in_a_thread(refusing) as url:
+        (tmp_path / "left.toml").write_text(SCENARIO.format(users=1, duration_s=1, url=url))
+        with avaload("run", tmp_path / "left.toml", cwd=tmp_path, environ=KEYS) as run:
+            assert run.finish(within_s=60).code == Exit.LEFT_BEHIND
+        for script in (
+            informing,
+            raw(b"<p>" * 9_000, status="302 x"),
+            once(b"{}", then=hang_up),
+            raw(b"\xff", status="429 x"),
+        ):
+            refusing.scripts = {"delete": script}
+            done = call("sweep", run.run_dir, "--json", cwd=tmp_path, environ=KEYS)
+            assert done.code == Exit.LEFT_BEHIND
+            assert len(json.loads(done.out)["failed"]) >= 1
+            assert "Traceback" not in done.err
+        refusing.scripts = {"delete": answer(b"\x00<html>")}
+        done = call("sweep", run.run_dir, "--json", cwd=tmp_path, environ=KEYS)
+    assert (done.code, json.loads(done.out)["failed"]) == (Exit.PASS, {})

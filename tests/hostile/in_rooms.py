@@ -8,6 +8,7 @@ from tests.hostile.scripts import (
     BAD_JSON,
     BAD_SHAPE,
     CLOSED,
+    FLOOD,
     HALF,
     NESTED,
     OTHER,
@@ -19,10 +20,12 @@ from tests.hostile.scripts import (
     hang_up,
     many,
     once,
+    reset,
     say,
     silent,
+    trickle,
 )
-from tests.hostile.target import BINARY, LOUD, PING, TEXT, WELCOME, frame
+from tests.hostile.target import BINARY, CLOSE, LOUD, PING, PONG, TEXT, WELCOME, frame
 
 ROOM: tuple[Hostile, ...] = (
     *(
@@ -44,6 +47,10 @@ ROOM: tuple[Hostile, ...] = (
             ),
             ("endless headers", "rejected/ws_refused", endless(b"HTTP/1.1 101 x\r\n", b"x: y\r\n" * 100)),
             ("an endless body", "rejected/ws_refused", endless(b"HTTP/1.1 500 x\r\n\r\n", b"y" * 65536)),
+            ("a byte at a time", TIMEOUT, trickle(b"HTTP/1.1 101 x\r\nupgrade: websocket\r\n")),
+            ("a reset", ("transport/connect_failed", "rejected/ws_refused"), reset(b"HTTP/1.1 101 x\r\n")),
+            ("early hints", ("rejected/ws_refused", TIMEOUT), endless(b"", b"HTTP/1.1 103 x\r\n\r\n" * 100)),
+            ("429", ("rejected/rate_limited"), once(b"HTTP/1.1 429 x\r\nretry-after: -1\r\ncontent-length: 0\r\n\r\n")),
             ("no UTF-8", "rejected/ws_refused", once(b"HTTP/1.1 101 \xff\r\n\xff: \xff\r\n\r\n")),
         )
     ),
@@ -97,6 +104,42 @@ ROOM: tuple[Hostile, ...] = (
             ("a time of 10^400", None, once(say(json.dumps(TRANSCRIPT).replace("1.5", "1e400").encode()))),
             ("a time of 400 digits", None, once(say({**TRANSCRIPT, "timestamp": 10**399}))),
             ("a transcript of 1 MB", None, once(say({**TRANSCRIPT, "transcript": "x" * 1_000_000}))),
+            ("a message before it lets us in", None, once(frame(TEXT, json.dumps(TRANSCRIPT).encode()) + WELCOME)),
+            ("sound before it lets us in", None, once(frame(BINARY, LOUD) + WELCOME)),
+            ("an error before it lets us in", OTHER, frame(TEXT, b'{"type":"error","error":{"code":"x"}}') + WELCOME),
+            ("a close within a message", CLOSED, WELCOME + frame(TEXT, b"{", fin=False) + frame(CLOSE, b"\x0f\xa0")),
+            ("a message after its close", CLOSED, close(b"\x0f\xa0") + frame(TEXT, b"{")),
+            (
+                "its avatar leaves at once",
+                None,
+                once(say({"type": "room.participant", "owner": True, "state": "left"})),
+            ),
+            ("close 1004", (CLOSED, BAD_SHAPE), close(struct.pack(">H", 1004))),
+            ("close 1015", (CLOSED, BAD_SHAPE), close(struct.pack(">H", 1015))),
+            ("close 0", (CLOSED, BAD_SHAPE), close(struct.pack(">H", 0))),
+            (
+                "close with a word of ours for a reason",
+                ("rejected/quota", CLOSED),
+                close(b"\x0f\xa0insufficient_quota"),
+            ),
+            ("close with a reason of 123 bytes", CLOSED, close(b"\x0f\xa0" + b"x" * 123)),
+            (
+                "compressed, without having agreed on it",
+                BAD_SHAPE,
+                WELCOME + frame(TEXT, b"\xaaV*\xa9,H\x05\x00", reserved=4),
+            ),
+            ("pings without an end", FLOOD, endless(WELCOME, frame(PING, b"") * 1000)),
+            ("pongs without an end", FLOOD, endless(WELCOME, frame(PONG, b"") * 1000)),
+            (
+                "fragments of nothing without an end",
+                FLOOD,
+                endless(WELCOME + frame(TEXT, b"{", fin=False), frame(0, b"", fin=False) * 1000),
+            ),
+            ("tiny messages without an end", FLOOD, endless(WELCOME, frame(TEXT, b'{"type":"x"}') * 1000)),
+            ("silence without an end", FLOOD, endless(WELCOME, frame(BINARY, SILENCE) * 20)),
+            ("sound of a sample without an end", FLOOD, endless(WELCOME, frame(BINARY, b"\0\0") * 1000)),
+            ("a reset", (CLOSED,), reset(WELCOME)),
+            ("an HTTP answer within it", (BAD_SHAPE, CLOSED), once(WELCOME + b"HTTP/1.1 200 OK\r\n\r\n", then=hang_up)),
             ("fragmented sound", None, once(WELCOME + frame(BINARY, LOUD[:100], fin=False) + frame(0, LOUD[100:]))),
         )
     ),

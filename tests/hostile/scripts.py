@@ -7,6 +7,8 @@ on as if nothing had been, to the end of a conversation in which this room's ava
 import asyncio
 import gzip
 import json
+import socket
+import struct
 from dataclasses import dataclass, field
 
 from loadtest.sound.speech import SILENCE
@@ -27,6 +29,8 @@ NESTED = b"[" * 200_000 + b"]" * 200_000
 BAD_SHAPE, BAD_JSON = "protocol/bad_shape", "protocol/bad_json"
 NO_ANSWER = "no_response/no_answer"
 TIMEOUT, LOST = "timeout/timeout", "transport/connection_lost"
+FLOOD = BAD_SHAPE
+"""A room that says more in a second than any conversation does in an hour."""
 CLOSED, OTHER = "transport/ws_closed", "protocol/other"
 REFUSED = ("rejected/http_3xx", "rejected/http_4xx", "rejected/invalid_request")
 """By such an answer nothing was created."""
@@ -81,6 +85,32 @@ async def informing(writer: Writer) -> None:
         writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n")
         await writer.drain()
     writer.write(answer(SECRET))
+
+
+def trickle(slow: bytes, *, head: bytes = b"") -> Script:
+    """`head` at once, then a byte at a time."""
+
+    async def send(writer: Writer) -> None:
+        writer.write(head)
+        for byte in slow:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0.2)
+
+    return send
+
+
+def reset(data: bytes) -> Script:
+    """A connection that is not closed but torn off."""
+
+    async def send(writer: Writer) -> None:
+        writer.write(data)
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    return send
 
 
 def once(data: bytes, *, then: Script = silent) -> Script:

@@ -55,7 +55,7 @@ def frame(opcode: int, payload: bytes, *, fin: bool = True, reserved: int = 0, m
     return head + (b"\0\0\0\0" if masked else b"") + payload
 
 
-TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 WELCOME = (
     frame(TEXT, b'{"type":"room.joined"}')
     + frame(TEXT, b'{"type":"room.participant","owner":true,"state":"joined"}')

@@ -8,6 +8,7 @@ import pytest
 import uvloop
 
 from loadtest.language.events import Event, Observed, Remains, SessionFinished
+from tests.hostile.around_answers import AROUND
 from tests.hostile.in_rooms import ROOM
 from tests.hostile.over_http import HTTP
 from tests.hostile.scripts import NO_ANSWER, Hostile
@@ -38,7 +39,7 @@ def played(hostile: Hostile) -> list[Event]:
         return runner.run(script())
 
 
-@pytest.mark.parametrize("hostile", [*HTTP, *ROOM], ids=lambda hostile: hostile.name)
+@pytest.mark.parametrize("hostile", [*HTTP, *AROUND, *ROOM], ids=lambda hostile: hostile.name)
 def test_a_hostile_target_is_told_by_name_and_its_session_is_deleted(hostile: Hostile) -> None:
     events = played(hostile)
     finished = events[-1]

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 
-from loadtest.commands.work import machine
 from loadtest.config.access.guard import KEYS
 from loadtest.config.lint import ends, models_of
 from loadtest.config.settings import Settings, place
 from loadtest.judging.words import plural
 from loadtest.language.errors import ConfigError
 from loadtest.language.version import __version__
+from loadtest.load import machine
 from loadtest.load.supervisor import bind_metrics
 from loadtest.rooms.extras import PACKAGES, is_installed, missing
 from loadtest.services.first_look import Seen, look

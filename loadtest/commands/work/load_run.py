@@ -13,7 +13,6 @@ import reports.build
 from loadtest.capacity.costing import check_budget
 from loadtest.capacity.steering import Steering
 from loadtest.commands.printing import complain
-from loadtest.commands.work import machine
 from loadtest.config.access.cluster import cluster_token, fresh_token
 from loadtest.config.access.guard import KEYS
 from loadtest.config.access.reachable import check_names
@@ -24,7 +23,7 @@ from loadtest.distribution.parcel import Parcel
 from loadtest.language import disk, journal
 from loadtest.language.errors import ConfigError, Exit, GeneratorError
 from loadtest.language.secrecy.redact import know
-from loadtest.load import supervisor
+from loadtest.load import machine, supervisor
 from loadtest.load.progress import Progress
 from loadtest.rooms.extras import check_installed
 from loadtest.services.first_look import look
@@ -143,9 +142,10 @@ def check_services(settings: Settings, environ: Mapping[str, str]) -> None:
 
 
 def check_machine(settings: Settings, run_dir: Path) -> None:
-    """Warns of what this machine may not have enough of. Raises ConfigError for what makes the plan impossible."""
-    found = machine.examine(settings, run_dir)
-    if bad := [f"{finding.name}: {finding.text}" for finding in found if finding.state == "bad"]:
+    """Warns of what this machine may not have enough of. Raises ConfigError for what makes the plan impossible. The
+    workers of a master look at their own machines."""
+    found = machine.examine(settings, run_dir, processes=0 if settings.distribution.master else None)
+    if bad := machine.bad(found):
         raise ConfigError(bad)
     for finding in found:
         if finding.state == "warn":

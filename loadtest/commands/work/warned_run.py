@@ -12,6 +12,7 @@ from loadtest.config.scenario import Scenario, default_realtime
 from loadtest.config.settings import Settings
 from loadtest.judging.words import plural
 from loadtest.language.errors import Exit
+from loadtest.language.events import Fault
 from loadtest.language.validation import is_loopback
 
 
@@ -51,4 +52,6 @@ def loaded(settings: Settings) -> tuple[Path, dict[str, Any] | None, Exit]:
     run_dir, report, code = run(settings)
     if report is None:
         print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
+    elif report["generator"]["faults"].get(Fault.BUG):
+        complain(f"a mistake of avaload's own; details: {run_dir / 'locust.log'}")
     return run_dir, report, code

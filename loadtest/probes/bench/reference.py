@@ -2,12 +2,12 @@
 it."""
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from loadtest.language.errors import StepError
+from loadtest.language.validation import plain
 from loadtest.probes.bench.bench import Bench
 from loadtest.probes.bench.subject import Subject
 from loadtest.sound.speech import RATE_HZ
@@ -41,7 +41,7 @@ async def spoken_by_openai(bench: Bench, subject: Subject, realtime: Mapping[str
         return None
     try:
         pcm = b"".join(base64.b64decode(event["delta"]) for event in events if event.get("type") == _SOUND)
-    except (KeyError, binascii.Error):
+    except (KeyError, TypeError, ValueError):
         return None
-    text = "".join(str(event.get("transcript", "")) for event in events if event.get("type") == _TEXT)
+    text = "".join(plain(event.get("transcript")) for event in events if event.get("type") == _TEXT)
     return Spoken(pcm=pcm, text=text) if pcm else None

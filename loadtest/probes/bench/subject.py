@@ -12,8 +12,10 @@ from loadtest.language import reasons
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import GATEWAY_STATUS, Code, Kind, StepError
 from loadtest.language.events import Event, Mark, Outcome, Remains, RemainsReason, Step, StepFinished
+from loadtest.language.validation import json_object
 from loadtest.probes.bench.visit import Visit
 from loadtest.probes.bench.wire import MORE_TRIES_S, Answer, Wire
+from loadtest.services.creating import created, salvaged, salvaged_from_call
 from loadtest.session.lifecycle import Surroundings, Ticket
 from loadtest.session.owned import Owned, Steps
 from loadtest.session.ports import GONE_STATUS, Call, ClientSecret, Created, Grant
@@ -154,12 +156,21 @@ class Subject:
         answers: list[Answer] = []
 
         async def send() -> Created:
-            answer = await self._bench.wire.create(body, traceparent=self.record.traceparent(self.record.root), key=key)
+            call, what = Call(what="check: create", watch=self.record.watch), "the create's answer"
+            try:
+                answer = await self._bench.wire.create(
+                    body, traceparent=self.record.traceparent(self.record.root), key=key, call=call
+                )
+            except (StepError, asyncio.CancelledError) as error:
+                return salvaged_from_call(call, error)
             answers.append(answer)
-            session_id, token = answer.fields.get("session_id"), answer.fields.get("token")
-            if not answer.ok or not isinstance(session_id, str):
+            if not answer.ok:
                 raise StepError(Kind.REJECTED, Code.INVALID_REQUEST, http_status=answer.status)
-            return Created(target_session_id=session_id, token=str(token))
+            try:
+                fields = json_object(answer.body, what)
+            except StepError as error:
+                return salvaged(answer.body, error)
+            return created(fields.get("session_id"), fields.get("token"), what)
 
         with contextlib.suppress(StepError):
             await self._owned.create(send())

@@ -16,8 +16,8 @@ from loadtest.sound.speech import Clip, Ear
 SETTLE_S = 1.0
 """Quiet after which an answer is over where no app-message said so."""
 ANSWER_LIMIT_S = 10.0
-MAX_MESSAGES = 2_000
-"""A flood is not kept."""
+MAX_MESSAGES, MAX_TEXT, MAX_SOUND_BYTES = 2_000, 4 << 20, 16 << 20
+"""A flood is not kept: of messages, of what all of them say, of sound (five minutes)."""
 LONGEST_ANSWER_S = 45.0
 
 _MARKS = (Mark.AVATAR_STARTED, Mark.AVATAR_ENDED, Mark.USER_TRANSCRIPT, Mark.TRANSCRIPT_FAILED, Mark.AVATAR_TRANSCRIPT)
@@ -42,6 +42,7 @@ class Visit:
         self._changed = asyncio.Event()
         self.room: Room | None = None
         self.messages: list[tuple[int, Mapping[str, Any]]] = []
+        self._text_kept = 0
         self.stretches: list[list[int]] = []
         self.speaking = False
         self.sound = bytearray()
@@ -78,11 +79,12 @@ class Visit:
             self.longest_gap_ns = max(self.longest_gap_ns, t_ns - self._last_frame_ns)
         self._last_frame_ns = t_ns
         self._ear.hear(t_ns, pcm)
-        if self._records and any(pcm):
+        if self._records and len(self.sound) < MAX_SOUND_BYTES and any(pcm):
             self.sound += pcm
 
     def on_message(self, t_ns: int, told: Told) -> None:
-        if len(self.messages) < MAX_MESSAGES:
+        if len(self.messages) < MAX_MESSAGES and self._text_kept < MAX_TEXT:
+            self._text_kept += len(str(told.raw))
             self.messages.append((t_ns, told.raw))
             if told.mark in _MARKS:
                 self._record.observe(t_ns, told.mark, None)

@@ -9,13 +9,14 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from loadtest.config.settings import Target
 from loadtest.language.clock import now_ns
-from loadtest.language.errors import GATEWAY_STATUS, Code, Kind, StepError
+from loadtest.language.errors import GATEWAY_STATUS, Code, Kind, StepError, transport_failure
 from loadtest.language.secrecy.given_back import Watch
+from loadtest.language.validation import http_date_s, json_object, plain
 from loadtest.session.ports import Call
 from loadtest.sound.speech import SILENCE, Clip
 
@@ -30,7 +31,11 @@ SCALE_HEADER = "x-twin-clock-scale"
 MORE_TRIES_S = (0.1, 0.4)
 """Pauses before a call is sent again that was lost, or answered by a gateway. Not a create: the first may have made
 something."""
+_SLOWEST, _FASTEST = 0.001, 1_000.0
+"""Of a twin's clock. A header that says anything else is no twin's."""
 _BURST_FRAMES = 10
+MAX_EVENTS_BYTES = 32 << 20
+"""Of a socket to OpenAI, in one wait: a minute of its speech has 4 MB, and all of it is kept until it is judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +54,14 @@ class Answer:
     @property
     def fields(self) -> dict[str, Any]:
         """The body as a JSON object; empty where it is none."""
-        with contextlib.suppress(ValueError):
-            value = json.loads(self.body)
-            if isinstance(value, dict):
-                return value
+        with contextlib.suppress(StepError):
+            return json_object(self.body, "an answer")
         return {}
 
     @property
-    def provider_s(self) -> float | None:
+    def provider_s(self) -> int | None:
         """The provider's clock as it answered, unix time in whole seconds; None: it didn't say."""
-        try:
-            return parsedate_to_datetime(self.headers["date"]).timestamp()
-        except (KeyError, ValueError):
-            return None
+        return http_date_s(self.headers.get("date", ""))
 
 
 class Wire:
@@ -84,14 +84,20 @@ class Wire:
         sent = {"Authorization": f"Bearer {self.openai_key}", **(headers or {})}
         return await self._call("POST", self._openai + path, sent, body)
 
-    async def create(self, body: Mapping[str, Any] | bytes, *, traceparent: str, key: str | None = None) -> Answer:
-        """A create with exactly this body, with the project's key or another one."""
+    async def create(
+        self, body: Mapping[str, Any] | bytes, *, traceparent: str, key: str | None = None, call: Call | None = None
+    ) -> Answer:
+        """A create with exactly this body, with the project's key or another one. `call` has what there was of an
+        answer that broke off."""
         headers = {**self._bearer(key), "traceparent": traceparent}
-        return await self._once("POST", f"{self._avaturn}/api/v1/sessions", headers, body)
+        return await self._once("POST", f"{self._avaturn}/api/v1/sessions", headers, body, call=call)
 
     async def delete(self, target_session_id: str, *, key: str | None = None) -> Answer:
         """A delete, with the project's key, another one, or none ("")."""
-        return await self._call("DELETE", f"{self._avaturn}/api/v1/sessions/{target_session_id}", self._bearer(key))
+        return await self._call("DELETE", self._session_url(target_session_id), self._bearer(key))
+
+    def _session_url(self, target_session_id: str) -> str:
+        return f"{self._avaturn}/api/v1/sessions/{quote(target_session_id, safe='')}"
 
     def _bearer(self, key: str | None) -> dict[str, str]:
         own = self.avaturn_key if key is None else key
@@ -100,7 +106,7 @@ class Wire:
     async def task(self, target_session_id: str, text: str) -> Answer:
         """A text for the avatar, by the public API."""
         headers = {"Authorization": f"Bearer {self.avaturn_key}"}
-        url = f"{self._avaturn}/api/v1/sessions/{target_session_id}/tasks"
+        url = self._session_url(target_session_id) + "/tasks"
         return await self._call("POST", url, headers, {"text": text})
 
     async def sdk(self, token: str, path: str = "", *, method: str = "GET", body: Any = None) -> Answer:
@@ -111,9 +117,10 @@ class Wire:
         """How many times faster than real time the target's timers run."""
         try:
             answer = await self._call("GET", f"{self._avaturn}/api/v1/openapi.json", {})
-            return max(0.001, float(answer.headers.get(SCALE_HEADER, 1)))
+            told = float(answer.headers.get(SCALE_HEADER, 1))
         except (StepError, ValueError):
             return 1.0
+        return told if _SLOWEST <= told <= _FASTEST else 1.0  # nor is NaN
 
     async def _call(self, method: str, url: str, headers: Mapping[str, str], body: Any = None) -> Answer:
         for pause_s in MORE_TRIES_S:
@@ -128,14 +135,20 @@ class Wire:
             await asyncio.sleep(pause_s)
         return await self._once(method, url, headers, body)
 
-    async def _once(self, method: str, url: str, headers: Mapping[str, str], body: Any = None) -> Answer:
+    async def _once(
+        self, method: str, url: str, headers: Mapping[str, str], body: Any = None, *, call: Call | None = None
+    ) -> Answer:
         raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         sent = headers if raw is None else {"Content-Type": "application/json", **headers}
         sent_ns = now_ns()
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 status, raw_headers, answer = await self._control.exchange(
-                    Call(what=f"check: {method}", watch=self._watch), method=method, url=url, headers=sent, body=raw
+                    call or Call(what=f"check: {method}", watch=self._watch),
+                    method=method,
+                    url=url,
+                    headers=sent,
+                    body=raw,
                 )
         except TimeoutError:
             raise StepError(Kind.TIMEOUT, Code.TIMEOUT, f"{method}: no answer within {CALL_TIMEOUT_S:g} s") from None
@@ -173,19 +186,31 @@ class Realtime:
         return found[-1] if found else {}
 
     async def until(self, kind: str, *, within_s: float) -> list[dict[str, Any]]:
-        """All events up to the first whose type begins with `kind`; shorter where that doesn't come."""
-        events: list[dict[str, Any]] = []
+        """All events up to the first whose type begins with `kind`; shorter where that doesn't come. Raises StepError
+        for what is no event."""
+        events, size = list[dict[str, Any]](), 0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while (message := await self._socket.receive()).type.name == "TEXT":
-                    events.append(json.loads(message.data))
-                    if str(events[-1].get("type", "")).startswith(kind):
+                    size += len(message.data)
+                    if size > MAX_EVENTS_BYTES:
+                        told = f"OpenAI sent more than {MAX_EVENTS_BYTES >> 20} MiB of events"
+                        raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, told)
+                    events.append(json_object(message.data, "an event of OpenAI's"))
+                    if plain(events[-1].get("type")).startswith(kind):
                         break
         return events
 
     async def say(self, clip: Clip, *, silence_s: float) -> None:
-        """Append an utterance and the silence after it, as fast as the socket takes it."""
+        """Append an utterance and the silence after it, as fast as the socket takes it. Raises StepError where it takes
+        no more."""
         frames = [*clip.frames, *[SILENCE] * int(silence_s * 50)]
-        for at in range(0, len(frames), _BURST_FRAMES):
-            audio = base64.b64encode(b"".join(frames[at : at + _BURST_FRAMES])).decode()
-            await self._socket.send_json({"type": "input_audio_buffer.append", "audio": audio})
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                for at in range(0, len(frames), _BURST_FRAMES):
+                    audio = base64.b64encode(b"".join(frames[at : at + _BURST_FRAMES])).decode()
+                    await self._socket.send_json({"type": "input_audio_buffer.append", "audio": audio})
+        except TimeoutError:
+            raise StepError(Kind.TIMEOUT, Code.TIMEOUT, "OpenAI's socket takes no sound") from None
+        except OSError as error:
+            raise transport_failure(error, Code.WS_CLOSED, "OpenAI's socket was closed") from error

@@ -9,6 +9,7 @@ from loadtest.judging.words import plural
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import GATEWAY_STATUS, StepError
 from loadtest.language.reasons import SAYS_QUOTA
+from loadtest.language.validation import whole_number
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS, Subject
 from loadtest.probes.bench.wire import MORE_TRIES_S, Answer
@@ -135,8 +136,7 @@ async def upstream_closed(bench: Bench) -> None:
 
     async def remaining() -> int | None:
         answer = await bench.wire.mint({"expires_after": {"seconds": 1}})  # refused, but the account's limits are told
-        value = answer.headers.get(REMAINING, "")
-        return int(value) if value.isdecimal() else None
+        return whole_number(answer.headers.get(REMAINING, ""))
 
     async def lowest(for_s: float) -> int:
         seen = []

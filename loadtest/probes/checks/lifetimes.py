@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from loadtest.language.clock import now_ns, wall_ns
+from loadtest.language.validation import plain, stamp_s
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS
 from loadtest.probes.bench.wire import Answer
@@ -42,7 +43,7 @@ async def lifetimes(bench: Bench) -> None:
             for life in found
         )
         bench.judge("EXP-3", not off, seen)
-        values = [answer.fields.get("value") for answer in (*lives.values(), await mint(None))]
+        values = [plain(answer.fields.get("value")) for answer in (*lives.values(), await mint(None))]
         bench.judge(
             "EXP-5", len({*values}) == len(values), f"{len({*values})} different secrets of {len(values)} mints"
         )
@@ -58,13 +59,10 @@ class _Life:
 
 
 def _life(asked_s: int, answer: Answer) -> _Life:
-    expires_s = answer.fields.get("expires_at")
-    if isinstance(expires_s, bool) or not isinstance(expires_s, int | float):
-        expires_s = 0
     now_s = answer.provider_s
     return _Life(
         asked_s=asked_s,
-        left_s=expires_s - (wall_ns() / 1e9 if now_s is None else now_s),
+        left_s=(stamp_s(answer.fields.get("expires_at")) or 0) - (wall_ns() / 1e9 if now_s is None else now_s),
         by_provider=now_s is not None,
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 from loadtest.config.scenario import announces_calls
 from loadtest.language.errors import GATEWAY_STATUS, Code, Kind, StepError
 from loadtest.language.events import RuleOutcome
+from loadtest.language.validation import plain, token
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS
 from loadtest.probes.bench.wire import MORE_TRIES_S, Answer
@@ -129,7 +130,7 @@ async def tools(bench: Bench) -> None:
         await subject.new(realtime={"tools": [TOOL], "tool_choice": "required"})
         visit = await subject.join()
         answer = await visit.ask(bench.clip, limit_s=DEAD_AFTER_S)
-        told = [str(each.get("type")) for _, each in visit.messages if _speaks_of_tool(each)]
+        told = [plain(each.get("type")) for _, each in visit.messages if _speaks_of_tool(each)]
         bench.judge(
             "TOOL-1", not told, f"the page was sent {told[0]}" if told else "nothing of the call reached the page"
         )
@@ -162,7 +163,7 @@ async def beta(bench: Bench) -> None:
         secret = await subject.mint()
         try:
             async with bench.wire.realtime(secret.value, beta=True) as socket:
-                handshake = str((await socket.first()).get("type") or "a close")
+                handshake = plain((await socket.first()).get("type")) or "a close"
         except StepError as error:
             if error.http_status is None:
                 raise
@@ -199,9 +200,9 @@ async def transcription_secret(bench: Bench) -> None:
     """A secret that is for transcription alone (GA-4)."""
     body = {"session": {"type": "transcription", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}}
     minted = await bench.wire.mint(body)
-    value = minted.fields.get("value")
-    if not isinstance(value, str):
+    if not minted.ok:
         raise NotTestedError(f"no such secret is minted: HTTP {minted.status}")
+    value = token(minted.fields.get("value"), "the mint's value")
     async with bench.subject() as subject:
         seen = await start_refused(bench, subject, ClientSecret(value=value, expires_at_s=0))
         if seen.hung:

@@ -7,6 +7,7 @@ from typing import Any
 from loadtest.judging.words import plural
 from loadtest.language.clock import wall_ns
 from loadtest.language.errors import StepError
+from loadtest.language.validation import plain, stamp_s
 from loadtest.probes.bench.bench import Bench, Probe
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.visit import Visit
@@ -117,7 +118,7 @@ async def _transcribed_by_openai(bench: Bench, subject: Subject) -> str | None:
             kind = prefix
             while kind.startswith(prefix):
                 events = await socket.until(prefix, within_s=LATE_S)
-                kind = str(events[-1].get("type", "")) if events else ""
+                kind = plain(events[-1].get("type")) if events else ""
                 if kind.removeprefix(prefix) in ("completed", "failed"):
                     return kind.removeprefix(prefix)
     except StepError:
@@ -139,7 +140,7 @@ def _judge_shape(bench: Bench, subject: Subject, visits: list[Visit]) -> None:
                 if isinstance(stamp, bool) or not isinstance(stamp, int | float):
                     wrong.append(f"a time stamp that is no number but {type(stamp).__name__}")
                     continue
-                if abs(stamp - wall_ns() / 1e9) > SKEW_S + 60:
+                if stamp_s(stamp) is None or abs(stamp - wall_ns() / 1e9) > SKEW_S + 60:
                     wrong.append("a time stamp that is not unix seconds of now")
                 if stamp < last - BACKWARDS_S:
                     wrong.append("time stamps that go back")

@@ -14,11 +14,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from loadtest.commands.work import machine
 from loadtest.commands.work.load_run import check_machine
 from loadtest.config.settings import Settings
 from loadtest.language.errors import Code, ConfigError, Kind, StepError, own_limit
 from loadtest.language.events import Event, Outcome, Remains, SessionFinished
+from loadtest.load import machine
 from loadtest.rooms.pacing import Ticker
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.services.transport import fetch, open_session

@@ -8,8 +8,11 @@ import pytest
 from loadtest import cli
 from loadtest.config.backend import BackendTarget
 from loadtest.config.settings import Load, Settings, Target
+from loadtest.distribution import worker
 from loadtest.distribution.worker import Place, check_allowed, check_variables, own_limit, share, work
 from loadtest.language.errors import ConfigError, GeneratorError
+from loadtest.language.events import WorkerChanged
+from loadtest.load import machine
 from tests.loadtest.distribution.master import TOKEN, Serving, serving
 from tests.support import eventually, free_port
 
@@ -116,6 +119,43 @@ def test_a_worker_goes_only_where_it_was_allowed_to(tmp_path: Path) -> None:
         assert not (tmp_path / "worker").exists()
         wait_for_leave(master)
     assert master.states() == ["joined", "withdrawn"]
+
+
+@pytest.mark.parametrize(("processes", "fits"), [(2, False), (1, False), (1, True)])
+def test_a_worker_whose_machine_can_not_hold_its_part_leaves_and_its_master_says_why(
+    processes: int, fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hard = 1_000 if fits else machine.FILES_OF_A_PROCESS + 3
+    monkeypatch.setattr(machine.resource, "getrlimit", lambda _: (hard, hard))
+    monkeypatch.setattr(worker, "check_certificates", _fail_as_the_last_check)
+    with serving(settings(), tmp_path / "master") as master:
+        with pytest.raises(ConfigError) as raised:
+            work(place(master.port, tmp_path, processes=processes), environ=KEYS)
+        users = "4 users at once need" if processes == 2 else "2 users at once need"
+        said = f"open files: a process may open {hard}, {users} about"
+        assert raised.value.problems[0].startswith("all else was well" if fits else said)
+        assert not (tmp_path / "worker").exists()
+        wait_for_leave(master)
+        eventually(lambda: master.hosts.why_left, within_s=5, what="the reason")
+    assert master.states() == ["joined", "withdrawn"]
+    assert raised.value.problems[0] in str(master.hosts.why_left)
+    detail = next(e.detail for e in master.events if isinstance(e, WorkerChanged) and e.state == "withdrawn")
+    assert detail == raised.value.problems[0]
+
+
+def _fail_as_the_last_check(_target: Target) -> None:
+    raise ConfigError("all else was well")
+
+
+@pytest.mark.parametrize("hard", [64, 1_000])
+def test_a_master_of_others_is_not_asked_for_what_its_workers_need(
+    hard: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine.resource, "getrlimit", lambda _: (hard, hard))
+    assert [each.name for each in machine.examine(settings(), tmp_path, processes=0)] == ["disk"]
+    all_here = machine.examine(settings(), tmp_path)
+    assert [each.name for each in all_here] == ["open files", "local ports", "disk", "memory"]
+    assert (machine.bad(all_here) == []) is (hard == 1_000)
 
 
 def test_a_proxy_is_an_endpoint_too_and_loopback_needs_no_allowance() -> None:

@@ -27,7 +27,7 @@ class FakeWire:
     async def clock_scale(self) -> float:
         return self._clock
 
-    async def create(self, body: Any, *, traceparent: str, key: str | None = None) -> Answer:
+    async def create(self, body: Any, *, traceparent: str, key: str | None = None, **_more: Any) -> Answer:
         if body.get("max_duration") == 59:
             return answer(422, detail=[{"loc": ["body", "max_duration"]}])
         self._control.alive.add("av-1")

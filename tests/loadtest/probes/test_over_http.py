@@ -57,7 +57,7 @@ class Backend(FakeWire):
         headers = {} if "clockless" in self.faults else {"date": formatdate(now_s, usegmt=True)}
         return Answer(status=200, headers=headers, body=json.dumps(body).encode(), rtt_ns=1)
 
-    async def create(self, body: Any, *, traceparent: str, key: str | None = None) -> Answer:
+    async def create(self, body: Any, *, traceparent: str, key: str | None = None, **_more: Any) -> Answer:
         if key is not None and "token creates" not in self.faults:
             return answer(401)
         if len(self._alive()) >= self.places:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtest.services.cookies import Cookies
+from loadtest.services.cookies import MAX_COOKIE_BYTES, MAX_COOKIES, Cookies
 
 HERE = "http://127.0.0.1:8080/api/start"
 
@@ -76,6 +76,18 @@ def test_a_cookie_that_has_expired_is_taken_from_those_that_are_held() -> None:
 )
 def test_a_cookie_goes_where_a_browser_would_send_it(set_cookie: str, url: str, to: str, kept: bool) -> None:
     assert sent(set_cookie, url=url, to=to) == ("a=1" if kept else None)
+
+
+def test_a_user_keeps_as_many_cookies_as_a_browser_and_those_that_came_last() -> None:
+    cookies = Cookies()
+    for at in range(0, 1_000, 100):
+        cookies.keep(HERE, [(b"Set-Cookie", f"c{number}=1; Path=/".encode()) for number in range(at, at + 100)])
+    kept = (cookies.header(HERE) or "").split("; ")
+    assert kept == [f"c{number}=1" for number in range(1_000 - MAX_COOKIES, 1_000)]
+
+
+def test_a_cookie_that_no_server_would_take_back_is_passed_over() -> None:
+    assert sent("long=" + "x" * MAX_COOKIE_BYTES) is None
 
 
 def test_what_is_no_cookie_harms_nobody() -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -7,12 +8,14 @@ import pytest
 from loadtest.config import scenario
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.events import Mark
+from loadtest.language.events import Event, Mark, Outcome, StepFinished
 from loadtest.rooms.app_messages import translated
 from loadtest.session import turns as turns_module
 from loadtest.session.conversation import Conversation
+from loadtest.session.converse import converse
 from loadtest.session.ports import Listener
-from loadtest.session.turns import AnswerOverError, Heard, Turns
+from loadtest.session.record import Record
+from loadtest.session.turns import AnswerOverError, BrokenLineError, Heard, Turns
 from loadtest.sound.speech import FRAME_NS, QUIET_NS, SILENCE
 from tests.loadtest.fakes import CLIP, LOUD_FRAME, FakeRoom
 
@@ -97,6 +100,70 @@ def test_an_answer_into_the_users_sentence_is_answered_early_and_never_a_negativ
     assert (error.kind, error.code) == (Kind.ANSWERED_EARLY, Code.ANSWERED_EARLY)
     assert "350 ms" in error.detail
     assert (Mark.FIRST_AUDIO, 50 * MS) in marks
+
+
+@pytest.mark.parametrize(
+    ("frames_ms", "sent_lost", "whose"),
+    [
+        ((20, 40, 60, 80), False, StepError),
+        ((20, 40, 130), False, StepError),  # jitter
+        ((20, 40, 190), False, BrokenLineError),
+        ((20, 40, 60), True, BrokenLineError),
+    ],
+)
+def test_an_early_answer_after_a_hole_in_the_line_says_nothing_about_anybody(
+    frames_ms: tuple[int, ...], sent_lost: bool, whose: type[StepError]
+) -> None:
+    def interrupt(listener: Listener, t0: int) -> None:
+        for at_ms in frames_ms:
+            listener.on_audio(t0 + at_ms * MS, SILENCE)
+        if sent_lost:
+            listener.on_mark(t0, Mark.SENT_LOST)
+        hear(listener, t0 + 200 * MS, loud=5)
+        listener.on_message(t0 + 350 * MS, translated({"type": "avatar_ended_speaking"}))
+        listener.on_mark(t0 + 400 * MS, Mark.SPEECH_END)
+
+    error, _ = say(interrupt, before=Conversation.watch_line)
+    assert type(error) is whose
+    assert error.kind is Kind.ANSWERED_EARLY
+
+
+def test_a_turn_that_a_hole_has_made_early_is_cancelled_and_the_conversation_goes_on() -> None:
+    def interrupt_once(listener: Listener) -> None:
+        spoken.append(now_ns())
+        t0 = spoken[-1]
+        if len(spoken) == 1:
+            listener.on_audio(t0 + 150 * MS, SILENCE)
+        listener.on_mark(t0 + (400 if len(spoken) == 1 else 170) * MS, Mark.SPEECH_END)
+        hear(listener, t0 + 200 * MS, loud=5)
+        listener.on_message(t0 + 350 * MS, translated({"type": "avatar_ended_speaking"}))
+
+    spoken: list[int] = []
+    events: list[Event] = []
+
+    async def scene() -> None:
+        talk = Conversation(observe=lambda *_args, **_facts: None)
+        talk.on_audio(now_ns(), SILENCE)
+        room = FakeRoom(interrupt_once)
+        room.listener = talk
+        turns = (scenario.Say(kind="say"), scenario.Say(kind="say"))
+        plan = PLAN.model_copy(update={"turns": turns, "think_min_s": 0, "think_max_s": 0})
+        record = Record(emit=events.append, lag_ns=lambda: 0, scenario="test")
+        clips = {"corpus:en": (CLIP,)}
+        await converse(plan, talk, room, clips=clips, chance=random.Random(1), record=record, span="0" * 16)
+
+    asyncio.run(scene())
+    first, second = (event for event in events if isinstance(event, StepFinished))
+    assert first.outcome is Outcome.CANCELLED
+    assert first.failure is not None
+    assert first.failure.kind is Kind.ANSWERED_EARLY
+    assert (second.outcome, second.failure) == (Outcome.OK, None)
+
+
+def test_packets_that_were_lost_while_the_line_is_watched_have_broken_it() -> None:
+    talk = Conversation(observe=lambda *_args, **_facts: None)
+    talk.watch_line(5)
+    assert [talk.line_broke(lost) for lost in (None, 5, 6)] == [False, False, True]
 
 
 def test_an_answer_with_a_pause_between_its_sentences_is_one_answer() -> None:

@@ -225,7 +225,7 @@ def test_bars_too_thin_to_see_are_drawn_as_one() -> None:
 
 
 def test_what_was_left_behind_has_its_cause_and_its_price(page: Page) -> None:
-    assert "its delete failed 1 0 60 s 60 s" in page.text
+    assert "delete failed 1 0 60 s 60 s" in page.text
     assert "Together 120 s, at a price that nobody gave (--prices)." in page.text
 
 

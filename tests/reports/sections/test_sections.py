@@ -34,6 +34,7 @@ SETTINGS = {
     "scenario": {"name": "support-call", "slo": [], "session": {"user_absent_timeout": 10}},
 }
 SKEW_S = 3
+EARLY = j.failure(Step.TURN, Kind.ANSWERED_EARLY, Code.ANSWERED_EARLY)
 
 
 def opened(number: int, *, mint_s: float = 0.2, create_s: float = 0.2, fingerprint: str = "") -> list[Event]:
@@ -93,7 +94,6 @@ def one_whose_create_was_never_answered() -> list[Event]:
 
 
 def one_whose_turns_failed() -> list[Event]:
-    why = j.failure(Step.TURN, Kind.ANSWERED_EARLY, Code.ANSWERED_EARLY)
     return [
         *opened(4),
         j.step(4, Step.CONNECT, 4.4, 4.9),
@@ -104,7 +104,7 @@ def one_whose_turns_failed() -> list[Event]:
         *deleted(4, 15.5, attempt=2),
         j.look(4, 15.55, 20.55, Gone.UNCONFIRMED),
         j.finished(
-            4, 4, 20.55, outcome=Outcome.FAILED, failure=why, ended_by=EndedBy.DELETE, gone=Gone.UNCONFIRMED
+            4, 4, 20.55, outcome=Outcome.FAILED, failure=EARLY, ended_by=EndedBy.DELETE, gone=Gone.UNCONFIRMED
         ),
     ]  # fmt: skip
 
@@ -114,7 +114,7 @@ def two_that_were_cancelled() -> list[Event]:
         *opened(5, fingerprint="shared"),
         j.step(5, Step.CONNECT, 5.4, 5.9),
         turn(5, 0, 5.9, 0.9),
-        j.step(5, Step.TURN, 10.9, 12, turn=1, outcome=Outcome.CANCELLED),
+        j.step(5, Step.TURN, 10.9, 12, turn=1, outcome=Outcome.CANCELLED, failure=EARLY),
         j.step(5, Step.CONVERSE, 5.9, 12, outcome=Outcome.CANCELLED),
         *deleted(5, 12),
         j.look(5, 12.05, 12.35),
@@ -224,6 +224,7 @@ def test_turns_time_the_first_audio_of_those_that_were_answered(report: dict[str
         "failed_rate": round(2 / 7, 9),
         "failures": {"answered_early": 1, "transport": 1},
         "answered_early": 1,
+        "answered_early_by_line": 1,
         "answered_early_rate": round(1 / 7, 9),
         "time_to_first_audio": {
             "count": 5, "p50_s": 1.0, "p90_s": 1.68, "p95_s": 1.84, "p99_s": 1.968, "max_s": 2.0,

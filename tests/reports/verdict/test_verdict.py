@@ -79,7 +79,7 @@ def test_causes_of_what_was_left_are_told_apart(run_dir: Path) -> None:
     verdict = j.reported(run_dir)["verdict"]
 
     assert verdict["reasons"][0] == (
-        "3 sessions left behind: 2 delete failed, 1 never deleted, because their engine died"
+        "3 sessions left behind: 2 delete failed, 1 never deleted, because the engine died"
     )
 
 

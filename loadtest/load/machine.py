@@ -1,4 +1,5 @@
-"""What this machine has, against what a plan needs: asked by `doctor`, and before a run starts anything.
+"""What this machine has, against what a plan needs of it: asked by `doctor`, before a run starts anything, and by every
+host that takes part in one.
 
 The figures are what sessions were seen to take. A plan that surely can't work is refused, one that may not is warned
 of.
@@ -7,6 +8,7 @@ of.
 import math
 import os
 import resource
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,20 +43,48 @@ class Finding:
     text: str
 
 
-def examine(settings: Settings, directory: Path) -> list[Finding]:
-    """Every limit that is known, against the plan. `directory`: where the run will be written, there or not."""
-    return [_open_files(settings), _local_ports(settings), _disk(settings, directory), _memory(settings)]
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Of a plan, what one host has of it: so many of its load processes, and their users."""
+
+    settings: Settings
+    processes: int
+
+    @property
+    def users(self) -> int:
+        return math.ceil(self.settings.pool * self.processes / self.settings.load.processes)
+
+    @property
+    def needed(self) -> str:
+        return f"{plural(self.users, 'user')} at once {'needs' if self.users == 1 else 'need'}"
 
 
-def _open_files(settings: Settings) -> Finding:
+def examine(settings: Settings, directory: Path, *, processes: int | None = None) -> list[Finding]:
+    """Every limit that is known, against the plan. `directory`: where the run will be written, there or not.
+    `processes`: how many of its load processes run on this host (None: all); a master of others has none, and all of
+    their journals."""
+    part = _Part(settings, settings.load.processes if processes is None else processes)
+    disk = _disk(settings, directory, share=part.processes / settings.load.processes if processes else 1.0)
+    if not part.processes:
+        return [disk]
+    return [_open_files(part), _local_ports(part), disk, _memory(part)]
+
+
+def bad(found: Iterable[Finding]) -> list[str]:
+    """What makes the plan impossible, a sentence each."""
+    return [f"{finding.name}: {finding.text}" for finding in found if finding.state == "bad"]
+
+
+def _open_files(part: _Part) -> Finding:
     """Processes raise their own soft limit to the hard one; so that is what counts."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    each, sessions = FILES_OF_A_SESSION[settings.target.room], math.ceil(settings.pool / settings.load.processes)
+    settings = part.settings
+    each, sessions = FILES_OF_A_SESSION[settings.target.room], math.ceil(part.users / part.processes)
     least, likely = FILES_OF_A_PROCESS + each * sessions, 2 * FILES_OF_A_PROCESS + 2 * each * sessions
     if settings.embedded_twin:
-        of_twin = TWIN_FILES_OF_A_SESSION * settings.pool
+        of_twin = TWIN_FILES_OF_A_SESSION * part.users
         least, likely = max(least, FILES_OF_A_PROCESS + of_twin), max(likely, 2 * FILES_OF_A_PROCESS + 2 * of_twin)
-    text = f"a process may open {hard}, {_users(settings)} about {likely}"
+    text = f"a process may open {hard}, {part.needed} about {likely}"
     if hard == resource.RLIM_INFINITY or hard >= likely:
         return Finding(name="open files", state="ok", text=text)
     # How many of the users that wait for open arrivals are ever busy is not known.
@@ -62,23 +92,19 @@ def _open_files(settings: Settings) -> Finding:
     return Finding(name="open files", state=state, text=f"{text}; raise the limit (ulimit -Hn), or use fewer users")
 
 
-def _users(settings: Settings) -> str:
-    return f"{plural(settings.pool, 'user')} at once {'needs' if settings.pool == 1 else 'need'}"
-
-
-def _local_ports(settings: Settings) -> Finding:
-    needed = 3 * settings.pool
+def _local_ports(part: _Part) -> Finding:
+    needed = 3 * part.users
     try:
         low, high = (int(word) for word in _PORTS.read_text(encoding="ascii").split())
     except (OSError, ValueError):
-        return Finding(name="local ports", state="ok", text=f"unknown; {_users(settings)} about {needed}")
+        return Finding(name="local ports", state="ok", text=f"unknown; {part.needed} about {needed}")
     state = "ok" if high - low >= needed else "warn"
-    text = f"{high - low + 1} to one address, {_users(settings)} about {needed}"
+    text = f"{high - low + 1} to one address, {part.needed} about {needed}"
     return Finding(name="local ports", state=state, text=text)
 
 
-def _disk(settings: Settings, directory: Path) -> Finding:
-    needed = _bytes_written(settings)
+def _disk(settings: Settings, directory: Path, *, share: float) -> Finding:
+    needed = int(_bytes_written(settings) * share)
     free = free_disk(directory)
     if free is None:
         return Finding(name="disk", state="ok", text=f"unknown; the run needs about {_mib(needed)}")
@@ -111,10 +137,10 @@ def free_disk(directory: Path) -> int | None:
     return (found.f_bavail or kept_for_root) * found.f_frsize
 
 
-def _memory(settings: Settings) -> Finding:
-    needed = settings.load.processes * 2 * MEMORY_OF_A_PROCESS + settings.pool * MEMORY_OF_A_SESSION
-    if settings.embedded_twin:
-        needed += MEMORY_OF_A_PROCESS + settings.pool * MEMORY_OF_A_SESSION
+def _memory(part: _Part) -> Finding:
+    needed = part.processes * 2 * MEMORY_OF_A_PROCESS + part.users * MEMORY_OF_A_SESSION
+    if part.settings.embedded_twin:
+        needed += MEMORY_OF_A_PROCESS + part.users * MEMORY_OF_A_SESSION
     free = min(psutil.virtual_memory().available, _left_in_cgroup())
     text = f"{_mib(free)} free, the run needs about {_mib(needed)}"
     return Finding(name="memory", state="ok" if free >= needed else "warn", text=text)
