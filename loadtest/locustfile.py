@@ -63,7 +63,16 @@ def begin(environment: Environment, **_: object) -> None:
 
 @events.init.add_listener  # type: ignore[untyped-decorator]
 def start(environment: Environment, web_ui: Any = None, **_: object) -> None:
-    """Bring this process up; when it returns, Locust may spawn users."""
+    """Bring this process up; when it returns, Locust may spawn users. Locust itself would go on without it."""
+    try:
+        bring_up(environment, web_ui)
+    except Exception:
+        _log.exception("a mistake of avaload's own")
+        sys.exit(int(Exit.INVALID))
+
+
+def bring_up(environment: Environment, web_ui: Any) -> None:
+    """The engine, the sinks, and who waits for the end of the run."""
     run_dir = Path(os.environ[RUN_DIR])
     settings = load_resolved(run_dir)
     ProbeUser.fixed_count = settings.probe_users

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from loadtest.language.events import (
     SessionStarted,
     Step,
 )
+from loadtest.language.secrecy.redact import redact
 from loadtest.session.lifecycle import Ticket
 
 READY_LIMIT_S = 60.0
@@ -149,13 +150,29 @@ class EngineClient:
             if not size:
                 break
             *lines, rest = (rest + bytes(buffer[:size])).split(b"\n")
-            for line in lines:
-                if line.startswith(EVENT_PREFIX):
-                    self._hear(journal.decode(line))
-                else:
-                    self._obey(json.loads(line))
+            try:
+                self._take(lines)
+            except Exception as error:
+                self._give_up(error)
+                return
         if not self._drained.is_set() and not (self._closing and self._wire is None):
             self._on_death()
+
+    def _take(self, lines: Iterable[bytes]) -> None:
+        for line in lines:
+            if line.startswith(EVENT_PREFIX):
+                self._hear(journal.decode(line))
+            else:
+                self._obey(json.loads(line))
+
+    def _give_up(self, error: Exception) -> None:
+        """A mistake of ours in hearing the engine: it is left to delete its sessions, and replaced like one that
+        died."""
+        _log.exception("session engine %d.%d could not be heard", self._process, self._incarnation)
+        self._hang_up()
+        detail = redact(repr(error))
+        self._on_own_event(GeneratorFailed(t_ns=clock.now_ns(), fault=Fault.BUG, process=self._process, detail=detail))
+        self._on_death()
 
     def _hear(self, event: JournalEvent) -> None:
         if type(event) is SessionStarted:

@@ -16,8 +16,9 @@ from loadtest.language.events import Mark
 from loadtest.language.secrecy.redact import redact
 from loadtest.language.validation import reading
 from loadtest.network.opening import http_session
-from loadtest.rooms import opus
+from loadtest.rooms import flood, opus
 from loadtest.rooms.app_messages import RoomMessages
+from loadtest.rooms.flood import FloodGate
 from loadtest.rooms.microphone import Microphone
 from loadtest.rooms.pacing import Ticker
 from loadtest.rooms.peer import Peer
@@ -58,11 +59,13 @@ class WebRtcRoom:
         self.lost = 0
         self._ready = asyncio.get_running_loop().create_future()
         self._is_over = False
+        self._gate = FloodGate(now_ns())
 
     async def connect(self) -> None:
-        answer = await self._signal(await self._peer.offer())
-        self._listener.on_mark(now_ns(), Mark.SIGNALLED)
+        offer = await self._peer.offer()
         with reading("the room's answer"):
+            answer = await self._signal(offer)
+            self._listener.on_mark(now_ns(), Mark.SIGNALLED)
             elsewhere = [a for a in _CANDIDATE.findall(answer) if not _is_local(a)] if self._on_this_machine else []
         if elsewhere:
             raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"a room on this machine offers the address {elsewhere[0]}")
@@ -111,6 +114,7 @@ class WebRtcRoom:
         if self._is_over:
             return
         try:
+            self._gate.take(t_ns, flood.SOUND)
             self._hear(t_ns, sequence, payload)
         except Exception as error:
             self._end(t_ns, broken_by(error))
@@ -135,6 +139,7 @@ class WebRtcRoom:
         if self._is_over:
             return
         try:
+            self._gate.take(t_ns)
             self._messages.take(t_ns, text)
         except Exception as error:
             self._end(t_ns, broken_by(error))

@@ -16,7 +16,9 @@ from loadtest.language.outlets import text as printable
 from loadtest.language.secrecy.redact import redact
 from loadtest.language.validation import reading
 from loadtest.network.opening import room_socket
+from loadtest.rooms import flood
 from loadtest.rooms.app_messages import MAX_MESSAGE_BYTES, RoomMessages
+from loadtest.rooms.flood import FloodGate
 from loadtest.rooms.microphone import Microphone
 from loadtest.rooms.pacing import Ticker
 from loadtest.session.ports import Grant, Listener
@@ -25,11 +27,6 @@ from loadtest.sound.speech import RATE_HZ, Clip
 CLOSE_TIMEOUT_S = 1.0
 MAX_SOUND_BYTES = 2 * RATE_HZ
 """A second in one message; frames have 20 ms, and of a longer stretch nobody could say when its parts were heard."""
-MOST_A_SECOND = 20_000
-"""Messages, or fragments of them, of one room. A conversation has some a second: so many are a flood, which would keep
-the loop from all other sessions."""
-SOUND_WEIGHS, PING_WEIGHS = 10, 20
-"""In messages: so much more work each is. 2,000 frames are forty times as much sound as a second has."""
 _BINARY, _TEXT, _CONTINUATION = picows.WSMsgType.BINARY, picows.WSMsgType.TEXT, picows.WSMsgType.CONTINUATION
 _CLOSE, _PING = picows.WSMsgType.CLOSE, picows.WSMsgType.PING
 """To look one up in its enum costs as much as a comparison of a frame with silence, a hundred times a second a room."""
@@ -66,7 +63,7 @@ class WebSocketRoom(picows.WSListener):
         self._parts = bytearray()
         self._parts_kind: Any = None
         self._learning: asyncio.Task[None] | None = None
-        self._second_ns = self._weight = 0
+        self._gate = FloodGate(now_ns())
 
     @property
     def lost(self) -> int | None:
@@ -168,18 +165,13 @@ class WebSocketRoom(picows.WSListener):
             transport.send_close(picows.WSCloseCode.OK if code in _NEVER_SENT else code)
             transport.disconnect()
         elif not self._leaving:
-            self._weight += SOUND_WEIGHS if kind == _BINARY else PING_WEIGHS if kind == _PING else 1
-            if self._weight > MOST_A_SECOND:
-                if t_ns - self._second_ns < 1_000_000_000:
-                    self._end(t_ns, _no_room("more in a second than anybody could hear"))
-                    transport.disconnect(graceful=False)
-                    return
-                self._second_ns, self._weight = t_ns, 0
             try:
+                self._gate.take(t_ns, flood.SOUND if kind == _BINARY else flood.PING if kind == _PING else 1)
                 self._take(t_ns, kind, frame)
             except Exception as error:
                 self._end(t_ns, broken_by(error))
                 transport.send_close(picows.WSCloseCode.PROTOCOL_ERROR)
+                transport.disconnect()  # it may go on for ever
 
     def _take(self, t_ns: int, kind: Any, frame: Any) -> None:
         """A frame that is no close. Raises StepError for what no room may send."""

@@ -17,7 +17,6 @@ from tests.hostile.scripts import (
     drip,
     endless,
     hang_up,
-    informing,
     once,
     raw,
     silent,
@@ -96,7 +95,6 @@ HTTP: tuple[Hostile, ...] = (
             ("an error that is a gzip bomb", BAD_SHAPE, raw(BOMB, "content-encoding: gzip\r\n", "500 x")),
         )
     ),
-    Hostile("mint: early hints without an end", (TIMEOUT, None), {"mint": informing}),
     # Values
     *(
         Hostile(f"mint: {name}", told, {"mint": answer({**SECRET, **fields})})
