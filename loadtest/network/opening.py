@@ -11,18 +11,18 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Final
 
 import aiohttp
 import picows
-from aiohttp.http_exceptions import HttpProcessingError
+
+from loadtest.network.answers import Answers
 
 MAX_HEADER_BYTES: Final = 100 << 10
 """Of one header; the official clients take as much in all. aiohttp's own 8 kB is less than some cookies have."""
 MAX_HEADERS: Final = 1000
-MAX_INTERIM: Final = 100
-"""Answers of 1xx before the one that counts: each is read in vain, and 20,000 hold up all other sessions."""
 ROOM_BUFFER_BYTES: Final = 32 << 10
 """Of what a room has sent and nobody has read: half a second of sound. What is read at once is taken apart at once, and
 no other session has its turn meanwhile."""
@@ -34,24 +34,12 @@ class ElsewhereError(OSError):
     """An address that is not of this machine, in a run that was not allowed to leave it."""
 
 
-class _Answer(aiohttp.ClientResponse):
-    """One that comes after a bounded number of others."""
+class _Connector(aiohttp.TCPConnector):
+    """Of connections that read answers as `Answers` does. aiohttp has no argument for that."""
 
-    async def start(self, connection: Any) -> aiohttp.ClientResponse:
-        protocol, left = connection.protocol, MAX_INTERIM + 1
-
-        async def read() -> Any:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise HttpProcessingError(message=f"more than {MAX_INTERIM} answers of 1xx")
-            return await type(protocol).read(protocol)
-
-        protocol.read = read
-        try:
-            return await super().start(connection)
-        finally:
-            del protocol.read
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = partial(Answers, self._loop)
 
 
 def http_session(
@@ -68,7 +56,7 @@ def http_session(
     trace = trace or aiohttp.TraceConfig()
     trace.on_request_redirect.append(_refuse_redirect)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
+        connector=_Connector(
             limit=connections,
             ssl=trust,
             keepalive_timeout=60,
@@ -79,7 +67,6 @@ def http_session(
         trust_env=False,
         proxy=proxy,
         headers=headers,
-        response_class=_Answer,
         auto_decompress=True,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),

@@ -172,7 +172,7 @@ class Control:
     async def grant(self, call: Call, *, token: str, traceparent: str) -> Grant:
         """The room's address and token (docs/contract.md#the-sdks-api). Raises StepError."""
         status, answer = await self._ask(call, token, traceparent)
-        if status != 200:
+        if status // 100 != 2:
             raise _refused(status, answer, None, token)
         body = validation.json_object(answer, "the SDK session")
         room_url = validation.address(body.get("room_url"), "room_url")

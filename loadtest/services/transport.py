@@ -88,7 +88,9 @@ async def fetch(
         told = f"the proxy refused the way to the target: {error.status} {redact(error.message)}"
         raise StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, told, sent=False) from error
     except (aiohttp.ClientResponseError, ContentEncodingError) as error:
-        detail = f"no HTTP/1.1 answer ({type(error).__name__}: {_unquoted(error)})"
+        is_packed = "content-encoding" in str(error)
+        what = "a body in an encoding that was not asked for" if is_packed else "no HTTP/1.1 answer"
+        detail = f"{what} ({type(error).__name__}: {_unquoted(error).partition(' Please install')[0]})"
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, detail, http_status=call.http_status) from error
     except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
         if isinstance(error.__cause__, ContentEncodingError):
@@ -107,7 +109,8 @@ async def fetch(
 def _unquoted(error: BaseException) -> str:
     """What aiohttp says, without the lines of the answer that its parser quotes: they may hold what nobody knows yet,
     such as a new cookie."""
-    lines = [line.strip() for line in str(error).splitlines()]
+    said = f"{error.status}, {error.message}" if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    lines = [line.strip() for line in said.splitlines()]
     told = " ".join(line for line in lines if not line.startswith(("b'", 'b"', "^")))
     return redact(_QUOTED.sub("…", told))
 

@@ -184,7 +184,6 @@ def test_whatever_a_check_is_answered_it_finds_something_and_leaves_nothing(lead
     [
         ({}, None),
         ({"date": "yesterday"}, None),
-        ({"date": "Thu, 01 Jan 0000 00:00:00 GMT"}, None),
         ({"date": "Thu, 01 Jan 2026 00:00:00 +9999999999"}, None),
         ({"date": "Thu, 01 Jan 2026 00:00:00 GMT"}, 1_767_225_600),
     ],
