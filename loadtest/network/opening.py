@@ -39,7 +39,7 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = partial(Answers, self._loop)
+        self._factory: partial[Any] = partial(Answers, self._loop)
 
 
 def http_session(

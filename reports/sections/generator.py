@@ -140,9 +140,9 @@ def _invalid_because(run: Run, figures: dict[str, Any]) -> list[str]:
             because.append(f"{words}{times}{detail}")
     if truncated := figures["truncated"]:
         names = ", ".join(truncated[:3]) + (" …" if len(truncated) > 3 else "")
-        found = set(run.faults["fault"])
-        cause = "their disk was full" if Fault.DISK_FULL in found else "their process was killed"
-        cause = "their process failed" if Fault.BUG in found else cause
+        faults = set(run.faults["fault"])
+        cause = "their disk was full" if Fault.DISK_FULL in faults else "their process was killed"
+        cause = "their process failed" if Fault.BUG in faults else cause
         words = "still being written" if run.being_written else f"cut short because {cause}"
         because.append(f"journals {words}: {len(truncated)} of {len(run.files)} ({names})")
     orphans = int((run.files["finish"] == "orphaned").sum())

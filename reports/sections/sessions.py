@@ -122,7 +122,8 @@ def failures(run: Run) -> list[dict[str, Any]]:
     its delete fails without a step of its own.
     """
     key = ["step", "kind", "code"]
-    failed = run.steps[run.steps["kind"].notna()]
+    # A turn that was cancelled may say why, and has not failed.
+    failed = run.steps[run.steps["kind"].notna() & (run.steps["outcome"] == Outcome.FAILED)]
     first = run.sessions[run.sessions["kind"].notna()].reset_index().rename(columns={"failed_step": "step"})
     both = pd.concat([rows[[*key, "session", "detail"]].astype("str") for rows in (first, failed)])
     both = both.sort_values("detail", key=lambda detail: detail == "", kind="stable")  # an example that says something

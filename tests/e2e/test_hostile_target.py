@@ -162,8 +162,8 @@ def test_checks_of_a_target_that_answers_anything_are_told_and_leave_nothing(tmp
 )
 def test_doctor_says_in_a_line_what_it_could_not_make_of_an_answer(front: Script, code: int, tmp_path: Path) -> None:
     with in_a_thread(Target({"sdk": front})) as url:
-        at = ("--openai-base-url", f"{url}/v1", "--avaturn-base-url", url, "--metrics-port", "off")
-        done = call("doctor", *at, cwd=tmp_path, environ=KEYS)
+        at = {"AVALOAD_TARGET__OPENAI_BASE_URL": f"{url}/v1", "AVALOAD_TARGET__AVATURN_BASE_URL": url}
+        done = call("doctor", cwd=tmp_path, environ={**KEYS, **at, "AVALOAD_OUTPUT__METRICS_PORT": "off"})
     assert "Traceback" not in done.err + done.out
     assert "\x1b" not in done.err + done.out
     assert done.code == code

@@ -241,5 +241,5 @@ def test_the_proxys_refusal_is_no_answer_of_the_target() -> None:
 
 
 def test_one_user_is_one() -> None:
-    found = machine._users(Settings.model_validate({"load": {"users": 1}}))
-    assert found == "1 user at once needs"
+    found = machine._Part(Settings.model_validate({"load": {"users": 1}}), processes=1)
+    assert found.needed == "1 user at once needs"
