@@ -5,7 +5,6 @@ What is certainly the operator's to change stops the start. What restricted keys
 """
 
 import asyncio
-import json
 import time
 import uuid
 from collections.abc import Coroutine, Mapping
@@ -19,7 +18,7 @@ import aiohttp
 from loadtest.config.access.trust import trust
 from loadtest.config.settings import Settings
 from loadtest.language.errors import StepError
-from loadtest.language.validation import http_date_s
+from loadtest.language.validation import http_date_s, json_value
 from loadtest.network.opening import reach
 from loadtest.services.transport import fetch, open_session
 from loadtest.session.ports import Call
@@ -77,8 +76,8 @@ class _Answer:
     @property
     def json(self) -> Any:
         try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
+            return json_value(self.body, "an answer")
+        except StepError:
             return None
 
     @property
