@@ -63,8 +63,9 @@ def examine(settings: Settings, directory: Path, *, processes: int | None = None
     """Every limit that is known, against the plan. `directory`: where the run will be written, there or not.
     `processes`: how many of its load processes run on this host (None: all); a master of others has none, and all of
     their journals."""
-    part = _Part(settings, settings.load.processes if processes is None else processes)
-    disk = _disk(settings, directory, share=part.processes / settings.load.processes if processes else 1.0)
+    here = 0 if settings.distribution.master else settings.load.processes
+    part = _Part(settings, here if processes is None else processes)
+    disk = _disk(settings, directory, share=part.processes / settings.load.processes if part.processes else 1.0)
     if not part.processes:
         return [disk]
     return [_open_files(part), _local_ports(part), disk, _memory(part)]

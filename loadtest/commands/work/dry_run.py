@@ -10,7 +10,6 @@ from loadtest.capacity import forecast
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.capacity.steering import prepared, settle_s
 from loadtest.commands.printing import say_json, say_lines
-from loadtest.commands.work import machine
 from loadtest.commands.work.expected_samples import too_few
 from loadtest.config.access.guard import endpoints_of
 from loadtest.config.microphone import check_clips
@@ -19,6 +18,7 @@ from loadtest.config.workload import LoadStage
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError, Exit
 from loadtest.language.validation import is_loopback
+from loadtest.load import machine
 
 _SESSIONS_OF_A_CHECK: Final = 3
 """About what an active check creates; see `tests/e2e/test_dry_run.py`."""

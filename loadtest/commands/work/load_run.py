@@ -144,7 +144,7 @@ def check_services(settings: Settings, environ: Mapping[str, str]) -> None:
 def check_machine(settings: Settings, run_dir: Path) -> None:
     """Warns of what this machine may not have enough of. Raises ConfigError for what makes the plan impossible. The
     workers of a master look at their own machines."""
-    found = machine.examine(settings, run_dir, processes=0 if settings.distribution.master else None)
+    found = machine.examine(settings, run_dir)
     if bad := machine.bad(found):
         raise ConfigError(bad)
     for finding in found:
