@@ -52,7 +52,7 @@ def resolve(
     _read_trace(tree.get("load"), toml_path, options)
     if "mix" in tree:
         _refuse_unused(tree)
-    tree["realtime"] = _with_nulls(_deep_merge(default_realtime(), tree.get("realtime", {})))
+    tree["realtime"] = _session_object(tree.get("realtime", {}))
     _leave_unspoken(tree)
     mixed: list[Path] = []
     if "mix" in tree:
@@ -217,7 +217,7 @@ def _read_mix(entries: Any, toml_path: Path | None) -> tuple[list[dict[str, Any]
             key: tree[key] for key in (*_OF_SCENARIOS, "waive") if key in tree and key != "realtime"
         }
         _leave_unspoken(taken)
-        realtime = _with_nulls(_deep_merge(default_realtime(), tree.get("realtime", {})))
+        realtime = _session_object(tree.get("realtime", {}))
         name = tree.get("name", Path(entry["scenario"]).stem)
         scenarios.append({"name": name, "weight": entry.get("weight", 1.0), "realtime": realtime, **taken})
     names = [scenario["name"] for scenario in scenarios]
@@ -261,6 +261,14 @@ def _deep_merge(base: dict[str, Any], over: Any) -> Any:
     for key, value in over.items():
         merged[key] = _deep_merge(base[key], value) if isinstance(base.get(key), dict) else value
     return merged
+
+
+def _session_object(given: Any) -> Any:
+    """The mint's, with what the scenario doesn't say. A stored prompt has instructions of its own."""
+    default = default_realtime()
+    if isinstance(given, dict) and given.get("prompt") and "instructions" not in given:
+        del default["instructions"]
+    return _with_nulls(_deep_merge(default, given))
 
 
 def _with_nulls(tree: Any) -> Any:

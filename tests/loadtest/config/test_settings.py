@@ -390,3 +390,10 @@ def test_what_looks_like_a_secret_is_not_quoted(tmp_path: Path) -> None:
     toml = file(tmp_path, '[session]\nengine = "sk-abcdefgh12345678"')
     (told,) = problems(toml=toml)
     assert told == f"{toml}:2: session.engine: must be one of openai-realtime, external, cartesia, text-echo"
+
+
+def test_a_stored_prompt_brings_its_own_instructions(tmp_path: Path) -> None:
+    stored = "[realtime.prompt]\nid = 'pmpt_1'\n"
+    assert "instructions" not in resolved(toml=file(tmp_path, stored)).realtime
+    asked = resolved(toml=file(tmp_path, f"[realtime]\ninstructions = 'x'\n{stored}")).realtime
+    assert (asked["instructions"], asked["prompt"]) == ("x", {"id": "pmpt_1"})
