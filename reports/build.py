@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from exporters.traces import trace_counts
 from loadtest.config.run_dir import Written
 from loadtest.config.settings import Settings
@@ -27,21 +29,33 @@ from reports.verdict import gates, rules, verdict
 SCHEMA = 1
 
 
-def build(run_dir: Path, *, slos: Sequence[Slo] | None = None, baseline: Path | None = None) -> dict[str, Any]:
+def build(
+    run_dir: Path,
+    *,
+    slos: Sequence[Slo] | None = None,
+    baseline: Path | None = None,
+    judged_by: str | None = None,
+    out: Path | None = None,
+) -> dict[str, Any]:
     """Judge the run and write its reports; returns what is in report.json.
 
-    Arguments and errors as of `assess`; where one is raised, nothing was written.
+    `out`: where they are written (None: into the run's directory). `judged_by`: name of the file that `slos` are from.
+    Other arguments and errors as of `assess`; where one is raised, nothing was written.
     """
     report, run, written = assess(run_dir, slos=slos, baseline=baseline)
+    report["judged_by"] = judged_by
+    out = run_dir if out is None else out
     text = json_text(report, indent=1) + "\n"
     pages = {
         "report.json": text,
         "report.md": render_md.render(report),
-        "report.html": render_html.render(report, run.load_only(), run_name=_shown(run_dir), written=written),
+        "report.html": render_html.render(
+            report, run.load_only(), run_name=_shown(run_dir), written=written, up=_up(out, run_dir)
+        ),
         "junit.xml": junit.render(report),
         "metrics.txt": gitlab.render(report),
     }
-    _publish(run_dir, pages)
+    _publish(out, pages)
     return report
 
 
@@ -105,6 +119,7 @@ def judge(
         "duration_s": round((run.end_ns - run.start_ns) / 1e9, 3),
         "interrupted": interrupted,
         "being_written": run.being_written,
+        "judged_by": None,
         "verdict": None,
         "probes": len(run.sessions) - len(load.sessions),
         "probes_leaked": int(
@@ -113,6 +128,7 @@ def judge(
         "sessions": sessions.section(load, left) | arrivals.latencies(load),
         "steps": steps.section(load),
         "turns": steps.turns(load),
+        "by_scenario": _by_scenario(load, left),
         "secrets": expiry.section(load, run),
         "cost": spending.section(run, resolved),
         "teardown": teardown.section(load, run, resolved, tags=written.tags),
@@ -145,6 +161,21 @@ def judge(
     return report
 
 
+def _by_scenario(run: frames.Run, left: "pd.Series[Any]") -> dict[str, dict[str, Any]]:
+    """`by_scenario` of report.json: of each scenario of a mix what is told of all of them; empty where there is one."""
+    names = run.sessions["scenario"].dropna().astype("str").unique().tolist()
+    found = {}
+    for name in names if len(names) > 1 else ():
+        part = run.of_scenario(name)
+        found[name] = {
+            "sessions": sessions.section(part, left[left.index.isin(part.sessions.index)]),
+            "steps": steps.section(part),
+            "turns": steps.turns(part),
+            "failures": sessions.failures(part),
+        }
+    return found
+
+
 def _baseline(run_dir: Path, settings: Settings | None, given: Path | None) -> compare_runs.Measured | None:
     """The run to compare with. One that the settings name may be gone by now; one that is asked for must be there."""
     directory = given or (None if settings is None else settings.output.baseline)
@@ -166,18 +197,26 @@ def _shown(run_dir: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
 
 
+def _up(out: Path, run_dir: Path) -> str | None:
+    """How a page in `out` refers to the run's directory: "", "../" …; None where it is elsewhere, for a page tells
+    nobody of a way through a machine's directories."""
+    page, run = out.resolve(), run_dir.resolve()
+    return "../" * len(page.relative_to(run).parts) if page.is_relative_to(run) else None
+
+
 def _rfc3339(wall_ns: int) -> str:
     return datetime.fromtimestamp(wall_ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _publish(run_dir: Path, pages: Mapping[str, str]) -> None:
-    """Into the run's directory; where that takes nothing, elsewhere, and it is said where."""
+def _publish(directory: Path, pages: Mapping[str, str]) -> None:
+    """Into that directory; where it takes nothing, elsewhere, and it is said where."""
     try:
-        disk.replace_all({run_dir / name: page.encode() for name, page in pages.items()})
+        directory.mkdir(parents=True, exist_ok=True)
+        disk.replace_all({directory / name: page.encode() for name, page in pages.items()})
     except OSError as error:
-        why = line(f"avaload: {run_dir}: {error.strerror}")
+        why = line(f"avaload: {directory}: {error.strerror}")
         try:
-            elsewhere = Path(tempfile.mkdtemp(prefix=f"avaload-{run_dir.resolve().name}-"))
+            elsewhere = Path(tempfile.mkdtemp(prefix=f"avaload-{directory.resolve().name}-"))
             for name, page in pages.items():
                 (elsewhere / name).write_text(page, encoding="utf-8")
         except OSError as again:

@@ -40,6 +40,7 @@ _HEAD: Final = {
     "duration_s": "from the first event to the last",
     "interrupted": "whether it was stopped by hand",
     "being_written": "whether it was still going on when this was worked out",
+    "judged_by": "file of --slo whose objectives took the place of the run's own; else null",
     "verdict.outcome": "pass, fail or invalid",
     "verdict.exit_code": "of the command",
     "verdict.reasons[]": "sentences: what decided, then what a pass passed with, then what else to know",
@@ -433,6 +434,14 @@ _SIDE: Final = {
     "mean_s": "geometric mean",
     **{f"{name}_s": f"its {name}" for name in ("p50", "p95", "p99")},
 }
+_FAILURES: Final = {key: text for key, text in _TAIL.items() if key.startswith("failures[].")}
+_BY_SCENARIO: Final = {
+    **{f"sessions.{key}": text for key, text in _SESSIONS.items() if "_from_due" not in key},
+    **{f"steps.<step>.{key}": text for key, text in _STEPS.items()},
+    "steps.<step>.retries": "of deletes: further attempts",
+    **{f"turns.{key}": text for key, text in _TURNS.items()},
+    **_FAILURES,
+}
 _BASELINE: Final = {
     "schema": "version of this format",
     "outcome": "what the comparison says",
@@ -501,6 +510,7 @@ SECTIONS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "sessions.": ("How many sessions there were, and how they ended", _SESSIONS),
     "steps.<step>.": (", ".join(STEPS), _STEPS | {"retries": "of deletes: further attempts"}),
     "turns.": ("The turns of the conversations", _TURNS),
+    "by_scenario.<scenario>.": ("The same of each scenario of a mix; empty where there is one", _BY_SCENARIO),
     "secrets.": ("The client secrets", _SECRETS),
     "teardown.": ("Do sessions end when they should?", _TEARDOWN),
     "cost.": ("What it cost, by estimate", _COST),

@@ -66,6 +66,8 @@ OF_RUNS: Final[tuple[Option, ...]] = (
     Option("--metrics-user", "output.metrics_user", "NAME"),
     Option("--otlp-endpoint", "output.otlp_endpoint", "URL"),
     Option("--trace-share", "output.trace_share", "SHARE"),
+    Option("--trace-url", "output.trace_url", "TEMPLATE"),
+    Option("--grafana-url", "output.grafana_url", "TEMPLATE"),
     Option("--keep-audio", "output.keep_audio"),
     Option("--baseline", "output.baseline", "RUN_DIR"),
     Option("--served-as", "output.served_as", "NAME,…"),

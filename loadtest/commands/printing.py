@@ -45,8 +45,8 @@ def complain(text: str) -> None:
     print(f"avaload: {outlets.line(text)}", file=sys.stderr)
 
 
-def show(report: Mapping[str, Any], run_dir: Path, *, as_json: bool) -> None:
-    """A run's verdict, why, and where its report is; or the report."""
+def show(report: Mapping[str, Any], directory: Path, *, as_json: bool) -> None:
+    """A run's verdict, why, and where its report is (`directory`); or the report."""
     from reports.pages import github, render_md
     from reports.sections.costs import spending
     from reports.verdict import objective_words
@@ -61,7 +61,9 @@ def show(report: Mapping[str, Any], run_dir: Path, *, as_json: bool) -> None:
     said += [f"  {row}" for row in objective_words.table(report["slos"])]
     if (cost := report["cost"]) is not None and (cost["charged"] or cost["budget_usd"] is not None):
         said += [f"cost:    {line}" for line in spending.lines(cost, report["teardown"]["orphans"])]
-    if (page := run_dir / "report.html").exists():  # else it was said where it is
+    if report["judged_by"] is not None:
+        said.append(f"judged by {report['judged_by']}; the run's own verdict stays where it is")
+    if (page := directory / "report.html").exists():  # else it was said where it is
         said.append(f"report:  {page}")
     say_lines(said)
 

@@ -2,14 +2,21 @@
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
+from pydantic_core.core_schema import ValidationInfo
 
 from loadtest.config.headers import flaw_of_url
 from loadtest.config.scenario import DurationS, Section
 from loadtest.language.journal import run_of
+
+_PLACEHOLDERS: Final = {
+    "trace_url": ("trace_id", "run_id", "from", "to"),
+    "grafana_url": ("run_id", "from", "to"),
+}
+"""What a template of a link may hold; `from` and `to` are unix ms."""
 
 
 class Output(Section):
@@ -35,6 +42,13 @@ class Output(Section):
     otlp_endpoint: str | None = Field(None, description="export traces to it (OTLP/HTTP)")
     trace_share: float = Field(
         1.0, ge=0, le=1, description="share of good sessions that are exported; failed ones always are"
+    )
+    trace_url: str | None = Field(
+        None,
+        description="report.html links each session to its trace by this template: {trace_id}, {run_id}, {from}, {to}",
+    )
+    grafana_url: str | None = Field(
+        None, description="report.html links to the run's board by this template: {run_id}, {from}, {to}"
     )
     keep_audio: Literal["failed", "none"] = Field(
         "none", description="keep both tracks of failed turns as WAV files in the run's directory"
@@ -86,3 +100,33 @@ class Output(Section):
         if parts.query or parts.fragment or parts.username or parts.password:
             raise ValueError("must be like http://127.0.0.1:4318, without user, query or fragment")
         return url
+
+    @field_validator("trace_url", "grafana_url")
+    @classmethod
+    def _is_template(cls, template: str | None, info: ValidationInfo) -> str | None:
+        if template is None:
+            return None
+        known = _PLACEHOLDERS[str(info.field_name)]
+        listed = ", ".join(f"{{{name}}}" for name in known)
+        holes = re.findall(r"\{([^{}]*)\}", template)
+        if wrong := next((name for name in holes if name not in known), None):
+            raise ValueError(f"{{{wrong}}} is no placeholder here; there are {listed}")
+        if "trace_id" in known and "trace_id" not in holes:
+            raise ValueError("lacks {trace_id}: every session would have the same link")
+        filled = re.sub(r"\{[^{}]*\}", "0", template)
+        if "{" in filled or "}" in filled or "" in holes:
+            raise ValueError(f"a brace stands alone; placeholders are {listed}, other braces are %7B and %7D")
+        if flaw := flaw_of_url(filled):
+            raise ValueError(flaw)
+        try:
+            parts = urlsplit(filled)
+            _ = parts.port
+        except ValueError as error:
+            raise ValueError("is no URL: its host or port is wrong") from error
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must begin with http:// or https:// and a host")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("must not hold a user or a password: everybody who has the page can read it")
+        if "{" in template.partition("://")[2].partition("/")[0]:
+            raise ValueError("a placeholder can't stand in the host")
+        return template

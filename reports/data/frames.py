@@ -5,7 +5,7 @@ Closed sets are categories; what was not observed is a gap (NA), never zero. A s
 index of `Run.sessions`, whose column `id` is what people and journals call it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -142,18 +142,29 @@ class Run:
         def load(rows: pd.DataFrame) -> pd.DataFrame:
             return rows[rows["purpose"] == LOAD]
 
-        sessions = load(self.sessions)
+        return self._part(load(self.sessions), load(self.drops), load)
+
+    def of_scenario(self, name: str) -> "Run":
+        """The sessions of one scenario of a mix."""
+        sessions = self.sessions[self.sessions["scenario"] == name]
+
+        def of(rows: pd.DataFrame) -> pd.DataFrame:
+            return rows[rows["session"].isin(sessions.index)]
+
+        return self._part(sessions, self.drops[self.drops["scenario"] == name], of)
+
+    def _part(self, sessions: pd.DataFrame, drops: pd.DataFrame, of: Callable[[pd.DataFrame], pd.DataFrame]) -> "Run":
         return replace(
             self,
             sessions=sessions,
-            steps=load(self.steps),
-            marks=load(self.marks),
-            secrets=load(self.secrets),
+            steps=of(self.steps),
+            marks=of(self.marks),
+            secrets=of(self.secrets),
             # A sweep doesn't know why a session was made: its rows carry the default purpose.
             remains=self.remains[self.remains["session"].isin(sessions.index)],
-            looks=load(self.looks),
-            checks=load(self.checks),
-            drops=load(self.drops),
+            looks=of(self.looks),
+            checks=of(self.checks),
+            drops=drops,
         )
 
 

@@ -14,8 +14,8 @@ from loadtest.judging.slo import SECONDS
 from loadtest.judging.words import amount
 from loadtest.language.events import STEPS, Outcome, Step
 from reports.data.frames import Run
-from reports.data.measures import quantile, seconds
-from reports.pages import svg
+from reports.data.measures import seconds
+from reports.pages import spread_charts, svg
 from reports.pages.chart import Chart, chart_of
 from reports.sections.generator import SUSPECT_ENGINE_LAG_S
 from reports.sections.sessions import active
@@ -25,7 +25,8 @@ DOTS: Final = 300
 BUCKETS: Final = 90
 TICKS: Final = 7
 _WIDTHS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
-_BARS: Final = 30
+_PANELS: Final = 5
+_OTHERS: Final = "other failures"
 
 
 def concurrency(run: Run, *, probed: bool = False) -> Chart | None:
@@ -46,7 +47,7 @@ def concurrency(run: Run, *, probed: bool = False) -> Chart | None:
     exact = len(line) <= 2 * DOTS
 
     def draw(width_px: int) -> Any:
-        figure, (panel,) = svg.panels(width_px, [170])
+        figure, (panel,) = svg.panels(width_px, [140])
         if exact:
             x, y = at_s.to_numpy(), line["active"].to_numpy()
         else:
@@ -102,7 +103,7 @@ def latency(run: Run) -> Chart | None:
         ]
 
     def draw(width_px: int) -> Any:
-        figure, axes = svg.panels(width_px, [92] * len(points))
+        figure, axes = svg.panels(width_px, [68] * len(points))
         for panel, (name, rows) in zip(axes, points.items(), strict=True):
             panel.set_title(name)
             highest_s = _draw_points(panel, rows, width_s)
@@ -116,11 +117,12 @@ def latency(run: Run) -> Chart | None:
     dense = any(len(rows) > DOTS for rows in points.values())
     band = f" Line and band: median and up to p95 of each {_span(width_s)}." if dense else ""
     dotted = " A dot is one call or turn." if any(0 < len(rows) <= DOTS for rows in points.values()) else ""
+    peaked = " ▲: beyond its panel." if any(_has_peaks(rows, width_s) for rows in points.values()) else ""
     crossed = " ×: failed, one or more." if any(len(at_s) for at_s in failed_s.values()) else ""
     return chart_of(
         "latency",
         "Did the steps get slower?",
-        f"By the time of their end; each panel has its own scale.{dotted}{band}{crossed}",
+        f"By the time of their end; each panel has its own scale.{dotted}{band}{peaked}{crossed}",
         draw,
         ("step", "from", "count", "p50", "p95"),
         table,
@@ -133,37 +135,57 @@ def first_audio(run: Run) -> Chart | None:
     values_s = seconds(turns[turns["outcome"] == Outcome.OK]["first_audio_ns"]).to_numpy()
     if not len(values_s):
         return None
-    # From zero and in round widths: a spread of a millisecond must not look like one of a second.
-    exponent = np.floor(np.log10(max(float(values_s.max()), 0.001) / _BARS))
-    width_s = next(w for w in (1, 2, 5, 10) if values_s.max() <= w * 10**exponent * _BARS) * 10**exponent
-    heights, edges_s = np.histogram(values_s, bins=np.arange(0, values_s.max() + 2 * width_s, width_s))
-    marks = {name: quantile(values_s, share) for name, share in (("p50", 0.5), ("p95", 0.95))}
+    spread = spread_charts.spread_of(values_s)
 
     def draw(width_px: int) -> Any:
-        figure, (panel,) = svg.panels(width_px, [170])
-        panel.bar(edges_s[:-1], heights, width=width_s * 0.92, align="edge", color=svg.FIRST, alpha=0.75)
-        for name, at in marks.items():
-            if at is not None:
-                panel.axvline(at, color=svg.SECOND, linewidth=1.5, linestyle=(0, (5, 3)))
-                text = f"{name} {amount(at, SECONDS)}"
-                panel.text(at, 1.02, text, transform=panel.get_xaxis_transform(), ha=_side(name), color=svg.INK)
-        panel.set_xlim(0, max(edges_s[-1], 1.25 * (marks["p95"] or 0)))  # room for the words beside p95
-        panel.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
-        panel.xaxis.set_major_locator(MaxNLocator(nbins=5 if width_px < 500 else 10))
-        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: amount(value, SECONDS)))
+        figure, (panel,) = svg.panels(width_px, [140])
+        spread_charts.draw_spread(panel, spread, ticks=5 if width_px < 500 else 8)
         return figure
 
     return chart_of(
         "first-audio",
         "How long does a user wait for an answer?",
-        f"{len(values_s):,} answered turns, by the time from the end of the user's speech to the first audible sample.",
+        f"{len(values_s):,} answered turns, by the time from the end of the user's speech to the first audible sample."
+        f"{spread.beyond_words}",
         draw,
         ("from", "to", "turns"),
-        [
-            (amount(low, SECONDS), amount(high, SECONDS), f"{count:,}")
-            for low, high, count in zip(edges_s[:-1], edges_s[1:], heights, strict=True)
-            if count
-        ],
+        spread.rows(),
+    )
+
+
+def failures(run: Run) -> Chart | None:
+    """When did sessions fail, and how? A panel for each of the most frequent failures. None where none failed."""
+    failed = run.sessions[run.sessions["kind"].notna() & run.sessions["end_ns"].notna()]
+    if not len(failed):
+        return None
+    width_s = bucket_s(run)
+    what = ["failed_step", "kind", "code"]
+    at_s = np.floor(run.since_start_s(failed["end_ns"].astype("int64")) / width_s) * width_s
+    counted = failed[what].assign(at_s=at_s).groupby([*what, "at_s"], observed=True).size().reset_index(name="count")
+    counted["what"] = counted[what].astype("str").agg("/".join, axis=1)
+    totals = counted.groupby("what")["count"].sum().sort_values(ascending=False, kind="stable")
+    counted["what"] = counted["what"].where(counted["what"].isin(totals.index[:_PANELS]), _OTHERS)
+    by_time = counted.groupby(["what", "at_s"])["count"].sum()
+    shown = [*totals.index[:_PANELS], *([_OTHERS] if len(totals) > _PANELS else [])]
+    series = {name: by_time[name] for name in shown}
+
+    def draw(width_px: int) -> Any:
+        figure, axes = svg.panels(width_px, [52] * len(series))
+        for panel, (what, counts) in zip(axes, series.items(), strict=True):
+            panel.set_title(f"{what} ({counts.sum():,})")
+            panel.bar(counts.index, counts, width=width_s * 0.92, align="edge", color=svg.BAD, alpha=0.8)
+            panel.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=2))
+        _time_axis(axes[-1], run)
+        return figure
+
+    return chart_of(
+        "failures",
+        "When did sessions fail?",
+        f"Sessions by their end, in each {_span(width_s)}: step, kind and code of the first failure; each panel has "
+        "its own scale.",
+        draw,
+        ("failure", "from", "sessions"),
+        [(what, clock(at_s), f"{count:,}") for what, counts in series.items() for at_s, count in counts.items()],
     )
 
 
@@ -252,15 +274,28 @@ def _buckets(points: pd.DataFrame, width_s: float) -> pd.DataFrame:
 
 
 def _draw_points(panel: Any, rows: pd.DataFrame, width_s: float) -> float:
-    """Dots, or median and band where there are too many. Returns the height that is needed."""
+    """Dots, or median and band where there are too many; what is far above all others as a mark at the top. Returns the
+    height that is needed."""
+    if not len(rows):
+        return 0.0
     if len(rows) <= DOTS:
-        svg.dots(panel, rows["at_s"].tolist(), rows["value_s"].tolist(), color=svg.FIRST)
-        return float(rows["value_s"].max()) if len(rows) else 0.0
+        reach_s = spread_charts.reach_of(rows["value_s"])
+        near = rows["value_s"] <= reach_s
+        svg.dots(panel, rows["at_s"][near].tolist(), rows["value_s"][near].tolist(), color=svg.FIRST)
+        svg.peaks(panel, rows["at_s"][~near].tolist(), color=svg.FIRST)
+        return reach_s
     found = _buckets(rows, width_s)
     middle_s = found["at_s"] + width_s / 2
+    reach_s = spread_charts.reach_of(found["p95_s"])
     panel.fill_between(middle_s, found["p50_s"], found["p95_s"], color=svg.FIRST, alpha=0.25, linewidth=0)
     panel.plot(middle_s, found["p50_s"], color=svg.FIRST, linewidth=1.6)
-    return float(found["p95_s"].max())
+    svg.peaks(panel, middle_s[found["p95_s"] > reach_s].tolist(), color=svg.FIRST)
+    return reach_s
+
+
+def _has_peaks(rows: pd.DataFrame, width_s: float) -> bool:
+    heights = rows["value_s"] if len(rows) <= DOTS else _buckets(rows, width_s)["p95_s"]
+    return len(heights) > 0 and bool((heights > spread_charts.reach_of(heights)).any())
 
 
 def _time_axis(panel: Any, run: Run) -> None:
@@ -268,7 +303,3 @@ def _time_axis(panel: Any, run: Run) -> None:
     panel.set_xlim(0, max(length_s, 1.0))
     panel.xaxis.set_major_locator(MultipleLocator(_round_s(run, TICKS)))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
-
-
-def _side(name: str) -> str:
-    return "right" if name == "p50" else "left"

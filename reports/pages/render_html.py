@@ -1,5 +1,7 @@
 """report dict and frames → one self-contained page: it opens offline and asks nothing of anybody."""
 
+import base64
+import hashlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,10 +15,12 @@ from loadtest.language.errors import Exit
 from loadtest.language.events import EndedBy
 from loadtest.language.outlets import html
 from reports.data.frames import Run
-from reports.pages import capacity_chart, charts, secret_charts
+from reports.pages import capacity_chart, charts, secret_charts, settings_rows, spread_charts
 from reports.pages.chart import Chart
+from reports.pages.explore import chosen, stories
+from reports.pages.explore.links import Links
 from reports.sections import generator, hosts
-from reports.sections.sessions import LEFT_WORDS, Left
+from reports.sections.sessions import LEFT_WORDS, Left, left_behind
 from reports.verdict import objective_words, rules
 
 _EXITS: Final = {
@@ -25,13 +29,6 @@ _EXITS: Final = {
     Exit.INVALID: "the generator was not healthy: nothing below says anything sure about the target",
     Exit.LEFT_BEHIND: "sessions were left behind at the target",
     Exit.INTERRUPTED: "the run was stopped before its end",
-}
-_EVIDENCE: Final = {
-    "leaked": "Left behind",
-    "doubtful": f"Doubtful: {LEFT_WORDS[Left.CREATE_UNANSWERED]}",
-    "failed": "Failed",
-    "unconfirmed": "Deleted, not proved gone",
-    "unfinished": "Without an end",
 }
 _ENDINGS: Final = {
     EndedBy.DELETE: "our delete",
@@ -44,18 +41,22 @@ _CAPS: Final = {
     "duration": "Length of a session (max_duration)",
     "concurrency": "Sessions at once",
 }
-_SETTINGS: Final = ("settings", "tags", "embedded_twin", "versions", "git_revision", "seed", "host", "calibration")
-"""What of settings.json is shown. Named one by one: a page is passed around more freely than a run directory."""
-_OF_A_SCENARIO: Final = ("secret", "session", "realtime", "conversation")
-_PRIVATE: Final = (".instructions", ".prompt", ".trace")
-"""Of a prompt the page tells the length alone."""
+_MOST_SCENARIOS: Final = 12
+"""Of a mix of more, the others are in "all" and in report.json."""
+_LONGEST: Final = 4000
+_SCRIPT: Final = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
+_SCRIPT_HASH: Final = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
+"""The page's policy lets this one script run, and no other."""
 
 
-def render(report: dict[str, Any], run: Run, *, run_name: str, written: Written) -> str:
-    """The text of report.html. `run` is the load sessions alone; `run_name` is how commands name its directory."""
+def render(report: dict[str, Any], run: Run, *, run_name: str, written: Written, up: str | None = "") -> str:
+    """The text of report.html. `run` is the load sessions alone; `run_name` is how commands name its directory, `up`
+    how links do (None: they can't)."""
     drawn: tuple[Chart | None, ...] = (
         charts.concurrency(run, probed=report["probes"] > 0),
         charts.latency(run),
+        spread_charts.steps(run),
+        charts.failures(run),
         charts.first_audio(run),
         secret_charts.secret_ages(report["secrets"]["histograms"]),
         secret_charts.secret_margins(report["secrets"]["histograms"]),
@@ -63,6 +64,9 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, written: Written)
     )
     if report["capacity"] is not None:
         drawn = (capacity_chart.chart(report["capacity"]), *drawn)
+    picked = chosen.chosen(run, left_behind(run))
+    parts = _parts(report)
+    links = _links(report, run, written)
     page = _environment().get_template("page.html.j2")
     return page.render(
         report=report,
@@ -71,8 +75,15 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, written: Written)
         charts={chart.name: chart for chart in drawn if chart is not None},
         health=_health(report["generator"]),
         host_rows=hosts.rows(report["hosts"]),
-        evidence=[(why, words, _total(report, why), report["evidence"][why]) for why, words in _EVIDENCE.items()],
+        parts=parts,
+        numbers={part["name"]: number for number, part in enumerate(parts)},
+        stories=stories.stories(run, picked, links, report.get("audio", []) if up is not None else []),
+        left_out=picked.left_out,
+        board=links.of_run(run.start_ns, run.end_ns),
         audio=report.get("audio", []),
+        up=up,
+        script=_SCRIPT,
+        script_hash=_SCRIPT_HASH,
         rule_groups=rules.grouped(report["rules"]),
         endings=_ENDINGS,
         causes=LEFT_WORDS,
@@ -80,16 +91,24 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, written: Written)
         contents=_contents(report),
         also=_also(report["sessions"]),
         probed=report["probes"] > 0,
-        settings=_flat(_shown(written)),
+        settings=settings_rows.rows(written),
     )
 
 
-def _shown(written: Written) -> dict[str, Any]:
-    """Without the run's own sections where a mix has taken their place: no session was made of those."""
-    told = written.as_dict()
-    if written.settings is not None and written.settings.mix:
-        told["settings"] = {key: value for key, value in told["settings"].items() if key not in _OF_A_SCENARIO}
-    return {key: told[key] for key in _SETTINGS}
+def _parts(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the scenario's choice on the page shows: all of them, then each of a mix."""
+    of_each = list(report["by_scenario"].items())[:_MOST_SCENARIOS]
+    return [{"name": None, **report}, *({"name": name, **part} for name, part in of_each)]
+
+
+def _links(report: dict[str, Any], run: Run, written: Written) -> Links:
+    told = written.settings
+    return Links(
+        trace=None if told is None else told.output.trace_url,
+        grafana=None if told is None else told.output.grafana_url,
+        run_id=str(report["run_id"]),
+        offset_ns=run.wall_start_ns - run.start_ns,
+    )
 
 
 def _exit_words(report: dict[str, Any]) -> str:
@@ -110,12 +129,13 @@ def _contents(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("load", "Load"),
         ("failures", "Failures"),
         ("conversation", "Conversation"),
+        ("sessions", "Sessions"),
     ]
     ends, rule = [("secrets", "Secrets"), ("teardown", "Tear-down")], [("rules", "Rules")]
     return [
         *([*of_load, *ends, *rule] if report["sessions"]["started"] else [*rule, *ends]),
         ("generator", "Generator"),
-        ("evidence", "Evidence"),
+        *([("audio", "Audio")] if report.get("audio") else []),
         ("settings", "Settings"),
     ]
 
@@ -131,11 +151,17 @@ def _also(sessions: dict[str, Any]) -> list[str]:
     return [f"{sessions[key]:,} {text}" for key, text in words.items() if sessions[key]]
 
 
+def _text(value: Any) -> Any:
+    """What is shown of a value. A text of a run has no bound of its own, and the page has one."""
+    shown = html(value)
+    return f"{shown[:_LONGEST]}…" if type(shown) is str and len(shown) > _LONGEST else shown
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
-        finalize=html,
+        finalize=_text,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -146,6 +172,7 @@ def _environment() -> Environment:
     environment.filters["objective"] = objective_words.cells
     environment.filters["seen"] = rules.seen
     environment.filters["plural"] = plural
+    environment.filters["clock"] = charts.clock
     environment.filters["clock_seconds"] = lambda value: "–" if value is None else f"{value:z.1f} s".replace("-", "−")
     environment.filters["level"] = lambda value: f"{value:,.1f}".removesuffix(".0")
     environment.filters["change"] = lambda value: f"{value * 100:+z.1f} %".replace("-", "−")
@@ -195,24 +222,3 @@ def _health(figures: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         ("Events that live views lost", f"{figures['sink_errors']:,}", "0", "–"),
         ("Journals without a last word", f"{len(figures['truncated']):,}", "–", "0"),
     ]
-
-
-def _total(report: dict[str, Any], why: str) -> int:
-    return int(report["sessions"][why])
-
-
-def _flat(tree: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings as dotted names, what is empty left out."""
-    if isinstance(tree, dict):
-        return [row for key, value in tree.items() for row in _flat(value, f"{prefix}.{key}" if prefix else str(key))]
-    if isinstance(tree, list) and any(isinstance(item, dict | list) for item in tree):
-        return [row for number, item in enumerate(tree, 1) for row in _flat(item, f"{prefix}[{number}]")]
-    if tree in (None, "", []):
-        return []
-    if prefix.endswith(_PRIVATE):
-        return [(prefix, f"({len(str(tree)):,} characters)")]
-    return [(prefix, ", ".join(map(_plain, tree)) if isinstance(tree, list) else _plain(tree))]
-
-
-def _plain(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)

@@ -19,6 +19,11 @@ def render(report: dict[str, Any]) -> str:
     lines = [
         f"## {_BADGES[verdict['outcome']]}: {markdown(report['scenario'])}",
         "",
+        *(
+            [f"Judged by {code(report['judged_by'])}, not by what the run was asked for.", ""]
+            if report["judged_by"]
+            else []
+        ),
         *([f"**Capacity: {markdown(report['capacity']['sentence'])}.**", ""] if report["capacity"] else []),
         *(f"- {markdown(reason)}" for reason in verdict["reasons"][:15]),
         "",

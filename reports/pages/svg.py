@@ -29,9 +29,10 @@ _CSS: Final = {
     BAD: "var(--bad)",
 }
 
-WIDTHS_PX: Final = {"wide": 860, "narrow": 350}
+WIDTHS_PX: Final = {"wide": 580, "narrow": 350}
 """One drawing per size of screen: a wide one that is scaled down has text that nobody can read."""
 _LEFT_PX, _RIGHT_PX, _TOP_PX, _BOTTOM_PX, _BETWEEN_PX = 56, 14, 24, 34, 30
+_GRID_LEFT_PX: Final = 40
 _DOTS_ALPHA: Final = 0.65
 """Many dots on one place are darker than one; a single one keeps a contrast of 3 to 1."""
 
@@ -86,6 +87,22 @@ def panels(width_px: int, heights_px: Sequence[int]) -> tuple[Figure, list[Any]]
     return figure, axes
 
 
+def grid(width_px: int, count: int, height_px: int, *, columns: int) -> tuple[Figure, list[Any]]:
+    """A figure of panels side by side, row after row, each with an x axis of its own."""
+    rows = -(-count // columns)
+    row_px = height_px + _TOP_PX + _BOTTOM_PX
+    cell_px = (width_px - _RIGHT_PX) / columns
+    figure = Figure(figsize=(width_px / 72, rows * row_px / 72))
+    axes = []
+    for number in range(count):
+        row, column = divmod(number, columns)
+        left_px, foot_px = column * cell_px + _GRID_LEFT_PX, (rows - row - 1) * row_px + _BOTTOM_PX
+        box = (left_px / width_px, foot_px / (rows * row_px),
+               (cell_px - _GRID_LEFT_PX - _RIGHT_PX) / width_px, height_px / (rows * row_px))  # fmt: skip
+        axes.append(figure.add_axes(box))
+    return figure, axes
+
+
 def dots(panel: Any, x: Sequence[float], y: Sequence[float], *, color: str, size: float = 4.6) -> None:
     """Points as one path of round, empty strokes: a tenth of the bytes of a marker for each."""
     vertices = [point for pair in zip(x, y, strict=True) for point in (pair, pair)]
@@ -108,6 +125,11 @@ def crosses(panel: Any, x: Sequence[float], *, color: str) -> None:
         transform=panel.get_xaxis_transform(),
         clip_on=False,
     )
+
+
+def peaks(panel: Any, x: Sequence[float], *, color: str) -> None:
+    """A row of ▲ at the top of a panel: what lies beyond it."""
+    panel.plot(x, [0.96] * len(x), "^", color=color, markersize=5, transform=panel.get_xaxis_transform(), clip_on=False)
 
 
 _NUMBER: Final = re.compile(r"-?\d+\.\d{2,}")

@@ -50,10 +50,11 @@ def test_report_rebuilds_the_same_report_from_the_journals_alone(finished: tuple
 
 def test_report_judges_again_by_a_file_of_objectives(finished: tuple[Path, Done], tmp_path: Path) -> None:
     run_dir, _ = finished
+    own = (run_dir / "report.json").read_bytes()
     slos = tmp_path / "slo.toml"
     slos.write_text('[[slo]]\nname = "in no time"\nindicator = "create.p95"\nmax = 0.000001\n')
     done = call("report", run_dir, "--slo", slos, cwd=tmp_path)
-    report = json.loads((run_dir / "report.json").read_text())
+    report = json.loads((run_dir / "judged-slo" / "report.json").read_text())
     assert done.code == unless_late(3, report), done
     assert done.out.splitlines()[0] == f"verdict: {'fail' if done.code == 3 else 'invalid'}"
     assert "in no time" in done.out
@@ -63,6 +64,7 @@ def test_report_judges_again_by_a_file_of_objectives(finished: tuple[Path, Done]
     assert report["slos"][0]["observed"] == report["steps"]["create"]["p95_s"]
     slos.write_text('[[slo]]\nname = "in a minute"\nindicator = "create.max"\nmax = 60\n')
     assert call("report", run_dir, "--slo", slos, cwd=tmp_path).code == unless_late(0, report)
+    assert (run_dir / "report.json").read_bytes() == own
 
 
 def test_a_run_that_misses_its_objective_is_exit_3(tmp_path: Path) -> None:

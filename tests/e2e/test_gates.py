@@ -69,11 +69,14 @@ def test_the_report_says_the_same_later_whatever_is_asked_then(
     easy = tmp_path / "easy.toml"
     easy.write_text('[[slo]]\nindicator = "create.p95"\nmax = 60\nwindow = "1s"\n')
     done = call("report", run_dir, "--slo", easy, cwd=tmp_path)
-    after = report(run_dir)
+    after = report(run_dir / "judged-easy")
     assert done.code == unless_late(3, after)
+    assert report(run_dir) == before
     assert after["aborted"] == before["aborted"]
     assert [(slo["outcome"], slo["judged_over"]) for slo in after["slos"]] == [("pass", "window")]
-    cases = {case.get("name"): case for case in ElementTree.parse(run_dir / "junit.xml").iter("testcase")}
+    cases = {
+        case.get("name"): case for case in ElementTree.parse(run_dir / "judged-easy" / "junit.xml").iter("testcase")
+    }
     assert cases["no objective stopped the run"].find("failure") is not None
 
 

@@ -48,7 +48,9 @@ CONTRAST = """(() => {
   return worst;
 })()"""
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-REACHABLE = "[...document.querySelectorAll('a[href], summary, .scroll')].filter(e => e.checkVisibility()).length"
+REACHABLE = """[...document.querySelectorAll(
+    'a[href], summary, .scroll, button, input:not([type=radio]), input:checked')]
+  .filter(e => e.checkVisibility()).length"""
 FOCUS = """(() => { const e = document.activeElement; if (e === document.body) return null;
   window.walked = window.walked || []; const again = window.walked.includes(e); window.walked.push(e);
   return { again, name: (e.getAttribute('aria-label') || e.textContent).trim(),
