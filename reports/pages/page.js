@@ -34,7 +34,7 @@ for (const tools of document.querySelectorAll(".tools")) {
       rows.sort((one, other) => {
         const [a, b] = [value(one, column), value(other, column)];
         // What was not observed stays last, whichever way.
-        const empty = v => v === "" || v === "–";
+        const empty = v => v === "" || v === "\u2013";
         if (empty(a) || empty(b)) return empty(a) - empty(b);
         const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
         return down ? -order : order;

@@ -44,7 +44,12 @@ _CAPS: Final = {
 _MOST_SCENARIOS: Final = 12
 """Of a mix of more, the others are in "all" and in report.json."""
 _LONGEST: Final = 4000
-_SCRIPT: Final = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
+_SCRIPT: Final = " ".join(
+    line.strip()
+    for line in (Path(__file__).parent / "page.js").read_text(encoding="utf-8").splitlines()
+    if not line.lstrip().startswith("//")
+)
+"""In one line: the HTML checker hashes line by line, and would call the policy broken."""
 _SCRIPT_HASH: Final = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
 """The page's policy lets this one script run, and no other."""
 
