@@ -11,7 +11,7 @@ from typing import Final
 from loadtest.commands import options
 from loadtest.commands.printing import show
 from loadtest.language.errors import ConfigError, Exit
-from loadtest.language.journal import run_of
+from loadtest.language.journal import folder, run_of
 
 EXAMPLE: Final = "avaload report runs/x --slo slo.toml"
 
@@ -62,6 +62,6 @@ def _out(run_dir: Path, given: Path | None, *, judged_by: str | None) -> Path:
     same = out.resolve() == run_dir.resolve()
     if same and judged_by is not None:
         raise ConfigError(f"--out {out}: there is the verdict by what the run itself asked for; name another directory")
-    if not same and (out / "journal").exists():
+    if not same and folder(out).exists():
         raise ConfigError(f"--out {out}: is the directory of another run; name another one")
     return out
