@@ -20,7 +20,7 @@ from reports.pages.chart import Chart
 from reports.pages.explore import chosen, stories
 from reports.pages.explore.links import Links
 from reports.sections import generator, hosts
-from reports.sections.sessions import LEFT_WORDS, Left, left_behind
+from reports.sections.sessions import LEFT_WORDS, left_behind
 from reports.verdict import objective_words, rules
 
 _EXITS: Final = {
