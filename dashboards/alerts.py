@@ -8,8 +8,9 @@ run and its scrape target are gone.
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dashboards.promql import edge, selector
+from dashboards.promql import edge, one_of, selector
 from exporters.metrics import catalogue as c
+from exporters.metrics.vocabulary import DOUBTFUL, LEAKED
 from loadtest.judging import stage_health
 from loadtest.judging.slo import DEFAULT_SLOS, DROPPED
 from loadtest.language.vocabulary import Fault
@@ -97,10 +98,9 @@ ALERTS: Final = (
     Alert(
         name="SessionsLeftBehind",
         severity="critical",
-        expr=_counted(c.SESSIONS_LEFT, "job, instance, reason", reason="~delete_failed|still_alive|worker_lost")
-        + " > 0",
+        expr=_counted(c.SESSIONS_LEFT, "job, instance, reason", reason=one_of(LEAKED)) + " > 0",
         summary="{{ $value }} sessions left behind by {{ $labels.instance }} ({{ $labels.reason }})",
-        description="Sessions that may still run, and cost, at the target although the run is done with them. "
+        description="Sessions that still run, and cost, at the target although the run is done with them. "
         "`avaload sweep RUN_DIR` deletes what can be deleted.",
     ),
     Alert(
@@ -159,10 +159,10 @@ ALERTS: Final = (
     Alert(
         name="SessionsDoubtful",
         severity="warning",
-        expr=_counted(c.SESSIONS_LEFT, "job, instance", reason="create_unanswered") + " > 0",
-        summary="{{ $value }} creates of {{ $labels.instance }} may have left a session",
-        description="Unanswered, or answered 5xx: behind a gateway's error a session may exist. It has no id, so "
-        "nobody can delete it; it ends by `user_absent_timeout`.",
+        expr=_counted(c.SESSIONS_LEFT, "job, instance", reason=DOUBTFUL) + " > 0",
+        summary="{{ $value }} doubtful sessions of {{ $labels.instance }}",
+        description="Their create was not answered, or answered 5xx: behind a gateway's error a session may exist. It "
+        "has no id, so nobody can delete it; it ends by `user_absent_timeout`.",
     ),
     Alert(
         name="ErrorBudgetBurnSlow",

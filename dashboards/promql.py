@@ -1,6 +1,6 @@
 """PromQL from the catalogue: a query can't name a metric, a label or a value of a closed set that does not exist."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from exporters.metrics.catalogue import Metric
 
@@ -21,6 +21,11 @@ def selector(metric: Metric, part: str = "", *, fixed: Sequence[str] = (), **lab
         _check(metric, part, name, text)
         matchers.append(f'{name}{operator}"{text}"')
     return f"{metric.name}{part}{{{','.join(matchers)}}}" if matchers else f"{metric.name}{part}"
+
+
+def one_of(values: Iterable[str]) -> str:
+    """What a label has to be, for `selector`: any of these."""
+    return "~" + "|".join(values)
 
 
 def edge(metric: Metric, value: float) -> str:

@@ -9,9 +9,10 @@ from typing import Final
 
 from dashboards.alerts import CPU_RATIO, LAG_S, STALE_S
 from dashboards.panels import HERE, Board, Kind, Panel, Query, here, now, quantiles, rate, total
-from dashboards.promql import selector
+from dashboards.promql import one_of, selector
 from dashboards.session_boards import ENDED
 from exporters.metrics import catalogue as c
+from exporters.metrics.vocabulary import DOUBTFUL, LEAKED
 
 _WORKER: Final = "{{worker}} {{source}}"
 _BOTH: Final = "$run|$baseline"
@@ -201,6 +202,7 @@ RELEASE: Final = Board(
                 description="When the two runs began.",
                 unit="dateTimeAsIso",
                 kind=Kind.NUMBER,
+                width=6,
                 queries=[Query(f"1000 * {_of_runs(c.RUN_START, '', 'run_id')}", "{{run_id}}", instant=True)],
             ),
             Panel(
@@ -208,15 +210,27 @@ RELEASE: Final = Board(
                 description="Ok, failed and cancelled.",
                 unit="short",
                 kind=Kind.NUMBER,
+                width=6,
                 queries=[Query(_of_runs(c.SESSIONS, "", "run_id"), "{{run_id}}", instant=True)],
             ),
             Panel(
                 title="Left behind",
-                description="Sessions that may still run at the target although the run was done with them.",
+                description="Sessions that still run at the target although the run was done with them.",
                 unit="short",
                 kind=Kind.NUMBER,
+                width=6,
                 red_from=1,
-                queries=[Query(_of_runs(c.SESSIONS_LEFT, "", "run_id"), "{{run_id}}", instant=True)],
+                queries=[
+                    Query(_of_runs(c.SESSIONS_LEFT, "", "run_id", reason=one_of(LEAKED)), "{{run_id}}", instant=True)
+                ],
+            ),
+            Panel(
+                title="Doubtful",
+                description="Sessions whose create was not answered, or with a server error: they may not exist.",
+                unit="short",
+                kind=Kind.NUMBER,
+                width=6,
+                queries=[Query(_of_runs(c.SESSIONS_LEFT, "", "run_id", reason=DOUBTFUL), "{{run_id}}", instant=True)],
             ),
         ],
         "Failures": [

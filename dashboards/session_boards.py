@@ -3,7 +3,9 @@
 from typing import Final
 
 from dashboards.panels import Board, Kind, Panel, Query, heat, now, quantile, quantiles, rate, total
+from dashboards.promql import one_of
 from exporters.metrics import catalogue as c
+from exporters.metrics.vocabulary import DOUBTFUL, LEAKED
 from loadtest.language.events import STEPS
 
 ENDED: Final = "~ok|failed"
@@ -13,13 +15,22 @@ FAILED_SHARE: Final = f"{rate(c.SESSIONS, outcome='failed')} / {rate(c.SESSIONS,
 
 LEFT: Final = Panel(
     title="Left behind",
-    description="Sessions that may still run at the target although the run is done with them. Anything but 0 costs "
+    description="Sessions that still run at the target although the run is done with them. Anything but 0 costs "
     "money: see SessionsLeftBehind in RUNBOOK.md.",
     unit="short",
     kind=Kind.NUMBER,
     width=4,
     red_from=1,
-    queries=[Query(total(c.SESSIONS_LEFT), instant=True)],
+    queries=[Query(total(c.SESSIONS_LEFT, reason=one_of(LEAKED)), instant=True)],
+)
+DOUBTFUL_SESSIONS: Final = Panel(
+    title="Doubtful",
+    description="Sessions whose create was not answered, or with a server error: they may not exist. See "
+    "SessionsDoubtful in RUNBOOK.md.",
+    unit="short",
+    kind=Kind.NUMBER,
+    width=4,
+    queries=[Query(total(c.SESSIONS_LEFT, reason=DOUBTFUL), instant=True)],
 )
 BY_STATE: Final = Panel(
     title="Running sessions by step",

@@ -4,9 +4,10 @@ from typing import Final
 
 from dashboards.alerts import SECRET_MARGIN_S
 from dashboards.panels import Board, Kind, Panel, Query, now, quantile, quantiles, total
-from dashboards.promql import edge
-from dashboards.session_boards import LEFT
+from dashboards.promql import edge, one_of
+from dashboards.session_boards import DOUBTFUL_SESSIONS, LEFT
 from exporters.metrics import catalogue as c
+from exporters.metrics.vocabulary import LEAKED
 
 SECRETS_AND_TEARDOWN: Final = Board(
     name="secrets-and-teardown",
@@ -39,21 +40,23 @@ SECRETS_AND_TEARDOWN: Final = Board(
         ],
         "Tear-down": [
             LEFT,
+            DOUBTFUL_SESSIONS,
             Panel(
                 title="Left behind, by reason",
-                description="delete_failed, still_alive: certain. create_unanswered, worker_lost: possible.",
+                description="delete_failed: three deletes failed. still_alive: its delete was answered, and it lived on. "
+                "worker_lost: its load process is gone for good.",
                 unit="short",
                 kind=Kind.BARS,
-                width=10,
+                width=8,
                 red_from=1,
-                queries=[Query(total(c.SESSIONS_LEFT, by="reason"), "{{reason}}", instant=True)],
+                queries=[Query(total(c.SESSIONS_LEFT, by="reason", reason=one_of(LEAKED)), "{{reason}}", instant=True)],
             ),
             Panel(
                 title="Looks after a delete",
                 description="What they showed: confirmed gone, unconfirmed (no proof), or still alive.",
                 unit="short",
                 kind=Kind.BARS,
-                width=10,
+                width=8,
                 queries=[Query(total(c.GONE_CHECKS, by="outcome"), "{{outcome}}", instant=True)],
             ),
             Panel(

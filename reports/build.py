@@ -48,11 +48,11 @@ def build(
     text = json_text(report, indent=1) + "\n"
     pages = {
         "report.json": text,
-        "report.md": render_md.render(report),
+        "report.md": render_md.render(report, run_name=_shown(run_dir)),
         "report.html": render_html.render(
             report, run.load_only(), run_name=_shown(run_dir), written=written, up=_up(out, run_dir)
         ),
-        "junit.xml": junit.render(report),
+        "junit.xml": junit.render(report, run_name=_shown(run_dir)),
         "metrics.txt": gitlab.render(report),
     }
     _publish(out, pages)

@@ -61,7 +61,7 @@ _SESSIONS: Final = {
     "leaked": "left behind for certain; a sweep can delete them",
     "doubtful": "creates that were never answered",
     "unknown": "of lost load processes, until their journals settle it",
-    "left_behind.<why>": "all that may be left, by why",
+    "left_behind.<why>": "those left behind, doubtful and unknown, by why",
     "swept": "settled by a sweep",
     "unconfirmed": "deleted, and nothing proves or disproves the end",
     "messages_cut": "whose app-messages were more than are written down",

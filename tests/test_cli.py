@@ -129,7 +129,7 @@ def test_a_search_refuses_the_checks_that_a_scenario_asks_for(
 def test_the_lint_speaks_up_against_the_twin_too_but_not_about_our_own_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def no_run(_settings: settings.Settings) -> NoReturn:
+    def no_run(_settings: settings.Settings, *, quiet: bool) -> NoReturn:
         raise ConfigError("not now")
 
     monkeypatch.setattr("loadtest.commands.work.load_run.run", no_run)
@@ -145,7 +145,7 @@ def test_the_lint_speaks_up_against_the_twin_too_but_not_about_our_own_default(
 
 
 def test_checks_are_a_run_of_that_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def told(given: settings.Settings) -> NoReturn:
+    def told(given: settings.Settings, *, quiet: bool) -> NoReturn:
         raise ConfigError(f"{given.name} {given.load.seed}")
 
     monkeypatch.setattr("loadtest.commands.work.load_run.run", told)

@@ -41,7 +41,13 @@ GROUPS: Final = {
     "workers": "Generator",
 }
 """As the page calls them."""
-_ITEMS: Final = {"open": "at the target", "started": "sessions", "dropped": "iterations", "target": "sessions planned"}
+_ITEMS: Final = {
+    "open": "at the target",
+    "started": "sessions",
+    "dropped": "iterations",
+    "doubtful": "sessions",
+    "target": "sessions planned",
+}
 """What a number is of that stands alone."""
 _REFUSED: Final = ("/swarm", "/stop", "/user", "/stats/reset")
 

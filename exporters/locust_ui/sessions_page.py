@@ -1,13 +1,13 @@
 """The page `/sessions` of Locust's web UI: the run at a glance, each second, from the same snapshot as /metrics."""
 
 from collections.abc import Callable, Iterator
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from exporters.metrics import catalogue as c
-from exporters.metrics.snapshot import EDGES, SEPARATOR, Snapshot
-from exporters.metrics.vocabulary import OUTCOME
+from exporters.metrics.reading import at_most, bounds, histogram, labelled, quantile_of, total
+from exporters.metrics.snapshot import SEPARATOR, Snapshot
+from exporters.metrics.vocabulary import DOUBTFUL, LEAKED, OUTCOME
 from loadtest.judging.statements import RULES
 from loadtest.language.events import STEPS
 from loadtest.language.outlets import cleaned
@@ -60,69 +60,58 @@ def install(web_ui: "WebUI", snapshot: Callable[[], Snapshot]) -> None:
 
 def view(snapshot: Snapshot) -> dict[str, Any]:
     """What the page shows. Seconds, of the run so far; None = not observed, or above the last bucket."""
-    errors = sorted(_each(snapshot, c.LIFECYCLE_ERRORS), key=lambda row: -row[1])
+    errors = sorted(labelled(snapshot, c.LIFECYCLE_ERRORS), key=lambda row: -row[1])
     info = next(iter(snapshot.get(c.RUN_INFO.name, {})), "").split(SEPARATOR)
     return {
         "run": {
             "id": info[0],
             "scenario": info[1] if len(info) > 1 else "",
-            "active": bool(_sum(snapshot, c.RUN_ACTIVE)),
-            "started_s": _sum(snapshot, c.RUN_START),
+            "active": bool(total(snapshot, c.RUN_ACTIVE)),
+            "started_s": total(snapshot, c.RUN_START),
         },
-        "open": _sum(snapshot, c.SESSIONS_OPEN),
-        "unknown": _sum(snapshot, c.SESSIONS_UNKNOWN),
-        "target": _sum(snapshot, c.SESSIONS_TARGET),
-        "states": [[labels[0], count] for labels, count in _each(snapshot, c.SESSIONS_ACTIVE)],
-        "started": _sum(snapshot, c.SESSIONS_STARTED),
-        "outcomes": {name: _sum(snapshot, c.SESSIONS, name) for name in OUTCOME.values or ()},
-        "dropped": _sum(snapshot, c.ITERATIONS_DROPPED),
-        "left": {labels[0]: count for labels, count in _each(snapshot, c.SESSIONS_LEFT)},
+        "open": total(snapshot, c.SESSIONS_OPEN),
+        "unknown": total(snapshot, c.SESSIONS_UNKNOWN),
+        "target": total(snapshot, c.SESSIONS_TARGET),
+        "states": [[labels[0], count] for labels, count in labelled(snapshot, c.SESSIONS_ACTIVE)],
+        "started": total(snapshot, c.SESSIONS_STARTED),
+        "outcomes": {name: total(snapshot, c.SESSIONS, name) for name in OUTCOME.values or ()},
+        "dropped": total(snapshot, c.ITERATIONS_DROPPED),
+        "left": {reason: total(snapshot, c.SESSIONS_LEFT, reason) for reason in LEAKED},
+        "doubtful": total(snapshot, c.SESSIONS_LEFT, DOUBTFUL),
         "errors": [[*labels[1:], count] for labels, count in errors if count][:_LISTED_ERRORS],
         "rules": _rules(snapshot),
-        "waived": [[labels[0], count] for labels, count in _each(snapshot, c.RULE_VIOLATIONS_WAIVED) if count],
+        "waived": [[labels[0], count] for labels, count in labelled(snapshot, c.RULE_VIOLATIONS_WAIVED) if count],
         "latency": list(_latencies(snapshot)),
         "secrets": {
             "p5_had_over_s": bounds(snapshot, c.SECRET_MARGIN, 0.05)[0],
             "half_had_over_s": bounds(snapshot, c.SECRET_MARGIN, 0.5)[0],
-            "under_10_s": _at_most(snapshot, c.SECRET_MARGIN, 10.0),
+            "under_10_s": at_most(snapshot, c.SECRET_MARGIN, 10.0),
             "p95_at_connect_under_s": bounds(snapshot, c.SECRET_AGE, 0.95, "connect")[1],
         },
         "sound": {
-            "frames": _sum(snapshot, c.MEDIA_FRAMES),
-            "underruns": _sum(snapshot, c.MEDIA_UNDERRUNS),
-            "stalled_s": _sum(snapshot, c.MEDIA_STALLED),
-            "gap_p95_s": _quantile(snapshot, c.MEDIA_GAP, 0.95),
-            "spoke": sum(_histogram(snapshot, c.MEDIA_GAP)),
-            "lost": _sum(snapshot, c.MEDIA_LOST),
-            "expected": _sum(snapshot, c.MEDIA_PACKETS),
+            "frames": total(snapshot, c.MEDIA_FRAMES),
+            "underruns": total(snapshot, c.MEDIA_UNDERRUNS),
+            "stalled_s": total(snapshot, c.MEDIA_STALLED),
+            "gap_p95_s": quantile_of(snapshot, c.MEDIA_GAP, 0.95),
+            "spoke": sum(histogram(snapshot, c.MEDIA_GAP)),
+            "lost": total(snapshot, c.MEDIA_LOST),
+            "expected": total(snapshot, c.MEDIA_PACKETS),
         },
         "workers": _workers(snapshot),
-        "start_lag_p99_s": _quantile(snapshot, c.SCHEDULE_LAG, 0.99),
-        "faults": {labels[0]: count for labels, count in _each(snapshot, c.GENERATOR_FAULTS) if count},
+        "start_lag_p99_s": quantile_of(snapshot, c.SCHEDULE_LAG, 0.99),
+        "faults": {labels[0]: count for labels, count in labelled(snapshot, c.GENERATOR_FAULTS) if count},
         "telemetry": {
-            "events lost": _sum(snapshot, c.EVENTS_LOST),
-            "sink errors": _sum(snapshot, c.SINK_ERRORS),
-            "spans dropped": _sum(snapshot, c.SPANS_DROPPED),
-            "spans sent": _sum(snapshot, c.SPANS_EXPORTED),
+            "events lost": total(snapshot, c.EVENTS_LOST),
+            "sink errors": total(snapshot, c.SINK_ERRORS),
+            "spans dropped": total(snapshot, c.SPANS_DROPPED),
+            "spans sent": total(snapshot, c.SPANS_EXPORTED),
         },
     }
 
 
-def _each(snapshot: Snapshot, metric: c.Metric) -> Iterator[tuple[list[str], float]]:
-    """Label values and value of each series of a counter or gauge."""
-    for key, value in snapshot.get(metric.name, {}).items():
-        if not isinstance(value, list):
-            yield key.split(SEPARATOR), value
-
-
-def _sum(snapshot: Snapshot, metric: c.Metric, label: str | None = None) -> float:
-    """Of all series, or of those with that label value."""
-    return sum(value for labels, value in _each(snapshot, metric) if label is None or label in labels)
-
-
 def _rules(snapshot: Snapshot) -> list[tuple[str, str, float, bool]]:
     """Rules broken so far: id, what it says, how often, whether that fails the run."""
-    counted = [(labels[0], count) for labels, count in _each(snapshot, c.RULE_VIOLATIONS) if count]
+    counted = [(labels[0], count) for labels, count in labelled(snapshot, c.RULE_VIOLATIONS) if count]
     return [
         (rule, RULES[rule].statement, count, not RULES[rule].characterised) for rule, count in counted if rule in RULES
     ]
@@ -137,72 +126,22 @@ def _latencies(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
         ("gone", c.TIME_TO_GONE, ()),
     ]
     for name, metric, labels in steps + rest:
-        if count := sum(_histogram(snapshot, metric, *labels)):
+        if count := sum(histogram(snapshot, metric, *labels)):
             quantiles = {
-                f"p{share * 100:g}": _quantile(snapshot, metric, share, *labels) for share in (0.5, 0.95, 0.99)
+                f"p{share * 100:g}": quantile_of(snapshot, metric, share, *labels) for share in (0.5, 0.95, 0.99)
             }
             yield {"name": name, "count": count, "first": metric.buckets[0], "last": metric.buckets[-1], **quantiles}
 
 
 def _workers(snapshot: Snapshot) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for (worker,), up in _each(snapshot, c.WORKER_UP):
+    for (worker,), up in labelled(snapshot, c.WORKER_UP):
         found[worker] = {"worker": worker, "up": bool(up), "processes": {}}
-    for (worker,), age_s in _each(snapshot, c.WORKER_REPORT_AGE):
+    for (worker,), age_s in labelled(snapshot, c.WORKER_REPORT_AGE):
         if worker in found:
             found[worker]["age_s"] = age_s
     for name, metric in (("lag_s", c.WORKER_LAG), ("cpu", c.WORKER_CPU), ("bytes", c.WORKER_RSS)):
-        for (worker, source), value in _each(snapshot, metric):
+        for (worker, source), value in labelled(snapshot, metric):
             if worker in found:
                 found[worker]["processes"].setdefault(source, {})[name] = value
     return [found[worker] for worker in sorted(found, key=lambda each: (len(each), each))]
-
-
-def _histogram(snapshot: Snapshot, metric: c.Metric, *labels: str) -> list[float]:
-    """Counts per bucket, over all series with those label values."""
-    series = [
-        value
-        for key, value in snapshot.get(metric.name, {}).items()
-        if isinstance(value, list) and set(labels) <= set(key.split(SEPARATOR))
-    ]
-    return [sum(counts) for counts in zip(*(value[:-1] for value in series), strict=True)]
-
-
-def _edges(snapshot: Snapshot, metric: c.Metric) -> tuple[float, ...]:
-    own = snapshot.get(EDGES, {}).get(metric.name)
-    return tuple(own) if isinstance(own, list) else metric.buckets
-
-
-def _quantile(snapshot: Snapshot, metric: c.Metric, share: float, *labels: str) -> float | None:
-    return quantile(_histogram(snapshot, metric, *labels), _edges(snapshot, metric), share)
-
-
-def bounds(snapshot: Snapshot, metric: c.Metric, share: float, *labels: str) -> tuple[float | None, float | None]:
-    """Between which two edges a quantile lies: of wide buckets that is all that is known. None: nothing observed."""
-    counts, edges = _histogram(snapshot, metric, *labels), _edges(snapshot, metric)
-    rank = share * sum(counts)
-    if not rank:
-        return None, None
-    place = next(i for i, so_far in enumerate(accumulate(counts)) if so_far >= rank)
-    return (edges[place - 1] if place else None), (edges[place] if place < len(edges) else None)
-
-
-def _at_most(snapshot: Snapshot, metric: c.Metric, bound: float) -> float:
-    counts = _histogram(snapshot, metric)
-    return sum(count for edge, count in zip(_edges(snapshot, metric), counts, strict=False) if edge <= bound)
-
-
-def quantile(counts: list[float], edges: tuple[float, ...], q: float) -> float | None:
-    """A quantile in seconds, as if values lay evenly in their bucket. None: above the last edge, or no values."""
-    rank = q * sum(counts)
-    if not rank:
-        return None
-    below = 0.0
-    for i, so_far in enumerate(accumulate(counts)):
-        if so_far >= rank:
-            if i == len(edges):
-                return None
-            lower = edges[i - 1] if i else 0.0
-            return lower + (edges[i] - lower) * (rank - below) / counts[i]
-        below = so_far
-    return None

@@ -110,7 +110,7 @@ class Aggregate:
     def end_dead_worker(self) -> None:
         """No more events will come: its engines are dead too. What is open then was left behind."""
         self._count(c.SESSIONS_LEFT, ("worker_lost",), len(self._open))
-        self._count(c.SESSIONS_LEFT, ("create_unanswered",), len(self._doubtful))
+        self._count(c.SESSIONS_LEFT, (v.DOUBTFUL,), len(self._doubtful))
         self._open.clear()
         self._doubtful.clear()
         self._unsettled.clear()
@@ -195,6 +195,8 @@ class Aggregate:
             self._exemplify(c.STEP_DURATION, key, place, took_s, event.t_ns, event.session)
         if outcome is Outcome.FAILED and event.failure is not None:
             self._count(c.LIFECYCLE_ERRORS, (scenario, step, event.failure.code))
+            if step is not Step.CONVERSE or running is None or not running.failed:
+                self._series.failed(step, event.failure)
             if running is not None:
                 running.failed = True
         if step is Step.TURN:
@@ -271,12 +273,13 @@ class Aggregate:
         if failure is not None and event.outcome is Outcome.FAILED and (running is None or not running.failed):
             # No step said so: the engine died in the middle of one, or the session outlived its delete.
             self._count(c.LIFECYCLE_ERRORS, (scenario, failure.step, failure.code))
+            self._series.failed(failure.step, failure)
         if event.remains is Remains.NOTHING:
             return
         if failure is not None and failure.kind is Kind.ENGINE_DIED:
             self._unsettled.add(event.session)
         elif event.remains is Remains.DOUBTFUL:
-            self._count(c.SESSIONS_LEFT, ("create_unanswered",))
+            self._count(c.SESSIONS_LEFT, (v.DOUBTFUL,))
         else:
             self._count(c.SESSIONS_LEFT, ("still_alive" if event.gone is Gone.STILL_ALIVE else "delete_failed",))
 

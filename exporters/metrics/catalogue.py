@@ -52,7 +52,7 @@ SESSIONS_LEFT: Final = Metric(
     name="avaload_sessions_left_total",
     type=Type.COUNTER,
     labels=(v.LEFT_REASON,),
-    help="Sessions that may still be at the target although we are done with them",
+    help="Sessions that we are done with and that are left behind, or doubtful (create_unanswered: may not exist)",
 )
 ITERATIONS_DROPPED: Final = Metric(
     name="avaload_iterations_dropped_total",

@@ -6,7 +6,8 @@ from typing import Any
 
 from exporters.metrics import catalogue as c
 from exporters.metrics.metric import Metric, Type
-from exporters.metrics.snapshot import EDGES, EXEMPLARS, SEPARATOR, Snapshot
+from exporters.metrics.snapshot import EDGES, EXEMPLARS, FAILURES, SEPARATOR, Snapshot
+from loadtest.language.events import Failure
 
 Values = dict[tuple[str, ...], Any]
 """Label values of a series → a number, or a histogram: a count per bucket, the count above the last edge, the sum."""
@@ -22,6 +23,7 @@ class Series:
             metric.name: {key: self._zero(metric) for key in metric.initial(scenarios)} for metric in c.METRICS
         }
         self._exemplars: dict[tuple[Any, ...], tuple[float, int, str]] = {}  # value, t_ns, session
+        self._failures: dict[tuple[str, ...], int] = {}  # step, kind, code
 
     def of(self, metric: Metric) -> Values:
         """The metric's own dict: what is written there is its value."""
@@ -50,6 +52,11 @@ class Series:
         """The latest of a bucket is kept."""
         self._exemplars[metric.name, *key, place] = value, t_ns, session
 
+    def failed(self, step: str, failure: Failure) -> None:
+        """Count it by all its words."""
+        key = (step, failure.kind, failure.code)
+        self._failures[key] = self._failures.get(key, 0) + 1
+
     def snapshot(self) -> Snapshot:
         """All of it so far, fit for JSON and msgpack: nothing but numbers."""
         found: Snapshot = {
@@ -57,6 +64,7 @@ class Series:
             for name, values in self._values.items()
         }
         found[EDGES] = {name: list(edges) for name, edges in self._edges.items()}
+        found[FAILURES] = {SEPARATOR.join(key): count for key, count in self._failures.items()}
         found[EXEMPLARS] = {
             SEPARATOR.join(map(str, key)): [
                 value,

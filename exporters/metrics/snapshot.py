@@ -21,6 +21,10 @@ EXEMPLARS: Final = "exemplars"
 """In a snapshot beside the metrics: metric, series and place of the bucket, joined → value in seconds, Unix time, and
 the trace id as two numbers of 64 bits."""
 
+FAILURES: Final = "failures"
+"""In a snapshot beside the metrics: step, kind and code, joined → how often that ended a step or a session; of a turn
+and the converse step that it failed, the turn. As a label the kind would multiply the series of errors."""
+
 
 def trace_id(halves: Sequence[float]) -> str:
     """32 hex digits, from an exemplar's two numbers."""
@@ -48,6 +52,9 @@ def _add(total: Snapshot, snapshot: Snapshot, *, gauges: bool) -> None:
         known = examples.get(key)
         if isinstance(example, list) and (not isinstance(known, list) or known[1] <= example[1]):
             examples[key] = example  # the latest: Prometheus takes them in the order of time
+    failures = total.setdefault(FAILURES, {})
+    for key, count in snapshot.get(FAILURES, {}).items():
+        failures[key] = _number(failures.get(key)) + _number(count)
     for name, series in snapshot.items():
         metric = c.BY_NAME.get(name)
         if metric is None or (metric.type is Type.GAUGE and not gauges):
@@ -63,3 +70,7 @@ def _add(total: Snapshot, snapshot: Snapshot, *, gauges: bool) -> None:
                 into[key] = max(so_far or 0, value)
             else:
                 into[key] = (so_far or 0) + value
+
+
+def _number(value: Value | None) -> float:
+    return value if isinstance(value, int | float) else 0

@@ -25,7 +25,11 @@ ERROR_TYPE: Final = Label(
     values=tuple(code.value for code in Code if code is not Code.CANCELLED),
     unborn=frozenset(code.value for code in LIMITS),
 )
-LEFT_REASON: Final = Label(name="reason", values=("delete_failed", "still_alive", "create_unanswered", "worker_lost"))
+LEAKED: Final = ("delete_failed", "still_alive", "worker_lost")
+"""Why a session is left behind, which is certain: a sweep can delete it."""
+DOUBTFUL: Final = "create_unanswered"
+"""Why a session is doubtful: it may not exist, and without an id nobody can delete it."""
+LEFT_REASON: Final = Label(name="reason", values=(*LEAKED, DOUBTFUL))
 PHASE: Final = Label(
     name="phase",
     values=tuple(

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from loadtest.capacity.facts import Facts
 from loadtest.capacity.limit import verdicts
@@ -17,9 +17,16 @@ from loadtest.capacity.search import Found, Probe, Purpose, Search
 from loadtest.capacity.stages import Stages
 from loadtest.config.settings import SET_UP_S, Settings
 from loadtest.config.workload import Capacity
+from loadtest.judging.words import amount
 from loadtest.language import journal
 from loadtest.language.errors import ConfigError, GeneratorError
 
+_WHY: Final = {
+    Purpose.GROW: "growing",
+    Purpose.BISECT: "closing in",
+    Purpose.AGAIN: "once more, as it failed narrowly",
+    Purpose.SUSTAIN: "holding the best one",
+}
 POOL = 2000
 """Sessions at once in a search by arrivals, unless more users are asked for."""
 BEGIN_LIMIT_S = 120.0
@@ -60,6 +67,17 @@ def settle_s(settings: Settings) -> float:
     return capacity.settle if capacity.settle is not None else settings.conversation_s + 2.0
 
 
+class _At(NamedTuple):
+    """The stage that goes on: which, why, how long its parts are, and since when."""
+
+    number: int
+    level: float
+    purpose: Purpose
+    settle_s: float
+    hold_s: float
+    began_s: float
+
+
 class Steering:
     """Tick it often; it never blocks for long. `say`: a line for people."""
 
@@ -71,15 +89,30 @@ class Steering:
         self._orders = self._lead()
         self._over = False
         self._running = False
+        self._at: _At | None = None
+        self._held, self._missed = 0.0, math.inf
 
-    def watch(self, show: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
-        """`show`, by which the search learns that the run goes on."""
+    def heard(self, *, begun: bool) -> None:
+        """By this the search learns that the run goes on."""
+        self._running = begun
 
-        def shown(now: dict[str, Any]) -> None:
-            self._running = bool(now["begun"])
-            show(now)
-
-        return shown
+    @property
+    def level(self) -> str:
+        """Where the search is, in words."""
+        if self._at is None:
+            return "the search is over: ending" if self._over else "waiting for the run to begin"
+        at, unit = self._at, self._capacity.unit
+        into_s = time.monotonic() - at.began_s
+        if into_s < at.settle_s:
+            doing = f"settling, {into_s:.0f} of {at.settle_s:.0f} s"
+        elif into_s < at.settle_s + at.hold_s:
+            doing = f"measuring, {into_s - at.settle_s:.0f} of {at.hold_s:.0f} s"
+        else:
+            doing = "waiting for its sessions to end"
+        known = [f"{self._held:g} passed"] if self._held else []
+        known += [f"{self._missed:g} failed"] if self._missed < math.inf else []
+        so_far = f" ({', '.join(known)})" if known else ""
+        return f"level {at.number}: {at.level:g} {unit}, {_WHY[at.purpose]}: {doing}{so_far}"
 
     def tick(self) -> bytes:
         """What is to be written to Locust's stdin now; nothing, most of the time."""
@@ -88,7 +121,7 @@ class Steering:
         try:
             order = next(self._orders)
         except StopIteration:
-            self._over = True
+            self._over, self._at = True, None
             return b'{"op":"end"}\n'
         return b"" if order is None else json.dumps(order, separators=(",", ":")).encode() + b"\n"
 
@@ -106,6 +139,7 @@ class Steering:
         while (probe := search.next()) is not None and time.monotonic() < give_up_s:
             number += 1
             hold_s = capacity.sustain if probe.purpose is Purpose.SUSTAIN else capacity.stage
+            self._at = _At(number, probe.level, probe.purpose, settling_s, hold_s, time.monotonic())
             yield {
                 "op": "stage",
                 "name": f"{number} {probe.purpose.value}",
@@ -150,12 +184,21 @@ class Steering:
             why = f": {len(facts.evidence.refusals)} refused for their number"
         elif found is not Found.PASSED:
             broken = facts.broken
-            why = (
-                f": {broken[0].indicator} {broken[0].observed:.4g}"
-                if broken and broken[0].observed is not None
-                else (f": in progress +{facts.growth}" if not facts.keeps_up else ": no more done")
-            )
+            if broken and broken[0].observed is not None:
+                first = broken[0]
+                side = "most" if first.bound == "max" else "least"
+                seen, wanted = amount(first.observed, first.unit), amount(first.objective, first.unit)
+                why = f": {first.name}: {seen}, wanted at {side} {wanted}"
+            elif not facts.keeps_up:
+                why = f": {facts.growth} more sessions in progress at its end than at its begin"
+            else:
+                why = ": no more sessions were done than at a lower level"
+        if found is Found.PASSED:
+            self._held = max(self._held, facts.level)
+        elif found is not Found.INVALID:
+            self._missed = min(self._missed, facts.level)
+        fit = "" if facts.health.outcome == "valid" else f", generator {facts.health.outcome}"
         self._say(
-            f"{facts.level:g} {self._capacity.unit} {words}{why}"
-            f" ({facts.goodput_per_s:g} good/s, generator {facts.health.outcome}, {probe.purpose.value})"
+            f"level {facts.number}: {facts.level:g} {self._capacity.unit} {words}{why}"
+            f" ({60 * facts.goodput_per_s:.1f} good sessions/min{fit})"
         )

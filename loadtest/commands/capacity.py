@@ -39,11 +39,11 @@ def main(arguments: argparse.Namespace) -> Exit:
     if arguments.dry_run:
         return dry_run.of_search(settings, arguments)
     warn(settings)
-    run_dir, report, code = loaded(prepared(settings))
+    run_dir, report, code = loaded(prepared(settings), quiet=arguments.quiet)
     if report is not None:
         if not arguments.json and report["capacity"] is not None:
             say_lines([report["capacity"]["sentence"]])
-        show(report, run_dir, as_json=arguments.json)
+        show(report, run_dir, as_json=arguments.json, quiet=arguments.quiet)
         if wanted is not None and not arguments.json:
             say_lines(wanted.sentences(run_dir))
     return code

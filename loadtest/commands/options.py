@@ -118,6 +118,7 @@ def add_settings(
     parser.add_argument(
         "--tag", action="append", default=[], metavar="KEY=VALUE", help="build, environment …; repeatable"
     )
+    parser.add_argument("--quiet", action="store_true", help="say nothing while it runs, and only the verdict then")
     groups: dict[str, argparse._ArgumentGroup] = {}
     for option in options:
         section = option.setting.partition(".")[0]

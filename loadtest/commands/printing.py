@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from loadtest.language import outlets
 
 unsaid: list[str] = []
@@ -45,27 +47,22 @@ def complain(text: str) -> None:
     print(f"avaload: {outlets.line(text)}", file=sys.stderr)
 
 
-def show(report: Mapping[str, Any], directory: Path, *, as_json: bool) -> None:
-    """A run's verdict, why, and where its report is (`directory`); or the report."""
-    from reports.pages import github, render_md
-    from reports.sections.costs import spending
-    from reports.verdict import objective_words
+def show(
+    report: Mapping[str, Any], run_dir: Path, *, as_json: bool, quiet: bool = False, out: Path | None = None
+) -> None:
+    """A run's verdict, why, its figures, and where its report is (`out`; None: with the run); or the report."""
+    from reports.pages import github, render_md, terminal
 
-    tell_github(github.run(report), render_md.render(dict(report)), as_json=as_json)
+    tell_github(github.run(report), render_md.render(dict(report), run_name=terminal.named(run_dir)), as_json=as_json)
     if as_json:
         say_json(report)
         return
-    verdict = report["verdict"]
-    said = [f"verdict: {verdict['outcome']}"]
-    said += [f"  - {reason}" for reason in verdict["reasons"]]
-    said += [f"  {row}" for row in objective_words.table(report["slos"])]
-    if (cost := report["cost"]) is not None and (cost["charged"] or cost["budget_usd"] is not None):
-        said += [f"cost:    {line}" for line in spending.lines(cost, report["teardown"]["orphans"])]
-    if report["judged_by"] is not None:
-        said.append(f"judged by {report['judged_by']}; the run's own verdict stays where it is")
-    if (page := directory / "report.html").exists():  # else it was said where it is
-        said.append(f"report:  {page}")
-    say_lines(said)
+    shown_on = Console() if sys.stdout.isatty() else None
+    text = terminal.render(dict(report), run_dir, out=out or run_dir, quiet=quiet, shown_on=shown_on)
+    with _unless_gone():
+        stream = outlets.obeyed(sys.stdout)
+        stream.write(text)
+        stream.flush()
 
 
 def tell_github(lines: Sequence[str], summary: str, *, as_json: bool) -> None:

@@ -38,11 +38,11 @@ def main(arguments: argparse.Namespace) -> Exit:
     settings = options.without_search(options.settings_of(arguments, besides=checks))
     if arguments.dry_run:
         return dry_run.of_checks(settings, arguments, count=len(chosen(arguments.rules)))
-    run_dir, report, code = loaded(settings)
+    run_dir, report, code = loaded(settings, quiet=arguments.quiet)
     if report is not None:
         if not arguments.json:
             say_lines(table(report, arguments.rules))
-        show(report, run_dir, as_json=arguments.json)
+        show(report, run_dir, as_json=arguments.json, quiet=arguments.quiet)
     return code
 
 

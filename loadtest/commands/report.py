@@ -42,7 +42,7 @@ def main(arguments: argparse.Namespace) -> Exit:
         slos, judged_by = slo.load_slos(arguments.slo, scenarios=scenario_names(run_dir)), arguments.slo.name
     out = _out(run_dir, arguments.out, judged_by=judged_by)
     report = build(run_dir, slos=slos, baseline=arguments.baseline, judged_by=judged_by, out=out)
-    show(report, out, as_json=arguments.json)
+    show(report, run_dir, as_json=arguments.json, out=out)
     return Exit(report["verdict"]["exit_code"])
 
 

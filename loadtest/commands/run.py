@@ -37,9 +37,9 @@ def main(arguments: argparse.Namespace) -> Exit:
         return dry_run.of_run(settings, arguments)
     warn(settings)
     tell_price(settings)
-    run_dir, report, code = loaded(settings)
+    run_dir, report, code = loaded(settings, quiet=arguments.quiet)
     if report is not None:
-        show(report, run_dir, as_json=arguments.json)
+        show(report, run_dir, as_json=arguments.json, quiet=arguments.quiet)
     return code
 
 

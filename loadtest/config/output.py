@@ -56,7 +56,9 @@ class Output(Section):
     keep_transcripts: bool = Field(
         False, description="keep the texts of transcripts in the journal; without it only their length"
     )
-    web_port: int | None = Field(None, ge=1, le=65535, description="port of Locust's live UI with the Sessions tab")
+    web_port: int | None = Field(
+        None, ge=0, le=65535, description="port of Locust's live UI with the Sessions tab; 0: any free one"
+    )
     served_as: tuple[str, ...] = Field(
         (), description="names by which the live UI and the metrics are asked for, besides this machine's own"
     )

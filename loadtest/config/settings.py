@@ -26,7 +26,7 @@ from loadtest.config.scenario import (
     default_realtime,
 )
 from loadtest.config.workload import Capacity, Load
-from loadtest.judging.slo import Slo, parse_slos
+from loadtest.judging.slo import DEFAULT_SLOS, Slo, parse_slos
 from loadtest.judging.words import plural
 
 RUNS = Path("runs")
@@ -276,11 +276,21 @@ class Settings(Section):
     def slos(self) -> tuple[Slo, ...]:
         return tuple(parse_slos(list(self.slo)))
 
+    @property
+    def judged(self) -> tuple[Slo, ...]:
+        """By what a run is judged while it goes on: its objectives, or else the default ones. A search for the limit
+        judges level by level."""
+        return () if self.capacity is not None else self.slos or DEFAULT_SLOS
+
     def with_endpoints(self, *, openai_base_url: str, avaturn_base_url: str) -> "Settings":
         target = self.target.model_copy(
             update={"openai_base_url": openai_base_url, "avaturn_base_url": avaturn_base_url}
         )
         return self.model_copy(update={"target": target})
+
+    def with_web_port(self, port: int) -> "Settings":
+        """Where any free one was asked for."""
+        return self.model_copy(update={"output": self.output.model_copy(update={"web_port": port})})
 
     def with_backend(self, backend: BackendTarget | None) -> "Settings":
         return self.model_copy(update={"target": self.target.model_copy(update={"backend": backend})})

@@ -168,7 +168,7 @@ class Attendance:
         if problems:
             left = self._left()
             if left.leaked:
-                problems.append(f"{plural(len(left.leaked))} left: `avaload sweep {self._run_dir}` deletes them")
+                problems.append(f"{plural(len(left.leaked))} left behind: `avaload sweep {self._run_dir}` deletes them")
                 print(f"avaload: {line('; '.join(problems))}", file=sys.stderr)
                 return Exit.LEFT_BEHIND
             raise GeneratorError("; ".join([*problems, f"nothing is left but {len(left.doubtful)} doubtful sessions"]))

@@ -29,7 +29,7 @@ from loadtest.distribution.shapes import (
 from loadtest.distribution.wire import HOST
 from loadtest.distribution.workers import Workers
 from loadtest.judging import stage_health
-from loadtest.judging.objectives import Judge
+from loadtest.judging.objectives import Judge, Standing
 from loadtest.language import clock, journal
 from loadtest.language.errors import Exit
 from loadtest.language.events import DISK_FULL, Event, Fault, GeneratorFailed, RunFinished
@@ -50,8 +50,7 @@ class Master:
     def __init__(self, environment: Environment, settings: Settings, run_dir: Path) -> None:
         self._environment, self._runner, self._settings = environment, environment.runner, settings
         self._workers = Workers(run_dir, lambda: aggregate_of(settings), lambda: rulebook_of(settings))
-        abort_slos = [slo for slo in settings.slos if slo.abort]
-        self._judge, self._objectives = Judge(abort_slos), len(abort_slos)
+        self._judge, self._objectives = Judge(settings.judged), len(settings.judged)
         self._reason = "completed"
         self._closed = False
         self._own, self._log = aggregate_of(settings), Log(run_dir)
@@ -65,7 +64,7 @@ class Master:
         self._check_what_comes()
         self._runner.register_message(m.SNAPSHOT, self._on_snapshot)
         self._runner.register_message(m.DONE, self._on_done)
-        self._fitness: dict[str, str] = {}
+        self._fitness: dict[str, stage_health.Fitness] = {}
         self._runner.register_message(m.FITNESS, self._on_fitness)
         self._runner.register_message(m.OBJECTIVES, self._on_objectives)
         self._runner.register_message(m.NUMBERED, self._on_numbered)
@@ -109,13 +108,17 @@ class Master:
         return self._barrier.zero_ns is not None and clock.now_ns() >= self._barrier.zero_ns
 
     @property
-    def fitness(self) -> str:
+    def fitness(self) -> stage_health.Fitness:
         """Of its worst load process."""
         return stage_health.worst(self._fitness.values())
 
+    def standings(self) -> list[Standing]:
+        """How each objective stands, in the order of `settings.judged`."""
+        return self._judge.standings(now_ns=clock.now_ns())
+
     def _on_fitness(self, msg: Any, **_: Any) -> None:
         if self._index(msg.node_id) is not None:
-            self._fitness[msg.node_id] = msg.data
+            self._fitness[msg.node_id] = tuple(msg.data)
 
     def steer(self, order: dict[str, Any]) -> None:
         """A stage of a search for the limit, for all workers at the same moment."""

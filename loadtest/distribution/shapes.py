@@ -9,12 +9,16 @@ import msgspec
 
 from exporters.metrics import catalogue as c
 from exporters.metrics.metric import Type
-from exporters.metrics.snapshot import EDGES, EXEMPLARS, SEPARATOR, Snapshot
+from exporters.metrics.snapshot import EDGES, EXEMPLARS, FAILURES, SEPARATOR, Snapshot
+from loadtest.judging.stage_health import MAX_BECAUSE
+from loadtest.language.errors import Code, Kind
+from loadtest.language.events import Step
 
 MAX_SERIES: Final = 20_000
 MAX_LABELS: Final = 1000
 """Characters of all labels of a series."""
 _FITNESS: Final = ("valid", "suspect", "invalid")
+_STEPS, _KINDS, _CODES = (frozenset(each.value for each in words) for words in (Step, Kind, Code))
 
 _Number = int | float
 
@@ -43,6 +47,10 @@ def check_snapshot(data: Any, *, like: Snapshot) -> None:
                 raise ValueError("buckets that are not those of this run")
         elif name == EXEMPLARS:
             _check_numbers(name, series.values(), size=4)
+        elif name == FAILURES:
+            if any(not _is_failure(key.split(SEPARATOR)) for key in series):
+                raise ValueError(f"{name}: words that it does not have")
+            _check_numbers(name, series.values(), size=None)
         elif (metric := c.BY_NAME.get(name)) is None:
             raise ValueError(f"no metric is called {name!r}")
         else:
@@ -68,8 +76,9 @@ def check_number(data: Any, *, processes: int) -> None:
 
 
 def check_fitness(data: Any) -> None:
-    """How fit a load process is to judge."""
-    if data not in _FITNESS:
+    """How fit a load process is to judge, and why it is not fitter."""
+    outcome, because = msgspec.convert(data, tuple[str, str])
+    if outcome not in _FITNESS or len(because) > MAX_BECAUSE:
         raise ValueError("no word for fitness")
 
 
@@ -77,6 +86,10 @@ def check_nothing(data: Any) -> None:
     """A message that says all by its type."""
     if data is not None:
         raise ValueError("has nothing to say")
+
+
+def _is_failure(words: Sequence[str]) -> bool:
+    return len(words) == 3 and all(word in known for word, known in zip(words, (_STEPS, _KINDS, _CODES), strict=True))
 
 
 def _check_numbers(name: str, values: Any, *, size: int | None, falling: bool = False) -> None:

@@ -10,9 +10,12 @@ is judged once it lies wholly in the past and in the steady part of the run.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
+
+import msgspec
 
 from loadtest.judging.samples import REMEMBERED, SAMPLERS, Remembered, Running, Sampler, Source, source_of
 from loadtest.judging.slo import COUNT, SLOTS_OF_A_WINDOW, Slo
@@ -51,6 +54,23 @@ class Breach:
 def slot_ns(slo: Slo) -> int:
     """By how much the objective's window slides; 0: there is no window."""
     return 0 if slo.window_s is None else max(1, round(slo.window_s * 1e9 / SLOTS_OF_A_WINDOW))
+
+
+class State(StrEnum):
+    """How an objective stands while the run goes on."""
+
+    MET = "met so far"
+    MISSED = "missed so far"
+    OPEN = "too few yet"
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """An objective so far: of `count` samples, `beyond` the bound, or bad; of its last whole window, where it has one.
+    A window that was missed stays so."""
+
+    state: State
+    count: int
+    beyond: int
 
 
 class Objectives:
@@ -155,9 +175,20 @@ def breach(slos: Sequence[Slo], values: Iterable[Counts]) -> Breach | None:
     """The first objective that the folds' values, added up, show to be broken. `values`: of each load process that
     reports; a window counts once all of them have lived through it."""
     values = list(values)
-    if not values:
-        return None
-    complete_ns = min(int(value["complete_ns"]) for value in values)
+    found = (_breach(slo, counts) for slo, counts in zip(slos, _counted(slos, values), strict=True))
+    return next(filter(None, found), None) if values else None
+
+
+def _breach(slo: Slo, windows: Iterable[tuple[int, int]]) -> Breach | None:
+    for count, beyond in windows:
+        if slo.broken(count, beyond, more_to_come=slo.window_s is None):
+            return Breach(slo=slo, count=count, beyond=beyond)
+    return None
+
+
+def _counted(slos: Sequence[Slo], values: Sequence[Counts]) -> Iterator[Iterator[tuple[int, int]]]:
+    """Of each objective, samples and those beyond: of each of its windows that can be judged, or of all so far."""
+    complete_ns = min((int(value["complete_ns"]) for value in values), default=0)
     for place, slo in enumerate(slos):
         slots: dict[int, list[int]] = {}
         for value in values:
@@ -165,17 +196,20 @@ def breach(slos: Sequence[Slo], values: Iterable[Counts]) -> Breach | None:
                 so_far = slots.setdefault(slot, [0, 0])
                 so_far[0] += count
                 so_far[1] += beyond
-        width_ns = slot_ns(slo)
-        if not width_ns:
-            windows = [list(slots.values())]
-        else:
-            ends = _ends(values[0]["steady_ns"], width_ns, complete_ns)
-            windows = [[slots[slot] for slot in range(end - SLOTS_OF_A_WINDOW, end) if slot in slots] for end in ends]
-        for window in windows:
-            count, beyond = sum(row[0] for row in window), sum(row[1] for row in window)
-            if slo.broken(count, beyond, more_to_come=not width_ns):
-                return Breach(slo=slo, count=count, beyond=beyond)
-    return None
+        yield _windows(slo, slots, values, complete_ns)
+
+
+def _windows(
+    slo: Slo, slots: dict[int, list[int]], values: Sequence[Counts], complete_ns: int
+) -> Iterator[tuple[int, int]]:
+    width_ns = slot_ns(slo)
+    if not width_ns:
+        windows: Iterable[list[list[int]]] = [list(slots.values())]
+    else:
+        ends = _ends(values[0]["steady_ns"], width_ns, complete_ns)
+        windows = ([slots[slot] for slot in range(end - SLOTS_OF_A_WINDOW, end) if slot in slots] for end in ends)
+    for window in windows:
+        yield sum(row[0] for row in window), sum(row[1] for row in window)
 
 
 def _ends(steady_ns: Sequence[int], width_ns: int, complete_ns: int) -> Iterable[int]:
@@ -188,11 +222,13 @@ def _ends(steady_ns: Sequence[int], width_ns: int, complete_ns: int) -> Iterable
 
 
 class Judge:
-    """Of the process that owns a run: takes the folds' values and says when the run has to stop, once."""
+    """Of the process that owns a run: takes the folds' values, says how each objective stands, and when one of those
+    with `abort` has to stop the run, once."""
 
     def __init__(self, slos: Sequence[Slo]) -> None:
         self._slos = slos
         self._heard: dict[int, tuple[int, Counts]] = {}
+        self._missed: set[int] = set()  # places of those that had a window beyond their bound
 
     def hear(self, process: int, value: Counts, *, now_ns: int) -> None:
         """The latest value of a load process; values are cumulative."""
@@ -202,11 +238,10 @@ class Judge:
         """What to write down before the run is stopped. A process that is silent no longer says how far time has got;
         what it counted stays."""
         loud = any(now_ns - heard_ns < SILENT_NS for heard_ns, _ in self._heard.values())
-        values = [
-            value if now_ns - heard_ns < SILENT_NS else value | {"complete_ns": NEVER_NS}
-            for heard_ns, value in self._heard.values()
-        ]
-        broken = breach(self._slos, values) if loud else None
+        values = self._values(now_ns)
+        counts = zip(self._slos, _counted(self._slos, values), strict=True)
+        found = (_breach(slo, windows) for slo, windows in counts if slo.abort)
+        broken = next(filter(None, found), None) if loud else None
         if broken is None:
             return None
         return RunAborted(
@@ -217,3 +252,33 @@ class Judge:
             beyond=broken.beyond,
             window_s=broken.slo.window_s,
         )
+
+    def standings(self, *, now_ns: int) -> list[Standing]:
+        """How each objective stands, in their order."""
+        if not (values := self._values(now_ns)):
+            return [Standing(state=State.OPEN, count=0, beyond=0) for _ in self._slos]
+        return [
+            self._standing(place, slo, list(windows))
+            for place, (slo, windows) in enumerate(zip(self._slos, _counted(self._slos, values), strict=True))
+        ]
+
+    def _standing(self, place: int, slo: Slo, windows: list[tuple[int, int]]) -> Standing:
+        count, beyond = windows[-1] if windows else (0, 0)
+        if slo.window_s is not None and _breach(slo, windows) is not None:
+            self._missed.add(place)
+        if place in self._missed or (windows and _breach(slo, windows[-1:]) and not _unripe(slo)):
+            state = State.MISSED
+        else:
+            state = State.MET if slo.holds(count, beyond) else State.OPEN
+        return Standing(state=state, count=count, beyond=beyond)
+
+    def _values(self, now_ns: int) -> list[Counts]:
+        return [
+            value if now_ns - heard_ns < SILENT_NS else value | {"complete_ns": NEVER_NS}
+            for heard_ns, value in self._heard.values()
+        ]
+
+
+def _unripe(slo: Slo) -> bool:
+    """The least of a count begins at 0: it is not missed before the end."""
+    return slo.unit == COUNT and slo.max is None and slo.window_s is None

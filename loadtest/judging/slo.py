@@ -181,6 +181,16 @@ class Slo:
         between = (count - 1) * RANKS[self.indicator.rpartition(".")[2]]
         return beyond >= count - floor(between) if self.min is None else beyond > ceil(between)
 
+    def holds(self, count: int, beyond: int) -> bool:
+        """Whether so many samples, so many of them beyond the bound (of a SHARE: bad ones), certainly meet it. Of a
+        quantile between two samples neither this nor `broken` may be true."""
+        if self.unit == COUNT or count < self.enough:
+            return self.unit == COUNT and self.met(beyond)
+        if self.unit == SHARE:
+            return self.met(beyond / count)
+        between = (count - 1) * RANKS[self.indicator.rpartition(".")[2]]
+        return beyond < count - ceil(between) if self.min is None else beyond <= floor(between)
+
     def judge(self, count: int, beyond: int, observed: float | None) -> SloOutcome:
         """What `count` samples come to, `beyond` of them beyond the bound; `observed` is their statistic."""
         if observed is None or count < self.enough:

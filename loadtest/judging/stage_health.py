@@ -26,6 +26,11 @@ IDLE_SHARE: Final = 0.5
 """A drop while fewer than this share of the stage's users were in a session is ours: the target wasn't busy."""
 RECENT_SAMPLES: Final = 20
 """Of engine and hub together: ten seconds."""
+MAX_BECAUSE: Final = 200
+"""Characters of the reason that a load process tells."""
+
+Fitness = tuple[str, str]
+"""valid, suspect or invalid; and the worst reason, empty of what is valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,11 +137,12 @@ class Recent:
             self._faults.append(event)
 
     @property
-    def outcome(self) -> str:
-        """valid, suspect or invalid; what broke stays broken."""
-        return judge(self._samples, faults=self._faults).outcome
+    def fitness(self) -> Fitness:
+        """What broke stays broken."""
+        found = judge(self._samples, faults=self._faults)
+        return found.outcome, "; ".join(found.because)[:MAX_BECAUSE]
 
 
-def worst(outcomes: Iterable[str]) -> str:
+def worst(found: Iterable[Fitness]) -> Fitness:
     """Of several processes."""
-    return max(outcomes, key=("valid", "suspect", "invalid").index, default="valid")
+    return max(found, key=lambda each: ("valid", "suspect", "invalid").index(each[0]), default=("valid", ""))

@@ -25,6 +25,11 @@ def amount(value: float | None, unit: str) -> str:
             assert_never(known)
 
 
+def bound(is_least: bool, value: float, unit: str) -> str:
+    """What an objective asks for."""
+    return f"{'≥' if is_least else '≤'} {amount(value, unit)}"
+
+
 def plural(count: int, word: str = "session") -> str:
     """A count and its noun."""
     return f"{count:,} {word if count == 1 else plural_of(word)}"

@@ -81,6 +81,12 @@ def code(words: str) -> str:
     return f"`{words}`" if _NAME.fullmatch(words) else markdown(words)
 
 
+def command(words: Iterable[str]) -> str:
+    """A command of these words, in the type of code where all of them are names: so it can be copied."""
+    words = list(words)
+    return f"`{' '.join(words)}`" if all(map(_NAME.fullmatch, words)) else markdown(" ".join(words))
+
+
 def xml(words: str) -> str:
     """For a text or an attribute of XML 1.0, which its writer still escapes."""
     return text(words)

@@ -23,7 +23,7 @@ from loadtest.config.settings import Settings
 from loadtest.engine.client import EngineClient
 from loadtest.engine.health import PROBE_S, Health
 from loadtest.judging import stage_health
-from loadtest.judging.objectives import Judge, Objectives
+from loadtest.judging.objectives import Judge, Objectives, Standing
 from loadtest.language import clock, journal
 from loadtest.language.events import (
     DISK_FULL,
@@ -67,9 +67,9 @@ class LoadProcess:
         self._numbers, self._users, self._probe_users = itertools.count(), itertools.count(), itertools.count()
         self.aggregate = aggregate_of(settings)
         self._runner = environment.runner
-        self.abort_slos = [slo for slo in settings.slos if slo.abort]
-        self.objectives = Objectives(self.abort_slos)
-        if self.abort_slos:
+        self.judged = settings.judged
+        self.objectives, self._judge = Objectives(self.judged), Judge(self.judged)
+        if self.judged:
             sinks = {**sinks, "objectives": self.objectives.add}
         self._rules = rulebook_of(settings)
         self._recent = stage_health.Recent()
@@ -104,8 +104,8 @@ class LoadProcess:
         for stage in self._stages:
             self._record(replace(stage, t_ns=self._started_ns + stage.t_ns))
         gevent.spawn(self._end_in_time)
-        if self.abort_slos and not isinstance(self._runner, WorkerRunner):
-            gevent.spawn(self._judge)
+        if any(slo.abort for slo in self.judged) and not isinstance(self._runner, WorkerRunner):
+            gevent.spawn(self._abort_in_time)
 
     @property
     def begun(self) -> bool:
@@ -117,9 +117,9 @@ class LoadProcess:
         self._zero_known.wait()
 
     @property
-    def fitness(self) -> str:
-        """How fit this process was to judge, in the last seconds."""
-        return self._recent.outcome
+    def fitness(self) -> stage_health.Fitness:
+        """How fit this process was to judge, in the last seconds, and why."""
+        return self._recent.fitness
 
     def steer(self, order: dict[str, Any]) -> None:
         """A further stage of a search for the limit, or its end (loadtest/capacity/steering.py)."""
@@ -272,14 +272,19 @@ class LoadProcess:
         gevent.sleep(max(0.0, self.settings.load.duration - self.elapsed_s()))
         self.stop(graceful_s=self.settings.graceful_stop_s, reason="completed")
 
-    def _judge(self) -> None:
+    def standings(self) -> list[Standing]:
+        """How each objective stands, in the order of `judged`."""
+        now_ns = clock.now_ns()
+        self._judge.hear(0, self.objectives.value(now_ns), now_ns=now_ns)
+        return self._judge.standings(now_ns=now_ns)
+
+    def _abort_in_time(self) -> None:
         """Where there is no master: stop the run when an objective says so."""
-        judge = Judge(self.abort_slos)
         while not self.stopping:
             gevent.sleep(JUDGE_S)
             now_ns = clock.now_ns()
-            judge.hear(0, self.objectives.value(now_ns), now_ns=now_ns)
-            if not self.stopping and (aborted := judge.look(now_ns=now_ns)) is not None:
+            self._judge.hear(0, self.objectives.value(now_ns), now_ns=now_ns)
+            if not self.stopping and (aborted := self._judge.look(now_ns=now_ns)) is not None:
                 self._record(aborted)
                 self.stop(graceful_s=0, reason="aborted")
 

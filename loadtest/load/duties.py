@@ -6,18 +6,21 @@ import logging
 import os
 import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import gevent
+import msgspec
 from locust.env import Environment
+from msgspec.structs import replace
 
-from exporters.metrics import catalogue
-from exporters.metrics.snapshot import SEPARATOR, Snapshot
+from exporters.metrics.snapshot import Snapshot
 from loadtest.config.environment import OWNER
+from loadtest.judging.objectives import Standing
+from loadtest.judging.stage_health import Fitness
 from loadtest.language import clock
-from loadtest.language.events import Outcome
 from loadtest.load.conductor import LoadProcess
+from loadtest.load.glance import Glances
 from loadtest.load.messages import BEGIN, DONE, FITNESS, OBJECTIVES, SNAPSHOT, STEER, STOP
 
 SNAPSHOT_S = 1.0
@@ -40,7 +43,7 @@ def report_to_master(environment: Environment, process: LoadProcess) -> None:
     while not process.wait_ended(SNAPSHOT_S):
         runner.send_message(SNAPSHOT, process.snapshot())
         runner.send_message(FITNESS, process.fitness)
-        if process.abort_slos and not process.stopping:
+        if process.judged and not process.stopping:
             runner.send_message(OBJECTIVES, process.objectives.value(clock.now_ns()))
         if os.getppid() != parent:
             _log.error("the master is gone: ending")
@@ -103,43 +106,32 @@ class Conducted(Protocol):
         ...
 
     @property
-    def fitness(self) -> str:
-        """valid, suspect or invalid: the generator in the last seconds."""
+    def fitness(self) -> Fitness:
+        """Of the generator in the last seconds, and why."""
+        ...
+
+    def standings(self) -> Sequence[Standing]:
+        """How each objective stands."""
         ...
 
 
 def tell_progress(run: Conducted, fd: int) -> None:
-    """A JSON line a second for whoever started us; a reader that is slow or gone costs nothing but the line."""
+    """A line of JSON a second for whoever started us; a reader that is slow or gone costs nothing but the line."""
     os.set_blocking(fd, False)
-    started_ns = clock.now_ns()
-    ended = False
-    while not ended:
+    started_ns, glances, over = clock.now_ns(), Glances(), False
+    while True:
         if (waiting_for := run.waiting_for) is not None:
             started_ns = clock.now_ns()
-        snapshot = run.snapshot()
-        finished = {outcome.value: _total(snapshot, catalogue.SESSIONS.name, outcome.value) for outcome in Outcome}
-        line = {
-            "elapsed_s": (clock.now_ns() - started_ns) / 1e9,
-            "waiting_for": waiting_for,
-            "begun": run.begun,
-            "generator": run.fitness,
-            "open": _total(snapshot, catalogue.SESSIONS_OPEN.name),
-            "left": _total(snapshot, catalogue.SESSIONS_LEFT.name),
-            "rules_broken": sum(value != 0 for value in snapshot.get(catalogue.RULE_VIOLATIONS.name, {}).values()),
-            **finished,
-        }
-        with contextlib.suppress(OSError):
-            os.write(fd, json.dumps(line).encode() + b"\n")
-        ended = run.wait_ended(SNAPSHOT_S)
-
-
-def _total(snapshot: Snapshot, metric: str, label: str | None = None) -> int:
-    """Sum of a metric's series, or of those with that label value."""
-    series = snapshot.get(metric, {})
-    return int(
-        sum(
-            value
-            for key, value in series.items()
-            if not isinstance(value, list) and (label is None or label in key.split(SEPARATOR))
+        now = glances.look(
+            run.snapshot(),
+            elapsed_s=(clock.now_ns() - started_ns) / 1e9,
+            waiting_for=waiting_for,
+            begun=run.begun,
+            fitness=run.fitness,
+            objectives=run.standings(),
         )
-    )
+        with contextlib.suppress(OSError):
+            os.write(fd, msgspec.json.encode(replace(now, over=over)) + b"\n")
+        if over:
+            return
+        over = run.wait_ended(SNAPSHOT_S)

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
+import msgspec
+
 from loadtest.config import environment
 from loadtest.config.access.cluster import TOKEN
 from loadtest.config.access.guard import KEYS
@@ -28,6 +30,7 @@ from loadtest.config.run_dir import load_resolved
 from loadtest.config.settings import Settings
 from loadtest.language import disk, journal
 from loadtest.language.errors import ConfigError, GeneratorError
+from loadtest.load.glance import Glance
 
 LOCUST = (sys.executable, "-P", "-m", "loadtest.locust_main", "-f", str(Path(__file__).parents[1] / "locustfile.py"))
 TWIN_READY_S = 30.0
@@ -180,7 +183,7 @@ def run_locust(
     metrics: socket.socket | None,
     lifeline_fd: int,
     interruption: Interruption,
-    on_progress: Callable[[dict[str, Any]], None],
+    on_progress: Callable[[Glance], None],
     on_tick: Callable[[], bytes] = bytes,
 ) -> int:
     """Run Locust to its end and return its exit code (negative: killed by that signal)."""
@@ -222,7 +225,7 @@ def _follow(
     progress: IO[bytes],
     settings: Settings,
     interruption: Interruption,
-    on_progress: Callable[[dict[str, Any]], None],
+    on_progress: Callable[[Glance], None],
     on_tick: Callable[[], bytes],
 ) -> int:
     """Wait for Locust, passing its progress on, and to it what `on_tick` says; far beyond its time it is killed: its
@@ -232,7 +235,7 @@ def _follow(
     deadline = time.monotonic() + START_UP_S + settings.load.duration + settings.graceful_stop_s + SETTLE_S + linger_s
     if settings.distribution.master:
         deadline += settings.distribution.max_wait
-    rest = b""
+    rest, decode = b"", msgspec.json.Decoder(Glance).decode
     while locust.poll() is None and time.monotonic() < deadline:
         if interruption.count and locust.stdin is not None and not locust.stdin.closed:
             locust.stdin.close()
@@ -246,7 +249,7 @@ def _follow(
         if data := os.read(progress.fileno(), 65536):
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
-                on_progress(json.loads(line))
+                on_progress(decode(line))
         else:
             time.sleep(0.05)  # the pipe's other end is closed: only the exit is left to wait for
     return locust.returncode if locust.returncode is not None else -signal.SIGKILL

@@ -5,15 +5,17 @@ Only what was timed has a time: the run, and rules that a probe tried.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from xml.etree import ElementTree
 
 from loadtest.judging.slo import SloOutcome
 from loadtest.language.events import RuleOutcome
 from loadtest.language.outlets import xml
-from reports.verdict import rules
-from reports.verdict.objective_words import describe, stopped_early
+from reports.verdict import rules, tables
+from reports.verdict.objective_words import aligned, describe, stopped_early
 from reports.verdict.verdict import leaked, unshown
+
+_FAILURES: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +32,9 @@ class _Case:
     took_s: float | None = None
 
 
-def render(report: dict[str, Any]) -> str:
-    """The text of junit.xml. A case fails for what would change the exit code, and for nothing else."""
+def render(report: dict[str, Any], *, run_name: str = tables.RUN_DIR) -> str:
+    """The text of junit.xml. A case fails for what would change the exit code, and for nothing else. `run_name`: how
+    commands name the run's directory."""
     cases = [*_of_run(report), *map(_of_objective, report["slos"]), *map(_of_rule, report["rules"])]
     counts = {
         "tests": str(len(cases)),
@@ -55,9 +58,20 @@ def render(report: dict[str, Any]) -> str:
                 ElementTree.SubElement(element, tag, message=xml(text)).text = xml(text)
         if case.said is not None:
             ElementTree.SubElement(element, "system-out").text = xml(case.said)
-    ElementTree.SubElement(suite, "system-out").text = xml("\n".join(report["verdict"]["reasons"]))
+    ElementTree.SubElement(suite, "system-out").text = xml("\n".join(_told(report, run_name)))
     ElementTree.indent(suites)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
+
+
+def _told(report: dict[str, Any], run_name: str) -> Iterator[str]:
+    """What the run as a whole has to say: why its verdict, what failed, how long steps took."""
+    yield from report["verdict"]["reasons"]
+    for failure in tables.failures(report, run_name=run_name)[:_FAILURES]:
+        yield f"failed: {failure.words}: {failure.often}: {failure.typed}"
+        if failure.detail:
+            yield f"    {failure.detail}"
+    if report["sessions"]["started"]:
+        yield from aligned([tables.STEP_COLUMNS, *tables.steps(report)])
 
 
 def _of_run(report: dict[str, Any]) -> Iterator[_Case]:

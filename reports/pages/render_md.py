@@ -4,17 +4,18 @@ from typing import Any, Final
 
 from loadtest.judging.slo import SECONDS
 from loadtest.judging.words import amount, plural
-from loadtest.language.outlets import code, markdown
+from loadtest.language.outlets import code, command, markdown
 from reports.pages import compare_pages
 from reports.sections import hosts
-from reports.verdict import objective_words, rules
+from reports.verdict import objective_words, rules, tables
 
+_FAILURES: Final = 10
 _BADGES: Final = {"pass": "✅ pass", "fail": "❌ fail", "invalid": "⚠️ invalid"}
 
 
-def render(report: dict[str, Any]) -> str:
-    """Verdict and reasons, objectives, what changed since the baseline; steps and sessions folded away. Under 100 lines
-    whatever the run."""
+def render(report: dict[str, Any], *, run_name: str = tables.RUN_DIR) -> str:
+    """Verdict and reasons, objectives, failures, what changed since the baseline; steps and sessions folded away. Under
+    100 lines whatever the run. `run_name`: how commands name its directory."""
     verdict = report["verdict"]
     lines = [
         f"## {_BADGES[verdict['outcome']]}: {markdown(report['scenario'])}",
@@ -34,6 +35,7 @@ def render(report: dict[str, Any]) -> str:
             cells = objective_words.cells(slo)
             lines.append(f"| {' | '.join(markdown(cells[name]) for name in objective_words.COLUMNS)} |")
         lines.append("")
+    lines += _failures(report, run_name)
     if report["baseline"] is not None:
         base = report["baseline"]["base"][0]
         lines += [
@@ -49,14 +51,11 @@ def render(report: dict[str, Any]) -> str:
 
 
 def _steps(report: dict[str, Any]) -> list[str]:
-    sessions, teardown, turns = report["sessions"], report["teardown"], report["turns"]
-    lines = ["| step | count | failed | p50 | p95 | p99 | max |", "|---|--:|--:|--:|--:|--:|--:|"]
-    for step, row in report["steps"].items():
-        lines.append(f"| {markdown(step)} | {row['count']:,} | {row['failed']:,} | {_quantiles(row)} |")
-    first_audio = _quantiles(turns["time_to_first_audio"])
+    sessions, teardown = report["sessions"], report["teardown"]
+    lines = [f"| {' | '.join(tables.STEP_COLUMNS)} |", "|---|--:|--:|--:|--:|--:|--:|"]
+    lines += [f"| {' | '.join(map(markdown, cells))} |" for cells in tables.steps(report)]
     return [
         *lines,
-        f"| turn: time to first audio | {turns['count']:,} | {turns['failed']:,} | {first_audio} |",
         "",
         f"{plural(sessions['started'])} started, {sessions['completed']:,} completed, {sessions['failed']:,} failed, "
         f"at most {sessions['peak_active']:,} at once; {teardown['deleted']:,} deleted, "
@@ -70,8 +69,15 @@ def _steps(report: dict[str, Any]) -> list[str]:
     ]
 
 
-def _quantiles(row: dict[str, Any]) -> str:
-    return " | ".join(amount(row[name], "s") if row[name] is not None else "–" for name in _SHOWN)
-
-
-_SHOWN: Final = ("p50_s", "p95_s", "p99_s", "max_s")
+def _failures(report: dict[str, Any], run_name: str) -> list[str]:
+    found = tables.failures(report, run_name=run_name)
+    if not found:
+        return []
+    lines = [f"| {' | '.join(tables.FAILURE_COLUMNS)} |", "|---|---|---|--:|--:|---|"]
+    for failure in found[:_FAILURES]:
+        words = [markdown(each) for each in (failure.step, failure.kind, failure.code)]
+        detail = f"{markdown(failure.detail)}: " if failure.detail else ""
+        counts = [f"{failure.sessions:,}", f"{failure.steps:,}"]
+        lines.append(f"| {' | '.join([*words, *counts, detail + command(failure.command)])} |")
+    more = [f"And {len(found) - _FAILURES} more, in the report.", ""] if len(found) > _FAILURES else []
+    return ["### Failures", "", *lines, "", *more]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from loadtest.judging.slo import EXPOSED, SHARE, SloOutcome
-from loadtest.judging.words import amount, plural
+from loadtest.judging.words import amount, bound, plural
 
 Row = Mapping[str, Any]
 
@@ -28,14 +28,15 @@ _NOUNS: Final = {"secret": "session", "teardown": "delete"}
 
 
 def cells(row: Row) -> dict[str, str]:
-    """By name of COLUMNS, and `indicator`."""
+    """By name of COLUMNS, `indicator`, and `count`: the samples alone."""
     indicator = row["indicator"] + (f" of {row['scenario']}" if row["scenario"] else "")
     return {
         "objective": row["name"] if row["name"] == row["indicator"] else f"{row['name']} ({indicator})",
         "indicator": indicator,
-        "bound": f"{'≤' if row['bound'] == 'max' else '≥'} {amount(row['objective'], row['unit'])}",
+        "bound": bound(row["bound"] == "min", row["objective"], row["unit"]),
         "observed": amount(row["observed"], row["unit"]) + _when(row),
-        "samples": _samples(row),
+        "samples": _samples(row) + ("" if row["outcome"] == SloOutcome.NOT_ENOUGH else _open(row)),
+        "count": _samples(row),
         "outcome": OUTCOMES[SloOutcome(row["outcome"])],
     }
 
@@ -44,8 +45,12 @@ def table(rows: Sequence[Row]) -> list[str]:
     """The lines of a table for a terminal, its columns aligned; none of nothing."""
     if not rows:
         return []
-    lines = [COLUMNS, *(tuple(cells(row)[name] for name in COLUMNS) for row in rows)]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(COLUMNS))]
+    return aligned([COLUMNS, *(tuple(cells(row)[name] for name in COLUMNS) for row in rows)])
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table of plain text."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
@@ -109,7 +114,7 @@ def _when(row: Row) -> str:
 def _samples(row: Row) -> str:
     if row["outcome"] == SloOutcome.NOT_ENOUGH:
         return f"{row['count']:,} of {row['needed']:,}"
-    return f"{row['count']:,}{_open(row)}"
+    return f"{row['count']:,}"
 
 
 def _open(row: Row) -> str:

@@ -102,7 +102,7 @@ def tries_all(it: Stranger) -> None:
         FORGED,
     ):
         it.say(SNAPSHOT, snapshot)
-    it.say(FITNESS, "splendid")
+    it.say(FITNESS, ["splendid", LINE])
     it.say("stats", None)
     it.say("heartbeat", None)
     it.say("exception", {"msg": LINE, "traceback": LINE})

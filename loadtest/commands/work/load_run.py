@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from loadtest.language import disk, journal
 from loadtest.language.errors import ConfigError, Exit, GeneratorError
 from loadtest.language.secrecy.redact import know
 from loadtest.load import machine, supervisor
+from loadtest.load.glance import Glance
 from loadtest.load.progress import Progress
 from loadtest.rooms.extras import check_installed
 from loadtest.services.first_look import look
@@ -31,13 +33,18 @@ from loadtest.services.handshake import check_certificates
 from reports.comparing.compare_runs import check_baseline
 
 
-def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple[Path, dict[str, Any] | None, Exit]:
-    """A whole load run. Returns its directory, its report (None if the operator skipped it) and the exit code.
+def run(
+    settings: Settings, *, quiet: bool = False, environ: Mapping[str, str] = os.environ
+) -> tuple[Path, dict[str, Any] | None, Exit]:
+    """A whole load run; `quiet`: without a word of how far it is. Returns its directory, its report (None if the
+    operator skipped it) and the exit code.
 
     Raises ConfigError before anything is started, GeneratorError if a process of ours could not be started.
     """
     check_start(settings)
     hosts = settings.distribution
+    if settings.output.web_port == 0:
+        settings = settings.with_web_port(supervisor.free_port())
     if settings.output.web_port is not None:
         supervisor.check_port_free(settings.output.web_port, "output.web_port")
     if hosts.master:
@@ -71,8 +78,11 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
         for name, key in keys.items():
             know(key, name=name)
         write_settings(settings, run_dir, started_at=started_at, embedded_twin=embedded)
-        progress = stack.enter_context(Progress(settings, run_dir))
+        progress = stack.enter_context(
+            Progress(settings, run_dir, quiet=quiet, interruptions=lambda: interruption.count)
+        )
         steering = None if settings.capacity is None else Steering(settings, run_dir, say=progress.line)
+        progress.level = None if steering is None else lambda: steering.level
         with supervisor.trace_exporter(settings, run_dir):
             ended = supervisor.run_locust(
                 settings,
@@ -82,7 +92,7 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
                 metrics=metrics,
                 lifeline_fd=write_fd,
                 interruption=interruption,
-                on_progress=progress.show if steering is None else steering.watch(progress.show),
+                on_progress=partial(_heard, progress, steering),
                 on_tick=bytes if steering is None else steering.tick,
             )
             if progress.waiting_for is not None and not interruption.count:
@@ -96,9 +106,16 @@ def run(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> tuple
                 disk.drop_half_line(run_dir / "locust.log")
         if interruption.count > 1:
             return run_dir, None, Exit.INTERRUPTED
-        progress.say("writing the reports")
+        progress.stop()
+        progress.line("writing the reports")
         report = reports.build.build(run_dir)
     return run_dir, report, Exit(report["verdict"]["exit_code"])
+
+
+def _heard(progress: Progress, steering: Steering | None, now: Glance) -> None:
+    if steering is not None:
+        steering.heard(begun=now.begun)
+    progress.show(now)
 
 
 def check_start(settings: Settings) -> None:

@@ -44,12 +44,12 @@ def tell_price(settings: Settings) -> None:
         complain(f"budget: {settings.cost.budget:g} USD; each session of {name} reserves {usd.words()} until it ends")
 
 
-def loaded(settings: Settings) -> tuple[Path, dict[str, Any] | None, Exit]:
+def loaded(settings: Settings, *, quiet: bool) -> tuple[Path, dict[str, Any] | None, Exit]:
     """A run to its end, as `load_run.run` gives it; where there is no report, why not is said. Raises ConfigError and
     GeneratorError."""
     from loadtest.commands.work.load_run import run
 
-    run_dir, report, code = run(settings)
+    run_dir, report, code = run(settings, quiet=quiet)
     if report is None:
         print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
     elif report["generator"]["faults"].get(Fault.BUG):

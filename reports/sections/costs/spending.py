@@ -109,5 +109,5 @@ def lines(cost: dict[str, Any], orphans: dict[str, Any]) -> list[str]:
     if orphans["count"]:
         usd = orphans["price"]["usd"]
         price = "unknown: no price for the avatar's minutes" if usd is None else f"about {usd:.2f} USD"
-        said.append(f"left behind: {orphans['seconds']:g} s, {price}")
+        said.append(f"lived on after their end: {orphans['seconds']:g} s, {price}")
     return said

@@ -17,9 +17,10 @@ from msgspec.structs import replace
 
 from exporters.locust_ui.live import GROUPS, rows
 from exporters.locust_ui.locust_stats import bucket_response_time, forget_old
-from exporters.locust_ui.sessions_page import LEFT_OUT, quantile, view
+from exporters.locust_ui.sessions_page import LEFT_OUT, view
 from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
+from exporters.metrics.reading import quantile
 from loadtest.language.events import MediaMeasured, Step, StepFinished
 from tests.exporters.traces.script import S, session, session_id
 

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
-from exporters.metrics.snapshot import EDGES, EXEMPLARS, SEPARATOR, Snapshot, merged
+from exporters.metrics.snapshot import EDGES, EXEMPLARS, FAILURES, SEPARATOR, Snapshot, merged
 from loadtest.language.errors import LIMITS, Code, Kind
 from loadtest.language.events import (
     DropReason,
@@ -291,7 +291,7 @@ def test_every_known_series_is_there_at_zero_before_anything_happens() -> None:
     assert set(got[c.SESSIONS_LEFT.name]) == {"delete_failed", "still_alive", "create_unanswered", "worker_lost"}
     assert got[c.SECRET_AGE.name].keys() == {"create", "connect"}
     assert got[c.SESSIONS_OPEN.name] == {"": 0}
-    assert got.keys() == {*c.BY_NAME, EDGES, EXEMPLARS}
+    assert got.keys() == {*c.BY_NAME, EDGES, EXEMPLARS, FAILURES}
     assert got[EXEMPLARS] == {}
     assert got[EDGES] == {m.name: list(m.buckets) for m in c.METRICS if m.buckets}
     assert c.SPANS_DROPPED.name in got
@@ -337,7 +337,7 @@ def test_nothing_is_remembered_of_100_000_sessions_that_ended_so_series_stay_few
     aggregate = Aggregate(["support"])
 
     def series() -> int:
-        return sum(len(series) for name, series in aggregate.snapshot().items() if name != EXEMPLARS)
+        return sum(len(series) for name, series in aggregate.snapshot().items() if name not in (EXEMPLARS, FAILURES))
 
     before = series()
     few = (SessionStarted, SecretMinted, RemainsChanged, StepFinished, SessionFinished)

@@ -7,7 +7,7 @@ import pytest
 
 from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
-from exporters.metrics.snapshot import EDGES, EXEMPLARS, merged
+from exporters.metrics.snapshot import EDGES, EXEMPLARS, FAILURES, merged
 from loadtest.distribution.shapes import (
     check_fitness,
     check_nothing,
@@ -50,6 +50,9 @@ def test_a_snapshot_of_our_own_is_taken_and_can_be_merged() -> None:
         {EDGES: {c.SESSION_SETUP.name: [1.0]}},
         {EDGES: {"avaload_of_somebody_else": [1.0]}},
         {EXEMPLARS: {"x": [1.0]}},
+        {FAILURES: {"mint\x1fmood\x1ftimeout": 1}},
+        {FAILURES: {"mint\x1ftimeout": 1}},
+        {FAILURES: {"mint\x1ftimeout\x1ftimeout": [1]}},
         {"avaload_of_somebody_else": {"": 1}},
         {7: {"": 1}},
     ],
@@ -83,9 +86,9 @@ def test_a_number_is_one_of_the_run(data: Any) -> None:
 
 def test_words_are_those_that_there_are() -> None:
     check_nothing(None)
-    check_fitness("suspect")
+    check_fitness(["suspect", "event loop lag: p99 23 ms"])
     with pytest.raises(ValueError):
         check_nothing({})
-    for bad in ("splendid", None, ["valid"]):
+    for bad in ("splendid", None, ["valid"], ["splendid", ""], ["valid", 1], ["suspect", "x" * 201]):
         with pytest.raises(ValueError):
             check_fitness(bad)
