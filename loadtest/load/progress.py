@@ -116,6 +116,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """What is being done now."""
+        self._tell_of_stop()
         if self._live is not None:
             self._draw([Text(safe(text))])
         else:
