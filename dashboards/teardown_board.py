@@ -43,7 +43,7 @@ SECRETS_AND_TEARDOWN: Final = Board(
             DOUBTFUL_SESSIONS,
             Panel(
                 title="Left behind, by reason",
-                description="delete_failed: three deletes failed. still_alive: its delete was answered, and it lived on. "
+                description="delete_failed: three deletes failed. still_alive: its delete was answered, it lived on. "
                 "worker_lost: its load process is gone for good.",
                 unit="short",
                 kind=Kind.BARS,
