@@ -176,7 +176,7 @@ class Steering:
             yield from self._wait(0.3)
 
     def _tell(self, probe: Probe, facts: Facts, found: Found) -> None:
-        words = {Found.PASSED: "passes", Found.INVALID: "generator not fit"}.get(found, "fails")
+        words = {Found.PASSED: "passes", Found.INVALID: "not judged, the generator was not fit"}.get(found, "fails")
         why = ""
         if found is Found.INVALID:
             why = ": " + "; ".join(facts.health.because)
@@ -197,8 +197,9 @@ class Steering:
             self._held = max(self._held, facts.level)
         elif found is not Found.INVALID:
             self._missed = min(self._missed, facts.level)
-        fit = "" if facts.health.outcome == "valid" else f", generator {facts.health.outcome}"
+        known = found is Found.INVALID or facts.health.outcome == "valid"
+        fit = "" if known else f", generator {facts.health.outcome}"
         self._say(
-            f"level {facts.number}: {facts.level:g} {self._capacity.unit} {words}{why}"
+            f"level {facts.number}: {facts.level:g} {self._capacity.unit}: {words}{why}"
             f" ({60 * facts.goodput_per_s:.1f} good sessions/min{fit})"
         )

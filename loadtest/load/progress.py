@@ -128,6 +128,12 @@ class Progress:
             self._kept.append(safe(text))
             self._console.print(self._kept[-1], soft_wrap=True)
 
+    def tell(self, text: str) -> None:
+        """The same, of words alone: on a terminal none of them is cut in two."""
+        if not self._quiet:
+            self._kept.append(safe(text))
+            self._console.print(self._kept[-1], soft_wrap=self._live is None)
+
     def _tell_of_stop(self) -> None:
         """That Ctrl-C was heard, at once: the table says it too, but not elsewhere."""
         if self._interruptions() > self._told:

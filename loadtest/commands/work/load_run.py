@@ -81,7 +81,7 @@ def run(
         progress = stack.enter_context(
             Progress(settings, run_dir, quiet=quiet, interruptions=lambda: interruption.count)
         )
-        steering = None if settings.capacity is None else Steering(settings, run_dir, say=progress.line)
+        steering = None if settings.capacity is None else Steering(settings, run_dir, say=progress.tell)
         progress.level = None if steering is None else lambda: steering.level
         with supervisor.trace_exporter(settings, run_dir):
             ended = supervisor.run_locust(
