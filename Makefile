@@ -68,7 +68,7 @@ generated: .venv/.dev ## write generated files anew
 
 lock: .venv/tools/.made ## resolve the dependencies anew
 	$(UV_COMPILE) --extra build --output-file requirements.lock pyproject.toml
-	$(UV_COMPILE) --extra build --extra dev --extra webrtc --extra daily --output-file requirements-dev.lock pyproject.toml
+	$(UV_COMPILE) --extra build --extra dev --extra webrtc --extra daily --extra parquet --output-file requirements-dev.lock pyproject.toml
 	$(UV_COMPILE) --output-file requirements-tools.lock requirements-tools.in
 
 # Asks a service of known faults about each locked package: of OSV's form at OSV_URL (a mirror, say), else the package index.

@@ -30,7 +30,7 @@ COMMANDS: Final = {
     "prices": "the price table in force, with days and sources",
     "compare": "what changed between two sets of runs; exit 3 on a regression",
     "session": "one session's timeline",
-    "export": "spans of a run from its journals",
+    "export": "spans of a run to a collector, or its tables as Parquet, CSV or JSON Lines",
     "sweep": "delete what the journals say may be left; idempotent",
     "doctor": "check this machine, keys and endpoints",
     "init": "write a first scenario of your own, and its pipeline",

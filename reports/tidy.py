@@ -3,9 +3,10 @@
 Ids are text, times are UTC, durations seconds; what was not observed is NA. `reports.data.frames` reads the journals.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
@@ -15,89 +16,114 @@ from reports.data import frames, run_settings
 from reports.data.frames import Run
 from reports.verdict import rules as rule_rows
 
-COLUMNS: Final[dict[str, dict[str, str]]] = {
+TEXT: Final = "str"
+NAME: Final = "category"
+TIME: Final = "datetime64[ns, UTC]"
+FIGURE: Final = "Float64"
+NUMBER: Final = "Int64"
+FLAG: Final = "bool"
+
+
+class Column(NamedTuple):
+    """What a column holds. `dtype` is pandas' name: `category` is a text of which there are few."""
+
+    dtype: str
+    holds: str
+
+
+COLUMNS: Final[dict[str, dict[str, Column]]] = {
     "sessions": {
-        "session": "id, which is its trace id",
-        "scenario": "name",
-        "purpose": "load, or probe:RULE",
-        "due_at": "when it should have begun",
-        "started_at": "when it began",
-        "duration_s": "to its end",
-        "outcome": "ok, failed, cancelled; NA: unfinished",
-        "failed_step": "step that failed",
-        "kind": "kind of the failure",
-        "code": "code of the failure",
-        "detail": "what was said of it",
-        "ended_by": "what ended it",
-        "gone": "whether it was proved gone",
-        "censored": "cut off by the end of the run",
-        "remains": "nothing, doubtful or leaked",
+        "session": Column(TEXT, "id, which is its trace id"),
+        "scenario": Column(NAME, "name"),
+        "purpose": Column(NAME, "load, or probe:RULE"),
+        "due_at": Column(TIME, "when it should have begun"),
+        "started_at": Column(TIME, "when it began"),
+        "duration_s": Column(FIGURE, "to its end"),
+        "outcome": Column(NAME, "ok, failed, cancelled; NA: unfinished"),
+        "failed_step": Column(NAME, "step that failed"),
+        "kind": Column(NAME, "kind of the failure"),
+        "code": Column(NAME, "code of the failure"),
+        "detail": Column(TEXT, "what was said of it"),
+        "ended_by": Column(NAME, "what ended it"),
+        "gone": Column(NAME, "whether it was proved gone"),
+        "censored": Column(FLAG, "cut off by the end of the run"),
+        "remains": Column(NAME, "nothing, doubtful or leaked"),
     },
     "steps": {
-        "session": "id",
-        "scenario": "name",
-        "purpose": "load, or probe:RULE",
-        "step": ", ".join(Step),
-        "attempt": "a delete may be tried again",
-        "started_at": "when it began",
-        "duration_s": "how long it took",
-        "outcome": "ok, failed, cancelled",
-        "kind": "kind of the failure",
-        "code": "code of the failure",
-        "detail": "what was said of it",
-        "pool_wait_s": "waited in our own pool",
-        "lag_s": "our own loop was so late",
+        "session": Column(TEXT, "id"),
+        "scenario": Column(NAME, "name"),
+        "purpose": Column(NAME, "load, or probe:RULE"),
+        "step": Column(NAME, ", ".join(Step)),
+        "attempt": Column(NUMBER, "a delete may be tried again"),
+        "started_at": Column(TIME, "when it began"),
+        "duration_s": Column(FIGURE, "how long it took"),
+        "outcome": Column(NAME, "ok, failed, cancelled"),
+        "kind": Column(NAME, "kind of the failure"),
+        "code": Column(NAME, "code of the failure"),
+        "detail": Column(TEXT, "what was said of it"),
+        "pool_wait_s": Column(FIGURE, "waited in our own pool"),
+        "lag_s": Column(FIGURE, "our own loop was so late"),
     },
     "turns": {
-        "session": "id",
-        "scenario": "name",
-        "purpose": "load, or probe:RULE",
-        "turn": "number within the session, from 0",
-        "turn_kind": ", ".join(KINDS),
-        "started_at": "when it began",
-        "duration_s": "how long it took",
-        "outcome": "ok, failed, cancelled",
-        "kind": "kind of the failure",
-        "code": "code of the failure",
-        "time_to_first_audio_s": "from the user's last voiced frame to the avatar's first audible one",
-        "barge_in_s": "from the user's speech to the avatar's silence",
-        "censored": "the avatar did not fall silent within the limit",
+        "session": Column(TEXT, "id"),
+        "scenario": Column(NAME, "name"),
+        "purpose": Column(NAME, "load, or probe:RULE"),
+        "turn": Column(NUMBER, "number within the session, from 0"),
+        "turn_kind": Column(NAME, ", ".join(KINDS)),
+        "started_at": Column(TIME, "when it began"),
+        "duration_s": Column(FIGURE, "how long it took"),
+        "outcome": Column(NAME, "ok, failed, cancelled"),
+        "kind": Column(NAME, "kind of the failure"),
+        "code": Column(NAME, "code of the failure"),
+        "time_to_first_audio_s": Column(FIGURE, "from the user's last voiced frame to the avatar's first audible one"),
+        "barge_in_s": Column(FIGURE, "from the user's speech to the avatar's silence"),
+        "censored": Column(FLAG, "the avatar did not fall silent within the limit"),
     },
     "rules": {
-        "rule": "id in docs/contract.md",
-        "group": "part of the contract",
-        "outcome": "pass, fail, not_tested, characterised, waived",
-        "cases": "how many were looked at",
-        "violations": "how many broke it",
-        "summary": "a sentence",
-        "standing": "binding, assumed, open",
+        "rule": Column(TEXT, "id in docs/contract.md"),
+        "group": Column(NAME, "part of the contract"),
+        "outcome": Column(NAME, "pass, fail, not_tested, characterised, waived"),
+        "cases": Column(NUMBER, "how many were looked at"),
+        "violations": Column(NUMBER, "how many broke it"),
+        "summary": Column(TEXT, "a sentence"),
+        "standing": Column(NAME, "binding, assumed, open"),
     },
     "secrets": {
-        "session": "id",
-        "scenario": "name",
-        "minted_at": "when it was answered",
-        "ttl_s": "lifetime asked for",
-        "lives_s": "lifetime granted; NA: the clocks disagree",
-        "expires_at": "by the provider's clock",
+        "session": Column(TEXT, "id"),
+        "scenario": Column(NAME, "name"),
+        "minted_at": Column(TIME, "when it was answered"),
+        "ttl_s": Column(FIGURE, "lifetime asked for"),
+        "lives_s": Column(FIGURE, "lifetime granted; NA: the clocks disagree"),
+        "expires_at": Column(TIME, "by the provider's clock"),
     },
     "health": {
-        "at": "when it was sampled",
-        "source": "engine, or hub (Locust's process)",
-        "process": "number of the load process",
-        "lag_p99_s": "lateness of its loop, p99 of a second",
-        "lag_max_s": "the same, at most",
-        "cpu_percent": "of one core",
-        "rss_bytes": "memory",
-        "sessions_active": "open at that moment",
-        "pacing_p99_s": "lateness of sent sound",
+        "at": Column(TIME, "when it was sampled"),
+        "source": Column(NAME, "engine, or hub (Locust's process)"),
+        "process": Column(NUMBER, "number of the load process"),
+        "lag_p99_s": Column(FIGURE, "lateness of its loop, p99 of a second"),
+        "lag_max_s": Column(FIGURE, "the same, at most"),
+        "cpu_percent": Column(FIGURE, "of one core"),
+        "rss_bytes": Column(NUMBER, "memory"),
+        "sessions_active": Column(NUMBER, "open at that moment"),
+        "pacing_p99_s": Column(FIGURE, "lateness of sent sound"),
     },
 }
 """Table → column → what it holds."""
+ROWS: Final = {
+    "sessions": "session, with its outcome and what it left behind",
+    "steps": "step of a session, a repeated delete included",
+    "turns": "turn of a conversation",
+    "rules": "rule of the contract",
+    "secrets": "client secret",
+    "health": "second of each of our own processes",
+}
+"""What each has a row for."""
+_DTYPES: Final = {table: {name: each.dtype for name, each in columns.items()} for table, columns in COLUMNS.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frames:
-    """The tables of a run; `COLUMNS` says what they hold."""
+    """The tables of a run; `COLUMNS` says what they hold. `gaps`: why they don't hold all of it, a sentence each."""
 
     sessions: pd.DataFrame
     steps: pd.DataFrame
@@ -105,6 +131,7 @@ class Frames:
     rules: pd.DataFrame
     secrets: pd.DataFrame
     health: pd.DataFrame
+    gaps: Sequence[str] = ()
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """By name."""
@@ -122,7 +149,16 @@ def read(run_dir: Path) -> Frames:
         rules=_chosen("rules", _rules(run_dir)),
         secrets=_chosen("secrets", _secrets(run)),
         health=_chosen("health", _health(run)),
+        gaps=tuple(_gaps(run)),
     )
+
+
+def _gaps(run: Run) -> Iterator[str]:
+    """Why the tables don't hold all of the run."""
+    if run.being_written:
+        yield "the run is still being written: more will follow"
+    if (passed := run.passed_over).count:
+        yield f"passed over in the journals, since it can't be read: {passed.count}; {'; '.join(passed.first)}"
 
 
 def _utc(run: Run, stamps_ns: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -189,4 +225,4 @@ def _rules(run_dir: Path) -> pd.DataFrame:
 
 
 def _chosen(table: str, rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[list(COLUMNS[table])].reset_index(drop=True)
+    return rows[list(COLUMNS[table])].reset_index(drop=True).astype(_DTYPES[table])

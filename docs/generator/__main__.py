@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from docs.generator import commands, environment, journal, licences, report, rules, scenario
+from docs.generator import commands, environment, journal, licences, report, rules, scenario, tables
 
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final[dict[str, Callable[[str], str]]] = {
@@ -18,6 +18,7 @@ PAGES: Final[dict[str, Callable[[str], str]]] = {
     "docs/reference/journal.md": journal.page,
     "docs/reference/report.md": report.page,
     "docs/reference/scenario.md": scenario.page,
+    "docs/reference/tables.md": tables.page,
 }
 """By path below the root: what makes the page of the page that is there."""
 

@@ -1,5 +1,8 @@
-"""`avaload export RUN_DIR --otlp-endpoint URL`: a run's spans, from its journals. It prints how many got out, exits 4
-where spans of a finished run did not."""
+"""`avaload export RUN_DIR`: a run's spans to a collector, or its tables as files, from its journals.
+
+With `--otlp-endpoint` it prints how many spans got out, and exits 4 where spans of a finished run did not. With
+`--format` it prints each file and its rows.
+"""
 
 import argparse
 import sys
@@ -8,27 +11,68 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from loadtest.commands.options import add_permission, as_checked, is_live
+from loadtest.commands.printing import complain
 from loadtest.judging.words import plural
 from loadtest.language import disk, journal
 from loadtest.language.errors import ConfigError, Exit
 from loadtest.language.journal import run_of
+from reports import TableFormat
 
-EXAMPLE: Final = "avaload export runs/x --otlp-endpoint http://127.0.0.1:4318"
+EXAMPLE: Final = "avaload export runs/x --format parquet --out tables"
 
 _ENDED: Final = b'"event":"session_finished"'
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Which run, and where its spans go."""
+    """Which run; where its spans go, or how its tables are written."""
     parser.add_argument("run_dir", type=run_of, metavar="RUN_DIR", help="directory of the run")
-    parser.add_argument("--otlp-endpoint", required=True, metavar="URL", help="collector (OTLP/HTTP)")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--otlp-endpoint", metavar="URL", help="its spans to this collector (OTLP/HTTP)")
+    what.add_argument(
+        "--format", choices=list(TableFormat), help="its tables as files: docs/reference/tables.md has their columns"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="for the tables (default RUN_DIR/tables)")
     add_permission(parser)
-    parser.add_argument("--trace-share", type=float, default=1.0, metavar="SHARE", help="of good sessions (default 1)")
+    parser.add_argument("--trace-share", type=float, metavar="SHARE", help="of good sessions (default 1)")
     parser.add_argument("--follow", action="store_true", help="while the run goes on")
 
 
 def main(arguments: argparse.Namespace) -> Exit:
     """Exports."""
+    _check_used(arguments)
+    return _spans(arguments) if arguments.format is None else _tables(arguments)
+
+
+def _check_used(arguments: argparse.Namespace) -> None:
+    """An option that is of no use here is a misunderstanding. Raises ConfigError."""
+    of_spans = {
+        "--live": arguments.live,
+        "--allow-host": arguments.allow_host,
+        "--trace-share": arguments.trace_share is not None,
+        "--follow": arguments.follow,
+    }
+    useless = [f"{option}: only with --otlp-endpoint" for option, given in of_spans.items() if given]
+    if arguments.format is None:
+        useless = [] if arguments.out is None else ["--out: only with --format"]
+    if useless:
+        raise ConfigError(useless)
+
+
+def _tables(arguments: argparse.Namespace) -> Exit:
+    from reports import table_files, tidy
+
+    format_ = TableFormat(arguments.format)
+    table_files.check(format_)
+    frames = tidy.read(arguments.run_dir)
+    for gap in frames.gaps:
+        complain(f"warning: {gap}")
+    folder = arguments.out or arguments.run_dir / "tables"
+    for path, rows in table_files.write(frames, folder, format_).items():
+        print(f"{path}: {plural(rows, 'row')}")
+    return Exit.PASS
+
+
+def _spans(arguments: argparse.Namespace) -> Exit:
     from exporters.traces.process import run
     from loadtest.config.access.permission import Permission
 
@@ -47,7 +91,7 @@ def main(arguments: argparse.Namespace) -> Exit:
     return run(
         arguments.run_dir,
         otlp_endpoint=endpoint,
-        share=arguments.trace_share,
+        share=1.0 if arguments.trace_share is None else arguments.trace_share,
         follow=arguments.follow,
     )
 

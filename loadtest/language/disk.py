@@ -11,8 +11,8 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -172,6 +172,20 @@ def replace_all(files: Mapping[Path, bytes]) -> None:
         for path in new.values():
             with suppress(OSError):
                 path.unlink()
+        raise
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write; it is put in the place of `path` when the block ends, and is gone if that fails. Raises
+    OSError."""
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(open_fd(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+            yield file
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
         raise
 
 

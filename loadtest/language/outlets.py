@@ -33,6 +33,7 @@ _ENTITY: Final = re.compile(r"&(?=#?\w+;)")
 _ACTIVE: Final = re.compile(r"(?<=[a-zA-Z]:)(?=//)|(?<=[wW]{3})(?=\.)|(?<=@)(?=[A-Za-z0-9])")
 """Where GitHub's Markdown would begin a link or tell a person that he was named."""
 _NAME: Final = re.compile(r"[\w.:/@+-]+", re.ASCII)
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\n")
 _BETWEEN: Final = "<!-- -->"
 
 
@@ -90,6 +91,13 @@ def command(words: Iterable[str]) -> str:
 def xml(words: str) -> str:
     """For a text or an attribute of XML 1.0, which its writer still escapes."""
     return text(words)
+
+
+def csv_cell(words: str) -> str:
+    """For a cell of CSV: a spreadsheet takes nothing that begins so for a formula
+    (https://owasp.org/www-community/attacks/CSV_Injection)."""
+    found = text(words)
+    return f"'{found}" if found.startswith(_FORMULA) else found
 
 
 def html(words: Any) -> Any:
