@@ -68,7 +68,8 @@ def _each(column: "pd.Series[Any]", made: Callable[[str], str]) -> "pd.Series[An
 
 
 def _rfc3339(times: "pd.Series[Any]") -> "pd.Series[Any]":
-    return times.dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    shown: pd.Series[Any] = times.dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return shown
 
 
 def _parquet(table: str, rows: pd.DataFrame, file: IO[bytes]) -> None:
