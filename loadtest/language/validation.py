@@ -14,6 +14,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
+import msgspec
+
 from loadtest.language.errors import Code, HarnessError, Kind, StepError, own_limit
 
 MAX_TOKEN: Final = 16_384
@@ -32,6 +34,10 @@ _MOST: Final = 1 << 62
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_USUAL_ADDRESS = re.compile(
+    r"[a-z]{2,5}://(?:[A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}))?(?:/[\x21-\x7e]*)?"
+)
+"""The form that nearly all have: what is written so needs not to be taken apart."""
 
 
 @contextmanager
@@ -68,6 +74,10 @@ def json_object(body: bytes | str, what: str) -> dict[str, Any]:
 def json_value(body: bytes | str, what: str) -> Any:
     """Any JSON value. Raises StepError."""
     try:
+        return _strict(body)
+    except (ValueError, RecursionError):  # it takes less than `json` does, and says less of why
+        pass
+    try:
         text = body if isinstance(body, str) else body.decode(json.detect_encoding(body))
         value = _decode(text.removeprefix("\ufeff"))
         if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(value):
@@ -99,6 +109,8 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 _decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_strict = msgspec.json.Decoder().decode
+"""In a tenth of the time: what it takes is what `json` makes of it."""
 
 
 def plain(value: Any) -> str:
@@ -147,6 +159,8 @@ def address(value: Any, what: str) -> str:
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} is missing or no text")
     if len(value) > MAX_ADDRESS or _CONTROL.search(value) is not None or " " in value:
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} is no URL")
+    if _USUAL_ADDRESS.fullmatch(value) is not None:
+        return value
     try:
         parts = urlsplit(value)
         is_whole = bool((parts.hostname or "").encode("idna")) and parts.port != 0

@@ -102,8 +102,11 @@ class _Index:
     def runs(self, folded: str) -> Iterator[tuple[int, str, int, int]]:
         """(place in the text, form, begin and end within the form) of what is there of a form."""
         pieces = self._pieces
-        for at in range(len(folded) - SHORTEST + 1):
-            for form, anchor in pieces.get(folded[at : at + SHORTEST], ()):
+        of_text = [folded[at : at + SHORTEST] for at in range(len(folded) - SHORTEST + 1)]
+        if pieces.keys().isdisjoint(of_text):  # nearly always
+            return
+        for at, piece in enumerate(of_text):
+            for form, anchor in pieces.get(piece, ()):
                 begin, end, place = anchor, anchor + SHORTEST, at - anchor
                 while begin and place + begin > 0 and form[begin - 1] == folded[place + begin - 1]:
                     begin -= 1
@@ -116,6 +119,8 @@ class _Index:
 def readings(text: str) -> Iterator[str]:
     """The text as it is, and with its escapes undone."""
     yield text
+    if not ("%" in text or "\\" in text or "&" in text or "=" in text):  # the usual text: nothing is escaped in it
+        return
     for _ in range(_ROUNDS):
         undone = _ESCAPE.sub(_undone, text)
         if undone == text:
@@ -153,6 +158,8 @@ def _aligned(data: bytes, ahead: int) -> str:
 
 def letters(text: str) -> str:
     """Letters and digits, in lower case."""
+    if text.isascii():
+        return folded_bytes(text.encode()).decode()
     return "".join(filter(str.isalnum, text)).lower()
 
 

@@ -38,7 +38,7 @@ def watched(ledger: Ledger | None = None) -> tuple[Watch, Told]:
 def test_a_body_that_gives_back_what_was_sent_is_told_by_its_kind(body: str, kind: str) -> None:
     watch, told = watched()
 
-    watch.look_at_answer("create: HTTP 422", [], body.encode())
+    watch.look_at_answer("create", 422, [], body.encode())
 
     assert told == [(kind, "create: HTTP 422, body", False)]
 
@@ -55,9 +55,35 @@ def test_a_body_that_gives_back_what_was_sent_is_told_by_its_kind(body: str, kin
 def test_so_is_a_header_by_its_name_unless_that_is_the_secret(name: str, value: str, where: str) -> None:
     watch, told = watched()
 
-    watch.look_at_answer("look: HTTP 302", [(b"Date", b"today"), (name.encode(), value.encode())], b"")
+    watch.look_at_answer("look", 302, [(b"Date", b"today"), (name.encode(), value.encode())], b"")
 
     assert told == [("session_token", f"look: HTTP 302, {where}", False)]
+
+
+@pytest.mark.parametrize("secret", [TOKEN, "tok.en-44-ee-55-ff", "ab.cd.12", "letters-and-signs"])
+@pytest.mark.parametrize("spelt", ["{}", "Bearer {}", "https://elsewhere.example/?token={}&x"])
+def test_a_header_that_came_before_the_secret_was_sent_is_told_afterwards(secret: str, spelt: str) -> None:
+    told: Told = []
+    watch = Watch(Ledger(), lambda *found: told.append(found))
+    headers = [(b"Server", b"x"), (b"X-Debug", spelt.format(secret).encode())]
+    for _ in range(3):
+        watch.look_at_answer("mint", 200, headers, b"{}")
+    assert told == []
+
+    watch.sends(SecretKind.SESSION_TOKEN, secret)
+    watch.look_at_answer("create", 201, headers, b"{}")
+
+    assert told == [("session_token", "create: HTTP 201, header x-debug", False)]
+
+
+def test_what_is_learnt_of_headers_is_bounded() -> None:
+    ledger = Ledger()
+    watch = Watch(ledger)
+    for number in range(1000):
+        watch.look_at_answer("mint", 200, [(b"X-%d-%d" % (number, each), b"y" * each) for each in range(500)], b"")
+
+    assert len(ledger._harmless) <= 256 * 32
+    assert max(len(value) for _, value in ledger._harmless) <= 256
 
 
 def test_what_another_session_sent_is_told_as_its() -> None:
@@ -65,7 +91,7 @@ def test_what_another_session_sent_is_told_as_its() -> None:
     watched(ledger)
     other, told = Watch(ledger, lambda *found: told.append(found)), []
 
-    other.look_at_answer("connect: HTTP 200", [], json.dumps({"id": "a", "other": SECRET}).encode())
+    other.look_at_answer("connect", 200, [], json.dumps({"id": "a", "other": SECRET}).encode())
     other.look("room: app-message", f'{{"type":"x","y":"{TOKEN}"}}', in_room=True)
 
     assert told == [
@@ -79,7 +105,7 @@ def test_a_mint_that_gives_a_secret_that_others_have_is_the_business_of_another_
     watched(ledger)
     other, told = Watch(ledger, lambda *found: told.append(found)), []
 
-    other.look_at_answer("mint: HTTP 200", [], json.dumps({"value": SECRET}).encode(), mints=True)
+    other.look_at_answer("mint", 200, [], json.dumps({"value": SECRET}).encode(), mints=True)
 
     assert told == []
 
@@ -87,7 +113,7 @@ def test_a_mint_that_gives_a_secret_that_others_have_is_the_business_of_another_
 def test_the_rooms_token_may_be_told_by_every_look_but_not_in_the_room() -> None:
     watch, told = watched()
 
-    watch.look_at_answer("look: HTTP 200", [], json.dumps({"limited_access_token": ROOM}).encode())
+    watch.look_at_answer("look", 200, [], json.dumps({"limited_access_token": ROOM}).encode())
     assert told == []
     watch.look("room: close reason", f"bye {ROOM}", in_room=True)
     assert told == [("room_token", "room: close reason", False)]
@@ -96,7 +122,7 @@ def test_the_rooms_token_may_be_told_by_every_look_but_not_in_the_room() -> None
 def test_a_target_with_one_token_for_both_may_grant_it() -> None:
     watch, told = watched()
 
-    watch.look_at_answer("connect: HTTP 200", [], json.dumps({"limited_access_token": TOKEN}).encode())
+    watch.look_at_answer("connect", 200, [], json.dumps({"limited_access_token": TOKEN}).encode())
 
     assert told == []
 
@@ -105,7 +131,7 @@ def test_a_target_with_one_token_for_both_may_grant_it() -> None:
 def test_other_answers_tell_nothing(body: bytes) -> None:
     watch, told = watched()
 
-    watch.look_at_answer("delete: HTTP 401", [(b"WWW-Authenticate", b"Bearer")], body)
+    watch.look_at_answer("delete", 401, [(b"WWW-Authenticate", b"Bearer")], body)
 
     assert (told, watch.looked) == ([], 1)
 
@@ -115,7 +141,7 @@ def test_a_key_that_is_a_word_is_not_looked_for(key: str) -> None:
     told: Told = []
     watch = Watch(Ledger([(SecretKind.API_KEY, key)]), lambda *found: told.append(found))
 
-    watch.look_at_answer("mint: HTTP 401", [], f"anything goes, none: {key}".encode())
+    watch.look_at_answer("mint", 401, [], f"anything goes, none: {key}".encode())
 
     assert told == []
 
@@ -139,9 +165,9 @@ def test_tokens_with_a_common_beginning_are_told_apart_by_their_signatures() -> 
     first.sends(SecretKind.SESSION_TOKEN, f"{head}.first-signature-0001")
     second.sends(SecretKind.SESSION_TOKEN, f"{head}.second-signature-002")
 
-    third.look_at_answer("create: HTTP 201", [], f"{head}.third-signature-0003".encode())
+    third.look_at_answer("create", 201, [], f"{head}.third-signature-0003".encode())
     assert told == []
-    third.look_at_answer("connect: HTTP 200", [], f"{head}.first-signature-0001".encode())
+    third.look_at_answer("connect", 200, [], f"{head}.first-signature-0001".encode())
     assert told == [("session_token", "connect: HTTP 200, body", True)]
 
 
