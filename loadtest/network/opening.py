@@ -8,9 +8,11 @@ elsewhere that open one (tests/loadtest/network/test_opening.py).
 import asyncio
 import errno
 import ipaddress
+import select
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, Final
@@ -30,6 +32,10 @@ _HANDSHAKE_TIMEOUT_S: Final = 60.0
 """Above every connect timeout: the step's own deadline ends a handshake that hangs."""
 
 
+_on_used_connection: ContextVar[bool] = ContextVar("_on_used_connection", default=False)
+"""Whether the call that is being sent took a connection that others had before."""
+
+
 class ElsewhereError(OSError):
     """An address that is not of this machine, in a run that was not allowed to leave it."""
 
@@ -40,6 +46,11 @@ class _Connector(aiohttp.TCPConnector):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._factory: partial[Any] = partial(Answers, self._loop)
+
+
+class HungUpError(aiohttp.ClientError):
+    """The connection that a POST would have gone over was closed by the target since the last call. Nothing was sent,
+    and the pool has it no more."""
 
 
 def http_session(
@@ -55,6 +66,8 @@ def http_session(
     kept, and no deadline is set: the step's own is the only one. The caller's to close."""
     trace = trace or aiohttp.TraceConfig()
     trace.on_request_redirect.append(_refuse_redirect)
+    trace.on_connection_reuseconn.append(_used)
+    trace.on_connection_create_end.append(_new)
     return aiohttp.ClientSession(
         connector=_Connector(
             limit=connections,
@@ -64,6 +77,7 @@ def http_session(
             socket_factory=None if live else _local_socket,
         ),
         trace_configs=[trace],
+        request_class=_Request,
         trust_env=False,
         proxy=proxy,
         headers=headers,
@@ -75,6 +89,43 @@ def http_session(
         max_headers=MAX_HEADERS,
         skip_auto_headers=("User-Agent", "Accept-Encoding"),
     )
+
+
+async def request(session: aiohttp.ClientSession, method: str, url: str, **more: Any) -> aiohttp.ClientResponse:
+    """An answer, the caller's to close. Over a connection that was closed since the last call nothing is sent: the next
+    one is taken. Raises what aiohttp does."""
+    while True:
+        try:
+            return await session.request(method, url, **more)
+        except HungUpError:
+            continue
+
+
+class _Request(aiohttp.ClientRequest):
+    """aiohttp sends anything but a POST once more by itself where its connection turns out to be closed. Before a POST
+    the system is asked: the loop may not have been told yet, and waiting until it was would be in every latency."""
+
+    async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        if self.method == "POST" and _on_used_connection.get() and _has_hung_up(conn.transport):
+            raise HungUpError
+        return await super().send(conn)
+
+
+async def _used(_session: aiohttp.ClientSession, _context: SimpleNamespace, _params: Any) -> None:
+    _on_used_connection.set(True)
+
+
+async def _new(_session: aiohttp.ClientSession, _context: SimpleNamespace, _params: Any) -> None:
+    _on_used_connection.set(False)
+
+
+def _has_hung_up(transport: asyncio.Transport | None) -> bool:
+    opened = None if transport is None else transport.get_extra_info("socket")
+    if opened is None or opened.fileno() < 0:
+        return True
+    asked = select.poll()
+    asked.register(opened.fileno(), select.POLLRDHUP)  # tells of an error, too
+    return bool(asked.poll(0))
 
 
 async def room_socket(

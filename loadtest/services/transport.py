@@ -20,7 +20,7 @@ from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError, own_limit, transport_failure
 from loadtest.language.secrecy.redact import redact
 from loadtest.language.validation import whole_number
-from loadtest.network.opening import http_session
+from loadtest.network.opening import http_session, request
 from loadtest.session.ports import Call
 
 HANDLED_HEADER = "x-twin-handled-ns"
@@ -32,6 +32,7 @@ MAX_ERROR_BYTES = 64 << 10
 
 _QUOTED = re.compile(r"""\bb(?:'[^']*'?|"[^"]*"?)""")
 _UNSENDABLE = re.compile(rb"[^\x20-\x7e]")
+_TOUCHED = frozenset({b"content-encoding", b"transfer-encoding", b"content-length", b"content-type", b"set-cookie"})
 
 current_call: ContextVar[Call] = ContextVar("current_call")
 """Set by the caller before the client's method; the clients have no place to pass it through."""
@@ -65,13 +66,9 @@ async def fetch(
 ) -> tuple[int, Any, bytes]:
     """(status, raw headers, body). Raises StepError for whatever went wrong below HTTP; `sent` says if the target may
     have seen the request."""
-    if method == "POST":
-        # aiohttp sends anything else once more by itself. Connections that were closed since the last call are heard of
-        # by then: one turn of the loop to look, one to be told.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
     try:
-        async with session.request(
+        async with await request(
+            session,
             method,
             url,
             headers=headers,
@@ -132,20 +129,21 @@ async def _body(response: aiohttp.ClientResponse, call: Call) -> bytes:
         raise
     finally:
         body = b"".join(pieces)
-        place = f"{call.what or response.method}: HTTP {response.status}"
-        call.watch.look_at_answer(place, response.raw_headers, body, mints=call.what == "mint")
+        call.watch.look_at_answer(
+            call.what or response.method, response.status, response.raw_headers, body, mints=call.what == "mint"
+        )
     return body
 
 
-async def _carry(session: aiohttp.ClientSession, request: Any, proxy: str | None) -> tuple[int, Any, bytes]:
+async def _carry(session: aiohttp.ClientSession, asked: Any, proxy: str | None) -> tuple[int, Any, bytes]:
     """A client's request; httpx and httpx2 have the same shape."""
     return await fetch(
         session,
         current_call.get(),
-        method=request.method,
-        url=str(request.url),
-        headers=request.headers,
-        body=request.content or None,
+        method=asked.method,
+        url=str(asked.url),
+        headers=asked.headers,
+        body=asked.content or None,
         proxy=proxy,
     )
 
@@ -178,15 +176,13 @@ def _plain(headers: Any) -> list[tuple[bytes, bytes]]:
     """The body is already decoded and whole: its transfer's headers no longer hold. Nor does a charset: JSON is UTF-8,
     and Python's codecs by the name of hex or punycode are none of text."""
     kept = []
-    for name, value in headers:
-        match name.lower():
-            case b"content-encoding" | b"transfer-encoding" | b"content-length":
-                continue
-            case b"content-type":
-                kept.append((name, value.partition(b";")[0]))
-            # The clients keep cookies, and stumble over one that can't be sent back at every call from then on.
-            case b"set-cookie" if _UNSENDABLE.search(value):
-                continue
-            case _:
-                kept.append((name, value))
+    for header in headers:
+        name = header[0].lower()
+        if name not in _TOUCHED:
+            kept.append(header)
+        elif name == b"content-type":
+            kept.append((header[0], header[1].partition(b";")[0]))
+        # The clients keep cookies, and stumble over one that can't be sent back at every call from then on.
+        elif name == b"set-cookie" and not _UNSENDABLE.search(header[1]):
+            kept.append(header)
     return kept

@@ -2,6 +2,8 @@
 
 import asyncio
 import gzip
+import socket
+import threading
 import zlib
 
 import pytest
@@ -90,6 +92,41 @@ def test_a_connection_that_was_closed_between_two_calls_is_nobodys_failure(metho
         return await asked(*[ok()] * 20, calls=20, method=method)
 
     assert asyncio.run(main()) == [(200, BODY)] * 20
+
+
+def test_a_create_does_not_go_out_over_a_connection_whose_end_the_loop_was_not_told_of() -> None:
+    """The server hangs up while nothing else of ours gets to run."""
+    answered: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+        def serve() -> None:
+            for number in range(3):
+                connection, _ = server.accept()
+                with connection:
+                    if connection.recv(1 << 16):
+                        answered.append(number)
+                        connection.sendall(ok())
+                hung_up.release()
+
+        async def main() -> list[Answer]:
+            got = []
+            async with open_session(connections=2, verify=False) as session:
+                for _ in range(3):
+                    status, _, body = await fetch(session, Call(), method="POST", url=url, headers={}, proxy=None)
+                    got.append((status, body))
+                    assert hung_up.acquire(timeout=10)  # it is to block the loop
+            return got
+
+        hung_up = threading.Semaphore(0)
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            assert asyncio.run(main()) == [(200, BODY)] * 3
+        finally:
+            server.close()
+            thread.join(10)
+    assert answered == [0, 1, 2]
 
 
 def test_a_create_whose_connection_breaks_is_sent_once_and_may_have_been_heard() -> None:
