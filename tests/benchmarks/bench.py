@@ -24,6 +24,12 @@ from loadtest.language.events import Event
 from loadtest.language.journal import read_run
 
 HARNESS_CORE, TARGET_CORE = 0, 1
+PATIENT = """
+[realtime.audio.input.turn_detection]
+silence_duration_ms = 500
+"""
+"""For scenarios that speak: with the service's 200 ms a short stop of a busy twin would end a speech, and what is
+measured would be another conversation."""
 
 
 @dataclass(frozen=True)

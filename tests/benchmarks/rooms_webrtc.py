@@ -22,7 +22,8 @@ SIZES = (50, 100)
 RAMP_S, STEADY_S = 10, 16
 LONG_S, SHORT_S = 60, 15
 CPU_MS, PACING_MS, ERROR_MS, ERROR_SESSIONS = 6.0, 10.0, 3.0, 50
-SCENARIO = """
+SCENARIO = (
+    """
 name = "talk"
 [conversation]
 repeat_for = "{talk_s}s"
@@ -32,6 +33,8 @@ kind = "say"
 kind = "barge_in"
 after_s = 1.0
 """
+    + bench.PATIENT
+)
 
 
 def measure(sessions: int, talk_s: int) -> dict[str, Any]:

@@ -20,7 +20,8 @@ INJECTED = [f"--set=latency.{point}=fixed:0.02" for point in ("mint", "create", 
 PEERS = {300: "the same at p99: k6 4, `FastHttpUser` 3, `HttpUser` 22, one httpx client for all 1,680"}
 CALL_P50_MS, CALL_P99_MS = 2.0, {50: 5.0, 300: 8.0}
 VOICE_P99_MS = {50: 2.0, 300: 5.0}
-SCENARIO = """
+SCENARIO = (
+    """
 name = "voice"
 [[conversation.turns]]
 kind = "say"
@@ -28,6 +29,8 @@ kind = "say"
 kind = "barge_in"
 after_s = 1.0
 """
+    + bench.PATIENT
+)
 
 
 def _steady(run_dir: Path, warm_up_s: float) -> list[Event]:

@@ -30,13 +30,16 @@ SESSIONS, RAMP_S, LIMIT_S = 600, 15, 240.0
 SCRAPE_EVERY_S, SAMPLE_S = 5.0, 0.25
 CPU_MS = 70.0
 PEERS = "frames alone: k6 about 200, Artillery 95 to 140"
-SCENARIO = """
+SCENARIO = (
+    """
 name = "minute"
 [conversation]
 repeat_for = "57s"
 [[conversation.turns]]
 kind = "say"
 """
+    + bench.PATIENT
+)
 
 
 @dataclass(frozen=True)
