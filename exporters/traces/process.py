@@ -16,20 +16,20 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from opentelemetry.sdk.resources import Resource
 
 from exporters.traces import trace_counts
+from exporters.traces.conventions import NO_FACTS, Facts, facts
 from exporters.traces.otlp import Sender
-from exporters.traces.spans import Facts, died, resource, spans
+from exporters.traces.spans import died, resource, spans
 from exporters.traces.tail import TailSampler
 from exporters.traces.trace_counts import Counts
 from loadtest.config.run_dir import load_resolved
-from loadtest.config.settings import Target
 from loadtest.language.errors import ConfigError, Exit, HarnessError, Kind
-from loadtest.language.events import Event, SessionFinished, SessionStarted, Step
+from loadtest.language.events import Event, SessionFinished, SessionStarted
 from loadtest.language.journal import Follower, JournalError, Source, not_a_run
 from loadtest.language.outlets import keep_safe, line
 from loadtest.language.secrecy.redact import redact
@@ -72,29 +72,9 @@ def endpoint_url(text: str) -> str:
 def facts_of(run_dir: Path) -> Facts:
     """From the run's settings; none where they can't be read."""
     try:
-        settings = load_resolved(run_dir)
+        return facts(load_resolved(run_dir))
     except ConfigError:
-        return Facts()
-    hosts = {
-        step: (url.hostname, url.port)
-        for step in Step
-        if (url := urlsplit(_asked(step, settings.target) or "")).hostname is not None
-    }
-    models = {scenario.name: str(scenario.realtime.get("model", "")) for scenario in settings.scenarios}
-    return Facts(hosts=hosts, models={name: model for name, model in models.items() if model})
-
-
-def _asked(step: Step, target: Target) -> str | None:
-    """Whom a step calls over HTTP."""
-    match step:
-        case Step.MINT:
-            return target.openai_base_url
-        case Step.CREATE | Step.CONNECT | Step.DELETE:
-            return target.avaturn_base_url
-        case Step.CONVERSE | Step.TURN:
-            return None
-        case _:
-            assert_never(step)
+        return NO_FACTS
 
 
 class _Sessions:

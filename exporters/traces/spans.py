@@ -1,19 +1,21 @@
 """A session's events as OpenTelemetry spans: session → steps → turns, with the ids that the events carry.
 
-The names of attributes are here and nowhere else. No text of a conversation, no address of a room, no key: ids, closed
-words, numbers, the names of the services' hosts, and the redacted detail of a failure as the status's description.
+The names of attributes are here and in `conventions.py`, and nowhere else. No text of a conversation, no address of a
+room, no key: ids, closed words, numbers, the services' URLs, and the redacted detail of a failure as the status's
+description.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import uuid
+from collections.abc import Sequence
 from typing import Final
 
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import Event as SpanEvent
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from exporters.traces.conventions import NO_FACTS, SCHEMA_URL, Attributes, Facts, answered, asked_for
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
     Event,
@@ -32,36 +34,20 @@ from loadtest.language.events import (
 )
 from loadtest.language.version import __version__
 
-_SCOPE: Final = InstrumentationScope("avaload", __version__)
+_SCOPE: Final = InstrumentationScope("avaload", __version__, SCHEMA_URL)
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
-
-_GEN_AI: Final = {
-    "provider": "gen_ai.provider.name",
-    "model": "gen_ai.request.model",
-    "conversation": "gen_ai.conversation.id",
-    "output": "gen_ai.output.type",
-}
-"""The GenAI conventions are in development and rename their attributes: ours → theirs, here alone."""
-
-Attributes = dict[str, str | int | float | bool]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What a run's settings tell about its sessions: where each step's calls go, and the model of each scenario."""
-
-    hosts: Mapping[Step, tuple[str, int | None]] = field(default_factory=dict)
-    models: Mapping[str, str] = field(default_factory=dict)
-
-
-NO_FACTS: Final = Facts()
 
 
 def resource(run: RunStarted) -> Resource:
-    """Who speaks: avaload, this run. OTEL_RESOURCE_ATTRIBUTES adds to it."""
-    return Resource.create(
-        {"service.name": "avaload", "service.version": __version__, "avaload.run.id": run.run_id, "host.name": run.host}
-    )
+    """Who speaks: avaload, this run on that host. OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME add to it, and win."""
+    ours = {
+        "service.name": "avaload",
+        "service.version": __version__,
+        "service.instance.id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{run.run_id}/{run.host}")),
+        "host.name": run.host,
+    }
+    named_by_the_company = OTELResourceDetector().detect()
+    return Resource.create(ours, SCHEMA_URL).merge(named_by_the_company).merge(Resource({"avaload.run.id": run.run_id}))
 
 
 def died(started: SessionStarted, events: Sequence[Event]) -> SessionFinished:
@@ -117,9 +103,13 @@ class _Trace:
         self._started, self._finished, self._run = started, finished, run
         self._offset_ns, self._resource, self._facts = offset_ns, resource, facts
         self._trace_id = int(started.session, 16)
+        self._places = {"user": str(started.user), "trace_id": started.session}
 
     def build(self, events: Sequence[Event]) -> list[ReadableSpan]:
         steps = [event for event in events if isinstance(event, StepFinished)]
+        for event in events:
+            if isinstance(event, RemainsChanged) and event.target_session_id is not None:
+                self._places["session_id"] = event.target_session_id
         steps += _unfinished(steps, self._started, self._finished)
         marks: dict[str, list[SpanEvent]] = {step.span_id: [] for step in steps}
         marks[self._started.span_id] = []
@@ -151,10 +141,10 @@ class _Trace:
             attributes["avaload.gone"] = finished.gone.value
         if finished.ended_by is not None:
             attributes["avaload.ended_by"] = finished.ended_by.value
+        if "session_id" in self._places:
+            attributes["avaload.target_session.id"] = self._places["session_id"]
         for event in events:
-            if isinstance(event, RemainsChanged) and event.target_session_id is not None:
-                attributes["avaload.target_session.id"] = event.target_session_id
-            elif isinstance(event, MediaMeasured):
+            if isinstance(event, MediaMeasured):
                 attributes |= _media(event)
         return self._span(
             "avaload.session",
@@ -176,18 +166,15 @@ class _Trace:
             attributes["avaload.attempt"] = step.attempt
         if step.pool_wait_ns is not None:
             attributes["avaload.pool_wait_s"] = step.pool_wait_ns / 1e9
-        host, port = self._facts.hosts.get(step.step, (None, None))
-        if host is not None:
-            attributes["server.address"] = host
-        if port is not None:
-            attributes["server.port"] = port
+        if (host := self._facts.hosts.get(step.step)) is not None:
+            attributes["server.address"], attributes["server.port"] = host
+        if (call := self._facts.calls.get(step.step)) is not None:
+            attributes |= call.attributes(step, self._places)
         model = self._facts.models.get(self._started.scenario)
-        if model is not None and step.step in (Step.MINT, Step.TURN):
-            attributes[_GEN_AI["model"]] = model
+        if model is not None and step.step is Step.MINT:
+            attributes |= asked_for(model)
         if step.step is Step.TURN:
-            attributes[_GEN_AI["provider"]] = "openai"
-            attributes[_GEN_AI["conversation"]] = self._started.session
-            attributes[_GEN_AI["output"]] = "speech"
+            attributes |= answered(step, model=model, conversation=self._started.session)
             if step.turn_kind is not None:
                 attributes["avaload.turn.kind"] = step.turn_kind
             if step.turn is not None:
@@ -206,6 +193,7 @@ class _Trace:
             marks=marks,
             outcome=step.outcome,
             failure=step.failure,
+            kind=SpanKind.INTERNAL if call is None else SpanKind.CLIENT,
         )
 
     def _span(
@@ -220,6 +208,7 @@ class _Trace:
         marks: list[SpanEvent],
         outcome: Outcome,
         failure: Failure | None,
+        kind: SpanKind = SpanKind.INTERNAL,
     ) -> ReadableSpan:
         status = Status(StatusCode.UNSET)
         if failure is not None:
@@ -233,7 +222,7 @@ class _Trace:
             resource=self._resource,
             attributes=attributes,
             events=marks,
-            kind=SpanKind.INTERNAL,
+            kind=kind,
             status=status,
             start_time=start_ns + self._offset_ns,
             end_time=end_ns + self._offset_ns,

@@ -14,7 +14,7 @@ INHERITED: Final = {
         *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     ),
     "of the trace exporter": (
-        "OTEL_RESOURCE_ATTRIBUTES",
+        *("OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"),
         *("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"),
         *("OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION"),
         *("OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"),

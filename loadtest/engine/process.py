@@ -18,6 +18,7 @@ from loadtest.engine.engine import Engine
 from loadtest.language import journal
 from loadtest.language.outlets import keep_safe
 from loadtest.language.secrecy.redact import guard_stderr
+from loadtest.network.user_agent import introduce
 
 SPARE_BYTES: Final = 64 << 10
 SPARE_BYTES_OF_A_SESSION: Final = 8 << 10
@@ -38,6 +39,7 @@ def main(argv: list[str]) -> int:
     guard(settings)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    introduce(run_id(run_dir))
     path = journal.path_of(run_dir, "engine", process, incarnation)
     with (
         journal.Journal(path, spare_bytes=spare_bytes(settings)) as file,

@@ -21,6 +21,7 @@ import aiohttp
 import picows
 
 from loadtest.network.answers import Answers
+from loadtest.network.user_agent import user_agent
 
 MAX_HEADER_BYTES: Final = 100 << 10
 """Of one header; the official clients take as much in all. aiohttp's own 8 kB is less than some cookies have."""
@@ -80,7 +81,7 @@ def http_session(
         request_class=_Request,
         trust_env=False,
         proxy=proxy,
-        headers=headers,
+        headers={"User-Agent": user_agent(), **(headers or {})},
         auto_decompress=True,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
@@ -151,7 +152,7 @@ async def room_socket(
     await picows.ws_connect(
         lambda: listener,
         url,
-        extra_headers=headers,
+        extra_headers={"User-Agent": user_agent(), **headers},
         websocket_handshake_timeout=_HANDSHAKE_TIMEOUT_S,
         max_redirects=0,
         max_frame_size=max_frame_bytes,

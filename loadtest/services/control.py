@@ -22,6 +22,7 @@ from loadtest.language.errors import Code, Kind, StepError, transport_failure
 from loadtest.language.events import SecretKind
 from loadtest.language.secrecy.given_back import Ledger
 from loadtest.language.secrecy.redact import know, redact, remember
+from loadtest.network.user_agent import user_agent
 from loadtest.services.backend import Backend, Request
 from loadtest.services.creating import created, salvaged, salvaged_from_call
 from loadtest.services.transport import (
@@ -53,6 +54,7 @@ class Control:
             base_url=target.openai_base_url or target.avaturn_base_url,  # with a backend it is never called
             max_retries=0,
             timeout=None,
+            default_headers={"User-Agent": user_agent(f"AsyncOpenAI/Python {openai.__version__}")},
             http_client=httpx2.AsyncClient(
                 transport=Httpx2Transport(self._session, target.proxy), trust_env=False, timeout=None
             ),
@@ -63,6 +65,7 @@ class Control:
             trust_env=False,
             timeout=httpx.Timeout(None),  # the step's deadline is the only one
         )
+        self._avaturn.headers["User-Agent"] = user_agent(self._avaturn.headers["User-Agent"])
         # A whole URL, parsed once: joining a path to a base URL costs as much as parsing two.
         self._sessions_url = httpx.URL(target.avaturn_base_url + "/api/v1/sessions")
         self._sdk_url = target.avaturn_base_url + "/_sdk/v0/sessions"

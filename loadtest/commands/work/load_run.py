@@ -27,6 +27,7 @@ from loadtest.language.secrecy.redact import know
 from loadtest.load import machine, supervisor
 from loadtest.load.glance import Glance
 from loadtest.load.progress import Progress
+from loadtest.network.user_agent import introduce
 from loadtest.rooms.extras import check_installed
 from loadtest.services.first_look import look
 from loadtest.services.handshake import check_certificates
@@ -56,6 +57,7 @@ def run(
     run_dir = settings.output.run_dir or RUNS / f"{started_at:%Y%m%dT%H%M%SZ}-{settings.name}"
     check_unused(run_dir)
     check_machine(settings, run_dir)
+    introduce(run_dir.name)
     check_services(settings, environ)
     run_dir = run_dir.resolve()
     interruption = supervisor.Interruption()

@@ -17,6 +17,7 @@ from loadtest.judging.words import plural
 from loadtest.language import clock, journal
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import LOAD, Event, RunFinished, SessionStarted
+from loadtest.network.user_agent import introduce
 from loadtest.services import handshake
 from loadtest.services.control import Control
 from loadtest.services.sweep import AT_ONCE, sweep
@@ -99,6 +100,7 @@ async def sweep_run(run_dir: Path, permission: Permission) -> SweepOutcome:
     if untrusted := await handshake.untrusted(deletes_at):
         raise ConfigError(untrusted)
     keys = {key: os.environ.get(key, "") for key in KEYS}
+    introduce(run_id(run_dir))
     with contextlib.ExitStack() as stack:
         full: list[OSError] = []
         try:

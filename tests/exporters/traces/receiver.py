@@ -16,8 +16,13 @@ from tests.exporters.traces.strict import ForbiddenError, faults, opened
 
 
 def attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
-    """OTLP's attributes as a dict."""
-    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value") or "string_value") for pair in pairs}
+    """OTLP's attributes as a dict; arrays are of texts."""
+    return {
+        pair.key: [each.string_value for each in pair.value.array_value.values]
+        if pair.value.HasField("array_value")
+        else getattr(pair.value, pair.value.WhichOneof("value") or "string_value")
+        for pair in pairs
+    }
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Receiver:
     delay_s: float = 0
     spans: list[Span] = field(default_factory=list)
     resources: list[dict[str, object]] = field(default_factory=list)
+    schemas: set[str] = field(default_factory=set)
     paths: list[str] = field(default_factory=list)
     encodings: list[str] = field(default_factory=list)
     forbidden: list[str] = field(default_factory=list)
@@ -96,6 +102,7 @@ class Receiver:
                 rest = answer.rejected
                 for part in request.resource_spans:
                     self.resources.append(attributes(part.resource.attributes))
+                    self.schemas |= {part.schema_url, *(scope.schema_url for scope in part.scope_spans)}
                     spans = [span for scope in part.scope_spans for span in scope.spans]
                     self.spans += spans[rest:]
                     rest -= min(rest, len(spans))

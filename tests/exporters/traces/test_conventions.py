@@ -1,0 +1,172 @@
+"""Spans in the words of OpenTelemetry's semantic conventions."""
+
+import json
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.semconv import _incubating, attributes
+from opentelemetry.semconv.schemas import Schemas
+
+from exporters.traces.conventions import SCHEMA_URL
+from exporters.traces.process import export
+from exporters.traces.spans import resource
+from loadtest.config.settings import Settings
+from loadtest.language.events import Event, Outcome, Step, StepFinished
+from loadtest.language.journal import Journal, encode
+from tests.exporters.traces.receiver import Receiver
+from tests.exporters.traces.receiver import attributes as told
+from tests.exporters.traces.script import run_finished, run_started, session
+
+TARGET = {"openai_base_url": "http://127.0.0.1:8001/v1", "avaturn_base_url": "https://live.example"}
+
+
+def exported(run_dir: Path, *events: Event, **of_target: Any) -> list[Span]:
+    given = {"name": "support", "target": TARGET | of_target, "realtime": {"model": "gpt-realtime"}}
+    settings = Settings.model_validate(given)
+    (run_dir / "settings.json").write_text(json.dumps({"scenario": settings.model_dump(mode="json")}))
+    with Journal(run_dir / "journal" / "engine.jsonl") as journal:
+        for event in (run_started(), *events, run_finished()):
+            journal.write(encode(event))
+    with Receiver() as receiver:
+        export(run_dir, otlp_endpoint=receiver.url, follow=False)
+    assert receiver.schemas == {SCHEMA_URL}
+    return receiver.spans
+
+
+def named(spans: list[Span]) -> dict[str, dict[str, object]]:
+    return {span.name.removeprefix("avaload."): told(span.attributes) for span in spans}
+
+
+def without_ours(found: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in found.items() if not name.startswith("avaload.")}
+
+
+def changed(events: list[Event], step: Step, **fields: Any) -> list[Event]:
+    return [
+        replace(event, **fields) if isinstance(event, StepFinished) and event.step is step else event
+        for event in events
+    ]
+
+
+def test_a_step_that_is_a_request_is_a_span_of_an_http_client(tmp_path: Path) -> None:
+    spans = exported(tmp_path, *changed(session(1), Step.DELETE, attempt=3))
+
+    kinds = {span.name.removeprefix("avaload."): span.kind for span in spans}
+    assert kinds == {
+        **dict.fromkeys(("step mint", "step create", "step delete"), Span.SPAN_KIND_CLIENT),
+        **dict.fromkeys(("session", "step connect", "step converse", "turn"), Span.SPAN_KIND_INTERNAL),
+    }
+    found = named(spans)
+    assert without_ours(found["step mint"]) == {
+        "http.request.method": "POST",
+        "http.response.status_code": 200,
+        "server.address": "127.0.0.1",
+        "server.port": 8001,
+        "url.full": "http://127.0.0.1:8001/v1/realtime/client_secrets",
+        "url.template": "/v1/realtime/client_secrets",
+        "user_agent.synthetic.type": "test",
+        "gen_ai.request.model": "gpt-realtime",
+    }
+    assert without_ours(found["step create"]) == {
+        "http.request.method": "POST",
+        "http.response.status_code": 201,
+        "server.address": "live.example",
+        "server.port": 443,
+        "url.full": "https://live.example/api/v1/sessions",
+        "url.template": "/api/v1/sessions",
+        "user_agent.synthetic.type": "test",
+    }
+    assert without_ours(found["step delete"]) == {
+        "http.request.method": "DELETE",
+        "http.request.resend_count": 2,
+        "http.response.status_code": 204,
+        "server.address": "live.example",
+        "server.port": 443,
+        "url.full": "https://live.example/api/v1/sessions/avaturn-1",
+        "url.template": "/api/v1/sessions/{session_id}",
+        "user_agent.synthetic.type": "test",
+    }
+    assert without_ours(found["step connect"]) == {"server.address": "live.example", "server.port": 443}
+
+
+def test_a_backends_request_is_told_without_what_its_url_may_hide(tmp_path: Path) -> None:
+    backend = {
+        "url": "http://127.0.0.1:9/start/sk-0123456789/{user}?key=hush&trace={trace_id}",
+        "method": "PUT",
+        "delete": {"url": "http://127.0.0.1:9/end/{session_id}?key=hush", "method": "POST"},
+    }
+    found = named(exported(tmp_path, *session(1), backend=backend))
+
+    full = {name: each.get("url.full") for name, each in found.items() if "http.request.method" in each}
+    assert full == {
+        "step create": "http://127.0.0.1:9/start/[redacted]/0?key=REDACTED&trace=REDACTED",
+        "step delete": "http://127.0.0.1:9/end/avaturn-1?key=REDACTED",
+    }
+    assert [found[name]["http.request.method"] for name in full] == ["PUT", "POST"]
+
+
+def test_a_url_that_is_not_wholly_known_is_left_out(tmp_path: Path) -> None:
+    found = named(exported(tmp_path, *session(1), backend={"url": "http://127.0.0.1:9/{iteration}"}))
+
+    assert "url.full" not in found["step create"]
+    assert found["step create"]["url.template"] == "/{iteration}"
+    assert "http.request.method" not in found["step mint"]  # the backend mints: that request is not ours
+
+
+@pytest.mark.parametrize(
+    ("fields", "reasons"),
+    [
+        ({}, ["stop"]),
+        ({"barge_in_ns": 1}, ["interrupted"]),
+        ({"outcome": Outcome.FAILED}, ["error"]),
+        ({"outcome": Outcome.CANCELLED}, None),
+        ({"censored": True}, None),
+    ],
+)
+def test_a_turn_says_how_its_answer_ended_where_that_was_heard(
+    fields: dict[str, Any], reasons: list[str] | None, tmp_path: Path
+) -> None:
+    turn = named(exported(tmp_path, *changed(session(1), Step.TURN, **fields)))["turn"]
+
+    assert turn.get("gen_ai.response.finish_reasons") == reasons
+    assert turn["gen_ai.operation.name"] == "realtime_inference"
+    assert turn["gen_ai.request.model"] == "gpt-realtime"
+
+
+def test_every_name_that_is_not_ours_is_one_of_the_conventions(tmp_path: Path) -> None:
+    known = {
+        value
+        for package in (attributes, import_module(f"{_incubating.__name__}.attributes"))
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+        for name, value in vars(import_module(module.name)).items()
+        if name.isupper()
+    }
+    spans = exported(tmp_path, *changed(session(1, turn_fails=True), Step.DELETE, attempt=2))
+    names = {pair.key for span in spans for pair in span.attributes} | set(resource(run_started()).attributes)
+
+    assert {name for name in names if not name.startswith("avaload.")} - known == set()
+    assert SCHEMA_URL in {schema.value for schema in Schemas}
+
+
+def test_a_resource_is_one_instance_of_a_service_whoever_exports_it() -> None:
+    first, again, elsewhere = (resource(replace(run_started(), host=host)) for host in ("a", "a", "b"))
+
+    assert first.schema_url == SCHEMA_URL
+    assert first.attributes["service.instance.id"] == again.attributes["service.instance.id"]
+    assert first.attributes["service.instance.id"] != elsewhere.attributes["service.instance.id"]
+
+
+def test_a_companys_own_names_of_a_service_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=all,deployment.environment.name=ci,avaload.run.id=no")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "avatar-load")
+    found = resource(run_started()).attributes
+
+    assert found["service.name"] == "avatar-load"
+    assert found["deployment.environment.name"] == "ci"
+    assert found["avaload.run.id"] == "run-1"
+    assert found["service.version"] != ""
