@@ -21,7 +21,10 @@ from reports.report_keys import QUANTILES, keys
 from tests.reports import journals as j
 from tests.support import ROOT
 
-BUILDERS = ("reports", "loadtest/capacity", "loadtest/judging", "loadtest/rules", "exporters/traces")
+BUILDERS = (
+    *("reports", "exporters/traces"),
+    *("loadtest/capacity", "loadtest/judging", "loadtest/prices", "loadtest/rules"),
+)
 
 
 def test_every_key_of_a_report_is_explained(run_dir: Path) -> None:

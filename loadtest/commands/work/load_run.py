@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import reports.build
 from loadtest.capacity.costing import check_budget
 from loadtest.capacity.steering import Steering
 from loadtest.commands.printing import complain
+from loadtest.commands.work.reporting import write_reports
 from loadtest.config.access.cluster import cluster_token, fresh_token
 from loadtest.config.access.guard import KEYS
 from loadtest.config.access.reachable import check_names
@@ -31,7 +31,6 @@ from loadtest.network.user_agent import introduce
 from loadtest.rooms.extras import check_installed
 from loadtest.services.first_look import look
 from loadtest.services.handshake import check_certificates
-from reports.comparing.compare_runs import check_baseline
 
 
 def run(
@@ -110,7 +109,9 @@ def run(
             return run_dir, None, Exit.INTERRUPTED
         progress.stop()
         progress.line("writing the reports")
-        report = reports.build.build(run_dir)
+        report = write_reports(run_dir, is_enough=lambda: interruption.count > 1)
+    if report is None:
+        return run_dir, None, Exit.INTERRUPTED
     return run_dir, report, Exit(report["verdict"]["exit_code"])
 
 
@@ -128,6 +129,8 @@ def check_start(settings: Settings) -> None:
     if settings.target.check and not settings.distribution.master:  # its workers look for themselves
         check_names(settings)
     if settings.output.baseline is not None:
+        from reports.comparing.compare_runs import check_baseline  # tables, for those who compare
+
         check_baseline(settings.output.baseline, plan=settings)
     check_installed(settings.target.room)
     if settings.target.twin_set and not settings.embedded_twin:

@@ -241,7 +241,7 @@ def test_bars_too_thin_to_see_are_drawn_as_one() -> None:
 
 def test_what_was_left_behind_has_its_cause_and_its_price(page: Page) -> None:
     assert "delete failed 1 0 60 s 60 s" in page.text
-    assert "Together 120 s, at a price that nobody gave (--prices)." in page.text
+    assert "Together 120 s, at a price that nobody gave" in page.text
 
 
 def test_a_run_of_probes_alone_begins_with_its_rules(tmp_path: Path) -> None:
