@@ -1,7 +1,6 @@
 """What the documents promise of themselves: references resolve, what is generated is fresh, people can read them."""
 
 import re
-import shlex
 import tomllib
 from collections import Counter
 from functools import cache
@@ -12,9 +11,7 @@ import pytest
 
 from docs.generator import __main__ as generator
 from docs.generator import commands, environment, journal, scenario
-from loadtest import cli
 from loadtest.config import environment as variables
-from loadtest.config.resolve import resolve
 from tests import prose
 from tests.support import ROOT
 
@@ -201,42 +198,3 @@ def test_what_nobody_likes_to_read_is_found(text: str) -> None:
 )
 def test_what_people_can_read_is_let_through(text: str) -> None:
     assert prose.long_sentences(text) == []
-
-
-def blocks(kind: str) -> list[tuple[str, str]]:
-    """Page and text of the blocks of code of that kind, of the documents for users."""
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "RUNBOOK.md", ROOT / "TWIN.md"]
-    found = []
-    for page in pages:
-        fences = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-        found += [(page.name, text) for language, text in fences if language == kind]
-    return found
-
-
-def command_lines() -> list[str]:
-    """What documents tell to type, but for the twin, which has a parser of its own; placeholders are filled in."""
-    inline = re.compile(r"`(avaload [a-z]+ [^`…]*)`")
-    found = {line for page in documents() for line in inline.findall(page.read_text(encoding="utf-8"))}
-    for _, text in blocks(""):
-        found |= {re.sub(r"\s+#.*|^\$ ", "", line) for line in text.splitlines() if re.match(r"(\$ )?avaload ", line)}
-    lines = {re.sub(r"<id>|\bSHELL\b", "bash", re.split(" 2?>", line)[0]) for line in found}
-    return sorted(line for line in lines if not line.startswith("avaload twin") and "|" not in line)
-
-
-def test_every_scenario_in_the_documents_is_one(tmp_path: Path) -> None:
-    given = {"target.live": True, "target.max_sessions": 1}
-    environ = {"OPENAI_API_KEY": "sk-x", "AVATURN_API_KEY": "x", "APP_TOKEN": "x"}
-    checked = 0
-    for page, text in blocks("toml"):
-        file = tmp_path / f"{page}.toml"
-        file.write_text(text, encoding="utf-8")
-        resolve(file, given, environ)
-        checked += 1
-    assert checked >= 3
-
-
-@pytest.mark.parametrize("line", command_lines())
-def test_every_command_in_the_documents_is_one(line: str) -> None:
-    words = shlex.split(line)[1:]
-    words = [re.sub(r"^(N|USERS)$", "3", re.sub(r"^URL$", "http://127.0.0.1", word)) for word in words]
-    cli.parser(words).parse_args(words)

@@ -1,0 +1,55 @@
+"""The blocks of code in the documents. ```sh is run as it stands, page by page (tests/e2e/test_documented_commands.py),
+but for a block whose first line begins with `# needs`: it says what nobody has in a test. ```toml is a scenario,
+```python a program. A block without a language is only shown, and what it tells to type is parsed."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support import ROOT
+
+_FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
+_EXIT = re.compile(r"\s#\s+exit (\d+)\b.*$")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Of one document. `page`: its path below the root."""
+
+    page: str
+    language: str
+    text: str
+
+    @property
+    def is_run(self) -> bool:
+        return self.language == "sh" and not self.text.startswith("# needs ")
+
+
+def of_users() -> list[Path]:
+    """The documents for users."""
+    pages = sorted((ROOT / "docs").rglob("*.md"))
+    return [ROOT / "README.md", ROOT / "RUNBOOK.md", ROOT / "TWIN.md", *pages]
+
+
+def blocks(*languages: str) -> list[Block]:
+    return [
+        Block(str(page.relative_to(ROOT)), language, text)
+        for page in of_users()
+        for language, text in _FENCE.findall(page.read_text(encoding="utf-8"))
+        if language in languages
+    ]
+
+
+def commands(text: str) -> Iterator[str]:
+    """What a block tells to type to avaload, without comments and where its output goes."""
+    for line in text.replace("\\\n", " ").splitlines():
+        typed = re.sub(r"^\$ ", "", re.sub(r"\s+#.*", "", line))
+        if typed.startswith("avaload "):
+            yield re.split(r" 2?>| &$", typed)[0]
+
+
+def exits(text: str) -> list[int]:
+    """The exit code that a block promises of each command: `# exit N` behind it, else 0."""
+    typed = [line for line in text.splitlines() if line.startswith("avaload ") and not re.search(r" &$", line)]
+    return [int(said[1]) if (said := _EXIT.search(line)) else 0 for line in typed]
