@@ -8,7 +8,7 @@ TOOLS := .venv/tools/bin
 UV_COMPILE = $(TOOLS)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-header --quiet
 
-.PHONY: help run test test-runs test-parts install lint check bench contract soak stack lock generated system roots audit sbom
+.PHONY: help run test install lint check bench contract soak stack lock generated system roots audit sbom
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,15 +16,9 @@ help: ## what can be made
 run: install ## the main job against the embedded twin: 20 users, 60 s, a report
 	$(BIN)/avaload run
 
-test: .venv/.dev system ## the whole test suite: two halves side by side, then what needs the machine for itself
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-runs test-parts
+test: .venv/.dev system ## the whole test suite: two files at a time, then what needs the machine for itself
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not quiet"
 	$(BIN)/python -m pytest -m quiet
-
-test-runs:
-	$(BIN)/python -m pytest -m "not quiet" tests/e2e
-
-test-parts:
-	$(BIN)/python -m pytest -m "not quiet" --ignore=tests/e2e
 
 install: .venv/.base ## create .venv and install what a run needs, nothing else
 
