@@ -52,6 +52,10 @@ def loaded(settings: Settings, *, quiet: bool) -> tuple[Path, dict[str, Any] | N
     run_dir, report, code = run(settings, quiet=quiet)
     if report is None:
         print(f"interrupted twice: no reports; `avaload report {run_dir}` writes them", file=sys.stderr)
-    elif report["generator"]["faults"].get(Fault.BUG):
-        complain(f"a mistake of avaload's own; details: {run_dir / 'locust.log'}")
+    else:
+        faults, log = report["generator"]["faults"], run_dir / "locust.log"
+        if faults.get(Fault.BUG):
+            complain(f"a mistake of avaload's own; details: {log}")
+        elif faults.get(Fault.ENGINE_DIED):  # killed, or by a mistake before it had a journal to say so
+            complain(f"a session engine died; what it said before: {log}")
     return run_dir, report, code
