@@ -104,6 +104,22 @@ CONVERSATION: Final = Board(
                     Query(total(c.MEDIA_LOST), "lost", instant=True),
                 ],
             ),
+            Panel(
+                title="Speech that ran dry, per minute",
+                description="The same by the time for which sessions listened: the indicator "
+                "media.underruns_per_minute.",
+                unit="short",
+                width=12,
+                queries=[Query(f"60 * {rate(c.MEDIA_UNDERRUNS)} / {rate(c.MEDIA_HEARD)}", "per minute")],
+            ),
+            Panel(
+                title="Jitter of speech",
+                description="Mean deviation of each session's waits for frames of speech from their length. Lag of "
+                "our own event loop is in it.",
+                unit="s",
+                width=12,
+                queries=quantiles(c.MEDIA_JITTER),
+            ),
         ],
     },
 )

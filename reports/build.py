@@ -22,7 +22,7 @@ from reports.comparing import compare, compare_runs
 from reports.data import frames, run_settings
 from reports.data.beside import beside
 from reports.pages import gitlab, junit, render_html, render_md
-from reports.sections import arrivals, capacity, expiry, generator, hosts, sessions, stages, steps, teardown
+from reports.sections import arrivals, capacity, expiry, generator, hosts, media, sessions, stages, steps, teardown
 from reports.sections.costs import spending
 from reports.verdict import gates, rules, verdict
 
@@ -128,6 +128,7 @@ def judge(
         "sessions": sessions.section(load, left) | arrivals.latencies(load),
         "steps": steps.section(load),
         "turns": steps.turns(load),
+        "media": media.section(load),
         "by_scenario": _by_scenario(load, left),
         "secrets": expiry.section(load, run),
         "cost": spending.section(run, resolved),
@@ -171,6 +172,7 @@ def _by_scenario(run: frames.Run, left: "pd.Series[Any]") -> dict[str, dict[str,
             "sessions": sessions.section(part, left[left.index.isin(part.sessions.index)]),
             "steps": steps.section(part),
             "turns": steps.turns(part),
+            "media": media.section(part),
             "failures": sessions.failures(part),
         }
     return found

@@ -68,6 +68,20 @@ class Turns(_Figures, frozen=True, kw_only=True):
     failed_rate: float | None = None
 
 
+class Media(_Figures, frozen=True, kw_only=True):
+    """What was heard of the avatars. `gap` and `jitter` have a value per session; packet_loss is None where the rooms
+    number no packets."""
+
+    sessions: int = 0
+    underruns: int = 0
+    stalled_s: float = 0.0
+    gap: Quantiles = Quantiles()
+    jitter: Quantiles = Quantiles()
+    heard_s: float | None = None
+    underruns_per_minute: float | None = None
+    packet_loss: float | None = None
+
+
 class Rule(_Figures, frozen=True, kw_only=True):
     """One rule of the contract. outcome: pass | fail | not_tested | characterised | waived."""
 
@@ -117,6 +131,7 @@ class Report(_Figures, frozen=True, kw_only=True):
     teardown: dict[str, Any]
     failures: list[dict[str, Any]] = []
     capacity: dict[str, Any] | None = None
+    media: Media = Media()
     run_dir: Path = Path()
     """Where the run's files are; not in report.json."""
 

@@ -108,6 +108,21 @@ _TURNS: Final = {
     "barge_in.censored": "after which the avatar never fell silent: no number",
     "barge_in.{q}": "from the user's speech to the avatar's last audible frame",
 }
+_MEDIA: Final = {
+    "sessions": "that heard a frame",
+    "frames": "stretches of audio that arrived, normally 20 ms each",
+    "heard_s": "for how long they listened, all together",
+    "underruns": "how often speech ran dry for a player with a buffer of 100 ms",
+    "underruns_per_minute": "of listening",
+    "stalled_s": "for how long it had run dry",
+    "gap.count": "sessions that heard their avatar speak",
+    "gap.{q}": "longest wait of each for a frame of speech",
+    "jitter.count": "sessions whose jitter was measured",
+    "jitter.{q}": "mean deviation of each one's waits for frames of speech from their length",
+    "packets.expected": "by the rooms' numbers; packets is null where they number none",
+    "packets.lost": "that never came, or too late",
+    "packet_loss": "share of those",
+}
 _SECRETS: Final = {
     "minted": "client secrets",
     "reused": "that more than one session used",
@@ -440,6 +455,7 @@ _BY_SCENARIO: Final = {
     **{f"steps.<step>.{key}": text for key, text in _STEPS.items()},
     "steps.<step>.retries": "of deletes: further attempts",
     **{f"turns.{key}": text for key, text in _TURNS.items()},
+    **{f"media.{key}": text for key, text in _MEDIA.items()},
     **_FAILURES,
 }
 _BASELINE: Final = {
@@ -510,6 +526,7 @@ SECTIONS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "sessions.": ("How many sessions there were, and how they ended", _SESSIONS),
     "steps.<step>.": (", ".join(STEPS), _STEPS | {"retries": "of deletes: further attempts"}),
     "turns.": ("The turns of the conversations", _TURNS),
+    "media.": ("What was heard of the avatars", _MEDIA),
     "by_scenario.<scenario>.": ("The same of each scenario of a mix; empty where there is one", _BY_SCENARIO),
     "secrets.": ("The client secrets", _SECRETS),
     "teardown.": ("Do sessions end when they should?", _TEARDOWN),

@@ -134,23 +134,31 @@ def _bounds(field: FieldInfo) -> str:
     return ", ".join(found)
 
 
+_UNITS = {slo.SHARE: "share of 1", slo.PER_MINUTE: "a minute"}
+
+
 def _indicators() -> list[str]:
     rows: dict[tuple[str, slo.Unit], list[str]] = {}
     for name, unit in slo.INDICATORS.items():
         measure, _, statistic = name.rpartition(".")
         rows.setdefault((measure, unit), []).append(statistic)
     cells = [
-        (code(measure), ", ".join(code(each) for each in statistics), "share of 1" if unit == slo.SHARE else unit.value)
+        (code(measure), ", ".join(code(each) for each in statistics), _UNITS.get(unit, unit.value))
         for (measure, unit), statistics in rows.items()
     ]
     needs = ", ".join(f"{name} {count}" for name, count in sample_sizes.ENOUGH.items())
     return [
         "### Indicators",
         "",
-        "An indicator is one of the first column, a dot, and one of the second. Seconds and shares are of the steady",
-        "part of the run, counts of all of it. What the generator did itself counts in none of them.",
+        "An indicator is one of the first column, a dot, and one of the second. Counts are of all of the run, the rest",
+        "of its steady part. What the generator did itself counts in none of them.",
         "",
         *table(("of", "statistic", "unit"), cells),
         "",
         f"Samples that a statistic of seconds needs: {needs}. A share or a count is judged from one sample on.",
+        "",
+        "`media` is what was heard of the avatars, told when a session has left its room. `gap` is a session's longest",
+        "wait for a frame of speech. `jitter` is by how much those waits differed from a frame's length, on average.",
+        "`underruns_per_minute` is how often a player with a buffer of 100 ms ran dry in speech, by time in the room.",
+        "`packet_loss` has no samples where the rooms number no packets: in WebSocket and Daily rooms.",
     ]

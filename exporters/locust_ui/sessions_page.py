@@ -93,6 +93,7 @@ def view(snapshot: Snapshot) -> dict[str, Any]:
             "underruns": total(snapshot, c.MEDIA_UNDERRUNS),
             "stalled_s": total(snapshot, c.MEDIA_STALLED),
             "gap_p95_s": quantile_of(snapshot, c.MEDIA_GAP, 0.95),
+            "jitter_p95_s": quantile_of(snapshot, c.MEDIA_JITTER, 0.95),
             "spoke": sum(histogram(snapshot, c.MEDIA_GAP)),
             "lost": total(snapshot, c.MEDIA_LOST),
             "expected": total(snapshot, c.MEDIA_PACKETS),

@@ -244,6 +244,10 @@ class Aggregate:
         self._count(c.MEDIA_STALLED, (), event.stalled_ns / 1e9)
         if event.gap_max_ns is not None:
             self._observe(c.MEDIA_GAP, (), event.gap_max_ns / 1e9)
+        if event.jitter_ns is not None:
+            self._observe(c.MEDIA_JITTER, (), event.jitter_ns / 1e9)
+        if event.heard_ns is not None:
+            self._count(c.MEDIA_HEARD, (), event.heard_ns / 1e9)
         if event.packets_lost is not None:
             self._count(c.MEDIA_PACKETS, (), event.frames + event.packets_lost)
             self._count(c.MEDIA_LOST, (), event.packets_lost)

@@ -142,6 +142,17 @@ MEDIA_GAP: Final = Metric(
     buckets=v.GAP_S,
     help="Longest wait for the next frame of the avatar's speech in a session; sessions that heard it speak",
 )
+MEDIA_JITTER: Final = Metric(
+    name="avaload_media_jitter_seconds",
+    type=Type.HISTOGRAM,
+    buckets=v.JITTER_S,
+    help="Mean deviation of a session's waits for frames of the avatar's speech from their length (RFC 3550)",
+)
+MEDIA_HEARD: Final = Metric(
+    name="avaload_media_heard_seconds_total",
+    type=Type.COUNTER,
+    help="For how long sessions listened, from the first frame to the last; underruns are told per minute of it",
+)
 MEDIA_PACKETS: Final = Metric(
     name="avaload_media_packets_expected_total",
     type=Type.COUNTER,

@@ -17,6 +17,8 @@ SHOWN: Final[dict[str, Metric | None]] = {
     "session.first_step_from_due": None,
     "teardown.time_to_gone": c.TIME_TO_GONE,
     "secret.margin": c.SECRET_MARGIN,
+    "media.gap": c.MEDIA_GAP,
+    "media.jitter": c.MEDIA_JITTER,
 }
 """`Slo.measure` of what is ranked → the histogram that shows it; None: none does, the report has it."""
 

@@ -241,6 +241,8 @@ def _media(event: MediaMeasured) -> Attributes:
     found["avaload.media.stalled_s"] = event.stalled_ns / 1e9
     if event.gap_max_ns is not None:
         found["avaload.media.gap_max_s"] = event.gap_max_ns / 1e9
+    if event.jitter_ns is not None:
+        found["avaload.media.jitter_s"] = event.jitter_ns / 1e9
     if event.packets_lost is not None:
         found["avaload.media.packets_lost"] = event.packets_lost
     if event.messages_unwritten:

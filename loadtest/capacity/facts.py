@@ -7,7 +7,7 @@ from typing import Any, Final
 from loadtest.capacity.quota import Evidence, quota_of
 from loadtest.capacity.search import Found, Purpose
 from loadtest.judging import stage_health
-from loadtest.judging.slo import RANKS, SHARE, SloOutcome
+from loadtest.judging.slo import RANKS, RATIOS, SloOutcome, Unit
 
 PER_USER: Final = 0.93
 """Of the best goodput per user: where no service level bounds a latency, a target below it doesn't keep up."""
@@ -26,7 +26,7 @@ class Judged:
     bound: str
     objective: float
     observed: float | None
-    unit: str
+    unit: Unit
     met: bool
     count: int
     beyond: int
@@ -41,9 +41,9 @@ class Judged:
 
     def breaks(self, beyond: int) -> bool:
         """Whether so many of its samples instead would break it."""
-        if self.unit == SHARE:
-            share = beyond / self.count
-            return share > self.objective if self.bound == "max" else share < self.objective
+        if self.unit in RATIOS:
+            ratio = beyond * RATIOS[self.unit] / self.count
+            return ratio > self.objective if self.bound == "max" else ratio < self.objective
         below = (self.count - 1) * RANKS[self.indicator.rpartition(".")[2]]
         return beyond > (self.count - 1 - below if self.bound == "max" else below)
 

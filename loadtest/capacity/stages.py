@@ -17,8 +17,8 @@ from loadtest.capacity.line import Line
 from loadtest.capacity.quota import Stay, evidence, is_refusal
 from loadtest.capacity.search import Purpose
 from loadtest.judging import stage_health
-from loadtest.judging.samples import REMEMBERED, SAMPLERS, Running, Sampler, Source, source_of
-from loadtest.judging.slo import COUNT, DEFAULT_SLOS, DROPPED, RANKS, SECONDS, SHARE, Slo, SloOutcome
+from loadtest.judging.samples import REMEMBERED, SAMPLERS, WEIGHTS, Running, Sampler, Source, source_of
+from loadtest.judging.slo import COUNT, DEFAULT_SLOS, DROPPED, RANKS, SECONDS, Slo, SloOutcome
 from loadtest.judging.words import plural
 from loadtest.language.events import (
     LOAD,
@@ -69,7 +69,7 @@ class _Stage:
     whole_ns: tuple[int, int]
     sessions: list[_Session] = field(default_factory=list)
     drops: list[tuple[IterationDropped, int]] = field(default_factory=list)
-    values: dict[str, list[float]] = field(default_factory=dict)
+    values: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
 
 
 class Stages:
@@ -91,7 +91,7 @@ class Stages:
         self._drops: list[IterationDropped] = []
         self._samples: list[HealthSampled] = []
         self._faults: list[GeneratorFailed] = []
-        self._values: list[tuple[_Session | None, int, str, float]] = []
+        self._values: list[tuple[_Session | None, int, str, tuple[float, int]]] = []
         self._judged: list[Facts] = []
         self._judged_until_ns = 0
 
@@ -168,7 +168,8 @@ class Stages:
             if value is None:
                 continue
             due_ns = session.due_ns if session else event.due_ns if isinstance(event, IterationDropped) else event.t_ns
-            self._values.append((session, due_ns, measure, float(value)))
+            weight = WEIGHTS[measure](event) if measure in WEIGHTS else 1
+            self._values.append((session, due_ns, measure, (float(value), weight)))
             if session is not None and any(s.measure == measure and s.beyond(value) for s in self._bounding):
                 session.over_bound = True
 
@@ -277,13 +278,15 @@ def _at(stages: Sequence[_Stage], t_ns: int) -> _Stage | None:
     return stages[place] if place >= 0 and t_ns < stages[place].until_ns else None
 
 
-def _judged(slo: Slo, values: list[float]) -> Judged:
+def _judged(slo: Slo, weighed: list[tuple[float, int]]) -> Judged:
+    """`weighed`: samples, or how many were bad of how many."""
     observed: float | None = None
-    if values and slo.unit == SHARE:
-        observed = sum(values) / len(values)
+    values, count = [value for value, _ in weighed], sum(weight for _, weight in weighed)
+    if count and slo.is_ratio:
+        observed = slo.ratio(count, sum(values))
     elif values:
         observed = quantile(sorted(values), float(RANKS[slo.indicator.rpartition(".")[2]]))
-    beyond = round(sum(values)) if slo.unit == SHARE else sum(map(slo.beyond, values))
+    beyond = round(sum(values)) if slo.is_ratio else sum(map(slo.beyond, values))
     return Judged(
         name=slo.name,
         indicator=slo.indicator,
@@ -291,8 +294,8 @@ def _judged(slo: Slo, values: list[float]) -> Judged:
         objective=slo.objective,
         observed=None if observed is None else round(observed, 9),
         unit=slo.unit,
-        met=slo.judge(len(values), beyond, observed) is not SloOutcome.FAIL,
-        count=len(values),
+        met=slo.judge(count, beyond, observed) is not SloOutcome.FAIL,
+        count=count,
         beyond=beyond,
         needed=slo.enough,
     )

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from loadtest.judging.samples import REMEMBERED, SAMPLERS, Remembered, Running, Sampler, Source, source_of
+from loadtest.judging.samples import REMEMBERED, SAMPLERS, WEIGHTS, Remembered, Running, Sampler, Source, source_of
 from loadtest.judging.slo import COUNT, SLOTS_OF_A_WINDOW, Slo
 from loadtest.language.events import (
     LOAD,
@@ -117,7 +117,8 @@ class Objectives:
         """Counts into the objective's slots what is in the steady part; of a count without a window, everything."""
         width_ns, borders_ns, wanted = slot_ns(slo), self._borders_ns, slo.scenario
         everything = slo.unit == COUNT and not width_ns
-        beyond = slo.beyond if slo.is_ranked else bool
+        beyond: Callable[[Any], int] = slo.beyond if slo.is_ranked else int
+        weigh = WEIGHTS.get(slo.measure)
 
         def take(event: Any, running: Running | None) -> None:
             value = sampler(event, running)
@@ -131,7 +132,7 @@ class Objectives:
             counts = slots.get(slot)
             if counts is None:
                 counts = slots[slot] = [0, 0]
-            counts[0] += 1
+            counts[0] += 1 if weigh is None else weigh(event)
             counts[1] += beyond(value)
 
         return take

@@ -1,7 +1,8 @@
 """Which events are samples of which indicator: the words of `loadtest.judging.slo.INDICATORS` as functions of an event.
 
 A sample of seconds is its length; of a share, whether it is a bad one; of a count, true. What was cancelled is no
-sample of anything, and a failure of the generator itself is no sample of the target.
+sample of anything, and a failure of the generator itself is no sample of the target. An event that speaks for many
+samples at once (WEIGHTS) tells how many of them are bad.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from loadtest.language.events import (
     Gone,
     GoneChecked,
     IterationDropped,
+    MediaMeasured,
     Outcome,
     Remains,
     SecretMinted,
@@ -129,6 +131,22 @@ def _time_to_gone(event: GoneChecked, _: Running | None) -> float | None:
     return (event.t_ns - event.deleted_ns) / 1e9 if event.gone is Gone.CONFIRMED else None
 
 
+def _gap(event: MediaMeasured, _: Running | None) -> float | None:
+    return None if event.gap_max_ns is None else event.gap_max_ns / 1e9
+
+
+def _jitter(event: MediaMeasured, _: Running | None) -> float | None:
+    return None if event.jitter_ns is None else event.jitter_ns / 1e9
+
+
+def _underruns(event: MediaMeasured, _: Running | None) -> int | None:
+    return None if event.heard_ns is None else event.underruns
+
+
+def _packets_lost(event: MediaMeasured, _: Running | None) -> int | None:
+    return event.packets_lost
+
+
 def _left(remains: Remains) -> Sampler:
     """What a dead engine left is settled by the journal of the next one, not here."""
 
@@ -152,6 +170,7 @@ _FINISHED: Final[Source] = (SessionFinished, None)
 _DROPPED: Final[Source] = (IterationDropped, None)
 _TURN: Final[Source] = (StepFinished, Step.TURN)
 _CONNECT: Final[Source] = (StepFinished, Step.CONNECT)
+_MEDIA: Final[Source] = (MediaMeasured, None)
 
 SAMPLERS: Final[dict[str, dict[Source, Sampler]]] = {
     **{f"{step}": {(StepFinished, step): _length} for step in STEPS},
@@ -179,5 +198,16 @@ SAMPLERS: Final[dict[str, dict[Source, Sampler]]] = {
     "session.unconfirmed": {_FINISHED: lambda event, _: event.gone is Gone.UNCONFIRMED or None},
     "teardown.time_to_gone": {(GoneChecked, None): _time_to_gone},
     "secret.margin": {_CONNECT: _margin},
+    "media.underruns_per_minute": {_MEDIA: _underruns},
+    "media.gap": {_MEDIA: _gap},
+    "media.packet_loss": {_MEDIA: _packets_lost},
+    "media.jitter": {_MEDIA: _jitter},
 }
 """`Slo.measure` → the events that are its samples."""
+
+WEIGHTS: Final[dict[str, Callable[[Any], int]]] = {
+    "media.underruns_per_minute": lambda event: (event.heard_ns or 0) // 1_000_000,
+    "media.packet_loss": lambda event: event.frames + (event.packets_lost or 0),
+}
+"""`Slo.measure` of a ratio whose events speak for many samples → for how many, as `RATIOS` counts them. These are not
+independent of each other: what befell one packet befell its neighbours."""

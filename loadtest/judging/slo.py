@@ -25,15 +25,19 @@ QUANTILES: Final = ("p50", "p90", "p95", "p99", "max")
 
 
 class Unit(StrEnum):
-    """What an indicator is counted in. Those of RANKED are judged by a statistic of their samples' values."""
+    """What an indicator is counted in. Those of RANKED are judged by a statistic of their samples' values, those of
+    RATIOS by how many of them are bad."""
 
     SECONDS = "s"
     SHARE = "share"
+    PER_MINUTE = "per_minute"
     COUNT = "count"
 
 
-SECONDS, SHARE, COUNT = Unit.SECONDS, Unit.SHARE, Unit.COUNT
-RANKED: Final = frozenset(Unit) - {SHARE, COUNT}
+SECONDS, SHARE, PER_MINUTE, COUNT = Unit.SECONDS, Unit.SHARE, Unit.PER_MINUTE, Unit.COUNT
+RATIOS: Final[Mapping[Unit, int]] = {SHARE: 1, PER_MINUTE: 60_000}
+"""Unit → how many samples it is counted by: bad ones of all, or events in so many milliseconds."""
+RANKED: Final = frozenset(Unit) - {*RATIOS, COUNT}
 
 
 RANKS: Final[Mapping[str, Fraction]] = {
@@ -67,11 +71,17 @@ INDICATORS: Final[Mapping[str, Unit]] = {
     "session.dropped_rate": SHARE,
     **{f"teardown.time_to_gone.{quantile}": SECONDS for quantile in QUANTILES},
     "secret.margin.min": SECONDS,
+    "media.underruns_per_minute": PER_MINUTE,
+    **{f"media.gap.{quantile}": SECONDS for quantile in QUANTILES},
+    "media.packet_loss": SHARE,
+    **{f"media.jitter.{quantile}": SECONDS for quantile in QUANTILES},
 }
-"""Indicator → unit: seconds, a share of 1, or a count. `session.setup` is mint's start to connect's end;
-`…_from_due` counts from when the session was to start, whoever was to blame that it did not. Seconds and
-shares are of the steady part of the run; counts of all of it, or of each window of the steady part. Failures are the
-target's: what the generator did itself is counted elsewhere."""
+"""Indicator → unit: seconds, a share of 1, a number a minute, or a count. `session.setup` is mint's start to
+connect's end; `…_from_due` counts from when the session was to start, whoever was to blame that it did not. Seconds,
+shares and numbers a minute are of the steady part of the run; counts of all of it, or of each window of the steady
+part. Failures are the target's: what the generator did itself is counted elsewhere. `media.…` is told of a session
+when it has left its room: the longest gap and the mean jitter of its avatar's speech; underruns are those of all
+sessions in the time for which they listened, packets those of all rooms that number them."""
 
 
 class SloOutcome(StrEnum):
@@ -131,8 +141,17 @@ class Slo:
 
     @property
     def is_ranked(self) -> bool:
-        """Its statistic is a rank among values; of a SHARE or COUNT it is how many samples were bad."""
+        """Its statistic is a rank among values; else it is how many samples were bad."""
         return self.unit in RANKED
+
+    @property
+    def is_ratio(self) -> bool:
+        """Its statistic is how many samples were bad, of how many."""
+        return self.unit in RATIOS
+
+    def ratio(self, count: int, bad: int | float) -> float:
+        """The statistic of what is a ratio, in its unit."""
+        return bad * RATIOS[self.unit] / count
 
     @property
     def measure(self) -> str:
@@ -144,15 +163,16 @@ class Slo:
         """Samples that it takes to judge it at all, in a window or without one. A rate is judged from one on."""
         if self.unit == COUNT:
             return 0
-        return 1 if self.unit == SHARE else ENOUGH[self.indicator.rpartition(".")[2]]
+        return 1 if self.is_ratio else ENOUGH[self.indicator.rpartition(".")[2]]
 
     @property
     def stands_alone(self) -> int:
-        """Samples of the steady part that speak for the whole run: with fewer, one bad sample of a SHARE would be more
+        """Samples of the steady part that speak for the whole run: with fewer, one bad sample of a ratio would be more
         than its bound allows, so those of the ramp are asked, too."""
-        if self.unit != SHARE:
+        if not self.is_ratio:
             return self.enough
-        return for_one_bad(self.objective if self.min is None else 1 - self.objective)
+        allowed = self.objective / RATIOS[self.unit]
+        return for_one_bad(allowed if self.min is None else max(0.0, 1 - allowed))
 
     def beyond(self, value: float) -> bool:
         """Whether one sample of what is ranked lies on the wrong side of the bound."""
@@ -163,10 +183,10 @@ class Slo:
         return observed >= self.objective if self.max is None else observed <= self.objective
 
     def broken(self, count: int, beyond: int, *, more_to_come: bool = False) -> bool:
-        """Whether so many samples, so many of them beyond the bound (of a SHARE: bad ones), break the objective.
+        """Whether so many samples, so many of them beyond the bound (of a ratio: bad ones), break the objective.
 
         Samples that a quantile lacks count as ones that speak for it: what is broken so stays broken however they come
-        out. So do those that a SHARE lacks to stand alone, while there are `more_to_come`.
+        out. So do those that a ratio lacks to stand alone, while there are `more_to_come`.
         """
         if self.unit == COUNT:
             return not self.met(beyond)
@@ -175,19 +195,19 @@ class Slo:
         count += lacking
         if not count:
             return False
-        if self.unit == SHARE:
-            return not self.met((beyond if self.min is None else beyond + lacking) / count)
+        if self.is_ratio:
+            return not self.met(self.ratio(count, beyond if self.min is None else beyond + lacking))
         # The quantile lies between these two samples, in order from 0; both on the wrong side: so is the quantile.
         between = (count - 1) * RANKS[self.indicator.rpartition(".")[2]]
         return beyond >= count - floor(between) if self.min is None else beyond > ceil(between)
 
     def holds(self, count: int, beyond: int) -> bool:
-        """Whether so many samples, so many of them beyond the bound (of a SHARE: bad ones), certainly meet it. Of a
+        """Whether so many samples, so many of them beyond the bound (of a ratio: bad ones), certainly meet it. Of a
         quantile between two samples neither this nor `broken` may be true."""
         if self.unit == COUNT or count < self.enough:
             return self.unit == COUNT and self.met(beyond)
-        if self.unit == SHARE:
-            return self.met(beyond / count)
+        if self.is_ratio:
+            return self.met(self.ratio(count, beyond))
         between = (count - 1) * RANKS[self.indicator.rpartition(".")[2]]
         return beyond < count - ceil(between) if self.min is None else beyond <= floor(between)
 
@@ -324,6 +344,8 @@ def _bound_problems(bound: object, where: str, indicator: str) -> list[str]:
     if INDICATORS.get(indicator) == SHARE and not 0 <= bound <= 1:
         meant = f": {bound:g} % is {bound / 100:g}" if 1 < bound <= 100 else ""
         return [f"{where} must be a share between 0 and 1, not {bound!r}{meant}"]
+    if INDICATORS.get(indicator) == PER_MINUTE and bound < 0:
+        return [f"{where} must be a number a minute, not {bound!r}"]
     if INDICATORS.get(indicator) == COUNT and (bound < 0 or bound != int(bound)):
         return [f"{where} must be a whole number, not {bound!r}"]
     return []

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from loadtest.judging.slo import Unit
+from loadtest.judging.slo import PER_MINUTE, RATIOS, Unit
 
 
 def amount(value: float | None, unit: str) -> str:
@@ -15,6 +15,8 @@ def amount(value: float | None, unit: str) -> str:
             return f"{value:,.0f}"
         case Unit.SHARE:
             return f"{_three_digits(value * 100)} %"
+        case Unit.PER_MINUTE:
+            return f"{_three_digits(value)} a minute"
         case Unit.SECONDS:
             if value and abs(value) < 0.9995e-3:
                 return f"{_three_digits(value * 1e6)} µs"
@@ -23,6 +25,11 @@ def amount(value: float | None, unit: str) -> str:
             return f"{_three_digits(value)} s"
         case _:
             assert_never(known)
+
+
+def counted(count: int, unit: str) -> str:
+    """How many samples: of what is told a minute, how many minutes they are."""
+    return f"{_three_digits(count / RATIOS[PER_MINUTE])} min" if unit == PER_MINUTE else f"{count:,}"
 
 
 def bound(is_least: bool, value: float, unit: str) -> str:

@@ -209,9 +209,11 @@ class Observed(_Fact, frozen=True, kw_only=True):
 class MediaMeasured(_Fact, frozen=True, kw_only=True):
     """What a session heard of its avatar, said once it has left the room. All of its own measuring (`playout.py`).
 
-    `frames` of audio arrived. `underruns`: how often the avatar's speech ran dry in a player with a buffer of 100 ms,
-    for `stalled_ns` in all; `gap_max_ns`: the longest wait for the next frame of speech, None where none was heard.
-    `packets_lost`: by the room's numbering, those that came too late among them; None: this room numbers nothing.
+    `frames` of audio arrived, the last one `heard_ns` after the first. `underruns`: how often the avatar's speech ran
+    dry in a player with a buffer of 100 ms, for `stalled_ns` in all; `gap_max_ns`: the longest wait for the next frame
+    of speech, None where none was heard. `jitter_ns`: by how much those waits differed from the length of what came,
+    on average. `packets_lost`: by the room's numbering, those that came too late among them; None: this room numbers
+    nothing.
     `messages_unwritten`: app-messages that came after the most that are written down of a session.
     """
 
@@ -223,6 +225,8 @@ class MediaMeasured(_Fact, frozen=True, kw_only=True):
     gap_max_ns: int | None = None
     packets_lost: int | None = None
     messages_unwritten: int = 0
+    heard_ns: int | None = None  # from the first frame to the end of the last one
+    jitter_ns: int | None = None  # mean deviation of the waits for frames of speech
     purpose: str = LOAD
 
 

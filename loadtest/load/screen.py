@@ -9,8 +9,9 @@ from typing import Final
 from rich.text import Text
 
 from loadtest.judging.objectives import Standing, State
-from loadtest.judging.slo import COUNT, SECONDS, SHARE, Slo
+from loadtest.judging.slo import COUNT, PER_MINUTE, SECONDS, SHARE, Slo
 from loadtest.judging.words import amount, bound, plural
+from loadtest.judging.words import counted as samples
 from loadtest.language.outlets import line, terminal
 from loadtest.load.glance import Glance, Times
 
@@ -163,7 +164,9 @@ def counted(slo: Slo, standing: Standing) -> str:
     """How many samples an objective has, and how many speak against it."""
     if slo.unit == COUNT:
         return f"{standing.beyond:,}"
-    what = "bad" if slo.unit == SHARE else "above" if slo.min is None else "below"
+    if slo.unit == PER_MINUTE:
+        return f"{standing.beyond:,} in {samples(standing.count, slo.unit)}"
+    what = "bad" if slo.is_ratio else "above" if slo.min is None else "below"
     where = f" in {slo.window_s:g} s" if slo.window_s is not None else ""
     return f"{standing.beyond:,} of {standing.count:,} {what}{where}"
 

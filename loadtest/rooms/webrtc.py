@@ -120,7 +120,7 @@ class WebRtcRoom:
             self._end(t_ns, broken_by(error))
 
     def _hear(self, t_ns: int, sequence: int, payload: bytes) -> None:
-        last, self._last_sequence = self._last_sequence, sequence
+        last, self._last_sequence, lost = self._last_sequence, sequence, 0
         if last is None:
             self._listener.on_mark(t_ns, Mark.FIRST_FRAME)
             if not self._ready.done():
@@ -129,8 +129,9 @@ class WebRtcRoom:
             self._last_sequence = last
             return
         else:
-            self.lost += max(0, ahead - 1) if ahead < NEW_NUMBERS else 0
-        self._listener.on_audio(t_ns, self._decoder.decode(payload))
+            lost = max(0, ahead - 1) if ahead < NEW_NUMBERS else 0
+            self.lost += lost
+        self._listener.on_audio(t_ns, self._decoder.decode(payload), lost)
 
     def on_sent_lost(self, t_ns: int) -> None:
         self._listener.on_mark(t_ns, Mark.SENT_LOST)

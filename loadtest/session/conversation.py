@@ -97,13 +97,13 @@ class Conversation:
         self.mark(t_ns, mark)
         self._wake()
 
-    def on_audio(self, t_ns: int, pcm: bytes) -> None:
+    def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0) -> None:
         gap_ns, self._last_frame_ns = t_ns - self._last_frame_ns, t_ns
         if self.hole_ns is not None and gap_ns > self.hole_ns:
             self.hole_ns = gap_ns
         if self.tape is not None:
             self.tape.heard(t_ns, pcm)
-        self.playout.take(t_ns, pcm, speaking=self.avatar_speaking)
+        self.playout.take(t_ns, pcm, speaking=self.avatar_speaking, lost=lost)
         self._ear.hear(t_ns, pcm)
 
     def on_message(self, t_ns: int, told: Told) -> None:

@@ -206,6 +206,8 @@ class Lifecycle:
             gap_max_ns=heard.longest_gap_ns,
             packets_lost=room.lost,
             messages_unwritten=max(0, talk.messages - MAX_MESSAGES),
+            heard_ns=heard.heard_ns,
+            jitter_ns=heard.jitter_ns,
         )
 
     async def _teardown(self) -> None:

@@ -19,22 +19,49 @@ class Playout:
     `stalled_ns` for how long in all. `longest_gap_ns`: the longest wait for the next frame; None: nothing was said.
     """
 
-    __slots__ = ("_ends_ns", "_last_ns", "frames", "longest_gap_ns", "stalled_ns", "underruns")
+    __slots__ = (
+        "_astray_ns",
+        "_ends_ns",
+        "_first_ns",
+        "_last_ns",
+        "_length_ns",
+        "_waits",
+        "frames",
+        "longest_gap_ns",
+        "stalled_ns",
+        "underruns",
+    )
 
     def __init__(self) -> None:
         self.frames = self.underruns = self.stalled_ns = 0
         self.longest_gap_ns: int | None = None
-        self._last_ns = self._ends_ns = 0
+        self._first_ns = self._last_ns = self._ends_ns = self._length_ns = 0
+        self._waits = self._astray_ns = 0
 
-    def take(self, t_ns: int, pcm: bytes, *, speaking: bool) -> None:
-        """A stretch arrived at `t_ns`. `speaking`: the avatar was, before it."""
+    @property
+    def heard_ns(self) -> int | None:
+        """From the arrival of the first stretch to the end of the last one; None: none came."""
+        return self._last_ns + self._length_ns - self._first_ns if self.frames else None
+
+    @property
+    def jitter_ns(self) -> int | None:
+        """Mean deviation of the waits for speech from the length of what came before: the interarrival jitter of RFC
+        3550 (6.4.1), over the whole stream instead of its last sixteen packets. None: nothing was said."""
+        return self._astray_ns // self._waits if self._waits else None
+
+    def take(self, t_ns: int, pcm: bytes, *, speaking: bool, lost: int = 0) -> None:
+        """A stretch arrived at `t_ns`. `speaking`: the avatar was, before it; `lost`: so many before it never came."""
+        if not self.frames:
+            self._first_ns = t_ns
         self.frames += 1
         length_ns = FRAME_NS if len(pcm) == FRAME_BYTES else len(pcm) // 2 * 1_000_000_000 // RATE_HZ
         if speaking:
             gap_ns = t_ns - self._last_ns
             if self.longest_gap_ns is None or gap_ns > self.longest_gap_ns:
                 self.longest_gap_ns = gap_ns
-        self._last_ns = t_ns
+            self._waits += 1
+            self._astray_ns += abs(gap_ns - self._length_ns * (lost + 1))
+        self._last_ns, self._length_ns = t_ns, length_ns
         ends_ns = self._ends_ns
         if t_ns > ends_ns:
             if speaking:

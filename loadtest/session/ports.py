@@ -129,8 +129,8 @@ class Listener(Protocol):
     def on_mark(self, t_ns: int, mark: Mark) -> None:
         """A phase of connecting was reached, or a clip's first or last voiced frame left."""
 
-    def on_audio(self, t_ns: int, pcm: bytes) -> None:
-        """Avatar audio, 24 kHz mono PCM16LE, silence included."""
+    def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0) -> None:
+        """Avatar audio, 24 kHz mono PCM16LE, silence included. `lost`: packets just before it that did not come."""
 
     def on_message(self, t_ns: int, told: Told) -> None:
         """An app-message."""

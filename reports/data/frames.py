@@ -22,6 +22,7 @@ from loadtest.language.events import (
     HealthSampled,
     IterationDropped,
     Mark,
+    MediaMeasured,
     Observed,
     Remains,
     RemainsChanged,
@@ -67,6 +68,10 @@ _COLUMNS: Final[dict[type, dict[str, Holds]]] = {
         "lives_s": NUMBER,
     },
     RemainsChanged: {**_OF_SESSION, "remains": WORD, "reason": WORD},
+    MediaMeasured: {
+        **_OF_SESSION, "frames": INT, "underruns": INT, "stalled_ns": INT, "gap_max_ns": NUMBER,
+        "packets_lost": NUMBER, "heard_ns": NUMBER, "jitter_ns": NUMBER,
+    },
     GoneChecked: {**_OF_SESSION, "gone": WORD, "deleted_ns": STAMP},
     RuleChecked: {**_OF_SESSION, "rule": WORD, "outcome": WORD, "detail": TEXT},
     StageStarted: {"t_ns": STAMP, "stage": TEXT, "users": INT, "steady": FLAG, "rate": NUMBER, "arrivals": NUMBER},
@@ -111,6 +116,7 @@ class Run:
     secrets: pd.DataFrame
     remains: pd.DataFrame
     looks: pd.DataFrame
+    media: pd.DataFrame
     checks: pd.DataFrame
     stages: pd.DataFrame
     drops: pd.DataFrame
@@ -163,6 +169,7 @@ class Run:
             # A sweep doesn't know why a session was made: its rows carry the default purpose.
             remains=self.remains[self.remains["session"].isin(sessions.index)],
             looks=of(self.looks),
+            media=of(self.media),
             checks=of(self.checks),
             drops=drops,
         )
@@ -216,6 +223,7 @@ def load(run_dir: Path) -> Run:
         secrets=frames[SecretMinted],
         remains=frames[RemainsChanged],
         looks=frames[GoneChecked],
+        media=frames[MediaMeasured],
         checks=frames[RuleChecked],
         stages=frames[StageStarted].sort_values("t_ns", kind="stable"),
         drops=frames[IterationDropped],

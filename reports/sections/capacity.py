@@ -10,6 +10,7 @@ from loadtest.capacity.search import Found
 from loadtest.capacity.stages import Stages
 from loadtest.config.settings import Settings
 from loadtest.judging.bounds import lower_bound, upper_bound
+from loadtest.judging.samples import WEIGHTS
 from loadtest.judging.slo import SHARE, Slo
 from loadtest.language import journal
 from reports.sections import usl
@@ -108,7 +109,8 @@ def apply(report: Report, capacity: dict[str, Any]) -> None:
 
 
 def _open(slo: dict[str, Any], side: str, bound: Callable[[int, int], float]) -> float | None:
-    return round(bound(slo["beyond"], slo["count"]), 6) if slo["unit"] == SHARE and slo["bound"] == side else None
+    independent = slo["unit"] == SHARE and slo["indicator"] not in WEIGHTS
+    return round(bound(slo["beyond"], slo["count"]), 6) if independent and slo["bound"] == side else None
 
 
 def _short(facts: Facts) -> dict[str, Any]:

@@ -131,10 +131,11 @@ def _describe(event: Event) -> tuple[int | None, str]:
         case MediaMeasured():
             lost = "" if event.packets_lost is None else f", {event.packets_lost} packets lost"
             gap = "" if event.gap_max_ns is None else f", longest gap in speech {event.gap_max_ns / 1e6:.0f} ms"
+            jitter = "" if event.jitter_ns is None else f", jitter {event.jitter_ns / 1e6:.1f} ms"
             dry = f"{event.underruns} underruns ({event.stalled_ns / 1e6:.0f} ms)"
             unwritten = event.messages_unwritten
             untold = f", {plural(unwritten, 'app-message')} not written" if unwritten else ""
-            return None, f"heard: {plural(event.frames, 'frame')} of audio, {dry}{gap}{lost}{untold}"
+            return None, f"heard: {plural(event.frames, 'frame')} of audio, {dry}{gap}{jitter}{lost}{untold}"
         case GoneChecked():
             status = "no answer" if event.http_status is None else f"http {event.http_status}"
             return event.t_ns - event.deleted_ns, f"gone: {event.gone} ({event.looks} looks, the last: {status})"

@@ -12,7 +12,19 @@ import numpy as np
 
 from loadtest.judging.bounds import lower_bound, upper_bound
 from loadtest.judging.objectives import slot_ns
-from loadtest.judging.slo import COUNT, DEFAULT_SLOS, EXPOSED, RANKS, SHARE, SLOTS_OF_A_WINDOW, Slo, SloOutcome
+from loadtest.judging.samples import WEIGHTS
+from loadtest.judging.slo import (
+    COUNT,
+    DEFAULT_SLOS,
+    EXPOSED,
+    PER_MINUTE,
+    RANKS,
+    SHARE,
+    SLOTS_OF_A_WINDOW,
+    Slo,
+    SloOutcome,
+)
+from loadtest.judging.words import counted
 from reports.data.frames import Run
 from reports.verdict.samples import Samples, after_warm_up_ns, samples, steady_ns, within
 
@@ -60,15 +72,16 @@ def aborted(run: Run) -> dict[str, Any] | None:
     }
 
 
-def observed(slo: Slo, values: Any) -> float | None:
-    """What the samples come to: a quantile, a share or a number; None where there are none to be a quantile or share
+def observed(slo: Slo, found: Samples) -> float | None:
+    """What the samples come to: a quantile, a ratio or a number; None where there are none to be a quantile or ratio
     of."""
+    values = found.values
     if slo.unit == COUNT:
         return float(len(values))
-    if not len(values):
+    if not found.count:
         return None
-    if slo.unit == SHARE:
-        return round(float(np.mean(values)), 9)
+    if slo.is_ratio:
+        return round(slo.ratio(found.count, float(np.sum(values))), 9)
     place = (len(values) - 1) * RANKS[slo.indicator.rpartition(".")[2]]
     low, high = floor(place), ceil(place)
     ordered = np.sort(values)  # np.quantile does the same in ten times the time, which counts over 72,000 windows
@@ -79,9 +92,9 @@ def _row(run: Run, slo: Slo, planned_s: float | None, *, asked: bool) -> dict[st
     found = samples(run, slo.measure, scenario=slo.scenario)
     stretches = steady_ns(run)
     judged, over, note = _judged(run, slo, found, stretches)
-    value = observed(slo, judged.values)
+    value = observed(slo, judged)
     exposed = samples(run, EXPOSED[slo.measure], scenario=slo.scenario) if slo.measure in EXPOSED else None
-    count, beyond = len(judged) if exposed is None else len(exposed), _beyond(slo, judged.values)
+    count, beyond = judged.count if exposed is None else len(exposed), _beyond(slo, judged.values)
     outcome = slo.judge(count, beyond, value)
     if exposed is not None and not count and outcome is SloOutcome.PASS:
         outcome = SloOutcome.NOT_ENOUGH  # nothing went wrong because there was nothing
@@ -115,14 +128,15 @@ def _row(run: Run, slo: Slo, planned_s: float | None, *, asked: bool) -> dict[st
             "too_few": len(full) - len(telling),
         }
         # A rate of which the steady part says too little must hold over the whole run, too.
-        if telling and not (over == "run" and outcome is SloOutcome.FAIL and slo.unit == SHARE):
+        if telling and not (over == "run" and outcome is SloOutcome.FAIL and slo.is_ratio):
             row |= _worst(run, slo, telling)
             row["note"] = None
         row["note"] = row["note"] or _note(slo, full, telling)
     if row["aborted"]:
         row["outcome"] = SloOutcome.FAIL
     row["outcome"] = str(row["outcome"])
-    share = slo.unit == SHARE or (exposed is not None and row["judged_over"] == "run")
+    independent = slo.measure not in WEIGHTS
+    share = (slo.unit == SHARE and independent) or (exposed is not None and row["judged_over"] == "run")
     bad = row["beyond"]
     row["upper_bound"] = round(upper_bound(bad, row["count"]), 6) if share and slo.min is None else None
     row["lower_bound"] = round(lower_bound(bad, row["count"]), 6) if share and slo.max is None else None
@@ -134,20 +148,21 @@ def _judged(run: Run, slo: Slo, found: Samples, stretches: list[tuple[int, int]]
     if slo.unit == COUNT:
         return found, "run", None
     steady = found.where(within(found.t_ns, stretches))
-    if slo.unit != SHARE or len(steady) >= slo.stands_alone:
+    if not slo.is_ratio or steady.count >= slo.stands_alone:
         return steady, "steady", None
     everything = found.where(within(found.t_ns, after_warm_up_ns(run)))
-    if len(everything) == len(steady) or slo.broken(len(steady), _beyond(slo, steady.values)):
+    if len(everything) == len(steady) or slo.broken(steady.count, _beyond(slo, steady.values)):
         return steady, "steady", None
-    few = f"{len(steady):,} of the {slo.stands_alone:,} samples with which it would speak for the run"
+    had, lacked = counted(steady.count, slo.unit), counted(slo.stands_alone, slo.unit)
+    few = f"{had} of the {lacked}{'' if slo.unit == PER_MINUTE else ' samples'} with which it would speak for the run"
     return everything, "run", f"the steady part had {few}; judged over all of it"
 
 
 def _beyond(slo: Slo, values: Any) -> int:
-    """How many samples are beyond the bound; of a SHARE or COUNT, how many are bad."""
+    """How many samples are beyond the bound; of a ratio or COUNT, how many are bad."""
     if slo.unit == COUNT:
         return len(values)
-    if slo.unit == SHARE:
+    if slo.is_ratio:
         return int(np.sum(values))
     return int(np.sum(values < slo.objective if slo.max is None else values > slo.objective))
 
@@ -193,18 +208,18 @@ def _windows(slo: Slo, found: Samples, stretches: list[tuple[int, int]], until_n
         for end in range(first + SLOTS_OF_A_WINDOW, last + 1):
             begin_ns, end_ns = origin_ns + (end - SLOTS_OF_A_WINDOW) * width_ns, origin_ns + end * width_ns
             low, high = np.searchsorted(found.t_ns, (begin_ns, end_ns))
-            values = found.values[low:high]
-            value, beyond = observed(slo, values), _beyond(slo, values)
+            inside = found.where(slice(low, high))
+            value, beyond = observed(slo, inside), _beyond(slo, inside.values)
             if value is None:
                 continue
             windows.append(
                 Window(
                     from_ns=begin_ns,
                     to_ns=end_ns,
-                    count=int(high - low),
+                    count=inside.count,
                     beyond=beyond,
                     observed=value,
-                    broken=slo.judge(int(high - low), beyond, value) is SloOutcome.FAIL,
+                    broken=slo.judge(inside.count, beyond, value) is SloOutcome.FAIL,
                 )
             )
     return windows

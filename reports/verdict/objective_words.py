@@ -6,8 +6,8 @@ Terminal, page, Markdown and JUnit all take them from here.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from loadtest.judging.slo import EXPOSED, SHARE, SloOutcome
-from loadtest.judging.words import amount, bound, plural
+from loadtest.judging.slo import EXPOSED, INDICATORS, PER_MINUTE, SHARE, SloOutcome
+from loadtest.judging.words import amount, bound, counted, plural
 
 Row = Mapping[str, Any]
 
@@ -24,7 +24,7 @@ _BAD: Final = {
     "unconfirmed": ("not proved gone", "not proved gone"),
 }
 """What a bad sample of a rate or a count is: of so many, and of a share."""
-_NOUNS: Final = {"secret": "session", "teardown": "delete"}
+_NOUNS: Final = {"secret": "session", "teardown": "delete", "media": "session"}
 
 
 def cells(row: Row) -> dict[str, str]:
@@ -60,7 +60,7 @@ def describe(row: Row) -> str:
     wanted = f"wanted at {'most' if row['bound'] == 'max' else 'least'} {amount(row['objective'], row['unit'])}"
     if outcome is SloOutcome.NOT_ENOUGH:
         seen = "" if row["observed"] is None else f" ({amount(row['observed'], row['unit'])} so far)"
-        of = f"{plural(row['count'], _noun(row))}, it takes {row['needed']}"
+        of = f"{_of(row)}, it takes {counted(row['needed'], row['unit'])}"
         return f"not enough samples: {name}: {of}{seen}, {wanted}"
     found = _found(row)
     if outcome is SloOutcome.FAIL and row["aborted"]:
@@ -88,8 +88,13 @@ def stopped_early(aborted: Mapping[str, Any]) -> str:
     name = aborted["slo"] + ("" if aborted["slo"] == aborted["indicator"] else f" ({aborted['indicator']})")
     return (
         f"stopped early after {aborted['at_s']:.1f} s by its objective {name}: "
-        f"{aborted['beyond']:,} of {aborted['count']:,} {over} were beyond it"
+        f"{aborted['beyond']:,} {_among(aborted)} {over} were beyond it"
     )
+
+
+def _among(aborted: Mapping[str, Any]) -> str:
+    unit = INDICATORS.get(aborted["indicator"], SHARE)  # an old run's may be gone
+    return f"{'in' if unit == PER_MINUTE else 'of'} {counted(aborted['count'], unit)}"
 
 
 def _found(row: Row) -> str:
@@ -97,9 +102,11 @@ def _found(row: Row) -> str:
         return "nothing was observed"
     found = amount(row["observed"], row["unit"]) + _when(row)
     if row["unit"] == SHARE:
-        return f"{found} of {plural(row['count'], _noun(row))}{_open(row)}"
+        return f"{found} of {_of(row)}{_open(row)}"
+    if row["unit"] == PER_MINUTE:
+        return f"{found}, {row['beyond']:,} in {_of(row)}"
     if row["count"] < row["needed"]:
-        return f"{found}, {row['beyond']:,} of only {plural(row['count'], _noun(row))} beyond it"
+        return f"{found}, {row['beyond']:,} of only {_of(row)} beyond it"
     return found
 
 
@@ -113,8 +120,13 @@ def _when(row: Row) -> str:
 
 def _samples(row: Row) -> str:
     if row["outcome"] == SloOutcome.NOT_ENOUGH:
-        return f"{row['count']:,} of {row['needed']:,}"
-    return f"{row['count']:,}"
+        return f"{counted(row['count'], row['unit'])} of {counted(row['needed'], row['unit'])}"
+    return counted(row["count"], row["unit"])
+
+
+def _of(row: Row) -> str:
+    """How many of what its samples are."""
+    return counted(row["count"], row["unit"]) if row["unit"] == PER_MINUTE else plural(row["count"], _noun(row))
 
 
 def _open(row: Row) -> str:
@@ -135,5 +147,7 @@ def _noun(row: Row) -> str:
     indicator = str(row["indicator"])
     if EXPOSED.get(indicator, indicator) == "session.dropped_rate":
         return "iteration"
+    if indicator == "media.packet_loss":
+        return "packet"
     subject = indicator.partition(".")[0]
     return _NOUNS.get(subject, subject)

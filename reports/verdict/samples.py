@@ -24,19 +24,27 @@ FOREVER_NS: Final = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Samples in the order in which they ended: `t_ns` (int64), `values` (seconds; of shares 1 is a bad one; of counts
-    1) and the numbers of their sessions (−1 for iterations that never became one)."""
+    """Samples in the order in which they ended: `t_ns` (int64), `values` (seconds; of ratios how many were bad; of
+    counts 1), the numbers of their sessions (−1 for iterations that never became one), and for how many samples each
+    speaks (`loadtest.judging.samples.WEIGHTS`; None: for one)."""
 
     t_ns: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
     sessions: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.t_ns)
 
-    def where(self, places: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Samples":
+    def where(self, places: npt.NDArray[np.bool_] | npt.NDArray[np.int64] | slice) -> "Samples":
         """Those that a mask keeps, or those at these places, in their order."""
-        return Samples(self.t_ns[places], self.values[places], self.sessions[places])
+        weights = None if self.weights is None else self.weights[places]
+        return Samples(self.t_ns[places], self.values[places], self.sessions[places], weights)
+
+    @property
+    def count(self) -> int:
+        """How many samples they are."""
+        return len(self) if self.weights is None else int(self.weights.sum())
 
 
 def samples(run: Run, measure: str, *, scenario: str | None = None) -> Samples:
@@ -52,6 +60,7 @@ def samples(run: Run, measure: str, *, scenario: str | None = None) -> Samples:
         rows["t_ns"].to_numpy(dtype=np.int64),
         rows["value"].to_numpy(dtype=np.float64),
         rows["session"].to_numpy(dtype=np.int64),
+        rows["weight"].to_numpy(dtype=np.int64) if "weight" in rows else None,
     )
 
 
@@ -93,7 +102,7 @@ def within(t_ns: npt.NDArray[np.int64], stretches: list[tuple[int, int]]) -> npt
 
 
 def _rows(run: Run, measure: str) -> pd.DataFrame:
-    """Columns t_ns, value, session; for iterations that were dropped scenario, too."""
+    """Columns t_ns, value, session; of iterations that were dropped scenario, too; weight where one speaks for many."""
     subject, _, what = measure.partition(".")
     if subject in STEPS:
         steps = run.steps[(run.steps["step"] == subject) & (run.steps["attempt"] == 1)]
@@ -104,6 +113,8 @@ def _rows(run: Run, measure: str) -> pd.DataFrame:
         raise _unheard_of(measure)
     if subject == "turn":
         return _of_turns(run.turns, what)
+    if subject == "media":
+        return _of_media(run.media, what)
     if measure == "secret.margin":
         return _margins(run)
     if measure == "teardown.time_to_gone":
@@ -153,6 +164,20 @@ def _of_turns(turns: pd.DataFrame, what: str) -> pd.DataFrame:
     if what in ("failed", "failed_rate"):
         return _outcomes(turns, what)
     raise _unheard_of(f"turn.{what}")
+
+
+def _of_media(media: pd.DataFrame, what: str) -> pd.DataFrame:
+    if what in ("gap", "jitter"):
+        column = {"gap": "gap_max_ns", "jitter": "jitter_ns"}[what]
+        media = media[media[column].notna()]
+        return _table(media, media[column] / 1e9)
+    if what == "underruns_per_minute":
+        media = media[media["heard_ns"].notna()]
+        return _table(media, media["underruns"]).assign(weight=media["heard_ns"] // 1_000_000)
+    if what == "packet_loss":
+        media = media[media["packets_lost"].notna()]
+        return _table(media, media["packets_lost"]).assign(weight=media["frames"] + media["packets_lost"])
+    raise _unheard_of(f"media.{what}")
 
 
 def _margins(run: Run) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from loadtest.language.events import (
     Gone,
     GoneChecked,
     HealthSampled,
+    MediaMeasured,
     Outcome,
     Remains,
     RemainsChanged,
@@ -37,6 +38,12 @@ WALL_NS = 1_790_000_000_000_000_000
 
 def at(seconds: float) -> int:
     return START_NS + round(seconds * 1e9)
+
+
+def media(number: int, at_s: float, *, frames: int = 3000, underruns: int = 0, **facts: Any) -> MediaMeasured:
+    """What a session heard, told at `at_s`; a minute of it if nothing else is said."""
+    facts = {"stalled_ns": 0, "heard_ns": 60 * 10**9} | facts
+    return MediaMeasured(t_ns=at(at_s), session=sid(number), frames=frames, underruns=underruns, **facts)
 
 
 def ns(seconds: float) -> int:

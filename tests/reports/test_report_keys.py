@@ -40,6 +40,7 @@ def test_every_key_of_a_report_is_explained(run_dir: Path) -> None:
         RuleChecked(t_ns=j.at(3), session=j.sid(1), rule="EXP-3", outcome=RuleOutcome.PASS, detail="as asked"),
         RunAborted(t_ns=j.at(30), slo="first", indicator="create.p95", count=3, beyond=2, window_s=5.0),
         *(j.health(second) for second in range(40)),
+        j.media(1, 11, packets_lost=0),
     ]
     j.write_file(run_dir, events, finish=None)
     worker = WorkerChanged(t_ns=j.at(1), worker="w", host="far", state=WorkerState.HOME, numbers=(0,), directory="/d")

@@ -74,7 +74,7 @@ class Visit:
         self._record.observe(t_ns, mark, None)
         self._wake()
 
-    def on_audio(self, t_ns: int, pcm: bytes) -> None:
+    def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0) -> None:
         if self._last_frame_ns and self._talks:
             self.longest_gap_ns = max(self.longest_gap_ns, t_ns - self._last_frame_ns)
         self._last_frame_ns = t_ns

@@ -128,7 +128,14 @@ def test_a_failed_turn_counts_in_its_own_step_and_in_converse_and_once_as_a_sess
 
 def test_what_was_heard_is_counted_and_losses_only_where_packets_are_numbered() -> None:
     tcp = MediaMeasured(
-        t_ns=4 * S, session=session_id(1), frames=500, underruns=2, stalled_ns=3 * S // 10, gap_max_ns=S // 4
+        t_ns=4 * S,
+        session=session_id(1),
+        frames=500,
+        underruns=2,
+        stalled_ns=3 * S // 10,
+        gap_max_ns=S // 4,
+        heard_ns=10 * S,
+        jitter_ns=S // 250,
     )
     numbered = replace(tcp, session=session_id(2), underruns=1, stalled_ns=S // 10, packets_lost=20)
     mute = MediaMeasured(t_ns=4 * S, session=session_id(3), frames=10, underruns=0, stalled_ns=0)
@@ -139,6 +146,8 @@ def test_what_was_heard_is_counted_and_losses_only_where_packets_are_numbered() 
     assert value(got, c.MEDIA_STALLED) == pytest.approx(0.4)
     assert (value(got, c.MEDIA_PACKETS), value(got, c.MEDIA_LOST)) == (520, 20)
     assert observed(got, c.MEDIA_GAP) == {0.3: 2}
+    assert observed(got, c.MEDIA_JITTER) == {0.005: 2}
+    assert value(got, c.MEDIA_HEARD) == 20
 
 
 def test_a_failed_step_leads_to_the_delete() -> None:

@@ -22,6 +22,7 @@ class Recorder:
     def __init__(self) -> None:
         self.marks: list[tuple[int, Mark]] = []
         self.audio: list[tuple[int, bytes]] = []
+        self.lost: list[int] = []
         self.messages: list[tuple[int, Mapping[str, Any]]] = []
         self.ends: list[StepError] = []
         self._changed = asyncio.Event()
@@ -30,8 +31,9 @@ class Recorder:
         self.marks.append((t_ns, mark))
         self._changed.set()
 
-    def on_audio(self, t_ns: int, pcm: bytes) -> None:
+    def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0) -> None:
         self.audio.append((t_ns, pcm))
+        self.lost.append(lost)
         self._changed.set()
 
     def on_message(self, t_ns: int, told: Told) -> None:

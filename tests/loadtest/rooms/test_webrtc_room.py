@@ -342,6 +342,7 @@ def test_packets_that_never_came_are_counted_by_their_numbers(numbers: list[int]
         async with room_of(Grant(room_url="http://127.0.0.1:1/rooms/x/whip", token="t")) as (room, listener):
             for place, number in enumerate(numbers):
                 room.on_packet(place * 20_000_000, number, SILENT_OPUS)
+            assert sum(listener.lost) == lost
             return room.lost, len(listener.audio)
 
     assert asyncio.run(scene()) == (lost, heard)

@@ -53,3 +53,25 @@ def test_a_long_frame_lasts_as_long_as_its_sound() -> None:
     playout.take(1, SILENCE * 10, speaking=False)
     playout.take(1 + BUFFER_NS + 10 * FRAME_NS, SILENCE, speaking=True)
     assert playout.underruns == 0
+
+
+def test_jitter_is_how_far_the_waits_are_from_the_length_of_a_frame_on_average() -> None:
+    assert played(*(20.0 * n for n in range(50))).jitter_ns == 0
+    # 14, 26, 14 … ms: each wait is 6 ms off, though as many frames come as are due.
+    assert played(*(20.0 * n - 6 * (n % 2) for n in range(51))).jitter_ns == 6 * MS
+    # Two at a time: 0 and 40 ms in turn.
+    assert played(*(40.0 * (n // 2) for n in range(51))).jitter_ns == 20 * MS
+    assert played(0, 30, 60, speaking=False).jitter_ns is None
+
+
+def test_a_packet_that_was_lost_is_no_jitter_of_those_around_it() -> None:
+    playout = played(0, 20)
+    playout.take(80 * MS + 1, LOUD_FRAME, speaking=True, lost=2)
+    assert playout.jitter_ns == 0
+    playout.take(160 * MS + 1, LOUD_FRAME, speaking=True)  # the same wait, and nothing was lost
+    assert playout.jitter_ns == 20 * MS
+
+
+def test_it_listened_from_the_first_frame_to_the_end_of_the_last_silence_included() -> None:
+    assert played(100, 120, 500, speaking=False).heard_ns == 420 * MS
+    assert Playout().heard_ns is None

@@ -7,7 +7,15 @@ import pytest
 from msgspec.structs import replace
 
 from loadtest.judging.slo import Slo
-from loadtest.language.events import Event, RunAborted, SessionFinished, SessionStarted, StageStarted, Step
+from loadtest.language.events import (
+    Event,
+    MediaMeasured,
+    RunAborted,
+    SessionFinished,
+    SessionStarted,
+    StageStarted,
+    Step,
+)
 from reports.data import frames
 from reports.verdict.gates import judge
 from reports.verdict.objective_words import describe
@@ -117,3 +125,58 @@ def test_an_objective_that_stopped_the_run_is_missed_whatever_came_after(tmp_pat
         "stopped early after 30.0 s by its objective creates (create.p50): 9 of 12 in 10 s were beyond it"
     )
     assert report["slos"][0]["outcome"] == "fail"
+
+
+def heard(*sessions: MediaMeasured) -> list[Event]:
+    """Those sessions, each an hour long, and what they heard."""
+    return [
+        *plan((0, True)),
+        *(event for media in sessions for event in (_started(media), media, _finished(media))),
+    ]
+
+
+def _started(media: MediaMeasured) -> SessionStarted:
+    return replace(j.started(1, 0), session=media.session)
+
+
+def _finished(media: MediaMeasured) -> SessionFinished:
+    return replace(j.finished(1, 0, 59), session=media.session)
+
+
+def test_underruns_are_counted_by_the_time_that_all_sessions_listened(tmp_path: Path) -> None:
+    """Not by the mean of the sessions' own rates: the one that heard two seconds would weigh as much as the others."""
+    short = j.media(3, 30, underruns=1, heard_ns=2 * 10**9)
+    events = heard(j.media(1, 10, underruns=2), j.media(2, 20), short, j.media(4, 40, underruns=9, heard_ns=None))
+    found = judged(tmp_path, events, Slo(name="holes", indicator="media.underruns_per_minute", max=1))
+    assert found["observed"] == pytest.approx(3 / (122 / 60))
+    assert (found["outcome"], found["beyond"], found["count"], found["upper_bound"]) == ("fail", 3, 122_000, None)
+    assert describe(found) == (
+        "objective missed: holes (media.underruns_per_minute): 1.48 a minute, 3 in 2.03 min, wanted at most 1 a minute"
+    )
+
+
+def test_packets_are_lost_of_all_that_were_numbered_and_not_session_by_session(tmp_path: Path) -> None:
+    events = heard(
+        j.media(1, 10, frames=900, packets_lost=100),
+        j.media(2, 20, frames=9000, packets_lost=0),
+        j.media(3, 30, frames=500),  # of a room that numbers nothing
+    )
+    found = judged(tmp_path, events, Slo(name="loss", indicator="media.packet_loss", max=0.01))
+    assert (found["outcome"], found["observed"], found["count"], found["beyond"]) == ("pass", 0.01, 10_000, 100)
+    # Packets are lost in bursts: they say nothing about what was not seen, as independent samples would.
+    assert found["upper_bound"] is None
+    assert describe(found) == "objective met: loss (media.packet_loss): 1 % of 10,000 packets, wanted at most 1 %"
+
+
+def test_where_no_packet_is_numbered_their_loss_is_neither_met_nor_missed(tmp_path: Path) -> None:
+    found = judged(tmp_path, heard(j.media(1, 10)), Slo(name="loss", indicator="media.packet_loss", max=0.01))
+    assert (found["outcome"], found["observed"]) == ("not_enough_samples", None)
+    assert describe(found) == "not enough samples: loss (media.packet_loss): 0 packets, it takes 1, wanted at most 1 %"
+
+
+def test_the_longest_gap_is_of_one_session_and_the_jitter_a_quantile_of_all(tmp_path: Path) -> None:
+    events = heard(*(j.media(n, n, gap_max_ns=n * 10**7, jitter_ns=n * 10**6) for n in range(1, 21)), j.media(21, 21))
+    gap = judged(tmp_path / "gap", events, Slo(name="gap", indicator="media.gap.max", max=0.1))
+    assert (gap["outcome"], gap["observed"], gap["count"], gap["beyond"]) == ("fail", 0.2, 20, 10)
+    jitter = judged(tmp_path / "jitter", events, Slo(name="jitter", indicator="media.jitter.p95", max=0.0195))
+    assert (jitter["outcome"], jitter["observed"]) == ("pass", pytest.approx(0.01905))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from loadtest.judging.slo import COUNT, INDICATORS, RANKS, SHARE, Slo, load_slos, parse_slo, parse_slos
+from loadtest.judging.slo import COUNT, INDICATORS, RANKS, RATIOS, Slo, load_slos, parse_slo, parse_slos
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import StepFinished
 from reports.data import frames
@@ -191,10 +191,11 @@ def test_every_indicator_that_may_be_asked_for_is_observed_in_a_whole_run(run_di
         replace(event, barge_in_ns=j.ns(0.4)) if isinstance(event, StepFinished) and event.turn == 1 else event
         for event in j.good_session(1, 1)
     ]
-    j.write_file(run_dir, session)
+    sound = j.media(1, 11, gap_max_ns=j.ns(0.02), jitter_ns=j.ns(0.001), packets_lost=0)
+    j.write_file(run_dir, [*session[:-1], sound, session[-1]])
     run = frames.load(run_dir).load_only()
     rows = gate(run, [Slo(name=indicator, indicator=indicator, max=1) for indicator in INDICATORS])
     assert [row["name"] for row in rows if row["observed"] is None] == []
-    assert all(row["observed"] == 0 for row in rows if row["unit"] == SHARE)
+    assert all(row["observed"] == 0 for row in rows if row["unit"] in RATIOS)
     counted = {row["name"]: row["observed"] for row in rows if row["unit"] == COUNT}
     assert {name: count for name, count in counted.items() if count} == {"session.started": 1, "session.completed": 1}

@@ -1,0 +1,37 @@
+"""What a report says of the avatars' sound."""
+
+from pathlib import Path
+
+from loadtest.language.events import MediaMeasured
+from reports.data import frames
+from reports.sections.media import section
+from tests.reports import journals as j
+
+
+def told(path: Path, *heard: MediaMeasured) -> dict[str, object]:
+    j.write_file(path, [event for media in heard for event in (j.started(int(media.session, 16), 0), media)])
+    return section(frames.load(path))
+
+
+def test_totals_are_of_all_sessions_and_quantiles_have_a_value_of_each_that_heard_speech(tmp_path: Path) -> None:
+    found = told(
+        tmp_path,
+        j.media(1, 5, underruns=3, stalled_ns=10**9, gap_max_ns=3 * 10**8, jitter_ns=10**6, packets_lost=1000),
+        j.media(2, 6, gap_max_ns=10**8, jitter_ns=3 * 10**6, packets_lost=0, frames=6000, heard_ns=120 * 10**9),
+        j.media(3, 7, frames=10, heard_ns=2 * 10**8),
+    )
+    assert (found["sessions"], found["frames"], found["heard_s"]) == (3, 9010, 180.2)
+    assert (found["underruns"], found["underruns_per_minute"], found["stalled_s"]) == (3, round(3 * 60 / 180.2, 9), 1.0)
+    assert found["gap"] == {"count": 2, "p50_s": 0.2, "p90_s": 0.28, "p95_s": 0.29, "p99_s": 0.298, "max_s": 0.3}
+    assert found["jitter"]["max_s"] == 0.003  # type: ignore[index]
+    assert (found["packets"], found["packet_loss"]) == ({"expected": 10_000, "lost": 1000}, 0.1)
+
+
+def test_what_was_not_measured_is_null_and_never_zero(tmp_path: Path) -> None:
+    found = told(tmp_path / "old", j.media(1, 5, underruns=2, heard_ns=None))
+    assert (found["underruns"], found["underruns_per_minute"], found["heard_s"]) == (2, None, None)
+    assert (found["packets"], found["packet_loss"]) == (None, None)
+    assert found["gap"] == {"count": 0, "p50_s": None, "p90_s": None, "p95_s": None, "p99_s": None, "max_s": None}
+    j.write_file(tmp_path / "none", [j.started(1, 0)])
+    nothing = section(frames.load(tmp_path / "none"))
+    assert (nothing["sessions"], nothing["underruns_per_minute"], nothing["packet_loss"]) == (0, None, None)
