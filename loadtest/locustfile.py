@@ -17,6 +17,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from exporters.locust_ui import live, locust_stats
 from exporters.log import Log
+from exporters.metrics import judged
 from exporters.metrics.prometheus import MetricsServer, serve
 from exporters.metrics.snapshot import Snapshot, merged
 from exporters.traces import trace_counts
@@ -124,7 +125,9 @@ def conduct(
     server: MetricsServer | None = None
 
     def snapshot() -> Snapshot:
-        return merged([run.snapshot(), trace_counts.snapshot(run_dir)])
+        so_far = run.snapshot()
+        stands = judged.snapshot(settings.judged, run.standings(), run.fitness, so_far)
+        return merged([so_far, stands, trace_counts.snapshot(run_dir)])
 
     if listener := os.environ.get(METRICS_FD):
         output = settings.output

@@ -71,15 +71,22 @@ class Aggregate:
     """The fold. `add` is a `Sink`; `snapshot` may be called at any time. One process, one thread of greenlets.
 
     `scenarios` are the names that may appear as labels; a session of any other counts as "other". `slos`: their bounds
-    are edges of buckets. `trace_share`: of the traces that are kept; an exemplar leads to one of them.
+    are edges of buckets. `trace_share`: of the traces that are kept; an exemplar leads to one of them. `tags`: the run's.
     """
 
-    def __init__(self, scenarios: Sequence[str], *, slos: Sequence[Slo] = (), trace_share: float = 1.0) -> None:
+    def __init__(
+        self,
+        scenarios: Sequence[str],
+        *,
+        slos: Sequence[Slo] = (),
+        trace_share: float = 1.0,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
         self._scenarios = frozenset(scenarios)
         self._unknown = scenarios[0] if len(scenarios) == 1 else OTHER
         self._bounds, self._trace_share = Bounds(slos), trace_share
         self._series = Series(scenarios, edges(slos))
-        self._own_state = OwnState(self._series)
+        self._own_state = OwnState(self._series, tags or {})
         # Bound once: they are called with nearly every event.
         self._count, self._observe = self._series.count, self._series.observe
         self._exemplify = self._series.exemplify
@@ -192,7 +199,7 @@ class Aggregate:
             or self._bounds.broken_by(event, running)
         )
         if traced:
-            self._exemplify(c.STEP_DURATION, key, place, took_s, event.t_ns, event.session)
+            self._exemplify(c.STEP_DURATION, key, place, took_s, event.t_ns, event.session, event.span_id)
         if outcome is Outcome.FAILED and event.failure is not None:
             self._count(c.LIFECYCLE_ERRORS, (scenario, step, event.failure.code))
             if step is not Step.CONVERSE or running is None or not running.failed:
@@ -205,7 +212,7 @@ class Aggregate:
                 if ns is not None:
                     place = self._observe(metric, (scenario,), ns / 1e9)
                     if traced:
-                        self._exemplify(metric, (scenario,), place, ns / 1e9, event.t_ns, event.session)
+                        self._exemplify(metric, (scenario,), place, ns / 1e9, event.t_ns, event.session, event.span_id)
         elif running is not None:
             self._active[(running.state,)] -= 1
             running.state = _AFTER[step] if outcome is Outcome.OK else Step.DELETE

@@ -9,9 +9,12 @@ from typing import Final
 from exporters.metrics import vocabulary as v
 from exporters.metrics.metric import Label, Type
 from exporters.metrics.metric import Metric as Metric  # who reads the catalogue needs no other module
+from loadtest.judging.stage_health import FITNESSES
 from loadtest.judging.statements import RULES
 from loadtest.language.events import DropReason, Fault, Gone
 from loadtest.language.vocabulary import Refused
+
+_OBJECTIVE: Final = (Label(name="objective"), Label(name="indicator"))
 
 SESSIONS_ACTIVE: Final = Metric(
     name="avaload_sessions_active",
@@ -303,12 +306,40 @@ GENERATOR_FAULTS: Final = Metric(
     labels=(Label(name="fault", values=v.values(Fault)),),
     help="Faults of the generator itself",
 )
+GENERATOR_STATE: Final = Metric(
+    name="avaload_generator_state",
+    type=Type.GAUGE,
+    labels=(Label(name="state", values=FITNESSES),),
+    of_run=True,
+    help="1 at how fit the generator was to judge in the last seconds: what is measured while it is invalid is its own",
+)
+OBJECTIVE_BOUND: Final = Metric(
+    name="avaload_objective_bound",
+    type=Type.GAUGE,
+    labels=_OBJECTIVE,
+    of_run=True,
+    help="Bound of an objective, in its indicator's unit: seconds, a share of 1, or a count",
+)
+OBJECTIVE_OBSERVED: Final = Metric(
+    name="avaload_objective_observed",
+    type=Type.GAUGE,
+    labels=_OBJECTIVE,
+    of_run=True,
+    help="What it comes to so far; quantiles of the whole run as well as its buckets tell. Not there: not known",
+)
+OBJECTIVE_MET: Final = Metric(
+    name="avaload_objective_met",
+    type=Type.GAUGE,
+    labels=_OBJECTIVE,
+    of_run=True,
+    help="1: met so far, 0: missed so far, in the steady part; not there: too few samples yet",
+)
 RUN_INFO: Final = Metric(
     name="avaload_run_info",
     type=Type.GAUGE,
-    labels=(Label(name="run_id"), v.SCENARIO, Label(name="version")),
+    labels=(Label(name="run_id"), v.SCENARIO, Label(name="version"), Label(name="tags")),
     of_run=True,
-    help="1, with the facts of the run as labels",
+    help="1, with the facts of the run as labels; tags: key=value, with commas between",
 )
 RUN_ACTIVE: Final = Metric(
     name="avaload_run_active",

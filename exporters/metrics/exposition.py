@@ -13,7 +13,7 @@ from prometheus_client.utils import floatToGoString
 
 from exporters.metrics import catalogue
 from exporters.metrics.metric import Label, Metric, Type
-from exporters.metrics.snapshot import EDGES, EXEMPLARS, SEPARATOR, Snapshot, Value, trace_id
+from exporters.metrics.snapshot import EDGES, EXEMPLARS, SEPARATOR, Snapshot, Value, ids
 from loadtest.language.outlets import line
 
 PLAIN: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -60,8 +60,9 @@ def _histogram(
     for place, (head, count) in enumerate(zip(heads, accumulate(value[:-1]), strict=True)):
         found = exemplars.get(f"{example}{place}") if exemplars else None
         if isinstance(found, list):
-            seen, at_s, *halves = found
-            yield f'{head} {count} # {{trace_id="{trace_id(halves)}"}} {seen} {at_s:.3f}'
+            seen, at_s, *numbers = found
+            trace_id, span_id = ids(numbers)
+            yield f'{head} {count} # {{trace_id="{trace_id}",span_id="{span_id}"}} {seen} {at_s:.3f}'
         else:
             yield f"{head} {count}"
     yield f"{_head(metric.name + '_count', metric.labels, key)} {sum(value[:-1])}"

@@ -1,21 +1,26 @@
 """What the generator tells of itself, folded: its health, its faults, its plan, the facts of the run."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from exporters.metrics import catalogue as c
 from exporters.metrics import vocabulary as v
 from exporters.metrics.metric import OTHER
 from exporters.metrics.series import Series
+from exporters.metrics.snapshot import SEPARATOR
 from loadtest.language.events import GeneratorFailed, HealthSampled, RunFinished, RunStarted, StageStarted
 from loadtest.language.version import __version__
+
+MAX_TAGS: Final = 500
+"""Characters of the label that has them all."""
 
 
 class OwnState:
     """Writes into `series`. `handlers`: by type of event."""
 
-    def __init__(self, series: Series) -> None:
+    def __init__(self, series: Series, tags: Mapping[str, str]) -> None:
         self._series = series
+        self._tags = ",".join(f"{name}={value}" for name, value in tags.items()).replace(SEPARATOR, " ")[:MAX_TAGS]
         self._stages: list[StageStarted] = []
         self.handlers: dict[type, Callable[[Any], None]] = {
             StageStarted: self._stages.append,
@@ -69,7 +74,7 @@ class OwnState:
         started = self._series.of(c.RUN_START)
         if not started[()]:
             started[()] = event.wall_ns / 1e9
-            self._series.of(c.RUN_INFO)[(event.run_id, event.scenario, __version__)] = 1
+            self._series.of(c.RUN_INFO)[(event.run_id, event.scenario, __version__, self._tags)] = 1
         self._series.of(c.RUN_ACTIVE)[()] = 1
 
     def _run_finished(self, _event: RunFinished) -> None:

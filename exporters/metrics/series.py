@@ -22,7 +22,7 @@ class Series:
         self._values: dict[str, Values] = {
             metric.name: {key: self._zero(metric) for key in metric.initial(scenarios)} for metric in c.METRICS
         }
-        self._exemplars: dict[tuple[Any, ...], tuple[float, int, str]] = {}  # value, t_ns, session
+        self._exemplars: dict[tuple[Any, ...], tuple[float, int, str, str]] = {}  # value, t_ns, session, span
         self._failures: dict[tuple[str, ...], int] = {}  # step, kind, code
 
     def of(self, metric: Metric) -> Values:
@@ -47,10 +47,10 @@ class Series:
         return place
 
     def exemplify(
-        self, metric: Metric, key: tuple[str, ...], place: int, value: float, t_ns: int, session: str
+        self, metric: Metric, key: tuple[str, ...], place: int, value: float, t_ns: int, session: str, span: str
     ) -> None:
         """The latest of a bucket is kept."""
-        self._exemplars[metric.name, *key, place] = value, t_ns, session
+        self._exemplars[metric.name, *key, place] = value, t_ns, session, span
 
     def failed(self, step: str, failure: Failure) -> None:
         """Count it by all its words."""
@@ -71,8 +71,9 @@ class Series:
                 (t_ns + self.clock_offset_ns) / 1e9,
                 int(session[:16], 16),
                 int(session[16:], 16),
+                int(span, 16),
             ]
-            for key, (value, t_ns, session) in self._exemplars.items()
+            for key, (value, t_ns, session, span) in self._exemplars.items()
         }
         return found
 

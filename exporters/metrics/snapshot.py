@@ -18,18 +18,19 @@ EDGES: Final = "edges"
 """In a snapshot beside the metrics: histogram → the upper edges of its buckets in this run."""
 
 EXEMPLARS: Final = "exemplars"
-"""In a snapshot beside the metrics: metric, series and place of the bucket, joined → value in seconds, Unix time, and
-the trace id as two numbers of 64 bits."""
+"""In a snapshot beside the metrics: metric, series and place of the bucket, joined → EXEMPLAR_SIZE numbers: the value
+in seconds, Unix time, the trace id as two of 64 bits, and the span id."""
+EXEMPLAR_SIZE: Final = 5
 
 FAILURES: Final = "failures"
 """In a snapshot beside the metrics: step, kind and code, joined → how often that ended a step or a session; of a turn
 and the converse step that it failed, the turn. As a label the kind would multiply the series of errors."""
 
 
-def trace_id(halves: Sequence[float]) -> str:
-    """32 hex digits, from an exemplar's two numbers."""
-    high, low = halves
-    return f"{int(high):016x}{int(low):016x}"
+def ids(numbers: Sequence[float]) -> tuple[str, str]:
+    """Trace and span in hex digits, 32 and 16, from an exemplar's last three numbers."""
+    high, low, span = numbers
+    return f"{int(high):016x}{int(low):016x}", f"{int(span):016x}"
 
 
 def merged(live: Iterable[Snapshot], *, lost: Iterable[Snapshot] = ()) -> Snapshot:

@@ -9,7 +9,7 @@ import msgspec
 
 from exporters.metrics import catalogue as c
 from exporters.metrics.metric import Type
-from exporters.metrics.snapshot import EDGES, EXEMPLARS, FAILURES, SEPARATOR, Snapshot
+from exporters.metrics.snapshot import EDGES, EXEMPLAR_SIZE, EXEMPLARS, FAILURES, SEPARATOR, Snapshot
 from loadtest.judging.stage_health import MAX_BECAUSE
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import Step
@@ -46,7 +46,7 @@ def check_snapshot(data: Any, *, like: Snapshot) -> None:
             if any(edges.get(histogram) != own for histogram, own in series.items()):
                 raise ValueError("buckets that are not those of this run")
         elif name == EXEMPLARS:
-            _check_numbers(name, series.values(), size=4)
+            _check_numbers(name, series.values(), size=EXEMPLAR_SIZE)
         elif name == FAILURES:
             if any(not _is_failure(key.split(SEPARATOR)) for key in series):
                 raise ValueError(f"{name}: words that it does not have")

@@ -29,8 +29,10 @@ RECENT_SAMPLES: Final = 20
 MAX_BECAUSE: Final = 200
 """Characters of the reason that a load process tells."""
 
+FITNESSES: Final = ("valid", "suspect", "invalid")
+"""From good to bad."""
 Fitness = tuple[str, str]
-"""valid, suspect or invalid; and the worst reason, empty of what is valid."""
+"""One of FITNESSES; and the worst reason, empty of what is valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,4 +147,4 @@ class Recent:
 
 def worst(found: Iterable[Fitness]) -> Fitness:
     """Of several processes."""
-    return max(found, key=lambda each: ("valid", "suspect", "invalid").index(each[0]), default=("valid", ""))
+    return max(found, key=lambda each: FITNESSES.index(each[0]), default=("valid", ""))

@@ -26,7 +26,7 @@ SPARE_BYTES: Final = 64 << 10
 def aggregate_of(settings: Settings) -> Aggregate:
     """An empty one, with the labels, edges and share of traces of this run."""
     names = [scenario.name for scenario in settings.scenarios]
-    return Aggregate(names, slos=settings.slos, trace_share=settings.output.trace_share)
+    return Aggregate(names, slos=settings.slos, trace_share=settings.output.trace_share, tags=settings.tags)
 
 
 def rulebook_of(settings: Settings) -> Rulebook:

@@ -22,7 +22,7 @@ from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.exposition import OPENMETRICS, PLAIN, content_type, exposition
 from exporters.metrics.snapshot import merged
 from loadtest.judging.slo import Slo
-from tests.exporters.traces.script import WALL_S, health, run_started, session, session_id
+from tests.exporters.traces.script import WALL_S, health, run_started, session, session_id, span_id
 from tests.programs import needed
 from tests.support import ROOT, eventually, get, prometheus
 
@@ -140,6 +140,21 @@ def test_a_bucket_leads_to_the_last_trace_that_fell_into_it() -> None:
         "avaload_time_to_first_audio_seconds",
     }
     assert b"trace_id" not in exposition(of_a_session().snapshot(), PLAIN)
+
+
+def test_an_exemplar_leads_to_the_very_span_and_fits_into_what_openmetrics_allows() -> None:
+    found = {
+        (family.name, s.labels.get("step", ""), s.labels["le"]): s.exemplar.labels
+        for family in families(of_a_session())
+        for s in family.samples
+        if s.exemplar is not None
+    }
+    assert found["avaload_step_duration_seconds", "create", "0.2"]["span_id"] == span_id(2, 2)
+    assert found["avaload_time_to_first_audio_seconds", "", "1.0"] == {
+        "trace_id": session_id(1),
+        "span_id": span_id(1, 5),  # the turn's
+    }
+    assert max(sum(map(len, (*labels, *labels.values()))) for labels in found.values()) <= 128
 
 
 def test_of_two_workers_the_later_exemplar_is_shown() -> None:
