@@ -10,9 +10,10 @@ from typing import Final
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from dashboards.conversation_board import CONVERSATION
+from dashboards.overview_board import OVERVIEW
 from dashboards.panels import Board, build
 from dashboards.run_boards import HARNESS_HEALTH, RELEASE
-from dashboards.session_boards import OVERVIEW, SESSIONS_AND_STEPS
+from dashboards.session_boards import SESSIONS_AND_STEPS
 from dashboards.teardown_board import SECRETS_AND_TEARDOWN
 
 GENERATED: Final = Path(__file__).parent / "generated"

@@ -1,7 +1,7 @@
 """Panels and boards as data, and what Grafana's SDK makes of them. The boards themselves: `boards.py`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -26,6 +26,7 @@ class Kind(StrEnum):
     LINES = "lines"
     STACK = "stack"
     NUMBER = "number"
+    NAME = "name"
     BARS = "bars"
     HEAT = "heat"
 
@@ -41,7 +42,8 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """`unit` is Grafana's id of it. `red_from`: the colour changes there. `width`: of 24."""
+    """`unit` is Grafana's id of it. `red_from`, `red_below`: the colour changes there. `width`: of 24. `says`: words
+    for values."""
 
     title: str
     description: str
@@ -50,6 +52,8 @@ class Panel:
     kind: Kind = Kind.LINES
     width: int = 8
     red_from: float | None = None
+    red_below: float | None = None
+    says: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +179,9 @@ def _panel(panel: Panel, number: int) -> timeseries.Panel | stat.Panel | bargaug
     match panel.kind:
         case Kind.NUMBER:
             built = stat.Panel().reduce_options(last).graph_mode(common_model.BigValueGraphMode.NONE)
+        case Kind.NAME:
+            built = stat.Panel().reduce_options(last).graph_mode(common_model.BigValueGraphMode.NONE)
+            built.text_mode(common_model.BigValueTextMode.NAME)
         case Kind.BARS:
             built = bargauge.Panel().reduce_options(last).orientation(common_model.VizOrientation.HORIZONTAL)
         case Kind.HEAT:
@@ -184,11 +191,16 @@ def _panel(panel: Panel, number: int) -> timeseries.Panel | stat.Panel | bargaug
             built.legend(common.VizLegendOptions().show_legend(True).placement(common_model.LegendPlacement.BOTTOM))
             if panel.kind is Kind.STACK:
                 built.stacking(common.StackingConfig().mode(common_model.StackingMode.NORMAL)).fill_opacity(40)
-    if panel.red_from is not None:
-        steps = [model.Threshold(value=None, color="green"), model.Threshold(value=panel.red_from, color="red")]
+    edge = panel.red_from if panel.red_below is None else panel.red_below
+    if edge is not None:
+        low, high = ("green", "red") if panel.red_below is None else ("red", "green")
+        steps = [model.Threshold(value=None, color=low), model.Threshold(value=edge, color=high)]
         built.thresholds(dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(steps))
+    if panel.says:
+        words = {str(value): model.ValueMappingResult(text=text) for value, text in panel.says.items()}
+        built.mappings([model.ValueMap(options=words)])
     built.id(number).title(panel.title).description(panel.description).unit(panel.unit).datasource(DATASOURCE)
-    built.span(panel.width).height(4 if panel.kind is Kind.NUMBER else 8).min(0)
+    built.span(panel.width).height(4 if panel.kind in (Kind.NUMBER, Kind.NAME) else 8).min(0)
     for letter, query in zip("ABCDEFGH", panel.queries, strict=False):
         built.with_target(_target(query, letter, heat=panel.kind is Kind.HEAT))
     return built

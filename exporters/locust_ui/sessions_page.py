@@ -33,6 +33,10 @@ LEFT_OUT: Final = (
     c.POOL_WAIT,
     c.WORKER_REPORT_GAPS,
     c.MASTER_REFUSED,
+    c.GENERATOR_STATE,
+    c.OBJECTIVE_BOUND,
+    c.OBJECTIVE_OBSERVED,
+    c.OBJECTIVE_MET,
 )
 """What the page doesn't show: it is on the boards."""
 

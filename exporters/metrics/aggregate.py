@@ -71,7 +71,8 @@ class Aggregate:
     """The fold. `add` is a `Sink`; `snapshot` may be called at any time. One process, one thread of greenlets.
 
     `scenarios` are the names that may appear as labels; a session of any other counts as "other". `slos`: their bounds
-    are edges of buckets. `trace_share`: of the traces that are kept; an exemplar leads to one of them. `tags`: the run's.
+    are edges of buckets. `trace_share`: of the traces that are kept; an exemplar leads to one of them. `tags`: of
+    the run.
     """
 
     def __init__(

@@ -41,6 +41,7 @@ after_s = 0.3
 """
 
 EMPTY_WHERE_NOTHING_FAILED = {
+    ("overview", "Failures by cause"),
     ("sessions-and-steps", "Errors by step and type"),
     ("conversation", "Failed turns by type"),
     ("secrets-and-teardown", "Rules broken"),
