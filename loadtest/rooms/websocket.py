@@ -22,7 +22,7 @@ from loadtest.rooms.flood import FloodGate
 from loadtest.rooms.microphone import Microphone
 from loadtest.rooms.pacing import Ticker
 from loadtest.session.ports import Grant, Listener
-from loadtest.sound.speech import RATE_HZ, Clip
+from loadtest.sound.speech import FRAME_BYTES, RATE_HZ, Clip
 
 CLOSE_TIMEOUT_S = 1.0
 MAX_SOUND_BYTES = 2 * RATE_HZ
@@ -33,6 +33,7 @@ _CLOSE, _PING = picows.WSMsgType.CLOSE, picows.WSMsgType.PING
 
 
 NO_CODE = 1005
+_SOUND = flood.SOUND
 _NEVER_SENT = (picows.WSCloseCode.NO_INFO, picows.WSCloseCode.ABNORMAL_CLOSURE)
 """Codes that only stand for a close without one (RFC 6455 7.4.1)."""
 
@@ -166,21 +167,23 @@ class WebSocketRoom(picows.WSListener):
             transport.disconnect()
         elif not self._leaving:
             try:
-                self._gate.take(t_ns, flood.SOUND if kind == _BINARY else flood.PING if kind == _PING else 1)
-                self._take(t_ns, kind, frame)
+                if frame.rsv1 or frame.rsv2 or frame.rsv3:
+                    raise _no_room("a frame with reserved bits, and no extension was agreed on")
+                if kind == _BINARY and self._parts_kind is None and frame.fin:  # nearly all: fifty a second
+                    self._gate.take(t_ns, _SOUND)
+                    self._on_sound(t_ns, frame.get_payload_as_bytes())
+                else:
+                    self._take(t_ns, kind, frame)
             except Exception as error:
                 self._end(t_ns, broken_by(error))
                 transport.send_close(picows.WSCloseCode.PROTOCOL_ERROR)
                 transport.disconnect()  # it may go on for ever
 
     def _take(self, t_ns: int, kind: Any, frame: Any) -> None:
-        """A frame that is no close. Raises StepError for what no room may send."""
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            raise _no_room("a frame with reserved bits, and no extension was agreed on")
+        """A frame that is neither a close nor a whole piece of sound. Raises StepError for what no room may send."""
+        self._gate.take(t_ns, _SOUND if kind == _BINARY else flood.PING if kind == _PING else 1)
         if kind == _PING:
             self._transport.send_pong(frame.get_payload_as_bytes())
-        elif kind == _BINARY and frame.fin and self._parts_kind is None:
-            self._on_sound(t_ns, frame.get_payload_as_bytes())
         elif kind in (_BINARY, _TEXT, _CONTINUATION):
             self._on_part(t_ns, kind, frame)
 
@@ -203,7 +206,7 @@ class WebSocketRoom(picows.WSListener):
                 self._on_sound(t_ns, whole)
 
     def _on_sound(self, t_ns: int, pcm: bytes) -> None:
-        if not pcm or len(pcm) % 2 or len(pcm) > MAX_SOUND_BYTES:
+        if len(pcm) != FRAME_BYTES and (not pcm or len(pcm) % 2 or len(pcm) > MAX_SOUND_BYTES):
             raise _no_room(f"a message of {len(pcm)} bytes where 16-bit PCM of some ms was to be")
         if self._first_frame:
             self._first_frame = False
