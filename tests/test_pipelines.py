@@ -1,5 +1,6 @@
 """The steps of the pipelines that are shipped, run as a runner would: their shell, with its files and variables."""
 
+import json
 import os
 import re
 import subprocess
@@ -28,20 +29,23 @@ def _runner(tmp_path: Path) -> dict[str, str]:
     temp = tmp_path / "temp"
     temp.mkdir()
     (temp / "avaload").symlink_to(Path(sys.executable).parents[1])
-    python = Path(sys.executable).parent
     return {
-        "PATH": f"{python}:{os.environ['PATH']}", "HOME": str(tmp_path), "RUNNER_TEMP": str(temp),
+        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "RUNNER_TEMP": str(temp),
         "GITHUB_ACTIONS": "true",
         "GITHUB_ACTION_PATH": str(ROOT), "GITHUB_OUTPUT": str(tmp_path / "output"),
-        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"), "GITHUB_REPOSITORY": "we/shop",
     }  # fmt: skip
 
 
 def _run(
-    step: dict[str, Any], inputs: dict[str, str], runner: dict[str, str], cwd: Path
+    step: dict[str, Any], inputs: dict[str, str], runner: dict[str, str], cwd: Path, **contexts: str
 ) -> subprocess.CompletedProcess[str]:
+    """As the runner would: `contexts` are further expressions, `__` for a dot."""
+    known = {f"inputs.{name}": value for name, value in inputs.items()}
+    known |= {"steps.python.outputs.python-path": sys.executable, "github.token": "a-token"}
+    known |= {name.replace("__", "."): value for name, value in contexts.items()}
     named = {
-        name: re.sub(r"\$\{\{ inputs\.([\w-]+) \}\}", lambda match: inputs[match[1]], value)
+        name: re.sub(r"\$\{\{ ([\w.-]+) \}\}", lambda match: known[match[1]], value)
         for name, value in step.get("env", {}).items()
     }
     command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
@@ -55,7 +59,8 @@ def test_the_action_on_github_runs_and_says_its_outcome(tmp_path: Path) -> None:
     assert _run(_step(action, "install"), inputs, runner, tmp_path).returncode == 0
     done = _run(_step(action, "run"), inputs, runner, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "output").read_text() == "outcome=pass\nreport=a run/report.html\n"
+    said = "outcome=pass\nreport=a run/report.html\nmarkdown=a run/report.md\n"
+    assert (tmp_path / "output").read_text() == said
     assert (tmp_path / "summary.md").read_text().startswith("#")
     figures = (tmp_path / "a run" / "metrics.txt").read_text()
     assert 'avaload_report_sessions{state="failed"} 0' in figures
@@ -81,3 +86,98 @@ def test_the_job_on_gitlab_leaves_what_it_says(tmp_path: Path) -> None:
         )
     for path in (*job["artifacts"]["paths"], *job["artifacts"]["reports"].values()):
         assert (tmp_path / path).exists(), path
+
+
+GH = """#!{python}
+import json, os, pathlib, sys
+store = pathlib.Path({store!r})
+comments = json.loads(store.read_text()) if store.exists() else []
+words = sys.argv[1:]
+assert words[0] == "api" and os.environ["GH_TOKEN"] == "a-token"
+endpoint = next(word for word in words if word.startswith("repos/we/shop/issues/"))
+body = next((word[len("body=@"):] for word in words if word.startswith("body=@")), None)
+if "--jq" in words:
+    assert endpoint.endswith("/7/comments") and ".id" in words[words.index("--jq") + 1]
+    for number, each in enumerate(comments):
+        if each.startswith(os.environ["MARK"]):
+            print(number)
+elif "PATCH" in words:
+    comments[int(endpoint.removeprefix("repos/we/shop/issues/comments/"))] = pathlib.Path(body).read_text()
+else:
+    assert endpoint.endswith("/7/comments") and "POST" in words
+    comments.append(pathlib.Path(body).read_text())
+store.write_text(json.dumps(comments))
+"""
+"""GitHub's client, as far as the action asks it: comments of one pull request, in a file."""
+
+
+def _command(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def test_the_comment_is_posted_once_and_then_written_anew_in_its_place(tmp_path: Path) -> None:
+    action, runner = yaml.safe_load((ROOT / "action.yml").read_text()), _runner(tmp_path)
+    store = tmp_path / "comments.json"
+    _command(tmp_path / "bin" / "gh", GH.format(python=sys.executable, store=str(store)))
+    runner["PATH"] = f"{tmp_path / 'bin'}:{runner['PATH']}"
+    store.write_text(json.dumps(["somebody's, <!-- avaload avaload --> in the middle"]))
+    step = _step(action, "comment")
+    for text, artifact in (("first\n", "avaload"), ("second\n", "avaload"), ("of another step\n", "avaload-2")):
+        (tmp_path / "report.md").write_text(text)
+        contexts = {"github__event__pull_request__number": "7", "steps__run__outputs__markdown": "report.md"}
+        done = _run(step, _inputs(action, {"artifact": artifact}), runner, tmp_path, **contexts)
+        assert done.returncode == 0, done.stderr
+    assert json.loads(store.read_text())[1:] == [
+        "<!-- avaload avaload -->\nsecond\n",
+        "<!-- avaload avaload-2 -->\nof another step\n",
+    ]
+
+
+def test_the_key_of_the_cache_follows_what_is_installed(tmp_path: Path) -> None:
+    action, runner = yaml.safe_load((ROOT / "action.yml").read_text()), _runner(tmp_path)
+    step, keys = _step(action, "key of the cache"), []
+    for lock in ("a==1\n", "a==2\n", "a==2\n"):
+        (tmp_path / "requirements.lock").write_text(lock)
+        _run(step, _inputs(action, {}), runner | {"GITHUB_ACTION_PATH": str(tmp_path)}, tmp_path)
+        keys.append((tmp_path / "output").read_text().splitlines()[-1])
+    assert re.fullmatch("sum=[0-9a-f]{16}", keys[0])
+    assert keys[0] != keys[1] == keys[2]
+
+
+PYTHON3 = """#!/bin/sh
+# `python3 -m venv DIR`: an environment whose pip notes what it is asked for, and whose avaload is this one.
+[ "$1 $2" = "-m venv" ] || exec {python} "$@"
+mkdir -p "$3/bin"
+ln -s {avaload} "$3/bin/avaload"
+printf '#!/bin/sh\\nfor word; do case $word in */*) ls -d "$word" >> installed; esac; done\\n' > "$3/bin/pip"
+chmod +x "$3/bin/pip"
+"""
+
+
+def _shell_of(page: str) -> str:
+    """Of docs/ci.md the only block of shell, of the Jenkinsfile all steps, one after the other."""
+    text = (ROOT / "docs" / page).read_text()
+    blocks = re.findall(r"```sh\n(.*?)```" if page.endswith(".md") else r"sh '''\n(.*?)'''", text, re.DOTALL)
+    assert len(blocks) == (1 if page.endswith(".md") else 2)
+    return "\n".join(blocks)
+
+
+@pytest.mark.parametrize("page", ["ci.md", "ci/Jenkinsfile"])
+def test_the_lines_for_a_plain_shell_and_for_jenkins_install_and_run(tmp_path: Path, page: str) -> None:
+    python = Path(sys.executable)
+    _command(tmp_path / "bin" / "python3", PYTHON3.format(python=python, avaload=python.with_name("avaload")))
+    (tmp_path / "avaload").symlink_to(ROOT)
+    (tmp_path / "load").mkdir()
+    (tmp_path / "load" / "release.toml").write_text(
+        '[load]\nusers = 2\nduration = "4s"\n[target]\nroom = "none"\n[output]\nmetrics_port = "off"\n'
+    )
+    environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    for _ in range(1 if page.endswith(".md") else 2):  # a workspace of Jenkins is used again
+        done = subprocess.run(
+            ["sh", "-ec", _shell_of(page)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "installed").read_text().splitlines()[:2] == ["avaload/requirements.lock", "./avaload"]
+    assert (tmp_path / "avaload-run" / "junit.xml").is_file()

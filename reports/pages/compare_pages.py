@@ -96,22 +96,31 @@ def table(comparison: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def failures_table(comparison: Mapping[str, Any]) -> list[str]:
+    """How often what failed, before and after, as a Markdown table; none where nothing did."""
+    if not any(row["base"]["failed"] or row["new"]["failed"] for row in comparison["failing"]):
+        return []
+    return [
+        "| fails | base | new | |",
+        "|---|--:|--:|---|",
+        *(
+            f"| {as_markdown(row['what'])} | {row['base']['failed']:,} of {row['base']['judged']:,} "
+            f"| {row['new']['failed']:,} of {row['new']['judged']:,} | {_VERDICTS[row['verdict']]} |".replace(
+                "slower", "**more often**"
+            )
+            for row in comparison["failing"]
+        ),
+    ]
+
+
 def markdown(comparison: Mapping[str, Any]) -> str:
     """compare.md: the verdict, why, and the table; the rest folded away."""
     lines = [f"## {BADGES[comparison['outcome']]}: {as_markdown(comparison['new'][0]['scenario'])}", ""]
     lines += [f"- {as_markdown(reason)}" for reason in reasons(comparison)[:_MOST]]
     lines += ["", *table(comparison), ""]
     details: list[str] = []
-    if any(row["base"]["failed"] or row["new"]["failed"] for row in comparison["failing"]):
-        details += ["| fails | base | new | |", "|---|--:|--:|---|"]
-        details += [
-            f"| {as_markdown(row['what'])} | {row['base']['failed']:,} of {row['base']['judged']:,} "
-            f"| {row['new']['failed']:,} of {row['new']['judged']:,} | {_VERDICTS[row['verdict']]} |".replace(
-                "slower", "**more often**"
-            )
-            for row in comparison["failing"]
-        ]
-        details.append("")
+    if failing := failures_table(comparison):
+        details += [*failing, ""]
     for title, rows in (("New failures", comparison["failures"]["new"]), ("Gone", comparison["failures"]["gone"])):
         if rows:
             listed = ", ".join(f"{as_markdown(row['failure'])} ({row['count']:,})" for row in rows[:_MOST])

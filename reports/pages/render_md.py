@@ -10,6 +10,7 @@ from reports.sections import hosts
 from reports.verdict import objective_words, rules, tables
 
 _FAILURES: Final = 10
+_MOST: Final = 60_000
 _BADGES: Final = {"pass": "✅ pass", "fail": "❌ fail", "invalid": "⚠️ invalid"}
 
 
@@ -37,17 +38,29 @@ def render(report: dict[str, Any], *, run_name: str = tables.RUN_DIR) -> str:
         lines.append("")
     lines += _failures(report, run_name)
     if report["baseline"] is not None:
-        base = report["baseline"]["base"][0]
-        lines += [
-            f"### Since the baseline {code(str(base['run_id']))}",
-            "",
-            *compare_pages.table(report["baseline"]),
-            "",
-        ]
+        lines += _since(report["baseline"])
     lines += rules.markdown(report["rules"])
     lines += ["<details><summary>Steps and sessions</summary>", "", *_steps(report), "", "</details>", ""]
     lines += ["The whole report is `report.html` beside this file.", ""]
-    return "\n".join(lines)
+    return _within("\n".join(lines))
+
+
+def _within(text: str) -> str:
+    return text if len(text) <= _MOST else f"{text[:_MOST].rpartition(chr(10))[0]}\n\n(cut short)\n"
+
+
+def _since(compared: dict[str, Any]) -> list[str]:
+    """What changed since the baseline, or why that can't be said, with the figures before and after."""
+    failing, base = compare_pages.failures_table(compared), str(compared["base"][0]["run_id"])
+    return [
+        f"### Since the baseline {code(base)}: {compare_pages.BADGES[compared['outcome']]}",
+        "",
+        *(f"- {markdown(reason)}" for reason in compare_pages.reasons(compared)[:10]),
+        "",
+        *compare_pages.table(compared),
+        "",
+        *([*failing, ""] if failing else []),
+    ]
 
 
 def _steps(report: dict[str, Any]) -> list[str]:

@@ -1,10 +1,13 @@
 """junit.xml as a CI server reads it: with a parser that others wrote, which counts again what the file says."""
 
+import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from junitparser import Failure, JUnitXml, TestSuite
 
+from loadtest.judging.slo import Slo
 from reports.build import build
 from tests.reports import journals as j
 from tests.reports.pages.test_pages import one_of_each_trouble, sessions
@@ -50,3 +53,58 @@ def test_a_failure_has_a_message(run_dir: Path) -> None:
 
     assert bool(failures) is (run_dir.name != "good")
     assert all(result.message and result.text == result.message for result in failures)
+
+
+DOCUMENTED = {
+    "testsuites": ({"name", "time", "tests", "failures", "errors"}, {"testsuite"}),
+    "testsuite": (
+        {"name", "tests", "failures", "errors", "time", "skipped", "timestamp"},
+        {"properties", "testcase", "system-out"},
+    ),
+    "properties": (set(), {"property"}),
+    "property": ({"name", "value"}, set()),
+    "testcase": ({"name", "classname", "time"}, {"skipped", "error", "failure", "system-out"}),
+    "skipped": ({"message"}, set()),
+    "error": ({"message"}, set()),
+    "failure": ({"message"}, set()),
+    "system-out": (set(), set()),
+}
+"""Element → attributes and elements in it that both Jenkins and GitLab document."""
+
+
+def test_nothing_is_in_the_file_that_jenkins_or_gitlab_do_not_document(run_dir: Path) -> None:
+    for element in ElementTree.parse(run_dir / "junit.xml").iter():
+        attributes, inside = DOCUMENTED[element.tag]
+        assert set(element.attrib) <= attributes
+        assert {each.tag for each in element} <= inside
+        if (time := element.get("time")) is not None:
+            assert re.fullmatch(r"\d+\.\d{3}", time)
+
+
+def test_no_two_cases_have_one_name_since_gitlab_reads_the_first_alone(run_dir: Path) -> None:
+    (suite,) = JUnitXml.fromfile(str(run_dir / "junit.xml"))
+    names = [(case.classname, case.name) for case in suite]
+    assert len(set(names)) == len(names)
+
+
+def test_a_pass_has_what_was_measured_and_its_time(tmp_path: Path) -> None:
+    j.write_file(tmp_path, sessions(70))
+    slos = [
+        Slo(name="creates in time", indicator="create.p95", max=1),
+        Slo(name="creates too slow", indicator="create.p50", max=0.1),
+        Slo(name="nothing fails", indicator="session.failed_rate", max=0.2),
+    ]
+    report = build(tmp_path, slos=slos)
+    (suite,) = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
+    cases = {case.name: case for case in suite}
+    observed = {row["name"]: row["observed"] for row in report["slos"]}
+
+    assert cases["creates in time"].is_passed
+    assert cases["creates in time"].time == pytest.approx(observed["creates in time"], abs=0.0005)
+    assert 0.1 < observed["creates in time"] < 1
+    assert "objective met: creates in time (create.p95): " in str(cases["creates in time"].system_out)
+    assert cases["creates too slow"].time == pytest.approx(observed["creates too slow"], abs=0.0005)
+    assert cases["nothing fails"].is_passed
+    assert cases["nothing fails"].time is None
+    assert cases["the run was not interrupted"].time == report["duration_s"] == suite.time
+    assert {each.name: each.value for each in suite.properties()} == {"run_id": "run-1", "outcome": "fail"}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from loadtest.config.settings import Settings
+from loadtest.judging.words import amount
 from loadtest.language.errors import Code, ConfigError, Kind
 from loadtest.language.events import Event, Fault, GeneratorFailed, Outcome, StageStarted, Step
 from reports.build import build
@@ -225,8 +226,22 @@ def test_the_report_holds_a_regression_against_the_run(base: Path, tmp_path: Pat
     assert (report["verdict"]["outcome"], report["verdict"]["exit_code"]) == ("fail", 3)
     assert report["verdict"]["reasons"][0].startswith("worse than the baseline: create is slower by 30 %")
     assert report["baseline"]["base"][0]["run_id"] == "before"
-    assert "### Since the baseline `before`" in (now / "report.md").read_text()
+    text = (now / "report.md").read_text()
+    assert "### Since the baseline `before`: ❌ regression" in text
+    create = next(row for row in report["baseline"]["measures"] if row["measure"] == "create")
+    before, after = (amount(create[which]["mean_s"], "s") for which in ("base", "new"))
+    assert f"| create | {before} | {after} |" in text
+    assert before != after
     assert "worse than the baseline" in (now / "junit.xml").read_text()
+
+
+def test_the_report_for_a_pull_request_says_how_often_what_failed_before_and_after(base: Path, tmp_path: Path) -> None:
+    now = written(tmp_path / "now", sessions(failing=30))
+    build(now, baseline=base)
+    text = (now / "report.md").read_text()
+    assert "| fails | base | new | |" in text
+    assert "| 0 of 60 | 30 of 60 | **more often** |" in text
+    assert len(text.splitlines()) < 100
 
 
 def test_a_baseline_of_the_settings_is_used_while_it_is_there(base: Path, tmp_path: Path) -> None:

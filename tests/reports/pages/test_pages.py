@@ -355,6 +355,15 @@ def test_the_markdown_fits_into_a_pull_request(run_dir: Path) -> None:
     assert len(lines) < 60
 
 
+def test_markdown_is_short_enough_for_a_comment_on_github_whatever_a_target_said(tmp_path: Path) -> None:
+    j.write_file(tmp_path, sessions(5))
+    report = build(tmp_path)
+    report["verdict"]["reasons"] = [f"{number}: {'x' * 9_000}" for number in range(15)]
+    text = render_md.render(report)
+    assert 40_000 < len(text) <= 60_100
+    assert text.endswith("\n\n(cut short)\n")
+
+
 def test_markdown_has_a_dash_where_nothing_was_observed(tmp_path: Path) -> None:
     j.write_file(tmp_path, [j.started(1, 1), j.finished(1, 1, 2)])
     text = render_md.render(build(tmp_path))

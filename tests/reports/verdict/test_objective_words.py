@@ -197,7 +197,7 @@ def test_all_outputs_say_the_same_of_an_objective_and_of_a_rule_that_a_probe_tri
     assert cases["creates"].findtext("error") == describe(row)
     assert cases["EXP-4"].get("time") == "3.500"
     assert seen in str(cases["EXP-4"].findtext("system-out"))
-    assert [name for name, case in cases.items() if case.get("time") is not None] == ["EXP-4"]
+    assert cases["creates"].get("time") is None  # one sample of 20 is no measurement
 
 
 def test_one_of_a_thing_is_one_and_of_some_words_more_are_spelt_otherwise() -> None:
