@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -59,8 +59,9 @@ class EngineClient:
         process: int,
         on_event: Callable[[JournalEvent], None],
         on_own_event: Callable[[JournalEvent], None],
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
-        self._run_dir, self._process = run_dir, process
+        self._run_dir, self._process, self._environ = run_dir, process, environ
         self._on_event, self._on_own_event = on_event, on_own_event
         self._incarnation = 0
         self._child: subprocess.Popen[bytes] | None = None
@@ -118,13 +119,15 @@ class EngineClient:
     def _spawn(self, predecessor: Path | None) -> None:
         ours, theirs = socket.socketpair()
         fds = [theirs.fileno()]
-        if lifeline := os.environ.get(LIFELINE_FD):
+        if lifeline := self._environ.get(LIFELINE_FD):
             fds.append(int(lifeline))
         command = [sys.executable, "-P", "-m", "loadtest.engine.process", str(self._run_dir)]
         command += [str(self._process), str(self._incarnation), str(theirs.fileno())]
         if predecessor is not None:
             command.append(str(predecessor))
-        self._child = subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL, start_new_session=True)
+        self._child = subprocess.Popen(
+            command, pass_fds=fds, stdin=subprocess.DEVNULL, start_new_session=True, env=self._environ
+        )
         theirs.close()
         self._wire, self._unsaid = ours, SimpleQueue()
         gevent.spawn(self._read, ours)

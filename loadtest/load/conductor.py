@@ -7,7 +7,8 @@ drained.
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +58,22 @@ class LoadProcess:
     """A process that runs users: local, or a worker."""
 
     def __init__(
-        self, environment: Environment, settings: Settings, run_dir: Path, *, sinks: dict[str, Callable[[Event], None]]
+        self,
+        environment: Environment,
+        settings: Settings,
+        run_dir: Path,
+        *,
+        sinks: dict[str, Callable[[Event], None]],
+        planned: bool = True,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
+        """`planned`: the settings say when sessions begin and the run ends; else `run_session` and `stop` do.
+        `environ`: the engine's."""
         self.settings, self.run_dir, self.stopping = settings, run_dir, False
         self._index = worker_index(environment)
         steered = settings.capacity is not None
         self.tickets = Tickets(settings.load, process=self._index, processes=settings.load.processes, steered=steered)
-        self._stages = [] if steered else stages(settings)
+        self._planned, self._stages = planned, [] if steered or not planned else stages(settings)
         self._numbers, self._users, self._probe_users = itertools.count(), itertools.count(), itertools.count()
         self.aggregate = aggregate_of(settings)
         self._runner = environment.runner
@@ -83,7 +93,9 @@ class LoadProcess:
         self._journal, self._first_line = open_journal(
             settings, run_dir, journal.path_of(run_dir, role, self._index), role="load", process=self._index
         )
-        self._engine = EngineClient(run_dir, process=self._index, on_event=self._hear, on_own_event=self._record)
+        self._engine = EngineClient(
+            run_dir, process=self._index, on_event=self._hear, on_own_event=self._record, environ=environ
+        )
         self._is_out_of_disk = False
         self._journal.on_full = self._stop_for_disk
 
@@ -103,7 +115,8 @@ class LoadProcess:
         self._zero_known.set()
         for stage in self._stages:
             self._record(replace(stage, t_ns=self._started_ns + stage.t_ns))
-        gevent.spawn(self._end_in_time)
+        if self._planned:
+            gevent.spawn(self._end_in_time)
         if any(slo.abort for slo in self.judged) and not isinstance(self._runner, WorkerRunner):
             gevent.spawn(self._abort_in_time)
 
