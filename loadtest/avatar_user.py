@@ -1,4 +1,4 @@
-"""A session as a task in anybody's own Locust file: `from loadtest import AvatarUser`, then `locust -f mine.py`.
+"""A session as a task in anybody's own Locust file: `from loadtest import AvatarUser`, then `locust -f locustfile.py`.
 
 Locust decides who is there and when: users, weights, tags, waits, shapes, start and stop. Each start of a test is a run
 with a directory of its own, and its stop deletes what is left and writes the report. docs/locust.md shows it in use.
