@@ -24,6 +24,7 @@ from loadtest.language.secrecy.given_back import Ledger
 from loadtest.language.secrecy.redact import know, redact, remember
 from loadtest.network.user_agent import user_agent
 from loadtest.services.backend import Backend, Request
+from loadtest.services.cookies import BoundedJar
 from loadtest.services.creating import created, salvaged, salvaged_from_call
 from loadtest.services.transport import (
     MAX_BODY_BYTES,
@@ -56,12 +57,16 @@ class Control:
             timeout=None,
             default_headers={"User-Agent": user_agent(f"AsyncOpenAI/Python {openai.__version__}")},
             http_client=httpx2.AsyncClient(
-                transport=Httpx2Transport(self._session, target.proxy), trust_env=False, timeout=None
+                transport=Httpx2Transport(self._session, target.proxy),
+                cookies=BoundedJar(),
+                trust_env=False,
+                timeout=None,
             ),
         )
         self._create_secret = self._openai.realtime.client_secrets.with_raw_response.create
         self._avaturn = httpx.AsyncClient(
             transport=HttpxTransport(self._session, target.proxy),
+            cookies=BoundedJar(),
             trust_env=False,
             timeout=httpx.Timeout(None),  # the step's deadline is the only one
         )

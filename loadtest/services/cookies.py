@@ -1,19 +1,38 @@
-"""The cookies of one virtual user, kept as a browser would: `http.cookiejar` knows their grammar, times and places."""
+"""Cookies, of a virtual user as a browser would keep them and of the services' clients: `http.cookiejar` knows their
+grammar, times and places."""
 
 import http.client
 import re
 import urllib.request
 from collections.abc import Iterable
 from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from loadtest.language.validation import is_loopback
 
 MAX_COOKIES: Final = 180
-"""Of one user, as a browser has it for a site: the oldest go first."""
+"""Of one jar, as a browser has it for a site: the oldest go first."""
 MAX_COOKIE_BYTES: Final = 16_384
-"""Of one with all its attributes. Browsers pass over what has more than 4,096."""
+"""Of one with all its attributes, and of all that a user holds. Browsers pass over one that has more than 4,096."""
+MAX_CLIENT_BYTES: Final = 8_000
+"""Of all that a client of a service holds: most servers refuse a longer header, and its sessions share one jar."""
+
+
+class BoundedJar(CookieJar):
+    """One that doesn't grow with the length of a run, whatever a target sets: the oldest go first."""
+
+    def __init__(self, policy: DefaultCookiePolicy | None = None, *, max_bytes: int = MAX_CLIENT_BYTES) -> None:
+        super().__init__(policy)
+        self._max_bytes = max_bytes
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        super().extract_cookies(response, request)
+        size = 0
+        for place, cookie in enumerate(reversed(list(self))):
+            size += len(cookie.name) + len("=; ") + len(cookie.value or "")
+            if place >= MAX_COOKIES or size > self._max_bytes:
+                self.clear(cookie.domain, cookie.path, cookie.name)
 
 
 class _Policy(DefaultCookiePolicy):
@@ -43,13 +62,13 @@ class Cookies:
     """What answers set, and what goes with which request."""
 
     def __init__(self) -> None:
-        self._jar = CookieJar(_Policy(strict_ns_domain=DefaultCookiePolicy.DomainStrictNonDomain))
+        policy = _Policy(strict_ns_domain=DefaultCookiePolicy.DomainStrictNonDomain)
+        self._jar = BoundedJar(policy, max_bytes=MAX_COOKIE_BYTES)
 
     def keep(self, url: str, headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
         """What an answer of that URL sets (raw header pairs); the values that are kept now."""
-        self._jar.extract_cookies(_Answer(urlsplit(url).hostname or "", headers), urllib.request.Request(url))  # type: ignore[arg-type]  # noqa: S310  # nothing is opened
-        for cookie in list(self._jar)[:-MAX_COOKIES]:
-            self._jar.clear(cookie.domain, cookie.path, cookie.name)
+        request = urllib.request.Request(url)  # noqa: S310  # nothing is opened
+        self._jar.extract_cookies(_Answer(urlsplit(url).hostname or "", headers), request)
         return [cookie.value for cookie in self._jar if cookie.value]
 
     def header(self, url: str) -> str | None:

@@ -152,7 +152,13 @@ class Target:
 @asynccontextmanager
 async def served(scripts: Mapping[str, Script], room: Script = WELCOME) -> AsyncIterator[Target]:
     """The target, listening."""
-    target = Target(scripts, room)
+    async with listening(Target(scripts, room)) as target:
+        yield target
+
+
+@asynccontextmanager
+async def listening(target: Target) -> AsyncIterator[Target]:
+    """The same of a target of the test's own."""
     server = await asyncio.start_server(target, "127.0.0.1", 0, limit=1 << 20)
     target.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:

@@ -3,16 +3,18 @@
 import asyncio
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import uvloop
 
 from loadtest.language.events import Event, Observed, Remains, SessionFinished
+from loadtest.services.cookies import MAX_CLIENT_BYTES
 from tests.hostile.around_answers import AROUND
 from tests.hostile.in_rooms import ROOM
 from tests.hostile.over_http import HTTP
 from tests.hostile.scripts import NO_ANSWER, Hostile
-from tests.hostile.target import engine, served, settings
+from tests.hostile.target import SECRET, Target, answer, engine, listening, served, settings
 
 DEADLINE_S = 30.0
 AT_MOST_WRITTEN = 2_100
@@ -62,3 +64,34 @@ def test_messages_beyond_those_that_are_written_are_counted() -> None:
     assert marks.count("messages_cut") == 1
     unwritten = [getattr(event, "messages_unwritten", 0) for event in events]
     assert 0 < max(unwritten) <= 8_000
+
+
+class Baker(Target):
+    """New cookies with every answer, none of which is ever taken back."""
+
+    baked = 0
+    longest = 0
+
+    async def _answer(self, verb: bytes, path: bytes, fields: dict[bytes, bytes], *rest: Any) -> bool:
+        self.longest = max(self.longest, len(fields.get(b"cookie", b"")))
+        self.baked += 10
+        cookies = "".join(f"set-cookie: c{self.baked + each}={'x' * 1_000}; Path=/\r\n" for each in range(10))
+        created = {"session_id": f"av-{self.baked}", "token": f"token-{self.baked}"}
+        self.scripts = {
+            "mint": answer(SECRET, headers=cookies),
+            "create": answer(created, status="201 Created", headers=cookies),
+        }
+        return await super()._answer(verb, path, fields, *rest)
+
+
+def test_cookies_that_a_target_sets_anew_with_every_answer_make_no_request_longer_than_servers_take() -> None:
+    target = Baker({})
+
+    async def script() -> list[Event]:
+        async with listening(target), engine(settings(target.url)) as (play, _lags):
+            return [(await play())[-1] for _ in range(4)]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        ends = runner.run(script())
+    assert [getattr(end, "remains", None) for end in ends] == [Remains.NOTHING] * 4
+    assert 7_000 < target.longest <= MAX_CLIENT_BYTES
