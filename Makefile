@@ -8,10 +8,10 @@ TOOLS := .venv/tools/bin
 UV_COMPILE = $(TOOLS)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-header --quiet
 
-.PHONY: help run test install lint check bench contract soak stack lock generated docs system roots audit sbom
+.PHONY: help run test install lint check bench contract soak image-test stack lock generated docs system roots audit sbom
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: install ## the main job against the embedded twin: 20 users, 60 s, a report
 	$(BIN)/avaload run
@@ -50,6 +50,10 @@ soak: .venv/.dev ## the long ones: half an hour at 200 sessions, a million sessi
 roots: ## make test in fresh Debian roots, as root with mmdebstrap; an hour
 	bash tests/roots.sh
 
+# As root with mmdebstrap; EXTRAS="parquet webrtc" are those of the build.
+image-test: .venv/.dev ## the Dockerfile's steps in a fresh root of Debian, and runs in what comes of them; minutes
+	EXTRAS="$(EXTRAS)" $(BIN)/python -m pytest -q -s tests/image/built.py
+
 stack: install ## this machine's Prometheus and Alertmanager beside a run, on loopback, until Ctrl-C
 	$(BIN)/python -m dashboards.stack
 
@@ -66,6 +70,9 @@ docs: .venv/.dev ## the documents as a site, in site/; a link that leads nowhere
 lock: .venv/tools/.made ## resolve the dependencies anew
 	$(UV_COMPILE) --extra build --output-file requirements.lock pyproject.toml
 	$(UV_COMPILE) --extra build --extra dev --extra webrtc --extra daily --extra parquet --output-file requirements-dev.lock pyproject.toml
+	for extra in webrtc daily parquet; do $(UV_COMPILE) --extra $$extra --constraints requirements-dev.lock \
+		$$(sed -nE 's/^([a-z0-9.-]+)==.*/--no-emit-package \1/p' requirements.lock | sort -u) \
+		--output-file requirements-$$extra.lock pyproject.toml; done
 	$(UV_COMPILE) --output-file requirements-tools.lock requirements-tools.in
 
 # Asks a service of known faults about each locked package: of OSV's form at OSV_URL (a mirror, say), else the package index.

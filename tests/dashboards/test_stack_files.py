@@ -2,7 +2,10 @@
 
 import argparse
 import re
+import shutil
 import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +20,8 @@ from loadtest.commands import run
 from loadtest.config.access.guard import KEYS, LIVE_AVATURN, LIVE_OPENAI
 from loadtest.config.output import Output
 from loadtest.config.settings import Distribution
+from loadtest.language.durations import parse_s
+from loadtest.load.supervisor import SETTLE_S
 from tests.programs import needed
 from tests.support import ROOT
 
@@ -33,6 +38,7 @@ REQUIRED = {
 }
 """What the API server refuses an object without."""
 
+KUBECTL = Path(sys.executable).with_name("kubectl")
 YAML_FILES = sorted(path for path in HERE.rglob("*.y*ml"))
 
 
@@ -40,11 +46,18 @@ def documents(path: Path) -> list[dict[str, Any]]:
     return [document for document in yaml.safe_load_all(path.read_text()) if document]
 
 
-def manifests() -> dict[tuple[str, str], dict[str, Any]]:
-    """Kind and name → object."""
-    kustomization = documents(HERE / "kustomization.yaml")[0]
-    found = [document for name in kustomization["resources"] for document in documents(HERE / name)]
+def rendered(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """What `kubectl apply -k` would send: kind and name → object."""
+    command = [KUBECTL, "kustomize", folder]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    found = [document for document in yaml.safe_load_all(done.stdout) if document]
     return {(document["kind"], document["metadata"]["name"]): document for document in found}
+
+
+@cache
+def manifests() -> dict[tuple[str, str], dict[str, Any]]:
+    return rendered(HERE)
 
 
 def at(document: dict[str, Any], path: str) -> Any:
@@ -70,8 +83,8 @@ def test_manifests_have_what_the_api_server_insists_on() -> None:
 def command(job: dict[str, Any]) -> argparse.Namespace:
     """What `avaload` makes of a job's command line."""
     container = at(job, "spec.template.spec.containers")[0]
-    program, *words = [*container["command"], *container["args"]]
-    assert program == "avaload"
+    assert "command" not in container, "the image's own entrypoint passes the signals on"
+    words = container["args"]
     found: argparse.Namespace = cli.parser(words).parse_args(words)
     return found
 
@@ -88,9 +101,9 @@ def test_the_master_and_the_workers_fit_together() -> None:
         assert mounts.keys() <= volumes
         assert container["securityContext"]["readOnlyRootFilesystem"]
         assert container["envFrom"] == [{"secretRef": {"name": "avaload-keys"}}]
-        run_dir = vars(command(job))["output.run_dir"]
-        run_dir = run_dir.replace("$(RUN_DIR)", next((e["value"] for e in container.get("env", ())), ""))
-        assert any(run_dir.startswith(f"{path}/") for name, path in mounts.items() if name in ("runs", "work"))
+        assert "output.run_dir" not in vars(command(job)), "each run has a directory of its own"
+        assert mounts["runs"] == "/runs"  # the image's volume, the only place where it writes
+        assert mounts.keys() <= {"runs", "scenario"}
     service = found["Service", "avaload"]
     assert service["spec"]["selector"] == at(master, "spec.template.metadata.labels")
     assert service["spec"]["selector"] != at(worker, "spec.template.metadata.labels")
@@ -106,6 +119,39 @@ def test_the_master_and_the_workers_fit_together() -> None:
     monitor = found["ServiceMonitor", "avaload"]["spec"]
     assert monitor["endpoints"][0]["port"] in ports
     assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+
+
+def test_a_pod_that_is_stopped_has_the_time_to_delete_its_sessions() -> None:
+    least_s = SETTLE_S + 60  # sessions end or are given up, then the report is written
+    for name in ("avaload-master", "avaload-worker"):
+        assert at(manifests()["Job", name], "spec.template.spec.terminationGracePeriodSeconds") >= least_s
+    compose = documents(HERE / "compose.yaml")[0]["services"]["avaload"]
+    assert parse_s(compose["stop_grace_period"]) >= least_s
+    told = re.findall(r"--stop-timeout (\d+)", (ROOT / "docs" / "image.md").read_text())
+    assert min(map(int, told)) >= least_s
+
+
+def test_the_label_that_the_operator_selects_by_is_one_value() -> None:
+    labelled = {kind for (kind, _), each in manifests().items() if each["metadata"]["labels"].get("release")}
+    assert labelled == {"ServiceMonitor", "PrometheusRule"}
+    (value,) = documents(HERE / "kustomization.yaml")[0]["configMapGenerator"][0]["literals"]
+    for kind in labelled:
+        assert f"release={manifests()[kind, 'avaload']['metadata']['labels']['release']}" == value
+    assert ("ConfigMap", "avaload-values") not in manifests()
+    assert ("NetworkPolicy", "avaload-master") in manifests()
+
+
+def test_the_kustomization_that_the_page_shows_renders(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "image.md").read_text()
+    (shown,) = re.findall(r"```yaml\n(resources:.*?)```", page, re.DOTALL)
+    shutil.copytree(HERE, tmp_path / "avaload" / "dashboards")
+    (tmp_path / "kustomization.yaml").write_text(shown)
+    found = rendered(tmp_path)
+    assert found.keys() == manifests().keys()
+    assert found["PrometheusRule", "avaload"]["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+    for name in ("avaload-master", "avaload-worker"):
+        container = at(found["Job", name], "spec.template.spec.containers")[0]
+        assert container["image"] == "registry.example/load/avaload:0.1.0"
 
 
 def test_the_scenario_of_the_manifests_is_valid_and_has_a_process_per_worker(
@@ -128,14 +174,14 @@ def test_the_scenario_of_the_manifests_is_valid_and_has_a_process_per_worker(
 
 
 def test_every_board_reaches_the_cluster_and_compose_mounts_files_that_exist() -> None:
-    boards = documents(HERE / "kustomization.yaml")[0]["configMapGenerator"][0]["files"]
+    boards = documents(HERE / "kustomization.yaml")[0]["configMapGenerator"][1]["files"]
     assert boards == [f"generated/{board.name}.json" for board in BOARDS]
     assert sum((HERE / file).stat().st_size for file in boards) < 900_000  # a ConfigMap holds a MiB
     compose = documents(HERE / "compose.yaml")[0]
     for service in compose["services"].values():
         for mount in service.get("volumes", []):
             source = mount.split(":")[0]
-            assert source in compose["volumes"] or (HERE / source).exists(), mount
+            assert source in compose["volumes"] or (HERE / source).exists() or source == "../runs", mount
 
 
 def test_what_compose_starts_listens_on_loopback_alone() -> None:
