@@ -1,8 +1,10 @@
 """avaload from Python, and its pytest plugin, as a developer's own tests would use them."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -87,6 +89,25 @@ def test_a_run_of_which_only_a_copy_was_made_has_not_changed(run_dir: Path, tmp_
     subprocess.run(["cp", "-r", run_dir, copy], check=True)
     compared = loadtest.compare_runs(run_dir, [copy])
     assert (compared.outcome, compared.regressions) == ("no_change", [])
+
+
+def test_the_notebook_s_cells_run_one_after_the_other_beside_a_loop_as_in_jupyter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cells = (ROOT / "docs" / "examples" / "notebook" / "first_look.py").read_text().split("# %%")
+    names: dict[str, Any] = {}
+
+    async def notebook() -> None:
+        for cell in cells:
+            exec(f"# {cell}", names)
+
+    asyncio.run(notebook())
+    report, by_step, per_second = names["report"], names["by_step"], names["per_second"]
+    assert {"mint", "create", "delete"} <= set(by_step.index)
+    assert by_step.loc["create", "p95_s"] == pytest.approx(report.steps["create"].p95_s, rel=0.2)
+    assert per_second["creates"].sum() == report.steps["create"].count > 10
+    assert list(names["its_steps"]["step"])[:2] == ["mint", "create"]
 
 
 def _pytest(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

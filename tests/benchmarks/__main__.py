@@ -20,6 +20,7 @@ from tests.benchmarks import (
     hostile_lag,
     http_lifecycles,
     plain_locust,
+    plugin,
     report_scale,
     rooms_webrtc,
     rooms_websocket,
@@ -34,7 +35,7 @@ BENCHMARKS = {
     module.__name__.rsplit(".", 1)[-1]: module
     for module in (
         http_lifecycles, plain_locust, sink_costs, truth, rooms_websocket, rooms_webrtc, whole_session, report_scale,
-        hostile_lag, cluster_curve,
+        hostile_lag, cluster_curve, plugin,
     )
 }  # fmt: skip
 OUT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
