@@ -13,8 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from loadtest.commands.work.calibration import KNOWN_DELAYS, summary, truth_of, turn_errors
+from loadtest.commands.work.calibration import KNOWN_DELAYS, summary, turn_errors
 from loadtest.language.events import HealthSampled, Mark, Observed, StageStarted, Step, StepFinished
+from loadtest.network import loopback
 from tests.benchmarks import bench
 from tests.benchmarks.bench import Row
 
@@ -48,7 +49,7 @@ def measure(sessions: int, talk_s: int) -> dict[str, Any]:
         bench.settle()
         plan = ("--users", str(sessions), "--ramp", f"{RAMP_S}s", "--duration", f"{RAMP_S + STEADY_S}s")
         report, run_dir = bench.run(twin, str(scenario), *plan, "--room", "webrtc", "--graceful-stop", "0s")
-        truth = truth_of(twin["state_url"])
+        truth = loopback.state(twin["state_url"])
     whole = bench.events_of(run_dir)
     began_ns = min(event.t_ns for event in whole if isinstance(event, StageStarted))
     events = [event for event in whole if RAMP_S + 2 < (event.t_ns - began_ns) / 1e9 < RAMP_S + STEADY_S - 1]

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from loadtest.commands.work.calibration import KNOWN_DELAYS, call_errors, summary, truth_of, turn_errors
+from loadtest.commands.work.calibration import KNOWN_DELAYS, call_errors, summary, turn_errors
 from loadtest.language.events import Event, StageStarted
+from loadtest.network import loopback
 from tests.benchmarks import bench
 from tests.benchmarks.bench import Row
 
@@ -63,7 +64,7 @@ def voice(users: int) -> dict[str, Any]:
         report, run_dir = bench.run(
             twin, str(scenario), "--users", str(users), "--duration", "20s", "--ramp", f"{max(8, users / 20):g}s"
         )
-        truth = truth_of(twin["state_url"])
+        truth = loopback.state(twin["state_url"])
     errors, not_comparable = turn_errors(_steady(run_dir, 0), truth)
     return {
         "errors": summary(errors),
