@@ -34,6 +34,8 @@ _CLOSE, _PING = picows.WSMsgType.CLOSE, picows.WSMsgType.PING
 
 NO_CODE = 1005
 _SOUND = flood.SOUND
+_UNASKED = ("Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol")
+"""What an upgrade may only agree to where it was asked for (RFC 6455 4.1): browsers refuse such a room."""
 _NEVER_SENT = (picows.WSCloseCode.NO_INFO, picows.WSCloseCode.ABNORMAL_CLOSURE)
 """Codes that only stand for a close without one (RFC 6455 7.4.1)."""
 
@@ -143,8 +145,12 @@ class WebSocketRoom(picows.WSListener):
         self._transport = transport
         self._listener.on_mark(now_ns(), Mark.SIGNALLED)
         try:
-            head = "\n".join(f"{name}: {value}" for name, value in transport.response.headers.items())
+            answered = transport.response.headers
+            head = "\n".join(f"{name}: {value}" for name, value in answered.items())
             self._grant.watch.look("room: handshake", head, in_room=True)
+            for name in _UNASKED:
+                if answered.get(name):
+                    raise _no_room(f"an upgrade with {name}, which nobody asked for")
         except Exception as error:
             self._end(now_ns(), broken_by(error))
             transport.disconnect(graceful=False)

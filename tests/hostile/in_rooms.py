@@ -25,7 +25,7 @@ from tests.hostile.scripts import (
     silent,
     trickle,
 )
-from tests.hostile.target import BINARY, CLOSE, LOUD, PING, PONG, TEXT, WELCOME, frame
+from tests.hostile.target import BINARY, CLOSE, LOUD, PING, PONG, TEXT, UPGRADED, WELCOME, frame
 
 ROOM: tuple[Hostile, ...] = (
     *(
@@ -52,6 +52,20 @@ ROOM: tuple[Hostile, ...] = (
             ("early hints", ("rejected/ws_refused", TIMEOUT), endless(b"", b"HTTP/1.1 103 x\r\n\r\n" * 100)),
             ("429", ("rejected/rate_limited"), once(b"HTTP/1.1 429 x\r\nretry-after: -1\r\ncontent-length: 0\r\n\r\n")),
             ("no UTF-8", "rejected/ws_refused", once(b"HTTP/1.1 101 \xff\r\n\xff: \xff\r\n\r\n")),
+        )
+    ),
+    *(
+        Hostile(
+            f"upgrade: {header} that nobody asked for",
+            told,
+            {"upgrade": UPGRADED + f"{header}: {value}\r\nsec-websocket-accept: {{accept}}\r\n\r\n".encode()},
+        )
+        for header, value, told in (
+            ("Sec-WebSocket-Extensions", "permessage-deflate", BAD_SHAPE),
+            ("sec-websocket-extensions", "x-unknown; y=1", BAD_SHAPE),
+            ("Sec-WebSocket-Protocol", "chat", BAD_SHAPE),
+            ("SEC-WEBSOCKET-EXTENSIONS", "", None),
+            ("Sec-WebSocket-Version", "13", None),
         )
     ),
     *(

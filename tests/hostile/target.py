@@ -140,7 +140,7 @@ class Target:
             return
         accept = base64.b64encode(hashlib.sha1(key + _GUID).digest())
         usual = UPGRADED + b"sec-websocket-accept: " + accept + b"\r\n\r\n"
-        writer.write(usual if script is None else script)
+        writer.write(usual if script is None else script.replace(b"{accept}", accept))
         if callable(self.room):
             await self.room(writer)
         else:
