@@ -8,7 +8,7 @@ TOOLS := .venv/tools/bin
 UV_COMPILE = $(TOOLS)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-header --quiet
 
-.PHONY: help run test install lint check bench contract soak image-test stack lock generated docs system roots audit sbom
+.PHONY: help run test install lint check bench contract soak image-test lowest stack lock generated docs system roots audit sbom
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,13 @@ roots: ## make test in fresh Debian roots, as root with mmdebstrap; an hour
 # As root with mmdebstrap; EXTRAS="parquet webrtc" are those of the build.
 image-test: .venv/.dev ## the Dockerfile's steps in a fresh root of Debian, and runs in what comes of them; minutes
 	EXTRAS="$(EXTRAS)" $(BIN)/python -m pytest -q -s tests/image/built.py
+
+lowest: .venv/tools/.made ## the fast half of the tests with the lowest versions that pyproject.toml allows; minutes
+	$(TOOLS)/uv pip compile --quiet --resolution lowest-direct --no-annotate --extra build --extra dev --extra webrtc --extra parquet \
+		--output-file .venv/lowest.txt pyproject.toml
+	$(TOOLS)/uv venv --quiet --clear .venv/lowest && $(TOOLS)/uv pip install --quiet --python .venv/lowest -r .venv/lowest.txt
+	$(TOOLS)/uv pip install --quiet --python .venv/lowest --no-deps --no-build-isolation -e .
+	.venv/lowest/bin/python -m pytest -q -n 2 --dist loadfile -m "not quiet" --ignore=tests/e2e
 
 stack: install ## this machine's Prometheus and Alertmanager beside a run, on loopback, until Ctrl-C
 	$(BIN)/python -m dashboards.stack

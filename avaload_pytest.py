@@ -134,8 +134,9 @@ def _api() -> Any:
     places = [] if found is None else list(found.submodule_search_locations or [])
     if not any(Path(place).resolve() == _HERE / "loadtest" for place in places):
         other = places[0] if places else "nowhere"
-        raise pytest.UsageError(
+        pytest.fail(
             f"avaload needs its package {_HERE / 'loadtest'}, but `loadtest` is {other}: rename that, or run pytest"
-            " with --import-mode=importlib, without -m and without that folder in `pythonpath`"
+            " with --import-mode=importlib, without -m and without that folder in `pythonpath`",
+            pytrace=False,
         )
     return importlib.import_module("loadtest.api")
