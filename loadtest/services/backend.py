@@ -105,7 +105,7 @@ class Backend:
         """What the answer of that URL set for a user (raw header pairs)."""
         if self._target.cookies:
             for value in self._cookies.setdefault(user, Cookies()).keep(url, headers):
-                remember(value)
+                remember(value, is_cookie=True)
 
     def _with_cookies(self, headers: dict[str, str], user: int | None, url: str) -> dict[str, str]:
         """Beside what the operator himself has put into `Cookie`."""

@@ -44,4 +44,4 @@ def salvaged_from_call(call: Call, error: StepError | asyncio.CancelledError, *,
 def _check_tells_nothing(found: str) -> None:
     """An id is written down, to be deleted by. Raises StepError for one that is made of what was sent in secret."""
     if reveals(found):
-        raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "the session id that was answered holds a key that was sent")
+        raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, "the session id that was answered holds a key or a token")

@@ -35,6 +35,8 @@ _TELLS = re.compile(r"KEY|PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|COOKIE|AUTHORI
 _HARMLESS = frozenset({"accept", "accept-charset", "accept-encoding", "accept-language", "content-type"})
 _ESCAPED = re.compile(rb"%[0-9A-Fa-f]{2}|\\[ux][0-9A-Fa-f]{2}|\\[0-7nrtbf]|&#|=[0-9A-F]{2}")
 _RECENT = 64
+_NAME = re.compile(r"[\w.:-]{1,40}", re.ASCII)
+"""What ids look like; too short for a token that is encoded."""
 _PIECE_BYTES, _OVERLAP_BYTES = 1 << 20, 64 << 10
 
 
@@ -45,6 +47,7 @@ class _Process:
         self.spellings = Spellings()
         self.by_name: dict[tuple[str, str], re.Pattern[str]] = {}
         self.recent: deque[str] = deque(maxlen=_RECENT)
+        self.cookies: deque[str] = deque(maxlen=_RECENT)
         self._of_recent = Spellings()
         self.credentials: set[str] = set()
         self.is_primed = False
@@ -88,11 +91,13 @@ def know(value: str, *, name: str = "") -> None:
             know(pair.partition("=")[2].strip(), name=pair.partition("=")[0].strip() + "-cookie")
 
 
-def remember(value: str) -> None:
+def remember(value: str, *, is_cookie: bool = False) -> None:
     """One of many that come and go, such as a session's token: the latest are known. Costs nothing until something
     fails."""
     if len(value) >= SHORTEST:
         _process.recent.append(value)
+        if is_cookie:
+            _process.cookies.append(value)
 
 
 def know_environment(environ: Mapping[str, str]) -> None:
@@ -158,8 +163,18 @@ def guard_stderr() -> None:
 
 
 def reveals(text: str) -> bool:
-    """Whether it holds, as a whole, something that this process knows."""
-    return _process.primed().spellings.holds(text)
+    """Whether it holds, as a whole, something that this process knows or was lately given. A cookie may be an id.
+
+    Every session's id is asked: what looks like one is not compared with all spellings of what comes and goes.
+    """
+    process = _process.primed()
+    if process.spellings.holds(text) or is_secret(text):
+        return True
+    if _NAME.fullmatch(text) is None:
+        return text not in process.cookies and process.latest().holds(text)
+    plain = text.lower()
+    found = (value for value in process.recent if value.lower() in plain)
+    return any(value != text or value not in process.cookies for value in found)
 
 
 def is_secret(text: str) -> bool:

@@ -1,7 +1,9 @@
 """Nothing that a process knows gets past the redactor, in whatever spelling, and what is no secret stays readable."""
 
+import base64
 import random
 from functools import cache
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -112,6 +114,42 @@ def test_only_the_whole_of_a_secret_makes_a_text_unusable() -> None:
     know("abcdefgh12345678ijklmnop")
     assert reveals("id-abcdefgh12345678ijklmnop-1")
     assert not reveals("id-abcdefgh12345678ij-1")
+
+
+TOKEN = "Q7mPz4Wk9TnX2vBs8RyL5dHc3FgJ6aUe"
+COOKIE = "4e7c0a3d9b5f4c1e8a2d6b0f7c3e9a15"
+
+
+@pytest.mark.parametrize(
+    "unusable",
+    [
+        TOKEN,
+        f"id-{TOKEN.lower()}",
+        f"<p title='{TOKEN}'>",
+        quote(TOKEN.replace("W", "%57")),
+        base64.b64encode(TOKEN.encode()).decode(),
+        TOKEN.encode().hex(),
+        " ".join(TOKEN),
+        f"id-{COOKIE}",
+        COOKIE.upper(),
+        "".join(f"%{ord(each):02x}" for each in COOKIE),
+        "ek_FEDxmuwxE4Ef3maargqbbm6v6Dwzhq79",
+    ],
+)
+def test_an_id_made_of_a_token_that_was_lately_given_is_unusable(unusable: str) -> None:
+    remember(TOKEN)
+    remember(COOKIE, is_cookie=True)
+    assert reveals(unusable)
+
+
+@pytest.mark.parametrize(
+    "honest",
+    [COOKIE, "0f8fad5b-d9cb-469f-a165-70867728950e", "sess_0123456789", "av:7/b", f"id-{TOKEN[:20]}", "x" * 80],
+)
+def test_an_id_that_only_looks_like_one_is_used(honest: str) -> None:
+    remember(TOKEN)
+    remember(COOKIE, is_cookie=True)
+    assert not reveals(honest)
 
 
 def test_of_a_long_page_no_more_is_read_than_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
