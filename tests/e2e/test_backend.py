@@ -33,6 +33,8 @@ class Shop:
         self.owner: dict[str, str] = {}
         self.stopped: list[tuple[str, str]] = []
         self.unauthorised = 0
+        self.started: list[tuple[str, dict[str, object]]] = []
+        """Its own header and body of every start."""
 
     def start(self, body: dict[str, str], cookie: str | None) -> tuple[dict[str, object], str]:
         secret = self.openai.realtime.client_secrets.create(session={"type": "realtime", "model": "gpt-realtime"})
@@ -64,6 +66,7 @@ def shop_on(twin: RunningTwin) -> Iterator[tuple[Shop, str]]:
             elif self.path.startswith("/stop/"):
                 self._answer(shop.stop(self.path.rpartition("/")[2], self.headers.get("Cookie")), {}, "")
             else:
+                shop.started.append((self.headers.get("X-Own", ""), body))
                 self._answer(201, *shop.start(body, self.headers.get("Cookie")))
 
         def _answer(self, status: int, body: dict[str, object], cookie: str) -> None:

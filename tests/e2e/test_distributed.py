@@ -8,10 +8,11 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -57,15 +58,18 @@ def parts(
     token: str | None = None,
     port: int = 0,
     workers_port: int = 0,
+    twin: RunningTwin | None = None,
+    given: Sequence[Sequence[object]] = (),
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Parts]:
-    """A twin, a master, and a worker's command for each number in `commands`, with so many load processes; the last one
-    `through` another command. `token`: in all environments (None: the one of this account). `workers_port`: where they
-    look for the master (0: at its own)."""
+    """A twin (or the one that is given), a master, and a worker's command for each number in `commands`, with so many
+    load processes; the last one `through` another command. `token`: in all environments (None: the one of this
+    account). `workers_port`: where they look for the master (0: at its own). `given`: options besides, of each worker's
+    command; `variables`: of all environments, and with a name that ends in _TOKEN."""
     port = port or free_port()
     with ExitStack() as stack:
-        twin = stack.enter_context(running_twin(*knobs))
-        given = {} if token is None else {"AVALOAD_CLUSTER_TOKEN": token}
-        environ = reaching(twin) | given
+        twin = twin or stack.enter_context(running_twin(*knobs))
+        environ = reaching(twin) | variables | ({} if token is None else {"AVALOAD_CLUSTER_TOKEN": token})
         keys = {name: value for name, value in environ.items() if name.endswith(("_KEY", "_TOKEN"))}
 
         def start(name: str, *words: object, **more: object) -> Avaload:
@@ -84,6 +88,7 @@ def parts(
                 workers_port or port,
                 "--processes",
                 processes,
+                *(given[number] if given else ()),
             )
             last = number == len(commands) - 1
             workers.append(start(f"worker-{number}", *words, environ=keys, through=through if last else ()))
