@@ -1,6 +1,7 @@
 """avaload from Python, and its pytest plugin, as a developer's own tests would use them."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,26 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert report.steps["mint"].count == report.sessions.started > 10
     assert report.slo("session.failed_rate").observed == 0
     return path
+
+
+def modes(directory: Path) -> set[str]:
+    found = (directory, *directory.rglob("*"))
+    return {f"{'d' if path.is_dir() else '-'}{path.stat().st_mode & 0o777:o}" for path in found}
+
+
+def test_what_a_run_from_python_leaves_is_its_owners_alone_unless_the_umask_is_to_be_followed(
+    run_dir: Path, tmp_path: Path
+) -> None:
+    assert {"metrics.txt", "report.html", "settings.json", "log.jsonl"} <= {path.name for path in run_dir.iterdir()}
+    assert modes(run_dir) == {"d700", "-600"}
+    before = os.umask(0o027)
+    try:
+        loadtest.run_scenario(
+            users=1, duration="1s", room="none", run_dir=tmp_path / "open", metrics_port="off", permissions="umask"
+        )
+    finally:
+        os.umask(before)
+    assert modes(tmp_path / "open") == {"d750", "-640"}
 
 
 def test_no_public_name_is_that_of_a_module() -> None:
