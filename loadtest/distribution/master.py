@@ -264,9 +264,10 @@ class Master:
 
     def _on_numbered(self, msg: Any, **_: Any) -> None:
         """A worker of another host has its number from its command; Locust numbers its commands, too. Before the run
-        begins, another one may come in the place of one that died."""
+        begins, another one may come in the place of one that died; who was let in may say his number later."""
         node, number = msg.node_id, msg.data["number"]
-        if self._runner.closed and (self._numbers.get(node) != number):
+        is_taken = node in self._numbers or number in self._numbers.values()
+        if self._runner.closed and is_taken and self._numbers.get(node) != number:
             REFUSALS.note(Refused.STRANGER, node, f"load process {number} is another one")
             return
         self._numbers = {other: its for other, its in self._numbers.items() if its != number} | {node: number}
