@@ -102,7 +102,7 @@ def test_what_killed_workers_left_is_swept_with_the_scenario_and_not_without(tmp
         assert shop.unauthorised == 0
         swept = {e.session for e in events(run.master.run_dir) if isinstance(e, RemainsChanged) and e.reason == "swept"}
         assert swept == set(left)
-        assert not set(left.values()) & {session["id"] for session in alive(twin)}
+        assert not set(left.values()) & {session["session_id"] for session in alive(twin)}
 
 
 def started_by(run: Parts, number: int) -> int:
