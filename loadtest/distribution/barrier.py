@@ -4,11 +4,23 @@ Each says when it is ready (engine up, users told to come); once all are, and th
 the master's, the zero is set a little ahead, so that the word is there before it, and told to each on its own clock.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 AHEAD_NS: Final = 500_000_000
 """For the word to arrive and users to be spawned."""
+
+
+def renumbered(numbers: Mapping[str, int], node: str, number: int, *, is_closed: bool) -> dict[str, int] | None:
+    """Node → load process, once that node has said which one it is; None where it can't be that one.
+
+    Until all are here another one may come in the place of one that died. Afterwards (`is_closed`) nobody takes a
+    number that somebody has; who was let in before may still say his own.
+    """
+    is_taken = node in numbers or number in numbers.values()
+    if is_closed and is_taken and numbers.get(node) != number:
+        return None
+    return {other: its for other, its in numbers.items() if its != number} | {node: number}
 
 
 class StartBarrier:

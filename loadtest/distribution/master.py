@@ -16,7 +16,7 @@ from exporters.metrics import catalogue as c
 from exporters.metrics.snapshot import Snapshot, merged
 from loadtest.config.environment import SALT
 from loadtest.config.settings import Settings
-from loadtest.distribution.barrier import StartBarrier
+from loadtest.distribution.barrier import StartBarrier, renumbered
 from loadtest.distribution.hosts import Hosts
 from loadtest.distribution.port.refusals import REFUSALS, Refused
 from loadtest.distribution.shapes import (
@@ -263,14 +263,12 @@ class Master:
             REFUSALS.note(Refused.SHAPE, msg.node_id, "not a message of a worker's command")
 
     def _on_numbered(self, msg: Any, **_: Any) -> None:
-        """A worker of another host has its number from its command; Locust numbers its commands, too. Before the run
-        begins, another one may come in the place of one that died; who was let in may say his number later."""
+        """A worker of another host has its number from its command; Locust numbers its commands, too."""
         node, number = msg.node_id, msg.data["number"]
-        is_taken = node in self._numbers or number in self._numbers.values()
-        if self._runner.closed and is_taken and self._numbers.get(node) != number:
+        if (numbers := renumbered(self._numbers, node, number, is_closed=self._runner.closed)) is None:
             REFUSALS.note(Refused.STRANGER, node, f"load process {number} is another one")
             return
-        self._numbers = {other: its for other, its in self._numbers.items() if its != number} | {node: number}
+        self._numbers = numbers
         self._runner.worker_indexes[node] = number
 
     def _index(self, node: str) -> int | None:

@@ -1,6 +1,8 @@
 """One beginning for all load processes: when it is set, what each is told, and what is still waited for."""
 
-from loadtest.distribution.barrier import AHEAD_NS, StartBarrier
+import pytest
+
+from loadtest.distribution.barrier import AHEAD_NS, StartBarrier, renumbered
 
 SECOND_NS = 1_000_000_000
 
@@ -51,3 +53,18 @@ def test_a_load_process_that_is_not_of_this_run_counts_for_nothing() -> None:
     barrier.ready(7)
     barrier.ready(-1)
     assert not barrier.look(1)
+
+
+def test_who_was_let_in_and_says_late_which_load_process_it_is_is_heard() -> None:
+    """On a busy machine all are ready for Locust before the last has said it."""
+    assert renumbered({"a": 0, "b": 1}, "c", 2, is_closed=True) == {"a": 0, "b": 1, "c": 2}
+    assert renumbered({"a": 0, "b": 1}, "b", 1, is_closed=True) == {"a": 0, "b": 1}
+
+
+@pytest.mark.parametrize(("node", "number"), [("c", 1), ("a", 2), ("a", 1)])
+def test_nobody_takes_a_number_that_is_taken_or_a_second_one_once_all_are_here(node: str, number: int) -> None:
+    assert renumbered({"a": 0, "b": 1}, node, number, is_closed=True) is None
+
+
+def test_before_all_are_here_another_one_may_come_in_the_place_of_one_that_died() -> None:
+    assert renumbered({"a": 0, "b": 1}, "c", 1, is_closed=False) == {"a": 0, "c": 1}
