@@ -46,7 +46,7 @@ class _Process:
     def __init__(self) -> None:
         self.spellings = Spellings()
         self.by_name: dict[tuple[str, str], re.Pattern[str]] = {}
-        self.recent: deque[str] = deque(maxlen=_RECENT)
+        self.recent: dict[str, None] = {}  # the latest last
         self.cookies: deque[str] = deque(maxlen=_RECENT)
         self._of_recent = Spellings()
         self.credentials: set[str] = set()
@@ -62,7 +62,7 @@ class _Process:
         """Of what was remembered."""
         if len(self._of_recent) > 4 * _RECENT:
             self._of_recent = Spellings()
-        for value in self.recent:
+        for value in tuple(self.recent):
             self._of_recent.add(value)
         return self._of_recent
 
@@ -95,7 +95,11 @@ def remember(value: str, *, is_cookie: bool = False) -> None:
     """One of many that come and go, such as a session's token: the latest are known. Costs nothing until something
     fails."""
     if len(value) >= SHORTEST:
-        _process.recent.append(value)
+        recent = _process.recent
+        recent.pop(value, None)  # what is told with every failure keeps nobody out
+        recent[value] = None
+        if len(recent) > _RECENT:
+            del recent[next(iter(recent))]
         if is_cookie:
             _process.cookies.append(value)
 
@@ -173,7 +177,7 @@ def reveals(text: str) -> bool:
     if _NAME.fullmatch(text) is None:
         return text not in process.cookies and process.latest().holds(text)
     plain = text.lower()
-    found = (value for value in process.recent if value.lower() in plain)
+    found = (value for value in tuple(process.recent) if value.lower() in plain)
     return any(value != text or value not in process.cookies for value in found)
 
 

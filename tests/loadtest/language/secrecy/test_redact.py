@@ -110,6 +110,13 @@ def test_the_latest_tokens_are_known_without_being_named() -> None:
     assert "of-a-session" not in redact("what is token:000999:of-a-session?")
 
 
+def test_what_is_told_again_and_again_crowds_nobody_out() -> None:
+    remember("token:once:of-a-session")
+    for _ in range(1000):
+        redact("refused", "the-key-of-all-sessions", "its-header-value")
+    assert "of-a-session" not in redact("what is token:once:of-a-session?")
+
+
 def test_only_the_whole_of_a_secret_makes_a_text_unusable() -> None:
     know("abcdefgh12345678ijklmnop")
     assert reveals("id-abcdefgh12345678ijklmnop-1")
