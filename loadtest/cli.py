@@ -76,8 +76,11 @@ class _OfCommand(_Parser):
 
 def entry() -> int:
     """A command of `avaload`. `avaload twin` goes straight to the twin, which has an option parser of its own."""
-    forget_steering()
+    notes = forget_steering()
     disk.keep_private()
+    if sys.argv[1:2] in (["run"], ["capacity"], ["export"], ["worker"]):
+        for note in notes:
+            printing.complain(f"note: {note}")
     if sys.argv[1:2] == ["twin"]:
         from loadtest.twin import main as twin
 

@@ -31,7 +31,7 @@ from loadtest.distribution.port import sockets
 from loadtest.engine.client import READY_LIMIT_S
 from loadtest.language.errors import Exit, GeneratorError
 from loadtest.load.conductor import LoadProcess
-from loadtest.load.duties import hear_master, on_owner_gone, report_to_master, tell_progress
+from loadtest.load.duties import hear_master, on_owner_gone, report_to_master, tell_metrics, tell_progress
 from loadtest.load.messages import READY
 from loadtest.load.users import ProbeUser as ProbeUser
 from loadtest.load.users import VirtualUser as VirtualUser
@@ -138,6 +138,8 @@ def conduct(
             login=login(output),
             served_as=(output.metrics_host, *output.served_as),
         )
+    if settings.output.otlp_metrics is not None:
+        gevent.spawn(tell_metrics, run, run_dir, snapshot)
     if web_ui is not None:
         live.install(web_ui, snapshot, served_as=settings.output.served_as)
 

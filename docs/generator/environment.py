@@ -3,7 +3,7 @@
 from typing import Final
 
 from docs.generator.markdown import code, table
-from loadtest.config.environment import BETWEEN_PROCESSES, INHERITED, READ
+from loadtest.config.environment import BETWEEN_PROCESSES, INHERITED, NOT_USED, READ
 
 _HEAD: Final = """\
 # The environment
@@ -17,6 +17,11 @@ has them as ever.
 Every [key of a scenario](scenario.md) can be given as `AVALOAD_<SECTION>__<KEY>`: `AVALOAD_LOAD__USERS=50`.
 
 ## What avaload reads
+"""
+_NOT_USED: Final = """
+## What companies set for all programs, and is not used
+
+`run`, `capacity`, `worker` and `export` say so in a line each.
 """
 _INHERITED: Final = """\
 
@@ -38,5 +43,6 @@ def page(_before: str) -> str:
     lines = [_HEAD, *table(("variable", "meaning"), ((code(name), text) for name, text in READ.items()))]
     names = ((", ".join(map(code, each)), what) for what, each in INHERITED.items())
     lines += [_INHERITED, *table(("variables", "what for"), names)]
+    lines += [_NOT_USED, *table(("variable", "instead"), ((code(n), text) for n, text in NOT_USED.items()))]
     lines += [_BETWEEN, *table(("variable", "meaning"), ((code(n), text) for n, text in BETWEEN_PROCESSES.items()))]
     return "\n".join(lines) + "\n"

@@ -1,33 +1,23 @@
 """Spans to an OTLP/HTTP endpoint, from a thread, so that whoever makes them never waits for the network."""
 
-import contextlib
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Self
 
-import requests
-from google.protobuf.message import DecodeError
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
-from urllib3 import Retry
-from urllib3.exceptions import HTTPError
 
+from exporters.traces.collector import REQUEST_S, Collector
 from exporters.traces.trace_counts import QUEUE_FULL, REFUSED, UNSENT
-
-REQUEST_S: Final = 2.0
-"""All that a request may take, its retries included."""
 
 _BATCH: Final = 512  # spans
 _GATHER_S: Final = 0.5
 _MAX_QUEUED: Final = 20_000  # spans, some 40 MB
 _STALL_S: Final = 10.0
 _OBEDIENT_S: Final = 60.0
-_BUSY: Final = (429, 502, 503, 504)
-_MAX_ANSWER: Final = 65_536  # bytes
 _MAX_FAILURES: Final = 2
 
 
@@ -41,15 +31,10 @@ class Sender:
     """
 
     def __init__(self, url: str, *, patient: bool, stop: threading.Event) -> None:
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)  # its losses are counted; its lines hold URLs
-        self._session = session = requests.Session()
-        session.trust_env = False  # no proxy and no .netrc that the run's options don't name
-        session.max_redirects = 0  # and no other host that the endpoint may name
-        session.stream = True  # its answers are read by `hear`, up to a bound
-        session.hooks["response"].append(self._hear)
-        self._exporter = OTLPSpanExporter(endpoint=url, timeout=REQUEST_S, session=session)
-        self._rejected: int | None = None  # spans by the last answer; None: all of them
-        self._come_again_s = 0.0  # what the last answer asked for
+        self._collector = Collector(
+            lambda body: ExportTraceServiceResponse.FromString(body).partial_success.rejected_spans
+        )
+        self._exporter = OTLPSpanExporter(endpoint=url, timeout=REQUEST_S, session=self._collector.session)
         self._resting = False
         self._patient, self._stop = patient, stop
         self._changed = threading.Condition()
@@ -122,37 +107,25 @@ class Sender:
                 self._failures = self._failures + 1 if rejected == len(batch) else 0
                 self._given_up = self._patient and self._failures >= _MAX_FAILURES
                 self._changed.notify_all()
-        self._session.close()
+        self._collector.session.close()
 
     def _export(self, batch: Sequence[ReadableSpan]) -> int:
         """How many of them were not taken."""
         rested_s = 0.0
         while True:
-            self._rejected, self._come_again_s = None, 0.0
+            self._collector.forget()
             result = self._exporter.export(batch)
-            if result is SpanExportResult.SUCCESS and self._rejected is not None:
-                return min(self._rejected, len(batch))
-            rested_s += self._come_again_s
-            if not self._patient or not self._come_again_s or rested_s > _OBEDIENT_S:
+            rejected, come_again_s = self._collector.rejected, self._collector.come_again_s
+            if result is SpanExportResult.SUCCESS and rejected is not None:
+                return min(rejected, len(batch))
+            rested_s += come_again_s
+            if not self._patient or not come_again_s or rested_s > _OBEDIENT_S:
                 return len(batch)
             self._resting = True
-            self._stop.wait(self._come_again_s)
+            self._stop.wait(come_again_s)
             self._resting = False
             if self._stop.is_set():
                 return len(batch)
-
-    def _hear(self, response: requests.Response, **_: object) -> None:
-        """What the endpoint said: OpenTelemetry's exporter calls any status below 400 a success, lets a partial one
-        pass, and waits no longer than a request may take."""
-        told, self._come_again_s = 0, 0.0
-        with response, contextlib.suppress(HTTPError, DecodeError):  # no word of OTLP's: the status alone speaks
-            if response.status_code in _BUSY:
-                self._come_again_s = Retry().get_retry_after(response.raw) or 0.0
-            body = response.raw.read(_MAX_ANSWER, decode_content=True)
-            told = ExportTraceServiceResponse.FromString(body).partial_success.rejected_spans
-        is_page = response.headers.get("content-type", "").startswith("text/html")  # of somebody else
-        if 200 <= response.status_code < 300 and not is_page:
-            self._rejected = max(told, 0)
 
     def _batch(self) -> list[ReadableSpan] | None:
         """The next spans to send, of some whole sessions; None once there will be none."""

@@ -3,7 +3,7 @@
 
 A process of its own: spans cost some 20 µs each, which in the engine would be late audio and in Locust late arrivals.
 Whole sessions are kept or left out (`tail.py`). Nothing here can hold up the run: the queue is bounded, what doesn't
-get out is counted, and the run's end waits 2 s at most (`supervisor.trace_exporter`).
+get out is counted, and the run's end waits 2 s at most (`supervisor.exporters`).
 """
 
 import argparse
@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
 from opentelemetry.sdk.resources import Resource
 
 from exporters.traces import trace_counts
+from exporters.traces.collector import endpoint_url
 from exporters.traces.conventions import NO_FACTS, Facts, facts
 from exporters.traces.otlp import Sender
 from exporters.traces.spans import died, resource, spans
@@ -52,21 +52,6 @@ class _Buffer:
     source: Source
     offset_ns: int
     events: list[Event] = field(default_factory=list)
-
-
-def endpoint_url(text: str) -> str:
-    """The traces URL of an OTLP/HTTP endpoint; `v1/traces` is appended to a base URL. Raises ConfigError."""
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or parts.query or parts.fragment or parts.username is not None:
-        raise ConfigError("--otlp-endpoint: must be like http://127.0.0.1:4318, without user, query or fragment")
-    path = parts.path.rstrip("/")
-    if not path.endswith("/v1/traces"):
-        path += "/v1/traces"
-    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
 
 
 def facts_of(run_dir: Path) -> Facts:

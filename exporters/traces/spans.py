@@ -7,7 +7,7 @@ description.
 
 import uuid
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import Event as SpanEvent
@@ -38,7 +38,17 @@ _SCOPE: Final = InstrumentationScope("avaload", __version__, SCHEMA_URL)
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
 
-def resource(run: RunStarted) -> Resource:
+class Run(Protocol):
+    """Whose telemetry it is."""
+
+    @property
+    def run_id(self) -> str: ...
+
+    @property
+    def host(self) -> str: ...
+
+
+def resource(run: Run) -> Resource:
     """Who speaks: avaload, this run on that host. OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME add to it, and win."""
     ours = {
         "service.name": "avaload",

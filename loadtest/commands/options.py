@@ -65,6 +65,7 @@ OF_RUNS: Final[tuple[Option, ...]] = (
     Option("--metrics-key", "output.metrics_key", "FILE"),
     Option("--metrics-user", "output.metrics_user", "NAME"),
     Option("--otlp-endpoint", "output.otlp_endpoint", "URL"),
+    Option("--otlp-metrics", "output.otlp_metrics", "URL"),
     Option("--trace-share", "output.trace_share", "SHARE"),
     Option("--trace-url", "output.trace_url", "TEMPLATE"),
     Option("--grafana-url", "output.grafana_url", "TEMPLATE"),

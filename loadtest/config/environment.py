@@ -13,11 +13,13 @@ INHERITED: Final = {
         *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
         *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     ),
-    "of the trace exporter": (
+    "of what is sent to a collector": (
         *("OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"),
-        *("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"),
-        *("OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION"),
-        *("OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"),
+        *(
+            f"OTEL_EXPORTER_OTLP_{signal}{what}"
+            for what in ("HEADERS", "COMPRESSION", "CERTIFICATE")
+            for signal in ("", "TRACES_", "METRICS_")
+        ),
     ),
     "marks by which a CI server finds what a job has left": (
         "BUILD_ID",
@@ -71,6 +73,18 @@ _OWN: Final = {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"
 _STEERING: Final = ("OTEL_", "LOCUST_", "GEVENT", "MPL", "SSLKEYLOGFILE")
 """Of our libraries, beginnings of names: they would change, or end, the command itself."""
 
+_COLLECTORS: Final = "collectors are named by --otlp-endpoint and --otlp-metrics"
+NOT_USED: Final = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT": _COLLECTORS,
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "the collector of spans is named by --otlp-endpoint",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "the collector of metrics is named by --otlp-metrics",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "spans and metrics go over HTTP, as protobuf",
+    "OTEL_SDK_DISABLED": "nothing is sent without --otlp-endpoint or --otlp-metrics",
+    "OTEL_TRACES_SAMPLER": "which sessions are sent is said by --trace-share",
+}
+"""Variables that companies set for all programs, and what counts here instead: who may be contacted is said to avaload
+itself."""
+
 
 def of_child(
     named: Iterable[str] = (), environ: Mapping[str, str] = os.environ, *, without: Iterable[str] = ()
@@ -82,11 +96,13 @@ def of_child(
     return inherited | {name: value for name, value in environ.items() if name in wanted} | _OWN
 
 
-def forget_steering() -> None:
-    """Nothing in this process's own environment steers a library past our options."""
-    for name in list(os.environ):
-        if name.startswith(_STEERING) and not _is_inherited(name):
-            del os.environ[name]
+def forget_steering() -> list[str]:
+    """Nothing in this process's own environment steers a library past our options. What somebody may have counted on,
+    a sentence each."""
+    forgotten = [name for name in os.environ if name.startswith(_STEERING) and not _is_inherited(name)]
+    for name in forgotten:
+        del os.environ[name]
+    return [f"{name} is not used: {NOT_USED[name]}" for name in forgotten if name in NOT_USED]
 
 
 def _is_inherited(name: str) -> bool:

@@ -40,6 +40,7 @@ class Output(Section):
         description="who scrapes has to log in by this name, with the password $AVALOAD_METRICS_PASSWORD",
     )
     otlp_endpoint: str | None = Field(None, description="export traces to it (OTLP/HTTP)")
+    otlp_metrics: str | None = Field(None, description="push metrics to it each 10 s (OTLP/HTTP)")
     trace_share: float = Field(
         1.0, ge=0, le=1, description="share of good sessions that are exported; failed ones always are"
     )
@@ -89,7 +90,7 @@ class Output(Section):
             raise ValueError(f"{port} is not a port (or off)")
         return int(port)
 
-    @field_validator("otlp_endpoint")
+    @field_validator("otlp_endpoint", "otlp_metrics")
     @classmethod
     def _is_url(cls, url: str | None) -> str | None:
         if url is None:

@@ -184,7 +184,13 @@ def _take(
     if tree["cost"]["budget"] is not None:
         tree["cost"]["budget"] *= len(list(numbers)) / processes
     tree["distribution"] = {}
-    tree["output"] |= {"metrics_port": "off", "otlp_endpoint": None, "web_port": None, "run_dir": None}
+    tree["output"] |= {
+        "metrics_port": "off",
+        "otlp_endpoint": None,
+        "otlp_metrics": None,
+        "web_port": None,
+        "run_dir": None,
+    }
     try:
         settings = Settings.model_validate(tree)
     except ValidationError as error:

@@ -256,19 +256,30 @@ def _follow(
 
 
 @contextlib.contextmanager
-def trace_exporter(settings: Settings, run_dir: Path) -> Iterator[None]:
-    """The process that follows the journals and exports spans, if the run has an endpoint for them."""
+def exporters(settings: Settings, run_dir: Path, *, say: Callable[[str], None]) -> Iterator[None]:
+    """The processes that send spans and metrics to a collector, where the run names one. `say`: told in the end of
+    metrics that it did not take."""
     output = settings.output
-    if output.otlp_endpoint is None:
+    with contextlib.ExitStack() as stack:
+        if (endpoint := output.otlp_endpoint) is not None:
+            share = str(output.trace_share)
+            command = ["exporters.traces.process", str(run_dir), "--follow", "--otlp-endpoint", endpoint]
+            stack.enter_context(_exporter([*command, "--trace-share", share], run_dir / "traces.log"))
+        if (endpoint := output.otlp_metrics) is not None:
+            log = run_dir / "otlp-metrics.log"
+            command = ["exporters.pushing.push", str(run_dir), "--otlp-metrics", endpoint]
+            stack.callback(lambda: _complain_of(log, endpoint, say))
+            stack.enter_context(_exporter(command, log))
         yield
-        return
-    command = [sys.executable, "-P", "-m", "exporters.traces.process", str(run_dir), "--follow"]
-    command += ["--otlp-endpoint", output.otlp_endpoint, "--trace-share", str(output.trace_share)]
-    with disk.open_write(run_dir / "traces.log") as log:
+
+
+@contextlib.contextmanager
+def _exporter(command: list[str], log: Path) -> Iterator[None]:
+    with disk.open_write(log) as output:
         child = subprocess.Popen(
-            command,
+            [sys.executable, "-P", "-m", *command],
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=output,
             stderr=subprocess.STDOUT,
             env=environment.of_child(without=("proxies",)),
             start_new_session=True,
@@ -279,6 +290,13 @@ def trace_exporter(settings: Settings, run_dir: Path) -> Iterator[None]:
             yield
         finally:
             _stop_exporter(child)
+
+
+def _complain_of(log: Path, endpoint: str, say: Callable[[str], None]) -> None:
+    """Metrics that are not at the collector are missed by nobody, unless they are told of."""
+    told = disk.read(log).decode(errors="replace").strip()
+    if not told.endswith(" 0 not"):
+        say(f"note: {endpoint} lacks metrics of this run: {told or 'nothing was pushed in time'}")
 
 
 def _stop_exporter(child: subprocess.Popen[bytes]) -> None:

@@ -220,6 +220,7 @@ CASES = [
     Case("no port", ("run", "--metrics-port", "http"), (r"--metrics-port: .+",)),
     Case("no port of the web", ("run", "--web-port", "99999"), (r"--web-port: .+",)),
     Case("bad collector", ("run", "--otlp-endpoint", "nowhere"), (r"--otlp-endpoint: .+",)),
+    Case("bad collector of metrics", ("run", "--otlp-metrics", "nowhere"), (r"--otlp-metrics: .+",)),
     Case(
         "collector with a query",
         ("run", "--otlp-endpoint", "http://127.0.0.1:4318/?a=b"),

@@ -34,7 +34,9 @@ def scraped(tmp_path_factory: pytest.TempPathFactory, brief: Path) -> Iterator[S
     with (
         prometheus(port, cwd) as server,
         Receiver() as receiver,
-        avaload("run", brief, *options, "--otlp-endpoint", receiver.url, cwd=cwd) as run,
+        avaload(
+            *("run", brief, *options), *("--otlp-endpoint", receiver.url, "--otlp-metrics", receiver.url), cwd=cwd
+        ) as run,
     ):
         finished = 'sum(avaload_sessions_total{outcome="ok"})'
         eventually(
@@ -60,6 +62,22 @@ def test_promtool_accepts_the_exposition_of_a_live_run(scraped: Scraped) -> None
     checked = subprocess.run(command, input=scraped.live, capture_output=True, timeout=30, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
     assert b"avaload_sessions_total{" in scraped.live
+
+
+def test_the_last_push_has_the_totals_of_the_report(scraped: Scraped) -> None:
+    sessions = scraped.run.report()["sessions"]
+    last_push = scraped.receiver.pushes[-1]
+    found = {}
+    for point in last_push["avaload_sessions_total"].sum.data_points:
+        labels = {pair.key: pair.value.string_value for pair in point.attributes}
+        found[labels["outcome"]] = point.as_int or point.as_double
+    assert found == {
+        "ok": sessions["completed"],
+        "failed": sessions["failed"],
+        "cancelled": sessions["cancelled"] + sessions["censored"],
+    }
+    assert last_push.keys() >= {"avaload_generator_state", "avaload_objective_bound", "avaload_run_info"}
+    assert "lacks metrics" not in scraped.done.err + scraped.done.out
 
 
 def test_the_last_totals_in_prometheus_are_those_of_the_report(scraped: Scraped) -> None:

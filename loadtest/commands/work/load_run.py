@@ -84,7 +84,7 @@ def run(
         )
         steering = None if settings.capacity is None else Steering(settings, run_dir, say=progress.tell)
         progress.level = None if steering is None else lambda: steering.level
-        with supervisor.trace_exporter(settings, run_dir):
+        with supervisor.exporters(settings, run_dir, say=progress.line):
             ended = supervisor.run_locust(
                 settings,
                 run_dir,

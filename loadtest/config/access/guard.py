@@ -34,9 +34,11 @@ def guard(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     problems = []
     if remote and not target.live:
         problems.append(f"{', '.join(remote)}: not on this machine; a run against it needs --live and --max-sessions N")
-    otlp = settings.output.otlp_endpoint
-    if otlp is not None and not is_loopback(otlp) and not target.live:
-        problems.append(f"output.otlp_endpoint: {otlp}: not on this machine; spans go there only with --live")
+    output = settings.output
+    collectors = (("otlp_endpoint", output.otlp_endpoint, "spans"), ("otlp_metrics", output.otlp_metrics, "metrics"))
+    for key, url, what in collectors:
+        if url is not None and not is_loopback(url) and not target.live:
+            problems.append(f"output.{key}: {url}: not on this machine; {what} go there only with --live")
     if target.room == "daily" and not target.live and endpoints:
         problems.append("target.room: daily: the library looks a room up at Daily; that needs --live")
     if target.live and target.max_sessions is None:

@@ -8,8 +8,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.exporters.traces.strict import ForbiddenError, faults, opened
@@ -47,6 +55,7 @@ class Receiver:
     tls: ssl.SSLContext | None = None
     delay_s: float = 0
     spans: list[Span] = field(default_factory=list)
+    pushes: list[dict[str, Metric]] = field(default_factory=list)
     resources: list[dict[str, object]] = field(default_factory=list)
     schemas: set[str] = field(default_factory=set)
     paths: list[str] = field(default_factory=list)
@@ -97,8 +106,11 @@ class Receiver:
             self.forbidden += found
             if found:
                 answer = Answer(400)
+            if not found and isinstance(request, ExportMetricsServiceRequest):
+                told_of_metrics = self._take_metrics(request, answer)
+                return answer, told_of_metrics if answer.body is None else answer.body
             told = ExportTraceServiceResponse()
-            if answer.status == 200 and not self.hung:
+            if answer.status == 200 and not self.hung and isinstance(request, ExportTraceServiceRequest):
                 rest = answer.rejected
                 for part in request.resource_spans:
                     self.resources.append(attributes(part.resource.attributes))
@@ -111,6 +123,16 @@ class Receiver:
                     told.partial_success.error_message = "more than was agreed"
             self._arrived.notify_all()
             return answer, told.SerializeToString() if answer.body is None else answer.body
+
+    def _take_metrics(self, request: ExportMetricsServiceRequest, answer: Answer) -> bytes:
+        told = ExportMetricsServiceResponse()
+        told.partial_success.rejected_data_points = answer.rejected
+        if answer.status == 200 and not self.hung:
+            for part in request.resource_metrics:
+                self.resources.append(attributes(part.resource.attributes))
+                self.pushes.append({metric.name: metric for scope in part.scope_metrics for metric in scope.metrics})
+        self._arrived.notify_all()
+        return told.SerializeToString()
 
     @property
     def _location(self) -> dict[str, str]:

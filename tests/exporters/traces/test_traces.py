@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from exporters.traces.process import endpoint_url, export
+from exporters.traces.collector import endpoint_url
+from exporters.traces.process import export
 from exporters.traces.trace_counts import Counts
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import Event, MediaMeasured, Remains, Step, StepFinished

@@ -186,11 +186,14 @@ def test_a_scenario_is_live_on_nobodys_word_but_the_operators(
 
 
 @pytest.mark.usefixtures("no_names")
-def test_a_collector_elsewhere_needs_the_operators_word_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("key", "what"), [("otlp_endpoint", "spans"), ("otlp_metrics", "metrics")])
+def test_a_collector_elsewhere_needs_the_operators_word_too(
+    key: str, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     scenario = tmp_path / "scenario.toml"
-    scenario.write_text('[output]\notlp_endpoint = "https://otel.example"\n')
+    scenario.write_text(f'[output]\n{key} = "https://otel.example"\n')
     assert main(["run", str(scenario)]) == 2
-    assert "spans go there only with --live" in capsys.readouterr().err
+    assert f"{what} go there only with --live" in capsys.readouterr().err
 
 
 def test_the_directory_is_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -191,7 +191,7 @@ MAY_OPEN = {
     "loadtest/distribution/wire.py": "to the master that the worker was told",
     "loadtest/distribution/worker.py": "to say what listens at the master's port",
     "loadtest/engine/engine.py": "on the socket that its parent gave it",
-    "exporters/traces/otlp.py": "max_redirects = 0",
+    "exporters/traces/collector.py": "max_redirects = 0",
     "loadtest/twin/recorder/upstream.py": "the same rule, for the twin",
     "loadtest/twin/recorder/recording.py": "on a session of upstream.py",
     "loadtest/twin/recorder/replaying.py": "on a session of upstream.py",

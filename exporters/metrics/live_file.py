@@ -1,0 +1,40 @@
+"""The values that /metrics shows, in a small file of the run directory, for a process that pushes them. Without
+OpenTelemetry: the load's own processes import this."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from exporters.metrics.snapshot import Snapshot
+from loadtest.language import disk
+
+FILE: Final = "metrics.live"
+EVERY_S: Final = 10.0
+"""How often it is written, and pushed."""
+_MAX_BYTES: Final = 16 << 20
+
+
+class Live(msgspec.Struct, frozen=True, kw_only=True):
+    """All values at `at_ns`, Unix time. `over`: they are the last."""
+
+    run_id: str
+    host: str
+    started_ns: int
+    at_ns: int
+    over: bool
+    snapshot: Snapshot
+
+
+def write(run_dir: Path, live: Live) -> None:
+    """Replace the file at once: a reader never sees half of it. Raises OSError (a full disk)."""
+    disk.replace(run_dir / FILE, msgspec.json.encode(live))
+
+
+def read(run_dir: Path) -> Live | None:
+    """What stands there; None where there is nothing yet, or nothing that `write` wrote."""
+    try:
+        with disk.open_read(run_dir / FILE) as file:
+            return msgspec.json.decode(file.read(_MAX_BYTES), type=Live)
+    except (OSError, msgspec.MsgspecError, ValueError):
+        return None

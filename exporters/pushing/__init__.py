@@ -1,0 +1,1 @@
+"""Metrics over OTLP: a process that sends what /metrics shows."""
