@@ -17,21 +17,21 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from exporters.locust_ui import live, locust_stats
 from exporters.log import Log
-from exporters.metrics import judged
+from exporters.metrics import judged, live_file
 from exporters.metrics.prometheus import MetricsServer, serve
 from exporters.metrics.snapshot import Snapshot, merged
 from exporters.traces import trace_counts
 from loadtest.config.access.cluster import TOKEN
 from loadtest.config.access.scrapers import login, tls
 from loadtest.config.environment import METRICS_FD, PROCESS, PROGRESS_FD, RUN_DIR
-from loadtest.config.run_dir import load_resolved
+from loadtest.config.run_dir import load_resolved, run_id
 from loadtest.config.settings import Settings
 from loadtest.distribution.master import Master
 from loadtest.distribution.port import sockets
 from loadtest.engine.client import READY_LIMIT_S
 from loadtest.language.errors import Exit, GeneratorError
 from loadtest.load.conductor import LoadProcess
-from loadtest.load.duties import hear_master, on_owner_gone, report_to_master, tell_metrics, tell_progress
+from loadtest.load.duties import hear_master, on_owner_gone, report_to_master, tell_progress
 from loadtest.load.messages import READY
 from loadtest.load.users import ProbeUser as ProbeUser
 from loadtest.load.users import VirtualUser as VirtualUser
@@ -139,7 +139,7 @@ def conduct(
             served_as=(output.metrics_host, *output.served_as),
         )
     if settings.output.otlp_metrics is not None:
-        gevent.spawn(tell_metrics, run, run_dir, snapshot)
+        gevent.spawn(live_file.keep, run_dir, run_id=run_id(run_dir), snapshot=snapshot, wait_ended=run.wait_ended)
     if web_ui is not None:
         live.install(web_ui, snapshot, served_as=settings.output.served_as)
 

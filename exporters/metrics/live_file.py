@@ -1,13 +1,16 @@
 """The values that /metrics shows, in a small file of the run directory, for a process that pushes them. Without
 OpenTelemetry: the load's own processes import this."""
 
+import contextlib
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from exporters.metrics.snapshot import Snapshot
-from loadtest.language import disk
+from loadtest.language import clock, disk
 
 FILE: Final = "metrics.live"
 EVERY_S: Final = 10.0
@@ -38,3 +41,23 @@ def read(run_dir: Path) -> Live | None:
             return msgspec.json.decode(file.read(_MAX_BYTES), type=Live)
     except (OSError, msgspec.MsgspecError, ValueError):
         return None
+
+
+def keep(run_dir: Path, *, run_id: str, snapshot: Callable[[], Snapshot], wait_ended: Callable[[float], bool]) -> None:
+    """Write the file as long as the run goes on, and once more when it is over. `wait_ended`: whether it is, by then;
+    a full disk is not the run's end: all of it is in the journals."""
+    started_ns, over = clock.wall_ns(), False
+    while True:
+        live = Live(
+            run_id=run_id,
+            host=socket.gethostname(),
+            started_ns=started_ns,
+            at_ns=clock.wall_ns(),
+            over=over,
+            snapshot=snapshot(),
+        )
+        with contextlib.suppress(OSError):
+            write(run_dir, live)
+        if over:
+            return
+        over = wait_ended(EVERY_S)

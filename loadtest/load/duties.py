@@ -5,10 +5,8 @@ import json
 import logging
 import os
 import select
-import socket
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import gevent
@@ -16,11 +14,8 @@ import msgspec
 from locust.env import Environment
 from msgspec.structs import replace
 
-from exporters.metrics import live_file
-from exporters.metrics.live_file import Live
 from exporters.metrics.snapshot import Snapshot
 from loadtest.config.environment import OWNER
-from loadtest.config.run_dir import run_id
 from loadtest.judging.objectives import Standing
 from loadtest.judging.stage_health import Fitness
 from loadtest.language import clock
@@ -140,22 +135,3 @@ def tell_progress(run: Conducted, fd: int) -> None:
         if over:
             return
         over = run.wait_ended(SNAPSHOT_S)
-
-
-def tell_metrics(run: Conducted, run_dir: Path, snapshot: Callable[[], Snapshot]) -> None:
-    """What /metrics shows, in a file, for the process that pushes it; once more when the run is over."""
-    started_ns, over = clock.wall_ns(), False
-    while True:
-        live = Live(
-            run_id=run_id(run_dir),
-            host=socket.gethostname(),
-            started_ns=started_ns,
-            at_ns=clock.wall_ns(),
-            over=over,
-            snapshot=snapshot(),
-        )
-        with contextlib.suppress(OSError):  # a full disk: the run is in its journals
-            live_file.write(run_dir, live)
-        if over:
-            return
-        over = run.wait_ended(live_file.EVERY_S)
