@@ -20,7 +20,7 @@ from typing import Final
 
 from opentelemetry.sdk.resources import Resource
 
-from exporters.traces import trace_counts
+from exporters.traces import run_span, trace_counts
 from exporters.traces.collector import endpoint_url
 from exporters.traces.conventions import NO_FACTS, Facts, facts
 from exporters.traces.otlp import Sender
@@ -203,6 +203,8 @@ def run(run_dir: Path, *, otlp_endpoint: str, share: float, follow: bool) -> Exi
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     counts = export(run_dir, otlp_endpoint=otlp_endpoint, follow=follow, share=share, stop=stop)
+    if not follow:
+        run_span.send(run_dir, endpoint_url(otlp_endpoint))
     print(counts.line(), flush=True)
     return Exit.INVALID if counts.dropped and not follow else Exit.PASS
 
@@ -224,8 +226,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="SHARE",
         help="of sessions that neither failed nor were slow nor broke a rule",
     )
+    parser.add_argument("--run-alone", action="store_true", help="the span of the run itself, once it has a report")
     options = parser.parse_args(argv)
     try:
+        if options.run_alone:
+            return Exit.PASS if run_span.send(options.run_dir, endpoint_url(options.otlp_endpoint)) else Exit.INVALID
         return run(
             options.run_dir, otlp_endpoint=options.otlp_endpoint, share=options.trace_share, follow=options.follow
         )

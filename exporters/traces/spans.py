@@ -5,15 +5,17 @@ room, no key: ids, closed words, numbers, the services' URLs, and the redacted d
 description.
 """
 
+import hashlib
 import uuid
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, Protocol
 
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import Event as SpanEvent
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from exporters.traces.conventions import NO_FACTS, SCHEMA_URL, Attributes, Facts, answered, asked_for
 from loadtest.language.errors import Code, Kind
@@ -58,6 +60,13 @@ def resource(run: Run) -> Resource:
     }
     named_by_the_company = OTELResourceDetector().detect()
     return Resource.create(ours, SCHEMA_URL).merge(named_by_the_company).merge(Resource({"avaload.run.id": run.run_id}))
+
+
+@lru_cache(maxsize=8)
+def run_context(run_id: str) -> SpanContext:
+    """Trace and span of the run itself (`run_span.py`), the same whoever asks; its sessions' spans link to it."""
+    digest = hashlib.sha256(run_id.encode()).hexdigest()
+    return SpanContext(int(digest[:32], 16), int(digest[32:48], 16), is_remote=False, trace_flags=_SAMPLED)
 
 
 def died(started: SessionStarted, events: Sequence[Event]) -> SessionFinished:
@@ -232,6 +241,7 @@ class _Trace:
             resource=self._resource,
             attributes=attributes,
             events=marks,
+            links=(Link(run_context(self._run.run_id)),) if parent_id is None else (),
             kind=kind,
             status=status,
             start_time=start_ns + self._offset_ns,

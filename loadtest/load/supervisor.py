@@ -36,6 +36,8 @@ LOCUST = (sys.executable, "-P", "-m", "loadtest.locust_main", "-f", str(Path(__f
 TWIN_READY_S = 30.0
 TWIN_STOP_S = 5.0
 EXPORTER_END_S = 1.3
+RUN_SPAN_S = 10.0
+"""Of which a collector may take two; the rest is for a machine that is busy with starting it."""
 EXPORTER_STOP_S = 0.4
 """To end by itself, and once it was told to: a collector that is down or hangs adds two seconds to a run, no more."""
 START_UP_S = 120.0
@@ -271,6 +273,23 @@ def exporters(settings: Settings, run_dir: Path, *, say: Callable[[str], None]) 
             stack.callback(lambda: _complain_of(log, endpoint, say))
             stack.enter_context(_exporter(command, log))
         yield
+
+
+def send_run_span(settings: Settings, run_dir: Path) -> None:
+    """The run's own span, now that its verdict is known; a collector that doesn't take it in time goes without."""
+    if (endpoint := settings.output.otlp_endpoint) is None:
+        return
+    command = [sys.executable, "-P", "-m", "exporters.traces.process", str(run_dir), "--run-alone"]
+    with contextlib.suppress(subprocess.TimeoutExpired), disk.open_write(run_dir / "run-span.log") as log:
+        subprocess.run(
+            [*command, "--otlp-endpoint", endpoint],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment.of_child(environment.CI_VARIABLES, without=("proxies",)),
+            timeout=RUN_SPAN_S,
+            check=False,
+        )
 
 
 @contextlib.contextmanager

@@ -112,6 +112,7 @@ def run(
         report = write_reports(run_dir, is_enough=lambda: interruption.count > 1)
     if report is None:
         return run_dir, None, Exit.INTERRUPTED
+    supervisor.send_run_span(settings, run_dir)
     return run_dir, report, Exit(report["verdict"]["exit_code"])
 
 

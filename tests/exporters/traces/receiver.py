@@ -55,6 +55,7 @@ class Receiver:
     tls: ssl.SSLContext | None = None
     delay_s: float = 0
     spans: list[Span] = field(default_factory=list)
+    runs: list[Span] = field(default_factory=list)
     pushes: list[dict[str, Metric]] = field(default_factory=list)
     resources: list[dict[str, object]] = field(default_factory=list)
     schemas: set[str] = field(default_factory=set)
@@ -116,7 +117,8 @@ class Receiver:
                     self.resources.append(attributes(part.resource.attributes))
                     self.schemas |= {part.schema_url, *(scope.schema_url for scope in part.scope_spans)}
                     spans = [span for scope in part.scope_spans for span in scope.spans]
-                    self.spans += spans[rest:]
+                    self.spans += [span for span in spans[rest:] if span.name != "avaload.run"]
+                    self.runs += [span for span in spans[rest:] if span.name == "avaload.run"]
                     rest -= min(rest, len(spans))
                 if answer.rejected:
                     told.partial_success.rejected_spans = answer.rejected
