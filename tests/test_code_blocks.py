@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from docs.generator.commands import parsers
 from loadtest import cli
 from loadtest.config.resolve import resolve
 from tests.code_blocks import Block, blocks, commands, exits, of_users
 from tests.support import ROOT
-from tests.test_documents import documents
+from tests.test_documents import WRITTEN, documents
 
 LANGUAGES = {"", "sh", "toml", "python", "yaml", "json"}
 
@@ -72,3 +73,25 @@ def test_what_a_block_tells_to_type_and_promises_is_read() -> None:
     assert exits(text) == [0, 3]
     assert not Block("p", "sh", "# needs your keys\navaload run\n").is_run
     assert Block("p", "sh", "avaload run\n").is_run
+
+
+NOT_AVALOADS = {"--only", "--quick", "--write", "--missing", "--avaload-twin-scope"}
+"""Options of our tests, generators and of the pytest plugin."""
+
+
+def test_every_option_that_a_document_names_is_one_of_some_command() -> None:
+    known = {option for parser in parsers().values() for action in parser._actions for option in action.option_strings}
+    option = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+    named = {
+        (name, page)
+        for page in WRITTEN
+        for code in re.findall(r"`([^`\n]+)`", (ROOT / page).read_text(encoding="utf-8"))
+        for name in option.findall(code)
+    }
+    assert {name for name, _ in named} & NOT_AVALOADS == NOT_AVALOADS, "one is no longer named"
+    assert {(name, page) for name, page in named if name not in known | NOT_AVALOADS | {"--version"}} == set()
+
+
+def test_every_command_is_named_in_a_document_that_a_person_wrote() -> None:
+    text = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in WRITTEN)
+    assert [name for name in parsers() if not re.search(rf"\bavaload {name}\b|`{name}`", text)] == []

@@ -16,7 +16,7 @@ from tests import prose
 from tests.support import ROOT
 
 CODE = ("loadtest", "exporters", "reports", "dashboards", "tests", "docs", "Makefile", "pyproject.toml", "avaload.py")
-NOT_OURS = {"__pycache__", "node_modules", ".venv", "runs"}
+NOT_OURS = {"__pycache__", "node_modules", ".venv", ".pytest_cache", "runs"}
 _REFERENCE = re.compile(r"(?<![\w/.-])((?:docs/)?(?:[\w-]+/)*[\w-]+\.md)((?:(?:, )?#[\w-]+)*)")
 _MODULE = re.compile(r"(?<![\w/.*<{\]-])(?!locust/)((?:[a-z_]+/)*[a-z_]+\.py)\b(?!\w)")
 _LINK = re.compile(r"\]\(([^)\s]*)\)")

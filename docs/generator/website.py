@@ -15,6 +15,14 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 WITHIN_S: Final = 300
 _LINK: Final = re.compile(r"(?<!!)\[([^\]]*)\]\((?!\w+:)([^)\s#]+)(#[^)\s]*)?\)")
+PALETTES: Final = (  # as the reader's system says, until he says otherwise
+    *("[[project.theme.palette]]", 'media = "(prefers-color-scheme)"'),
+    'toggle = { icon = "lucide/sun-moon", name = "always light" }',
+    *("[[project.theme.palette]]", 'media = "(prefers-color-scheme: light)"', 'scheme = "default"'),
+    'toggle = { icon = "lucide/sun", name = "always dark" }',
+    *("[[project.theme.palette]]", 'media = "(prefers-color-scheme: dark)"', 'scheme = "slate"'),
+    'toggle = { icon = "lucide/moon", name = "as the system" }',
+)
 _SHOWN: Final = (".md", ".svg", ".png")
 
 
@@ -35,7 +43,7 @@ def contents() -> dict[str, dict[str, Path]]:
         for title, target, _ in _LINK.findall(line):
             page = (ROOT / "docs" / target).resolve().relative_to(ROOT)
             if page not in seen:
-                here[title[0].upper() + title[1:]] = page
+                here[title if "." in title else title[0].upper() + title[1:]] = page
                 seen.add(page)
     return sections
 
@@ -54,6 +62,7 @@ def configuration() -> str:
             'docs_dir = "pages"',
             'site_dir = "site"',
             "use_directory_urls = false",
+            'extra_css = ["docs/site.css"]',
             "nav = [",
             '  { "avaload" = "README.md" },',
             *sections,
@@ -61,15 +70,7 @@ def configuration() -> str:
             "[project.theme]",
             "font = false",
             'features = ["content.code.copy", "navigation.sections", "navigation.footer", "navigation.top"]',
-            *(
-                line
-                for scheme, name in (("light", "default"), ("dark", "slate"))
-                for line in (
-                    "[[project.theme.palette]]",
-                    f'media = "(prefers-color-scheme: {scheme})"',
-                    f'scheme = "{name}"',
-                )
-            ),
+            *PALETTES,
         ]
     )
 
@@ -93,10 +94,10 @@ def stage(directory: Path) -> None:
         there = directory / "pages" / page
         there.parent.mkdir(parents=True, exist_ok=True)
         there.write_text(for_the_site(page, (ROOT / page).read_text(encoding="utf-8")), encoding="utf-8")
-    for picture in [path for path in (ROOT / "docs").rglob("*") if path.suffix in (".svg", ".png")]:
-        there = directory / "pages" / picture.relative_to(ROOT)
+    for file in [path for path in (ROOT / "docs").rglob("*") if path.suffix in (".svg", ".png", ".css")]:
+        there = directory / "pages" / file.relative_to(ROOT)
         there.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(picture, there)
+        shutil.copyfile(file, there)
 
 
 def build(out: Path) -> None:
