@@ -8,7 +8,7 @@ TOOLS := .venv/tools/bin
 UV_COMPILE = $(TOOLS)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-header --quiet
 
-.PHONY: help run test install lint check bench contract soak image-test lowest stack lock generated docs system roots audit sbom
+.PHONY: help run test install lint check bench contract soak image-test lowest stack lock generated docs pictures system roots audit sbom
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ generated: .venv/.dev ## write generated files anew
 
 docs: .venv/.dev ## the documents as a site, in site/; a link that leads nowhere is an error
 	$(BIN)/python -m docs.generator.website site
+
+pictures: .venv/.dev system ## the pictures of the documents anew, of a real run against the twin; two minutes
+	$(BIN)/python -m tests.pictures
 
 lock: .venv/tools/.made ## resolve the dependencies anew
 	$(UV_COMPILE) --extra build --output-file requirements.lock pyproject.toml

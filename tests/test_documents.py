@@ -198,3 +198,19 @@ def test_what_nobody_likes_to_read_is_found(text: str) -> None:
 )
 def test_what_people_can_read_is_let_through(text: str) -> None:
     assert prose.long_sentences(text) == []
+
+
+def test_the_readme_is_read_in_a_few_minutes() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 900
+
+
+def test_pictures_are_shown_small_and_load_nothing() -> None:
+    """Nor do they show where they were taken."""
+    pictures = sorted((ROOT / "docs/pictures").iterdir())
+    shown = "".join(page.read_text(encoding="utf-8") for page in documents())
+    assert [path.name for path in pictures if f"pictures/{path.name})" not in shown] == []
+    assert [path.name for path in pictures if path.stat().st_size > 100_000] == []
+    for path in pictures:
+        text = path.read_bytes().decode(errors="replace")
+        assert not re.search(r"/tmp/|/work/|/home/|@font-face|<image|<script", text), path.name
+    assert {path.suffix for path in pictures} == {".png", ".svg"}
