@@ -44,6 +44,7 @@ def page(_before: str) -> str:
     names = ((", ".join(map(code, each)), what) for what, each in INHERITED.items())
     lines += [_INHERITED, *table(("variables", "what for"), names)]
     lines += [_NOT_USED, *table(("variable", "instead"), ((code(n), text) for n, text in NOT_USED.items()))]
-    lines += ["", "## What a run's span tells of its pipeline", "", *table(("variable",), ((code(name),) for name in CI_VARIABLES))]
+    lines += ["", "## What a run's span tells of its pipeline", ""]
+    lines += table(("variable",), ((code(name),) for name in CI_VARIABLES))
     lines += [_BETWEEN, *table(("variable", "meaning"), ((code(n), text) for n, text in BETWEEN_PROCESSES.items()))]
     return "\n".join(lines) + "\n"
