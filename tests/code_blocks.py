@@ -1,5 +1,5 @@
-"""The blocks of code in the documents. ```sh is run as it stands, page by page (tests/e2e/test_documented_commands.py),
-but for a block whose first line begins with `# needs`: it says what nobody has in a test. ```toml is a scenario,
+"""The blocks of code in the documents. ```sh can be typed as it stands, page by page,
+but for a block whose first line begins with `# needs`: it says what nobody has in a test. Both are parsed. ```toml is a scenario,
 ```python a program. A block without a language is only shown, and what it tells to type is parsed."""
 
 import re
