@@ -1,6 +1,9 @@
-"""The blocks of code in the documents. ```sh can be typed as it stands, page by page,
-but for a block whose first line begins with `# needs`: it says what nobody has in a test. Both are parsed. ```toml is a scenario,
-```python a program. A block without a language is only shown, and what it tells to type is parsed."""
+"""The blocks of code in the documents.
+
+```sh can be typed as it stands, page by page, but for a block whose first line begins with `# needs`: it says what
+nobody has in a test. Both are parsed. ```toml is a scenario, ```python a program. A block without a language is only
+shown, and what it tells to type is parsed.
+"""
 
 import re
 from collections.abc import Iterator
