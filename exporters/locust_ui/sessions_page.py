@@ -31,6 +31,7 @@ LEFT_OUT: Final = (
     c.GC_PAUSE,
     c.PACING_ERROR,
     c.POOL_WAIT,
+    c.MEDIA_HEARD,
     c.WORKER_REPORT_GAPS,
     c.MASTER_REFUSED,
     c.GENERATOR_STATE,

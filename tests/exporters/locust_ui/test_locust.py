@@ -203,6 +203,7 @@ def test_the_page_says_what_was_heard_and_what_a_broken_rule_says() -> None:
         "underruns": 2,
         "stalled_s": 0.5,
         "gap_p95_s": pytest.approx(0.295),
+        "jitter_p95_s": None,
         "spoke": 1,
         "lost": 25,
         "expected": 125,
