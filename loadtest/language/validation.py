@@ -74,19 +74,30 @@ def json_object(body: bytes | str, what: str) -> dict[str, Any]:
 def json_value(body: bytes | str, what: str) -> Any:
     """Any JSON value. Raises StepError."""
     try:
-        return _strict(body)
-    except (ValueError, RecursionError):  # it takes less than `json` does, and says less of why
-        pass
-    try:
-        text = body if isinstance(body, str) else body.decode(json.detect_encoding(body))
-        value = _decode(text.removeprefix("\ufeff"))
-        if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(value):
+        value = _parsed(body)
+        if _opened(body) > MAX_DEPTH and _is_deep(value):
             raise RecursionError
     except RecursionError as error:
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} nests too deep") from error
     except ValueError as error:
         raise StepError(Kind.PROTOCOL, Code.BAD_JSON, f"{what} is not JSON") from error
     return value
+
+
+def _parsed(body: bytes | str) -> Any:
+    """Raises ValueError and RecursionError."""
+    try:
+        return _strict(body)
+    except (ValueError, RecursionError):  # it takes less than `json` does, and says less of why
+        text = body if isinstance(body, str) else body.decode(json.detect_encoding(body))
+        return _decode(text.removeprefix("\ufeff"))
+
+
+def _opened(body: bytes | str) -> int:
+    """How many lists and objects begin in it, at most."""
+    if isinstance(body, str):
+        return body.count("[") + body.count("{")
+    return body.count(b"[") + body.count(b"{")
 
 
 def _is_deep(value: Any) -> bool:

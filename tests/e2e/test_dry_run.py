@@ -66,7 +66,7 @@ def test_a_search_is_told_by_its_levels(tmp_path: Path) -> None:
         ),
         (("run", "--dry-run", "--answer", "0"), "--answer: must be longer than nothing"),
         (("run", "--dry-run", "--prices", "none.toml"), "none.toml: No such file or directory"),
-        (("run", "--dry-run", "--budget", "-1"), "--budget: Input should be greater than 0"),
+        (("run", "--dry-run", "--budget", "-1"), "--budget: must be above 0; got -1"),
         (("prices", "--prices", "none.toml"), "none.toml: No such file or directory"),
     ],
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from loadtest.language import journal
-from loadtest.language.events import SessionFinished, SessionStarted, StageStarted
+from loadtest.language.events import Event, SessionFinished, SessionStarted, StageStarted
 from tests.e2e.target import alive, leftovers, reaching, unexplained
 from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import Avaload, Done, avaload, eventually
@@ -20,7 +20,7 @@ RATE, DURATION_S = 20, 4
 ENGINE = "loadtest.engine.process"
 
 
-def of_process(run: Avaload, number: int, kind: type) -> list[journal.Event]:
+def of_process(run: Avaload, number: int, kind: type) -> list[Event]:
     """Events of that kind in the journals of one load process, its engine's included."""
     found = journal.read_run(run.run_dir) if any(run.writers(role) for role in ("load", "engine")) else []
     return [event for file in found if file.started.process == number for event in file.events if type(event) is kind]

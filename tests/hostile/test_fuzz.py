@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -117,8 +117,11 @@ class Services:
     def __init__(self, endpoint: str) -> None:
         self.endpoint, self.wrong, self.calls = endpoint, (200, {}, b""), list[str]()
 
+    async def request(self, method: str, url: str, **_: Any) -> AbstractAsyncContextManager[Response]:
+        return self._answer(method, url)
+
     @asynccontextmanager
-    async def request(self, method: str, url: str, **_: Any) -> AsyncIterator[Response]:
+    async def _answer(self, method: str, url: str) -> AsyncIterator[Response]:
         endpoint = (
             "backend"
             if url.endswith("/backend")

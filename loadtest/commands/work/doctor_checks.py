@@ -103,7 +103,11 @@ async def _timers() -> Check:
 def _service(seen: Seen) -> list[Check]:
     """Is it there, does it take its key, and is its clock ours?"""
     checks = [Check(name=seen.service, state="bad", text=stop) for stop in seen.stops]
-    checks += [Check(name=seen.service, state="warn", text=note) for note in seen.notes]
+    # A run may find it again; who asks whether it is there is told that it isn't.
+    state = "bad" if seen.took_s is None else "warn"
+    checks += [
+        Check(name=seen.service, state=state, text=note.removeprefix(f"{seen.service}: ")) for note in seen.notes
+    ]
     if not checks and seen.took_s is not None:
         checks.append(Check(name=seen.service, state="ok", text=f"{seen.url} answers in {seen.took_s * 1000:.0f} ms"))
     if (ahead_s := seen.clock_ahead_s) is not None:

@@ -98,7 +98,7 @@ def test_the_schema_explains_every_key() -> None:
 
 
 def test_the_documents_scenarios_are_valid_by_the_schema() -> None:
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     blocks = [text for page in pages for text in re.findall(r"^```toml\n(.*?)^```", page.read_text(), re.M | re.S)]
     assert len(blocks) >= 3
     assert [mistakes(tomllib.loads(text)) for text in blocks] == [[]] * len(blocks)
