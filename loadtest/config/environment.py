@@ -4,16 +4,18 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+PROXIES: Final = "proxies"
+COLLECTORS: Final = "of what is sent to a collector"
 INHERITED: Final = {
     "of the machine": ("PATH", "HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "TEMP", "TMP", "LD_LIBRARY_PATH"),
     "of the language": ("LANG", "LANGUAGE", "LC_*"),
     "of Python": ("PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE", "PYTHONPATH"),
     "certificates to trust": ("SSL_CERT_FILE", "SSL_CERT_DIR"),
-    "proxies": (
+    PROXIES: (
         *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
         *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     ),
-    "of what is sent to a collector": (
+    COLLECTORS: (
         *("OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"),
         *(
             f"OTEL_EXPORTER_OTLP_{signal}{what}"

@@ -86,7 +86,7 @@ def embedded_twin(read_fd: int, *, knobs: Iterable[str] = ()) -> Iterator[dict[s
         command,
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
-        env=environment.of_child(without=("proxies", "of the trace exporter")),
+        env=environment.of_child(without=(environment.PROXIES, environment.COLLECTORS)),
         pass_fds=(read_fd,),
         start_new_session=True,
     )
