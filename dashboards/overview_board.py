@@ -20,7 +20,7 @@ OVERVIEW: Final = Board(
                 width=4,
                 red_below=1,
                 says={0: "missed", 1: "met"},
-                queries=[Query(f"min({here(c.OBJECTIVE_MET)})")],
+                queries=[Query(f"min(last_over_time({here(c.OBJECTIVE_MET)}[$__range]))")],
             ),
             Panel(
                 title="Generator",
@@ -55,8 +55,16 @@ OVERVIEW: Final = Board(
                 kind=Kind.BARS,
                 width=12,
                 queries=[
-                    Query(f"max by (objective) ({here(c.OBJECTIVE_OBSERVED)})", "{{objective}}", instant=True),
-                    Query(f"max by (objective) ({here(c.OBJECTIVE_BOUND)})", "{{objective}}: bound", instant=True),
+                    Query(
+                        f"max by (objective) (last_over_time({here(c.OBJECTIVE_OBSERVED)}[$__range]))",
+                        "{{objective}}",
+                        instant=True,
+                    ),
+                    Query(
+                        f"max by (objective) (last_over_time({here(c.OBJECTIVE_BOUND)}[$__range]))",
+                        "{{objective}}: bound",
+                        instant=True,
+                    ),
                 ],
             ),
             Panel(
@@ -66,7 +74,13 @@ OVERVIEW: Final = Board(
                 kind=Kind.BARS,
                 width=12,
                 red_below=1,
-                queries=[Query(f"min by (objective) ({here(c.OBJECTIVE_MET)})", "{{objective}}", instant=True)],
+                queries=[
+                    Query(
+                        f"min by (objective) (last_over_time({here(c.OBJECTIVE_MET)}[$__range]))",
+                        "{{objective}}",
+                        instant=True,
+                    )
+                ],
             ),
             Panel(
                 title="Time to first audio",
