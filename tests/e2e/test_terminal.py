@@ -30,15 +30,16 @@ def widest(lines: list[str]) -> int:
 
 
 def test_a_run_shows_its_figures_while_it_goes_on_and_its_tables_in_the_end(tmp_path: Path) -> None:
-    with avaload("run", *SHORT, cwd=tmp_path, through=on_terminal(), environ={"TERM": "xterm-256color"}) as run:
+    longer, environ = (*SHORT, "--duration", "6s"), {"TERM": "xterm-256color"}  # a busy machine shows figures late
+    with avaload("run", *longer, cwd=tmp_path, through=on_terminal(), environ=environ) as run:
         done = run.finish(within_s=60)
         report = run.report()
     assert done.code == unless_late(0, report), done
     lines = screens(done.out)
     live = lines[: lines.index("writing the reports")]
-    assert any(re.search(r"[━─]{24}  . s of 3 s, . s left", line) for line in live)
+    assert any(re.search(r"[━─]{24}  . s of 6 s, . s left", line) for line in live)
     assert any(re.fullmatch(r"sessions      \d active of 2 · \d+ done · 0 failed · .* ended/s", line) for line in live)
-    assert any(re.fullmatch(r"set-up +[≈<] .* s +[≈<] .* s +\d+", line) for line in live)
+    assert any(re.fullmatch(r"set-up +[≈<] .* m?s +[≈<] .* m?s +\d+", line) for line in live)
     assert any(re.search(r"✓ sessions that fail ≤ 1 % +0 of \d+ bad  met so far", line) for line in live)
     assert widest([line for line in live if str(tmp_path) not in line]) <= 80
     end = lines[lines.index("writing the reports") :]
