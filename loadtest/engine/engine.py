@@ -151,7 +151,7 @@ class Engine:
                 if watchers[2:]:
                     await asyncio.wait(watchers[2:], timeout=TEARDOWN_LIMIT_S)
                 if self._health.worth_sampling:
-                    self.emit(self._health.sample(sessions_active=0))
+                    self._sample(0)
                 if self._outbox is not None:
                     self.emit(RunFinished(t_ns=clock.now_ns(), reason=self._reason))
                     self._outbox.say(op="drained")
@@ -316,4 +316,13 @@ class Engine:
     async def _sample_health(self) -> None:
         while True:
             await asyncio.sleep(1.0)
-            self.emit(self._health.sample(sessions_active=len(self._running)))
+            self._sample(len(self._running))
+
+    def _sample(self, active: int) -> None:
+        """What can't be read for want of open files, say, is told by the limit's name; the sessions go on."""
+        try:
+            self.emit(self._health.sample(sessions_active=active))
+        except OSError as error:
+            if (limit := own_limit(error)) is None:
+                raise
+            self._fail(Fault.OWN_LIMIT, f"{LIMITS[limit]}: {error!r}")
