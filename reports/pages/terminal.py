@@ -103,7 +103,6 @@ def _objectives(report: Report) -> Iterator[RenderableType]:
     for slo in report["slos"]:
         mark, style = _MARKS[SloOutcome(slo["outcome"])]
         cells = objective_words.cells(slo)
-        cells["samples"] = cells["count"]  # what they could not have seen is a reason, above
         words = [_text(cells[name]) for name in objective_words.COLUMNS]
         words[-1].stylize(style)
         table.add_row(Text(mark, style=style), *words)

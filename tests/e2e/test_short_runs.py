@@ -164,6 +164,7 @@ def test_a_short_clean_run_passes_and_says_in_every_output_what_it_could_not_hav
     assert len([case for case in junit(tmp_path) if "could be up to" in str(case.findtext("system-out"))]) == 1
     for name in ("report.md", "report.html"):
         assert "could be up to" in (tmp_path / "run" / name).read_text(), name
+    assert "could be up to" in done.out
     assert "none failed: up to " in done.out
 
 
