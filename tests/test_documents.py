@@ -212,5 +212,5 @@ def test_pictures_are_shown_small_and_load_nothing() -> None:
     assert [path.name for path in pictures if path.stat().st_size > 100_000] == []
     for path in pictures:
         text = path.read_bytes().decode(errors="replace")
-        assert not re.search(r"/tmp/|/work/|/home/|@font-face|<image|<script", text), path.name
+        assert not re.search(r"/(?:tmp|work|home)/|@font-face|<image|<script", text), path.name
     assert {path.suffix for path in pictures} == {".png", ".svg"}

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from loadtest.config.lint import table as section
@@ -58,7 +59,7 @@ def expected(settings: Settings, scenario: Scenario, *, answer_s: float, around_
         round_s, answered = _round(plan.turns, lengths_s, think_s, answer_s)
         rounds = 1 if plan.repeat_for is None else max(1, math.ceil(plan.repeat_for / max(round_s, SHORTEST_ROUND_S)))
         turns, lived_s = answered * rounds, around_s + rounds * round_s
-    return _talk(settings, scenario, turns, min(lived_s, scenario.session.duration_s))
+    return talk_of(settings, scenario, turns, min(lived_s, scenario.session.duration_s))
 
 
 def worst(settings: Settings, scenario: Scenario, prices: Prices) -> Bill:
@@ -72,7 +73,7 @@ def worst(settings: Settings, scenario: Scenario, prices: Prices) -> Bill:
         spoken_s = sum(longest_s[turn.clip] for turn in spoken)
         rounds = 1 if plan.repeat_for is None else math.ceil(plan.repeat_for / max(spoken_s, SHORTEST_ROUND_S)) + 1
         turns = [(longest_s[turn.clip], answer_s) for turn in spoken] * rounds
-    return bill(_talk(settings, scenario, turns, scenario.session.duration_s), prices)
+    return bill(talk_of(settings, scenario, turns, scenario.session.duration_s), prices)
 
 
 def _longest_answer_s(settings: Settings, scenario: Scenario, prices: Prices) -> float:
@@ -85,7 +86,8 @@ def _longest_answer_s(settings: Settings, scenario: Scenario, prices: Prices) ->
     return min(scenario.conversation.answer_max_s, by_tokens_s)
 
 
-def _talk(settings: Settings, scenario: Scenario, turns: list[tuple[float, float]], lived_s: float) -> Talk:
+def talk_of(settings: Settings, scenario: Scenario, turns: Sequence[tuple[float, float]], lived_s: float) -> Talk:
+    """A session of that scenario: what answers it and what it reads are the scenario's, what was said is given."""
     return Talk(
         model=model_of(settings, scenario),
         transcriber=transcriber_of(settings, scenario),

@@ -19,7 +19,8 @@ from loadtest.config.arrival import ClosedPopulation
 from loadtest.config.settings import Settings
 from loadtest.judging.words import plural
 from loadtest.language.errors import ConfigError
-from loadtest.prices.talk import NOTHING, Bill, Talk, Tokens, Usd, bill, tokens
+from loadtest.prices.table import Prices
+from loadtest.prices.talk import Bill, Talk, Tokens, Usd, bills, tokens
 
 TWIN_ANSWER_S: Final = 2.0
 """How long the twin's answers are."""
@@ -107,9 +108,12 @@ def forecast(settings: Settings, *, answer_s: float | None, twin: bool, today: d
     table = settings.cost.table
     spoken_s = answer_s if answer_s is not None else TWIN_ANSWER_S if twin else ANSWER_S
     around_s, spread = (_TWIN_AROUND_S, _TWIN_SPREAD) if twin else (_AROUND_S, _SPREAD)
-    talks = [(s.weight, expected(settings, s, answer_s=spoken_s, around_s=around_s)) for s in settings.scenarios]
-    weights = sum(weight for weight, _ in talks)
-    mean_s = sum(weight * talk.lived_s for weight, talk in talks) / weights
+    weights = sum(scenario.weight for scenario in settings.scenarios)
+    talks = [
+        (scenario.weight / weights, expected(settings, scenario, answer_s=spoken_s, around_s=around_s))
+        for scenario in settings.scenarios
+    ]
+    mean_s = sum(share * talk.lived_s for share, talk in talks)
     length_s = Range.about(mean_s, spread)
     played = {name: play(settings, getattr(length_s, name)) for name in ("value", "low", "high")}
 
@@ -118,8 +122,7 @@ def forecast(settings: Settings, *, answer_s: float | None, twin: bool, today: d
         return Range(found[0], min(found), max(found))
 
     sessions, busy = ranged("sessions"), ranged("busy_s")
-    each = _mean(talks, lambda talk: bill(talk, table), weights)
-    cost = each.times(sessions.value)
+    cost = bills(talks, table).times(sessions.value)
     share = (sessions.low / sessions.value, sessions.high / sessions.value) if sessions.value else (1.0, 1.0)
     minutes = busy.times(1 / 60)
     reserved = check_budget(settings, table) if settings.cost.budget is not None else {}
@@ -130,7 +133,7 @@ def forecast(settings: Settings, *, answer_s: float | None, twin: bool, today: d
         avatar_minutes=minutes,
         session_s=length_s,
         dropped=played["value"].dropped,
-        tokens=_tokens(talks, weights, settings).times(sessions.value),
+        tokens=_tokens(talks, table).times(sessions.value),
         bill=Bill(*(_wider(usd, *share) for usd in (cost.model, cost.transcription, cost.avatar))),
         processes=_processes(settings, sessions, busy),
         answer_s=spoken_s,
@@ -209,17 +212,11 @@ def _play_closed(settings: Settings, length_s: float, begun: Counter[int]) -> tu
     return sessions, peak, 0.0, users / max(1, len(range(0, users, stride)))
 
 
-def _mean(talks: list[tuple[float, Talk]], of: Any, weights: float) -> Bill:
-    total = NOTHING
-    for weight, talk in talks:
-        total = total.plus(of(talk).times(weight / weights))
-    return total
-
-
-def _tokens(talks: list[tuple[float, Talk]], weights: float, settings: Settings) -> Tokens:
+def _tokens(talks: list[tuple[float, Talk]], table: Prices) -> Tokens:
+    """Of the mean session."""
     total = Tokens()
-    for weight, talk in talks:
-        total = total.and_also(tokens(talk, settings.cost.table).times(weight / weights))
+    for share, talk in talks:
+        total = total.and_also(tokens(talk, table).times(share))
     return total
 
 

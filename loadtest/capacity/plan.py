@@ -4,13 +4,13 @@ Pure arithmetic on what was measured; every figure is a range, because every one
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
 from loadtest.prices.table import Prices
-from loadtest.prices.talk import NOTHING, Bill, Talk, Usd, bill
+from loadtest.prices.talk import Talk, Usd, bills
 
 CPU_GOAL: Final = 70.0
 """Percent of a core that a load process may use on average: above, its seconds of more begin to show in the figures."""
@@ -85,7 +85,7 @@ def plan(measured: Measured, *, users: int, think_s: float, prices: Prices, toda
     cpu = Range(busy.value * cpu_each.value, busy.low * cpu_each.low, busy.high * cpu_each.high)
     processes = Range(*(max(1.0, getattr(cpu, name) / CPU_GOAL) for name in ("value", "low", "high")))
     hosts = processes.times(1 / host.cores)
-    session = bills_of(measured.talks, prices)
+    session = bills(measured.talks, prices)
     return {
         "users": users,
         "think_s": think_s,
@@ -106,14 +106,6 @@ def plan(measured: Measured, *, users: int, think_s: float, prices: Prices, toda
         "per_session": session.as_dict(),
         "notes": _notes(measured, busy, per_s, per_minute, prices, today),
     }
-
-
-def bills_of(talks: Iterable[tuple[float, Talk]], prices: Prices) -> Bill:
-    """Of the mean session."""
-    total = NOTHING
-    for share, talk in talks:
-        total = total.plus(bill(talk, prices).times(share))
-    return total
 
 
 def _memory(memory: Memory, processes: Range, busy: Range) -> Range:

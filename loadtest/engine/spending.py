@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from loadtest.capacity.costing import check_budget, clip_lengths_s, instructions_of, model_of, transcriber_of
+from loadtest.capacity.costing import check_budget, clip_lengths_s, talk_of
 from loadtest.config.scenario import ANSWERED, NOISES, Scenario
 from loadtest.config.settings import Settings
 from loadtest.engine.budget import Budget
@@ -16,7 +16,7 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
-from loadtest.prices.talk import Bill, Talk, bill
+from loadtest.prices.talk import Bill, bill
 
 
 @dataclass(slots=True)
@@ -75,14 +75,6 @@ class Spending:
         if any(turn.interrupts for turn in scenario.conversation.turns):
             # An answer that was cut off is paid for as it was made, not as it was heard.
             account.turns = [(user_s, scenario.conversation.answer_max_s) for user_s, _ in account.turns]
-        spent = bill(
-            Talk(
-                model=model_of(self._settings, scenario),
-                transcriber=transcriber_of(self._settings, scenario),
-                instructions=instructions_of(scenario),
-                turns=account.turns,
-                lived_s=(event.t_ns - account.began_ns) / 1e9,
-            ),
-            self._table,
-        )
+        lived_s = (event.t_ns - account.began_ns) / 1e9
+        spent = bill(talk_of(self._settings, scenario, account.turns, lived_s), self._table)
         self._budget.settle(reserved=reserved, spent=min(reserved, spent.total.high))

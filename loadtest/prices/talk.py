@@ -148,11 +148,11 @@ def bill(talk: Talk, table: Prices) -> Bill:
     return Bill(_of_model(talk, table), _of_transcription(talk, table), _of_avatar(talk, table))
 
 
-def bills(talks: Iterable[Talk], table: Prices) -> Bill:
-    """Of many together."""
+def bills(talks: Iterable[tuple[float, Talk]], table: Prices) -> Bill:
+    """Of many together, each so many times: of shares that add up to 1, the mean session's."""
     total = NOTHING
-    for talk in talks:
-        total = total.plus(bill(talk, table))
+    for times, talk in talks:
+        total = total.plus(bill(talk, table).times(times))
     return total
 
 

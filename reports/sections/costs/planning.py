@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from loadtest.capacity.costing import instructions_of, model_of, transcriber_of
+from loadtest.capacity.costing import talk_of
 from loadtest.capacity.plan import Measured, Memory, Range
 from loadtest.config.scenario import ANSWERED
 from loadtest.config.settings import Settings
@@ -90,13 +90,11 @@ def _talks(run: Run, run_dir: Path, settings: Settings | None) -> tuple[tuple[fl
         count = round(len(turns) / len(of_it))
         user_s, avatar_s = (seconds / len(of_it) / max(1, count) for seconds in spoken.get(str(name), (0.0, 0.0)))
         scenario = None if settings is None else settings.scenario_of(str(name))
-        talk = Talk(
-            model=None if settings is None or scenario is None else model_of(settings, scenario),
-            transcriber=None if settings is None or scenario is None else transcriber_of(settings, scenario),
-            instructions=0 if scenario is None else instructions_of(scenario),
-            turns=[(user_s, avatar_s)] * count,
-            lived_s=float(lived_s[of_it.index].mean()),
-        )
+        said, mean_s = [(user_s, avatar_s)] * count, float(lived_s[of_it.index].mean())
+        if settings is None or scenario is None:
+            talk = Talk(model=None, transcriber=None, turns=said, lived_s=mean_s)
+        else:
+            talk = talk_of(settings, scenario, said, mean_s)
         talks.append((len(of_it) / len(sessions), talk))
     return tuple(talks)
 

@@ -4,19 +4,13 @@ from typing import Any
 
 import pandas as pd
 
-from loadtest.capacity.costing import (
-    clip_lengths_s,
-    instructions_of,
-    model_of,
-    transcriber_of,
-)
+from loadtest.capacity.costing import clip_lengths_s, talk_of
 from loadtest.config.access.guard import endpoints_of
 from loadtest.config.scenario import ANSWERED, Scenario
 from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import DropReason
 from loadtest.language.validation import is_loopback
-from loadtest.prices.table import prices
 from loadtest.prices.talk import NOTHING, Talk, Usd, bill
 from reports.data.frames import Run
 
@@ -51,7 +45,7 @@ def section(run: Run, settings: Settings | None) -> dict[str, Any] | None:
         "user_speech_s": round(user_s, 1),
         "avatar_speech_s": round(avatar_s, 1),
         "estimate": total.as_dict(),
-        "prices": sorted({str(row.as_of) for row in prices(settings.cost.prices).rows().values() if row.as_of}),
+        "prices": sorted({str(row.as_of) for row in settings.cost.table.rows().values() if row.as_of}),
     }
 
 
@@ -86,13 +80,8 @@ def _mean_talk(settings: Settings, scenario: Scenario, sessions: pd.DataFrame, t
     count = round(len(turns) / len(sessions)) or (1 if len(turns) else 0)
     share = len(turns) / len(sessions) / count if count else 0.0
     user_s, avatar_s = (float(turns[side].mean()) if len(turns) else 0.0 for side in ("user_s", "avatar_s"))
-    return Talk(
-        model=model_of(settings, scenario),
-        transcriber=transcriber_of(settings, scenario),
-        instructions=instructions_of(scenario),
-        turns=[(user_s * share, avatar_s * share)] * count,
-        lived_s=float(lived_s.fillna(0).clip(lower=0).mean()),
-    )
+    turns_of_one = [(user_s * share, avatar_s * share)] * count
+    return talk_of(settings, scenario, turns_of_one, float(lived_s.fillna(0).clip(lower=0).mean()))
 
 
 def words(found: dict[str, Any]) -> str:

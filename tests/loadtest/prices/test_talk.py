@@ -54,7 +54,7 @@ def test_what_has_no_price_makes_the_sum_unknown_and_keeps_the_rest() -> None:
 
 
 def test_many_talks_are_the_sum_of_each() -> None:
-    assert bills([TALK, TALK], TABLE).total.value == pytest.approx(2 * bill(TALK, TABLE).total.value)
+    assert bills([(1, TALK), (1, TALK)], TABLE).total.value == pytest.approx(2 * bill(TALK, TABLE).total.value)
     assert bills([], TABLE) == NOTHING
 
 
