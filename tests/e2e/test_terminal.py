@@ -66,12 +66,12 @@ def test_a_terminal_gets_no_more_than_it_can_and_wants(
 
 
 def test_a_terminal_that_is_resized_shows_the_lines_again_that_are_to_be_kept(tmp_path: Path) -> None:
-    smaller = (
-        "(until ls run/journal/*engine*; do sleep 0.1; done; sleep 2; stty cols 60 rows 12) </dev/tty >/dev/null 2>&1 &"
-    )
+    smaller = "(until [ -e shown ]; do sleep 0.1; done; stty cols 60 rows 12) </dev/tty >/dev/null 2>&1 &"
     environ = {"TERM": "xterm"}
     longer, through = (*SHORT, "--duration", "6s"), on_terminal(120, 40, smaller)
     with avaload("run", *longer, cwd=tmp_path, through=through, environ=environ) as run:
+        eventually(lambda: "active of" in run.printed(), within_s=60, what="the live table", during=run)
+        (tmp_path / "shown").touch()
         done = run.finish(within_s=60)
         report = run.report()
     assert done.code == unless_late(0, report), done
