@@ -128,7 +128,7 @@ def test_the_file_on_the_page_runs(tmp_path: Path) -> None:
     report = report_of(tmp_path / "run")
     assert run.returncode == report["verdict"]["exit_code"]
     sessions = report["sessions"]
-    # Locust kills a user that waits when the test stops; one whose wait is over in that moment has begun its next session.
+    # When the test stops Locust kills a user that waits; where its wait ends just then, its next session has begun.
     assert sessions["started"] == sessions["completed"] + sessions["cancelled"], (sessions, report["failures"])
     assert sessions["completed"] > sessions["cancelled"]
 
