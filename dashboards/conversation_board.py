@@ -61,6 +61,14 @@ CONVERSATION: Final = Board(
                 queries=quantiles(c.BARGE_IN),
             ),
             Panel(
+                title="Dead air",
+                description="Longest silence inside each answer that was heard out: 0 where none was as long as 240 "
+                "ms.",
+                unit="s",
+                width=12,
+                queries=quantiles(c.DEAD_AIR),
+            ),
+            Panel(
                 title="Failed turns by type",
                 description="Turns per second that failed.",
                 unit="ops",

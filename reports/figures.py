@@ -65,6 +65,7 @@ class Turns(_Figures, frozen=True, kw_only=True):
     answered_early: int
     time_to_first_audio: Quantiles
     barge_in: Quantiles
+    dead_air: Quantiles = Quantiles()
     failed_rate: float | None = None
 
 

@@ -107,6 +107,8 @@ _TURNS: Final = {
     "barge_in.count": "barge-ins that were timed",
     "barge_in.censored": "after which the avatar never fell silent: no number",
     "barge_in.{q}": "from the user's speech to the avatar's last audible frame",
+    "dead_air.count": "answers that were heard out",
+    "dead_air.{q}": "longest silence inside each, 0 where none was as long as 240 ms",
 }
 _MEDIA: Final = {
     "sessions": "that heard a frame",

@@ -209,7 +209,9 @@ class Aggregate:
                 running.failed = True
         if step is Step.TURN:
             self._count(c.TURNS, (scenario, outcome))
-            for metric, ns in ((c.FIRST_AUDIO, event.first_audio_ns), (c.BARGE_IN, event.barge_in_ns)):
+            dead_air_ns = event.dead_air_ns if outcome is Outcome.OK else None
+            times = ((c.FIRST_AUDIO, event.first_audio_ns), (c.BARGE_IN, event.barge_in_ns), (c.DEAD_AIR, dead_air_ns))
+            for metric, ns in times:
                 if ns is not None:
                     place = self._observe(metric, (scenario,), ns / 1e9)
                     if traced:

@@ -118,6 +118,13 @@ BARGE_IN: Final = Metric(
     buckets=v.LATENCY_S,
     help="From the user's speech over the avatar to the avatar's last audible frame",
 )
+DEAD_AIR: Final = Metric(
+    name="avaload_dead_air_seconds",
+    type=Type.HISTOGRAM,
+    labels=(v.SCENARIO,),
+    buckets=v.DEAD_AIR_S,
+    help="Longest silence inside an answer that was heard out; 0 where none was as long as 240 ms",
+)
 TURNS: Final = Metric(
     name="avaload_turns_total",
     type=Type.COUNTER,

@@ -12,6 +12,7 @@ SHOWN: Final[dict[str, Metric | None]] = {
     **{step.value: c.STEP_DURATION for step in STEPS},
     "turn.time_to_first_audio": c.FIRST_AUDIO,
     "turn.barge_in": c.BARGE_IN,
+    "turn.dead_air": c.DEAD_AIR,
     "session.setup": c.SESSION_SETUP,
     "session.setup_from_due": None,
     "session.first_step_from_due": None,

@@ -202,6 +202,8 @@ class _Trace:
                 attributes["avaload.time_to_first_audio_s"] = step.first_audio_ns / 1e9
             if step.barge_in_ns is not None:
                 attributes["avaload.barge_in_s"] = step.barge_in_ns / 1e9
+            if step.dead_air_ns is not None:
+                attributes["avaload.dead_air_s"] = step.dead_air_ns / 1e9
         return self._span(
             "avaload.turn" if step.step is Step.TURN else f"avaload.step {step.step.value}",
             span_id=step.span_id,

@@ -105,6 +105,11 @@ def _barge_in(event: StepFinished, _: Running | None) -> float | None:
     return None if event.barge_in_ns is None else event.barge_in_ns / 1e9
 
 
+def _dead_air(event: StepFinished, _: Running | None) -> float | None:
+    heard = event.outcome is Outcome.OK and event.dead_air_ns is not None
+    return event.dead_air_ns / 1e9 if heard and event.dead_air_ns is not None else None
+
+
 def _setup(event: StepFinished, running: Running | None) -> float | None:
     return None if running is None else running.setup_s(event)
 
@@ -178,6 +183,7 @@ SAMPLERS: Final[dict[str, dict[Source, Sampler]]] = {
     **{f"{step}.failed": {(StepFinished, step): _failed} for step in STEPS},
     "turn.time_to_first_audio": {_TURN: _first_audio},
     "turn.barge_in": {_TURN: _barge_in},
+    "turn.dead_air": {_TURN: _dead_air},
     "turn.failed_rate": {_TURN: _failed_rate},
     "turn.failed": {_TURN: _failed},
     "turn.answered_early_rate": {_TURN: _answered_early},

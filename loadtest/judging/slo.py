@@ -58,6 +58,7 @@ INDICATORS: Final[Mapping[str, Unit]] = {
     **{f"{step}.failed_rate": SHARE for step in STEPS},
     **{f"turn.time_to_first_audio.{quantile}": SECONDS for quantile in QUANTILES},
     **{f"turn.barge_in.{quantile}": SECONDS for quantile in QUANTILES},
+    **{f"turn.dead_air.{quantile}": SECONDS for quantile in QUANTILES},
     "turn.failed_rate": SHARE,
     "turn.answered_early_rate": SHARE,
     **{f"{what}.failed": COUNT for what in (*STEPS, "turn", "session")},

@@ -155,7 +155,9 @@ class StepFinished(_Fact, frozen=True, kw_only=True):
     `pool_wait_ns`: waited for a connection of our own pool: the generator's fault. `lag_ns`: how late our event loop
     was when the end was stamped. Turns only: `turn_kind` as in the scenario; `first_audio_ns`: from the end of the
     user's speech to the first audible sample of the answer; `barge_in_ns`: from the user's speech over the avatar to
-    the avatar's last audible frame; `censored`: it never fell silent while we listened, so there is no such number.
+    the avatar's last audible frame; `censored`: it never fell silent while we listened, so there is no such number;
+    `dead_air_ns`: the longest silence inside the answer, of 240 ms or more, else 0; None: it wasn't heard out, or the
+    line had a hole.
     What the line did meanwhile: `hole_ns`: the longest time for which no frame came, though the avatar's silence comes
     as frames too; `packets_lost`: of the room's, ours that the other side missed among them. None: not known.
     """
@@ -178,6 +180,7 @@ class StepFinished(_Fact, frozen=True, kw_only=True):
     first_audio_ns: int | None = None
     barge_in_ns: int | None = None
     censored: bool = False
+    dead_air_ns: int | None = None
     hole_ns: int | None = None
     packets_lost: int | None = None
     purpose: str = LOAD

@@ -17,7 +17,7 @@ from loadtest.session.playout import Playout
 from loadtest.session.ports import Told
 from loadtest.session.tape import Tape
 from loadtest.session.transcript_turns import Attribution
-from loadtest.sound.speech import Clip, Ear
+from loadtest.sound.speech import FRAME_NS, Clip, Ear
 
 STALLED_NS = 5_000_000_000
 """A joined room sends frames all the time, silence included; none for this long is a dead stream."""
@@ -72,6 +72,12 @@ class Conversation:
         self.avatar_speaking = False
         self.avatar_ended = False
         """The app-message came since the last onset."""
+        self.is_announced = False
+        """By the app-messages the avatar is speaking, whatever is heard."""
+        self.was_misled = False
+        """It was announced so, and neither sound nor an end ever came."""
+        self.dead_air_ns = 0
+        """The longest silence between two sounds of the present answer."""
         self.hole_ns: int | None = None
         self._lost: int | None = None
         self._speech_lost = False
@@ -115,7 +121,9 @@ class Conversation:
             self.over = self.over or told.error
         elif told.mark is not None:
             if told.mark is Mark.AVATAR_ENDED:
-                self.avatar_ended = True
+                self.avatar_ended, self.is_announced = True, False
+            elif told.mark is Mark.AVATAR_STARTED:
+                self.is_announced = True
             if self.messages <= MAX_MESSAGES:
                 kept = redact(told.text) if self._keep_transcripts and told.text is not None else None
                 self._observe(t_ns, told.mark, self._turn_of(told), kept, **self._facts(told))
@@ -151,10 +159,13 @@ class Conversation:
         return self._turn
 
     def _on_onset(self, t_ns: int) -> None:
+        is_another = self.avatar_ended
         self.avatar_speaking, self.avatar_ended = True, False
         if self.onset_ns is None:
-            self.onset_ns = t_ns
+            self.onset_ns, self.dead_air_ns = t_ns, 0
             self._words.answer_begins()
+        elif self.last_audio_ns is not None and not is_another:
+            self.dead_air_ns = max(self.dead_air_ns, t_ns - self.last_audio_ns - FRAME_NS)
         self._wake()
 
     def _on_offset(self, t_ns: int) -> None:

@@ -112,6 +112,7 @@ async def _play(
             first_audio_ns=heard.first_audio_ns,
             barge_in_ns=heard.barge_in_ns,
             censored=heard.censored,
+            dead_air_ns=heard.dead_air_ns,
             hole_ns=turns.talk.hole_ns,
             packets_lost=None if lost_before is None else (turns.room.lost or 0) - lost_before,
         )

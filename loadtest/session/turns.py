@@ -18,6 +18,8 @@ from loadtest.sound.speech import Clip
 
 SETTLE_S = 1.0
 """Quiet after which an answer is over where no app-message said so."""
+DEAD_AIR_S = 5.0
+"""The same while the avatar is announced as speaking: it may go on."""
 SPEAK_GRACE_S = 5.0
 YIELD_LIMIT_S = 3.0
 """How long an interrupted avatar is listened to before it counts as one that does not fall silent."""
@@ -41,6 +43,7 @@ class Heard:
     first_audio_ns: int | None = None
     barge_in_ns: int | None = None
     censored: bool = False
+    dead_air_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +134,8 @@ class Turns:
         heard.first_audio_ns = onset_ns - speech_end_ns
         if hear_out:
             await self._hear_out()
+            if not self.talk.line_broke(self.room.lost):
+                heard.dead_air_ns = self.talk.dead_air_ns
 
     async def _stamp(self, read: Callable[[], int | None], clip: Clip) -> int:
         """The stamp once the clip has got that far. Raises StepError if it can't be sent in time."""
@@ -149,14 +154,18 @@ class Turns:
             raise AnswerOverError
 
     async def _hear_out(self) -> None:
-        """Wait until the answer is over: quiet, and either announced as ended or quiet for SETTLE_S."""
+        """Wait until the answer is over: quiet, and either announced as ended or quiet for SETTLE_S; for DEAD_AIR_S
+        where the avatar is announced as speaking. Who waited for that in vain believes it no more."""
         talk = self.talk
         deadline_ns = now_ns() + int(self.plan.answer_max_s * 1e9)
         while now_ns() < deadline_ns:
             await talk.until(lambda: not talk.avatar_speaking, (deadline_ns - now_ns()) / 1e9)
+            quiet_s = DEAD_AIR_S if talk.is_announced and not talk.was_misled else SETTLE_S
+            quiet_s = min(quiet_s, max(0.0, (deadline_ns - now_ns()) / 1e9))
             goes_on = not talk.avatar_ended and await talk.until(
-                lambda: talk.avatar_speaking or talk.avatar_ended, SETTLE_S
+                lambda: talk.avatar_speaking or talk.avatar_ended, quiet_s
             )
+            talk.was_misled = talk.was_misled or (quiet_s > SETTLE_S and not goes_on and not talk.avatar_ended)
             if not goes_on or not talk.avatar_speaking:
                 break
         if talk.last_audio_ns is not None:

@@ -60,7 +60,7 @@ _COLUMNS: Final[dict[type, dict[str, Holds]]] = {
     StepFinished: {
         **_OF_SESSION, "step": WORD, "started_ns": STAMP, "outcome": WORD, "turn": NUMBER, "attempt": SMALL,
         "pool_wait_ns": NUMBER, "lag_ns": NUMBER, "first_audio_ns": NUMBER, "turn_kind": WORD, "barge_in_ns": NUMBER,
-        "censored": FLAG, **FAILURE,
+        "dead_air_ns": NUMBER, "censored": FLAG, **FAILURE,
     },
     Observed: {**_OF_SESSION, "mark": WORD, "turn": NUMBER},
     SecretMinted: {

@@ -49,9 +49,10 @@ def turns(run: Run) -> dict[str, Any]:
     """`turns` of report.json. time_to_first_audio: end of the user's speech to the first audible sample, ok turns.
 
     barge_in: from the user's speech over the avatar to its last audible frame, whatever came after; `censored` ones
-    never fell silent and have no number. answered_early_by_line: the line had a hole before the early answer, so that
-    either side may have heard the end of a speech: cancelled, and in no rate. `tainted`: a stamp was taken while our
-    event loop was late by more than TAINTED_MS.
+    never fell silent and have no number. dead_air: the longest silence inside each answer of an ok turn that was heard
+    out, 0 where none was as long as 240 ms. answered_early_by_line: the line had a hole before the early answer, so
+    that either side may have heard the end of a speech: cancelled, and in no rate. `tainted`: a stamp was taken while
+    our event loop was late by more than TAINTED_MS.
     """
     rows = run.turns
     failed = rows[rows["outcome"] == Outcome.FAILED]
@@ -60,6 +61,7 @@ def turns(run: Run) -> dict[str, Any]:
     to_judge = judged(rows)
     first_audio_s = seconds(rows[rows["outcome"] == Outcome.OK]["first_audio_ns"])
     barge_in_s = seconds(rows["barge_in_ns"])
+    dead_air_s = seconds(rows[rows["outcome"] == Outcome.OK]["dead_air_ns"])
     tainted = rows["lag_ns"] > TAINTED_MS * 1_000_000
     return {
         "count": int((rows["outcome"] != Outcome.CANCELLED).sum()),
@@ -82,6 +84,7 @@ def turns(run: Run) -> dict[str, Any]:
             "censored": int(rows["censored"].sum()),
             **quantiles(barge_in_s),
         },
+        "dead_air": {"count": len(dead_air_s), **quantiles(dead_air_s)},
     }
 
 

@@ -144,6 +144,7 @@ def _describe(event: Event) -> tuple[int | None, str]:
             status = f" http {event.http_status}" if event.http_status is not None else ""
             times = [
                 ("first audio after", event.first_audio_ns),
+                ("dead air", event.dead_air_ns or None),
                 ("in the target", event.server_ns),
                 ("waited for our pool", event.pool_wait_ns or None),
                 ("stamped late", event.lag_ns or None),

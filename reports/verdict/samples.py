@@ -158,6 +158,9 @@ def _of_turns(turns: pd.DataFrame, what: str) -> pd.DataFrame:
     if what == "barge_in":
         turns = turns[turns["barge_in_ns"].notna()]
         return _table(turns, turns["barge_in_ns"].astype("int64") / 1e9)
+    if what == "dead_air":
+        turns = turns[(turns["outcome"] == Outcome.OK) & turns["dead_air_ns"].notna()]
+        return _table(turns, turns["dead_air_ns"].astype("int64") / 1e9)
     if what == "answered_early_rate":
         turns = judged(turns)
         return _table(turns, (turns["kind"] == Kind.ANSWERED_EARLY).astype(float))

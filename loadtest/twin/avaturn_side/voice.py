@@ -202,6 +202,8 @@ class Voice:
 
     def complete(self, phrase_id: str) -> None:
         """The answer's sound is complete."""
+        if dead_air_s := self._chance.dead_air_s():
+            self._playout.pause(phrase_id, round(dead_air_s * 1000) * BYTES_PER_MS)
         self._playout.complete(phrase_id)
 
     def _render(self) -> None:

@@ -19,6 +19,13 @@ class Profile(OpenAIKnobs, AvaturnKnobs):
 
     # --- both services
     answer_s: float = knob("answer_s", 2.0, number(0.02, 600), "S", "length of every spoken answer")
+    dead_air: Duration | None = knob(  # noqa: RUF009  # a field specifier
+        "dead_air",
+        None,
+        duration,
+        "DURATION",
+        "silence in the middle of each answer, announced as speech",
+    )
     answer_after: Duration | None = knob(  # noqa: RUF009  # a field specifier
         "answer_after", None, duration, "DURATION", "from the last voiced frame heard to the first audible one sent"
     )
@@ -64,6 +71,11 @@ class Chance:
         """The whole pause before this answer, in seconds; None: not set."""
         length = self._profile.answer_after
         return None if length is None else length.draw(self._stream("answer_after"))
+
+    def dead_air_s(self) -> float:
+        """The silence in the middle of this answer, in seconds."""
+        length = self._profile.dead_air
+        return 0.0 if length is None else length.draw(self._stream("dead_air"))
 
     def close_after_s(self) -> float:
         """How long the socket of an unlucky OpenAI session lives, in seconds."""

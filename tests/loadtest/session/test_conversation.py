@@ -426,3 +426,107 @@ def test_a_room_that_sends_nothing_while_the_avatar_is_silent_has_no_holes() -> 
     talk.watch_line()
     talk.on_audio(t0 + 2 * 10**9, LOUD_FRAME)
     assert talk.hole_ns is None
+
+
+def silences(script: Callable[[Listener, int], None]) -> int | None:
+    """The dead air of the answer that `script(listener, t0)` plays, in ms."""
+
+    async def scene() -> int | None:
+        t0 = now_ns()
+        talk = Conversation(observe=lambda *_, **__: None)
+        talk.on_audio(t0, SILENCE)
+        talk.watch_line()
+        room = FakeRoom(on_speak=lambda listener: script(listener, t0))
+        room.listener = talk
+        heard = Heard()
+        await Turns(talk=talk, room=room, plan=PLAN).say(CLIP, 0, heard, hear_out=True)
+        return heard.dead_air_ns
+
+    found = asyncio.run(scene())
+    return None if found is None else found // MS
+
+
+def on_line(listener: Listener, t_ns: int, *parts: int) -> int:
+    """Sound and silence in turn, so many frames of each, without a hole between them."""
+    for number, frames in enumerate(parts):
+        for _ in range(frames):
+            listener.on_audio(t_ns, SILENCE if number % 2 else LOUD_FRAME)
+            t_ns += FRAME_NS
+    return t_ns
+
+
+ENDED = translated({"type": "avatar_ended_speaking"})
+STARTED = translated({"type": "avatar_started_speaking"})
+
+
+@pytest.mark.parametrize(
+    ("parts", "dead_air_ms"),
+    [
+        ((20, 13), 0),
+        ((20, 8, 20, 13), 0),  # 160 ms between two words
+        ((20, 45, 20, 13), 900),
+        ((20, 20, 20, 45, 5, 13, 5, 13), 900),  # the longest of several
+    ],
+)
+def test_dead_air_is_the_longest_silence_between_two_sounds_of_an_answer(
+    parts: tuple[int, ...], dead_air_ms: int
+) -> None:
+    def answer(listener: Listener, t0: int) -> None:
+        listener.on_mark(t0, Mark.SPEECH_END)
+        on_line(listener, t0 + 20 * MS, *parts)
+        listener.on_message(t0, ENDED)
+
+    assert silences(answer) == dead_air_ms
+
+
+def test_what_is_said_after_the_announced_end_is_another_answer_and_no_dead_air() -> None:
+    def answer(listener: Listener, t0: int) -> None:
+        listener.on_mark(t0, Mark.SPEECH_END)
+        listener.on_message(t0, STARTED)
+        t_ns = on_line(listener, t0 + 20 * MS, 20, 13)
+        listener.on_message(t_ns, ENDED)
+        on_line(listener, t_ns, 0, 50, 20, 13)
+        listener.on_message(t_ns, ENDED)
+
+    assert silences(answer) == 0
+
+
+def test_silence_of_a_line_with_a_hole_is_nobodys_dead_air() -> None:
+    def answer(listener: Listener, t0: int) -> None:
+        listener.on_mark(t0, Mark.SPEECH_END)
+        t_ns = on_line(listener, t0 + 20 * MS, 20, 5)
+        on_line(listener, t_ns + 800 * MS, 0, 3, 20, 13)
+        listener.on_message(t0, ENDED)
+
+    assert silences(answer) is None
+
+
+def test_an_avatar_that_is_announced_as_speaking_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it goes on with is of the same answer; one that never ends holds up a session a single time."""
+    monkeypatch.setattr(turns_module, "SETTLE_S", 0.05)
+    monkeypatch.setattr(turns_module, "DEAD_AIR_S", 0.4)
+
+    async def scene(*, goes_on: bool) -> tuple[int | None, bool]:
+        talk = Conversation(observe=lambda *_, **__: None)
+        talk.on_audio(now_ns(), SILENCE)
+
+        def answer(listener: Listener) -> None:
+            t0 = now_ns()
+            listener.on_mark(t0, Mark.SPEECH_END)
+            listener.on_message(t0, STARTED)
+            t_ns = on_line(listener, t0 + 20 * MS, 5, 13)
+            if goes_on:
+                asyncio.get_running_loop().call_later(0.2, rest, t_ns)
+
+        def rest(t_ns: int) -> None:
+            on_line(talk, t_ns, 0, 7, 5, 13)
+            talk.on_message(t_ns, ENDED)
+
+        room = FakeRoom(on_speak=answer)
+        room.listener = talk
+        heard = Heard()
+        await Turns(talk=talk, room=room, plan=PLAN).say(CLIP, 0, heard, hear_out=True)
+        return heard.dead_air_ns, talk.was_misled
+
+    assert asyncio.run(scene(goes_on=True)) == (400 * MS, False)
+    assert asyncio.run(scene(goes_on=False)) == (0, True)

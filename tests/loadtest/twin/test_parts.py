@@ -100,6 +100,22 @@ def test_an_unfinished_phrase_waits_for_more_sound() -> None:
     assert playout.next_frame() == b"\1" * FRAME_BYTES
 
 
+@pytest.mark.parametrize(("played", "before"), [(0, 2), (3, 3), (4, 4)])
+def test_dead_air_is_put_into_the_middle_of_a_phrase_or_where_it_has_got_to(played: int, before: int) -> None:
+    playout = Playout()
+    playout.queue("a", bytes([1]) * FRAME_BYTES * 4)
+    frames = [playout.next_frame() for _ in range(played)]
+    playout.pause("a", 2 * FRAME_BYTES)
+    playout.complete("a")
+    while (frame := playout.next_frame()) is not None:
+        frames.append(frame)
+
+    loud, silent = bytes([1]) * FRAME_BYTES, bytes(FRAME_BYTES)
+    gap = [silent] * 2 if before < 4 else []
+    assert frames == [loud] * before + gap + [loud] * (4 - before)
+    assert [each["type"] for each in playout.events].count("avatar_ended_speaking") == 1
+
+
 def test_what_is_discarded_never_comes_back() -> None:
     playout = Playout()
     playout.queue("a", bytes([1]) * FRAME_BYTES * 3)
@@ -129,3 +145,4 @@ def test_the_instant_profile_draws_nothing() -> None:
     assert {chance.latency_s(point) for point in points.LATENCY_POINTS} == {0.0}
     assert {chance.fault(point) for point in points.FAULT_POINTS} == {None}
     assert chance.answer_after_s() is None
+    assert chance.dead_air_s() == 0

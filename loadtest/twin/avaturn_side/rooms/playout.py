@@ -61,6 +61,14 @@ class Playout:
             if phrase.id == phrase_id:
                 phrase.complete = True
 
+    def pause(self, phrase_id: str, silence: int) -> None:
+        """So many bytes of silence in the middle of a phrase, or as near to that as it isn't played yet."""
+        for phrase in self._phrases:
+            middle = len(phrase.sound) // 2 // FRAME_BYTES * FRAME_BYTES
+            at = max(phrase.position, middle)
+            if phrase.id == phrase_id and at < len(phrase.sound):
+                phrase.sound[at:at] = bytes(silence)
+
     @property
     def waiting(self) -> bool:
         """Whether there is anything to play."""
