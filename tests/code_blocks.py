@@ -46,7 +46,7 @@ def blocks(*languages: str) -> list[Block]:
 
 def commands(text: str) -> Iterator[str]:
     """What a block tells to type to avaload, without comments and where its output goes."""
-    for line in text.replace("\\\n", " ").splitlines():
+    for line in _lines(text):
         typed = re.sub(r"^\$ ", "", re.sub(r"\s+#.*", "", line))
         if typed.startswith("avaload "):
             yield re.split(r" 2?>| &$", typed)[0]
@@ -54,5 +54,19 @@ def commands(text: str) -> Iterator[str]:
 
 def exits(text: str) -> list[int]:
     """The exit code that a block promises of each command: `# exit N` behind it, else 0."""
-    typed = [line for line in text.splitlines() if line.startswith("avaload ") and not re.search(r" &$", line)]
-    return [int(said[1]) if (said := _EXIT.search(line)) else 0 for line in typed]
+    return [int(said[1]) if (said := _EXIT.search(line)) else 0 for line in _lines(text) if _ends(line)]
+
+
+def in_a_shell(text: str, *, fd: int) -> str:
+    """The script that types it, and writes the exit code of each of these commands to `fd`, a line each."""
+    told = f"}} && said=0 || said=$?; echo $said >&{fd}"
+    return "\n".join(f"{{ {line}\n{told}" if _ends(line) else line for line in _lines(text))
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\\\n", " ").splitlines()
+
+
+def _ends(line: str) -> bool:
+    """A command of avaload that is waited for."""
+    return line.startswith("avaload ") and not line.endswith(" &")

@@ -9,7 +9,7 @@ import pytest
 from docs.generator.commands import parsers
 from loadtest import cli
 from loadtest.config.resolve import resolve
-from tests.code_blocks import Block, blocks, commands, exits, of_users
+from tests.code_blocks import Block, blocks, commands, exits, in_a_shell, of_users
 from tests.support import ROOT
 from tests.test_documents import WRITTEN, documents
 
@@ -71,6 +71,8 @@ def test_what_a_block_tells_to_type_and_promises_is_read() -> None:
     )
     assert list(commands(text)) == ["avaload twin --env", "avaload run a.toml", "avaload run b.toml"]
     assert exits(text) == [0, 3]
+    script = in_a_shell("avaload a \\\n  b  # exit 3\nkill %1\n", fd=7)
+    assert script == "{ avaload a    b  # exit 3\n} && said=0 || said=$?; echo $said >&7\nkill %1"
     assert not Block("p", "sh", "# needs your keys\navaload run\n").is_run
     assert Block("p", "sh", "avaload run\n").is_run
 

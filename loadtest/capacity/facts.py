@@ -12,6 +12,7 @@ from loadtest.judging.slo import RANKS, RATIOS, SloOutcome, Unit
 PER_USER: Final = 0.93
 """Of the best goodput per user: where no service level bounds a latency, a target below it doesn't keep up."""
 BUDGET_USED: Final = "--max-sessions or --budget was used up"
+NONE_DUE: Final = "no session began in it: a longer --stage"
 CLEARLY: Final = 3.0
 """So many times beyond a bound no second try is needed."""
 

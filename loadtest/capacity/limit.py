@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from loadtest.capacity.facts import BUDGET_USED, CLEARLY, Facts
+from loadtest.capacity.facts import BUDGET_USED, CLEARLY, NONE_DUE, Facts
 from loadtest.capacity.quota import quota_of
 from loadtest.capacity.search import Found, Purpose
 from loadtest.judging.words import amount, plural
@@ -260,9 +260,11 @@ def _sentence(
     generator: dict[str, Any] | None,
     unit: str,
 ) -> str:
+    held = "no level was held" if passing is None else f"{passing.level:g} {unit} were held"
     if kind == "generator" and generator is not None and BUDGET_USED in generator["because"]:
-        held = "no level was held" if passing is None else f"{passing.level:g} {unit} were held"
         return f"{BUDGET_USED} before the limit was found; {held}"
+    if kind == "generator" and generator is not None and NONE_DUE in generator["because"]:
+        return f"at {generator['level']:g} {unit} no session began within the stage: a longer --stage; {held}"
     if kind == "generator" and generator is not None:
         need = generator["processes_needed"]
         count = generator["hosts_needed"]

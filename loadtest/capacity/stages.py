@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from loadtest.capacity.facts import BUDGET_USED, Facts, Judged
+from loadtest.capacity.facts import BUDGET_USED, NONE_DUE, Facts, Judged
 from loadtest.capacity.line import Line
 from loadtest.capacity.quota import Stay, evidence, is_refusal
 from loadtest.capacity.search import Purpose
@@ -233,6 +233,8 @@ class Stages:
             health = replace(health, outcome="invalid", because=(gone, *health.because))
         if any(drop.reason in USED_UP for drop, _ in stage.drops):
             health = replace(health, outcome="invalid", because=(BUDGET_USED, *health.because))
+        elif not offered:
+            health = replace(health, outcome="invalid", because=(NONE_DUE, *health.because))
         purpose = told.stage.split()[1] if len(told.stage.split()) > 1 else ""
         return Facts(
             number=number,

@@ -102,7 +102,9 @@ def add_scenario(parser: argparse.ArgumentParser) -> None:
 
 def add_slo(parser: argparse.ArgumentParser) -> None:
     """Objectives of their own."""
-    parser.add_argument("--slo", type=Path, metavar="FILE", help="thresholds (TOML) instead of the scenario's")
+    parser.add_argument(
+        "--slo", type=Path, metavar="FILE", help="the [[slo]] tables of this TOML file, a scenario or not, instead"
+    )
 
 
 def add_prices(parser: argparse._ActionsContainer) -> None:
@@ -225,7 +227,7 @@ def settings_of(
             raise ConfigError(f"--tag {tag}: KEY=VALUE is needed")
         options[f"tags.{key}"] = value
     if getattr(arguments, "slo", None) is not None:
-        options["slo"] = [slo.table() for slo in load_slos(arguments.slo)]
+        options["slo"] = [slo.table() for slo in load_slos(arguments.slo, beside=Settings.model_fields)]
     if getattr(arguments, "prices", None) is not None:
         options["cost.prices"] = read_prices(arguments.prices)
 

@@ -32,6 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> Exit:
     """Judges again."""
+    from loadtest.config.settings import Settings
     from loadtest.judging import slo
     from reports.build import build
     from reports.data.run_settings import scenario_names
@@ -39,7 +40,8 @@ def main(arguments: argparse.Namespace) -> Exit:
     run_dir: Path = arguments.run_dir
     slos, judged_by = None, None
     if arguments.slo is not None:
-        slos, judged_by = slo.load_slos(arguments.slo, scenarios=scenario_names(run_dir)), arguments.slo.name
+        names, judged_by = scenario_names(run_dir), arguments.slo.name
+        slos = slo.load_slos(arguments.slo, scenarios=names, beside=Settings.model_fields)
     out = _out(run_dir, arguments.out, judged_by=judged_by)
     report = build(run_dir, slos=slos, baseline=arguments.baseline, judged_by=judged_by, out=out)
     show(report, run_dir, as_json=arguments.json, out=out)

@@ -314,8 +314,11 @@ def parse_slo(table: object, *, where: str = "slo", scenarios: Collection[str] |
     )
 
 
-def load_slos(path: Path, *, scenarios: Collection[str] | None = None) -> list[Slo]:
-    """The objectives of a `--slo` file: TOML with nothing but `[[slo]]` tables. Raises ConfigError."""
+def load_slos(path: Path, *, scenarios: Collection[str] | None = None, beside: Collection[str] = ()) -> list[Slo]:
+    """The objectives of a `--slo` file: TOML with `[[slo]]` tables. Raises ConfigError.
+
+    `beside`: keys that stand there too and are not read: those of a scenario, whose objectives alone are asked for.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
         document = tomllib.loads(text)
@@ -327,7 +330,12 @@ def load_slos(path: Path, *, scenarios: Collection[str] | None = None) -> list[S
     def at(line: int | None, problem: str) -> str:
         return f"{path}: {problem}" if line is None else f"{path}:{line}: {problem}"
 
-    problems = [at(line_of(text, (key,)), f"unknown key {key!r}") for key in document if key != "slo"]
+    known = {"slo", *beside}
+    problems = [
+        at(line_of(text, (key,)), f"unknown key {key!r}{did_you_mean(key, known)}")
+        for key in document
+        if key not in known
+    ]
     if "slo" not in document:
         problems.append(f"{path}: holds no [[slo]] table")
     try:

@@ -38,6 +38,8 @@ def line_of(text: str, loc: Sequence[str | int], word: str = "") -> int | None:
         return line
     nearest = max(statements, key=lambda each: each.shared(path), default=None)
     if nearest is None or not nearest.shared(path):
+        nearest = None if word else next(iter(inside), None)  # what only its sub-tables or a list's first one make
+    if nearest is None or not path:
         return None
     keys = (part for part in reversed(path) if isinstance(part, str))
     return next((line for key in keys if (line := _only_line([nearest], key)) is not None), nearest.first)

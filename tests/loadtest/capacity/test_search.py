@@ -10,7 +10,7 @@ from loadtest.capacity.limit import Limit, limit, verdicts
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.capacity.stages import Stages
 from loadtest.judging.slo import Slo
-from loadtest.language.events import DropReason, IterationDropped
+from loadtest.language.events import DropReason, IterationDropped, StageStarted
 from tests.loadtest.capacity.simulated import Target
 
 SEEDS = range(3)
@@ -195,6 +195,18 @@ def test_a_search_whose_sessions_are_used_up_says_so_and_what_was_held() -> None
     found = limit(fold.facts(), bounds_latency=False, processes=1, unit="arrivals/s")
     assert found.kind == "generator"
     assert found.sentence == "--max-sessions or --budget was used up before the limit was found; 5 arrivals/s were held"
+
+
+def test_a_stage_in_which_no_session_began_says_that_it_was_too_short() -> None:
+    """Users whose session lasts for longer than the stage: not the generator's fault, nor more hosts' business."""
+    target, fold = Target(seed=1), Stages(())
+    for number, level in enumerate((1, 2), start=1):
+        for event in target.stage(f"{number} grow", level, open_=False, settle_s=1, hold_s=5):
+            if number == 1 or isinstance(event, StageStarted):
+                fold.add(event)
+    found = limit(fold.facts(), bounds_latency=False, processes=1, unit="users")
+    assert fold.facts()[-1].health.because[0] == "no session began in it: a longer --stage"
+    assert found.sentence == "at 2 users no session began within the stage: a longer --stage; 1 users were held"
 
 
 def judged_p95(*, beyond: int) -> Judged:

@@ -62,6 +62,14 @@ def test_another_judgement_is_written_beside_and_names_its_file(
     assert "Judged by strict rules.toml, not by what the run was asked for." in (beside / "report.md").read_text()
 
 
+def test_a_scenario_lends_its_objectives(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["examples", "smoke"]) == 0
+    (tmp_path / "smoke.toml").write_text(capsys.readouterr().out)
+    assert told("report", run_dir, "--slo", tmp_path / "smoke.toml", capsys=capsys)[0] == 0
+    names = [row["name"] for row in read(run_dir / "judged-smoke")["slos"]]
+    assert names[:2] == ["every session works", "nothing is left behind"]
+
+
 def test_out_says_where_and_a_second_judgement_takes_the_place_of_the_first(
     run_dir: Path, strict: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -143,6 +143,20 @@ def test_a_file_of_objectives_is_read(tmp_path: Path) -> None:
     assert [slo.indicator for slo in load_slos(path)] == ["mint.p50", "mint.max"]
 
 
+def test_of_a_scenario_only_its_objectives_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.toml"
+    path.write_text('name = "x"\n[load]\nusers = "no number"\n[[slo]]\nindicator = "mint.p50"\nmax = 1\n')
+    assert [slo.indicator for slo in load_slos(path, beside={"name", "load"})] == ["mint.p50"]
+    path.write_text('nam = "x"\n[[slos]]\nindicator = "mint.p50"\n')
+    with pytest.raises(ConfigError) as caught:
+        load_slos(path, beside={"name", "load"})
+    assert caught.value.problems == [
+        f"{path}:1: unknown key 'nam' (did you mean name?)",
+        f"{path}:2: unknown key 'slos' (did you mean slo?)",
+        f"{path}: holds no [[slo]] table",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "problems"),
     [
