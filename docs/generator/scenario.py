@@ -36,7 +36,7 @@ _NAMES: Final = {
 _SIGNS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥", "max_length": "length ≤"}
 _MIX: Final = """\
 Tables of `[[mix]]`, each `scenario = "file.toml"` and `weight = 3`. Of such a file only `name`, `secret`, `session`,
-`realtime`, `conversation` and `waive` count. Load and target are the run's."""
+`realtime`, `conversation`, `caller` and `waive` count. Load and target are the run's."""
 
 
 def page(_before: str) -> str:

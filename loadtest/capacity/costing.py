@@ -42,7 +42,7 @@ def instructions_of(scenario: Scenario) -> int:
 def clip_lengths_s(scenario: Scenario) -> dict[str, tuple[float, float]]:
     """Of each source of clips: mean and longest, in s. Raises ConfigError where one can't be read."""
     found = {}
-    for source, clips in microphone(scenario.conversation).clips.items():
+    for source, clips in microphone(scenario.conversation, scenario.caller).clips.items():
         lengths_s = [clip.duration_s for clip in clips]
         found[source] = (sum(lengths_s) / len(lengths_s), max(lengths_s)) if lengths_s else (0.0, 0.0)
     return found

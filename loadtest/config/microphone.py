@@ -16,7 +16,10 @@ from loadtest.config.scenario import (
     Turn,
     vad_silence_s,
 )
+from loadtest.config.tables.caller import CLEAN, Caller
 from loadtest.language.errors import ConfigError
+from loadtest.sound.levels import at_level, driven, phoned
+from loadtest.sound.noises import hum, samples_of
 from loadtest.sound.speech import (
     FRAME_BYTES,
     FRAME_SAMPLES,
@@ -25,6 +28,7 @@ from loadtest.sound.speech import (
     Clip,
     Clips,
     Samples,
+    clip_of,
     corpus,
     noise,
     pcm_of,
@@ -42,15 +46,52 @@ class Microphone:
     between: tuple[bytes, ...]
 
 
-def microphone(plan: Conversation) -> Microphone:
-    """Everything that the conversation can need, prepared once. Raises ConfigError as `corpus` does."""
+def microphone(plan: Conversation, caller: Caller = CLEAN) -> Microphone:
+    """Everything that the conversation can need, prepared once. Raises ConfigError as `corpus` and `hum` do, and for
+    clips that this caller says too quietly to be heard."""
     clips = {source: corpus(source) for source in sorted(plan.clips())}
-    if plan.background_dbfs is None:
-        return Microphone(clips=clips, between=(SILENCE,) if plan.between_turns == "silence" else ())
-    hum = noise(plan.background_dbfs, RATE_HZ)
-    between = tuple(pcm_of(hum[at : at + FRAME_SAMPLES]) for at in range(0, RATE_HZ, FRAME_SAMPLES))
-    noisy = {source: tuple(_over(clip, hum) for clip in of_source) for source, of_source in clips.items()}
-    return Microphone(clips=noisy, between=between if plan.between_turns == "silence" else ())
+    if caller.changes_speech:
+        clips = {source: _as_said(of_source, caller, source) for source, of_source in clips.items()}
+    is_open = plan.between_turns == "silence"
+    room = _room(plan, caller)
+    if room is None:
+        return Microphone(clips=clips, between=(SILENCE,) if is_open else ())
+    noisy = {source: tuple(_over(clip, room) for clip in of_source) for source, of_source in clips.items()}
+    return Microphone(clips=noisy, between=_frames(pcm_of(room)) if is_open else ())
+
+
+def _room(plan: Conversation, caller: Caller) -> Samples | None:
+    """The noise in the caller's room; None: there is none."""
+    if plan.background_dbfs is not None:
+        found = noise(plan.background_dbfs, RATE_HZ)
+    elif caller.noise_dbfs is not None:
+        found = hum(caller.noise or "white", caller.noise_dbfs)
+    else:
+        return None
+    found = found[: max(1, len(found) // FRAME_SAMPLES) * FRAME_SAMPLES]
+    return phoned(found) if caller.band == "phone" else found
+
+
+def _as_said(clips: tuple[Clip, ...], caller: Caller, source: str) -> tuple[Clip, ...]:
+    """What the caller's microphone and line make of speech; a noise that is played into an answer is left as it is."""
+    if source.startswith("noise:"):
+        return clips
+    said, problems = [], []
+    for clip in clips:
+        samples = samples_of(clip)
+        if caller.speech_dbfs is not None:
+            samples = at_level(samples, caller.speech_dbfs)
+        elif caller.clipping_db is not None:
+            samples = driven(samples, caller.clipping_db)
+        if caller.band == "phone":
+            samples = phoned(samples)
+        try:
+            said.append(clip_of(clip.name, pcm_of(samples)))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError([f"{problem} as this caller says it" for problem in problems])
+    return tuple(said)
 
 
 def nominal_s(plan: Conversation) -> float:
@@ -81,11 +122,14 @@ def _longest_s(source: str) -> float:
         return 0.0
 
 
-def _over(clip: Clip, hum: Samples) -> Clip:
+def _over(clip: Clip, room: Samples) -> Clip:
     """The clip with noise under it; its voiced frames are still those of the speech."""
-    speech = np.frombuffer(b"".join(clip.frames), dtype="<i2").astype(np.float32)
-    pcm = pcm_of(speech + np.resize(hum, len(speech)))
-    return replace(clip, frames=tuple(pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES)))
+    speech = samples_of(clip)
+    return replace(clip, frames=_frames(pcm_of(speech + np.resize(room, len(speech)))))
+
+
+def _frames(pcm: bytes) -> tuple[bytes, ...]:
+    return tuple(pcm[at : at + FRAME_BYTES].ljust(FRAME_BYTES, b"\0") for at in range(0, len(pcm), FRAME_BYTES))
 
 
 def check_pauses(clips: tuple[Clip, ...], vad_silence_s: float) -> None:
@@ -106,6 +150,6 @@ def check_clips(scenarios: tuple[Scenario, ...]) -> None:
     of the turn."""
     for scenario in scenarios:
         silence_s = vad_silence_s(scenario.realtime)
-        for clips in microphone(scenario.conversation).clips.values():
+        for clips in microphone(scenario.conversation, scenario.caller).clips.values():
             if silence_s is not None:
                 check_pauses(clips, silence_s)

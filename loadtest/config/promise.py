@@ -8,11 +8,11 @@ from typing import Final
 
 from loadtest.config.lint import OPENAI_LIMIT_S, findings, table
 from loadtest.config.scenario import NOISES, Scenario, Spoken, Waive, announces_calls
+from loadtest.config.tables.caller import QUIET_DBFS
 from loadtest.judging.engines import unjudged
 from loadtest.judging.statements import RULES, Group
 from loadtest.language.mistyped import did_you_mean
 
-_QUIET_DBFS: Final = -50.0
 _LEAVES: Final = frozenset({"TD-1", "TD-1b", "TD-3", "TD-7", "TD-9", "TD-10"})
 """Rules whose breach leaves something behind that goes on, and costs."""
 _SECURITY: Final = frozenset({"TD-11", "TR-7"})
@@ -38,6 +38,8 @@ class Promise:
     """Rule → why these sessions say nothing about it."""
     waived: Mapping[str, str] = field(default_factory=dict)
     """Rule → why a breach in these sessions is accepted."""
+    quiet_caller: bool = True
+    """Nothing but what a turn says is loud enough at the caller's to be taken for speech."""
     announces_calls: bool = False
     """Whether the model may speak before it calls a tool."""
 
@@ -53,7 +55,8 @@ def promise(scenario: Scenario, *, today: date, clock_scale: float = 1.0, by_bac
         forces_tool=realtime.get("tool_choice") == "required" or isinstance(realtime.get("tool_choice"), dict),
         has_tools=bool(realtime.get("tools")),
         announces_calls=announces_calls(realtime),
-        quiet_noise=scenario.conversation.background_dbfs is None and all(map(_is_quiet, noises)),
+        quiet_noise=not _is_noisy(scenario) and all(map(_is_quiet, noises)),
+        quiet_caller=not scenario.caller.is_loud,
         absence_s=scenario.session.absence_s / clock_scale,
         max_duration_s=scenario.session.duration_s / clock_scale,
         openai_limit_s=OPENAI_LIMIT_S / clock_scale,
@@ -73,9 +76,14 @@ def promises(
     return {each.name: promise(each, today=today, clock_scale=scale, by_backend=by_backend) for each in scenarios}
 
 
+def _is_noisy(scenario: Scenario) -> bool:
+    """Something else may be heard beside what a turn says."""
+    return scenario.conversation.background_dbfs is not None or scenario.caller.is_noisy
+
+
 def _is_quiet(clip: str) -> bool:
     try:
-        return clip.startswith("noise:") and float(clip.removeprefix("noise:")) <= _QUIET_DBFS
+        return clip.startswith("noise:") and float(clip.removeprefix("noise:")) <= QUIET_DBFS
     except ValueError:
         return False
 

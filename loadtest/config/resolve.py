@@ -22,7 +22,7 @@ from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError
 from loadtest.language.mistyped import did_you_mean
 
-_OF_SCENARIOS: Final = ("secret", "session", "realtime", "conversation")
+_OF_SCENARIOS: Final = ("secret", "session", "realtime", "conversation", "caller")
 
 
 def resolve(
@@ -188,6 +188,10 @@ def _read_scenario(path: Path) -> dict[str, Any]:
         clip = turn.get("clip") if isinstance(turn, dict) else None
         if isinstance(clip, str) and clip and (path.parent / clip).exists():
             turn["clip"] = str(path.parent / clip)
+    caller = tree.get("caller")
+    noise = caller.get("noise") if isinstance(caller, dict) else None
+    if isinstance(caller, dict) and isinstance(noise, str) and noise and (path.parent / noise).is_file():
+        caller["noise"] = str(path.parent / noise)
     return tree
 
 

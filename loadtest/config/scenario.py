@@ -6,17 +6,15 @@ the exception: it is the session object of the mint, passed to OpenAI as it stan
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import Field, model_validator
 
-from loadtest.language.durations import WRITTEN, parse_s
-
-_Written = Annotated[float, Field(ge=0)] | Annotated[str, Field(pattern=WRITTEN)]
-DurationS = Annotated[float, BeforeValidator(parse_s, json_schema_input_type=_Written)]
-"""Seconds, written as a length of time."""
+from loadtest.config.tables.caller import Caller
+from loadtest.config.tables.section import DurationS as DurationS
+from loadtest.config.tables.section import Section as Section
+from loadtest.config.tables.section import sections as sections
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
@@ -26,39 +24,6 @@ gpt-realtime-2025-08-28 is none of them, but gpt-realtime of that day."""
 _SILENCE_MS, _PATIENT_SILENCE_MS = 200, 500
 """`silence_duration_ms` of a session that asks for none, as recordings of the service show it for gpt-realtime and
 gpt-realtime-2.1; the kin of the two are assumed alike. The documents say 500 for all."""
-
-
-class Section(BaseModel):
-    """A closed, frozen table of the scenario file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _takes_no_switch_for_a_number(cls, given: Any) -> Any:
-        """To Python true is 1; to whoever wrote `users = true` it isn't. As a word the field itself refuses it."""
-        if not isinstance(given, dict):
-            return given
-        switches = {key: value for key, value in given.items() if isinstance(value, bool) and cls._is_number(key)}
-        return given | {key: str(value).lower() for key, value in switches.items()}
-
-    @classmethod
-    def _is_number(cls, key: str) -> bool:
-        field = cls.model_fields.get(key)
-        kinds = set() if field is None else {field.annotation, *get_args(field.annotation)}
-        return bool(kinds & {int, float}) and bool not in kinds
-
-
-def sections(field: FieldInfo) -> list[type[Section]]:
-    """The tables that a key may hold, one or several of them."""
-
-    def inside(annotation: Any) -> Iterator[type[Section]]:
-        if isinstance(annotation, type) and issubclass(annotation, Section):
-            yield annotation
-        for part in get_args(annotation):
-            yield from inside(part)
-
-    return list(inside(field.annotation))
 
 
 ABSENCE_S = 60
@@ -256,6 +221,7 @@ class Scenario(Section):
     session: SessionFields = Field(SessionFields(), description="optional fields of the create call")
     realtime: dict[str, Any] = Field(description="the session object of the mint, passed on as it stands")
     conversation: Conversation = Field(Conversation(), description="what a virtual user says and does")
+    caller: Caller = Field(Caller(), description="what the caller's microphone hears besides, and how")
     waive: tuple[Waive, ...] = Field((), description="rules whose breach is known and accepted")
 
 

@@ -25,6 +25,7 @@ from loadtest.config.scenario import (
     Waive,
     default_realtime,
 )
+from loadtest.config.tables.caller import Caller
 from loadtest.config.workload import Capacity, Load
 from loadtest.judging.slo import DEFAULT_SLOS, Slo, parse_slos
 from loadtest.judging.words import plural
@@ -149,6 +150,7 @@ class Settings(Section):
         description='the session object of the mint, passed on as it stands; "null" leaves a default out',
     )
     conversation: Conversation = Field(Conversation(), description="what a virtual user says and does")
+    caller: Caller = Field(Caller(), description="what the caller's microphone hears besides, and how")
     waive: tuple[Waive, ...] = Field((), description="rules whose breach is known and accepted")
     mix: tuple[Scenario, ...] = Field(
         (),
@@ -190,6 +192,8 @@ class Settings(Section):
             found.append(f"session.engine: {engine} sessions are made by an endpoint of your own: give --backend-url")
         if engine == "text-echo" and any(isinstance(turn, Spoken) for turn in scenario.conversation.turns):
             found.append("conversation: engine text-echo hears nothing: turns may be pause and silence")
+        if scenario.conversation.background_dbfs is not None and scenario.caller.noise_dbfs is not None:
+            found.append("caller.noise_dbfs: conversation.background_dbfs is noise in the room, too: give one of them")
         return [f"{scenario.name}: {problem}" for problem in found] if self.mix else found
 
     def _undistributable(self) -> list[str]:
@@ -253,6 +257,7 @@ class Settings(Section):
                 session=self.session,
                 realtime=self.realtime,
                 conversation=self.conversation,
+                caller=self.caller,
                 waive=self.waive,
             ),
         )

@@ -111,10 +111,10 @@ class Engine:
                 settings=self._settings,
                 scenarios=self._settings.scenarios,
                 control=control,
-                open_room=lambda grant, listener, between: open_room(
-                    grant, listener, between, ticker, self._settings, control.trust
+                open_room=lambda grant, listener, between, situation=None: open_room(
+                    grant, listener, between, ticker, self._settings, control.trust, situation
                 ),
-                microphones={s.name: microphone(s.conversation) for s in self._settings.scenarios},
+                microphones={s.name: microphone(s.conversation, s.caller) for s in self._settings.scenarios},
                 emit=self.emit,
                 lag_ns=lambda: self._health.lag_ns,
                 keep_audio=self._keep_audio if self._settings.output.keep_audio == "failed" else None,

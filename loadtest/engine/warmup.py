@@ -56,8 +56,8 @@ async def warm_up(around: Surroundings, keys: Mapping[str, str], ticker: Ticker)
                 scenarios=settings.scenarios,
                 microphones={settings.name: Microphone(clips={}, between=(SILENCE,))},
                 control=control,
-                open_room=lambda grant, listener, between: open_room(
-                    grant, listener, between, ticker, settings, control.trust
+                open_room=lambda grant, listener, between, situation=None: open_room(
+                    grant, listener, between, ticker, settings, control.trust, situation
                 ),
                 keep_audio=None,
                 emit=lambda event: failures.append(event) if getattr(event, "failure", None) else None,

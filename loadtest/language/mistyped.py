@@ -15,10 +15,10 @@ _LONGEST: Final = 500
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` (did you mean X?)`, where one of the known words is near; else nothing."""
+    """` (did you mean X?)`, where one of the known words has more than half in common; else nothing."""
     words = list(known)
     same = [each for each in words if each.lower() == word.lower()]
-    near = same or get_close_matches(word, words, n=1, cutoff=0.5)
+    near = same or get_close_matches(word, words, n=1, cutoff=0.51)
     return f" (did you mean {near[0]}?)" if near else ""
 
 

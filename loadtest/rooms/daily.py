@@ -21,10 +21,11 @@ from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Mark
 from loadtest.language.secrecy.redact import redact
 from loadtest.rooms.app_messages import translated
-from loadtest.rooms.microphone import Marks, Microphone
+from loadtest.rooms.caller.situations import around, microphone_of
+from loadtest.rooms.microphone import Marks
 from loadtest.rooms.native_stderr import quiet_stderr
-from loadtest.session.ports import Grant, Listener
-from loadtest.sound.speech import FRAME_MS, RATE_HZ, Clip
+from loadtest.session.ports import Grant, Listener, Situation
+from loadtest.sound.speech import FRAME_MS, FRAME_NS, RATE_HZ, Clip
 
 JOIN_TIMEOUT_S = 10.0
 LEAVE_TIMEOUT_S = 2.0
@@ -49,10 +50,13 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 class DailyRoom:
     """One user's side of a call. `between`: frames for when nothing is spoken, in turn; none: the library's silence."""
 
-    def __init__(self, grant: Grant, listener: Listener, between: tuple[bytes, ...]) -> None:
+    def __init__(
+        self, grant: Grant, listener: Listener, between: tuple[bytes, ...], *, situation: Situation | None = None
+    ) -> None:
         _start_library()
-        self._grant, self._listener = grant, listener
-        self._microphone = Microphone(between)
+        self._listener, echo = around(listener, situation)
+        self._grant = grant
+        self._microphone = microphone_of(between, self._listener, echo, situation, ahead_ns=IN_FLIGHT * FRAME_NS)
         self._relay = _Relay(asyncio.get_running_loop())
         self._joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()

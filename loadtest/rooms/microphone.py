@@ -1,19 +1,30 @@
 """What a virtual user sends: the clip it speaks, frame by frame, and what a microphone hears in between."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from loadtest.language.events import Mark
 
 Marks = tuple[Mark, ...]
 
 
+class Sends(Protocol):
+    """A source of frames, in whatever form the room carries them."""
+
+    def speak(self, frames: Sequence[bytes], *, first_voiced: int, last_voiced: int) -> None:
+        """From the next frame on; whatever was being said is cut off."""
+
+    def take(self) -> tuple[bytes | None, Marks]:
+        """The next frame to send, and what is reached as soon as it has left."""
+
+
 class Microphone:
     """A source of 20 ms frames, in whatever form the room carries them; it knows no clock. `between`: frames for when
-    nothing is spoken, in turn; none: nothing is to be sent then."""
+    nothing is spoken, in turn and from the `first` one on; none: nothing is to be sent then."""
 
-    def __init__(self, between: Sequence[bytes]) -> None:
+    def __init__(self, between: Sequence[bytes], *, first: int = 0) -> None:
         self._between = between
-        self._next_between = 0
+        self._next_between = first
         self._frames: Sequence[bytes] | None = None
         self._next = 0
         self._marks: dict[int, Marks] = {}

@@ -12,7 +12,7 @@ from loadtest.language.errors import Code, ConfigError, Kind, StepError
 from loadtest.rooms.extras import PACKAGES, is_installed, missing
 from loadtest.rooms.pacing import Ticker
 from loadtest.rooms.websocket import WebSocketRoom
-from loadtest.session.ports import Grant, Listener, Room
+from loadtest.session.ports import Grant, Listener, Room, Situation
 from loadtest.sound.speech import Clip
 
 RoomKind = Literal["websocket", "webrtc", "daily"]
@@ -39,6 +39,7 @@ def open_room(
     ticker: Ticker,
     settings: Settings,
     trust: ssl.SSLContext,
+    situation: Situation | None = None,
 ) -> Room:
     """The room of `room_url`, or of the kind that the settings insist on; not yet connected. Raises StepError where
     there is none for it, where its extra is not installed, or where a run that was allowed only this machine is sent
@@ -52,19 +53,35 @@ def open_room(
         match kind:
             case "websocket" if scheme in ("ws", "wss"):
                 return WebSocketRoom(
-                    grant, listener, between, ticker, proxy=target.proxy, trust=trust, live=target.live
+                    grant,
+                    listener,
+                    between,
+                    ticker,
+                    proxy=target.proxy,
+                    trust=trust,
+                    live=target.live,
+                    situation=situation,
                 )
             case "webrtc" if scheme in ("http", "https"):
                 from loadtest.rooms.webrtc import WebRtcRoom
 
-                return WebRtcRoom(grant, listener, between, ticker, proxy=target.proxy, trust=trust, live=target.live)
+                return WebRtcRoom(
+                    grant,
+                    listener,
+                    between,
+                    ticker,
+                    proxy=target.proxy,
+                    trust=trust,
+                    live=target.live,
+                    situation=situation,
+                )
             case "daily":
                 if not target.live:
                     told = "a Daily room is looked up at Daily, and the run is not --live"
                     raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, told)
                 from loadtest.rooms.daily import DailyRoom
 
-                return DailyRoom(grant, listener, between)
+                return DailyRoom(grant, listener, between, situation=situation)
             case "websocket" | "webrtc" | "none" | "auto" | None:
                 pass
             case _:

@@ -6,14 +6,16 @@ stamps of speech count on it.
 """
 
 import fractions
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import av
 import numpy as np
+import numpy.typing as npt
 
+from loadtest.rooms.microphone import Marks, Sends
 from loadtest.sound.speech import FRAME_SAMPLES, RATE_HZ, SILENCE, Clip, is_loud
 
 BIT_RATE = 32_000
@@ -60,19 +62,58 @@ def _silent_payload() -> bytes:
     return next(iter(_encode((SILENCE,))))
 
 
-def _encode(frames: tuple[bytes, ...]) -> Iterable[bytes]:
+def _encoder() -> Any:
     codec: Any = av.CodecContext.create("libopus", "w")
     codec.bit_rate, codec.sample_rate, codec.format, codec.layout = BIT_RATE, RATE_HZ, "s16", "mono"
     # The loss makes the encoder code every frame for itself: no frame is wrong because of the one before it.
     codec.options = {"application": "lowdelay", "packet_loss": "100"}
     codec.time_base = fractions.Fraction(1, RATE_HZ)
+    return codec
+
+
+def _encode(frames: tuple[bytes, ...]) -> Iterable[bytes]:
+    codec = _encoder()
     samples = np.frombuffer(SILENCE[2 * _LOOK_AHEAD :] + b"".join(frames) + SILENCE[: 2 * _LOOK_AHEAD], dtype="<i2")
     for number, at in enumerate(range(0, len(samples), FRAME_SAMPLES)):
-        frame = av.AudioFrame.from_ndarray(samples[at : at + FRAME_SAMPLES].reshape(1, -1), format="s16", layout="mono")
-        frame.sample_rate, frame.pts = RATE_HZ, at
-        payloads = [bytes(packet) for packet in codec.encode(frame)]
+        payloads = _packets(codec, samples[at : at + FRAME_SAMPLES], at)
         if number:  # the first one is the silence that leads in
             yield from payloads
+
+
+def _packets(codec: Any, samples: npt.NDArray[np.int16], at: int) -> list[bytes]:
+    frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
+    frame.sample_rate, frame.pts = RATE_HZ, at
+    return [bytes(packet) for packet in codec.encode(frame)]
+
+
+class EncodedMicrophone:
+    """A microphone whose frames aren't known ahead, as packets. It is one frame behind: a frame is encoded together
+    with the beginning of the next one, so that packet n decodes to frame n here, too."""
+
+    def __init__(self, microphone: Sends) -> None:
+        self._microphone = microphone
+        self._codec = _encoder()
+        self._next: tuple[bytes | None, Marks] | None = None
+        self._at = 0
+        self._is_flushed = True
+
+    def speak(self, frames: Sequence[bytes], *, first_voiced: int, last_voiced: int) -> None:
+        self._microphone.speak(frames, first_voiced=first_voiced, last_voiced=last_voiced)
+
+    def take(self) -> tuple[bytes | None, Marks]:
+        frame, marks = self._microphone.take() if self._next is None else self._next
+        self._next = self._microphone.take()
+        if frame is None:
+            return None, marks
+        following = self._next[0] or SILENCE
+        is_silent = frame == SILENCE and following == SILENCE
+        if is_silent and self._is_flushed:
+            return _silent_payload(), marks
+        self._is_flushed = is_silent
+        samples = np.frombuffer(frame[2 * _LOOK_AHEAD :] + following[: 2 * _LOOK_AHEAD], dtype="<i2")
+        packets = _packets(self._codec, samples, self._at)
+        self._at += FRAME_SAMPLES
+        return b"".join(packets) or _silent_payload(), marks
 
 
 class Decoder:

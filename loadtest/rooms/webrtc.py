@@ -18,12 +18,13 @@ from loadtest.language.validation import reading
 from loadtest.network.opening import http_session
 from loadtest.rooms import flood, opus
 from loadtest.rooms.app_messages import RoomMessages
+from loadtest.rooms.caller.situations import around, microphone_of
 from loadtest.rooms.flood import FloodGate
-from loadtest.rooms.microphone import Microphone
+from loadtest.rooms.microphone import Sends
 from loadtest.rooms.pacing import Ticker
 from loadtest.rooms.peer import Peer
-from loadtest.session.ports import Grant, Listener
-from loadtest.sound.speech import Clip
+from loadtest.session.ports import Grant, Listener, Situation
+from loadtest.sound.speech import FRAME_NS, Clip
 
 CLOSE_TIMEOUT_S = 1.0
 NEW_NUMBERS = 3000
@@ -45,14 +46,22 @@ class WebRtcRoom:
         proxy: str | None,
         trust: ssl.SSLContext,
         live: bool = False,
+        situation: Situation | None = None,
     ) -> None:
-        self._grant, self._listener, self._ticker = grant, listener, ticker
+        self._listener, echo = around(listener, situation)
+        self._grant, self._ticker = grant, ticker
         self._proxy, self._trust, self._live = proxy, trust, live
         host = urlsplit(grant.room_url).hostname or ""
         self._on_this_machine = is_loopback(grant.room_url)
         self._peer = Peer(self, loopback=("::1" if host == "::1" else "127.0.0.1") if self._on_this_machine else None)
-        self._microphone = Microphone(opus.encode(between))
-        self._messages = RoomMessages(listener, watch=grant.watch, on_joined=self._on_joined)
+        self._encodes = echo is not None
+        """What the microphone hears isn't known ahead: its frames are encoded as they leave."""
+        if echo is None:
+            self._microphone: Sends = microphone_of(opus.encode(between), self._listener, None, situation)
+        else:
+            heard = microphone_of(between, self._listener, echo, situation, ahead_ns=FRAME_NS)
+            self._microphone = opus.EncodedMicrophone(heard)
+        self._messages = RoomMessages(self._listener, watch=grant.watch, on_joined=self._on_joined)
         self._decoder = opus.Decoder()
         self._resource: str | None = None
         self._last_sequence: int | None = None
@@ -78,6 +87,9 @@ class WebRtcRoom:
     def speak(self, clip: Clip) -> None:
         if self._is_over or not self._peer.is_open:
             raise StepError(Kind.TRANSPORT, Code.RTC_CLOSED, "the room is over")
+        if self._encodes:
+            self._microphone.speak(clip.frames, first_voiced=clip.first_voiced, last_voiced=clip.last_voiced)
+            return
         packets = opus.packets_of(clip)
         self._microphone.speak(packets.payloads, first_voiced=packets.first_voiced, last_voiced=packets.last_voiced)
 

@@ -18,10 +18,10 @@ from loadtest.language.validation import reading
 from loadtest.network.opening import room_socket
 from loadtest.rooms import flood
 from loadtest.rooms.app_messages import MAX_MESSAGE_BYTES, RoomMessages
+from loadtest.rooms.caller.situations import around, microphone_of
 from loadtest.rooms.flood import FloodGate
-from loadtest.rooms.microphone import Microphone
 from loadtest.rooms.pacing import Ticker
-from loadtest.session.ports import Grant, Listener
+from loadtest.session.ports import Grant, Listener, Situation
 from loadtest.sound.speech import FRAME_BYTES, RATE_HZ, Clip
 
 CLOSE_TIMEOUT_S = 1.0
@@ -53,10 +53,12 @@ class WebSocketRoom(picows.WSListener):
         proxy: str | None,
         trust: ssl.SSLContext,
         live: bool = False,
+        situation: Situation | None = None,
     ) -> None:
-        self._grant, self._listener, self._ticker = grant, listener, ticker
-        self._microphone = Microphone(between)
-        self._messages = RoomMessages(listener, watch=grant.watch, on_joined=self._on_joined)
+        self._listener, echo = around(listener, situation)
+        self._grant, self._ticker = grant, ticker
+        self._microphone = microphone_of(between, self._listener, echo, situation)
+        self._messages = RoomMessages(self._listener, watch=grant.watch, on_joined=self._on_joined)
         self._proxy, self._trust, self._live = proxy, trust, live
         self._transport: Any = None
         self._socket: socket.socket | None = None

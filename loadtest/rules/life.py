@@ -143,7 +143,8 @@ class Life:
         return True
 
     def impair(self) -> None:
-        """The line lost or held up what was said in this window."""
+        """What was said in this window may not be what the service heard: the line lost or held up some of it, or the
+        caller's room was loud, too."""
         self.impaired_turns += not self.impaired
         self.impaired = True
 
@@ -156,6 +157,8 @@ class Life:
         self.user_spoke_last = False
         self.user_told = 0
         self.before_impaired, self.impaired = self.impaired, False
+        if self.promise is not None and not self.promise.quiet_caller:
+            self.impair()
         self.speech_start_ns, self.speech_end_ns, self.silenced_ns = t_ns, None, None
         self.started_ns = self.ended_ns = self.first_audio_ns = None
         self.heard_out = self.ok = False

@@ -121,10 +121,13 @@ def waived_row(
     }
 
 
+_NOT_SAID: Final = "the line lost or held up what was said, or the caller's echo or noise was heard, too"
+
+
 def _summary(rule: Rule, tally: Tally, why_not: str | None) -> str:
     cases = plural(tally.cases, "case")
     note = f": {tally.notes[0]}" if tally.notes else ""
-    line = f"{tally.excused:,} not judged: the line lost or held up what was said" if tally.excused else ""
+    line = f"{tally.excused:,} not judged: {_NOT_SAID}" if tally.excused else ""
     if not tally.cases:
         return why_not or line or ("nothing of it was seen" if Source.LOAD in rule.reads else "only a probe can try it")
     note += f"; {line}" if line else ""

@@ -142,6 +142,10 @@ class Conversation:
                 facts["speaker"] = self._digest(told.code_word)
         return facts
 
+    def on_sent(self, t_ns: int, pcm: bytes) -> None:
+        if self.tape is not None:
+            self.tape.sent(t_ns, pcm)
+
     def on_closed(self, t_ns: int, why: StepError) -> None:
         self.mark(t_ns, Mark.ROOM_ENDED)
         if self.over is None:

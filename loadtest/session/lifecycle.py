@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from loadtest.config.microphone import Microphone
 from loadtest.config.scenario import Scenario
 from loadtest.config.settings import Settings
+from loadtest.config.tables.caller import CLEAN
 from loadtest.language.clock import now_ns, sleep_until
 from loadtest.language.errors import Code, Kind, StepError, own_limit
 from loadtest.language.events import LOAD, Event, Failure, Mark, Outcome, Step
@@ -22,7 +23,7 @@ from loadtest.language.secrecy.redact import redact
 from loadtest.session.conversation import MAX_MESSAGES, Conversation
 from loadtest.session.converse import converse
 from loadtest.session.owned import Owned, Steps, uncancellable
-from loadtest.session.ports import Call, ClientSecret, ControlApi, Created, OpenRoom, Room
+from loadtest.session.ports import Call, ClientSecret, ControlApi, Created, OpenRoom, Room, Situation
 from loadtest.session.record import Record
 from loadtest.session.tape import KeepAudio, Tape
 
@@ -175,9 +176,18 @@ class Lifecycle:
             keep_transcripts=self._settings.output.keep_transcripts,
             tape=Tape() if self._around.keep_audio is not None else None,
         )
-        self._room = self._around.open_room(grant, self._talk, self._around.microphones[self._scenario.name].between)
+        between = self._around.microphones[self._scenario.name].between
+        self._room = self._around.open_room(grant, self._talk, between, self._situation())
         call.server_ns = None  # of one call among several: says nothing about the step
         await self._talk.unless_over(self._room.connect())
+
+    def _situation(self) -> Situation | None:
+        """Of this session's caller. A chance of its own: what the line does changes nothing of what is said."""
+        if self._scenario.caller == CLEAN:
+            return None
+        ticket = self._ticket
+        seed = f"caller:{self._settings.load.seed}:{ticket.user}:{ticket.iteration}"
+        return Situation(caller=self._scenario.caller, chance=random.Random(seed))
 
     async def _converse(self, talk: Conversation, room: Room, span: str) -> None:
         await converse(

@@ -10,10 +10,12 @@ and `rooms/` provide it for one service. Another one would have to provide
 Each says below what it has to keep to. What a service can't do is said there, too.
 """
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from loadtest.config.tables.caller import Caller
 from loadtest.language.errors import StepError
 from loadtest.language.events import Mark
 from loadtest.language.secrecy.given_back import Watch
@@ -135,6 +137,9 @@ class Listener(Protocol):
     def on_message(self, t_ns: int, told: Told) -> None:
         """An app-message."""
 
+    def on_sent(self, t_ns: int, pcm: bytes) -> None:
+        """A frame of the microphone left that holds more than the clip: an echo."""
+
     def on_closed(self, t_ns: int, why: StepError) -> None:
         """The room is over, and `why`; at most once, and not for a close of our own."""
 
@@ -161,8 +166,18 @@ class Room(Protocol):
         """Leave; bounded, idempotent, never raises."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """Where somebody calls from, who doesn't call from a studio: `[caller]` of his scenario, and his own chance."""
+
+    caller: Caller
+    chance: random.Random
+
+
 class OpenRoom(Protocol):
     """Chooses the room of a grant; not yet connected. `between`: the frames that the microphone sends, in turn, while
-    nothing is spoken; none: it sends nothing then. Raises StepError."""
+    nothing is spoken; none: it sends nothing then. `situation`: None is a clean caller's. Raises StepError."""
 
-    def __call__(self, grant: Grant, listener: Listener, between: tuple[bytes, ...]) -> Room: ...
+    def __call__(
+        self, grant: Grant, listener: Listener, between: tuple[bytes, ...], situation: Situation | None = None
+    ) -> Room: ...

@@ -28,10 +28,11 @@ class Tape:
         self._heard: list[tuple[int, bytes]] = []
         self._bytes = 0
         self._said: tuple[int, Clip] | None = None
+        self._sent: list[tuple[int, bytes]] = []
 
     def begin(self, t_ns: int) -> None:
         """A new turn: forget the last one."""
-        self._began_ns, self._heard, self._said, self._bytes = t_ns, [], None, 0
+        self._began_ns, self._heard, self._sent, self._said, self._bytes = t_ns, [], [], None, 0
 
     def heard(self, t_ns: int, pcm: bytes) -> None:
         """A stretch of the avatar's audio arrived."""
@@ -43,10 +44,20 @@ class Tape:
         """The clip's first voiced frame left at that time."""
         self._said = (first_voiced_ns - clip.first_voiced * FRAME_NS, clip)
 
+    def sent(self, t_ns: int, pcm: bytes) -> None:
+        """A frame left at that time that holds more than the clip."""
+        if t_ns - self._began_ns < MAX_TURN_NS:
+            self._sent.append((t_ns, pcm))
+
     def tracks(self) -> tuple[bytes, bytes]:
         """(user, avatar) as PCM from the turn's beginning; what did not arrive is silence."""
         user = [] if self._said is None else [(self._said[0], b"".join(self._said[1].frames))]
-        return self._laid_out(user), self._laid_out(self._heard)
+        track = bytearray(self._laid_out(user))
+        for t_ns, pcm in self._sent:  # what was sent in the place of the clip's own frame, or of silence
+            at = max(0, t_ns - self._began_ns) * RATE_HZ // 1_000_000_000 * 2
+            track += bytes(max(0, at + len(pcm) - len(track)))
+            track[at : at + len(pcm)] = pcm
+        return bytes(track), self._laid_out(self._heard)
 
     def _laid_out(self, pieces: list[tuple[int, bytes]]) -> bytes:
         track = bytearray()

@@ -209,8 +209,8 @@ async def engine(resolved: Settings) -> AsyncIterator[tuple[Callable[[], Awaitab
                 settings=resolved,
                 scenarios=resolved.scenarios,
                 control=control,
-                open_room=lambda grant, listener, between: open_room(
-                    grant, listener, between, ticker, resolved, control.trust
+                open_room=lambda grant, listener, between, situation=None: open_room(
+                    grant, listener, between, ticker, resolved, control.trust, situation
                 ),
                 microphones={resolved.name: Microphone(clips={"corpus:en": (CLIP,)}, between=())},
                 emit=lambda event: lines.append(encode(event)),

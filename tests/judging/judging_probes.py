@@ -168,8 +168,8 @@ async def probed(job: Job) -> list[dict[str, Any]]:
                 settings=settings,
                 scenarios=settings.scenarios,
                 control=control,
-                open_room=lambda grant, listener, between: open_room(
-                    grant, listener, between, ticker, settings, control.trust
+                open_room=lambda grant, listener, between, situation=None: open_room(
+                    grant, listener, between, ticker, settings, control.trust, situation
                 ),
                 microphones={},
                 emit=book.add,

@@ -10,7 +10,7 @@ from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Event, Mark
 from loadtest.services.creating import created
 from loadtest.session.lifecycle import Lifecycle, Surroundings, Ticket
-from loadtest.session.ports import Call, ClientSecret, Created, Grant, Listener
+from loadtest.session.ports import Call, ClientSecret, Created, Grant, Listener, Situation
 from loadtest.sound.speech import FRAME_BYTES, Clip, clip_of
 
 LOUD_FRAME = b"\x00\x20" * (FRAME_BYTES // 2)
@@ -92,7 +92,9 @@ def around(control: FakeControl, events: list[Event], *, room: FakeRoom | None =
     """Everything a lifecycle needs; without a room the scenario has none."""
     target = {"room": "auto" if room else "none", **settings.pop("target", {})}
 
-    def open_room(_grant: Grant, listener: Listener, _between: tuple[bytes, ...]) -> FakeRoom:
+    def open_room(
+        _grant: Grant, listener: Listener, _between: tuple[bytes, ...], _situation: Situation | None = None
+    ) -> FakeRoom:
         assert room is not None
         room.listener = listener
         return room

@@ -58,7 +58,7 @@ _MIXED: Final = {
     "properties": {
         "scenario": {
             "type": "string",
-            "description": "a scenario file; name, secret, session, realtime, conversation and waive of it count",
+            "description": "a scenario file; name, secret, session, realtime, conversation, caller and waive count",
         },
         "weight": {
             "type": "number",

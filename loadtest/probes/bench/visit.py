@@ -92,6 +92,9 @@ class Visit:
             self.owner_left_ns = self.owner_left_ns or t_ns
         self._wake()
 
+    def on_sent(self, t_ns: int, pcm: bytes) -> None:
+        """Nothing comes back here: the room is joined without a caller."""
+
     def on_closed(self, t_ns: int, why: StepError) -> None:
         if self.closed_ns is None:
             self.closed_ns, self.why = t_ns, why

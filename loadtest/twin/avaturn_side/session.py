@@ -152,6 +152,7 @@ class Session:
             "render_preset": self.body.preset,
             "user_audio_frames": self._voice.user_frames,
             "avatar_audio_frames": self._voice.avatar_frames,
+            "heard": self._voice.heard.record(),
             "trace_ids": self.trace_ids,
             "turns": [turn.record() for turn in self._voice.turns],
         }

@@ -6,6 +6,7 @@ The sound is docs/contract.md#app-messages; the stamps are those of `state_url` 
 import time
 from typing import Literal, Protocol
 
+from loadtest.twin.avaturn_side.heard import Heard
 from loadtest.twin.avaturn_side.rooms.playout import Listener, Playout
 from loadtest.twin.avaturn_side.rooms.room import Room
 from loadtest.twin.knobs.profiles import Chance
@@ -33,7 +34,10 @@ class Microphone(Protocol):
 class Turn:
     """The times of one turn, perf_counter_ns; None: not (yet) seen."""
 
-    __slots__ = ("barge_in_heard_ns", "first_audio_sent_ns", "has_answer", "last_voiced_ns", "silenced_ns")
+    __slots__ = (
+        *("barge_in_heard_ns", "echo_heard_ns", "first_audio_sent_ns", "has_answer"),
+        *("last_voiced_ns", "silenced_ns"),
+    )
 
     def __init__(self, *, last_voiced_ns: int) -> None:
         self.last_voiced_ns = last_voiced_ns
@@ -42,6 +46,8 @@ class Turn:
         self.first_audio_sent_ns: int | None = None
         self.barge_in_heard_ns: int | None = None
         """Arrival of the first voiced frame of the speech that interrupted this turn's answer."""
+        self.echo_heard_ns: int | None = None
+        """Where, to the sample, the user's microphone first became loud after the answer could be heard."""
         self.silenced_ns: int | None = None
         """When the last audible frame before the discard was sent."""
 
@@ -51,6 +57,7 @@ class Turn:
             "last_voiced_ns": self.last_voiced_ns,
             "first_audio_sent_ns": self.first_audio_sent_ns,
             "barge_in_heard_ns": self.barge_in_heard_ns,
+            "echo_heard_ns": self.echo_heard_ns,
             "silenced_ns": self.silenced_ns,
         }
 
@@ -69,6 +76,7 @@ class Voice:
         codec: Codec = "pcm",
     ) -> None:
         self.turns: list[Turn] = []
+        self.heard = Heard()
         self.user_frames = 0
         self.avatar_frames = 0
         self.microphone = microphone
@@ -101,7 +109,20 @@ class Voice:
                 if now_ns - self._last_voiced_ns > _NEW_SPEECH_NS:
                     self._onset_ns = now_ns
                 self._last_voiced_ns = now_ns
+                self.heard.loud(now_ns, pcm, audible_ns=self._last_audible_ns)
+                self._note_echo()
+            else:
+                self.heard.quiet()
+        else:
+            self.heard.quiet()
         self.microphone.append(pcm)
+
+    def _note_echo(self) -> None:
+        turn = self._turn_of.get(self._playout.phrase_id)
+        if turn is None or turn.first_audio_sent_ns is None or turn.echo_heard_ns is not None:
+            return
+        if self.heard.onset_ns > turn.first_audio_sent_ns:
+            turn.echo_heard_ns = self.heard.onset_ns
 
     def tick(self) -> None:
         """Send the next 20 ms of the avatar to the room, and silence to OpenAI if the microphone is off."""

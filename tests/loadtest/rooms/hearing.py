@@ -25,6 +25,7 @@ class Recorder:
         self.lost: list[int] = []
         self.messages: list[tuple[int, Mapping[str, Any]]] = []
         self.ends: list[StepError] = []
+        self.sent: list[tuple[int, bytes]] = []
         self._changed = asyncio.Event()
 
     def on_mark(self, t_ns: int, mark: Mark) -> None:
@@ -39,6 +40,9 @@ class Recorder:
     def on_message(self, t_ns: int, told: Told) -> None:
         self.messages.append((t_ns, told.raw))
         self._changed.set()
+
+    def on_sent(self, t_ns: int, pcm: bytes) -> None:
+        self.sent.append((t_ns, pcm))
 
     def on_closed(self, t_ns: int, why: StepError) -> None:
         self.ends.append(why)

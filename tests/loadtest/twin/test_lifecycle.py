@@ -192,5 +192,5 @@ def test_the_state_of_the_living_leaves_out_the_ended(twin: RunningTwin) -> None
     assert session["session_id"] not in {each["session_id"] for each in twin.state(alive=True)["sessions"]}
     assert set(twin.truth(session["session_id"])) == {
         *("session_id", "state", "end_reason", "created_at", "joined_at", "ended_at", "upstream_open"),
-        *("render_preset", "user_audio_frames", "avatar_audio_frames", "trace_ids", "turns"),
+        *("render_preset", "user_audio_frames", "avatar_audio_frames", "heard", "trace_ids", "turns"),
     }

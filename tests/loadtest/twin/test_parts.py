@@ -44,11 +44,27 @@ def test_the_default_threshold_is_an_rms_of_200(amplitude: int, heard: bool) -> 
     assert bool(list(Vad(SERVER_VAD).hear(_square(amplitude) * 2))) is heard
 
 
-def test_the_threshold_scales() -> None:
-    loud = {**SERVER_VAD, "threshold": 1.0}
+@pytest.mark.parametrize(("threshold", "rms_needed"), [(0.0, 20), (0.3, 80), (0.9, 1262), (1.0, 2000)])
+def test_a_higher_threshold_asks_for_a_louder_voice(threshold: float, rms_needed: int) -> None:
+    detection = {**SERVER_VAD, "threshold": threshold}
 
-    assert list(Vad(loud).hear(_square(399) * 3)) == []
-    assert list(Vad(loud).hear(_square(400) * 3)) == [SpeechStarted(0)]
+    assert list(Vad(detection).hear(_square(rms_needed - 1) * 3)) == []
+    assert list(Vad(detection).hear(_square(rms_needed) * 3)) == [SpeechStarted(0)]
+
+
+NOISE, VOICE, SECONDS_10 = _square(400), _square(3000), 500
+
+
+@pytest.mark.parametrize("reduction", ["near_field", "far_field"])
+def test_with_noise_reduction_a_steady_noise_is_soon_no_speech_and_a_voice_above_it_is(reduction: str) -> None:
+    vad = Vad(SERVER_VAD, {"type": reduction})
+    of_noise = list(vad.hear(NOISE * SECONDS_10))
+    assert [type(each) for each in of_noise] == [SpeechStarted, SpeechStopped]
+    assert [type(each) for each in vad.hear(VOICE * 20 + NOISE * 50)] == [SpeechStarted, SpeechStopped]
+
+
+def test_without_noise_reduction_a_steady_noise_above_the_threshold_is_speech_for_ever() -> None:
+    assert [type(each) for each in Vad(SERVER_VAD).hear(NOISE * SECONDS_10)] == [SpeechStarted]
 
 
 def test_a_tone_is_loud_from_its_first_sample() -> None:

@@ -58,7 +58,7 @@ class UserTurns:
         self._is_answered = is_answered
         self._on_speech = on_speech
         self._on_turn = on_turn
-        self._vad = Vad(self.turn_detection)
+        self._vad = Vad(self.turn_detection, self._input.get("noise_reduction"))
         self._manner = self._manner_of_transcripts()
         self._streamed = 0
         """Words told of what is being said."""
@@ -81,7 +81,7 @@ class UserTurns:
         self._input = config["audio"]["input"]
         self._include = config.get("include") or []
         self._manner = self._manner_of_transcripts()
-        self._vad.configure(self.turn_detection)
+        self._vad.configure(self.turn_detection, self._input.get("noise_reduction"))
         self._alarms.cancel(self._idle)
 
     def hear(self, pcm: bytes) -> None:

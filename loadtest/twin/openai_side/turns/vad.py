@@ -6,8 +6,14 @@ from typing import Any
 
 from loadtest.twin.pcm import BYTES_PER_MS, FRAME_BYTES, FRAME_MS, SILENT_FRAME, rms
 
-_RMS_PER_THRESHOLD = 400.0
-"""The default threshold of 0.5 is an RMS of 200."""
+_DEFAULT_RMS, _DEFAULT_THRESHOLD = 200.0, 0.5
+_DECADES_PER_THRESHOLD = 2.0
+"""A threshold of 0.5 is an RMS of 200, and each 0.1 more asks for 4 dB more: 0.9 is -28 dBFS. Assumed; the service's is
+a probability of speech, and nobody has published what loudness does to it."""
+_ABOVE_FLOOR = {"near_field": 2.0, "far_field": 4.0}
+"""With noise reduction, voice is so many times louder than the steady noise under it. Assumed."""
+_FLOOR_RISES = 1.03
+"""By so much a frame, the floor rises to a noise that goes on: about 4 s until it has it."""
 _FRAMES_TO_START = 2
 _SEMANTIC_SILENCE_MS = {"low": 1500, "medium": 800, "auto": 800, "high": 400}
 """After an utterance that sounds finished, by eagerness. Assumed."""
@@ -34,7 +40,9 @@ class SpeechStopped:
 class Vad:
     """Finds speech in a stream of PCM of any chunk size: starts after 2 voiced frames, stops after enough silence."""
 
-    def __init__(self, turn_detection: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, turn_detection: Mapping[str, Any] | None, noise_reduction: Mapping[str, Any] | None = None
+    ) -> None:
         self.position_ms = 0
         """Audio heard so far; whole frames only."""
         self.speaking = False
@@ -45,13 +53,18 @@ class Vad:
         self._rest = b""
         self._voiced_run = 0
         self._silent_ms = 0
-        self.configure(turn_detection)
+        self._floor_rms = 1.0
+        self.configure(turn_detection, noise_reduction)
 
-    def configure(self, turn_detection: Mapping[str, Any] | None) -> None:
-        """Take over changed settings; None switches detection off."""
+    def configure(
+        self, turn_detection: Mapping[str, Any] | None, noise_reduction: Mapping[str, Any] | None = None
+    ) -> None:
+        """Take over changed settings; None switches detection off, or the reduction of noise."""
         self._enabled = turn_detection is not None
         settings = turn_detection or {}
-        self._voiced_rms = _RMS_PER_THRESHOLD * settings.get("threshold", 0.5)
+        over = settings.get("threshold", _DEFAULT_THRESHOLD) - _DEFAULT_THRESHOLD
+        self._voiced_rms: float = _DEFAULT_RMS * 10 ** (_DECADES_PER_THRESHOLD * over)
+        self._above_floor: float | None = None if noise_reduction is None else _ABOVE_FLOOR[noise_reduction["type"]]
         self._prefix_ms = settings.get("prefix_padding_ms", 300)
         eagerness = settings.get("eagerness", "auto")
         self._silence_ms = settings.get("silence_duration_ms", _SEMANTIC_SILENCE_MS[eagerness])
@@ -89,7 +102,7 @@ class Vad:
         self.position_ms += FRAME_MS
         if not self._enabled:
             return None
-        if frame != SILENT_FRAME and rms(frame) >= self._voiced_rms:
+        if frame != SILENT_FRAME and self._is_voiced(rms(frame)):
             self._voiced_run += 1
             self._silent_ms = 0
             if self.speaking:
@@ -106,6 +119,13 @@ class Vad:
                 self.speaking = False
                 return SpeechStopped(self.position_ms)
         return None
+
+    def _is_voiced(self, loudness: float) -> bool:
+        if self._above_floor is None:
+            return loudness >= self._voiced_rms
+        # Speech has moments that are nearly silent, and noise has none: the quietest of late is the noise.
+        self._floor_rms = max(1.0, min(loudness, self._floor_rms * _FLOOR_RISES))
+        return loudness >= max(self._voiced_rms, self._floor_rms * self._above_floor)
 
     @property
     def _patience_ms(self) -> float:

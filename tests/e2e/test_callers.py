@@ -1,0 +1,48 @@
+"""Callers as they are, against the twin: what was set is what the other side has measured."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.target import reaching
+from tests.loadtest.twin.process import running_twin
+from tests.support import Done, call
+
+SAYS = '[[conversation.turns]]\nkind = "say"\n'
+
+
+def run(cwd: Path, room: str, caller: str, *knobs: str, more: str = "", turns: int = 2) -> tuple[Done, Any, list[Any]]:
+    """What `avaload run` says, its report, and the sessions as the twin knows them."""
+    load = 'name = "caller"\n[load]\nusers = 2\nduration = "1s"\nramp = "0s"\n'
+    (cwd / "s.toml").write_text(f"{load}[caller]\n{caller}\n{more}\n{SAYS * turns}")
+    sets = [word for knob in (f"room={room}", "answer_s=1", *knobs) for word in ("--set", knob)]
+    with running_twin(*sets) as twin:
+        environ = reaching(twin) | {"AVALOAD_TARGET__ROOM": room}
+        done = call("run", "s.toml", "--seed", 1, "--keep-audio", "failed", cwd=cwd, environ=environ, within_s=90)
+        sessions = twin.state()["sessions"]
+    return done, json.loads((cwd / "run" / "report.json").read_text()), sessions
+
+
+@pytest.mark.parametrize("room", ["websocket", "webrtc"])
+def test_an_echo_has_the_level_and_the_delay_that_were_set_and_makes_the_avatar_interrupt_itself(
+    room: str, tmp_path: Path
+) -> None:
+    done, report, sessions = run(tmp_path, room, "echo_dbfs = -30\necho_delay_s = 0.1")
+    assert {row["id"]: row["summary"] for row in report["rules"] if row["violations"]} == {}, done
+    heard = [session["heard"]["over_avatar_dbfs"] for session in sessions]
+    assert heard == pytest.approx([-30] * len(heard), abs=1)
+    turns = [turn for session in sessions for turn in session["turns"] if turn["echo_heard_ns"] is not None]
+    delays_ms = sorted((turn["echo_heard_ns"] - turn["first_audio_sent_ns"]) / 1e6 for turn in turns)
+    assert delays_ms[len(delays_ms) // 2] == pytest.approx(100, abs=2), delays_ms
+    # It stops because of what nobody said, and takes its own voice for a turn.
+    assert sum(turn["barge_in_heard_ns"] is not None for turn in turns) >= 2
+    assert sum(len(session["turns"]) for session in sessions) > report["turns"]["count"]
+
+
+def test_an_echo_below_the_threshold_of_the_vad_interrupts_nobody(tmp_path: Path) -> None:
+    _, report, sessions = run(tmp_path, "websocket", "echo_dbfs = -50")
+    turns = [turn for session in sessions for turn in session["turns"]]
+    assert [turn["barge_in_heard_ns"] for turn in turns] == [None] * len(turns)
+    assert len(turns) == report["turns"]["count"] == 4

@@ -1,0 +1,97 @@
+"""The echo's level and delay are what was set, to the sample, whatever the frames' phases."""
+
+import numpy as np
+import pytest
+
+from loadtest.config.tables.caller import Caller
+from loadtest.rooms.caller.echo import Echo
+from loadtest.rooms.microphone import Microphone
+from loadtest.rooms.opus import Decoder, EncodedMicrophone
+from loadtest.sound.speech import FRAME_NS, FRAME_SAMPLES, RATE_HZ, SILENCE, is_loud
+
+MS = 1_000_000
+TONE = (6000 * np.sin(2 * np.pi * 440 * np.arange(20 * FRAME_SAMPLES) / RATE_HZ)).astype("<i2").reshape(20, -1)
+AVATAR = [frame.tobytes() for frame in TONE]
+QUARTER = FRAME_SAMPLES // 4
+
+
+def heard_back(*, level_dbfs: float, delay_ms: float, phase_ms: float, voice: list[bytes]) -> list[tuple[int, bytes]]:
+    """What a microphone sends whose frames are so far from the avatar's, and when."""
+    echo = Echo(level_dbfs=level_dbfs, delay_ns=round(delay_ms * MS))
+    sent = []
+    for number in range(100):
+        if number < len(voice):
+            echo.hear(number * FRAME_NS, voice[number])
+        t_ns = number * FRAME_NS + round(phase_ms * MS)
+        sent.append((t_ns, echo.into(t_ns, SILENCE)))
+    return sent
+
+
+@pytest.mark.parametrize("phase_ms", [0, 3.5, 19.9])
+@pytest.mark.parametrize("delay_ms", [40, 100, 333])
+@pytest.mark.parametrize("level_dbfs", [-20, -30, -40])
+def test_level_and_delay_are_those_that_were_set(level_dbfs: float, delay_ms: float, phase_ms: float) -> None:
+    silent_at_first = SILENCE[: 2 * QUARTER] + AVATAR[0][2 * QUARTER :]
+    sent = heard_back(level_dbfs=level_dbfs, delay_ms=delay_ms, phase_ms=phase_ms, voice=[silent_at_first, *AVATAR[1:]])
+    sounding = [(t_ns, frame) for t_ns, frame in sent if frame != SILENCE]
+    onset_ns = sounding[0][0] + int(np.argmax(np.frombuffer(sounding[0][1], "<i2") != 0)) * 1_000_000_000 // RATE_HZ
+    loud = sounding
+    assert onset_ns / MS == pytest.approx(5 + delay_ms, abs=0.4)
+    middle = np.frombuffer(b"".join(frame for _, frame in loud[2:-2]), "<i2").astype(float)
+    assert 20 * np.log10(np.sqrt((middle**2).mean()) / 32768) == pytest.approx(level_dbfs, abs=0.3)
+    assert len(loud) in (20, 21)
+
+
+def test_a_microphone_that_hears_no_echo_sends_its_own_frames_untouched() -> None:
+    sent = heard_back(level_dbfs=-30, delay_ms=40, phase_ms=1, voice=[SILENCE] * 50)
+    assert all(frame is SILENCE for _, frame in sent)
+
+
+def test_a_pause_in_the_avatars_voice_is_one_in_its_echo() -> None:
+    sent = heard_back(level_dbfs=-30, delay_ms=60, phase_ms=0, voice=[*AVATAR[:5], *[SILENCE] * 10, *AVATAR[:5]])
+    loud = [number for number, (_, frame) in enumerate(sent) if is_loud(frame)]
+    assert loud == [*range(3, 8), *range(18, 23)]
+
+
+def test_the_echo_goes_on_under_what_the_caller_says() -> None:
+    echo = Echo(level_dbfs=-30, delay_ns=40 * MS)
+    said = np.full(FRAME_SAMPLES, 1000, "<i2").tobytes()
+    for number in range(5):
+        echo.hear(number * FRAME_NS, AVATAR[number])
+        mixed = echo.into(number * FRAME_NS, said)
+    samples = np.frombuffer(mixed, "<i2").astype(float)
+    assert samples.mean() == pytest.approx(1000, abs=100)
+    assert samples.std() == pytest.approx(32768 * 10 ** (-30 / 20), rel=0.1)
+
+
+def test_packets_encoded_as_they_leave_decode_to_the_frames_that_were_taken() -> None:
+    microphone = EncodedMicrophone(Microphone((SILENCE,)))
+    ear = Decoder()
+    before = [microphone.take()[0] for _ in range(3)]
+    microphone.speak(AVATAR, first_voiced=0, last_voiced=19)
+    taken = [microphone.take() for _ in range(25)]
+    frames = [ear.decode(packet or b"") for packet in [*before, *(packet for packet, _ in taken)]]
+    loud = [number for number, frame in enumerate(frames) if is_loud(frame)]
+    assert loud[0] == 4  # one frame behind
+    assert len(loud) in (20, 21)
+    marked = [number + 3 for number, (_, marks) in enumerate(taken) if marks]
+    assert (marked[0], marked[-1]) == (4, 23)
+    shift = np.correlate(
+        np.frombuffer(b"".join(frames[8:12]), "<i2").astype(float),
+        np.frombuffer(b"".join(AVATAR[4:8]), "<i2").astype(float)[60:-60],
+        "valid",
+    )
+    assert int(shift.argmax()) % 55 in (4, 5, 6)  # whole periods of 440 Hz away from where it was put in: 60 = 55 + 5
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"noise": "pink"}, "give noise_dbfs"),
+        ({"echo_delay_s": 0.2}, "give echo_dbfs"),
+        ({"speech_dbfs": -30, "clipping_db": 6}, "give one of them"),
+    ],
+)
+def test_a_key_without_the_one_that_it_needs_is_refused(keys: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Caller.model_validate(keys)
