@@ -22,7 +22,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends tini \
     && rm -rf /var/lib/apt/lists/*
 RUN groupadd --gid 10001 avaload \
-    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /runs --shell /usr/sbin/nologin avaload \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin avaload \
     && install --directory --owner avaload --group avaload /runs
 COPY --from=build /opt/avaload /opt/avaload
 # The root file system may be read-only: what is temporary goes into the volume, too.
