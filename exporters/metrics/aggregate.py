@@ -140,6 +140,8 @@ class Aggregate:
         self._series.of(c.SESSIONS_OPEN)[()] = len(self._open)
         self._series.of(c.USERS)[()] = users
         self._series.of(c.SESSIONS_TARGET)[()] = 0 if now_ns is None else self._own_state.target(now_ns)
+        if now_ns is not None:
+            self._own_state.tell_stages(now_ns)
         for sink, errors in (sink_errors or {}).items():
             self._series.of(c.SINK_ERRORS)[(sink,)] = errors
         for metric, by_rule in ((c.RULE_VIOLATIONS, rule_violations), (c.RULE_VIOLATIONS_WAIVED, waived_violations)):

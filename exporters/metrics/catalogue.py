@@ -360,6 +360,13 @@ RUN_START: Final = Metric(
     of_run=True,
     help="Unix time of the run's start",
 )
+STAGE_START: Final = Metric(
+    name="avaload_stage_start_time_seconds",
+    type=Type.GAUGE,
+    labels=(Label(name="stage"),),
+    of_run=True,
+    help="Unix time at which a stage of the plan began, by its name; of a plan of more than 100 names: the first ones",
+)
 
 METRICS: Final = tuple(value for value in list(vars().values()) if isinstance(value, Metric))
 """In the order of this file, which is the order of METRICS.md and of the exposition."""

@@ -7,8 +7,8 @@ from exporters.metrics.catalogue import METRICS
 _INTRODUCTION: Final = """\
 One scrape target per run, `http://127.0.0.1:9646/metrics` by default. Load sessions only, unless the help says
 otherwise. Every series whose labels are known beforehand starts at 0. Histograms get a further edge at each bound of
-the run's service levels. Asked for OpenMetrics, the buckets of steps and turns carry exemplars: `trace_id` is the
-session's id (`avaload session RUN_DIR ID`), `span_id` leads to the very step or turn.
+the run's service levels. Asked for OpenMetrics, and pushed, the buckets of steps and turns carry exemplars:
+`trace_id` is the session's id (`avaload session RUN_DIR ID`), `span_id` leads to the very step or turn.
 The journals are the truth; these are views."""
 
 _ABSENT: Final = (

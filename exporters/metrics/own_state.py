@@ -11,8 +11,10 @@ from exporters.metrics.snapshot import SEPARATOR
 from loadtest.language.events import GeneratorFailed, HealthSampled, RunFinished, RunStarted, StageStarted
 from loadtest.language.version import __version__
 
-MAX_TAGS: Final = 500
-"""Characters of the label that has them all."""
+MAX_LABEL: Final = 500
+"""Characters."""
+MAX_STAGES: Final = 100
+"""A plan may have thousands; each is a series."""
 
 
 class OwnState:
@@ -20,7 +22,7 @@ class OwnState:
 
     def __init__(self, series: Series, tags: Mapping[str, str]) -> None:
         self._series = series
-        self._tags = ",".join(f"{name}={value}" for name, value in tags.items()).replace(SEPARATOR, " ")[:MAX_TAGS]
+        self._tags = _label(",".join(f"{name}={value}" for name, value in tags.items()))
         self._stages: list[StageStarted] = []
         self.handlers: dict[type, Callable[[Any], None]] = {
             StageStarted: self._stages.append,
@@ -44,6 +46,15 @@ class OwnState:
             share = (now_ns - stage.t_ns) / max(1, after.t_ns - stage.t_ns)
             return stage.users + (after.users - stage.users) * share
         return 0
+
+    def tell_stages(self, now_ns: int) -> None:
+        """Those that have begun by now are told, each once: a clock that is set later moves none."""
+        if not self._series.clock_offset_ns:
+            return
+        told = self._series.of(c.STAGE_START)
+        for stage in sorted(self._stages, key=lambda stage: stage.t_ns):
+            if stage.t_ns <= now_ns and len(told) < MAX_STAGES:
+                told.setdefault((_label(stage.stage),), round((stage.t_ns + self._series.clock_offset_ns) / 1e9, 3))
 
     def _health_sampled(self, event: HealthSampled) -> None:
         series = self._series
@@ -79,3 +90,8 @@ class OwnState:
 
     def _run_finished(self, _event: RunFinished) -> None:
         self._series.of(c.RUN_ACTIVE)[()] = 0
+
+
+def _label(text: str) -> str:
+    """What somebody else has named, as a label's value."""
+    return text.replace(SEPARATOR, " ")[:MAX_LABEL]

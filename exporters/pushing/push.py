@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Gauge,
@@ -35,7 +36,7 @@ from exporters.metrics import catalogue as c
 from exporters.metrics.live_file import EVERY_S, Live, read
 from exporters.metrics.metric import Type
 from exporters.metrics.reading import edges_of
-from exporters.metrics.snapshot import SEPARATOR
+from exporters.metrics.snapshot import EXEMPLARS, SEPARATOR, ids
 from exporters.traces.collector import REQUEST_S, Collector, endpoint_url
 from exporters.traces.conventions import SCHEMA_URL
 from exporters.traces.spans import resource
@@ -80,26 +81,47 @@ def _points(metric: c.Metric, live: Live) -> Sum | Gauge | Histogram:
                     explicit_bounds=bounds,
                     min=None,  # type: ignore[arg-type]  # not known, and the protocol needs neither
                     max=None,  # type: ignore[arg-type]
+                    exemplars=_exemplars(metric, key, len(value) - 1, live),
                 )
-                for when, value in _series(metric, live)
+                for key, when, value in _series(metric, live)
                 if isinstance(value, list)
             ],
             aggregation_temporality=_CUMULATIVE,
         )
     points = [
-        NumberDataPoint(**when, value=value) for when, value in _series(metric, live) if not isinstance(value, list)
+        NumberDataPoint(**when, value=value) for _, when, value in _series(metric, live) if not isinstance(value, list)
     ]
     if metric.type is Type.COUNTER:
         return Sum(data_points=points, aggregation_temporality=_CUMULATIVE, is_monotonic=True)
     return Gauge(data_points=points)
 
 
-def _series(metric: c.Metric, live: Live) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Of each series, its labels and times, and its value."""
+def _exemplars(metric: c.Metric, key: str, buckets: int, live: Live) -> list[Exemplar]:
+    """The latest observation of each bucket, with the span that it was made in."""
+    kept = live.snapshot.get(EXEMPLARS, {})
+    found = [kept.get(f"{metric.name}{SEPARATOR}{key}{SEPARATOR}{place}") for place in range(buckets)]
+    return [_exemplar(each) for each in found if isinstance(each, list)]
+
+
+def _exemplar(numbers: list[float]) -> Exemplar:
+    value, at_s, *rest = numbers
+    trace_id, span_id = ids(rest)
+    return Exemplar(
+        filtered_attributes={},
+        value=value,
+        time_unix_nano=int(at_s * 1e9),
+        span_id=int(span_id, 16),
+        trace_id=int(trace_id, 16),
+    )
+
+
+def _series(metric: c.Metric, live: Live) -> Iterator[tuple[str, dict[str, Any], Any]]:
+    """Of each series, its key, its labels and times, and its value."""
     names = [label.name for label in metric.labels]
     for key, value in live.snapshot[metric.name].items():
         labels = dict(zip(names, key.split(SEPARATOR) if names else (), strict=True))
         yield (
+            key,
             {
                 "attributes": {name: line(text) for name, text in labels.items()},
                 "start_time_unix_nano": live.started_ns,

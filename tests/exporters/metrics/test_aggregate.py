@@ -398,6 +398,26 @@ def test_the_target_follows_the_plan_on_a_line_through_each_ramp() -> None:
     assert shown == [0, 0, 20, 40, 40, 90, 90]
 
 
+def test_stages_are_told_once_they_have_begun_and_keep_their_time_when_the_clock_is_set() -> None:
+    stages = [StageStarted(t_ns=at_s * S, stage=f"at {at_s}", users=1, steady=True) for at_s in (10, 20, 30)]
+    aggregate = folded(*stages)
+    assert aggregate.snapshot(now_ns=99 * S)[c.STAGE_START.name] == {}  # nobody has told the wall clock yet
+    aggregate.add(run_started())
+    assert aggregate.snapshot()[c.STAGE_START.name] == {}  # nor, here, what time it is
+    assert aggregate.snapshot(now_ns=9 * S)[c.STAGE_START.name] == {}
+    assert aggregate.snapshot(now_ns=20 * S)[c.STAGE_START.name] == {"at 10": WALL_S + 10, "at 20": WALL_S + 20}
+    aggregate.add(run_started(wall_ns=(WALL_S + 7) * S))
+    assert aggregate.snapshot(now_ns=30 * S)[c.STAGE_START.name] == {
+        "at 10": WALL_S + 10, "at 20": WALL_S + 20, "at 30": WALL_S + 37
+    }  # fmt: skip
+
+
+def test_of_very_many_stages_the_first_hundred_are_told() -> None:
+    stages = [StageStarted(t_ns=n * S, stage=f"{n}\x1f", users=1, steady=True) for n in range(101)]
+    told = folded(run_started(), *stages).snapshot(now_ns=999 * S)[c.STAGE_START.name]
+    assert list(told) == [f"{n} " for n in range(100)]
+
+
 def test_users_and_workers_are_shown_by_process() -> None:
     workers = [folded(health(process=n)).snapshot(users=3 + n) for n in range(2)]
     got = merged(workers)

@@ -16,7 +16,7 @@ from exporters.metrics.exposition import PLAIN, exposition
 from exporters.metrics.live_file import Live
 from exporters.pushing.push import Pusher, follow
 from tests.exporters.traces.receiver import Answer, Receiver, attributes
-from tests.exporters.traces.script import WALL_S, S, health, run_started, session
+from tests.exporters.traces.script import WALL_S, S, health, run_started, session, session_id, span_id
 
 Sample = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -85,6 +85,29 @@ def test_a_metric_has_its_kind_its_unit_and_the_time_since_when_it_counts() -> N
     first_audio = metrics["avaload_time_to_first_audio_seconds"].histogram.data_points[0]
     assert not first_audio.HasField("min")  # not known: nothing is said
     assert not first_audio.HasField("max")
+
+
+def test_a_bucket_leads_to_the_trace_and_to_the_very_span_that_fell_into_it_last() -> None:
+    with Receiver() as receiver, Pusher(f"{receiver.url}/v1/metrics") as pusher:
+        pusher.push(values())
+    (metrics,) = receiver.pushes
+    found = {
+        (name, attributes(point.attributes).get("step")): [
+            (e.trace_id.hex(), e.span_id.hex(), e.as_double, e.time_unix_nano / S) for e in point.exemplars
+        ]
+        for name, metric in metrics.items()
+        for point in metric.histogram.data_points
+        if point.exemplars
+    }
+    assert found.keys() == {
+        ("avaload_time_to_first_audio_seconds", None),
+        *(
+            ("avaload_step_duration_seconds", step)
+            for step in ("mint", "create", "connect", "turn", "converse", "delete")
+        ),
+    }
+    turn = (session_id(2), span_id(2, 5), 0.8, pytest.approx(WALL_S + 3.6))
+    assert found["avaload_time_to_first_audio_seconds", None] == [turn]
 
 
 @pytest.mark.parametrize(
