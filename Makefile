@@ -68,8 +68,7 @@ generated: .venv/.dev ## write generated files anew
 	$(BIN)/python -m exporters.metrics.metrics_page > METRICS.md
 	$(BIN)/python -m docs.generator
 	$(BIN)/python -m loadtest.twin.command_line.page --write TWIN.md
-	$(BIN)/python -m dashboards.boards
-	$(BIN)/python -m dashboards.rules
+	$(BIN)/python -m dashboards.generate
 
 docs: .venv/.dev ## the documents as a site, in site/; a link that leads nowhere is an error
 	$(BIN)/python -m docs.generator.website site

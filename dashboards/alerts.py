@@ -15,9 +15,6 @@ from loadtest.judging import stage_health
 from loadtest.judging.slo import DEFAULT_SLOS, DROPPED
 from loadtest.language.vocabulary import Fault
 
-RUNBOOK: Final = "RUNBOOK.md"
-"""Relative to the repository; Alertmanager's template may put the place where you host it in front."""
-
 OBJECTIVE: Final = next(slo.objective for slo in DEFAULT_SLOS if slo.indicator == "session.failed_rate")
 """Share of sessions that may fail: the error budget."""
 
@@ -61,7 +58,7 @@ class Alert:
     description: str
     held: str = "0s"
 
-    def rule(self) -> dict[str, Any]:
+    def rule(self, runbook_url: str) -> dict[str, Any]:
         """As Prometheus reads it."""
         return {
             "alert": self.name,
@@ -71,7 +68,7 @@ class Alert:
             "annotations": {
                 "summary": self.summary,
                 "description": self.description,
-                "runbook_url": f"{RUNBOOK}#{self.name.lower()}",
+                "runbook_url": runbook_url,
             },
         }
 

@@ -8,7 +8,7 @@ HISTOGRAM_PARTS = ("_bucket", "_count", "_sum")
 
 
 def selector(metric: Metric, part: str = "", *, fixed: Sequence[str] = (), **labels: str) -> str:
-    """`name{…}`. A value that begins with "~" is a regular expression, one with "!" is what the label is not.
+    """`name{…}`. A value that begins with "~" is a regular expression, one with "!" or "!~" is what the label is not.
 
     `part`: one of HISTOGRAM_PARTS, for histograms alone. `fixed`: matchers that come first, as they stand.
     """
@@ -16,8 +16,8 @@ def selector(metric: Metric, part: str = "", *, fixed: Sequence[str] = (), **lab
         raise ValueError(f"{metric.name}{part}: no such series")
     matchers = list(fixed)
     for name, value in labels.items():
-        operator = {"~": "=~", "!": "!="}.get(value[0], "=")
         text = value.lstrip("~!")
+        operator = {"~": "=~", "!": "!=", "!~": "!~"}.get(value.removesuffix(text), "=")
         _check(metric, part, name, text)
         matchers.append(f'{name}{operator}"{text}"')
     return f"{metric.name}{part}{{{','.join(matchers)}}}" if matchers else f"{metric.name}{part}"

@@ -11,6 +11,7 @@ from dashboards.alerts import CPU_RATIO, LAG_S, STALE_S
 from dashboards.panels import HERE, Board, Kind, Panel, Query, here, now, quantiles, rate, total
 from dashboards.promql import one_of, selector
 from dashboards.session_boards import ENDED
+from dashboards.tables import Column
 from exporters.metrics import catalogue as c
 from exporters.metrics.vocabulary import DOUBTFUL, LEAKED
 
@@ -198,39 +199,24 @@ RELEASE: Final = Board(
     rows={
         "The two runs": [
             Panel(
-                title="Started",
-                description="When the two runs began.",
-                unit="dateTimeAsIso",
-                kind=Kind.NUMBER,
-                width=6,
-                queries=[Query(f"1000 * {_of_runs(c.RUN_START, '', 'run_id')}", "{{run_id}}", instant=True)],
-            ),
-            Panel(
-                title="Sessions that ended",
-                description="Ok, failed and cancelled.",
+                title="Run and baseline",
+                description="When each began, and its sessions: that ended (ok, failed, cancelled), that still run at "
+                "the target although the run was done with them, and that may exist: their create was not answered.",
                 unit="short",
-                kind=Kind.NUMBER,
-                width=6,
-                queries=[Query(_of_runs(c.SESSIONS, "", "run_id"), "{{run_id}}", instant=True)],
-            ),
-            Panel(
-                title="Left behind",
-                description="Sessions that still run at the target although the run was done with them.",
-                unit="short",
-                kind=Kind.NUMBER,
-                width=6,
-                red_from=1,
+                kind=Kind.TABLE,
+                width=24,
                 queries=[
-                    Query(_of_runs(c.SESSIONS_LEFT, "", "run_id", reason=one_of(LEAKED)), "{{run_id}}", instant=True)
+                    Query(f"1000 * {_of_runs(c.RUN_START, '', 'run_id')}", instant=True),
+                    Query(_of_runs(c.SESSIONS, "", "run_id"), instant=True),
+                    Query(_of_runs(c.SESSIONS_LEFT, "", "run_id", reason=one_of(LEAKED)), instant=True),
+                    Query(_of_runs(c.SESSIONS_LEFT, "", "run_id", reason=DOUBTFUL), instant=True),
                 ],
-            ),
-            Panel(
-                title="Doubtful",
-                description="Sessions whose create was not answered, or with a server error: they may not exist.",
-                unit="short",
-                kind=Kind.NUMBER,
-                width=6,
-                queries=[Query(_of_runs(c.SESSIONS_LEFT, "", "run_id", reason=DOUBTFUL), "{{run_id}}", instant=True)],
+                columns=[
+                    Column(title="started", unit="dateTimeAsIso"),
+                    Column(title="sessions that ended", unit="short", red_below=1),
+                    Column(title="left behind", unit="short", red_from=1),
+                    Column(title="doubtful", unit="short", red_from=1),
+                ],
             ),
         ],
         "Failures": [
@@ -267,8 +253,9 @@ RELEASE: Final = Board(
                 title="Step p95",
                 description="Successful steps of the whole run.",
                 unit="s",
-                kind=Kind.BARS,
+                kind=Kind.TABLE,
                 width=12,
+                rows_and_columns=("step", "run_id"),
                 queries=_compared(0.95, c.STEP_DURATION, by="step", outcome="ok"),
             ),
             Panel(

@@ -30,6 +30,7 @@ DOUBTFUL_SESSIONS: Final = Panel(
     unit="short",
     kind=Kind.NUMBER,
     width=4,
+    red_from=1,
     queries=[Query(total(c.SESSIONS_LEFT, reason=DOUBTFUL), instant=True)],
 )
 BY_STATE: Final = Panel(
@@ -104,6 +105,7 @@ SESSIONS_AND_STEPS: Final = Board(
                 description="From the start of connect until each phase was reached. Which there are depends on the "
                 "room: ICE and DTLS are WebRTC's.",
                 unit="s",
+                log=True,
                 queries=[Query(quantile(0.95, c.CONNECT_PHASE, by="phase"), "{{phase}}")],
             ),
             Panel(

@@ -7,6 +7,7 @@ Both listen on loopback, read the files of this folder, keep their data in a tem
 import argparse
 import contextlib
 import os
+import re
 import select
 import shutil
 import signal
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
+RUNBOOK: Final = HERE.parent / "RUNBOOK.md"
 READY_S: Final = 60.0
 STOP_S: Final = 20.0
 
@@ -83,8 +85,12 @@ def _written(ports: Ports, directory: Path, interval: str) -> Path:
         text = (HERE / name).read_text(encoding="utf-8").replace("interval: 5s", f"interval: {interval}")
         for server, port in _DEFAULTS.items():
             text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{getattr(ports, server)}")
-        text = text.replace("generated/rules.yaml", str(HERE / "generated" / "rules.yaml"))
+        text = text.replace("generated/rules.yaml", str(directory / "rules.yaml"))
         (directory / name).write_text(text, encoding="utf-8")
+    rules = (HERE / "generated" / "rules.yaml").read_text(encoding="utf-8")
+    if RUNBOOK.exists():  # there is no Grafana that has it as a board
+        rules = re.sub(r"(runbook_url:) [^#]+", rf"\1 {RUNBOOK.as_uri()}", rules)
+    (directory / "rules.yaml").write_text(rules, encoding="utf-8")
     return directory / "prometheus.yml"
 
 

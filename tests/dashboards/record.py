@@ -18,6 +18,7 @@ from pathlib import Path
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from dashboards.places import Places
 from dashboards.rules import groups
 from exporters.metrics import catalogue as c
 from tests.dashboards.promql import metric_names
@@ -30,7 +31,10 @@ AFTER = 60
 """Samples without the target, after the run."""
 
 READ = {
-    name for rule in groups()[0]["rules"] for name in metric_names(rule["expr"]) if name in c.BY_NAME or "_" in name
+    name
+    for rule in groups(Places())[0]["rules"]
+    for name in metric_names(rule["expr"])
+    if name in c.BY_NAME or "_" in name
 }
 """Names of the series that the rules read."""
 

@@ -2,15 +2,22 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import promql_parser as p
 import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from dashboards.boards import BOARDS, GENERATED, generated
+from dashboards import alerts, rules
+from dashboards.boards import BOARDS
+from dashboards.generate import GENERATED, main, texts
+from dashboards.overview_board import INDICATORS_BY_UNIT
+from dashboards.places import Places
 from exporters.metrics import catalogue as c
+from loadtest.judging.slo import INDICATORS, Unit
 from tests.dashboards.promql import nodes, parsed, selectors
 
 UNITS = {"short", "ops", "s", "percentunit", "bytes", "dateTimeAsIso"}
@@ -38,12 +45,12 @@ def metric_of(series: str) -> c.Metric | None:
 
 
 def test_the_boards_are_as_generated() -> None:
-    assert {path.name for path in GENERATED.glob("*.json")} == {path.name for path in generated()}
-    for path, text in generated().items():
-        assert path.read_text() == text, f"{path.name}: run `make generated`"
+    assert {path.name for path in GENERATED.iterdir()} == texts(Places()).keys()
+    for name, text in texts(Places()).items():
+        assert (GENERATED / name).read_text() == text, f"{name}: run `make generated`"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "runbook"])
 def test_a_board_survives_the_way_through_grafanas_model(name: str) -> None:
     there = Dashboard.from_json(board(name))
     assert json.loads(json.dumps(there, cls=JSONEncoder)) == board(name)
@@ -54,12 +61,13 @@ def test_a_board_has_its_variables_can_not_be_edited_and_numbers_its_panels(name
     found = board(name)
     variables = {each["name"]: each for each in found["templating"]["list"]}
     wanted = ["run", "baseline"] if name == "release" else ["scenario"]
+    wanted += ["traces", "reports"] if name == "overview" else []
     assert list(variables) == ["datasource", "job", "instance", *wanted]
     assert variables["datasource"]["query"] == "prometheus"
     for each in ("job", "instance"):
         assert variables[each]["multi"]
         assert variables[each]["allValue"] == ".+"
-    assert all(each["refresh"] == 2 for name, each in variables.items() if name != "datasource")
+    assert all(each["refresh"] == 2 for each in variables.values() if each["type"] == "query")
     assert found["editable"] is False
     assert found["uid"] == f"avaload-{name}"
     numbers = [panel["id"] for panel in found["panels"]]
@@ -93,6 +101,9 @@ def test_panels_lie_on_the_grid_and_not_on_each_other(name: str) -> None:
 def test_queries_read_metrics_and_labels_of_the_catalogue_and_obey_the_variables(name: str) -> None:
     for title, expr in queries(name):
         for series, matchers in selectors(expr):
+            if series == "ALERTS" or series in rules.RECORDED:
+                assert {"job", "instance"} <= matchers.keys() <= {"job", "instance", "alertstate"}
+                continue
             metric = metric_of(series)
             assert metric is not None, (title, series)
             labels = {label.name for label in metric.labels}
@@ -109,8 +120,9 @@ def test_queries_group_by_labels_that_exist(name: str) -> None:
     for title, expr in queries(name):
         for node in nodes(parsed(expr)):
             if isinstance(node, p.AggregateExpr) and node.modifier is not None:
-                read = [metric_of(series) for series, _ in selectors(str(node.expr))]
-                labels = {label.name for metric in read if metric for label in metric.labels}
+                read = [series for series, _ in selectors(str(node.expr))]
+                labels = {label.name for series in read if (metric := metric_of(series)) for label in metric.labels}
+                labels |= {"alertname", "severity"} if "ALERTS" in read else set()
                 assert set(node.modifier.labels) <= labels | {"job", "instance", "le"}, title
 
 
@@ -125,5 +137,127 @@ def test_counters_are_read_as_rates_or_as_what_the_run_counted(name: str) -> Non
 
 
 def test_every_metric_is_on_a_board() -> None:
-    shown = {metric_of(series) for name in NAMES for _, expr in queries(name) for series, _ in selectors(expr)}
+    marks = [("", each["expr"]) for name in NAMES for each in board(name)["annotations"]["list"]]
+    shown = {
+        metric_of(series)
+        for name in NAMES
+        for _, expr in (*queries(name), *marks)
+        for series, _ in selectors(expr)
+    }  # fmt: skip
     assert [metric.name for metric in c.METRICS if metric not in shown] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_number_changes_its_colour_somewhere(name: str) -> None:
+    for panel in panels(name):
+        if panel["type"] == "stat":
+            steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+            assert len(steps) == 2, panel["title"]
+            assert (steps[0]["value"], type(steps[1]["value"])) in ((None, int), (None, float)), panel["title"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_steps_of_milliseconds_and_of_seconds_share_no_linear_axis(name: str) -> None:
+    for panel in panels(name):
+        grouped = {label for target in panel["targets"] for label in ("step", "phase") if by(target["expr"], label)}
+        if grouped and panel["fieldConfig"]["defaults"]["unit"] == "s":
+            log = panel["fieldConfig"]["defaults"].get("custom", {}).get("scaleDistribution", {}).get("type") == "log"
+            assert log or panel["type"] == "table", panel["title"]
+            assert not (log and "min" in panel["fieldConfig"]["defaults"]), "0 is not on a logarithmic axis"
+
+
+def by(expr: str, label: str) -> bool:
+    """Whether a value for each of the label's comes out."""
+    found = [node.modifier for node in nodes(parsed(expr)) if isinstance(node, p.AggregateExpr)]
+    return any(modifier is not None and label in modifier.labels for modifier in found)
+
+
+def test_objectives_stand_beside_their_bounds_and_each_indicator_in_its_unit() -> None:
+    tables = {panel["title"]: panel for panel in panels("overview") if panel["type"] == "table"}
+    assert tables.keys() == {f"Objectives: {what}" for what in INDICATORS_BY_UNIT}
+    units = {Unit.SECONDS: "s", Unit.SHARE: "percentunit", Unit.PER_MINUTE: "short", Unit.COUNT: "short"}
+    shown = dict.fromkeys(INDICATORS, "")
+    for panel in tables.values():
+        columns = [each["matcher"]["options"] for each in panel["fieldConfig"]["overrides"]]
+        renamed = panel["transformations"][1]["options"]["renameByName"]
+        assert list(renamed.values()) == columns == ["observed", "bound", "so far"]
+        assert [name.partition("#")[2] for name in renamed] == [target["refId"] for target in panel["targets"]]
+        assert {target["format"] for target in panel["targets"]} == {"table"}
+        unit = panel["fieldConfig"]["overrides"][0]["properties"][0]
+        for indicator in INDICATORS:
+            if are_shown(indicator, panel["targets"][0]["expr"]):
+                shown[indicator] += unit["value"]
+    assert shown == {indicator: units[unit] for indicator, unit in INDICATORS.items()}
+
+
+def are_shown(indicator: str, expr: str) -> bool:
+    """Whether the expression's series may have that indicator."""
+    (series,) = [node for node in nodes(parsed(expr)) if isinstance(node, p.VectorSelector)]
+    (matcher,) = [each for each in series.matchers.matchers if each.name == "indicator"]
+    return (re.fullmatch(matcher.value, indicator) is not None) == (matcher.op == p.MatchOp.Re)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_stage_is_a_mark_where_it_began(name: str) -> None:
+    (mark,) = board(name)["annotations"]["list"]
+    assert mark["expr"] == mark["target"]["expr"]
+    assert mark["expr"].startswith("1000 * max by (job, instance, stage) (avaload_stage_start_time_seconds{")
+    assert (mark["useValueForTime"], mark["titleFormat"], mark["enable"]) == (True, "{{stage}}", True)
+
+
+def test_the_first_screen_leads_to_the_report_and_to_the_traces_of_the_run() -> None:
+    found = board("overview")
+    (run,) = [panel for panel in panels("overview") if panel["title"] == "Run"]
+    links = {link["title"]: link["url"] for link in run["fieldConfig"]["defaults"]["links"]}
+    assert links["Report"] == "${reports}/${__field.labels.run_id}/report.html"
+    page, _, asked = links["Traces"].partition("?")
+    panes = json.loads(parse_qs(asked)["panes"][0])
+    assert page == "/explore"
+    assert panes["a"]["queries"][0]["query"] == '{resource.avaload.run.id="${__field.labels.run_id}"}'
+    assert panes["a"]["datasource"] == panes["a"]["queries"][0]["datasource"]["uid"] == "${traces}"
+    variables = {each["name"]: each for each in found["templating"]["list"]}
+    assert (variables["traces"]["type"], variables["traces"]["query"]) == ("datasource", "tempo")
+    assert (variables["reports"]["type"], variables["reports"]["query"]) == ("textbox", Places().reports)
+
+
+def test_the_runbook_is_a_board_with_a_panel_where_each_alert_leads() -> None:
+    sections = {panel["id"]: panel for panel in board("runbook")["panels"]}
+    for number, alert in enumerate(alerts.ALERTS, start=1):
+        assert sections[number]["title"] == alert.name
+        assert len(sections[number]["options"]["content"]) > 100
+        assert (
+            Places()
+            .of_alert(alert.name, number)
+            .startswith(f"http://127.0.0.1:3000/d/{board('runbook')['uid']}?viewPanel={number}#")
+        )
+    led = re.findall(r"\]\(([^)]+)\)", "".join(panel["options"]["content"] for panel in sections.values()))
+    assert led
+    for link in led:
+        assert int(link.removeprefix("/d/avaload-runbook?viewPanel=")) in sections
+
+
+def test_boards_and_alerts_lead_where_one_says(tmp_path: Path) -> None:
+    places = ["--grafana-url", "https://g.example/", "--reports-url", "https://r.example/runs"]
+    assert main(["--out", str(tmp_path / "new"), *places]) == 0
+    assert {path.name for path in (tmp_path / "new").iterdir()} == texts(Places()).keys()
+    written = (tmp_path / "new" / "rules.yaml").read_text()
+    assert "runbook_url: https://g.example/d/avaload-runbook?viewPanel=1#sessionsleftbehind\n" in written
+    assert '"https://r.example/runs"' in (tmp_path / "new" / "overview.json").read_text()
+    assert "127.0.0.1" not in written
+    assert main(["--out", str(tmp_path), "--runbook-url", "https://wiki.example/load"]) == 0
+    assert "runbook_url: https://wiki.example/load#openafterrun\n" in (tmp_path / "rules.yaml").read_text()
+
+
+@pytest.mark.parametrize("url", ["RUNBOOK.md", "//g.example", "https://", "file:///x", "https://g.example/?a=1"])
+def test_a_place_that_is_no_page_is_one_line_and_exit_2(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--out", str(tmp_path / "new"), "--grafana-url", url])
+    assert ended.value.code == 2
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith("must be like https://grafana.example, without query or fragment")
+    )
+    assert not (tmp_path / "new").exists()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,27 @@ clip = "{clip}"
 kind = "barge_in"
 clip = "{clip}"
 after_s = 0.3
+[[slo]]
+name = "first audio"
+indicator = "turn.time_to_first_audio.p95"
+max = 5
+[[slo]]
+name = "half of them"
+indicator = "turn.time_to_first_audio.p50"
+max = 5
+[[slo]]
+name = "nothing is left"
+indicator = "session.leaked"
+max = 0
+[[slo]]
+name = "sessions fail"
+indicator = "session.failed_rate"
+max = 0.5
 """
 
 EMPTY_WHERE_NOTHING_FAILED = {
     ("overview", "Failures by cause"),
+    ("overview", "Which alerts"),
     ("sessions-and-steps", "Errors by step and type"),
     ("conversation", "Failed turns by type"),
     ("secrets-and-teardown", "Rules broken"),
@@ -156,13 +174,13 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
 
 
 def queries(boards: tuple[Board, ...]) -> list[tuple[str, str, Query]]:
-    """Board, panel and query of each."""
+    """Board, panel, with its column if it is a table, and query of each."""
     return [
-        (board.name, panel.title, query)
+        (board.name, f"{panel.title}: {column.title}" if column else panel.title, query)
         for board in boards
         for panels in board.rows.values()
         for panel in panels
-        for query in panel.queries
+        for query, column in zip_longest(panel.queries, panel.columns)
     ]
 
 
@@ -187,8 +205,8 @@ def test_every_panel_of_the_release_board_compares_the_two_runs(history: History
     }
     assert [title for title, values in shown.items() if not values] == []
     reports = (history.clean.report, history.leaking.report)
-    assert sorted(shown["Sessions that ended"]) == sorted(ended(report) for report in reports)
-    assert sorted(shown["Left behind"]) == sorted(report["sessions"]["leaked"] for report in reports)
+    assert sorted(shown["Run and baseline: sessions that ended"]) == sorted(ended(report) for report in reports)
+    assert sorted(shown["Run and baseline: left behind"]) == sorted(report["sessions"]["leaked"] for report in reports)
 
 
 def ended(report: dict[str, Any]) -> int:
@@ -220,4 +238,5 @@ def test_sessions_left_behind_reach_the_webhook_with_a_way_to_the_runbook(histor
     assert found["labels"]["reason"] == "still_alive"
     assert found["labels"]["severity"] == "critical"
     file, _, anchor = found["annotations"]["runbook_url"].partition("#")
-    assert anchor in anchors((ROOT / file).read_text())
+    assert file == (ROOT / "RUNBOOK.md").as_uri()
+    assert anchor in anchors((ROOT / "RUNBOOK.md").read_text())

@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from dashboards import stack
+from dashboards.alerts import ALERTS
 from dashboards.boards import BOARDS
+from dashboards.places import Places
 from loadtest import cli
 from loadtest.commands import run
 from loadtest.config.access.guard import KEYS, LIVE_AVATURN, LIVE_OPENAI
@@ -134,10 +136,26 @@ def test_a_pod_that_is_stopped_has_the_time_to_delete_its_sessions() -> None:
 def test_the_label_that_the_operator_selects_by_is_one_value() -> None:
     labelled = {kind for (kind, _), each in manifests().items() if each["metadata"]["labels"].get("release")}
     assert labelled == {"ServiceMonitor", "PrometheusRule"}
-    (value,) = documents(HERE / "kustomization.yaml")[0]["configMapGenerator"][0]["literals"]
+    value, _ = documents(HERE / "kustomization.yaml")[0]["configMapGenerator"][0]["literals"]
     for kind in labelled:
         assert f"release={manifests()[kind, 'avaload']['metadata']['labels']['release']}" == value
     assert ("ConfigMap", "avaload-values") not in manifests()
+
+
+def test_the_grafana_that_alerts_lead_to_is_one_value(tmp_path: Path) -> None:
+    shutil.copytree(HERE, tmp_path / "dashboards")
+    file = tmp_path / "dashboards" / "kustomization.yaml"
+    file.write_text(file.read_text().replace("grafana=http://127.0.0.1:3000", "grafana=https://g.example/load"))
+    rules = rendered(file.parent)["PrometheusRule", "avaload"]["spec"]["groups"][0]["rules"]
+    assert [rule["annotations"]["runbook_url"] for rule in rules if "alert" in rule] == [
+        f"https://g.example/load/d/avaload-runbook?viewPanel={number}#{alert.name.lower()}"
+        for number, alert in enumerate(ALERTS, start=1)
+    ]
+    unchanged = manifests()["PrometheusRule", "avaload"]["spec"]["groups"]
+    assert unchanged == documents(HERE / "generated" / "prometheusrule.yaml")[0]["spec"]["groups"]
+
+
+def test_the_master_is_fenced_in() -> None:
     assert ("NetworkPolicy", "avaload-master") in manifests()
 
 
@@ -149,6 +167,10 @@ def test_the_kustomization_that_the_page_shows_renders(tmp_path: Path) -> None:
     found = rendered(tmp_path)
     assert found.keys() == manifests().keys()
     assert found["PrometheusRule", "avaload"]["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+    alert = found["PrometheusRule", "avaload"]["spec"]["groups"][0]["rules"][-1]
+    number = len(ALERTS)
+    led = f"https://grafana.example/d/avaload-runbook?viewPanel={number}#{ALERTS[-1].name.lower()}"
+    assert alert["annotations"]["runbook_url"] == led
     for name in ("avaload-master", "avaload-worker"):
         container = at(found["Job", name], "spec.template.spec.containers")[0]
         assert container["image"] == "registry.example/load/avaload:0.1.0"
@@ -175,7 +197,7 @@ def test_the_scenario_of_the_manifests_is_valid_and_has_a_process_per_worker(
 
 def test_every_board_reaches_the_cluster_and_compose_mounts_files_that_exist() -> None:
     boards = documents(HERE / "kustomization.yaml")[0]["configMapGenerator"][1]["files"]
-    assert boards == [f"generated/{board.name}.json" for board in BOARDS]
+    assert boards == [f"generated/{name}.json" for name in (*(board.name for board in BOARDS), "runbook")]
     assert sum((HERE / file).stat().st_size for file in boards) < 900_000  # a ConfigMap holds a MiB
     compose = documents(HERE / "compose.yaml")[0]
     for service in compose["services"].values():
@@ -195,10 +217,35 @@ def test_compose_keeps_native_histograms_beside_the_classic_ones_and_is_else_the
     assert version >= (3, 8, 0)
 
 
+def test_a_span_and_a_report_are_found_where_the_boards_lead() -> None:
+    compose, tempo = documents(HERE / "compose.yaml")[0]["services"], documents(HERE / "tempo.yaml")[0]
+    outside = {inner: outer for _, outer, inner in (port.split(":") for port in compose["tempo"]["ports"])}
+    receiver = tempo["distributor"]["receivers"]["otlp"]["protocols"]["http"]["endpoint"].rpartition(":")[2]
+    (exporter,) = documents(HERE / "otel-collector.yaml")[0]["exporters"].values()
+    assert exporter["endpoint"] == f"http://127.0.0.1:{outside[receiver]}"
+    sources = {
+        each["type"]: each for each in documents(HERE / "grafana" / "datasources" / "avaload.yaml")[0]["datasources"]
+    }
+    assert sources["tempo"]["url"] == f"http://127.0.0.1:{outside[str(tempo['server']['http_listen_port'])]}"
+    (exemplars,) = sources["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    assert exemplars == {"name": "trace_id", "datasourceUid": sources["tempo"]["uid"]}
+    kept = tempo["storage"]["trace"]
+    assert {kept["wal"]["path"], kept["local"]["path"]} == {"/var/tempo/wal", "/var/tempo/blocks"}
+    assert "tempo:/var/tempo" in compose["tempo"]["volumes"]
+    served = compose["reports"]["command"]
+    assert f"http://{served[served.index('-p') + 1]}" == Places().reports
+    assert compose["reports"]["volumes"] == [f"../runs:{served[served.index('-h') + 1]}:ro"]
+    assert compose["reports"]["user"] == compose["avaload"]["user"]  # whom the runs belong to
+    assert Places().grafana == f"http://{compose['grafana']['environment']['GF_SERVER_HTTP_ADDR']}:3000"
+
+
 def test_what_compose_starts_listens_on_loopback_alone() -> None:
     compose = documents(HERE / "compose.yaml")[0]["services"]
     addresses = re.findall(r"\d+\.\d+\.\d+\.\d+", str(compose) + (HERE / "otel-collector.yaml").read_text())
     assert set(addresses) == {"127.0.0.1"}
+    for name, service in compose.items():
+        assert service["network_mode"] == ("bridge" if name == "tempo" else "host"), name
+    assert all(port.startswith("127.0.0.1:") for port in compose["tempo"]["ports"])
     assert "--web.listen-address=127.0.0.1:9090" in compose["prometheus"]["command"]
     assert compose["grafana"]["environment"]["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"
 
@@ -219,5 +266,11 @@ def test_the_stack_writes_the_ports_that_it_was_given(tmp_path: Path) -> None:
     assert config["scrape_configs"][0]["static_configs"] == [{"targets": ["127.0.0.1:1"]}]
     assert config["alerting"]["alertmanagers"][0]["static_configs"] == [{"targets": ["127.0.0.1:3"]}]
     assert config["global"] == {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    assert Path(config["rule_files"][0]).exists()
+    written = yaml.safe_load(Path(config["rule_files"][0]).read_text())
+    own = yaml.safe_load((HERE / "generated" / "rules.yaml").read_text())
+    assert [each["expr"] for each in written["groups"][0]["rules"]] == [
+        each["expr"] for each in own["groups"][0]["rules"]
+    ]
+    leads = [each["annotations"]["runbook_url"] for each in written["groups"][0]["rules"] if "alert" in each]
+    assert leads == [f"{(ROOT / 'RUNBOOK.md').as_uri()}#{alert.name.lower()}" for alert in ALERTS]
     assert "127.0.0.1:4" in (tmp_path / "alertmanager.yml").read_text()

@@ -1,0 +1,63 @@
+"""Writes the boards and the rules into a folder: `python -m dashboards.generate --grafana-url https://grafana.example`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from dashboards import boards, rules
+from dashboards.places import Places
+
+GENERATED: Final = Path(__file__).parent / "generated"
+_PLACES: Final = {
+    "--grafana-url": "the Grafana that has the boards, and the runbook as one of them",
+    "--reports-url": "where runs are found: URL/RUN_ID/report.html",
+    "--runbook-url": "a page with the headings of RUNBOOK.md, instead of the board",
+}
+
+
+def texts(places: Places) -> dict[str, str]:
+    """File's name → its text."""
+    return boards.texts(places) | rules.texts(places)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write them; 2 for bad input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dashboards.generate", description="Write the boards and the rules."
+    )
+    parser.add_argument("--out", type=Path, default=GENERATED, metavar="DIR", help="default: those of this package")
+    default = Places()
+    for option, help_text in _PLACES.items():
+        name = option.removeprefix("--").removesuffix("-url")
+        known = getattr(default, name)
+        parser.add_argument(
+            option,
+            dest=name,
+            type=_url,
+            default=known,
+            metavar="URL",
+            help=help_text + (f"; default {known}" * bool(known)),
+        )
+    options = parser.parse_args(argv)
+    places = Places(grafana=options.grafana, reports=options.reports, runbook=options.runbook)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        for name, text in texts(places).items():
+            (options.out / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        parser.error(f"--out: {options.out}: {error.strerror}")
+    return 0
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be like https://grafana.example, without query or fragment")
+    return text.rstrip("/")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
