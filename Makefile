@@ -46,6 +46,7 @@ soak: .venv/.dev ## the long ones: half an hour at 200 sessions, a million sessi
 	$(BIN)/python -m tests.benchmarks.small_quotas
 	AVALOAD_SOAK=1 $(BIN)/python -m pytest -q tests/e2e/test_capacity.py -k however_it_is_told
 	AVALOAD_FUZZ=20 $(BIN)/python -m pytest -q tests/hostile/test_fuzz.py
+	for seed in 1 2 3 4 5; do AVALOAD_PLANTED_SEED=$$seed $(BIN)/python -m pytest -q tests/e2e/test_every_output.py || exit 1; done
 
 roots: ## make test in fresh Debian roots, as root with mmdebstrap; an hour
 	bash tests/roots.sh

@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from loadtest.config.backend import FROM_ENVIRONMENT, PLACE, BackendTarget
 from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.secrecy.redact import remember
 from loadtest.language.validation import json_value
 from loadtest.services.cookies import Cookies
 from loadtest.services.creating import created, salvaged
@@ -104,8 +103,7 @@ class Backend:
     def keep_cookies(self, user: int, url: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """What the answer of that URL set for a user (raw header pairs)."""
         if self._target.cookies:
-            for value in self._cookies.setdefault(user, Cookies()).keep(url, headers):
-                remember(value, is_cookie=True)
+            self._cookies.setdefault(user, Cookies()).keep(url, headers)
 
     def _with_cookies(self, headers: dict[str, str], user: int | None, url: str) -> dict[str, str]:
         """Beside what the operator himself has put into `Cookie`."""

@@ -118,7 +118,7 @@ class Control:
         body = validation.json_object(answer.content, "the mint's answer")
         value = validation.token(body.get("value"), "the mint's value")
         call.watch.sends(SecretKind.CLIENT_SECRET, value)
-        remember(value)
+        remember(value, owner=call.watch)
         return ClientSecret(
             value=value,
             expires_at_s=validation.unix_s(body.get("expires_at"), "the mint's expires_at"),
@@ -149,7 +149,7 @@ class Control:
             return salvaged(response.content, error)
         made = created(answer.get("session_id"), answer.get("token"), what)
         call.watch.sends(SecretKind.SESSION_TOKEN, made.token)
-        remember(made.token)
+        remember(made.token, owner=call.watch)
         return made
 
     async def create_at_backend(
@@ -169,7 +169,7 @@ class Control:
             raise _refused(status, body, None, *self._backend.secrets, location=_location(headers))
         made = self._backend.created(user=user, body=body)
         call.watch.sends(SecretKind.SESSION_TOKEN, made.token)
-        remember(made.token)
+        remember(made.token, owner=call.watch)
         return made
 
     async def _exchange(self, call: Call, request: Request) -> tuple[int, Any, bytes]:
@@ -186,7 +186,7 @@ class Control:
         room_url = validation.address(body.get("room_url"), "room_url")
         room_token = validation.token(body.get("limited_access_token"), "limited_access_token")
         call.watch.sends(SecretKind.ROOM_TOKEN, room_token)
-        remember(room_token)
+        remember(room_token, owner=call.watch)
         return Grant(room_url=room_url, token=room_token, watch=call.watch)
 
     async def look(self, call: Call, *, token: str, traceparent: str) -> int:

@@ -9,6 +9,7 @@ from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from loadtest.language.secrecy.redact import remember
 from loadtest.language.validation import is_loopback
 
 MAX_COOKIES: Final = 180
@@ -20,11 +21,16 @@ MAX_CLIENT_BYTES: Final = 8_000
 
 
 class BoundedJar(CookieJar):
-    """One that doesn't grow with the length of a run, whatever a target sets: the oldest go first."""
+    """One that doesn't grow with the length of a run, whatever a target sets: the oldest go first. What it holds is
+    nobody else's to know."""
 
     def __init__(self, policy: DefaultCookiePolicy | None = None, *, max_bytes: int = MAX_CLIENT_BYTES) -> None:
         super().__init__(policy)
         self._max_bytes = max_bytes
+
+    def set_cookie(self, cookie: Cookie) -> None:
+        super().set_cookie(cookie)
+        remember(cookie.value or "", owner=cookie, is_cookie=True)
 
     def extract_cookies(self, response: Any, request: Any) -> None:
         super().extract_cookies(response, request)
@@ -65,11 +71,10 @@ class Cookies:
         policy = _Policy(strict_ns_domain=DefaultCookiePolicy.DomainStrictNonDomain)
         self._jar = BoundedJar(policy, max_bytes=MAX_COOKIE_BYTES)
 
-    def keep(self, url: str, headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
-        """What an answer of that URL sets (raw header pairs); the values that are kept now."""
+    def keep(self, url: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """What an answer of that URL sets (raw header pairs)."""
         request = urllib.request.Request(url)  # noqa: S310  # nothing is opened
         self._jar.extract_cookies(_Answer(urlsplit(url).hostname or "", headers), request)
-        return [cookie.value for cookie in self._jar if cookie.value]
 
     def header(self, url: str) -> str | None:
         """The value of `Cookie` for a request to that URL; None where none is to be sent."""

@@ -2,11 +2,14 @@
 no output of a run, nor of a command that reads one, tells the first or obeys the second."""
 
 import json
+import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +31,9 @@ from tests.support import ROOT, Avaload, Done, avaload, call, environment, event
 
 pytestmark = pytest.mark.timeout(400)
 GRAM = 12
+SEED = int(os.environ.get("AVALOAD_PLANTED_SEED", "0"))
+"""Another one draws other secrets, spellings and places: `make soak` tries some."""
+TEXTS = 400
 
 
 def secrets(count: int, *, seed: int) -> list[str]:
@@ -72,20 +78,20 @@ SCENARIO = """
 name = "planted"
 [load]
 users = 30
-duration = "12s"
+duration = "2m"
 ramp = "0s"
-graceful_stop = "5s"
-pacing = "200ms"
+graceful_stop = "2s"
+pacing = "100ms"
 [target]
 room = "websocket"
 connect_timeout_s = 2
-gone_timeout_s = 1
+gone_timeout_s = 0.5
 {target}
 [conversation]
-answer_timeout_s = 1
+answer_timeout_s = 0.5
 [[conversation.turns]]
 kind = "silence"
-for_s = 0.5
+for_s = 0.2
 [output]
 keep_transcripts = {transcripts}
 """
@@ -110,45 +116,50 @@ def seen(
     settings = target_settings.replace("{url}", url)
     scenario.write_text(SCENARIO.format(target=settings, transcripts=str(transcripts).lower()))
     metrics, web = free_port(), free_port()
-    watched = ("--otlp-endpoint", receiver.url, "--metrics-port", metrics, "--web-port", web, "--metrics-linger", "1s")
+    watched = ("--otlp-endpoint", receiver.url, "--metrics-port", metrics, "--web-port", web, "--metrics-linger", "0s")
     github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(directory / "summary.md")}
     with avaload("run", scenario, *watched, cwd=directory, environ=environ | github) as run:
-        eventually(lambda: target.planted > 60, within_s=60, what="sixty texts", during=run)
+        eventually(lambda: target.planted > TEXTS, within_s=90, what=f"{TEXTS} texts", during=run)
         live = {page: get(f"http://127.0.0.1:{web}{page}")[1].decode() for page in PAGES}
         live["/metrics"] = get(f"http://127.0.0.1:{metrics}/metrics")[1].decode()
-        done = run.finish(within_s=90)
+        os.killpg(run.pid, signal.SIGINT)
+        done = run.finish(within_s=60)
     found = Seen(target, run, done, receiver, live)
     found.outputs |= {"stdout": done.out, "stderr": done.err} | outputs_of(run)
     found.outputs["summary.md"] = (directory / "summary.md").read_text()
 
-    def also(*words: object, out: Path | None = None) -> None:
-        again = call(*words, cwd=directory, environ=environ | {"GITHUB_ACTIONS": "true"})
-        assert "mistake of avaload" not in again.err, again
-        found.outputs[f"{words[0]} stdout"] = found.outputs.get(f"{words[0]} stdout", "") + again.out
-        found.outputs[f"{words[0]} stderr"] = found.outputs.get(f"{words[0]} stderr", "") + again.err
-        for path in () if out is None else out.glob("**/*"):
-            if path.is_file():
-                found.outputs[f"{words[0]} {path.name}"] = path.read_text(errors="replace")
-
     failed = [e.session for e in events(run.run_dir) if isinstance(e, SessionFinished) and e.failure is not None]
-    for session in failed[:3]:
-        also("session", run.run_dir, session)
-    shutil.copytree(run.run_dir, directory / "other")
-    also(
-        "compare", directory / "other", "--to", run.run_dir, "--out", directory / "compared", out=directory / "compared"
-    )
-    also("report", run.run_dir)
-    also("report", run.run_dir, "--json")
+    other, compared, probes = directory / "other", directory / "compared", directory / "probes"
+    shutil.copytree(run.run_dir, other)
     receiver.status, receiver.first = 400, list(refused)
-    also("export", run.run_dir, "--otlp-endpoint", receiver.url)
-    also("plan", run.run_dir, "--users", "10")
-    also("sweep", run.run_dir, "--scenario", scenario)
-    also("doctor", scenario)
-    probes = ("probe", "VAL-1", "ERR-3", "GA-2", "--run-dir", directory / "probes", "--metrics-port", "off")
+    commands: list[tuple[object, ...]] = [
+        *(("session", other, session) for session in failed[:2]),
+        ("compare", other, "--to", run.run_dir, "--out", compared),
+        ("report", other),
+        ("export", other, "--otlp-endpoint", receiver.url),
+        ("plan", other, "--users", "10"),
+        ("sweep", other, "--scenario", scenario),
+        ("doctor", scenario),
+    ]
+    environ = environ | {"GITHUB_ACTIONS": "true"}
     if "backend" not in target_settings:
-        where = {"AVALOAD_TARGET__OPENAI_BASE_URL": f"{url}/v1", "AVALOAD_TARGET__AVATURN_BASE_URL": url}
-        environ = environ | where | {"AVALOAD_TARGET__CONNECT_TIMEOUT_S": "2", "AVALOAD_TARGET__ROOM": "websocket"}
-        also(*probes, out=directory / "probes")
+        environ |= {"AVALOAD_TARGET__OPENAI_BASE_URL": f"{url}/v1", "AVALOAD_TARGET__AVATURN_BASE_URL": url}
+        environ |= {"AVALOAD_TARGET__CONNECT_TIMEOUT_S": "2", "AVALOAD_TARGET__ROOM": "websocket"}
+        commands.append(("probe", "VAL-1", "ERR-3", "GA-2", "--run-dir", probes, "--metrics-port", "off"))
+    with ThreadPoolExecutor(3) as pool:
+        ended = list(pool.map(lambda words: call(*words, cwd=directory, environ=environ), commands))
+    for words, again in zip(commands, ended, strict=True):
+        assert "mistake of avaload" not in again.err, again
+        for stream, said in (("stdout", again.out), ("stderr", again.err)):
+            where = f"{words[0]} {stream}"
+            found.outputs[where] = found.outputs.get(where, "") + said
+    written = {"compare": compared, "probe": probes, "report": other}
+    found.outputs |= {
+        f"{command} {path.name}": path.read_text(errors="replace")
+        for command, where in written.items()
+        for path in where.rglob("*")
+        if path.is_file()
+    }
     for span in receiver.spans:
         told = [span.name, span.status.message, *map(str, attributes(span.attributes).items())]
         told += [f"{event.name} {attributes(event.attributes)}" for event in span.events]
@@ -157,7 +168,7 @@ def seen(
     return found
 
 
-STATIC = secrets(200, seed=0)
+STATIC = secrets(200, seed=10_000 * SEED)
 KEYS = {"OPENAI_API_KEY": f"sk-{secrets(1, seed=9000)[0]}", "AVATURN_API_KEY": secrets(1, seed=9100)[0]}
 
 AROUND = secrets(3, seed=9200)
@@ -209,10 +220,10 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     directory = tmp_path_factory.mktemp("told")
     environ = KEYS | {"OTEL_EXPORTER_OTLP_HEADERS": f"api-key={quote(AROUND[0], safe='')}"}
     environ["AVALOAD_CLUSTER_TOKEN"], environ["AVALOAD_METRICS_PASSWORD"] = AROUND[1:]
-    refused = refusals(Telling(AROUND[:1], seed=4))
+    refused = refusals(Telling(AROUND[:1], seed=SEED + 4))
     with ExitStack() as stack:
         if request.param == "services":
-            target, telling = planting(list(KEYS.values()), seed=1)
+            target, telling = planting(list(KEYS.values()), seed=SEED + 1)
             yield seen(stack, directory, target, DIRECT, environ, refused, transcripts=False), telling
             return
         named = {f"SHOP_{number}": secret for number, secret in enumerate(STATIC[:20])}
@@ -220,7 +231,7 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         headers |= {f"X-E-{number}": f"env:{name}" for number, name in enumerate(named)}
         body = {f"b{number}": secret for number, secret in enumerate(STATIC[110:155])}
         body |= {"deep": {"list": STATIC[155:]}}  # type: ignore[dict-item]
-        target, telling = planting([*STATIC, KEYS["AVATURN_API_KEY"]], seed=2)
+        target, telling = planting([*STATIC, KEYS["AVATURN_API_KEY"]], seed=SEED + 2)
         settings = BACKEND.replace("{headers}", toml(headers)).replace("{body}", toml(body))
         yield seen(stack, directory, target, settings, environ | named, refused, transcripts=False), telling
 
@@ -287,9 +298,9 @@ WANTS: tuple[str, ...] = (
 
 @pytest.fixture(scope="module")
 def commanded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
-    directory, chance = tmp_path_factory.mktemp("commanded"), random.Random(3)
+    directory, chance = tmp_path_factory.mktemp("commanded"), random.Random(SEED + 3)
     with ExitStack() as stack:
-        target = Planting(lambda: chance.choice(WANTS), seed=3)
+        target = Planting(lambda: chance.choice(WANTS), seed=SEED + 3)
         yield seen(stack, directory, target, DIRECT, KEYS, refusals(lambda: chance.choice(WANTS)), transcripts=True)
 
 

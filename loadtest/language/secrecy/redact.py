@@ -9,14 +9,15 @@ import mmap
 import os
 import re
 import sys
-from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from loadtest.language.outlets import Outlet
 from loadtest.language.outlets import text as printable
-from loadtest.language.secrecy.spellings import SHORTEST, Spellings, folded_bytes, forms, readings
+from loadtest.language.secrecy.decodings import readings
+from loadtest.language.secrecy.recent import Recent
+from loadtest.language.secrecy.spellings import SHORTEST, Spellings, folded_bytes, forms
 
 MAX_DETAIL = 300
 MAX_READ = 2_048
@@ -34,9 +35,6 @@ _TELLS = re.compile(r"KEY|PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|COOKIE|AUTHORI
 """Names whose values are secrets, whatever they look like."""
 _HARMLESS = frozenset({"accept", "accept-charset", "accept-encoding", "accept-language", "content-type"})
 _ESCAPED = re.compile(rb"%[0-9A-Fa-f]{2}|\\[ux][0-9A-Fa-f]{2}|\\[0-7nrtbf]|&#|=[0-9A-F]{2}")
-_RECENT = 64
-_NAME = re.compile(r"[\w.:-]{1,40}", re.ASCII)
-"""What ids look like; too short for a token that is encoded."""
 _PIECE_BYTES, _OVERLAP_BYTES = 1 << 20, 64 << 10
 
 
@@ -46,9 +44,7 @@ class _Process:
     def __init__(self) -> None:
         self.spellings = Spellings()
         self.by_name: dict[tuple[str, str], re.Pattern[str]] = {}
-        self.recent: dict[str, None] = {}  # the latest last
-        self.cookies: deque[str] = deque(maxlen=_RECENT)
-        self._of_recent = Spellings()
+        self.recent = Recent()
         self.credentials: set[str] = set()
         self.is_primed = False
 
@@ -57,14 +53,6 @@ class _Process:
             self.is_primed = True
             know_environment(os.environ)
         return self
-
-    def latest(self) -> Spellings:
-        """Of what was remembered."""
-        if len(self._of_recent) > 4 * _RECENT:
-            self._of_recent = Spellings()
-        for value in tuple(self.recent):
-            self._of_recent.add(value)
-        return self._of_recent
 
 
 _process = _Process()
@@ -91,17 +79,10 @@ def know(value: str, *, name: str = "") -> None:
             know(pair.partition("=")[2].strip(), name=pair.partition("=")[0].strip() + "-cookie")
 
 
-def remember(value: str, *, is_cookie: bool = False) -> None:
-    """One of many that come and go, such as a session's token: the latest are known. Costs nothing until something
-    fails."""
-    if len(value) >= SHORTEST:
-        recent = _process.recent
-        recent.pop(value, None)  # what is told with every failure keeps nobody out
-        recent[value] = None
-        if len(recent) > _RECENT:
-            del recent[next(iter(recent))]
-        if is_cookie:
-            _process.cookies.append(value)
+def remember(value: str, *, owner: object = None, is_cookie: bool = False) -> None:
+    """One of many that come and go, such as a session's token. It is known as long as its owner lives, and among
+    thousands of others for a good while afterwards."""
+    _process.recent.add(value, owner, is_cookie=is_cookie)
 
 
 def know_environment(environ: Mapping[str, str]) -> None:
@@ -138,8 +119,8 @@ def _without(text: str, known: Iterable[str | None] = ()) -> str:
             remember(value)
     for pattern in process.by_name.values():
         text = pattern.sub(rf"\1{HIDDEN}", text)
-    for spellings in (process.spellings, process.latest()):
-        for first, last in reversed(spellings.spans(text)):
+    for secrets in (process.spellings, process.recent):
+        for first, last in reversed(secrets.spans(text)):
             text = text[:first] + HIDDEN + text[last:]
     return text
 
@@ -167,18 +148,9 @@ def guard_stderr() -> None:
 
 
 def reveals(text: str) -> bool:
-    """Whether it holds, as a whole, something that this process knows or was lately given. A cookie may be an id.
-
-    Every session's id is asked: what looks like one is not compared with all spellings of what comes and goes.
-    """
+    """Whether it holds, as a whole, something that this process knows or was lately given. A cookie may be an id."""
     process = _process.primed()
-    if process.spellings.holds(text) or is_secret(text):
-        return True
-    if _NAME.fullmatch(text) is None:
-        return text not in process.cookies and process.latest().holds(text)
-    plain = text.lower()
-    found = (value for value in tuple(process.recent) if value.lower() in plain)
-    return any(value != text or value not in process.cookies for value in found)
+    return process.spellings.holds(text) or is_secret(text) or process.recent.reveals(text)
 
 
 def is_secret(text: str) -> bool:

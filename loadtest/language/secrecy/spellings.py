@@ -8,38 +8,29 @@ no escape undoes are known beforehand: hex, base32, and base64 at each of its th
 import base64
 import html
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
-SHORTEST: Final = 8
+from loadtest.language.secrecy.decodings import Span, located, merged, readings, whole_word
+from loadtest.language.secrecy.pieces import LENGTH, Pieces
+
+SHORTEST: Final = LENGTH
 """Characters. A shorter value is found in any text, and says nothing there."""
-_PIECE: Final = 16
-"""Letters and digits in a row by which a cut secret is known."""
 _ENDS: Final = 512
 """So much of a long secret's beginning and end is known in pieces."""
-_ROUNDS: Final = 3
-_ESCAPE: Final = re.compile(
-    r"%([0-9A-Fa-f]{2})|\\+[ux]([0-9A-Fa-f]{4}|[0-9A-Fa-f]{2})|\\+([0-3][0-7]{2})|&#[xX]([0-9A-Fa-f]{1,6});?"
-    r"|&#([0-9]{1,7});?|(&[A-Za-z]{2,8};)|\\+[nrtbf]|=([0-9A-F]{2})"
-)
-_BASE: Final = (16, 16, 8, 16, 10, 0, 16)
 _ALNUM_BYTES: Final = bytes(sorted(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))
 _NO_ALNUM: Final = bytes(each for each in range(128) if each not in _ALNUM_BYTES)
-_ENCODED: Final = re.compile(r"[A-Za-z0-9+/=_\-]")
-
-Span = tuple[int, int]
 
 
 class Spellings:
     """Secrets, and where a text holds one of them."""
 
     def __init__(self) -> None:
-        self._letters, self._visible = _Index(), _Index()
+        self._letters, self._visible = Pieces(_ENDS), Pieces(_ENDS)
         self._known: set[str] = set()
-        self._plain: set[str] = set()
+        self._plain: set[bytes] = set()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -49,83 +40,54 @@ class Spellings:
         if value in self._known or len(value) < SHORTEST:
             return
         self._known.add(value)
-        self._letters.add(forms(value))
-        plain = [letters(value)]
-        if len(plain[0]) < SHORTEST:  # its other signs are most of it
-            plain = [visible(each) for each in (*readings(value), value.replace(" ", "+"))]
-            self._visible.add(plain)
-        self._plain.update(plain)
+        for form in forms(value):
+            self._letters.add(_encoded(form))
+        plain = {_encoded(letters(value))}
+        if len(letters(value)) < SHORTEST:  # its other signs are most of it
+            plain = {_encoded(visible(each)) for each in (*readings(value), value.replace(" ", "+"))}
+            for form in plain:
+                if len(form) >= SHORTEST:
+                    self._visible.add(form)
+        self._plain |= plain
 
     def spans(self, text: str) -> list[Span]:
         """Where they are, in order, not overlapping. A piece counts from 16 signs on."""
         found: list[Span] = []
-        for index, fold in ((self._letters, letters), (self._visible, visible)):
-            if index and any(any(index.runs(fold(read))) for read in readings(text)):
-                found += self._spans_of(text, index, fold)
-        return _merged(found)
+        for pieces, fold in ((self._letters, letters), (self._visible, visible)):
+            if pieces and any(any(pieces.runs(_encoded(fold(read)))) for read in readings(text)):
+                found += self._spans_of(text, pieces, fold)
+        return merged(found)
 
     def holds(self, text: str) -> bool:
         """Whether one of them is there as a whole."""
         return any(
             begin == 0 and end == len(form)
-            for index, fold in ((self._letters, letters), (self._visible, visible))
-            if index
+            for pieces, fold in ((self._letters, letters), (self._visible, visible))
+            if pieces
             for read in readings(text)
-            for _, form, begin, end in index.runs(fold(read))
+            for _, form, begin, end in pieces.runs(_encoded(fold(read)))
         )
 
-    def _spans_of(self, text: str, index: "_Index", fold: Callable[[str], str]) -> Iterator[Span]:
+    def _spans_of(self, text: str, pieces: Pieces, fold: Callable[[str], str]) -> Iterator[Span]:
         """In the text as it is. Encodings whose first and last sign hold a part of the secret and a part of what is
         beside it are taken as a whole."""
-        for read, places in _located(text):
-            kept = [(fold(sign), place) for sign, place in zip(read, places, strict=True)]
-            where = [place for signs, place in kept for _ in signs]
-            for at, form, begin, end in index.runs("".join(signs for signs, _ in kept)):
+        for read, places in located(text):
+            found = list(pieces.runs(_encoded(fold(read))))
+            if not found:
+                continue
+            where = [place for sign, place in zip(read, places, strict=True) for _ in _kept(sign, fold)]
+            for at, form, begin, end in found:
                 first, last = where[at][0], where[at + end - begin - 1][1]
-                yield (first, last) if form in self._plain else _whole_word(text, first, last)
+                yield (first, last) if form in self._plain else whole_word(text, first, last)
 
 
-class _Index:
-    """Forms of secrets, found by any piece of them."""
-
-    def __init__(self) -> None:
-        self._pieces: dict[str, list[tuple[str, int]]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._pieces)
-
-    def add(self, of_one: Iterable[str]) -> None:
-        for form in of_one:
-            for at in _anchors(len(form)):
-                self._pieces.setdefault(form[at : at + SHORTEST], []).append((form, at))
-
-    def runs(self, folded: str) -> Iterator[tuple[int, str, int, int]]:
-        """(place in the text, form, begin and end within the form) of what is there of a form."""
-        pieces = self._pieces
-        of_text = [folded[at : at + SHORTEST] for at in range(len(folded) - SHORTEST + 1)]
-        if pieces.keys().isdisjoint(of_text):  # nearly always
-            return
-        for at, piece in enumerate(of_text):
-            for form, anchor in pieces.get(piece, ()):
-                begin, end, place = anchor, anchor + SHORTEST, at - anchor
-                while begin and place + begin > 0 and form[begin - 1] == folded[place + begin - 1]:
-                    begin -= 1
-                while end < len(form) and place + end < len(folded) and form[end] == folded[place + end]:
-                    end += 1
-                if end - begin >= min(_PIECE, len(form)):
-                    yield place + begin, form, begin, end
+def _encoded(folded: str) -> bytes:
+    return folded.encode(errors="replace")
 
 
-def readings(text: str) -> Iterator[str]:
-    """The text as it is, and with its escapes undone."""
-    yield text
-    if not ("%" in text or "\\" in text or "&" in text or "=" in text):  # the usual text: nothing is escaped in it
-        return
-    for _ in range(_ROUNDS):
-        undone = _ESCAPE.sub(_undone, text)
-        if undone == text:
-            return
-        yield (text := undone)
+@lru_cache(maxsize=1024)
+def _kept(sign: str, fold: Callable[[str], str]) -> bytes:
+    return _encoded(fold(sign))
 
 
 @lru_cache(maxsize=1024)
@@ -166,64 +128,3 @@ def letters(text: str) -> str:
 def visible(text: str) -> str:
     """All that can be seen, in lower case, but for the sign of an escape."""
     return "".join(sign for sign in text if sign.isprintable() and not sign.isspace() and sign != "\\").lower()
-
-
-def _anchors(length: int) -> list[int]:
-    """Where pieces begin by which a form is looked up."""
-    last = length - SHORTEST
-    return sorted({*range(0, min(last, _ENDS) + 1, SHORTEST), *range(max(0, last - _ENDS), last + 1, SHORTEST), last})
-
-
-def _undone(match: re.Match[str]) -> str:
-    if match[6]:
-        return html.unescape(match[6])
-    for number, base in enumerate(_BASE, 1):
-        if match[number] is not None:
-            code = int(match[number], base)
-            return chr(code) if code < 0x110000 else " "
-    return " "
-
-
-def _located(text: str) -> Iterator[tuple[str, list[Span]]]:
-    """Like `readings`, with the place in `text` of each sign."""
-    places = [(at, at + 1) for at in range(len(text))]
-    yield text, places
-    for _ in range(_ROUNDS):
-        signs: list[str] = []
-        where: list[Span] = []
-        done = 0
-        for match in _ESCAPE.finditer(text):
-            undone = _undone(match)
-            signs += [text[done : match.start()], undone]
-            where += places[done : match.start()]
-            where += [(places[match.start()][0], places[match.end() - 1][1])] * len(undone)
-            done = match.end()
-        if not done:
-            return
-        text, places = "".join([*signs, text[done:]]), where + places[done:]
-        yield text, places
-
-
-def _whole_word(text: str, first: int, last: int) -> Span:
-    while first and _ENCODED.match(text, first - 1):
-        first -= 1
-    while last < len(text) and _ENCODED.match(text, last):
-        last += 1
-    return first, last
-
-
-def _all(part: str, text: str) -> Iterator[int]:
-    at = text.find(part)
-    while at >= 0:
-        yield at
-        at = text.find(part, at + 1)
-
-
-def _merged(spans: Iterable[Span]) -> list[Span]:
-    merged: list[Span] = []
-    for first, last in sorted(spans):
-        if merged and first <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
-        else:
-            merged.append((first, last))
-    return merged

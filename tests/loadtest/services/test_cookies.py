@@ -2,6 +2,8 @@
 
 import pytest
 
+from loadtest.language.secrecy.recent import MOST_ENDED
+from loadtest.language.secrecy.redact import redact, remember, reveals
 from loadtest.services.cookies import MAX_COOKIE_BYTES, MAX_COOKIES, Cookies
 
 HERE = "http://127.0.0.1:8080/api/start"
@@ -92,3 +94,18 @@ def test_a_cookie_that_no_server_would_take_back_is_passed_over() -> None:
 
 def test_what_is_no_cookie_harms_nobody() -> None:
     assert [sent(text) for text in (b"", b";", b"=", b"\xff\xfe=\xff; Path=/", b"a=1; Max-Age=soon")] != []
+
+
+def test_what_a_jar_holds_is_hidden_wherever_it_is_told_again() -> None:
+    """Also long after others have come, and in another spelling; what was replaced is forgotten in its time."""
+    cookies = Cookies()
+    cookies.keep(HERE, [(b"Set-Cookie", b"sid=Kx81mmnQ4z77Wb3v; Path=/")])
+    for number in range(MOST_ENDED + 1):
+        remember(f"token-{number:08}")
+    assert redact("no session %4bx81mmnQ4z77Wb3v") == "no session [redacted]"
+    assert not reveals("Kx81mmnQ4z77Wb3v")
+    cookies.keep(HERE, [(b"Set-Cookie", b"sid=another-one-now; Path=/")])
+    for number in range(MOST_ENDED + 1):
+        remember(f"later-{number:08}")
+    assert redact("no session Kx81mmnQ4z77Wb3v") == "no session Kx81mmnQ4z77Wb3v"
+    assert redact("no session another-one-now") == "no session [redacted]"
