@@ -45,9 +45,9 @@ class Spellings:
         plain = {_encoded(letters(value))}
         if len(letters(value)) < SHORTEST:  # its other signs are most of it
             plain = {_encoded(visible(each)) for each in (*readings(value), value.replace(" ", "+"))}
-            for form in plain:
-                if len(form) >= SHORTEST:
-                    self._visible.add(form)
+            for signs in plain:
+                if len(signs) >= SHORTEST:
+                    self._visible.add(signs)
         self._plain |= plain
 
     def spans(self, text: str) -> list[Span]:
