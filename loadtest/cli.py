@@ -186,6 +186,8 @@ def _flaws_of_knobs(knobs: Sequence[str]) -> list[str]:
 
 def _check_command(words: Sequence[str]) -> None:
     """Raises ConfigError where the first word is no command."""
+    if not words:
+        raise ConfigError("no COMMAND: `avaload run` begins, against the embedded twin; `avaload --help` names all")
     first = next((word for word in words if not word.startswith("-")), None)
     if first is not None and first not in COMMANDS:
         raise ConfigError(f"{first}: no such command{did_you_mean(first, COMMANDS)} (see avaload --help)")

@@ -3,7 +3,7 @@ with the command that shows one, and where to read on."""
 
 import io
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,7 +46,7 @@ def render(
         console = Console(
             file=text, width=shown_on.width, force_terminal=True, highlight=False, markup=False, emoji=False
         )
-    for each in _parts(report, run_dir, out or run_dir, quiet=quiet):
+    for each in _parts(report, run_dir, out or run_dir, width=console.width, quiet=quiet):
         console.print(each)
     return "\n".join(each.rstrip() for each in text.getvalue().splitlines()) + "\n"
 
@@ -65,7 +65,7 @@ def failures(report: Report, run_name: str) -> Iterator[RenderableType]:
         yield Padding(_text(failure.typed, style="bold"), (0, 0, 0, 4))
 
 
-def _parts(report: Report, run_dir: Path, out: Path, *, quiet: bool) -> Iterator[RenderableType]:
+def _parts(report: Report, run_dir: Path, out: Path, *, width: int, quiet: bool) -> Iterator[RenderableType]:
     verdict, sessions = report["verdict"], report["sessions"]
     yield Text.assemble("verdict: ", (verdict["outcome"], _OUTCOMES[verdict["outcome"]]))
     for reason in verdict["reasons"]:
@@ -73,7 +73,7 @@ def _parts(report: Report, run_dir: Path, out: Path, *, quiet: bool) -> Iterator
     if quiet:
         return
     run_name = named(run_dir)
-    yield from _objectives(report)
+    yield from _objectives(report, width)
     yield from _levels(report)
     if sessions["started"]:
         yield from _steps(report)
@@ -93,21 +93,35 @@ def _parts(report: Report, run_dir: Path, out: Path, *, quiet: bool) -> Iterator
         yield _linked("report:  ", page)
 
 
-def _objectives(report: Report) -> Iterator[RenderableType]:
+def _objectives(report: Report, width: int) -> Iterator[RenderableType]:
     if not report["slos"]:
         return
     table = _table()
     table.add_column("")
+    rows = [objective_words.cells(slo) for slo in report["slos"]]
+    widths = _widths(rows, width)
     for name in objective_words.COLUMNS:
-        table.add_column(name, no_wrap=name in ("bound", "outcome"), overflow="fold")
-    for slo in report["slos"]:
+        table.add_column(name, overflow="fold", width=widths[name])
+    for slo, cells in zip(report["slos"], rows, strict=True):
         mark, style = _MARKS[SloOutcome(slo["outcome"])]
-        cells = objective_words.cells(slo)
         words = [_text(cells[name]) for name in objective_words.COLUMNS]
         words[-1].stylize(style)
         table.add_row(Text(mark, style=style), *words)
     yield Text()
     yield table
+
+
+def _widths(rows: Sequence[Mapping[str, str]], room: int) -> dict[str, int]:
+    """Of the columns of objectives: where they need more than there is, these give way in turn, as far as their longest
+    words let them."""
+    texts = {name: [name, *(cells[name] for cells in rows)] for name in objective_words.COLUMNS}
+    widths = {name: max(map(len, cells)) for name, cells in texts.items()}
+    for name in ("objective", "outcome", "samples", "observed", "objective"):
+        excess = 3 + sum(widths.values()) + 2 * len(widths) - room
+        longest = max(len(word) for text in texts[name] for word in text.split())
+        least = longest if widths[name] > longest else len(name)
+        widths[name] = max(min(least, widths[name]), widths[name] - max(excess, 0))
+    return widths
 
 
 def _levels(report: Report) -> Iterator[RenderableType]:

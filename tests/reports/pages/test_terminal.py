@@ -1,5 +1,6 @@
 """What a command prints at its end, as values; and the same failures, steps and words in Markdown and JUnit."""
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,31 @@ def test_on_80_columns_nothing_is_wider_and_no_word_is_lost(
     assert max(map(len, found)) <= 80
     wide = " ".join(terminal.render(report, run_dir).split())
     assert sorted(" ".join(found).replace(" ", "")) == sorted(wide.replace(" ", ""))
+
+
+@pytest.mark.parametrize(("width", "outcome"), [(60, "not"), (80, "not"), (120, "not enough samples")])
+def test_objectives_have_their_words_whole_on_80_columns_and_every_mark_on_fewer(
+    width: int, outcome: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    j.write_file(tmp_path, [event for number in range(1, 9) for event in j.good_session(number, number)])
+    slos = [
+        Slo(name="first audio", indicator="turn.time_to_first_audio.p95", max=9),
+        Slo(name="sessions work", indicator="session.failed_rate", max=0.01),
+    ]
+    for name in ("NO_COLOR", "COLUMNS"):
+        monkeypatch.setenv(name, str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    text = terminal.render(build(tmp_path, slos=slos), tmp_path, shown_on=on(width))
+    lines = re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()
+    begin = next(place for place, line in enumerate(lines) if line.startswith("   objective"))
+    rows = lines[begin + 1 : lines.index("", begin)]
+    assert [row[0] for row in rows if row[0] != " "] == ["·", "✓"]
+    assert max(map(len, rows)) <= width
+    whole = " ".join(" ".join(rows).split())
+    if width >= 80:
+        assert "(turn.time_to_first_audio.p95)" in whole
+        assert "(session.failed_rate)" in whole
+    assert outcome in rows[0]
 
 
 @pytest.mark.usefixtures("here")
