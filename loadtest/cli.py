@@ -6,6 +6,7 @@ import argparse
 import importlib
 import itertools
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -43,6 +44,27 @@ _AUTHORING: Final = ("init", "examples", "schema", "completion")
 """Those whose module is in loadtest/commands/authoring."""
 
 
+_OF_ARGPARSE: Final = {
+    r"argument (?P<name>\S+): expected (?:one|at least one) argument": "{name}: needs a value",
+    r"argument (?P<name>\S+): invalid choice: '(?P<given>.*)' \(choose from (?P<choices>.*)\)":
+        "{name}: must be one of {choices}; got '{given}'",
+    r"argument (?P<name>\S+): invalid int value: (?P<given>'.*')": "{name}: must be a whole number; got {given}",
+    r"argument (?P<name>\S+): invalid float value: (?P<given>'.*')": "{name}: must be a number; got {given}",
+    r"the following arguments are required: (?P<name>[^ ,]+)": "{name} is missing",
+    r"the following arguments are required: (?P<name>.+)": "{name} are missing",
+}  # fmt: skip
+_OF_ALL: Final = ("-h", "--help", "--version", "--")
+_ELSEWHERE: Final = {
+    **dict.fromkeys(("check", "lint", "validate"), "run --dry-run"),
+    **dict.fromkeys(("start", "test"), "run"),
+    "master": "run --master",
+    "worker": "run --worker",
+    "help": "--help",
+    "version": "--version",
+}
+"""What other programs call a command, and how it is said here."""
+
+
 class Command(Protocol):
     """A module of loadtest/commands."""
 
@@ -59,7 +81,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse, but a mistake is one line on stderr."""
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message} (see {self.prog} --help)")
+        raise ConfigError(f"{_in_our_words(message)} (see {self.prog} --help)")
 
 
 class _OfCommand(_Parser):
@@ -68,10 +90,31 @@ class _OfCommand(_Parser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         for word in itertools.takewhile(lambda word: word != "--", args):
             option = word.partition("=")[0]
-            if option.startswith("--") and option not in self._option_string_actions:
-                meant = did_you_mean(option, self._option_string_actions)
-                raise ConfigError(f"{option}: no such option{meant} (see {self.prog} --help)")
-        return super().parse_known_args(args, namespace)
+            if re.match("--|-[A-Za-z]", option) and option not in self._option_string_actions:
+                meant = _option_meant(option, self._option_string_actions)
+                self.error(f"{option}: no such option{meant}")
+        found, more = super().parse_known_args(args, namespace)
+        if more:
+            self.error(f"{more[0]}: one word too many")
+        return found, more
+
+
+def _option_meant(word: str, known: Iterable[str], *, nearness: float = 0.51) -> str:
+    """Of a single letter the one option that begins so, else the nearest."""
+    if not re.fullmatch("-[A-Za-z].*", word):
+        return did_you_mean(word, [option for option in known if option.startswith("--")], nearness=nearness)
+    long = [option for option in known if option.startswith(f"-{word[:2].lower()}")]
+    return f" (did you mean {long[0]}?)" if len(long) == 1 else ""
+
+
+def _in_our_words(message: str) -> str:
+    """argparse's sentence, where ours says it as it is said of settings."""
+    for pattern, words in _OF_ARGPARSE.items():
+        if found := re.fullmatch(pattern, message):
+            choices = re.findall(r"'(.*?)'", found["choices"]) if "choices" in found.groupdict() else []
+            said = words.format(**found.groupdict() | {"choices": ", ".join(choices)})
+            return said + (did_you_mean(found["given"], choices) if choices else "")
+    return message
 
 
 def entry() -> int:
@@ -188,8 +231,13 @@ def _check_command(words: Sequence[str]) -> None:
     """Raises ConfigError where the first word is no command."""
     if not words:
         raise ConfigError("no COMMAND: `avaload run` begins, against the embedded twin; `avaload --help` names all")
+    if words[0].startswith("-") and words[0] not in _OF_ALL:
+        meant = _option_meant(words[0], _OF_ALL, nearness=0.7) or ": a command comes first, such as `avaload run`"
+        raise ConfigError(f"{words[0]}: no such option{meant} (see avaload --help)")
     first = next((word for word in words if not word.startswith("-")), None)
     if first is not None and first not in COMMANDS:
+        if first in _ELSEWHERE:
+            raise ConfigError(f"{first}: no such command (did you mean avaload {_ELSEWHERE[first]}?)")
         raise ConfigError(f"{first}: no such command{did_you_mean(first, COMMANDS)} (see avaload --help)")
     if first == "twin":
         raise ConfigError("twin: has to be the first word (see avaload twin --help)")
@@ -197,6 +245,10 @@ def _check_command(words: Sequence[str]) -> None:
 
 def _check_texts(words: Sequence[str]) -> None:
     """What isn't text can't be written down. Raises ConfigError."""
+    for before, word in zip(("avaload", *words), words, strict=False):
+        if word == "" or re.fullmatch("--[a-z-]+=", word):
+            name = word.rstrip("=") or before
+            raise ConfigError(f"{name}: an empty word follows; is a variable of the shell not set?")
     given = [*words, *(value for name, value in os.environ.items() if name.startswith(PREFIX))]
     if bad := [word for word in given if not word.isprintable() and _has_odd_bytes(word)]:
         raise ConfigError([f"{word!r}: not in UTF-8" for word in bad])
@@ -216,8 +268,11 @@ def _as_given(problem: str, given: Mapping[str, Any]) -> str:
 
     said = as_option(problem, given)
     setting, colon, _ = problem.partition(": ")
+    if said != problem or not colon:
+        return said
     variable = f"{PREFIX}{setting.replace('.', '__')}".upper()
-    return f"{variable}{problem[len(setting) :]}" if said == problem and colon and variable in os.environ else said
+    whole = sorted(name for name in os.environ if name == variable or name.startswith(f"{variable}__"))
+    return f"{whole[0]}{problem[len(setting) :]}" if whole and (variable in whole or "." not in setting) else said
 
 
 if __name__ == "__main__":

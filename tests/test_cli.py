@@ -100,7 +100,7 @@ def test_every_option_is_a_setting_that_exists() -> None:
         (("capacity", "--plan", "5", "--prices", "nowhere.toml"), ["nowhere.toml: No such file or directory"]),
         (("capacity", "--think", "30s"), ["--think is for --plan"]),
         (("doctor", "--calibrate", "a.toml"), ["a.toml: --calibrate has a scenario of its own"]),
-        (("sweep", "file"), ["file/settings.json: Not a directory"]),
+        (("sweep", "file"), ["file: holds no journal; is it a run directory?"]),
     ],
 )
 def test_what_contradicts_itself_is_refused_before_anything_starts(

@@ -29,7 +29,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--otlp-endpoint", metavar="URL", help="its spans to this collector (OTLP/HTTP)")
     what.add_argument(
-        "--format", choices=list(TableFormat), help="its tables as files: docs/reference/tables.md has their columns"
+        "--format",
+        choices=[each.value for each in TableFormat],
+        help="its tables as files: docs/reference/tables.md has their columns",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="for the tables (default RUN_DIR/tables)")
     add_permission(parser)

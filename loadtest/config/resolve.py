@@ -1,7 +1,6 @@
 """Where settings come from: default < TOML < environment < option; every problem is reported at once."""
 
 import os
-import tomllib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,11 +12,12 @@ from loadtest.config.access.scrapers import check_scrapers
 from loadtest.config.access.trust import check_trust
 from loadtest.config.arrival import read_trace
 from loadtest.config.backend import BackendTarget, Hidden
-from loadtest.config.environment import PREFIX
+from loadtest.config.environment import BETWEEN_PROCESSES, PREFIX, READ
 from loadtest.config.scenario import default_realtime, sections
 from loadtest.config.settings import Settings
 from loadtest.config.written.places import Written
 from loadtest.judging.slo import parse_slos
+from loadtest.language import toml_text
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError
 from loadtest.language.mistyped import did_you_mean
@@ -38,16 +38,22 @@ def resolve(
     Raises ConfigError with one sentence per problem; nothing has been started by then.
     """
     tree = _read_scenario(toml_path) if toml_path is not None else {}
-    _check_one_model(tree.get("load"), origin="load")
-    for setting, name in _from(environ).items():
+    if toml_path is not None and not tree:
+        raise ConfigError(f"{toml_path}: is empty; `avaload init NAME` writes a scenario, without one the default runs")
+    of_file = Written(toml_path, (), mix=())
+    if problem := _two_models(tree.get("load"), origin="load"):
+        raise ConfigError(of_file.at(problem))
+    variables = _from(environ)
+    for setting, name in variables.items():
         _put(tree, setting.split("."), environ[name], origin=name)
+    _choose_model(tree, variables, origin="environment")
     if isinstance(tree.get("tags"), dict):
         tree["tags"] = _flat(tree["tags"])
     for name, value in options.items():
         # A tag's own name may have dots.
         _put(tree, name.split(".", 1 if name.startswith("tags.") else -1), value, origin=f"option for {name}")
-    _choose_model(tree, options)
-    elsewhere = {*options, *_from(environ)}
+    _choose_model(tree, options, origin="options")
+    elsewhere = {*options, *variables}
     _shorten(tree.get("load"), elsewhere, tell)
     _read_trace(tree.get("load"), toml_path, options)
     if "mix" in tree:
@@ -56,7 +62,10 @@ def resolve(
     _leave_unspoken(tree)
     mixed: list[Path] = []
     if "mix" in tree:
-        tree["mix"], mixed = _read_mix(tree["mix"], toml_path)
+        try:
+            tree["mix"], mixed = _read_mix(tree["mix"], toml_path)
+        except ConfigError as error:
+            raise ConfigError([of_file.at(problem) for problem in error.problems]) from error
     written = Written(toml_path, elsewhere, mix=mixed)
     try:
         settings = Settings.model_validate(tree)
@@ -85,25 +94,34 @@ def _from(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _one_underscore(name: str) -> str | None:
     """What would be a setting, were it written as one: passed over in silence it would be missed in the report."""
+    if name in READ or name in BETWEEN_PROCESSES:
+        return None
     rest = name.removeprefix(PREFIX).lower()
     for section, field in Settings.model_fields.items():
         key = rest.removeprefix(f"{section}_")
-        if key != rest and any(key in table.model_fields for table in sections(field)):
+        if any(key in table.model_fields for table in sections(field)) and section != "mix":
             meant = f"{PREFIX}{section}__{key}".upper()
-            return f"{name}: unknown; two underscores follow the section: {meant}"
+            said = "its section comes first" if key == rest else "two underscores follow the section"
+            return f"{name}: unknown; {said}: {meant}"
     return None
 
 
-def _check_one_model(load: Any, *, origin: str) -> None:
-    """A closed population or open arrivals, not both in one place."""
-    if isinstance(load, dict) and "users" in load and ("rate" in load or "trace" in load):
-        raise ConfigError(f"{origin}: users is a closed population, rate and trace are open arrivals: give one of them")
+def _two_models(load: Any, *, origin: str) -> str | None:
+    """A closed population, open arrivals or stages, not two of them in one place."""
+    if not isinstance(load, dict) or "users" not in load:
+        return None
+    if "rate" in load or "trace" in load:
+        return f"{origin}: users is a closed population, rate and trace are open arrivals: give one of them"
+    if load.get("stages"):
+        return f"{origin}: each of the stages has users of its own: leave users out"
+    return None
 
 
-def _choose_model(tree: dict[str, Any], options: Mapping[str, Any]) -> None:
-    """What the command line says of the model of load puts aside what the scenario says of it."""
+def _choose_model(tree: dict[str, Any], options: Mapping[str, Any], *, origin: str) -> None:
+    """What the command line, or the environment, says of the model of load puts aside what the scenario says of it."""
     given = {name.removeprefix("load."): value for name, value in options.items() if name.startswith("load.")}
-    _check_one_model(given, origin="options")
+    if problem := _two_models(given, origin=origin):
+        raise ConfigError(problem)
     load = tree.get("load")
     if not isinstance(load, dict) or not given.keys() & {"users", "rate"}:
         return
@@ -162,15 +180,15 @@ def backend_headers(path: Path) -> dict[str, Hidden]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return toml_text.parse(path.read_bytes())[0]
     except FileNotFoundError as error:
         beside = [file.name for file in path.parent.glob("*.toml")]
         meant = did_you_mean(path.name, beside) or "; `avaload init NAME` writes one"
         raise ConfigError(f"{path}: {error.strerror}{meant}") from error
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def _read_scenario(path: Path) -> dict[str, Any]:

@@ -97,7 +97,7 @@ class TurnKind(Section):
 class Spoken(TurnKind):
     """A turn with a sound of the user's."""
 
-    clip: str = Field(description=_CLIP)
+    clip: str = Field(min_length=1, description=_CLIP)
 
 
 class Say(Spoken):
@@ -105,7 +105,7 @@ class Say(Spoken):
 
     is_answered, interrupts = True, False
     kind: Literal["say"] = Field("say", description="speak a clip, wait for the answer, hear it out")
-    clip: str = Field("corpus:en", description=_CLIP)
+    clip: str = Field("corpus:en", min_length=1, description=_CLIP)
 
 
 class BargeIn(Spoken):
@@ -116,7 +116,7 @@ class BargeIn(Spoken):
     kind: Literal["barge_in"] = Field(
         "barge_in", description="speak into the answer before; it is to stop, and this to be answered"
     )
-    clip: str = Field("corpus:en", description=_CLIP)
+    clip: str = Field("corpus:en", min_length=1, description=_CLIP)
     after_s: DurationS = Field(1.0, description=_INTO_THE_ANSWER)
 
 
@@ -125,7 +125,7 @@ class Ignore(Spoken):
 
     is_answered, interrupts = False, True
     kind: Literal["ignore"] = Field("ignore", description="make a noise into the answer before; it is to go on")
-    clip: str = Field("noise:-60", description=_CLIP)
+    clip: str = Field("noise:-60", min_length=1, description=_CLIP)
     after_s: DurationS = Field(0.5, description=_INTO_THE_ANSWER)
 
 

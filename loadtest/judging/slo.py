@@ -6,7 +6,7 @@ them during a run, `reports.verdict.gates` afterwards.
 """
 
 import math
-import tomllib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.judging.sample_sizes import ENOUGH, for_one_bad
+from loadtest.language import toml_text
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import STEPS
@@ -320,12 +321,11 @@ def load_slos(path: Path, *, scenarios: Collection[str] | None = None, beside: C
     `beside`: keys that stand there too and are not read: those of a scenario, whose objectives alone are asked for.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        document = tomllib.loads(text)
+        document, text = toml_text.parse(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not TOML: {error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
     def at(line: int | None, problem: str) -> str:
         return f"{path}: {problem}" if line is None else f"{path}:{line}: {problem}"
@@ -349,7 +349,10 @@ def load_slos(path: Path, *, scenarios: Collection[str] | None = None, beside: C
 
 def _bound_problems(bound: object, where: str, indicator: str) -> list[str]:
     if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
-        return [f"{where} must be a number, not {bound!r}"]
+        told = str(bound).lower() if isinstance(bound, bool) else repr(bound)
+        return [f"{where} must be a number, not {told}{_number_meant(bound, INDICATORS.get(indicator))}"]
+    if INDICATORS.get(indicator) == SECONDS and bound < 0 and not indicator.startswith("secret.margin."):
+        return [f"{where} must be a time, in s, not {bound!r}"]
     if INDICATORS.get(indicator) == SHARE and not 0 <= bound <= 1:
         meant = f": {bound:g} % is {bound / 100:g}" if 1 < bound <= 100 else ""
         return [f"{where} must be a share between 0 and 1, not {bound!r}{meant}"]
@@ -358,6 +361,18 @@ def _bound_problems(bound: object, where: str, indicator: str) -> list[str]:
     if INDICATORS.get(indicator) == COUNT and (bound < 0 or bound != int(bound)):
         return [f"{where} must be a whole number, not {bound!r}"]
     return []
+
+
+def _number_meant(bound: object, unit: Unit | None) -> str:
+    """What somebody meant who wrote a bound with its unit."""
+    if not isinstance(bound, str) or re.fullmatch(r"[\d.\s-]*", bound):
+        return ""
+    if unit == SHARE and (share := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", bound)):
+        return f" (did you mean {float(share[1]) / 100:g}?)"
+    try:
+        return f" (did you mean {parse_s(bound):g}?)"
+    except ValueError:
+        return ""
 
 
 def _repeated(names: Sequence[str]) -> set[str]:

@@ -21,10 +21,21 @@ def parse_s(text: object) -> float:
             try:
                 seconds = float(written)
             except ValueError:
-                raise ValueError(f"{text!r} is not a length of time such as 60s, 10m or 1h30m") from None
+                said = f"{text!r} is not a length of time such as 60s, 10m or 1h30m"
+                raise ValueError(said + _meant(written)) from None
     if not 0 <= seconds < float("inf"):
         raise ValueError(f"{text!r} is not a length of time >= 0")
     return seconds
+
+
+def _meant(written: str) -> str:
+    """` (did you mean 5m?)`, of units as other programs take them."""
+    short = re.sub(r"\s", "", written)
+    for letter, words in (("s", "seconds?|secs?"), ("m", "minutes?|mins?"), ("h", "hours?|hrs?")):
+        short = re.sub(rf"(?<=\d)({words})(?![a-z])", letter, short)
+    short = re.sub(r"^(\d+):(\d\d)$", r"\1m\2s", short)
+    short = re.sub(r"^(\d+h\d+)$", r"\1m", short)
+    return f" (did you mean {short}?)" if re.fullmatch(WRITTEN, short) else ""
 
 
 def in_words(seconds: float) -> str:

@@ -14,11 +14,11 @@ _LONGEST: Final = 500
 """Lines of one statement. The line of what stands after a longer one is not known."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` (did you mean X?)`, where one of the known words has more than half in common; else nothing."""
+def did_you_mean(word: str, known: Iterable[str], *, nearness: float = 0.51) -> str:
+    """` (did you mean X?)`, where one of the known words has more than that share in common; else nothing."""
     words = list(known)
     same = [each for each in words if each.lower() == word.lower()]
-    near = same or get_close_matches(word, words, n=1, cutoff=0.51)
+    near = same or get_close_matches(word, words, n=1, cutoff=nearness)
     return f" (did you mean {near[0]}?)" if near else ""
 
 

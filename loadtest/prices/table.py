@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from loadtest.language import toml_text
 from loadtest.language.errors import ConfigError
 from loadtest.language.mistyped import did_you_mean, line_of
 
@@ -133,12 +134,11 @@ def prices(own: Mapping[str, Any] | None = None) -> Prices:
 def read(path: Path) -> dict[str, Any]:
     """A user's own rows from a TOML file. Raises ConfigError with every problem, each with its line."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        tree = tomllib.loads(text)
+        tree, text = toml_text.parse(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
     try:
         _merged(tree)
     except _WrongError as wrong:

@@ -1,5 +1,5 @@
-"""What somebody types by mistake (forty_wrong_inputs.toml): one clear line that says what to write instead, exit 2,
-nothing started. What it says to write is written then, and is taken."""
+"""What somebody types by mistake (forty_wrong_inputs.toml, more_wrong_inputs.toml): one clear line that says what to
+write instead, exit 2, nothing started. What it says to write is written then, and is taken."""
 
 import tomllib
 from pathlib import Path
@@ -12,7 +12,11 @@ from loadtest.commands.work import load_run
 from loadtest.language.errors import Exit
 from tests.support import ROOT
 
-TABLE: list[dict[str, Any]] = tomllib.loads(Path(__file__).with_name("forty_wrong_inputs.toml").read_text())["input"]
+TABLE: list[dict[str, Any]] = [
+    row
+    for name in ("forty_wrong_inputs.toml", "more_wrong_inputs.toml")
+    for row in tomllib.loads(Path(__file__).with_name(name).read_text())["input"]
+]
 NO_PROBLEM = ("avaload: warning: ", "avaload: expected cost: ")
 CLIP = ROOT / "loadtest" / "sound" / "corpus" / "en" / "opening_hours.wav"
 
@@ -48,6 +52,8 @@ def typed(given: str | list[str], environ: dict[str, str], monkeypatch: pytest.M
         return cli.main(given)
     except ReadyError:
         return 0
+    except SystemExit as ended:  # --version
+        return int(ended.code or 0)
 
 
 def test_there_are_forty_and_more_and_each_has_a_name_of_its_own() -> None:
@@ -58,6 +64,9 @@ def test_there_are_forty_and_more_and_each_has_a_name_of_its_own() -> None:
 def test_a_wrong_input_is_one_line_that_says_what_to_write_and_that_is_taken(
     row: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if "file" in row:
+        file = row["file"]
+        (folder / file["name"]).write_bytes(file["text"].encode(file.get("encoding", "utf-8")))
     before = {path.name for path in folder.iterdir()}
     environ = row.get("environ", {})
     with monkeypatch.context() as at_first:
@@ -65,6 +74,8 @@ def test_a_wrong_input_is_one_line_that_says_what_to_write_and_that_is_taken(
     assert capsys.readouterr() == ("", f"avaload: {row['says']}\n")
     assert {path.name for path in folder.iterdir()} - {"scenario.toml"} == before
 
+    if "right" not in row:  # it would need a run
+        return
     code = typed(row["right"], row.get("right_environ", environ), monkeypatch)
     told = [line for line in capsys.readouterr().err.splitlines() if not line.startswith(NO_PROBLEM)]
     assert (code, told) == (0, [])

@@ -30,6 +30,8 @@ class Written:
             loc, line = (*loc, inner[1], int(inner[2]) - 1), line[inner.end() :]
         path, inside = self._file(loc)
         before = self._prefix(path, inside, word)
+        if not before and path is not self._path and not self._is_elsewhere(place(loc)):
+            inside, before = loc, self._prefix(self._path, loc, word)  # said of the mix, not in the file that it names
         return f"{before}{place(inside if before else loc)}: {line}"
 
     def at(self, problem: str) -> str:

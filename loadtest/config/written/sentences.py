@@ -17,6 +17,8 @@ Place = tuple[str | int, ...]
 
 _SHOWN: Final = re.compile(r"[\w.,:/+ -]{1,40}")
 """A word that can be quoted. Anything else may be what belongs somewhere else, a secret for instance."""
+_FEW: Final = 8
+"""Keys of a table that can all be named in a line."""
 _NUMBER: Final = re.compile(r"-?\d{1,20}(\.\d{1,20})?")
 _PATTERNS: Final = {
     NAME: "must have letters, digits, dot, - and _, 64 at most, and begin with a letter or digit",
@@ -59,7 +61,8 @@ def words(item: Mapping[str, Any]) -> list[str]:
         return str(item["msg"]).removeprefix("Value error, ").split("\n")
     if kind == "extra_forbidden":
         key = str(loc[-1])
-        return [f"unknown key{_belongs(key) or did_you_mean(key, known(loc[:-1]))}"]
+        keys = known(loc[:-1])
+        return [f"unknown key{_belongs(key) or did_you_mean(key, keys) or _there(keys)}"]
     if kind == "missing":
         return ["is missing"]
     if kind == "union_tag_invalid":
@@ -95,6 +98,10 @@ def known(loc: Sequence[str | int]) -> list[str]:
         kinds = [kind for table in tables if part in table.model_fields for kind in sections(table.model_fields[part])]
         tables = kinds or [t for t in tables if "kind" in t.model_fields and t.model_fields["kind"].default == part]
     return [name for table in tables for name in table.model_fields]
+
+
+def _there(keys: Sequence[str]) -> str:
+    return f" (there are {', '.join(keys)})" if 1 < len(keys) <= _FEW else ""
 
 
 def _belongs(key: str) -> str:

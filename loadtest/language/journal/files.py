@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from loadtest.language import disk
+from loadtest.language.errors import ConfigError
 from loadtest.language.events import RunFinished
 from loadtest.language.journal.lines import JournalError, decode
 
@@ -42,13 +43,19 @@ def folder(run_dir: Path) -> Path:
 def run_of(given: Path | str) -> Path:
     """The run's directory, given by itself or by a file in it, such as its report.html."""
     path = Path(given)
-    is_inside = path.name == disk.JOURNAL or not path.is_dir()
-    return path.parent if is_inside and folder(path.parent).is_dir() else path
+    if (path.name == disk.JOURNAL or not path.is_dir()) and folder(path.parent).is_dir():
+        return path.parent
+    if path.is_file():
+        raise ConfigError(not_a_run(path))
+    return path
 
 
 def not_a_run(run_dir: Path) -> str:
     """What is said of a directory without a journal, whoever asked for it."""
-    return f"{run_dir}: holds no journal; is it a run directory?"
+    runs = [path for path in run_dir.iterdir() if folder(path).is_dir()] if run_dir.is_dir() else []
+    newest = max(runs, key=lambda path: path.stat().st_mtime, default=None)
+    within = "" if newest is None else f" (the newest in it: {newest})"
+    return f"{run_dir}: holds no journal; is it a run directory?{within}"
 
 
 def path_of(run_dir: Path, role: str, number: int | None = None, again: int | None = None) -> Path:

@@ -397,3 +397,13 @@ def test_a_stored_prompt_brings_its_own_instructions(tmp_path: Path) -> None:
     assert "instructions" not in resolved(toml=file(tmp_path, stored)).realtime
     asked = resolved(toml=file(tmp_path, f"[realtime]\ninstructions = 'x'\n{stored}")).realtime
     assert (asked["instructions"], asked["prompt"]) == ("x", {"id": "pmpt_1"})
+
+
+@pytest.mark.parametrize("scenario", ["[load]\nrate = 5\n", '[[load.stages]]\nusers = 3\nduration = "5s"\n'])
+def test_users_of_the_environment_put_aside_what_the_scenario_says_of_the_model(tmp_path: Path, scenario: str) -> None:
+    path = tmp_path / "scenario.toml"
+    path.write_text(scenario)
+    load = resolve(path, {}, {"AVALOAD_LOAD__USERS": "7"}).load
+    assert (load.users, load.rate, load.stages) == (7, None, ())
+    load = resolve(path, {"load.rate": 2}, {"AVALOAD_LOAD__USERS": "7"}).load
+    assert (load.rate, load.stages) == (2, ())

@@ -1,5 +1,6 @@
 """What journals are called, who holds them, and how they are read while they grow."""
 
+import os
 import socket
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from loadtest.language import journal
 from loadtest.language.events import RunFinished, RunStarted
-from loadtest.language.journal.files import Writer
+from loadtest.language.journal.files import Writer, not_a_run
 from loadtest.language.journal.lines import LONGEST
 
 HERE = socket.gethostname()
@@ -130,3 +131,12 @@ def test_a_line_without_an_end_takes_no_more_memory_than_the_longest_that_is_rea
         file.write(b"\n" + journal.encode(END))
         assert [event for _, event in follower.read()] == [END]
     assert follower.bad_lines == 1
+
+
+def test_a_folder_of_runs_is_told_its_newest(tmp_path: Path) -> None:
+    for number, name in enumerate(("older", "newer", "no run")):
+        (tmp_path / name / ("x" if name == "no run" else "journal")).mkdir(parents=True)
+        os.utime(tmp_path / name, (number, number))
+    told = f"{tmp_path}: holds no journal; is it a run directory? (the newest in it: {tmp_path / 'newer'})"
+    assert not_a_run(tmp_path) == told
+    assert not_a_run(tmp_path / "newer" / "journal").endswith("is it a run directory?")
