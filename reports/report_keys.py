@@ -124,6 +124,24 @@ _MEDIA: Final = {
     "packets.expected": "by the rooms' numbers; packets is null where they number none",
     "packets.lost": "that never came, or too late",
     "packet_loss": "share of those",
+    "line": "what the callers' own lines did, which is in no other figure; null where no scenario has one",
+    "line.sessions": "that had one",
+    "line.added.count": "turns",
+    "line.added.{q}": "what it added to each turn's question and answer",
+    **{
+        f"line.{way}.{key}": text
+        for way, of in (("up", "from the callers"), ("down", "to the callers"))
+        for key, text in (
+            ("packets", f"of sound {of}"),
+            ("lost", "that never arrived"),
+            ("loss", "share of those"),
+            ("held", "lost at first, and sent again by TCP"),
+            ("delay_mean_s", "of what arrived"),
+            ("delay_max_s", "the longest"),
+            ("underruns", "how often speech ran dry at the end of the line; of the way down alone"),
+            ("stalled_s", "for how long"),
+        )
+    },
 }
 _SECRETS: Final = {
     "minted": "client secrets",

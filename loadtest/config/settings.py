@@ -192,6 +192,8 @@ class Settings(Section):
             found.append(f"session.engine: {engine} sessions are made by an endpoint of your own: give --backend-url")
         if engine == "text-echo" and any(isinstance(turn, Spoken) for turn in scenario.conversation.turns):
             found.append("conversation: engine text-echo hears nothing: turns may be pause and silence")
+        if self.target.room == "daily" and scenario.caller.has_line:
+            found.append("caller: a Daily room has a line of its own: neither up nor down can be put before it")
         if scenario.conversation.background_dbfs is not None and scenario.caller.noise_dbfs is not None:
             found.append("caller.noise_dbfs: conversation.background_dbfs is noise in the room, too: give one of them")
         return [f"{scenario.name}: {problem}" for problem in found] if self.mix else found

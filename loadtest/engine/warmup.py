@@ -14,6 +14,7 @@ import picows
 
 from loadtest.config.microphone import Microphone
 from loadtest.config.scenario import Conversation, Pause
+from loadtest.config.tables.caller import CLEAN
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import GeneratorError, Kind
 from loadtest.rooms.app_messages import ROOM_JOINED
@@ -39,6 +40,7 @@ async def warm_up(around: Surroundings, keys: Mapping[str, str], ticker: Ticker)
     settings = around.settings.with_endpoints(openai_base_url=url + "/v1", avaturn_base_url=url)
     settings = settings.model_copy(
         update={
+            "caller": CLEAN,
             "conversation": Conversation(turns=(Pause(for_s=0.1),)),
             "mix": (),
             "target": settings.target.model_copy(update={"proxy": None, "room": room, "backend": None}),

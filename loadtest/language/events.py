@@ -24,6 +24,7 @@ from loadtest.language.vocabulary import RemainsReason as RemainsReason
 from loadtest.language.vocabulary import RuleOutcome as RuleOutcome
 from loadtest.language.vocabulary import SecretKind as SecretKind
 from loadtest.language.vocabulary import Step as Step
+from loadtest.language.vocabulary import Way as Way
 from loadtest.language.vocabulary import WorkerState as WorkerState
 
 LOAD: Final = "load"
@@ -159,7 +160,9 @@ class StepFinished(_Fact, frozen=True, kw_only=True):
     `dead_air_ns`: the longest silence inside the answer, of 240 ms or more, else 0; None: it wasn't heard out, or the
     line had a hole.
     What the line did meanwhile: `hole_ns`: the longest time for which no frame came, though the avatar's silence comes
-    as frames too; `packets_lost`: of the room's, ours that the other side missed among them. None: not known.
+    as frames too; `packets_lost`: of the room's, ours that the other side missed among them; `line_ns`: what the
+    caller's own line (`[caller]`) added to a question and its answer, both ways together; it is in no other figure.
+    None: not known, or there is none.
     """
 
     t_ns: int
@@ -183,6 +186,7 @@ class StepFinished(_Fact, frozen=True, kw_only=True):
     dead_air_ns: int | None = None
     hole_ns: int | None = None
     packets_lost: int | None = None
+    line_ns: int | None = None
     purpose: str = LOAD
 
 
@@ -230,6 +234,27 @@ class MediaMeasured(_Fact, frozen=True, kw_only=True):
     messages_unwritten: int = 0
     heard_ns: int | None = None  # from the first frame to the end of the last one
     jitter_ns: int | None = None  # mean deviation of the waits for frames of speech
+    purpose: str = LOAD
+
+
+class LineMeasured(_Fact, frozen=True, kw_only=True):
+    """What the caller's own line did to the sound of a session, one way; only where its scenario has a line
+    (`[caller]`). It is ours: no other figure has any of it, and the target answers for none of it.
+
+    Of `packets` so many were `lost`; `held` were lost at first, and sent again. `underruns` and `stalled_ns` are of a
+    player at the end of the way down, as in MediaMeasured.
+    """
+
+    t_ns: int
+    session: str
+    way: Way  # up: from the caller; down: to him
+    packets: int  # of sound that were sent
+    lost: int  # of them
+    held: int  # lost and sent again, as TCP does
+    delay_ns: int  # mean time on the way
+    delay_max_ns: int  # the longest
+    underruns: int = 0  # how often the avatar's speech ran dry
+    stalled_ns: int = 0  # how long the avatar's speech stood still, in all
     purpose: str = LOAD
 
 
@@ -392,6 +417,7 @@ SessionEvent = (
     | StepFinished
     | Observed
     | MediaMeasured
+    | LineMeasured
     | GoneChecked
     | SecretGivenBack
     | RuleChecked

@@ -52,6 +52,13 @@ class Mark(StrEnum):
     SILENCED = "silenced"
 
 
+class Way(StrEnum):
+    """Of the line between a caller and his room."""
+
+    UP = "up"  # from the caller
+    DOWN = "down"  # to him
+
+
 class Outcome(StrEnum):
     """How a step, a turn or a session ended. Cancelled is nobody's failure: service levels leave it out."""
 

@@ -21,7 +21,7 @@ from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Mark
 from loadtest.language.secrecy.redact import redact
 from loadtest.rooms.app_messages import translated
-from loadtest.rooms.caller.situations import around, microphone_of
+from loadtest.rooms.caller.situations import Around
 from loadtest.rooms.microphone import Marks
 from loadtest.rooms.native_stderr import quiet_stderr
 from loadtest.session.ports import Grant, Listener, Situation
@@ -54,9 +54,9 @@ class DailyRoom:
         self, grant: Grant, listener: Listener, between: tuple[bytes, ...], *, situation: Situation | None = None
     ) -> None:
         _start_library()
-        self._listener, echo = around(listener, situation)
-        self._grant = grant
-        self._microphone = microphone_of(between, self._listener, echo, situation, ahead_ns=IN_FLIGHT * FRAME_NS)
+        around = Around(listener, situation, None, sends_again=False)
+        self._grant, self._listener = grant, around.listener
+        self._microphone = around.microphone(between, ahead_ns=IN_FLIGHT * FRAME_NS)
         self._relay = _Relay(asyncio.get_running_loop())
         self._joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -76,6 +76,9 @@ def open_room(
                     situation=situation,
                 )
             case "daily":
+                if situation is not None and situation.line is not None:
+                    told = "a Daily room has a line of its own: [caller.up] and [caller.down] can't be put before it"
+                    raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, told)
                 if not target.live:
                     told = "a Daily room is looked up at Daily, and the run is not --live"
                     raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, told)

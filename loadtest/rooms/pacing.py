@@ -5,6 +5,8 @@ up, never skipped, and its lateness is what `generator.pacing_error` reports.
 """
 
 import asyncio
+import heapq
+import itertools
 from collections.abc import Callable
 
 from loadtest.language.clock import now_ns
@@ -12,6 +14,8 @@ from loadtest.sound.speech import FRAME_NS
 
 SLOTS = 10
 _SLOT_NS = FRAME_NS // SLOTS
+_EARLY_NS = 500_000
+"""What is due within half of the loop's own grain is not worth another turn of it."""
 
 Tick = Callable[[], None]
 
@@ -26,6 +30,10 @@ class Ticker:
         self._due_ns = 0
         self._at = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._later: list[tuple[int, int, Tick]] = []
+        self._counted = itertools.count()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_ns = 0
 
     def add(self, tick: Tick) -> None:
         slot = min(range(SLOTS), key=lambda index: len(self._slots[index]))
@@ -39,6 +47,28 @@ class Ticker:
         slot = self._slot_of.pop(tick, None)
         if slot is not None:
             self._slots[slot].discard(tick)
+
+    def at(self, due_ns: int, call: Tick) -> None:
+        """Calls once, at that time; those of one time in the order in which they were asked for. One timer for all: a
+        frame on a slow line costs a place in a heap."""
+        heapq.heappush(self._later, (due_ns, next(self._counted), call))
+        if self._alarm is None or due_ns < self._alarm_ns:
+            self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_ns = self._later[0][0]
+        self._alarm = self._loop.call_later(max(0, self._alarm_ns - now_ns()) / 1e9, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        t_ns = now_ns()
+        self._on_late_ns(max(0, t_ns - self._alarm_ns))
+        while self._later and self._later[0][0] <= t_ns + _EARLY_NS:
+            heapq.heappop(self._later)[2]()
+        if self._later and self._alarm is None:
+            self._set_alarm()
 
     def _arm(self) -> None:
         self._due_ns += _SLOT_NS

@@ -95,10 +95,14 @@ class Peer:
 
     def send(self, payload: bytes) -> None:
         """One 20 ms packet, written to the socket before this returns; nothing while there is no connection."""
-        self._sequence = (self._sequence + 1) & 0xFFFF
-        self._timestamp = (self._timestamp + _RTP_STEP) & 0xFFFFFFFF
+        self.skip()
         if self._write is not None:
             self._write(_HEADER.pack(0x80, self._payload_type, self._sequence, self._timestamp, self._ssrc) + payload)
+
+    def skip(self) -> None:
+        """One packet that never arrives: the next one's number says so."""
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        self._timestamp = (self._timestamp + _RTP_STEP) & 0xFFFFFFFF
 
     @property
     def is_open(self) -> bool:

@@ -18,7 +18,7 @@ from loadtest.language.validation import reading
 from loadtest.network.opening import http_session
 from loadtest.rooms import flood, opus
 from loadtest.rooms.app_messages import RoomMessages
-from loadtest.rooms.caller.situations import around, microphone_of
+from loadtest.rooms.caller.situations import Around
 from loadtest.rooms.flood import FloodGate
 from loadtest.rooms.microphone import Sends
 from loadtest.rooms.pacing import Ticker
@@ -48,19 +48,21 @@ class WebRtcRoom:
         live: bool = False,
         situation: Situation | None = None,
     ) -> None:
-        self._listener, echo = around(listener, situation)
-        self._grant, self._ticker = grant, ticker
+        self._around = Around(listener, situation, ticker, sends_again=False)
+        self._grant, self._listener, self._ticker = grant, self._around.listener, ticker
         self._proxy, self._trust, self._live = proxy, trust, live
         host = urlsplit(grant.room_url).hostname or ""
         self._on_this_machine = is_loopback(grant.room_url)
         self._peer = Peer(self, loopback=("::1" if host == "::1" else "127.0.0.1") if self._on_this_machine else None)
-        self._encodes = echo is not None
+        self._encodes = self._around.echo is not None
         """What the microphone hears isn't known ahead: its frames are encoded as they leave."""
-        if echo is None:
-            self._microphone: Sends = microphone_of(opus.encode(between), self._listener, None, situation)
+        if self._encodes:
+            heard = self._around.microphone(between, ahead_ns=FRAME_NS)
+            self._microphone: Sends = opus.EncodedMicrophone(heard)
         else:
-            heard = microphone_of(between, self._listener, echo, situation, ahead_ns=FRAME_NS)
-            self._microphone = opus.EncodedMicrophone(heard)
+            self._microphone = self._around.microphone(opus.encode(between))
+        self._uplink = self._around.uplink(self._put)
+        self._beat = self._tick if self._uplink is None else self._tick_into_line
         self._messages = RoomMessages(self._listener, watch=grant.watch, on_joined=self._on_joined)
         self._decoder = opus.Decoder()
         self._resource: str | None = None
@@ -95,7 +97,8 @@ class WebRtcRoom:
 
     async def close(self) -> None:
         self._is_over = True
-        self._ticker.remove(self._tick)
+        self._around.leave()
+        self._ticker.remove(self._beat)
         resource, self._resource = self._resource, None
         try:
             if resource is not None:
@@ -170,12 +173,24 @@ class WebRtcRoom:
             for mark in marks:
                 self._listener.on_mark(now_ns(), mark)
 
+    def _tick_into_line(self) -> None:
+        frame, marks = self._microphone.take()
+        if frame is not None and self._uplink is not None:
+            self._uplink.send(frame, marks)
+
+    def _put(self, frame: bytes | None) -> None:
+        """What has come to the end of the line; what was lost on it has a number, too."""
+        if frame is None:
+            self._peer.skip()
+        elif not self._is_over:
+            self._peer.send(frame)
+
     def _on_joined(self) -> None:
         if not self._is_over:
-            self._ticker.add(self._tick)
+            self._ticker.add(self._beat)
 
     def _end(self, t_ns: int, why: StepError) -> None:
-        self._ticker.remove(self._tick)
+        self._ticker.remove(self._beat)
         if not self._is_over:
             self._is_over = True
             self._fail(why)

@@ -18,7 +18,7 @@ from loadtest.language.validation import reading
 from loadtest.network.opening import room_socket
 from loadtest.rooms import flood
 from loadtest.rooms.app_messages import MAX_MESSAGE_BYTES, RoomMessages
-from loadtest.rooms.caller.situations import around, microphone_of
+from loadtest.rooms.caller.situations import Around
 from loadtest.rooms.flood import FloodGate
 from loadtest.rooms.pacing import Ticker
 from loadtest.session.ports import Grant, Listener, Situation
@@ -55,9 +55,11 @@ class WebSocketRoom(picows.WSListener):
         live: bool = False,
         situation: Situation | None = None,
     ) -> None:
-        self._listener, echo = around(listener, situation)
-        self._grant, self._ticker = grant, ticker
-        self._microphone = microphone_of(between, self._listener, echo, situation)
+        self._around = Around(listener, situation, ticker, sends_again=True)
+        self._grant, self._listener, self._ticker = grant, self._around.listener, ticker
+        self._microphone = self._around.microphone(between)
+        self._uplink = self._around.uplink(self._put)
+        self._beat = self._tick if self._uplink is None else self._tick_into_line
         self._messages = RoomMessages(self._listener, watch=grant.watch, on_joined=self._on_joined)
         self._proxy, self._trust, self._live = proxy, trust, live
         self._transport: Any = None
@@ -114,7 +116,8 @@ class WebSocketRoom(picows.WSListener):
 
     async def close(self) -> None:
         self._leaving = True
-        self._ticker.remove(self._tick)
+        self._around.leave()
+        self._ticker.remove(self._beat)
         if self._transport is None or self._transport.is_disconnected:
             return
         self._transport.send_close(picows.WSCloseCode.OK)
@@ -128,7 +131,8 @@ class WebSocketRoom(picows.WSListener):
     def drop(self) -> None:
         """Be gone without a word, as after a crash."""
         self._leaving = True
-        self._ticker.remove(self._tick)
+        self._around.leave()
+        self._ticker.remove(self._beat)
         if self._transport is not None and not self._transport.is_disconnected:
             self._transport.disconnect(graceful=False)
 
@@ -142,6 +146,16 @@ class WebSocketRoom(picows.WSListener):
             self._transport.send(_BINARY, frame)
             for mark in marks:
                 self._listener.on_mark(t_ns, mark)
+
+    def _tick_into_line(self) -> None:
+        frame, marks = self._microphone.take()
+        if frame is not None and self._uplink is not None:
+            self._uplink.send(frame, marks)
+
+    def _put(self, frame: bytes | None) -> None:
+        """What has come to the end of the line."""
+        if frame is not None and not self._leaving and not self._transport.is_disconnected:
+            self._transport.send(_BINARY, frame)
 
     def on_ws_connected(self, transport: Any) -> None:
         self._transport = transport
@@ -224,7 +238,7 @@ class WebSocketRoom(picows.WSListener):
         self._listener.on_audio(t_ns, pcm)
 
     def on_ws_disconnected(self, transport: Any) -> None:
-        self._ticker.remove(self._tick)
+        self._ticker.remove(self._beat)
         self._learning = asyncio.ensure_future(self._learn_end(now_ns(), transport))
 
     async def _learn_end(self, t_ns: int, transport: Any) -> None:
@@ -243,7 +257,7 @@ class WebSocketRoom(picows.WSListener):
 
     def _on_joined(self) -> None:
         if not self._leaving:
-            self._ticker.add(self._tick)
+            self._ticker.add(self._beat)
 
     def _on_end(self, t_ns: int, code: int, reason: str) -> None:
         detail = redact(f"the room closed: {code} {reason}".strip())
@@ -251,7 +265,7 @@ class WebSocketRoom(picows.WSListener):
         self._end(t_ns, told or StepError(Kind.TRANSPORT, Code.WS_CLOSED, detail))
 
     def _end(self, t_ns: int, why: StepError) -> None:
-        self._ticker.remove(self._tick)
+        self._ticker.remove(self._beat)
         if not self._leaving:
             self._leaving = True
             self._fail(why)

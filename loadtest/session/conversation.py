@@ -13,6 +13,7 @@ from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Mark
 from loadtest.language.secrecy.redact import redact
 from loadtest.rules.life import HOLE_NS
+from loadtest.session.line import CallersLine
 from loadtest.session.playout import Playout
 from loadtest.session.ports import Told
 from loadtest.session.tape import Tape
@@ -53,8 +54,10 @@ class Conversation:
         digest: Digest | None = None,
         keep_transcripts: bool = False,
         tape: Tape | None = None,
+        line: CallersLine | None = None,
     ) -> None:
         self._observe, self._digest, self._keep_transcripts, self.tape = observe, digest, keep_transcripts, tape
+        self.line = line
         self.playout = Playout()
         self._ear = Ear(on_onset=self._on_onset, on_offset=self._on_offset)
         self._waiter: asyncio.Future[None] | None = None
@@ -100,6 +103,8 @@ class Conversation:
                 self._words.speech_ends(self._turn)
         elif mark is Mark.SENT_LOST:
             self._speech_lost = True
+        elif mark is Mark.FIRST_FRAME:
+            self._last_frame_ns = t_ns  # it may still be on the caller's own line
         self.mark(t_ns, mark)
         self._wake()
 
@@ -192,7 +197,7 @@ class Conversation:
     def watch_line(self, lost: int | None = None) -> None:
         """`hole_ns` is from now on the longest time without a frame; None where a silent avatar sends none anyway.
         `lost`: packets so far (`Room.lost`)."""
-        self.hole_ns = 0 if now_ns() - self._last_frame_ns < STEADY_NS else None
+        self.hole_ns = 0 if self._without_frame_ns(now_ns()) < STEADY_NS else None
         self._lost, self._speech_lost = lost, False
 
     def line_broke(self, lost: int | None) -> bool:
@@ -212,7 +217,11 @@ class Conversation:
     @property
     def hears_nothing(self) -> bool:
         """No frame for a while, not even a silent one."""
-        return now_ns() - self._last_frame_ns > NOTHING_NS
+        return self._without_frame_ns(now_ns()) > NOTHING_NS
+
+    def _without_frame_ns(self, t_ns: int) -> int:
+        """How long none has come; what is still on the caller's own line has."""
+        return t_ns - self._last_frame_ns - (0 if self.line is None else self.line.down.behind_ns)
 
     def mark(self, t_ns: int, mark: Mark) -> None:
         """Write down a moment of the present turn."""
@@ -230,7 +239,7 @@ class Conversation:
             t_ns = now_ns()
             if t_ns >= deadline_ns:
                 return False
-            if t_ns - self._last_frame_ns > STALLED_NS:
+            if self._without_frame_ns(t_ns) > STALLED_NS:
                 raise StepError(Kind.TRANSPORT, Code.MEDIA_STALLED, "no frame from the avatar for 5 s")
             self._waiter = asyncio.get_running_loop().create_future()
             try:

@@ -77,6 +77,8 @@ async def _play(
     record.worst_lag_ns = 0
     lost_before = turns.room.lost
     turns.talk.watch_line(lost_before)
+    line = turns.talk.line
+    line_before = None if line is None else line.seen()
     try:
         match turn:
             case Say():
@@ -115,4 +117,5 @@ async def _play(
             dead_air_ns=heard.dead_air_ns,
             hole_ns=turns.talk.hole_ns,
             packets_lost=None if lost_before is None else (turns.room.lost or 0) - lost_before,
+            line_ns=None if line is None or line_before is None else line.added_ns(line_before),
         )

@@ -22,6 +22,7 @@ from loadtest.language.secrecy.given_back import Ledger
 from loadtest.language.secrecy.redact import redact
 from loadtest.session.conversation import MAX_MESSAGES, Conversation
 from loadtest.session.converse import converse
+from loadtest.session.line import CallersLine
 from loadtest.session.owned import Owned, Steps, uncancellable
 from loadtest.session.ports import Call, ClientSecret, ControlApi, Created, OpenRoom, Room, Situation
 from loadtest.session.record import Record
@@ -170,14 +171,16 @@ class Lifecycle:
         self._record.observe(now_ns(), Mark.SDK_SESSION, None, digest=self._digest(grant.room_url))
         if self._settings.target.room == "none":
             return
+        situation = self._situation()
         self._talk = Conversation(
             observe=self._record.observe,
             digest=self._digest,
             keep_transcripts=self._settings.output.keep_transcripts,
             tape=Tape() if self._around.keep_audio is not None else None,
+            line=None if situation is None else situation.line,
         )
         between = self._around.microphones[self._scenario.name].between
-        self._room = self._around.open_room(grant, self._talk, between, self._situation())
+        self._room = self._around.open_room(grant, self._talk, between, situation)
         call.server_ns = None  # of one call among several: says nothing about the step
         await self._talk.unless_over(self._room.connect())
 
@@ -185,9 +188,10 @@ class Lifecycle:
         """Of this session's caller. A chance of its own: what the line does changes nothing of what is said."""
         if self._scenario.caller == CLEAN:
             return None
-        ticket = self._ticket
-        seed = f"caller:{self._settings.load.seed}:{ticket.user}:{ticket.iteration}"
-        return Situation(caller=self._scenario.caller, chance=random.Random(seed))
+        ticket, caller = self._ticket, self._scenario.caller
+        chance = random.Random(f"caller:{self._settings.load.seed}:{ticket.user}:{ticket.iteration}")
+        line = CallersLine(caller, random.Random(chance.random())) if caller.has_line else None
+        return Situation(caller=caller, chance=chance, line=line)
 
     async def _converse(self, talk: Conversation, room: Room, span: str) -> None:
         await converse(
@@ -208,6 +212,9 @@ class Lifecycle:
     def _tell_media(self, room: Room, talk: Conversation | None) -> None:
         if talk is None or not (talk.playout.frames or talk.messages > MAX_MESSAGES):
             return
+        if talk.line is not None:
+            self._record.line(talk.line.up)
+            self._record.line(talk.line.down)
         heard = talk.playout
         self._record.media(
             frames=heard.frames,

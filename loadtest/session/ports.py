@@ -19,6 +19,7 @@ from loadtest.config.tables.caller import Caller
 from loadtest.language.errors import StepError
 from loadtest.language.events import Mark
 from loadtest.language.secrecy.given_back import Watch
+from loadtest.session.line import CallersLine
 from loadtest.sound.speech import Clip
 
 GONE_STATUS = frozenset({401, 403, 404, 410})
@@ -168,10 +169,12 @@ class Room(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """Where somebody calls from, who doesn't call from a studio: `[caller]` of his scenario, and his own chance."""
+    """Where somebody calls from, who doesn't call from a studio: `[caller]` of his scenario, his own chance, and his
+    line, where it does anything to what it carries."""
 
     caller: Caller
     chance: random.Random
+    line: CallersLine | None = None
 
 
 class OpenRoom(Protocol):

@@ -12,6 +12,7 @@ from loadtest.language.events import (
     Failure,
     Gone,
     GoneChecked,
+    LineMeasured,
     Mark,
     MediaMeasured,
     Observed,
@@ -31,6 +32,7 @@ from loadtest.language.events import (
 )
 from loadtest.language.secrecy.given_back import Found, Ledger, Watch
 from loadtest.language.secrecy.redact import redact
+from loadtest.session.line import Direction
 from loadtest.session.ports import Call
 
 
@@ -123,6 +125,21 @@ class Record:
     def media(self, **facts: Any) -> None:
         """What was heard in the room that was just left. `facts`: fields of MediaMeasured."""
         self._say(MediaMeasured, **facts)
+
+    def line(self, way: Direction) -> None:
+        """What the caller's line did, one way."""
+        arrived = way.packets - way.lost
+        self._say(
+            LineMeasured,
+            way=way.way,
+            packets=way.packets,
+            lost=way.lost,
+            held=way.held,
+            delay_ns=way.delay_ns // arrived if arrived else 0,
+            delay_max_ns=way.delay_max_ns,
+            underruns=way.heard.underruns,
+            stalled_ns=way.heard.stalled_ns,
+        )
 
     def gone_checked(self, gone: Gone, *, deleted_ns: int, looks: int, http_status: int | None) -> None:
         self._say(GoneChecked, gone=gone, deleted_ns=deleted_ns, looks=looks, http_status=http_status)

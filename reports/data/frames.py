@@ -21,6 +21,7 @@ from loadtest.language.events import (
     GoneChecked,
     HealthSampled,
     IterationDropped,
+    LineMeasured,
     Mark,
     MediaMeasured,
     Observed,
@@ -60,7 +61,7 @@ _COLUMNS: Final[dict[type, dict[str, Holds]]] = {
     StepFinished: {
         **_OF_SESSION, "step": WORD, "started_ns": STAMP, "outcome": WORD, "turn": NUMBER, "attempt": SMALL,
         "pool_wait_ns": NUMBER, "lag_ns": NUMBER, "first_audio_ns": NUMBER, "turn_kind": WORD, "barge_in_ns": NUMBER,
-        "dead_air_ns": NUMBER, "censored": FLAG, **FAILURE,
+        "dead_air_ns": NUMBER, "line_ns": NUMBER, "censored": FLAG, **FAILURE,
     },
     Observed: {**_OF_SESSION, "mark": WORD, "turn": NUMBER},
     SecretMinted: {
@@ -71,6 +72,10 @@ _COLUMNS: Final[dict[type, dict[str, Holds]]] = {
     MediaMeasured: {
         **_OF_SESSION, "frames": INT, "underruns": INT, "stalled_ns": INT, "gap_max_ns": NUMBER,
         "packets_lost": NUMBER, "heard_ns": NUMBER, "jitter_ns": NUMBER,
+    },
+    LineMeasured: {
+        **_OF_SESSION, "way": WORD, "packets": INT, "lost": INT, "held": INT, "delay_ns": INT, "delay_max_ns": INT,
+        "underruns": INT, "stalled_ns": INT,
     },
     GoneChecked: {**_OF_SESSION, "gone": WORD, "deleted_ns": STAMP},
     RuleChecked: {**_OF_SESSION, "rule": WORD, "outcome": WORD, "detail": TEXT},
@@ -117,6 +122,7 @@ class Run:
     remains: pd.DataFrame
     looks: pd.DataFrame
     media: pd.DataFrame
+    lines: pd.DataFrame
     checks: pd.DataFrame
     stages: pd.DataFrame
     drops: pd.DataFrame
@@ -170,6 +176,7 @@ class Run:
             remains=self.remains[self.remains["session"].isin(sessions.index)],
             looks=of(self.looks),
             media=of(self.media),
+            lines=of(self.lines),
             checks=of(self.checks),
             drops=drops,
         )
@@ -224,6 +231,7 @@ def load(run_dir: Path) -> Run:
         remains=frames[RemainsChanged],
         looks=frames[GoneChecked],
         media=frames[MediaMeasured],
+        lines=frames[LineMeasured],
         checks=frames[RuleChecked],
         stages=frames[StageStarted].sort_values("t_ns", kind="stable"),
         drops=frames[IterationDropped],

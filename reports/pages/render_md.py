@@ -74,6 +74,7 @@ def _steps(report: dict[str, Any]) -> list[str]:
         f"at most {sessions['peak_active']:,} at once; {teardown['deleted']:,} deleted, "
         f"{teardown['confirmed_gone']:,} proved gone, {sessions['leaked']:,} left behind. "
         f"Generator: {report['generator']['outcome']}. Quantiles are of what succeeded.",
+        *(["", f"The callers' line: {markdown(line)}."] if (line := tables.line_in_short(report)) else []),
         *(["", f"Assumed of the service: {markdown('; '.join(report['assumed']))}."] if report["assumed"] else []),
         "",
         f"{code(str(report['run_id']))} · {markdown(str(report['started_at']))} "

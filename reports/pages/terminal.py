@@ -79,7 +79,7 @@ def _parts(report: Report, run_dir: Path, out: Path, *, width: int, quiet: bool)
         yield from _steps(report)
     yield from failures(report, run_name)
     yield Text()
-    facts = [("rules", tables.rules_in_short(report))]
+    facts = [("line", tables.line_in_short(report)), ("rules", tables.rules_in_short(report))]
     if (cost := report["cost"]) is not None and (cost["charged"] or cost["budget_usd"] is not None):
         facts += [("cost", words) for words in spending.lines(cost, report["teardown"]["orphans"])]
     facts.append(("next", _sweep(report, run_name)))

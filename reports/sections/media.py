@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pandas as pd
+
+from loadtest.language.events import Way
 from reports.data.frames import Run
 from reports.data.measures import quantiles, seconds
 
@@ -32,4 +35,34 @@ def section(run: Run) -> dict[str, Any]:
         "jitter": {"count": len(jitter_s), **quantiles(jitter_s)},
         "packets": {"expected": expected, "lost": lost} if len(numbered) else None,
         "packet_loss": round(lost / expected, 9) if expected else None,
+        "line": _line(run),
+    }
+
+
+def _line(run: Run) -> dict[str, Any] | None:
+    """What the callers' own lines did (`[caller]` of the scenario), which is in no other figure; None: they had none.
+
+    added: what a line added to each turn's question and answer, both ways together. loss is what never arrived, a share
+    of packets; held: sent again, and late. delay: mean of all that arrived, and the longest.
+    """
+    if not len(run.lines):
+        return None
+    added_s = seconds(run.turns["line_ns"])
+    ways = {str(way): _way(run.lines[run.lines["way"] == way]) for way in Way}
+    return {"sessions": run.lines["session"].nunique(), "added": {"count": len(added_s), **quantiles(added_s)}, **ways}
+
+
+def _way(rows: pd.DataFrame) -> dict[str, Any]:
+    packets, lost = int(rows["packets"].sum()), int(rows["lost"].sum())
+    arrived = rows["packets"] - rows["lost"]
+    took_ns = float((rows["delay_ns"] * arrived).sum())
+    return {
+        "packets": packets,
+        "lost": lost,
+        "loss": round(lost / packets, 9) if packets else None,
+        "held": int(rows["held"].sum()),
+        "delay_mean_s": round(took_ns / 1e9 / int(arrived.sum()), 9) if arrived.sum() else None,
+        "delay_max_s": round(float(rows["delay_max_ns"].max()) / 1e9, 9) if len(rows) else None,
+        "underruns": int(rows["underruns"].sum()),
+        "stalled_s": round(float(rows["stalled_ns"].sum()) / 1e9, 6),
     }

@@ -11,6 +11,7 @@ from loadtest.language.events import (
     Event,
     Failure,
     GoneChecked,
+    LineMeasured,
     MediaMeasured,
     Observed,
     RemainsChanged,
@@ -136,6 +137,11 @@ def _describe(event: Event) -> tuple[int | None, str]:
             unwritten = event.messages_unwritten
             untold = f", {plural(unwritten, 'app-message')} not written" if unwritten else ""
             return None, f"heard: {plural(event.frames, 'frame')} of audio, {dry}{gap}{jitter}{lost}{untold}"
+        case LineMeasured():
+            said = f"{event.lost} of {plural(event.packets, 'packet')} lost, {event.held} held up"
+            took = f"{event.delay_ns / 1e6:.0f} ms each, {event.delay_max_ns / 1e6:.0f} ms at most"
+            dry = f", {event.underruns} underruns ({event.stalled_ns / 1e6:.0f} ms)" if event.underruns else ""
+            return None, f"the caller's line, {event.way}: {said}, {took}{dry}"
         case GoneChecked():
             status = "no answer" if event.http_status is None else f"http {event.http_status}"
             return event.t_ns - event.deleted_ns, f"gone: {event.gone} ({event.looks} looks, the last: {status})"

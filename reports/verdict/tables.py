@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from loadtest.judging.slo import SECONDS
+from loadtest.judging.slo import SECONDS, SHARE
 from loadtest.judging.words import amount, plural
 from loadtest.language.events import RuleOutcome
 from reports.verdict import rules
@@ -106,6 +106,17 @@ def failures(report: Report, *, run_name: str = RUN_DIR) -> list[Failure]:
         )
         for row in report["failures"]
     ]
+
+
+def line_in_short(report: Report) -> str | None:
+    """What the callers' own lines did; None where no scenario has one."""
+    line = report["media"]["line"]
+    if line is None:
+        return None
+    lost = [f"{amount(line[way]['loss'] or 0.0, SHARE)} {way}" for way in ("up", "down")]
+    median_s = line["added"]["p50_s"]
+    added = "" if median_s is None else f"added {_seconds(median_s)} to an answer (median), "
+    return f"{added}lost {' and '.join(lost)}; no figure above has any of it"
 
 
 def rules_in_short(report: Report) -> str | None:

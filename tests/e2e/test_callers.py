@@ -46,3 +46,42 @@ def test_an_echo_below_the_threshold_of_the_vad_interrupts_nobody(tmp_path: Path
     turns = [turn for session in sessions for turn in session["turns"]]
     assert [turn["barge_in_heard_ns"] for turn in turns] == [None] * len(turns)
     assert len(turns) == report["turns"]["count"] == 4
+
+
+@pytest.mark.parametrize("room", ["websocket", "webrtc"])
+def test_both_ways_of_a_line_take_as_long_as_was_set_and_no_figure_of_the_target_has_any_of_it(
+    room: str, tmp_path: Path
+) -> None:
+    """The echo goes both ways: the other side itself sees how long that takes."""
+    line = "[caller.up]\ndelay_s = 0.08\n[caller.down]\ndelay_s = 0.05"
+    echo = "echo_dbfs = -30\necho_delay_s = 0.1"
+    done, report, sessions = run(tmp_path, room, echo, "answer_after=fixed:0.8", more=line)
+    turns = [turn for session in sessions for turn in session["turns"] if turn["echo_heard_ns"] is not None]
+    took_ms = sorted((turn["echo_heard_ns"] - turn["first_audio_sent_ns"]) / 1e6 for turn in turns)
+    assert took_ms[len(took_ms) // 2] == pytest.approx(230, abs=2), (took_ms, done)
+    assert report["media"]["line"]["added"]["p50_s"] == pytest.approx(0.13, abs=0.001)
+    assert report["turns"]["time_to_first_audio"]["p50_s"] == pytest.approx(0.8, abs=0.03)
+    assert "line:    added 130 ms to an answer (median), lost 0 % up and 0 % down" in done.out
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_what_the_line_loses_is_what_the_other_side_misses_and_nobody_is_blamed(way: str, tmp_path: Path) -> None:
+    line = f"[caller.{way}]\ndelay_s = 0.05\nloss = 0.08\nburst = 2"
+    done, report, sessions = run(tmp_path, "webrtc", "", more=line, turns=3)
+    assert {row["id"]: row["summary"] for row in report["rules"] if row["violations"]} == {}, done
+    told = report["media"]["line"][way]
+    assert told["loss"] == pytest.approx(0.08, abs=0.005)
+    missed = sum(session["heard"]["packets_lost"] or 0 for session in sessions)
+    assert missed == (pytest.approx(told["lost"], abs=2) if way == "up" else 0)
+    assert report["media"]["packet_loss"] == 0
+
+
+def test_what_is_lost_in_a_websocket_comes_late_with_all_behind_it_and_nobody_is_blamed(tmp_path: Path) -> None:
+    line = "[caller.up]\ndelay_s = 0.1\nloss = 0.03\n[caller.down]\ndelay_s = 0.1"
+    done, report, sessions = run(tmp_path, "websocket", "", "answer_after=fixed:0.8", more=line, turns=3)
+    assert {row["id"]: row["summary"] for row in report["rules"] if row["violations"]} == {}, done
+    up = report["media"]["line"]["up"]
+    assert (up["lost"], up["held"] / up["packets"]) == (0, pytest.approx(0.03, abs=0.005))
+    assert up["delay_max_s"] == pytest.approx(0.1 + 0.02 + 1.25 * 0.2, abs=0.045)
+    gaps_ms = [session["heard"]["gap_max_ns"] / 1e6 for session in sessions]
+    assert min(gaps_ms) > 250

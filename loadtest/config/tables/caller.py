@@ -13,8 +13,41 @@ QUIET_DBFS: Final = -50.0
 """No detector of speech should take noise for it that is as quiet."""
 
 
+class Line(Section):
+    """One way of the caller's line, between his device and the room. Sound and app-messages take it, nothing else does.
+
+    In a room over UDP (WebRTC) what is lost is lost. TCP (a WebSocket) sends it again: it comes later, and so does all
+    that is behind it.
+    """
+
+    delay_s: DurationS = Field(0.0, ge=0, le=1, description="how long a packet takes")
+    jitter_s: DurationS = Field(
+        0.0, ge=0, le=0.5, description="by so much that wanders, either way; packets keep their order"
+    )
+    loss: float = Field(0.0, ge=0, le=0.5, description="share of the packets of sound that are lost: 0.02 is 2 %")
+    burst: float = Field(1.0, ge=1, le=50, description="so many of them in a row, on average")
+    bandwidth_kbps: float | None = Field(
+        None, gt=0, description="kbit/s that it carries; what would wait for longer than 0.5 s is lost (left out: any)"
+    )
+    stall_s: DurationS = Field(0.0, ge=0, le=2, description="it stands still for so long, then all comes at once")
+    stall_every_s: DurationS = Field(10.0, ge=0.1, le=3600, description="from one such stall to the next")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems = []
+        if self.jitter_s > self.delay_s:
+            problems.append("jitter_s is above delay_s: a packet can't arrive before it is sent")
+        if self.burst > 1 and not self.loss:
+            problems.append("burst: nothing is lost; give loss")
+        if self.stall_s >= self.stall_every_s:
+            problems.append("stall_s: the line never moves; stall_every_s must be longer")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+
 class Caller(Section):
-    """The caller's room and microphone. Levels are dBFS: the RMS against 32768, of speech that of its loud frames.
+    """The caller's room, microphone and line. Levels are dBFS, the RMS against 32768; of speech, of its loud frames.
 
     Left out, the microphone hears the clips as they were recorded and nothing else. Everything that is made by chance
     is made by the run's seed.
@@ -41,6 +74,8 @@ class Caller(Section):
     echo_delay_s: DurationS = Field(
         ECHO_DELAY_S, ge=0.04, le=1.0, description="from the avatar's voice to its echo, by the stamps of both frames"
     )
+    up: Line = Field(Line(), description="the line from the caller to the room")
+    down: Line = Field(Line(), description="the line from the room to the caller")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -54,6 +89,11 @@ class Caller(Section):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    @property
+    def has_line(self) -> bool:
+        """The line is no cable in a laboratory."""
+        return self.up != CABLE or self.down != CABLE
 
     @property
     def changes_speech(self) -> bool:
@@ -71,5 +111,6 @@ class Caller(Section):
         return self.noise_dbfs is not None or self.echo_dbfs is not None
 
 
+CABLE: Final = Line()
 CLEAN: Final = Caller()
 """In a studio: nothing but the clips is heard."""

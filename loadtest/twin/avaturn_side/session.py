@@ -183,6 +183,10 @@ class Session:
         """Microphone sound."""
         self._voice.hear(pcm)
 
+    def user_missed(self, packets: int) -> None:
+        """So many packets of the microphone's have never come by now."""
+        self._voice.heard.lost = packets
+
     def user_told(self, message: dict[str, Any]) -> None:
         """An app-message; only those for the engine mean anything here."""
         if message.get("type") == app_messages.SEND:

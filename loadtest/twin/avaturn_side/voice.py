@@ -103,8 +103,9 @@ class Voice:
         """The user's sound."""
         self.user_frames += 1
         self._quiet_ticks = 0
+        now_ns = time.perf_counter_ns()
+        self.heard.frame(now_ns)
         if pcm != SILENT_FRAME:
-            now_ns = time.perf_counter_ns()
             if rms(pcm) >= VOICED_RMS:
                 if now_ns - self._last_voiced_ns > _NEW_SPEECH_NS:
                     self._onset_ns = now_ns

@@ -27,6 +27,9 @@ class Host(Protocol):
     def user_sent(self, pcm: bytes) -> None:
         """One message of microphone sound, PCM16LE 24 kHz mono."""
 
+    def user_missed(self, packets: int) -> None:
+        """So many packets of the microphone's have never come by now."""
+
     def user_told(self, message: dict[str, Any]) -> None:
         """One app-message of a user."""
 
@@ -115,6 +118,11 @@ class Visit:
         """Microphone sound. With several users, only the last who came is listened to."""
         if self._is_in and self._room.users and self._room.users[-1] is self._user:
             self._room.host.user_sent(pcm)
+
+    def missed(self, packets: int) -> None:
+        """So many packets of the microphone's have never come by now; told as soon as packets have numbers."""
+        if self._is_in:
+            self._room.host.user_missed(packets)
 
     def told(self, text: bytes | str) -> None:
         """An app-message; anything but a JSON object is lost, as it would be among any other participants."""

@@ -155,7 +155,9 @@ class Caller:
         ahead = (sequence - last) & 0xFFFF
         if ahead < 0x8000:  # else overtaken by the one before
             self._heard_sequence = sequence
-            self._lost += max(0, ahead - 1)
+            if ahead != 1:
+                self._lost += max(0, ahead - 1)
+                self._visit.missed(self._lost)
         self._heard_packets += 1
         if self._heard_packets % _PACKETS_A_REPORT == 0 and self._report is not None:
             seen = RtcpReceiverInfo(
