@@ -52,6 +52,7 @@ OF_RUNS: Final[tuple[Option, ...]] = (
     Option("--twin-set", "target.twin_set", "KEY=VALUE"),
     Option("--clock-scale", "target.clock_scale", "X"),
     Option("--room", "target.room"),
+    Option("--http", "target.http"),
     Option("--max-sessions", "target.max_sessions", "N"),
     Option("--max-active", "target.max_active", "N"),
     Option("--proxy", "target.proxy", "URL"),

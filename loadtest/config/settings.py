@@ -47,6 +47,11 @@ class Target(Section):
     room: Literal["auto", "websocket", "webrtc", "daily", "none"] = Field(
         "auto", description="how rooms are joined; auto: by their URL; none: no room, no conversation"
     )
+    http: Literal["official", "lean"] = Field(
+        "official",
+        description="how secrets are minted, sessions created and deleted: by the official clients, as integrators do,"
+        " or lean: the same calls without them, for more load from a core",
+    )
     live: bool = Field(
         False, description="allow what is not on this machine; needs max_sessions; said by --live alone, not by a file"
     )

@@ -87,6 +87,18 @@ class Answers(ResponseHandler):
             self.transport.close()
 
 
+def with_one_length(data: bytes) -> bytes:
+    """The same beginning of an answer, those of 1xx before it included, where it says its length more than once without
+    contradicting itself."""
+    begin = 0
+    while (end := _END.search(data, begin)) is not None:
+        found = _STATUS.match(data, begin)
+        if found is None or found[1][0] != _ONE:
+            return data[:begin] + _with_one_length(data[begin : end.end()]) + data[end.end() :]
+        begin = end.end()
+    return data
+
+
 def _is_usual(data: bytes) -> bool:
     """Whether the whole head of an answer is there and has nothing in it of what this module is for, as nearly always.
     In a fifth of the time of the closer look; where in doubt, False."""

@@ -8,15 +8,15 @@ elsewhere that open one (tests/loadtest/network/test_opening.py).
 import asyncio
 import errno
 import ipaddress
-import select
+import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, Final
 
+import aiohappyeyeballs
 import aiohttp
 import picows
 
@@ -29,12 +29,10 @@ MAX_HEADERS: Final = 1000
 ROOM_BUFFER_BYTES: Final = 32 << 10
 """Of what a room has sent and nobody has read: half a second of sound. What is read at once is taken apart at once, and
 no other session has its turn meanwhile."""
+_NEXT_ADDRESS_S: Final = 0.25
+"""After which a host's next address is tried beside the one that hasn't answered yet (RFC 8305)."""
 _HANDSHAKE_TIMEOUT_S: Final = 60.0
 """Above every connect timeout: the step's own deadline ends a handshake that hangs."""
-
-
-_on_used_connection: ContextVar[bool] = ContextVar("_on_used_connection", default=False)
-"""Whether the call that is being sent took a connection that others had before."""
 
 
 class ElsewhereError(OSError):
@@ -49,11 +47,6 @@ class _Connector(aiohttp.TCPConnector):
         self._factory: partial[Any] = partial(Answers, self._loop)
 
 
-class HungUpError(aiohttp.ClientError):
-    """The connection that a POST would have gone over was closed by the target since the last call. Nothing was sent,
-    and the pool has it no more."""
-
-
 def http_session(
     *,
     trust: ssl.SSLContext,
@@ -61,14 +54,11 @@ def http_session(
     connections: int = 100,
     proxy: str | None = None,
     headers: Mapping[str, str] | None = None,
-    trace: aiohttp.TraceConfig | None = None,
 ) -> aiohttp.ClientSession:
     """A pool of connections. `live`: it may leave this machine. The environment's proxies are never used, no cookie is
     kept, and no deadline is set: the step's own is the only one. The caller's to close."""
-    trace = trace or aiohttp.TraceConfig()
+    trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(_refuse_redirect)
-    trace.on_connection_reuseconn.append(_used)
-    trace.on_connection_create_end.append(_new)
     return aiohttp.ClientSession(
         connector=_Connector(
             limit=connections,
@@ -78,7 +68,6 @@ def http_session(
             socket_factory=None if live else _local_socket,
         ),
         trace_configs=[trace],
-        request_class=_Request,
         trust_env=False,
         proxy=proxy,
         headers={"User-Agent": user_agent(), **(headers or {})},
@@ -90,43 +79,6 @@ def http_session(
         max_headers=MAX_HEADERS,
         skip_auto_headers=("User-Agent", "Accept-Encoding"),
     )
-
-
-async def request(session: aiohttp.ClientSession, method: str, url: str, **more: Any) -> aiohttp.ClientResponse:
-    """An answer, the caller's to close. Over a connection that was closed since the last call nothing is sent: the next
-    one is taken. Raises what aiohttp does."""
-    while True:
-        try:
-            return await session.request(method, url, **more)
-        except HungUpError:
-            continue
-
-
-class _Request(aiohttp.ClientRequest):
-    """aiohttp sends anything but a POST once more by itself where its connection turns out to be closed. Before a POST
-    the system is asked: the loop may not have been told yet, and waiting until it was would be in every latency."""
-
-    async def send(self, conn: Any) -> aiohttp.ClientResponse:
-        if self.method == "POST" and _on_used_connection.get() and _has_hung_up(conn.transport):
-            raise HungUpError
-        return await super().send(conn)
-
-
-async def _used(_session: aiohttp.ClientSession, _context: SimpleNamespace, _params: Any) -> None:
-    _on_used_connection.set(True)
-
-
-async def _new(_session: aiohttp.ClientSession, _context: SimpleNamespace, _params: Any) -> None:
-    _on_used_connection.set(False)
-
-
-def _has_hung_up(transport: asyncio.Transport | None) -> bool:
-    opened = None if transport is None else transport.get_extra_info("socket")
-    if opened is None or opened.fileno() < 0:
-        return True
-    asked = select.poll()
-    asked.register(opened.fileno(), select.POLLRDHUP)  # tells of an error, too
-    return bool(asked.poll(0))
 
 
 async def room_socket(
@@ -145,7 +97,7 @@ async def room_socket(
     Raises OSError and picows.WSError."""
 
     async def connected(parsed: Any) -> socket.socket:
-        found = await _connected(parsed.host, parsed.port, live=live)
+        found = await _connected(parsed.host, parsed.port, live=live, receive_bytes=ROOM_BUFFER_BYTES)
         on_socket(found)
         return found
 
@@ -179,28 +131,41 @@ async def _refuse_redirect(
     )
 
 
-async def _connected(host: str, port: int, *, live: bool) -> socket.socket:
-    """Raises OSError."""
+async def opened(
+    factory: Callable[[], asyncio.Protocol], host: str, port: int, *, live: bool, trust: ssl.SSLContext | None
+) -> None:
+    """A connection to that host, with TLS if `trust` says whom; `factory` makes its protocol. Raises OSError."""
     loop = asyncio.get_running_loop()
-    problem = OSError(f"{host} has no address")
-    for info in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        candidate = None
-        try:
-            candidate = socket.socket(*info[:3]) if live else _local_socket(info)
-            candidate.setblocking(False)
-            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM_BUFFER_BYTES)
-            await loop.sock_connect(candidate, info[4])
-        except OSError as error:
-            if candidate is not None:
-                candidate.close()
-            problem = error
-        except asyncio.CancelledError:
-            if candidate is not None:
-                candidate.close()
-            raise
-        else:
-            return candidate
-    raise problem
+    found = await _connected(host, port, live=live)
+    try:
+        await loop.create_connection(factory, sock=found, ssl=trust, server_hostname=None if trust is None else host)
+    except BaseException:
+        found.close()
+        raise
+
+
+async def secured(transport: asyncio.Transport, protocol: asyncio.Protocol, trust: ssl.SSLContext, host: str) -> None:
+    """TLS to that host within a connection; `protocol` hears what is in it. Raises OSError."""
+    inner = await asyncio.get_running_loop().start_tls(transport, protocol, trust, server_hostname=host)
+    if inner is None:
+        raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+    protocol.connection_made(inner)
+
+
+async def _connected(host: str, port: int, *, live: bool, receive_bytes: int | None = None) -> socket.socket:
+    """Over IPv6 or IPv4, whichever answers. `receive_bytes`: the size of its buffer, instead of the system's. Raises
+    OSError."""
+
+    def made(info: tuple[Any, ...]) -> socket.socket:
+        candidate = socket.socket(*info[:3]) if live else _local_socket(info)
+        if receive_bytes is not None:
+            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        return candidate
+
+    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    if not infos:
+        raise OSError(f"{host} has no address")
+    return await aiohappyeyeballs.start_connection(infos, happy_eyeballs_delay=_NEXT_ADDRESS_S, socket_factory=made)
 
 
 def _local_socket(info: tuple[Any, ...]) -> socket.socket:

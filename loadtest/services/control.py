@@ -1,19 +1,16 @@
-"""The HTTP steps, as integrators write them: `AsyncOpenAI` mints, httpx creates, asks and deletes.
+"""The HTTP steps of a session: what is asked of the services, and what their answers mean.
 
-Foreign exceptions are translated here, once. No call retries (`max_retries=0`) and none has a timeout of its own: the
-step's deadline is the only one.
+How the calls are sent is the way's: by the official clients (`official.py`) or without them (`lean.py`). None retries,
+and none has a timeout of its own: the step's deadline is the only one.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping
-from functools import lru_cache
-from typing import Any, Self
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from typing import Any, Protocol, Self
 from urllib.parse import quote
 
 import aiohttp
-import httpx
-import httpx2
-import openai
 
 from loadtest.config.access.trust import trust
 from loadtest.config.settings import Settings
@@ -22,26 +19,32 @@ from loadtest.language.errors import Code, Kind, StepError, transport_failure
 from loadtest.language.events import SecretKind
 from loadtest.language.secrecy.given_back import Ledger
 from loadtest.language.secrecy.redact import know, redact, remember
-from loadtest.network.user_agent import user_agent
+from loadtest.network.connection import MAX_BODY_BYTES
+from loadtest.network.opening import http_session
 from loadtest.services.backend import Backend, Request
-from loadtest.services.cookies import BoundedJar
 from loadtest.services.creating import created, salvaged, salvaged_from_call
-from loadtest.services.transport import (
-    MAX_BODY_BYTES,
-    MAX_ERROR_BYTES,
-    Httpx2Transport,
-    HttpxTransport,
-    current_call,
-    fetch,
-    open_session,
-)
+from loadtest.services.lean import Lean
+from loadtest.services.official import Official
+from loadtest.services.transport import MAX_ERROR_BYTES, Answered, fetch, open_session
 from loadtest.session.ports import DELETED_STATUS, Call, ClientSecret, Created, Grant
 
 MAX_LOCATION = 300
 
 
+class _Way(Protocol):
+    """How calls are sent. A refusal is an answer; StepError is raised for whatever goes wrong below HTTP."""
+
+    async def mint(self, call: Call, body: Mapping[str, Any], *, traceparent: str) -> Answered: ...
+
+    async def create(self, call: Call, body: Mapping[str, Any], *, traceparent: str) -> Answered: ...
+
+    async def delete(self, call: Call, part: str, *, traceparent: str) -> Answered: ...
+
+    async def close(self) -> None: ...
+
+
 class Control:
-    """One OpenAI client and one httpx client for a whole process, on one pool. Use as an async context manager."""
+    """Both services for a whole process, on one pool. Use as an async context manager."""
 
     def __init__(self, settings: Settings, keys: Mapping[str, str], *, connections: int) -> None:
         target = settings.target
@@ -49,33 +52,11 @@ class Control:
         self._backend = None if target.backend is None else Backend(target.backend)
         self.trust = trust(target.ca_file)
         self._openai_key, self._avaturn_key = keys["OPENAI_API_KEY"], keys["AVATURN_API_KEY"]
+        self._live, self._proxy = target.live, target.proxy
         self._session = open_session(connections=connections, verify=self.trust, live=target.live)
-        self._openai = openai.AsyncOpenAI(
-            api_key=self._openai_key or "none",
-            base_url=target.openai_base_url or target.avaturn_base_url,  # with a backend it is never called
-            max_retries=0,
-            timeout=None,
-            default_headers={"User-Agent": user_agent(f"AsyncOpenAI/Python {openai.__version__}")},
-            http_client=httpx2.AsyncClient(
-                transport=Httpx2Transport(self._session, target.proxy),
-                cookies=BoundedJar(),
-                trust_env=False,
-                timeout=None,
-            ),
-        )
-        self._create_secret = self._openai.realtime.client_secrets.with_raw_response.create
-        self._avaturn = httpx.AsyncClient(
-            transport=HttpxTransport(self._session, target.proxy),
-            cookies=BoundedJar(),
-            trust_env=False,
-            timeout=httpx.Timeout(None),  # the step's deadline is the only one
-        )
-        self._avaturn.headers["User-Agent"] = user_agent(self._avaturn.headers["User-Agent"])
-        # A whole URL, parsed once: joining a path to a base URL costs as much as parsing two.
-        self._sessions_url = httpx.URL(target.avaturn_base_url + "/api/v1/sessions")
+        way = Lean if target.http == "lean" else Official
+        self._way: _Way = way(self._session, target, openai_key=self._openai_key, avaturn_key=self._avaturn_key)
         self._sdk_url = target.avaturn_base_url + "/_sdk/v0/sessions"
-        self._proxy = target.proxy
-        self._bearer = f"Bearer {self._avaturn_key}"
         know(self._openai_key, name="OPENAI_API_KEY")
         know(self._avaturn_key, name="AVATURN_API_KEY")
 
@@ -83,70 +64,46 @@ class Control:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._openai.close()
-        await self._avaturn.aclose()
+        await self._way.close()
         await self._session.close()
+        if "_sockets" in self.__dict__:
+            await self._sockets.close()
+
+    @cached_property
+    def _sockets(self) -> aiohttp.ClientSession:
+        """For the WebSockets of probes: most runs have none."""
+        return http_session(trust=self.trust, live=self._live)
 
     async def mint(self, call: Call, *, ttl_s: int, realtime: Mapping[str, Any], traceparent: str) -> ClientSecret:
         """A fresh client secret (docs/contract.md#what-a-mint-may-ask, #what-a-mint-answers). Raises StepError."""
-        current_call.set(call)
-        try:
-            # As extra_body the SDK sends the same bytes but does not walk the session by its type hints (0.15 ms a
-            # call); it validates nothing either way (docs/contract.md#what-a-mint-may-ask).
-            answer = await self._create_secret(
-                extra_body={"expires_after": {"anchor": "created_at", "seconds": ttl_s}, "session": realtime},
-                extra_headers={"traceparent": traceparent},
-            )
-        except openai.APIStatusError as error:
-            raise _refused(
-                error.status_code,
-                error.response.content,
-                error.code,
-                self._openai_key,
-                location=error.response.headers.get("location", ""),
-            ) from error
-        except openai.APIConnectionError as error:
-            if isinstance(error.__cause__, StepError):
-                raise error.__cause__ from None
-            raise StepError(Kind.TRANSPORT, Code.CONNECTION_LOST, redact(str(error))) from error
-        except Exception as error:
-            if call.http_status is None or isinstance(error, StepError):
-                raise  # nothing was answered: it is not the answer that the client stumbles over
-            raise StepError(
-                Kind.PROTOCOL, Code.BAD_SHAPE, f"the mint's answer can't be used ({type(error).__name__})"
-            ) from error
-        body = validation.json_object(answer.content, "the mint's answer")
+        asked = {"expires_after": {"anchor": "created_at", "seconds": ttl_s}, "session": realtime}
+        answered = await self._way.mint(call, asked, traceparent=traceparent)
+        if not answered.is_good:
+            raise _refused(answered, self._openai_key, creates=True, word=_word(answered.body))
+        body = validation.json_object(answered.body, "the mint's answer")
         value = validation.token(body.get("value"), "the mint's value")
         call.watch.sends(SecretKind.CLIENT_SECRET, value)
         remember(value, owner=call.watch)
         return ClientSecret(
             value=value,
             expires_at_s=validation.unix_s(body.get("expires_at"), "the mint's expires_at"),
-            provider_s=_date_s(answer.headers.get("date")),
+            provider_s=_date_s(answered.header(b"date")),
         )
 
     async def create(self, call: Call, *, secret: ClientSecret, fields: Mapping[str, Any], traceparent: str) -> Created:
         """An Avaturn session on that secret (docs/contract.md#creating-a-session). Raises StepError."""
         body = {"conversation_engine": {"type": "openai-realtime", "client_secret": secret.value}, **fields}
-        headers = {"Authorization": self._bearer, "traceparent": traceparent}
         try:
-            response = await self._send(call, self._avaturn.post(self._sessions_url, json=body, headers=headers))
+            answered = await self._way.create(call, body, traceparent=traceparent)
         except (StepError, asyncio.CancelledError) as error:
             return salvaged_from_call(call, error)
-        if response.status_code // 100 != 2:
-            raise _refused(
-                response.status_code,
-                response.content,
-                None,
-                secret.value,
-                self._avaturn_key,
-                location=response.headers.get("location", ""),
-            )
+        if not answered.is_good:
+            raise _refused(answered, secret.value, self._avaturn_key, creates=True)
         what = "the create's answer"
         try:
-            answer = validation.json_object(response.content, what)
+            answer = validation.json_object(answered.body, what)
         except StepError as error:
-            return salvaged(response.content, error)
+            return salvaged(answered.body, error)
         made = created(answer.get("session_id"), answer.get("token"), what)
         call.watch.sends(SecretKind.SESSION_TOKEN, made.token)
         remember(made.token, owner=call.watch)
@@ -161,28 +118,35 @@ class Control:
             user=user, iteration=iteration, trace_id=trace_id, traceparent=traceparent
         )
         try:
-            status, headers, body = await self._exchange(call, request)
+            answered = await self._exchange(call, request)
         except (StepError, asyncio.CancelledError) as error:
             return self._backend.owned_by(user, salvaged_from_call(call, error, key=self._backend.id_key))
-        self._backend.keep_cookies(user, request.url, headers)
-        if status // 100 != 2:
-            raise _refused(status, body, None, *self._backend.secrets, location=_location(headers))
-        made = self._backend.created(user=user, body=body)
+        self._backend.keep_cookies(user, request.url, answered.headers)
+        if not answered.is_good:
+            raise _refused(answered, *self._backend.secrets, creates=True)
+        made = self._backend.created(user=user, body=answered.body)
         call.watch.sends(SecretKind.SESSION_TOKEN, made.token)
         remember(made.token, owner=call.watch)
         return made
 
-    async def _exchange(self, call: Call, request: Request) -> tuple[int, Any, bytes]:
-        return await self.exchange(
-            call, method=request.method, url=request.url, headers=request.headers, body=request.body
+    async def _exchange(self, call: Call, request: Request, *, repeatable: bool = False) -> Answered:
+        return await fetch(
+            self._session,
+            call,
+            method=request.method,
+            url=request.url,
+            headers=request.headers,
+            body=request.body,
+            proxy=self._proxy,
+            repeatable=repeatable,
         )
 
     async def grant(self, call: Call, *, token: str, traceparent: str) -> Grant:
         """The room's address and token (docs/contract.md#the-sdks-api). Raises StepError."""
-        status, answer = await self._ask(call, token, traceparent)
-        if status // 100 != 2:
-            raise _refused(status, answer, None, token)
-        body = validation.json_object(answer, "the SDK session")
+        answered = await self._ask(call, token, traceparent)
+        if not answered.is_good:
+            raise _refused(answered, token)
+        body = validation.json_object(answered.body, "the SDK session")
         room_url = validation.address(body.get("room_url"), "room_url")
         room_token = validation.token(body.get("limited_access_token"), "limited_access_token")
         call.watch.sends(SecretKind.ROOM_TOKEN, room_token)
@@ -191,29 +155,23 @@ class Control:
 
     async def look(self, call: Call, *, token: str, traceparent: str) -> int:
         """HTTP status of the SDK session: 200 = alive, GONE_STATUS = ended. Raises StepError below HTTP."""
-        return (await self._ask(call, token, traceparent))[0]
+        return (await self._ask(call, token, traceparent)).status
 
     async def delete(self, call: Call, *, target_session_id: str, traceparent: str) -> int:
         """End the session; its HTTP status, one of DELETED_STATUS. Raises StepError for any other."""
         if self._backend is not None:
             own = self._backend.delete_request(target_session_id, traceparent=traceparent)
             if own is not None:
-                status, _, body = await self._exchange(call, own)
-                if status not in DELETED_STATUS:
-                    raise _refused(status, body, None, *self._backend.secrets)
+                answered = await self._exchange(call, own, repeatable=own.method == "DELETE")
+                if answered.status not in DELETED_STATUS:
+                    raise _refused(answered, *self._backend.secrets)
                 self._backend.deleted(target_session_id)
-                return status
+                return answered.status
             self._backend.deleted(target_session_id)
-        response = await self._send(
-            call,
-            self._avaturn.delete(
-                f"{self._sessions_url}/{quote(target_session_id, safe='')}",
-                headers={"Authorization": self._bearer, "traceparent": traceparent},
-            ),
-        )
-        if response.status_code not in DELETED_STATUS:
-            raise _refused(response.status_code, response.content, None, self._avaturn_key)
-        return response.status_code
+        answered = await self._way.delete(call, quote(target_session_id, safe=""), traceparent=traceparent)
+        if answered.status not in DELETED_STATUS:
+            raise _refused(answered, self._avaturn_key)
+        return answered.status
 
     def ledger(self) -> Ledger:
         """For what the sessions of this process send: it knows the keys that all of them do."""
@@ -230,13 +188,23 @@ class Control:
         self, call: Call, *, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> tuple[int, Any, bytes]:
         """(status, raw headers, body) of any call, for those that no client would make. Raises StepError below HTTP."""
-        return await fetch(self._session, call, method=method, url=url, headers=headers, body=body, proxy=self._proxy)
+        answered = await fetch(
+            self._session,
+            call,
+            method=method,
+            url=url,
+            headers=headers,
+            body=body,
+            proxy=self._proxy,
+            repeatable=method in ("GET", "DELETE"),
+        )
+        return answered.status, answered.headers, answered.body
 
     async def websocket(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientWebSocketResponse:
         """An open WebSocket, the caller's to close. Raises StepError, with the HTTP status of a refused upgrade."""
         with validation.reading("the socket's upgrade"):
             try:
-                return await self._session.ws_connect(
+                return await self._sockets.ws_connect(
                     url, headers=headers, proxy=self._proxy, max_msg_size=MAX_BODY_BYTES
                 )
             except aiohttp.WSServerHandshakeError as error:
@@ -244,37 +212,40 @@ class Control:
             except (aiohttp.ClientError, OSError) as error:
                 raise transport_failure(error, Code.CONNECT_FAILED, type(error).__name__) from error
 
-    async def _ask(self, call: Call, token: str, traceparent: str) -> tuple[int, bytes]:
-        """The one call that integrators leave to the web SDK: straight through the transport, a third of httpx's
-        price."""
+    async def _ask(self, call: Call, token: str, traceparent: str) -> Answered:
+        """The one call that integrators leave to the web SDK: by no client, whatever the way."""
         headers = {"X-Session-Token": token, "traceparent": traceparent, "Accept": "application/json, text/plain, */*"}
-        status, _, body = await fetch(
-            self._session, call, method="GET", url=self._sdk_url, headers=headers, proxy=self._proxy
+        return await fetch(
+            self._session,
+            call,
+            method="GET",
+            url=self._sdk_url,
+            headers=headers,
+            proxy=self._proxy,
+            repeatable=True,
         )
-        return status, body
-
-    async def _send(self, call: Call, request: Awaitable[httpx.Response]) -> httpx.Response:
-        current_call.set(call)
-        try:
-            return await request
-        except httpx.HTTPError as error:
-            raise StepError(Kind.TRANSPORT, Code.CONNECTION_LOST, redact(str(error))) from error
 
 
-def _refused(status: int, body: bytes, provider_code: object, *secrets: str, location: str | None = None) -> StepError:
-    """An HTTP refusal as data. `location`: of an answer that should have created something ("": it has none); a
-    redirect, which is never followed, is a refusal."""
-    text = body[:MAX_ERROR_BYTES].decode("utf-8", "replace")
-    code = reasons.of_http(status, text, word=provider_code)
-    if status // 100 == 3 and location is not None:
+def _refused(answered: Answered, *secrets: str, creates: bool = False, word: object = None) -> StepError:
+    """An HTTP refusal as data. `creates`: the call should have created something; a redirect, which is never followed,
+    is a refusal. `word`: the provider's own code."""
+    status, text = answered.status, answered.body[:MAX_ERROR_BYTES].decode("utf-8", "replace")
+    code = reasons.of_http(status, text, word=word)
+    if status // 100 == 3 and creates:
+        location = answered.header(b"location")
         whither = f"a redirect to {location[:MAX_LOCATION]}" if location else "a redirect without a Location"
         text = f"{whither}; it was not followed, and nothing was created. {text}".rstrip()
     return StepError(Kind.REJECTED, code, redact(f"HTTP {status}: {text}", *secrets), http_status=status)
 
 
-def _location(headers: Any) -> str:
-    """Of raw header pairs; empty where there is none."""
-    return next((value.decode("latin-1") for name, value in headers if name.lower() == b"location"), "")
+def _word(body: bytes) -> object:
+    """What a refusal of OpenAI's calls itself."""
+    try:
+        told = validation.json_object(body[:MAX_ERROR_BYTES], "a refusal")
+    except StepError:
+        return None
+    error = told.get("error", told)
+    return error.get("code") if isinstance(error, dict) else None
 
 
 @lru_cache(maxsize=4)

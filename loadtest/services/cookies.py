@@ -19,6 +19,9 @@ MAX_COOKIE_BYTES: Final = 16_384
 MAX_CLIENT_BYTES: Final = 8_000
 """Of all that a client of a service holds: most servers refuse a longer header, and its sessions share one jar."""
 
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+"""What no header that is sent may hold, as a cookie would that is taken back."""
+
 
 class BoundedJar(CookieJar):
     """One that doesn't grow with the length of a run, whatever a target sets: the oldest go first. What it holds is
@@ -56,7 +59,7 @@ class _Answer:
         # The jar wants a dot in a domain, which browsers do not of one that is the host itself.
         own_domain = re.compile(rf";\s*domain\s*=\s*\.?{re.escape(host)}\s*(?=;|$)", re.IGNORECASE)
         for name, value in headers:
-            if name.lower() == b"set-cookie" and len(value) <= MAX_COOKIE_BYTES:
+            if name.lower() == b"set-cookie" and len(value) <= MAX_COOKIE_BYTES and not _CONTROL.search(value):
                 text = _text(value)
                 self._headers.add_header("Set-Cookie", text if "." in host else own_domain.sub("", text))
 
@@ -67,9 +70,9 @@ class _Answer:
 class Cookies:
     """What answers set, and what goes with which request."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_bytes: int = MAX_COOKIE_BYTES) -> None:
         policy = _Policy(strict_ns_domain=DefaultCookiePolicy.DomainStrictNonDomain)
-        self._jar = BoundedJar(policy, max_bytes=MAX_COOKIE_BYTES)
+        self._jar = BoundedJar(policy, max_bytes=max_bytes)
 
     def keep(self, url: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """What an answer of that URL sets (raw header pairs)."""

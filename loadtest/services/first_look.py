@@ -13,13 +13,12 @@ from datetime import date
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-import aiohttp
-
 from loadtest.config.access.trust import trust
 from loadtest.config.settings import Settings
 from loadtest.language.errors import StepError
 from loadtest.language.validation import http_date_s, json_value
 from loadtest.network.opening import reach
+from loadtest.network.pool import Pool
 from loadtest.services.transport import fetch, open_session
 from loadtest.session.ports import Call
 
@@ -88,7 +87,7 @@ class _Answer:
 
 
 class _Looking:
-    def __init__(self, session: aiohttp.ClientSession, settings: Settings, keys: Mapping[str, str]) -> None:
+    def __init__(self, session: Pool, settings: Settings, keys: Mapping[str, str]) -> None:
         self._session, self._settings, self._keys = session, settings, keys
 
     def all(self) -> list[Coroutine[Any, Any, Seen]]:
@@ -208,16 +207,19 @@ class _Looking:
         try:
             async with asyncio.timeout(DEADLINE_S):
                 before_s = time.time()
-                status, raw, body = await fetch(
-                    self._session, Call(), method=method, url=url, headers=headers, proxy=proxy
-                )
+                answered = await fetch(self._session, Call(), method=method, url=url, headers=headers, proxy=proxy)
         except TimeoutError:
             return f"no answer within {DEADLINE_S:g} s"
         except StepError as error:
             return error.detail or str(error.code)
-        stamp = next((value.decode("latin-1") for name, value in raw if name.lower() == b"date"), None)
         took_s = time.perf_counter() - began
-        return _Answer(status=status, date=stamp, body=body, took_s=took_s, at_s=before_s + took_s / 2)
+        return _Answer(
+            status=answered.status,
+            date=answered.header(b"date"),
+            body=answered.body,
+            took_s=took_s,
+            at_s=before_s + took_s / 2,
+        )
 
 
 def _models(answer: Any) -> dict[str, date | None] | None:

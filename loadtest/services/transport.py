@@ -1,157 +1,190 @@
-"""HTTP transport under the official clients: aiohttp, for httpx and for the httpx2 that `openai` sits on.
+"""A call from its request to its whole answer, over the pool that both ways of asking share: the official clients', and
+the lean one. What goes wrong below HTTP is told here, once.
 
-Why our own 40 lines: the ready-made ones cap themselves at 100 connections or hide how long a call waited for one
-(DECISIONS.md#dependencies), and both facts decide whether a latency is the target's or ours. The body is read whole:
-nothing here streams. What it is opened with, and why a loopback run stays on loopback: loadtest/network/opening.py.
+The body is read whole: nothing here streams. Why a loopback run stays on loopback: loadtest/network/opening.py.
 """
 
-import asyncio
 import re
+import ssl
+import zlib
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-import aiohttp
 import httpx
 import httpx2
-from aiohttp.http_exceptions import ContentEncodingError
 
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import Code, Kind, StepError, own_limit, transport_failure
+from loadtest.language.errors import Code, Kind, StepError, transport_failure
 from loadtest.language.secrecy.redact import redact
 from loadtest.language.validation import whole_number
-from loadtest.network.opening import http_session, request
+from loadtest.network.connection import (
+    MAX_BODY_BYTES,
+    Answer,
+    BrokenAnswerError,
+    LostConnectionError,
+)
+from loadtest.network.pool import Pool, UnreachableError, header_lines, host_of
+from loadtest.network.user_agent import user_agent
 from loadtest.session.ports import Call
 
-HANDLED_HEADER = "x-twin-handled-ns"
-MAX_BODY_BYTES = 4 << 20
-"""Of an answer, unpacked. What these services answer has some kB; a longer one would be held for every session."""
-MAX_ERROR_BYTES = 64 << 10
+HANDLED_HEADER: Final = b"x-twin-handled-ns"
+MAX_ERROR_BYTES: Final = 64 << 10
 """Of a refusal's body, the clients get no more: they take it apart, and print it into their exceptions."""
-
-
-_QUOTED = re.compile(r"""\bb(?:'[^']*'?|"[^"]*"?)""")
-_UNSENDABLE = re.compile(rb"[^\x20-\x7e]")
-_TOUCHED = frozenset({b"content-encoding", b"transfer-encoding", b"content-length", b"content-type", b"set-cookie"})
+ENCODINGS: Final = "gzip, deflate"
+"""What is unpacked here, for `Accept-Encoding`."""
+_WITH_BODY: Final = ("POST", "PUT", "PATCH")
+_UNSENDABLE: Final = re.compile(rb"[^\x20-\x7e]")
+_TOUCHED: Final = frozenset(
+    {b"content-encoding", b"transfer-encoding", b"content-length", b"content-type", b"set-cookie"}
+)
 
 current_call: ContextVar[Call] = ContextVar("current_call")
 """Set by the caller before the client's method; the clients have no place to pass it through."""
 
-
-async def _queued(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
-    context.queued_ns = now_ns()
+Headers = list[tuple[bytes, bytes]]
 
 
-async def _dequeued(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
-    context.trace_request_ctx.pool_wait_ns += now_ns() - context.queued_ns
+class Answered(NamedTuple):
+    """A whole answer; `headers` as they came."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    @property
+    def is_good(self) -> bool:
+        return self.status // 100 == 2
+
+    def header(self, name: bytes) -> str | None:
+        """The first one of that name, which is given in lower case."""
+        return next((value.decode("latin-1") for each, value in self.headers if each.lower() == name), None)
 
 
-def open_session(*, connections: int, verify: Any, live: bool = False) -> aiohttp.ClientSession:
-    """One pool for a process. `connections` must be above the calls in flight; waiting for one is measured."""
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_queued_start.append(_queued)
-    trace.on_connection_queued_end.append(_dequeued)
-    return http_session(trust=verify, live=live, connections=connections, trace=trace)
+def open_session(*, connections: int, verify: ssl.SSLContext | None, live: bool = False) -> Pool:
+    """One pool for a process. `connections` must be above the calls in flight; waiting for one is measured. `verify`:
+    whom TLS trusts; nobody: there is none."""
+    return Pool(trust=verify or None, connections=connections, live=live)
 
 
 async def fetch(
-    session: aiohttp.ClientSession,
+    session: Pool,
     call: Call,
     *,
     method: str,
     url: str,
-    headers: Any,
+    headers: Mapping[str, str],
     body: bytes | None = None,
     proxy: str | None,
-) -> tuple[int, Any, bytes]:
-    """(status, raw headers, body). Raises StepError for whatever went wrong below HTTP; `sent` says if the target may
-    have seen the request."""
+    repeatable: bool = False,
+) -> Answered:
+    """A call that no client makes. Raises StepError for whatever went wrong below HTTP;
+    `sent` says if the target may have seen the request."""
+    said = {name.lower() for name in headers}
+    more = {"host": host_of(url), "user-agent": user_agent(), "accept": "*/*"}
+    if body is not None or method in _WITH_BODY:
+        more |= {"content-length": str(len(body or b""))}
+    sent = [*((name, value) for name, value in more.items() if name not in said), *headers.items()]
+    return await exchange(
+        session,
+        call,
+        method=method,
+        url=url,
+        lines=header_lines(sent),
+        body=body,
+        proxy=proxy,
+        repeatable=repeatable,
+    )
+
+
+async def exchange(
+    session: Pool,
+    call: Call,
+    *,
+    method: str,
+    url: str,
+    lines: bytes,
+    body: bytes | None = None,
+    proxy: str | None,
+    repeatable: bool = False,
+) -> Answered:
+    """The same with all headers as they are sent."""
+    answer, whole = Answer(), False
     try:
-        async with await request(
-            session,
-            method,
-            url,
-            headers=headers,
-            data=body,
-            allow_redirects=False,
-            proxy=proxy,
-            trace_request_ctx=call,
-        ) as response:
-            call.http_status = response.status
-            answer = await _body(response, call)
-    except aiohttp.ClientConnectorError as error:
-        raise transport_failure(error, Code.CONNECT_FAILED, redact(str(error)), sent=False) from error
-    except aiohttp.ClientHttpProxyError as error:
-        told = f"the proxy refused the way to the target: {error.status} {redact(error.message)}"
-        raise StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, told, sent=False) from error
-    except (aiohttp.ClientResponseError, ContentEncodingError) as error:
-        is_packed = "content-encoding" in str(error)
-        what = "a body in an encoding that was not asked for" if is_packed else "no HTTP/1.1 answer"
-        detail = f"{what} ({type(error).__name__}: {_unquoted(error).partition(' Please install')[0]})"
-        raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, detail, http_status=call.http_status) from error
-    except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-        if isinstance(error.__cause__, ContentEncodingError):
-            detail = f"a body that its Content-Encoding does not unpack ({redact(str(error))})"
-            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, detail, http_status=call.http_status) from error
-        raise transport_failure(error, Code.CONNECTION_LOST, f"{type(error).__name__}: {_unquoted(error)}") from error
-    except Exception as error:
-        if call.http_status is None or isinstance(error, StepError) or own_limit(error) is not None:
-            raise
-        detail = f"its body can't be read ({type(error).__name__})"
-        raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, detail, http_status=call.http_status) from error
-    call.server_ns = whole_number(response.headers.get(HANDLED_HEADER, ""))
-    return response.status, response.raw_headers, answer
-
-
-def _unquoted(error: BaseException) -> str:
-    """What aiohttp says, without the lines of the answer that its parser quotes: they may hold what nobody knows yet,
-    such as a new cookie."""
-    said = f"{error.status}, {error.message}" if isinstance(error, aiohttp.ClientResponseError) else str(error)
-    lines = [line.strip() for line in said.splitlines()]
-    told = " ".join(line for line in lines if not line.startswith(("b'", 'b"', "^")))
-    return redact(_QUOTED.sub("…", told))
-
-
-async def _body(response: aiohttp.ClientResponse, call: Call) -> bytes:
-    """The whole body, unpacked in small pieces. What there is of one that breaks off is in `call`. Raises StepError for
-    one above MAX_BODY_BYTES."""
-    content, pieces, size = response.content, list[bytes](), 0
-    try:
-        while not content.at_eof():
-            pieces.append(await content.readany())
-            size += len(pieces[-1])
-            if size > MAX_BODY_BYTES:
-                response.close()
-                detail = f"HTTP {response.status} with a body of more than {MAX_BODY_BYTES >> 20} MiB"
-                raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, detail, http_status=response.status)
-    except BaseException:
-        call.body_so_far = b"".join(pieces)[:MAX_ERROR_BYTES]
-        raise
-    finally:
-        body = b"".join(pieces)
-        call.watch.look_at_answer(
-            call.what or response.method, response.status, response.raw_headers, body, mints=call.what == "mint"
+        await session.ask(
+            call, answer, method=method, url=url, lines=lines, body=body, proxy=proxy, repeatable=repeatable
         )
-    return body
+        whole = True
+    except UnreachableError as error:
+        raise transport_failure(error, Code.CONNECT_FAILED, redact(str(error)), sent=False) from error
+    except BrokenAnswerError as error:
+        what = str(error) if answer.status else f"no HTTP/1.1 answer ({error})"
+        raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, redact(what), http_status=answer.status or None) from error
+    except (LostConnectionError, OSError) as error:
+        raise transport_failure(error, Code.CONNECTION_LOST, redact(str(error))) from error
+    finally:
+        unpacked = _received(call, method, answer, whole=whole)
+    if isinstance(unpacked, StepError):
+        raise unpacked
+    for name, value in answer.headers:
+        if name.lower() == HANDLED_HEADER:
+            call.server_ns = whole_number(value.decode("latin-1"))
+    return Answered(answer.status, answer.headers, unpacked)
 
 
-async def _carry(session: aiohttp.ClientSession, asked: Any, proxy: str | None) -> tuple[int, Any, bytes]:
+def _received(call: Call, method: str, answer: Answer, *, whole: bool) -> bytes | StepError:
+    """The body as far as it came, unpacked, or what is wrong with it; and what `call` is told of the answer."""
+    if not answer.status:
+        return b""
+    call.http_status = answer.status
+    packed = answer.pieces[0] if len(answer.pieces) == 1 else b"".join(answer.pieces)
+    body, flaw = (packed, None) if not answer.encoding else _unpacked(packed, answer)
+    if flaw is not None or not whole:
+        call.body_so_far = body[:MAX_ERROR_BYTES]
+    call.watch.look_at_answer(call.what or method, answer.status, answer.headers, body, mints=call.what == "mint")
+    return flaw or body
+
+
+def _unpacked(packed: bytes, answer: Answer) -> tuple[bytes, StepError | None]:
+    """At most MAX_BODY_BYTES, and what is wrong with it."""
+    encoding = answer.encoding.decode("latin-1").strip().lower()
+    if encoding in ("br", "zstd"):
+        return b"", _badly_packed(answer, f"a body in an encoding that was not asked for ({encoding})")
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        return packed, None
+    is_raw = encoding == "deflate" and packed[:1] and packed[0] & 0xF != zlib.DEFLATED  # RFC 9110 8.4.1.2, and others
+    unpacking = zlib.decompressobj(wbits=-zlib.MAX_WBITS if is_raw else zlib.MAX_WBITS | 32)
+    try:
+        body = unpacking.decompress(packed, MAX_BODY_BYTES + 1)
+    except zlib.error as error:
+        return b"", _badly_packed(answer, f"a body that its Content-Encoding does not unpack ({error})")
+    if len(body) > MAX_BODY_BYTES:
+        detail = f"HTTP {answer.status} with a body of more than {MAX_BODY_BYTES >> 20} MiB"
+        return body[:MAX_BODY_BYTES], _badly_packed(answer, detail)
+    return body, None
+
+
+def _badly_packed(answer: Answer, detail: str) -> StepError:
+    return StepError(Kind.PROTOCOL, Code.BAD_SHAPE, redact(detail), http_status=answer.status)
+
+
+async def _carry(session: Pool, asked: Any, proxy: str | None) -> Answered:
     """A client's request; httpx and httpx2 have the same shape."""
-    return await fetch(
+    return await exchange(
         session,
         current_call.get(),
         method=asked.method,
         url=str(asked.url),
-        headers=asked.headers,
+        lines=header_lines(asked.headers.raw),
         body=asked.content or None,
         proxy=proxy,
+        repeatable=asked.method == "DELETE",
     )
 
 
 class HttpxTransport(httpx.AsyncBaseTransport):
     """For `httpx.AsyncClient`. The session is the caller's to close."""
 
-    def __init__(self, session: aiohttp.ClientSession, proxy: str | None) -> None:
+    def __init__(self, session: Pool, proxy: str | None) -> None:
         self._session, self._proxy = session, proxy
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -162,7 +195,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
 class Httpx2Transport(httpx2.AsyncBaseTransport):
     """For the client of `openai`. The session is the caller's to close."""
 
-    def __init__(self, session: aiohttp.ClientSession, proxy: str | None) -> None:
+    def __init__(self, session: Pool, proxy: str | None) -> None:
         self._session, self._proxy = session, proxy
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -172,7 +205,7 @@ class Httpx2Transport(httpx2.AsyncBaseTransport):
         return httpx2.Response(status, headers=_plain(headers), content=content)
 
 
-def _plain(headers: Any) -> list[tuple[bytes, bytes]]:
+def _plain(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """The body is already decoded and whole: its transfer's headers no longer hold. Nor does a charset: JSON is UTF-8,
     and Python's codecs by the name of hex or punycode are none of text."""
     kept = []

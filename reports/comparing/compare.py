@@ -17,7 +17,15 @@ from loadtest.judging.words import amount, plural
 from loadtest.language.errors import ConfigError, Exit
 from loadtest.language.events import RuleOutcome
 from reports.comparing import compare_stats as stats
-from reports.comparing.compare_runs import FAILING, MEASURES, Measured, differences, incomparable, load
+from reports.comparing.compare_runs import (
+    FAILING,
+    MEASURES,
+    Measured,
+    check_same_way,
+    differences,
+    incomparable,
+    load,
+)
 
 SCHEMA: Final = 1
 MARGIN: Final = 0.015
@@ -45,7 +53,9 @@ def compare(base_dirs: Sequence[Path], new_dirs: Sequence[Path], *, margin: floa
     twice = sorted({str(path) for path in resolved if resolved.count(path) > 1})
     if twice:
         raise ConfigError([f"{path}: is there twice; a run can't be compared with itself" for path in twice])
-    return contrast([load(path) for path in base_dirs], [load(path) for path in new_dirs], margin=margin)
+    base, new = [load(path) for path in base_dirs], [load(path) for path in new_dirs]
+    check_same_way(base, new)
+    return contrast(base, new, margin=margin)
 
 
 def contrast(base: Sequence[Measured], new: Sequence[Measured], *, margin: float = MARGIN) -> Row:

@@ -124,6 +124,16 @@ def incomparable(base: Sequence[Measured], new: Sequence[Measured]) -> list[str]
     return because
 
 
+def check_same_way(base: Sequence[Measured], new: Sequence[Measured]) -> None:
+    """Raises ConfigError where some runs went by the official clients and some did not: what these take of each time
+    would be told as the target's."""
+    ways = {run.name: run.written.settings.target.http for run in (*base, *new) if run.written.settings is not None}
+    odd = [name for name, way in ways.items() if way != next(iter(ways.values()))]
+    if odd:
+        first = next(iter(ways))
+        raise ConfigError(f"{odd[0]}: went by --http {ways[odd[0]]}, but {first} by {ways[first]}: not comparable")
+
+
 def other_plan(base: Settings | None, new: Settings | None) -> list[str]:
     """What differs in what sessions do and in how many there are at once, a line each. A room that is `auto` is not
     known before the target has said which it is."""
@@ -186,7 +196,7 @@ def _plan(settings: Settings) -> dict[str, Any]:
     return {
         "load": settings.load.model_dump(mode="json", exclude=set(_FREE_OF_LOAD)),
         **_of_sessions(settings, "weight", "conversation"),
-        "target": {"room": settings.target.room},
+        "target": {"room": settings.target.room, "http": settings.target.http},
     }
 
 
@@ -202,7 +212,7 @@ def _free(written: Written) -> dict[str, Any]:
     """All settings but those of the plan, and but those that are of this one run."""
     kept: dict[str, Any] = {}
     if (settings := written.settings) is not None:
-        of_run = {"room", *(("openai_base_url", "avaturn_base_url") if written.embedded_twin else ())}
+        of_run = {"room", "http", *(("openai_base_url", "avaturn_base_url") if written.embedded_twin else ())}
         kept = _of_sessions(settings, "secret", "session", "realtime")
         kept["load"] = settings.load.model_dump(mode="json", include=set(_FREE_OF_LOAD))
         kept["target"] = settings.target.model_dump(mode="json", exclude=of_run)

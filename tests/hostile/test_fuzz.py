@@ -11,23 +11,22 @@ import pickle
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import aiohttp
 import picows.picows
 import pytest
 import uvloop
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from multidict import CIMultiDict
 
 from loadtest.language.errors import OURS, StepError
 from loadtest.language.events import Event, Remains, SessionFinished
 from loadtest.language.journal import decode, encode
+from loadtest.network import connection
+from loadtest.network.pool import Pool
 from loadtest.rooms import webrtc
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.session.conversation import Conversation
@@ -92,36 +91,20 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-class Response:
-    """What `transport.fetch` reads of an aiohttp answer."""
-
-    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.status, self._body, self.content = status, body, self
-        self.headers = CIMultiDict(headers)
-        self.raw_headers = tuple((k.encode(), v.encode("utf-8", "replace")) for k, v in headers.items())
-
-    def at_eof(self) -> bool:
-        return not self._body
-
-    async def readany(self) -> bytes:
-        piece, self._body = self._body[:65536], self._body[65536:]
-        return piece
-
-    def close(self) -> None:
-        pass
-
-
 class Services:
     """Both services without a socket; `wrong`: the answer of one endpoint."""
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint, self.wrong, self.calls = endpoint, (200, {}, b""), list[str]()
 
-    async def request(self, method: str, url: str, **_: Any) -> AbstractAsyncContextManager[Response]:
-        return self._answer(method, url)
+    def ask(self, into: connection.Answer, method: str, url: str) -> None:
+        """Of `Pool.ask`, what it does for its caller."""
+        into.status, headers, body = self._answer(method, url)
+        into.headers = [(name.encode(), value.encode("utf-8", "replace")) for name, value in headers.items()]
+        into.encoding = dict(into.headers).get(b"content-encoding", b"")
+        into.pieces = [body[at : at + 65536] for at in range(0, len(body), 65536)]
 
-    @asynccontextmanager
-    async def _answer(self, method: str, url: str) -> AsyncIterator[Response]:
+    def _answer(self, method: str, url: str) -> Answer:
         endpoint = (
             "backend"
             if url.endswith("/backend")
@@ -136,11 +119,10 @@ class Services:
         is_wrong = endpoint == self.endpoint and not (endpoint == "sdk" and endpoint in self.calls)
         self.calls.append(endpoint)
         if is_wrong:
-            yield Response(*self.wrong)
-        elif endpoint == "sdk" and "delete" in self.calls:
-            yield Response(404, {}, b"{}")
-        else:
-            yield Response(200, {}, json.dumps(GOOD[endpoint]).encode())
+            return self.wrong
+        if endpoint == "sdk" and "delete" in self.calls:
+            return 404, {}, b"{}"
+        return 200, {}, json.dumps(GOOD[endpoint]).encode()
 
 
 @pytest.fixture
@@ -167,9 +149,10 @@ async def play(endpoint: str, wrongs: Iterable[Answer], services: Services) -> N
 
 
 def answered_by(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        aiohttp.ClientSession, "request", lambda _self, *given, **named: services.request(*given, **named)
-    )
+    async def ask(_self: Pool, _call: Any, into: connection.Answer, *, method: str, url: str, **_: Any) -> None:
+        services.ask(into, method, url)
+
+    monkeypatch.setattr(Pool, "ask", ask)
 
 
 @pytest.mark.timeout(TIMEOUT_S)

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from loadtest.commands.work.load_run import check_machine
@@ -19,6 +18,7 @@ from loadtest.config.settings import Settings
 from loadtest.language.errors import Code, ConfigError, Kind, StepError, own_limit
 from loadtest.language.events import Event, Outcome, Remains, SessionFinished
 from loadtest.load import machine
+from loadtest.network.pool import UnreachableError
 from loadtest.rooms.pacing import Ticker
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.services.transport import fetch, open_session
@@ -237,7 +237,7 @@ def test_the_proxys_refusal_is_no_answer_of_the_target() -> None:
     error = asyncio.run(main())
     assert (error.kind, error.code, error.sent) == (Kind.TRANSPORT, Code.CONNECT_FAILED, False)
     assert "407" in error.detail
-    assert isinstance(error.__cause__, aiohttp.ClientHttpProxyError)
+    assert isinstance(error.__cause__, UnreachableError)
 
 
 def test_one_user_is_one() -> None:
