@@ -86,9 +86,11 @@ lock: .venv/tools/.made ## resolve the dependencies anew
 	$(UV_COMPILE) --output-file requirements-tools.lock requirements-tools.in
 
 # Asks a service of known faults about each locked package: of OSV's form at OSV_URL (a mirror, say), else the package index.
-audit: .venv/tools/.made ## is a locked package known to be faulty? needs the network, or a mirror at OSV_URL
-	$(TOOLS)/pip-audit --require-hashes --disable-pip --strict $(if $(OSV_URL),--vulnerability-service osv --osv-url $(OSV_URL)) \
-		-r requirements.lock
+audit: .venv/tools/.made ## is a package that a run installs, or an extra of it, known to be faulty? needs the network, or a mirror at OSV_URL
+	@$(TOOLS)/pip-audit --require-hashes --disable-pip --strict $(if $(OSV_URL),--vulnerability-service osv --osv-url $(OSV_URL)) \
+		$(foreach lock,$(filter-out %-dev.lock %-tools.lock,$(wildcard requirements*.lock)),-r $(lock)) || \
+		{ echo "make audit: a line above that begins with ERROR means that nobody could be asked, which is no finding:" \
+		"the public index itself is needed, not a mirror of its packages, or a mirror of OSV: make audit OSV_URL=https://HOST/v1" >&2; exit 1; }
 
 sbom: .venv/tools/.made ## dist/avaload.cdx.json: what a run installs, as CycloneDX
 	mkdir -p dist

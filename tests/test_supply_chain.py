@@ -60,3 +60,15 @@ def test_every_locked_package_has_its_row_and_copyleft_is_named() -> None:
 )  # fmt: skip
 def test_which_licences_ask_for_something_in_return(licence: str, asks: bool) -> None:
     assert licences.is_copyleft(licence) == asks
+
+
+def test_the_audit_asks_for_all_that_a_run_may_install() -> None:
+    told = subprocess.run(
+        ["make", "-n", "audit"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    asked = set(re.findall(r"-r (\S+\.lock)", told))
+    assert asked == {path.name for path in ROOT.glob("requirements*.lock")} - {
+        "requirements-dev.lock",
+        "requirements-tools.lock",
+    }
+    assert len(asked) == 4

@@ -33,7 +33,8 @@ _ENTITY: Final = re.compile(r"&(?=#?\w+;)")
 _ACTIVE: Final = re.compile(r"(?<=[a-zA-Z]:)(?=//)|(?<=[wW]{3})(?=\.)|(?<=@)(?=[A-Za-z0-9])")
 """Where GitHub's Markdown would begin a link or tell a person that he was named."""
 _NAME: Final = re.compile(r"[\w.:/@+-]+", re.ASCII)
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\n")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The last four are the first four in full width, which some spreadsheets take for them."""
 _BETWEEN: Final = "<!-- -->"
 
 

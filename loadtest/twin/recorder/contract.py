@@ -6,11 +6,14 @@ ends (the same `socket`). In a shape, `<string>`, `<number>`, `<boolean>`, `<obj
 for values, `<secret 3>` for one that exchange 3 has issued; every other value is literal, from the lists below.
 """
 
+import errno
 import json
+import os
 import re
-from collections.abc import Mapping
+import stat
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 Line = dict[str, Any]
 
@@ -19,6 +22,12 @@ STRING, NUMBER, BOOLEAN, OBJECT = "<string>", "<number>", "<boolean>", "<object>
 AUDIO = "audio"
 """The type of a binary message."""
 VERSION = 1
+REQUEST_HEADERS: Final = (
+    *("content-type", "openai-beta", "origin"),
+    *("access-control-request-method", "access-control-request-headers"),
+)
+CREDENTIALS: Final = frozenset({"authorization", "x-session-token", "protocol"})
+_MOST_READ: Final = 64 << 20
 
 # Closed enums of the two services, and configuration that decides what they answer. A value is kept only if it looks
 # like a word, too: "type" and "code" may be anything in the mouth of a service that nobody here has seen.
@@ -125,11 +134,12 @@ def shape_of_body(body: bytes, names: Names) -> Any:
 
 
 def parsed(body: bytes | str) -> Any:
-    """The JSON value of `body`, or NOT_JSON."""
+    """The JSON value of `body`, or NOT_JSON. What is nested without an end is none."""
     try:
-        return json.loads(body)
-    except ValueError:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
         return NOT_JSON
+    return NOT_JSON if is_deep(content) else content
 
 
 def shape(value: Any, names: Names, *, key: str = "") -> Any:
@@ -165,12 +175,13 @@ def without_source(text: str) -> str:
 
 
 def read(path: Path) -> list[Line]:
-    """The lines of a recording, without the first. Raises ContractError."""
+    """The lines of a recording, without the first. Whoever made the file: no line leads to another host, or is of
+    another form than recordings have. Raises ContractError."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [json.loads(line) for line in _content(path).splitlines()]
     except OSError as error:
         raise ContractError(f"{path}: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ContractError(f"{path}: not a recording: a line is not JSON") from None
     if not lines or not isinstance(lines[0], dict) or lines[0].get("contract") != VERSION:
         raise ContractError(f"{path}: not a recording of version {VERSION}")
@@ -180,20 +191,85 @@ def read(path: Path) -> list[Line]:
     return lines[1:]
 
 
-_KINDS: tuple[Mapping[str, type | tuple[type, ...]], ...] = (
-    {"exchange": int, "service": str, "method": str, "path": str, "query": dict, "headers": dict, "credentials": dict},
-    {"exchange": int, "status": (int, type(None)), "headers": list},
-    {"socket": int, "service": str, "path": str, "query": dict, "headers": dict, "credentials": dict},
-    {"socket": int, "status": int},
-    {"socket": int, "from": str, "type": str},
-    {"socket": int, "ended_by": str, "code": int},
+def _content(path: Path) -> str:
+    """Of a plain file, which nobody waits for. Raises OSError and ValueError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file")
+        content = file.read(_MOST_READ + 1)
+    if len(content) > _MOST_READ:
+        raise OSError(errno.EFBIG, f"larger than {_MOST_READ >> 20} MiB")
+    return content.decode()
+
+
+Check = Callable[[Any], bool]
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(_is_text(name) and _is_text(each) for name, each in value.items())
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_query(value: Any) -> bool:
+    return isinstance(value, dict) and not is_deep(value)
+
+
+def _is_path(value: Any) -> bool:
+    """Behind an authority it stays a path: `@example.org/` would make another host of it."""
+    return _is_text(value) and value.startswith("/")
+
+
+def _is_request_headers(value: Any) -> bool:
+    return _are_texts(value) and set(REQUEST_HEADERS) >= value.keys()
+
+
+def _are_credentials(value: Any) -> bool:
+    return _are_texts(value) and value.keys() <= CREDENTIALS
+
+
+_REQUEST: Final[Mapping[str, Check]] = {
+    "service": ("openai", "avaturn").__contains__,
+    "path": _is_path,
+    "query": _is_query,
+    "headers": _is_request_headers,
+    "credentials": _are_credentials,
+}
+_KINDS: Final[tuple[tuple[str, Mapping[str, Check]], ...]] = (
+    ("method", {"exchange": _is_count, **_REQUEST, "method": lambda value: _is_text(value) and value.isalpha()}),
+    ("exchange", {"status": lambda value: value is None or _is_count(value), "headers": _are_names}),
+    ("path", {"socket": _is_count, **_REQUEST}),
+    ("from", {"socket": _is_count, "from": ("client", "service").__contains__, "type": _is_text}),
+    ("ended_by", {"socket": _is_count, "ended_by": _is_text, "code": _is_count}),
+    ("status", {"socket": _is_count, "status": _is_count}),
 )
+"""By the first of these words that a line has, what it must have."""
 
 
 def _is_sound(line: Any) -> bool:
-    return isinstance(line, dict) and any(
-        all(isinstance(line.get(key, ...), kind) for key, kind in keys.items()) for keys in _KINDS
-    )
+    if not isinstance(line, dict) or is_deep(line) or not isinstance(line.get("shape", {}), dict):
+        return False
+    checks = next((checks for word, checks in _KINDS if word in line), None)
+    return checks is not None and all(check(line.get(word, ...)) for word, check in checks.items())
+
+
+def is_deep(value: Any, most: int = 60) -> bool:
+    """Whether it is nested beyond anything that a service or a client says."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return most == 0 or any(is_deep(each, most - 1) for each in inner)
 
 
 def _member(name: str, names: Names) -> str:

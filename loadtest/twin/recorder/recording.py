@@ -28,6 +28,7 @@ from loadtest.twin.recorder.contract import (
     AUDIO,
     NOT_JSON,
     OBJECT,
+    REQUEST_HEADERS,
     Line,
     Names,
     parsed,
@@ -48,10 +49,6 @@ _LARGEST_BODY = 32 * 1024 * 1024
 _HOP_BY_HOP = re.compile(
     "connection|keep-alive|proxy-authenticate|proxy-authorization|te|trailer|transfer-encoding|upgrade|host|"
     "content-length|content-encoding|accept-encoding"
-)
-_REQUEST_HEADERS = (
-    *("content-type", "openai-beta", "origin"),
-    *("access-control-request-method", "access-control-request-headers"),
 )
 _ANSWER_HEADERS = re.compile(
     "x-request-id|retry-after|retry-after-ms|x-should-retry|openai-processing-ms|openai-version|"
@@ -293,7 +290,7 @@ def _passed_on(headers: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def _kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers of a request that decide how it is answered; of the page's address only that there is one."""
-    found = {name: headers[name].partition(";")[0] for name in _REQUEST_HEADERS if name in headers}
+    found = {name: headers[name].partition(";")[0] for name in REQUEST_HEADERS if name in headers}
     known = {"application/json", "realtime=v1", "GET", "POST", "PATCH", "DELETE", "PUT"}
     sent = {"content-type", "x-session-token", "authorization"}
     return {

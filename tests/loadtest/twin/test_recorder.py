@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import httpx
 import openai
 import pytest
 
+from loadtest.twin.recorder.contract import NOT_JSON, ContractError, parsed, read
 from tests.loadtest.twin.process import DEADLINE_S, RunningTwin, running_twin
 from tests.loadtest.twin.talking import in_room, realtime
 
@@ -339,3 +341,69 @@ def test_an_earlier_recording_is_not_overwritten(tmp_path: Path) -> None:
 
     assert _refused("--record", str(path), *urls) == [f"avaload twin: argument --record: {path}: File exists"]
     assert path.read_text() == "precious"
+
+
+REQUEST: dict[str, Any] = {
+    "exchange": 1, "service": "avaturn", "method": "GET", "path": "/api/v1/sessions",
+    "query": {}, "headers": {}, "credentials": {"authorization": "<key 1>"},
+}  # fmt: skip
+OPENED: dict[str, Any] = {"socket": 1, **{key: REQUEST[key] for key in ("query", "headers", "credentials")}}
+OPENED |= {"service": "openai", "path": "/v1/realtime"}
+
+
+def _nested(depth: int) -> Any:
+    value: Any = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        REQUEST | {"path": "@127.0.0.2:9/x"},
+        OPENED | {"path": "@127.0.0.2:9/realtime"},
+        OPENED | {"path": ".example/realtime"},
+        REQUEST | {"service": "another"},
+        REQUEST | {"method": "GET / HTTP/1.1\r\nX: y"},
+        REQUEST | {"headers": {"x\r\ny": "1"}},
+        REQUEST | {"headers": {"host": "evil.example"}},
+        REQUEST | {"headers": {"content-type": 7}},
+        REQUEST | {"credentials": {"authorization": 7}},
+        REQUEST | {"credentials": {"cookie": "x"}},
+        REQUEST | {"request": _nested(900)},
+        REQUEST | {"query": {"a": _nested(61)}},
+        {"exchange": 1, "status": 200, "headers": [], "method": "GET"},
+        {"exchange": 1, "status": 200, "headers": [1]},
+        {"socket": 1, "from": "client", "type": "x", "shape": [1]},
+        {"socket": 1, "from": "service", "type": "response.created", "shape": 7},
+        {"socket": 1, "from": "somebody", "type": "x"},
+        {"socket": 1, "ended_by": "client\x1b[2J", "code": 1},
+    ],
+)
+def test_a_recording_that_a_stranger_made_leads_nowhere(tmp_path: Path, line: dict[str, Any]) -> None:
+    path = tmp_path / "strange.jsonl"
+    path.write_text(json.dumps({"contract": 1}) + "\n" + json.dumps(line) + "\n")
+
+    with pytest.raises(ContractError, match="line 2 is of no known kind"):
+        read(path)
+
+
+def test_lines_as_recordings_have_them_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "own.jsonl"
+    lines = [{"contract": 1}, REQUEST, {"exchange": 1, "status": None, "headers": [], "response": "<not JSON>"}, OPENED]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    assert read(path) == lines[1:]
+
+
+def test_what_is_no_plain_file_is_no_recording_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(ContractError, match=r"not a plain file|Is a directory"):
+            read(path)
+
+
+def test_an_answer_that_is_nested_without_an_end_is_none() -> None:
+    assert parsed("[" * 900 + "]" * 900) == parsed("[" * 900_000) == NOT_JSON
+    assert parsed('{"a": [[1]]}') == {"a": [[1]]}
