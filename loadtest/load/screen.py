@@ -81,7 +81,8 @@ def rows(now: Glance, plan: Plan, *, hint: str, width: int, height: int, level: 
     tail = [Text(), *_rules(now), *_generator(now, width, most=_REASON if height > _LOW else _REASON - 1)]
     tail.append(Text(safe(hint), style="dim"))
     room = height - len(head) - len(tail)
-    objectives, failures = _objectives(now, plan, width), [_failure(each) for each in now.failures]
+    objectives = _objectives(now, plan, width) if plan.load else []
+    failures = [_failure(each) for each in now.failures]
     for_failures = min(_FAILURES, len(failures)) + 2 if failures else 0
     listed = _listed(_so_far(now), objectives, room - for_failures, more=len(plan.slos) - len(objectives))
     title = "failures, so far: step · kind · code"

@@ -129,8 +129,8 @@ def test_a_search_shows_its_level_and_no_seconds_of_its_time() -> None:
 
 
 def test_active_checks_show_what_is_open_and_no_figures_of_a_load() -> None:
-    plan = Plan(title="probe: active checks", duration_s=None, grace_s=900, load=False)
-    assert shown(replace(QUIET, elapsed_s=3725, open=4), plan) == [
+    plan = Plan(title="probe: active checks", duration_s=None, grace_s=900, slos=PLAN.slos, load=False)
+    assert shown(replace(QUIET, elapsed_s=3725, open=4, objectives=NOW.objectives), plan) == [
         "probe: active checks",
         "1:02:05 h so far",
         "",
