@@ -79,9 +79,10 @@ def latency(run: Run) -> Chart | None:
     for step in STEPS:
         if step is Step.CONVERSE:
             continue
-        rows = run.steps[(run.steps["step"] == step) & (run.steps["attempt"] == 1)]
+        first = (run.steps["step"] == step) & (run.steps["attempt"] == 1)
+        rows = run.steps.loc[first, ["t_ns", "started_ns", "outcome"]]  # all columns of a large run are gigabytes
         series[step.value] = (rows, (rows["t_ns"] - rows["started_ns"]) / 1e9)
-    turns = run.turns
+    turns = run.steps.loc[run.steps["step"] == Step.TURN, ["t_ns", "outcome", "first_audio_ns"]]
     series["time to first audio"] = (turns, turns["first_audio_ns"].astype("Float64") / 1e9)
     series = {name: (rows, values) for name, (rows, values) in series.items() if len(rows)}
     if not series:
