@@ -92,7 +92,8 @@ def turns(run: Run) -> dict[str, Any]:
 def _turn_ids(rows: pd.DataFrame) -> "np.ndarray[Any, np.dtype[np.int64]]":
     """A number for each turn of each session: where sessions are millions, a merge by both would take a gigabyte."""
     found: np.ndarray[Any, np.dtype[np.int64]] = rows["session"].to_numpy(np.int64) << 31
-    return found + rows["turn"].fillna(-1).to_numpy(np.int64)
+    found += rows["turn"].fillna(-1).to_numpy(np.int64)
+    return found
 
 
 def _transcripts(run: Run) -> dict[str, int]:
