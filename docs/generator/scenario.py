@@ -1,7 +1,7 @@
 """docs/reference/scenario.md: every key of a scenario file, from the settings' own models."""
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -13,6 +13,7 @@ from docs.generator.markdown import code, paragraph, table
 from loadtest.config.backend import Hidden
 from loadtest.config.scenario import DurationS, Scenario, Turn
 from loadtest.config.settings import Settings
+from loadtest.config.tables.profiles import profiles
 from loadtest.judging import sample_sizes, slo
 
 _HEAD: Final = """\
@@ -49,9 +50,20 @@ def page(_before: str) -> str:
         lines += ["", f"## {name}", "", *_text(model)]
         rows = [_row(key, field) for key, field in model.model_fields.items()]
         lines += table(("key", "is", "default", "bounds", "meaning"), rows)
+    lines += ["", "### Profiles of a caller's line", "", *_profiles()]
     lines += ["", "## mix", "", _MIX]
     lines += ["", "## slo", "", *table(("key", "meaning"), ((code(key), text) for key, text in slo.KEYS.items()))]
     return "\n".join([*lines, "", *_indicators()]) + "\n"
+
+
+def _profiles() -> list[str]:
+    def said(line: Mapping[str, object]) -> str:
+        return ", ".join(f"{key} {value:g}" if isinstance(value, float | int) else key for key, value in line.items())
+
+    rows = (
+        (code(n), code(said(each["up"])), code(said(each["down"])), each["source"]) for n, each in profiles().items()
+    )
+    return table(("`caller.profile`", "up", "down", "source"), rows)
 
 
 def keys() -> dict[str, FieldInfo]:

@@ -18,11 +18,14 @@ from loadtest.config.scenario import (
 )
 from loadtest.config.tables.caller import CLEAN, Caller
 from loadtest.language.errors import ConfigError
-from loadtest.sound.levels import at_level, driven, phoned
+from loadtest.sound.levels import FULL_SCALE, at_level, driven, phoned, speech_rms
 from loadtest.sound.noises import hum, samples_of
 from loadtest.sound.speech import (
     FRAME_BYTES,
+    FRAME_MS,
     FRAME_SAMPLES,
+    LOUD_RMS,
+    MOST_BYTES,
     RATE_HZ,
     SILENCE,
     Clip,
@@ -30,10 +33,16 @@ from loadtest.sound.speech import (
     Samples,
     clip_of,
     corpus,
+    is_loud,
     noise,
     pcm_of,
+    wav_files,
 )
 
+_CLIPPED_SHARE = 0.001
+"""Of its samples at full scale: a loud peak has some, speech that was cut off many."""
+_LOUD_S, _FAINT = 0.1, 1.5
+"""Less sound than that, or less above the threshold of loudness, may be missed by a detector of speech."""
 ANSWER_S = 3.0
 """A guess of how long an answer takes, its first audio included."""
 
@@ -143,6 +152,38 @@ def check_pauses(clips: tuple[Clip, ...], vad_silence_s: float) -> None:
     ]
     if problems:
         raise ConfigError(problems)
+
+
+def remarks(scenarios: tuple[Scenario, ...]) -> list[str]:
+    """What of the clips may not be what somebody meant, a sentence each. Of those that `check_clips` lets pass."""
+    said = []
+    for scenario in scenarios:
+        for source, clips in microphone(scenario.conversation).clips.items():
+            if source.startswith(("noise:", "corpus:")):
+                continue
+            about = f"{scenario.name}: {source}"
+            if (count := len(wav_files(source))) > len(clips):
+                held_mb = MOST_BYTES >> 20
+                said.append(f"{about}: {len(clips):,} of {count:,} files are spoken: a process holds {held_mb} MiB")
+            said += _remark(about, "clipped, at full scale for a while", [c for c in clips if _is_clipped(c)])
+            said += _remark(about, "hardly loud enough to be heard as speech", [c for c in clips if _is_faint(c)])
+    return said
+
+
+def _remark(about: str, what: str, found: list[Clip]) -> list[str]:
+    if not found:
+        return []
+    example = found[0].name if len(found) == 1 else f"{len(found):,} clips, {found[0].name} for example, are"
+    return [f"{about}: {example} {'is ' if len(found) == 1 else ''}{what}"]
+
+
+def _is_clipped(clip: Clip) -> bool:
+    return float(np.mean(np.abs(samples_of(clip)) >= FULL_SCALE)) > _CLIPPED_SHARE
+
+
+def _is_faint(clip: Clip) -> bool:
+    loud_s = sum(map(is_loud, clip.frames)) * FRAME_MS / 1000
+    return loud_s < _LOUD_S or speech_rms(samples_of(clip)) < _FAINT * LOUD_RMS
 
 
 def check_clips(scenarios: tuple[Scenario, ...]) -> None:

@@ -78,7 +78,7 @@ class SessionFields(Section):
         return DURATION_S if self.max_duration is None else self.max_duration
 
 
-_CLIP = "what is played: corpus:LANGUAGE, noise:DBFS, a WAV file or a folder of them"
+_CLIP = "what is played: corpus:LANGUAGE, noise:DBFS, a file with sound (WAV, FLAC, Ogg, MP3, …) or a folder of them"
 _INTO_THE_ANSWER = "so long into the answer"
 _SO_LONG = "for so long"
 

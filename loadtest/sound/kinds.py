@@ -65,9 +65,14 @@ def format_of(tag: int) -> str:
     return _FORMATS.get(tag, f"of another kind (format {tag:#x})")
 
 
+def is_audible(kind: str) -> bool:
+    """Whether a file of that kind holds sound."""
+    return any(name in kind for name in _AUDIBLE)
+
+
 def advice(path: Path, kind: str) -> str:
     """The command that makes a WAV file of it; empty where there is no sound in it."""
-    if not any(name in kind for name in _AUDIBLE):
+    if not is_audible(kind):
         return ""
     out = path.with_suffix(".wav") if path.suffix.lower() != ".wav" else path.with_stem(f"{path.stem}-pcm")
     return f"; `ffmpeg -i {path} -ac 1 -ar 24000 -c:a pcm_s16le {out}` makes one"

@@ -5,6 +5,7 @@ at least 200 of 32768 (about -44 dBFS): the same figure says what the user's las
 the avatar is heard.
 """
 
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from loadtest.language.errors import ConfigError
 from loadtest.language.mistyped import did_you_mean
 from loadtest.sound import wav
+from loadtest.sound.decoded import SUFFIXES
 
 RATE_HZ = 24_000
 FRAME_MS = 20
@@ -31,6 +33,8 @@ QUIET_NS = 240_000_000
 """Silence that ends a stretch of speech; shorter gaps are pauses between words."""
 
 NOISE_FRAMES = 15
+MOST_BYTES = 128 << 20
+"""Of sound that a source of clips holds in each process: 46 minutes. Of a larger folder so much is spoken."""
 
 Samples = npt.NDArray[np.float32]
 
@@ -95,7 +99,7 @@ def clip_of(name: str, pcm: bytes) -> Clip:
 
 
 def read_wav(path: Path) -> Clip:
-    """A 16-bit PCM file, mixed down to one channel and resampled to 24 kHz. Raises ConfigError with one sentence where
+    """A file with sound, mixed down to one channel and resampled to 24 kHz. Raises ConfigError with one sentence where
     it isn't one, or where nothing can be heard in it."""
     found = wav.read(path)
     pcm, rate_hz = found.pcm, found.rate_hz
@@ -110,22 +114,31 @@ def read_wav(path: Path) -> Clip:
 
 @cache
 def corpus(source: str) -> tuple[Clip, ...]:
-    """The clips of `corpus:<language>`, of a WAV file, or of a folder of WAV files, in the order of their names; or
+    """The clips of `corpus:<language>`, of a file with sound, or of a folder of them, in the order of their names; or
     `noise:<dBFS>`, a third of a second of noise, loud enough to be heard or not.
 
     Raises ConfigError, with a sentence for every file that can't be used.
     """
     if source.startswith("noise:"):
         return (_noise_clip(source),)
-    clips, problems = [], []
-    for file in wav_files(source):
+    files = wav_files(source)
+    # Not the first ones by name, of which all may be of one speaker; the same in every process.
+    drawn = random.Random(len(files)).sample(files, len(files))
+    clips: dict[Path, Clip] = {}
+    problems, left_bytes = [], MOST_BYTES
+    for file in drawn:
         try:
-            clips.append(read_wav(file))
+            clip = read_wav(file)
         except ConfigError as error:
             problems += error.problems
+            continue
+        left_bytes -= len(clip.frames) * FRAME_BYTES
+        if left_bytes < 0 and clips:
+            break
+        clips[file] = clip
     if problems:
-        raise ConfigError(problems)
-    return tuple(clips)
+        raise ConfigError(sorted(problems))
+    return tuple(clips[file] for file in files if file in clips)
 
 
 def wav_files(source: str) -> list[Path]:
@@ -133,10 +146,14 @@ def wav_files(source: str) -> list[Path]:
     if source.startswith("noise:"):
         return []
     path = CORPUS / source.removeprefix("corpus:") if source.startswith("corpus:") else Path(source)
-    files = [path] if path.is_file() else sorted(path.glob("*.[wW][aA][vV]"))
+    files = [path] if path.is_file() else sorted(each for each in _inside(path) if each.suffix.lower() in SUFFIXES)
     if not files:
         raise ConfigError(f"{source}: {_why_none(source, path)}")
     return files
+
+
+def _inside(path: Path) -> list[Path]:
+    return list(path.iterdir()) if path.is_dir() else []
 
 
 def _why_none(source: str, path: Path) -> str:
@@ -145,7 +162,7 @@ def _why_none(source: str, path: Path) -> str:
         return f"no such corpus; there is {', '.join(known)}"
     if path.is_dir():
         other = next((file for file in sorted(path.iterdir()) if file.is_file()), None)
-        return "no WAV file in this folder" + (f", but {other.name}" if other else "; it is empty")
+        return "no file with sound in this folder" + (f", but {other.name}" if other else "; it is empty")
     beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
     return f"no WAV file or folder of WAV files there{did_you_mean(path.name, beside)}"
 

@@ -1,5 +1,8 @@
-"""WAV files as people have them. Python 3.11's own reader knows neither WAVE_FORMAT_EXTENSIBLE nor RF64, and takes a
-file that was cut off for whole samples."""
+"""WAV files as people have them; what isn't one of 16-bit samples goes to libsndfile.
+
+Python 3.11's own reader knows neither WAVE_FORMAT_EXTENSIBLE nor RF64, and takes a file that was cut off for whole
+samples.
+"""
 
 import struct
 from dataclasses import dataclass
@@ -7,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.language.errors import ConfigError
-from loadtest.sound.kinds import advice, format_of, kind_of
+from loadtest.sound.decoded import decoded
+from loadtest.sound.kinds import advice, format_of, is_audible, kind_of
 
 LARGEST: Final = 200 << 20
 """Bytes of a file: an hour of speech."""
@@ -27,7 +31,7 @@ class Wav:
 
 
 def read(path: Path) -> Wav:
-    """Raises ConfigError with one sentence where it isn't 16-bit PCM."""
+    """Raises ConfigError with one sentence where there is no sound in it that can be read."""
     try:
         if path.stat().st_size > LARGEST:
             raise ConfigError(f"{path}: more than {LARGEST >> 20} MiB: a clip is what somebody says in one go")
@@ -36,6 +40,8 @@ def read(path: Path) -> Wav:
         raise ConfigError(f"{path}: not a readable WAV file ({error.strerror})") from error
     if content[:4] not in (b"RIFF", b"RF64") or content[8:12] != b"WAVE":
         kind = kind_of(content)
+        if is_audible(kind) and (found := _decoded(path, content)) is not None:
+            return found
         raise ConfigError(f"{path}: not a readable WAV file, but {kind}{advice(path, kind)}")
     chunks = _chunks(content)
     form, pcm = chunks.get(b"fmt ", b""), chunks.get(b"data")
@@ -46,11 +52,22 @@ def read(path: Path) -> Wav:
     if tag == _EXTENSIBLE and form[28:40] == _SUBFORMAT:
         tag = int.from_bytes(form[24:26], "little") | int.from_bytes(form[26:28], "little")
     if tag != _PCM or bits != 16:
+        if (found := _decoded(path, content)) is not None:
+            return found
         kind = "" if tag == _PCM else " float" if tag == _FLOAT else f" {format_of(tag)}"
-        raise ConfigError(f"{path}: {bits} bit{kind}; 16 bit PCM is needed{advice(path, 'WAV')}")
+        raise ConfigError(f"{path}: {bits} bit{kind}, which can't be read; 16 bit PCM is{advice(path, 'WAV')}")
     if not channels or not rate_hz:
         raise ConfigError(f"{path}: not a readable WAV file ({channels} channels at {rate_hz} Hz)")
     return Wav(rate_hz=rate_hz, channels=channels, pcm=pcm[: len(pcm) // (2 * channels) * (2 * channels)])
+
+
+def _decoded(path: Path, content: bytes) -> Wav | None:
+    """By libsndfile, what isn't read here; None: nor by that."""
+    try:
+        found = decoded(content)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return None if found is None else Wav(rate_hz=found[0], channels=found[1], pcm=found[2])
 
 
 def _chunks(content: bytes) -> dict[bytes, bytes]:

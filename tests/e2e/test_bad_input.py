@@ -35,13 +35,13 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def tone(path: Path, *, width: int = 2, pause_s: float = 0.0) -> None:
+def tone(path: Path, *, pause_s: float = 0.0) -> None:
     """A WAV file: a second of sound, a pause, a second of sound."""
     rate_hz = 24_000
     sound = (8000 * np.sin(np.arange(rate_hz) * 2 * np.pi * 220 / rate_hz)).astype("<i2").tobytes()
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
-        file.setsampwidth(width)
+        file.setsampwidth(2)
         file.setframerate(rate_hz)
         file.writeframes(sound + bytes(2 * int(rate_hz * pause_s)) + sound)
 
@@ -172,11 +172,11 @@ CASES = [
     ),
     Case("no WAV there", ("run", "{toml}"), (r".+gone\.wav: .+",), toml=saying("{tmp}/gone.wav")),
     Case(
-        "WAV of 8 bit",
+        "an MP3 file without sound",
         ("run", "{toml}"),
-        (r".+narrow\.wav: 8 bit; 16 bit PCM is needed; `ffmpeg -i .+` makes one",),
-        toml=saying("{tmp}/narrow.wav"),
-        prepare=lambda tmp: tone(tmp / "narrow.wav", width=1),
+        (r".+broken\.mp3: not a readable WAV file, but an MP3 file; `ffmpeg -i .+` makes one",),
+        toml=saying("{tmp}/broken.mp3"),
+        prepare=lambda tmp: (tmp / "broken.mp3").write_bytes(b"ID3\4" + bytes(500)),
     ),
     Case(
         "clip with a long pause",

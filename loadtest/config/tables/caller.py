@@ -1,9 +1,10 @@
 """Who calls, and from where: what the microphone hears besides the speech, and how the speech itself comes out."""
 
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from loadtest.config.tables.profiles import profiles, with_profile
 from loadtest.config.tables.section import DurationS, Section
 
 ECHO_DELAY_S: Final = 0.12
@@ -53,6 +54,9 @@ class Caller(Section):
     is made by the run's seed.
     """
 
+    profile: str | None = Field(
+        None, description=f"a line by name ({', '.join(profiles())}); keys of up and down beside it win"
+    )
     speech_dbfs: float | None = Field(
         None, ge=-70, le=-3, description="level of the speech; what is below -44 is not heard (left out: as recorded)"
     )
@@ -76,6 +80,11 @@ class Caller(Section):
     )
     up: Line = Field(Line(), description="the line from the caller to the room")
     down: Line = Field(Line(), description="the line from the room to the caller")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _takes_profile(cls, given: Any) -> Any:
+        return with_profile(given) if isinstance(given, dict) else given
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -105,7 +105,7 @@ def test_a_clip_of_any_rate_lasts_as_long_and_has_its_pitch(rate_hz: int, tmp_pa
 
 
 def test_every_unusable_file_of_a_folder_is_told(tmp_path: Path) -> None:
-    wav(tmp_path / "narrow.wav", tone(900, 4_800), width=1)
+    (tmp_path / "broken.mp3").write_bytes(b"ID3\4" + bytes(500))
     wav(tmp_path / "silent.wav", SILENCE * 9)
     (tmp_path / "text.wav").write_text("no sound")
     with pytest.raises(ConfigError) as caught:
@@ -113,11 +113,11 @@ def test_every_unusable_file_of_a_folder_is_told(tmp_path: Path) -> None:
     told = caught.value.problems
     assert len(told) == 3
     assert told[0] == (
-        f"{tmp_path}/narrow.wav: 8 bit; 16 bit PCM is needed; `ffmpeg -i {tmp_path}/narrow.wav -ac 1 -ar 24000"
-        f" -c:a pcm_s16le {tmp_path}/narrow-pcm.wav` makes one"
+        f"{tmp_path}/broken.mp3: not a readable WAV file, but an MP3 file; `ffmpeg -i {tmp_path}/broken.mp3 -ac 1"
+        f" -ar 24000 -c:a pcm_s16le {tmp_path}/broken.wav` makes one"
     )
-    assert "no speech" in told[1]
-    assert "not a readable WAV" in told[2]
+    assert "text.wav: not a readable WAV" in told[1]
+    assert "silent.wav: no speech" in told[2]
 
 
 def test_a_missing_clip_is_told() -> None:
@@ -128,10 +128,10 @@ def test_a_missing_clip_is_told() -> None:
 
 
 def test_a_folder_or_a_name_without_a_clip_says_what_is_there_instead(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no WAV file in this folder; it is empty"):
+    with pytest.raises(ConfigError, match="no file with sound in this folder; it is empty"):
         corpus(str(tmp_path))
-    (tmp_path / "hello.mp3").touch()
-    with pytest.raises(ConfigError, match=r"no WAV file in this folder, but hello\.mp3"):
+    (tmp_path / "hello.txt").touch()
+    with pytest.raises(ConfigError, match=r"no file with sound in this folder, but hello\.txt"):
         corpus(str(tmp_path))
-    with pytest.raises(ConfigError, match=r"helo\.mp3: no WAV file .+ there \(did you mean hello\.mp3\?\)"):
-        corpus(str(tmp_path / "helo.mp3"))
+    with pytest.raises(ConfigError, match=r"helo\.txt: no WAV file .+ there \(did you mean hello\.txt\?\)"):
+        corpus(str(tmp_path / "helo.txt"))

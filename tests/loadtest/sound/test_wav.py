@@ -61,20 +61,15 @@ def test_sixteen_bit_pcm_is_read_in_whatever_it_comes(content: bytes, tmp_path: 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (file(fmt(bits=8), chunk(b"data", PCM)), r"8 bit; 16 bit PCM is needed"),
-        (file(fmt(bits=24), chunk(b"data", PCM)), r"24 bit; 16 bit PCM is needed"),
-        (file(extensible(1, bits=24), chunk(b"data", PCM)), r"24 bit; 16 bit PCM is needed"),
-        (file(fmt(3, bits=32), chunk(b"data", PCM)), r"32 bit float; 16 bit PCM is needed"),
-        (file(extensible(3, bits=32), chunk(b"data", PCM)), r"32 bit float; 16 bit PCM is needed"),
         (
             file(fmt(0x11, bits=4), chunk(b"data", PCM)),
-            r"4 bit IMA ADPCM; 16 bit PCM is needed; `ffmpeg -i .+ makes one",
+            r"4 bit IMA ADPCM, which can't be read; 16 bit PCM is; `ffmpeg -i .+ makes one",
         ),
         (file(fmt(channels=0), chunk(b"data", PCM)), r"not a readable WAV file \(0 channels at 24000 Hz\)"),
         (file(fmt()), r"not a readable WAV file \(it holds no samples\)"),
         (file(chunk(b"data", PCM)), r"not a readable WAV file \(it holds no format\)"),
         (file(chunk(b"fmt ", b"\1\0"), chunk(b"data", PCM)), r"not a readable WAV file \(it holds no format\)"),
-        (file(fmt(0x77, bits=4), chunk(b"data", PCM)), r"4 bit of another kind \(format 0x77\); 16 bit PCM is needed"),
+        (file(fmt(0x77, bits=4), chunk(b"data", PCM)), r"4 bit of another kind \(format 0x77\), which can't be read"),
         (b"", r"clip\.wav: not a readable WAV file, but an empty file$"),
         (
             b"ID3\4" + bytes(500),

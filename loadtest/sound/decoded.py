@@ -1,0 +1,34 @@
+"""Sound in any form that libsndfile reads: WAV of every sort of samples, FLAC, Ogg, MP3, AIFF, AU, CAF."""
+
+import io
+from typing import Final
+
+import numpy as np
+
+SUFFIXES: Final = frozenset({
+    *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".snd", ".w64"),
+    ".wav",
+})  # fmt: skip
+"""Of the files that are looked for in a folder."""
+LONGEST_S: Final = 3600
+"""A small file can hold a long silence."""
+
+
+def decoded(content: bytes) -> tuple[int, int, bytes] | None:
+    """Rate, channels and 16-bit samples, channels in turn; None: it is nothing that can be read, or holds no sound.
+    Raises ValueError where it is longer than LONGEST_S."""
+    import soundfile  # only who brings such files pays for it
+
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            rate_hz, channels, length = int(file.samplerate), int(file.channels), int(file.frames)
+            # What a damaged header claims is not asked for.
+            found = file.read(dtype="float32", always_2d=True) if length <= LONGEST_S * rate_hz else None
+    except (soundfile.SoundFileError, OSError, ValueError, MemoryError):
+        return None
+    if found is None:
+        raise ValueError(f"more than {LONGEST_S // 60} minutes: a clip is what somebody says in one go")
+    if not len(found) or not rate_hz:
+        return None
+    pcm = np.clip(np.round(found * 32768), -32768, 32767).astype("<i2")
+    return rate_hz, channels, pcm.tobytes()

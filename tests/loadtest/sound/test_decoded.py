@@ -1,0 +1,112 @@
+"""Clips in whatever people have them: all of them are the same sound."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from loadtest.config.microphone import remarks
+from loadtest.config.scenario import Conversation, Say, Scenario
+from loadtest.language.errors import ConfigError
+from loadtest.sound import decoded, speech
+from loadtest.sound.noises import samples_of
+from loadtest.sound.speech import corpus, read_wav
+
+SECOND = (8000 * np.sin(2 * np.pi * 300 * np.arange(24_000) / 24_000)).astype(np.float32) / 32768
+
+
+def written(path: Path, kind: str, sort: str, *, rate_hz: int = 24_000, channels: int = 1) -> Path:
+    samples = np.repeat(np.resize(SECOND, rate_hz)[:, None], channels, axis=1)
+    content = io.BytesIO()
+    soundfile.write(content, samples, rate_hz, format=kind, subtype=sort)
+    path.write_bytes(content.getvalue())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "sort", "rate_hz"),
+    [
+        ("a.wav", "WAV", "PCM_24", 24_000),
+        ("a.wav", "WAV", "PCM_32", 48_000),
+        ("a.wav", "WAV", "FLOAT", 24_000),
+        ("a.wav", "WAV", "DOUBLE", 44_100),
+        ("a.wav", "WAV", "PCM_U8", 24_000),
+        ("a.wav", "WAV", "ULAW", 8_000),
+        ("a.wav", "WAV", "ALAW", 8_000),
+        ("a.wav", "WAV", "IMA_ADPCM", 16_000),
+        ("a.wav", "WAVEX", "PCM_24", 24_000),
+        ("a.wav", "RF64", "FLOAT", 24_000),
+        ("a.flac", "FLAC", "PCM_16", 24_000),
+        ("a.ogg", "OGG", "VORBIS", 24_000),
+        ("a.opus", "OGG", "OPUS", 24_000),
+        ("a.mp3", "MP3", "MPEG_LAYER_III", 24_000),
+        ("a.aiff", "AIFF", "PCM_16", 44_100),
+        ("a.au", "AU", "ULAW", 8_000),
+        ("a.caf", "CAF", "PCM_16", 24_000),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_every_form_is_read_as_the_same_sound(
+    name: str, kind: str, sort: str, rate_hz: int, channels: int, tmp_path: Path
+) -> None:
+    clip = read_wav(written(tmp_path / name, kind, sort, rate_hz=rate_hz, channels=channels))
+    samples = samples_of(clip)
+    assert clip.duration_s == pytest.approx(1, abs=0.11)
+    assert np.sqrt(np.mean(samples[2400:21600] ** 2)) == pytest.approx(8000 / 2**0.5, rel=0.06)
+
+
+def test_a_folder_of_all_sorts_is_one_source_and_other_files_in_it_are_none(tmp_path: Path) -> None:
+    written(tmp_path / "b.FLAC", "FLAC", "PCM_16")
+    written(tmp_path / "a.mp3", "MP3", "MPEG_LAYER_III")
+    written(tmp_path / "c.wav", "WAV", "PCM_24")
+    (tmp_path / "notes.txt").write_text("hello")
+    assert [clip.name for clip in corpus(str(tmp_path))] == ["a.mp3", "b.FLAC", "c.wav"]
+
+
+def test_what_is_longer_than_an_hour_is_refused_by_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoded, "LONGEST_S", 0)
+    with pytest.raises(ConfigError, match="a clip is what somebody says in one go"):
+        read_wav(written(tmp_path / "a.flac", "FLAC", "PCM_16"))
+
+
+@pytest.mark.parametrize("cut", [40, 4000, -200])
+def test_a_file_that_was_cut_off_is_told_in_one_line(cut: int, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.flac", "FLAC", "PCM_16")
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(ConfigError, match="not a readable WAV file, but a FLAC file") as caught:
+        read_wav(path)
+    assert len(caught.value.problems) == 1
+
+
+def test_of_a_folder_that_is_too_large_as_much_is_spoken_as_memory_has_for_it_and_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        written(tmp_path / f"{number:02}.wav", "WAV", "PCM_16")
+    monkeypatch.setattr(speech, "MOST_BYTES", 5 * 48_000)
+    clips = corpus(str(tmp_path))
+    assert [clip.name for clip in clips] == sorted(clip.name for clip in clips)
+    assert len(clips) == 5
+    assert [clip.name for clip in clips] != ["00.wav", "01.wav", "02.wav", "03.wav", "04.wav"]
+    told = remarks((_scenario(tmp_path),))
+    assert told == [f"s: {tmp_path}: 5 of 20 files are spoken: a process holds 128 MiB"]
+
+
+def test_clips_that_are_clipped_or_faint_are_told_before_the_run(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "loud.wav", np.clip(SECOND * 8, -1, 1), 24_000, subtype="PCM_16")
+    soundfile.write(tmp_path / "faint.wav", SECOND * 0.045, 24_000, subtype="PCM_16")
+    soundfile.write(tmp_path / "fine.wav", SECOND, 24_000, subtype="PCM_16")
+    assert remarks((_scenario(tmp_path),)) == [
+        f"s: {tmp_path}: loud.wav is clipped, at full scale for a while",
+        f"s: {tmp_path}: faint.wav is hardly loud enough to be heard as speech",
+    ]
+
+
+def test_the_own_corpus_has_nothing_to_remark() -> None:
+    assert remarks((_scenario(Path("corpus:en")),)) == []
+
+
+def _scenario(clips: Path) -> Scenario:
+    return Scenario(name="s", realtime={}, conversation=Conversation(turns=(Say(clip=str(clips)),)))
