@@ -19,6 +19,7 @@ from tests.benchmarks import (
     cluster_curve,
     hostile_lag,
     http_lifecycles,
+    live_table,
     plain_locust,
     plugin,
     report_scale,
@@ -35,7 +36,7 @@ BENCHMARKS = {
     module.__name__.rsplit(".", 1)[-1]: module
     for module in (
         http_lifecycles, plain_locust, sink_costs, truth, rooms_websocket, rooms_webrtc, whole_session, report_scale,
-        hostile_lag, cluster_curve, plugin,
+        hostile_lag, cluster_curve, plugin, live_table,
     )
 }  # fmt: skip
 OUT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
