@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from loadtest.language import disk
+
 WARM_UP: Final = "warm_up"
 """Name of the spans that no verdict reads."""
 
@@ -156,7 +158,7 @@ def read_trace(path: Path) -> list[float]:
 
     Raises OSError, and ValueError with a sentence.
     """
-    text = _text(path.read_bytes())
+    text = _text(disk.read_named(path))
     delimiter = next((sign for sign in ";\t" if sign in text.partition("\n")[0]), ",")
     starts_s: list[float] = []
     try:

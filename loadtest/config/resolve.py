@@ -17,7 +17,7 @@ from loadtest.config.scenario import default_realtime, sections
 from loadtest.config.settings import Settings
 from loadtest.config.written.places import Written
 from loadtest.judging.slo import parse_slos
-from loadtest.language import toml_text
+from loadtest.language import disk, toml_text
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError
 from loadtest.language.mistyped import did_you_mean
@@ -180,7 +180,7 @@ def backend_headers(path: Path) -> dict[str, Hidden]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return toml_text.parse(path.read_bytes())[0]
+        return toml_text.parse(disk.read_named(path))[0]
     except FileNotFoundError as error:
         beside = [file.name for file in path.parent.glob("*.toml")]
         meant = did_you_mean(path.name, beside) or "; `avaload init NAME` writes one"

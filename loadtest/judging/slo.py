@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.judging.sample_sizes import ENOUGH, for_one_bad
-from loadtest.language import toml_text
+from loadtest.language import disk, toml_text
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import STEPS
@@ -321,7 +321,7 @@ def load_slos(path: Path, *, scenarios: Collection[str] | None = None, beside: C
     `beside`: keys that stand there too and are not read: those of a scenario, whose objectives alone are asked for.
     """
     try:
-        document, text = toml_text.parse(path.read_bytes())
+        document, text = toml_text.parse(disk.read_named(path))
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
     except ValueError as error:

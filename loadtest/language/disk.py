@@ -9,8 +9,10 @@ import errno
 import json
 import os
 import secrets
+import select
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import IO, Any, Final
 
 MOST_READ: Final = 64 << 20
 """Bytes of a file that is read whole. What is JSON takes up to twenty times as much in memory."""
+_PIPE_S: Final = 10.0
 JOURNAL: Final = "journal"
 """The folder of journals in a run directory."""
 _OTHERS: Final = 0o077
@@ -88,6 +91,24 @@ def read(path: Path) -> bytes:
     if len(data) > MOST_READ:
         raise OSError(errno.EFBIG, f"larger than {MOST_READ >> 20} MiB", str(path))
     return data
+
+
+def read_named(path: Path) -> bytes:
+    """A file that somebody named for us to read: links are followed, and a pipe is read as the shell makes one of
+    `<(command)`. At most MOST_READ, and no pipe is waited for longer than 10 s. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb", buffering=0) as file:
+        is_pipe = stat.S_ISFIFO(os.fstat(fd).st_mode)
+        until_s = time.monotonic() + _PIPE_S
+        found = bytearray()
+        while len(found) <= MOST_READ:
+            if is_pipe and not select.select([fd], [], [], max(0.0, until_s - time.monotonic()))[0]:
+                raise OSError(errno.ETIMEDOUT, f"a pipe from which nothing came within {_PIPE_S:g} s", str(path))
+            piece = file.read(1 << 20)
+            if not piece:
+                return bytes(found)
+            found += piece
+    raise OSError(errno.EFBIG, f"larger than {MOST_READ >> 20} MiB", str(path))
 
 
 def read_object(path: Path) -> dict[str, Any]:

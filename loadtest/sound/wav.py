@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from loadtest.sound.decoded import decoded
 from loadtest.sound.kinds import advice, format_of, is_audible, kind_of
@@ -35,7 +36,7 @@ def read(path: Path) -> Wav:
     try:
         if path.stat().st_size > LARGEST:
             raise ConfigError(f"{path}: more than {LARGEST >> 20} MiB: a clip is what somebody says in one go")
-        content = path.read_bytes()
+        content = disk.read_named(path)
     except OSError as error:
         raise ConfigError(f"{path}: not a readable WAV file ({error.strerror})") from error
     if content[:4] not in (b"RIFF", b"RF64") or content[8:12] != b"WAVE":

@@ -22,6 +22,8 @@ def check_trust(ca_file: Path | None, environ: Mapping[str, str] = os.environ) -
     setting, path = ("target.ca_file", ca_file) if ca_file is not None else (_FILE, Path(environ.get(_FILE, "")))
     if ca_file is None and not environ.get(_FILE):
         return
+    if path.is_fifo():  # OpenSSL would wait for it
+        raise ConfigError(f"{setting}: {path}: a pipe, not a file")
     try:
         trust(path)
     except ssl.SSLError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.config.written.sentences import Place, place, words
+from loadtest.language import disk
 from loadtest.language.mistyped import line_of, line_of_problem
 
 
@@ -57,4 +58,7 @@ class Written:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8-sig")
+    try:
+        return disk.read_named(path).decode("utf-8-sig", "replace")
+    except OSError:  # a pipe says what it says once
+        return ""

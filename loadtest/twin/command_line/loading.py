@@ -59,6 +59,9 @@ def load(*, name: str, settings: Iterable[str]) -> Profile:
 
 
 def _from_file(path: Path, problems: list[str]) -> list[tuple[str, str]]:
+    if path.exists() and not path.is_file():
+        problems.append(f"--profile {path}: not a plain file")
+        return []
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:

@@ -10,6 +10,7 @@ import pytest
 
 from exporters.log import Log
 from exporters.traces import trace_counts
+from loadtest.cli import main
 from loadtest.config import run_dir as run_dirs
 from loadtest.distribution.receiving import Receiver
 from loadtest.distribution.shipping import Shipper
@@ -203,3 +204,31 @@ def test_what_is_added_to_a_run_may_be_read_by_whom_its_journals_may_be(tmp_path
         disk.replace(tmp_path / name / "report.json", b"{}")
     modes = [(tmp_path / name / "report.json").stat().st_mode & 0o777 for name in ("open", "closed")]
     assert modes == [0o644, 0o600]
+
+
+def test_a_file_that_somebody_names_has_a_bound_and_a_pipe_a_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "_PIPE_S", 0.1)
+    monkeypatch.setattr(disk, "MOST_READ", 1 << 20)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path, why in ((pipe, "nothing came"), (Path("/dev/zero"), "larger than 1 MiB"), (tmp_path, "Is a directory")):
+        with pytest.raises(OSError, match=why):
+            disk.read_named(path)
+        for said in (["run", str(path), "--dry-run"], ["prices", "--prices", str(path)]):
+            assert main(said) == 2
+    assert main(["run", "--dry-run", "--ca-file", str(pipe)]) == 2
+
+
+def test_what_a_shell_pipes_and_what_a_link_leads_to_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"whole")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert disk.read_named(tmp_path / "link") == b"whole"
+    reading, writing = os.pipe()
+    os.write(writing, b"piped")
+    os.close(writing)
+    try:
+        assert disk.read_named(Path(f"/dev/fd/{reading}")) == b"piped"
+    finally:
+        os.close(reading)
