@@ -115,6 +115,7 @@ def judge(
         "scenario": written.name or run.scenario,
         "tags": written.tags,
         "assumed": run_settings.assumed(resolved),
+        "http": None if resolved is None else resolved.target.http,
         "started_at": written.started_at or _rfc3339(run.wall_start_ns),
         "duration_s": round((run.end_ns - run.start_ns) / 1e9, 3),
         "interrupted": interrupted,

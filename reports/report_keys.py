@@ -36,6 +36,7 @@ _HEAD: Final = {
     "scenario": "its name",
     "tags.<tag>": "what --tag said",
     "assumed[]": "what the scenario left to the service and was taken for its default",
+    "http": "how the calls were sent: official (by the official clients) or lean; null where nobody wrote it down",
     "started_at": "RFC 3339, UTC",
     "duration_s": "from the first event to the last",
     "interrupted": "whether it was stopped by hand",

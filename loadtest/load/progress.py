@@ -65,7 +65,8 @@ class Progress:
             slos=settings.judged,
             load=not settings.probes.once,
         )
-        self.line(f"{much} on {target.avaturn_base_url}")
+        lean = ", without the official clients" if target.http == "lean" else ""
+        self.line(f"{much} on {target.avaturn_base_url}{lean}")
         self.line(f"writing {run_dir}")
         for what, url in pages(settings):
             self.line(f"{what}: {url}")

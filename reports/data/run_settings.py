@@ -1,6 +1,8 @@
 """What a report has of `settings.json`: it must be possible for runs of other versions, and without the file."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
@@ -17,6 +19,10 @@ def read(run_dir: Path) -> Written:
         return read_written(run_dir)
     except FileNotFoundError:
         return Written()
+
+
+HTTP: Final[Mapping[str, str]] = {"official": "by the official clients", "lean": "lean, without the official clients"}
+"""How a run's calls were sent, in words; by what it was told."""
 
 
 def assumed(settings: Settings | None) -> list[str]:

@@ -82,6 +82,8 @@ def _told(report: dict[str, Any], run_name: str) -> Iterator[str]:
 def _properties(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "run_id", str(report["run_id"])
     yield "outcome", report["verdict"]["outcome"]
+    if report["http"] is not None:
+        yield "http", report["http"]
     yield from ((f"tag.{name}", str(value)) for name, value in report["tags"].items())
 
 

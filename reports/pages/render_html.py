@@ -15,6 +15,7 @@ from loadtest.language.errors import Exit
 from loadtest.language.events import EndedBy
 from loadtest.language.outlets import html
 from reports.data.frames import Run
+from reports.data.run_settings import HTTP
 from reports.pages import capacity_chart, charts, secret_charts, settings_rows, spread_charts
 from reports.pages.chart import Chart
 from reports.pages.explore import chosen, stories
@@ -93,6 +94,7 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, written: Written,
         endings=_ENDINGS,
         causes=LEFT_WORDS,
         caps=_CAPS,
+        http_words=HTTP,
         contents=_contents(report),
         also=_also(report["sessions"]),
         probed=report["probes"] > 0,

@@ -5,6 +5,7 @@ from typing import Any, Final
 from loadtest.judging.slo import SECONDS
 from loadtest.judging.words import amount, plural
 from loadtest.language.outlets import code, command, markdown
+from reports.data.run_settings import HTTP
 from reports.pages import compare_pages
 from reports.sections import hosts
 from reports.verdict import objective_words, rules, tables
@@ -78,7 +79,7 @@ def _steps(report: dict[str, Any]) -> list[str]:
         *(["", f"Assumed of the service: {markdown('; '.join(report['assumed']))}."] if report["assumed"] else []),
         "",
         f"{code(str(report['run_id']))} · {markdown(str(report['started_at']))} "
-        f"· {amount(report['duration_s'], SECONDS)} · exit {report['verdict']['exit_code']}",
+        f"· {amount(report['duration_s'], SECONDS)}{_http(report)} · exit {report['verdict']['exit_code']}",
         *hosts.markdown(report["hosts"]),
     ]
 
@@ -95,3 +96,7 @@ def _failures(report: dict[str, Any], run_name: str) -> list[str]:
         lines.append(f"| {' | '.join([*words, *counts, detail + command(failure.command)])} |")
     more = [f"And {len(found) - _FAILURES} more, in the report.", ""] if len(found) > _FAILURES else []
     return ["### Failures", "", *lines, "", *more]
+
+
+def _http(report: dict[str, Any]) -> str:
+    return f" · calls {HTTP[report['http']]}" if report["http"] else ""

@@ -16,6 +16,7 @@ from rich.text import Text
 from loadtest.judging.slo import SloOutcome
 from loadtest.judging.words import plural
 from loadtest.language.outlets import line, terminal
+from reports.data.run_settings import HTTP
 from reports.sections.costs import spending
 from reports.verdict import objective_words, tables
 
@@ -79,7 +80,11 @@ def _parts(report: Report, run_dir: Path, out: Path, *, width: int, quiet: bool)
         yield from _steps(report)
     yield from failures(report, run_name)
     yield Text()
-    facts = [("line", tables.line_in_short(report)), ("rules", tables.rules_in_short(report))]
+    facts = [
+        ("http", HTTP.get(report["http"])),
+        ("line", tables.line_in_short(report)),
+        ("rules", tables.rules_in_short(report)),
+    ]
     if (cost := report["cost"]) is not None and (cost["charged"] or cost["budget_usd"] is not None):
         facts += [("cost", words) for words in spending.lines(cost, report["teardown"]["orphans"])]
     facts.append(("next", _sweep(report, run_name)))

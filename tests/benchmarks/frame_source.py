@@ -2,11 +2,13 @@
 everybody.
 
 Where the twin would be the limit this stands in for it. It speaks the wire of the WebSocket room and nothing else: two
-of every five seconds its frames are a tone, the rest silence. `GET /made` says how many sessions were created. On
-SIGTERM it prints one JSON line: frames received, and how many came more than 40 ms after the one before, as the target
-saw them.
+of every five seconds its frames are a tone, the rest silence. `GET /made` says how many sessions were created.
+`--answer-after S`: each call is answered so much later, and the answer says how long it took, as a twin's does.
+On SIGTERM it prints one JSON line: frames received, and how many came more than 40 ms after the one before, as the
+target saw them.
 """
 
+import argparse
 import asyncio
 import json
 import signal
@@ -81,6 +83,7 @@ class Http(asyncio.Protocol):
     """HTTP/1.1 with keep-alive: just enough for the five calls."""
 
     made = 0
+    answer_after_s = 0.0
     alive: ClassVar[set[str]] = set()
 
     def __init__(self, room_port: int) -> None:
@@ -99,7 +102,12 @@ class Http(asyncio.Protocol):
                 return
             self._data = self._data[end + 4 + length :]
             verb, path = head.split(" ", 2)[:2]
-            self._answer(*self._act(verb, path, headers))
+            if self.answer_after_s:
+                asyncio.get_running_loop().call_later(
+                    self.answer_after_s, self._answer_late, perf_counter_ns(), verb, path, headers
+                )
+            else:
+                self._answer(*self._act(verb, path, headers))
 
     def _act(self, verb: str, path: str, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
         if path.endswith("/client_secrets"):
@@ -119,9 +127,14 @@ class Http(asyncio.Protocol):
             return 404, {}
         return 200, {"room_url": f"ws://127.0.0.1:{self._room_port}/{name}", "limited_access_token": name}
 
-    def _answer(self, status: int, body: dict[str, Any]) -> None:
+    def _answer_late(self, came_ns: int, verb: str, path: str, headers: dict[str, str]) -> None:
+        acted = self._act(verb, path, headers)
+        self._answer(*acted, b"x-twin-handled-ns: %d\r\n" % (perf_counter_ns() - came_ns))
+
+    def _answer(self, status: int, body: dict[str, Any], headers: bytes = b"") -> None:
         text = json.dumps(body).encode()
-        self._transport.write(b"HTTP/1.1 %d x\r\ncontent-length: %d\r\n\r\n%s" % (status, len(text), text))
+        head = b"HTTP/1.1 %d x\r\n%scontent-length: %d\r\n\r\n" % (status, headers, len(text))
+        self._transport.write(head + text)
 
 
 async def serve() -> None:
@@ -142,6 +155,9 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--answer-after", type=float, default=0.0)
+    Http.answer_after_s = parser.parse_args().answer_after
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())
     sys.exit(0)

@@ -1,9 +1,10 @@
 """What avaload costs beside plain Locust: the same four calls of a lifecycle by `FastHttpUser` (`plain_locustfile`) and
-by avaload without proof of gone, in turn, against the same lean target, each on one core.
+by avaload without proof of gone, with the official clients and without, in turn, against the same lean target, each on
+one core.
 
-Plain Locust sends requests and counts them. avaload goes through both official clients, keeps the lifecycle's state,
-writes every event to its journal before it acts on the next, checks the rules, folds metrics and can delete what it
-made after any kill. The target says how many lifecycles it saw; the CPU time is that of all processes of the tool.
+Plain Locust sends requests and counts them. avaload keeps the lifecycle's state, writes every event to its journal
+before it acts on the next, checks the rules, folds metrics and can delete what it made after any kill. The target says
+how many lifecycles it saw; the CPU time is that of all processes of the tool.
 """
 
 import json
@@ -24,6 +25,12 @@ UNDER_WAY, SETTLE_S, START_LIMIT_S = 300, 2.0, 60.0
 """Measured is from so many lifecycles and seconds on."""
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 LOCUSTFILE = Path(__file__).with_name("plain_locustfile.py")
+TOOLS: dict[str, tuple[str, int | None]] = {
+    "plain": ("plain Locust `FastHttpUser`", None),
+    "official": ("avaload with the official clients, without proof of gone, all processes", 1_000),
+    "lean": ("avaload with lean HTTP, without proof of gone, all processes", 2_600),
+}
+"""Names, and how many lifecycles a second are asked of each."""
 PEERS = "FastHttpUser beside a C server: 2,566 (0.39 ms); k6: 4,479 (0.22 ms); Artillery: 474 (2.1 ms)"
 
 
@@ -34,7 +41,7 @@ def plain(target: dict[str, Any], plan_s: float) -> list[str]:
 
 
 def measure(tool: str, window_s: float) -> dict[str, Any]:
-    """Lifecycles per second as the target counts them, and CPU ms of each."""
+    """Of one of TOOLS: lifecycles per second as the target counts them, and CPU ms of each."""
     plan_s = window_s + SETTLE_S + 4
     with (
         tempfile.TemporaryDirectory(prefix="avaload-bench-") as folder,
@@ -42,7 +49,10 @@ def measure(tool: str, window_s: float) -> dict[str, Any]:
     ):
         bench.settle()
         options = ("--users", str(USERS), "--ramp", "0s", "--duration", f"{plan_s}s", "--room", "none")
-        words = plain(target, plan_s) if tool == "plain" else bench.command(target, Path(folder, "run"), *options)
+        if tool == "plain":
+            words = plain(target, plan_s)
+        else:
+            words = bench.command(target, Path(folder, "run"), *options, "--http", tool)
         environ = bench.keys(target) | {name.upper(): target[name] for name in ("openai_base_url", "avaturn_base_url")}
         with bench.started(words, environ | {"AVALOAD_TARGET__PROVE_GONE": "false"}) as process:
             _wait_until_under_way(target)
@@ -71,18 +81,19 @@ def _made(target: dict[str, Any], wait_s: float) -> int:
 
 def rows(rounds: int, *, quick: bool) -> Iterator[Row]:
     window_s = 3.0 if quick else 8.0
-    pairs = []
+    turns: list[dict[str, dict[str, Any]]] = []
     with bench.aside():
         for _ in range(rounds):
-            pairs.append([measure(tool, window_s) for tool in ("plain", "avaload")])
-            print(json.dumps(pairs[-1]), flush=True)
+            turns.append({tool: measure(tool, window_s) for tool in TOOLS})
+            print(json.dumps(turns[-1]), flush=True)
     what = "HTTP lifecycles of four calls at a lean target"
-    names = ("plain Locust `FastHttpUser`", "avaload without proof of gone, all processes")
-    for which, name in enumerate(names):
-        runs = [pair[which] for pair in pairs]
+    for tool, (name, asked) in TOOLS.items():
+        runs = [turn[tool] for turn in turns]
         full = statistics.median(bench.column(runs, "core_percent"))
+        others = PEERS if tool == "plain" else ""
         rate = f"{what}: {name}, at {full:.0f} % of the core"
-        yield Row(rate, bench.column(runs, "per_s"), "lifecycles/s", others="" if which else PEERS)
+        yield Row(rate, bench.column(runs, "per_s"), "lifecycles/s", at_least=asked, others=others)
         yield Row(f"{what}: {name}: CPU", bench.column(runs, "cpu_ms"), "ms each")
-    ratios = [ours["cpu_ms"] / beside["cpu_ms"] for beside, ours in pairs]
-    yield Row(f"{what}: CPU of avaload over plain Locust's", ratios, "ratio")
+    for tool in ("official", "lean"):
+        ratios = [turn[tool]["cpu_ms"] / turn["plain"]["cpu_ms"] for turn in turns]
+        yield Row(f"{what}: CPU of avaload, {tool} HTTP, over plain Locust's", ratios, "ratio")

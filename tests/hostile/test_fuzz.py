@@ -138,10 +138,10 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("loadtest.services.control.trust", lambda _: context)
 
 
-async def play(endpoint: str, wrongs: Iterable[Answer], services: Services) -> None:
+async def play(endpoint: str, wrongs: Iterable[Answer], services: Services, *, http: str = "official") -> None:
     """One engine, and a session on it for each of the answers."""
     backend = {"backend": BACKEND} if endpoint == "backend" else {}
-    resolved = target.settings(URL, room="none", timeout_s=0.05, **backend)
+    resolved = target.settings(URL, room="none", timeout_s=0.05, http=http, **backend)
     async with target.engine(resolved) as (one, _lags):
         for services.wrong in wrongs:
             services.calls.clear()
@@ -156,16 +156,24 @@ def answered_by(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.timeout(TIMEOUT_S)
-@pytest.mark.parametrize("endpoint", GOOD)
+@pytest.mark.parametrize(
+    ("endpoint", "http", "examples"),
+    [
+        *((endpoint, "official", EXAMPLES) for endpoint in GOOD),
+        *((endpoint, "lean", EXAMPLES // 4) for endpoint in ("mint", "create", "delete")),
+    ],
+)
 @pytest.mark.usefixtures("at_once")
-def test_any_answer_is_told_by_name_and_leaves_nothing(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_answer_is_told_by_name_and_leaves_nothing(
+    endpoint: str, http: str, examples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     services = Services(endpoint)
     answered_by(services, monkeypatch)
 
-    @many()
+    @many(examples)
     @given(batches(generated.answers(GOOD[endpoint])))
     def fuzz(batch: Batch) -> None:
-        runner.run(play(endpoint, batch, services))
+        runner.run(play(endpoint, batch, services, http=http))
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         fuzz()
@@ -338,9 +346,15 @@ def test_any_packet_and_message_of_a_webrtc_room_is_the_rooms_own_doing(monkeypa
 
 
 @pytest.mark.timeout(TIMEOUT_S)
-@pytest.mark.parametrize("endpoint", ["mint", "create", "sdk", "delete", "upgrade", "room"])
+@pytest.mark.parametrize(
+    ("endpoint", "http"),
+    [
+        *((endpoint, "official") for endpoint in ("mint", "create", "sdk", "delete", "upgrade", "room")),
+        *((endpoint, "lean") for endpoint in ("mint", "create", "delete")),
+    ],
+)
 @pytest.mark.usefixtures("at_once")
-def test_any_bytes_on_a_real_socket_are_the_targets_own_doing(endpoint: str) -> None:
+def test_any_bytes_on_a_real_socket_are_the_targets_own_doing(endpoint: str, http: str) -> None:
     room = "websocket" if endpoint in ("upgrade", "room") else "none"
     good = target.WELCOME if endpoint == "room" else target.UPGRADED if endpoint == "upgrade" else None
     good = good or target.answer(GOOD[endpoint], headers="date: x\r\ncontent-encoding: identity\r\n")
@@ -348,7 +362,7 @@ def test_any_bytes_on_a_real_socket_are_the_targets_own_doing(endpoint: str) -> 
     async def play(batch: Batch) -> None:
         async with (
             target.served({}) as served,
-            target.engine(target.settings(served.url, timeout_s=0.3, room=room)) as (one, _lags),
+            target.engine(target.settings(served.url, timeout_s=0.3, room=room, http=http)) as (one, _lags),
         ):
             for wrong in batch:
                 script = once(wrong, then=hang_up)

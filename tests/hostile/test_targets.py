@@ -29,11 +29,14 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def played(hostile: Hostile) -> list[Event]:
+def played(hostile: Hostile, http: str = "official") -> list[Event]:
     """The events of one session with that target, as its journal holds them."""
 
     async def script() -> list[Event]:
-        async with served(hostile.scripts, hostile.room) as target, engine(settings(target.url)) as (play, _lags):
+        async with (
+            served(hostile.scripts, hostile.room) as target,
+            engine(settings(target.url, http=http)) as (play, _lags),
+        ):
             async with asyncio.timeout(DEADLINE_S):
                 return await play()
 
@@ -41,9 +44,16 @@ def played(hostile: Hostile) -> list[Event]:
         return runner.run(script())
 
 
-@pytest.mark.parametrize("hostile", [*HTTP, *AROUND, *ROOM], ids=lambda hostile: hostile.name)
-def test_a_hostile_target_is_told_by_name_and_its_session_is_deleted(hostile: Hostile) -> None:
-    events = played(hostile)
+WAYS = ("official", "lean")
+CASES = [
+    *(pytest.param(hostile, http, id=f"{hostile.name}, {http}") for hostile in (*HTTP, *AROUND) for http in WAYS),
+    *(pytest.param(hostile, "official", id=hostile.name) for hostile in ROOM),
+]
+
+
+@pytest.mark.parametrize(("hostile", "http"), CASES)
+def test_a_hostile_target_is_told_by_name_and_its_session_is_deleted(hostile: Hostile, http: str) -> None:
+    events = played(hostile, http)
     finished = events[-1]
     assert isinstance(finished, SessionFinished)
     told = None if finished.failure is None else f"{finished.failure.kind}/{finished.failure.code}"
@@ -84,11 +94,12 @@ class Baker(Target):
         return await super()._answer(verb, path, fields, *rest)
 
 
-def test_cookies_that_a_target_sets_anew_with_every_answer_make_no_request_longer_than_servers_take() -> None:
+@pytest.mark.parametrize("http", WAYS)
+def test_cookies_that_a_target_sets_anew_with_every_answer_make_no_request_longer_than_servers_take(http: str) -> None:
     target = Baker({})
 
     async def script() -> list[Event]:
-        async with listening(target), engine(settings(target.url)) as (play, _lags):
+        async with listening(target), engine(settings(target.url, http=http)) as (play, _lags):
             return [(await play())[-1] for _ in range(4)]
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

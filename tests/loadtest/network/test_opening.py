@@ -20,7 +20,7 @@ from loadtest.network.opening import http_session, room_socket
 from loadtest.rooms.webrtc import WebRtcRoom
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.services.control import Control
-from loadtest.session.ports import Grant
+from loadtest.session.ports import Call, ClientSecret, Grant
 from loadtest.twin.recorder.recording import Recorder as Recording
 from tests.loadtest.config.test_settings import resolved
 from tests.loadtest.rooms.hearing import HandTicker, Recorder
@@ -63,10 +63,10 @@ async def redirecting(status: int) -> AsyncIterator[tuple[str, list[str]]]:
             yield origin, heard
 
 
-def control() -> Control:
+def control(origin: str = "127.0.0.1:9", http: str = "official") -> Control:
     keys = {"OPENAI_API_KEY": "sk-of-openai", "AVATURN_API_KEY": "sk-of-avaturn"}
-    settings = resolved({}).with_endpoints(
-        openai_base_url="http://127.0.0.1:9/v1", avaturn_base_url="http://127.0.0.1:9"
+    settings = resolved({"target.http": http}).with_endpoints(
+        openai_base_url=f"http://{origin}/v1", avaturn_base_url=f"http://{origin}"
     )
     return Control(settings, keys, connections=4)
 
@@ -78,6 +78,26 @@ async def by_http(origin: str) -> int | None:
                 return answer.status
         except aiohttp.WSServerHandshakeError as error:
             return error.status
+
+
+def by_step(ask: Callable[[Control], Awaitable[Any]], http: str) -> Callable[[str], Awaitable[int | None]]:
+    async def way(origin: str) -> int | None:
+        async with control(origin, http) as client:
+            with pytest.raises(StepError) as raised:
+                await ask(client)
+        assert (raised.value.kind, raised.value.code) == (Kind.REJECTED, Code.HTTP_3XX)
+        return raised.value.http_status
+
+    return way
+
+
+SECRET = ClientSecret(value="ek_of_a_test", expires_at_s=0)
+STEPS: dict[str, Callable[[Control], Awaitable[Any]]] = {
+    "mint": lambda control: control.mint(Call(), ttl_s=60, realtime={}, traceparent="00-a"),
+    "create": lambda control: control.create(Call(), secret=SECRET, fields={}, traceparent="00-a"),
+    "grant": lambda control: control.grant(Call(), token="token-1", traceparent="00-a"),
+    "delete": lambda control: control.delete(Call(), target_session_id="one", traceparent="00-a"),
+}
 
 
 async def by_probe_socket(origin: str) -> int | None:
@@ -114,6 +134,7 @@ async def by_recorder(origin: str) -> int | None:
 
 WAYS: dict[str, Callable[[str], Awaitable[int | None]]] = {
     "an HTTP call": by_http,
+    **{f"{http} {name}": by_step(ask, http) for name, ask in STEPS.items() for http in ("official", "lean")},
     "a probe's WebSocket": by_probe_socket,
     "the recorder's WebSocket": by_recorder,
     "a WebSocket room": lambda origin: by_room(WebSocketRoom, f"ws://{origin}/room"),

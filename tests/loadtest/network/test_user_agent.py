@@ -41,6 +41,15 @@ def settings_of(origin: str, **of_backend: Any) -> Settings:
     return Settings.model_validate({"target": target})
 
 
+def by_lean(ask: Callable[[Control, str], Awaitable[Any]]) -> Callable[[str], Awaitable[Any]]:
+    async def way(origin: str) -> None:
+        lean = settings_of(origin).target.model_copy(update={"http": "lean"})
+        async with Control(Settings(target=lean), KEYS, connections=4) as control:
+            await ask(control, origin)
+
+    return way
+
+
 def by_control(ask: Callable[[Control, str], Awaitable[Any]], **of_backend: Any) -> Callable[[str], Awaitable[Any]]:
     async def way(origin: str) -> None:
         async with Control(settings_of(origin, **of_backend), KEYS, connections=4) as control:
@@ -66,6 +75,18 @@ WAYS: dict[str, tuple[str, Callable[[str], Awaitable[Any]]]] = {
         by_control(lambda control, _: control.mint(Call(), ttl_s=60, realtime={}, traceparent="")),
     ),
     "create": (HTTPX, by_control(lambda control, _: control.create(Call(), secret=SECRET, fields={}, traceparent=""))),
+    "lean mint": (
+        OURS,
+        by_lean(lambda control, _: control.mint(Call(), ttl_s=60, realtime={}, traceparent="")),
+    ),
+    "lean create": (
+        OURS,
+        by_lean(lambda control, _: control.create(Call(), secret=SECRET, fields={}, traceparent="")),
+    ),
+    "lean delete": (
+        OURS,
+        by_lean(lambda control, _: control.delete(Call(), target_session_id="one", traceparent="")),
+    ),
     "create at a backend": (
         OURS,
         by_control(

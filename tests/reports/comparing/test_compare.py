@@ -16,7 +16,7 @@ from reports.build import build
 from reports.comparing import compare_runs, compare_stats
 from reports.comparing.compare import compare, contrast, percent
 from reports.comparing.compare_runs import Measured, check_baseline
-from reports.pages import compare_pages
+from reports.pages import compare_pages, terminal
 from tests.reports import journals as j
 
 PLAN: dict[str, Any] = {
@@ -218,6 +218,35 @@ def test_a_run_cant_be_compared_with_itself_or_while_it_is_written(base: Path, t
 
     with Journal(next((now / "journal").iterdir())), pytest.raises(ConfigError, match="still being written"):
         compare([base], [now])
+
+
+@pytest.mark.parametrize(("ways", "odd"), [(("official", "lean"), 1), (("lean", "official"), 1), (("lean", None), 1)])
+def test_runs_with_and_without_the_official_clients_are_refused_in_one_line(
+    ways: tuple[str | None, str | None], odd: int, tmp_path: Path
+) -> None:
+    """None: of a version that had one way alone."""
+    runs = []
+    for number, http in enumerate(ways):
+        target = PLAN["target"] if http is None else {**PLAN["target"], "http": http}
+        runs.append(written(tmp_path / f"run-{number}", sessions(), plan=PLAN | {"target": target}))
+    with pytest.raises(ConfigError) as caught:
+        compare([runs[0]], [runs[1]])
+    (problem,) = caught.value.problems
+    assert problem.endswith("not comparable")
+    assert f"run-{odd}: went by --http {ways[odd] or 'official'}, but " in problem
+    with pytest.raises(ConfigError, match=r"target\.http is"):
+        build(runs[1], baseline=runs[0])
+
+
+def test_runs_of_one_way_are_compared_and_the_report_says_which(tmp_path: Path) -> None:
+    plan = PLAN | {"target": {**PLAN["target"], "http": "lean"}}
+    runs = [written(tmp_path / name, sessions(), plan=plan) for name in ("before", "now")]
+    report = build(runs[1], baseline=runs[0])
+    assert (report["http"], report["baseline"]["outcome"]) == ("lean", "no_change")
+    for name in ("report.md", "report.html"):
+        assert "calls lean, without the official clients" in (runs[1] / name).read_text()
+    assert '<property name="http" value="lean"' in (runs[1] / "junit.xml").read_text()
+    assert "http:    lean, without the official clients" in terminal.render(report, runs[1])
 
 
 def test_the_report_holds_a_regression_against_the_run(base: Path, tmp_path: Path) -> None:
