@@ -32,6 +32,15 @@ CONVERSATION: Final = Board(
                 queries=heat(c.FIRST_AUDIO),
             ),
         ],
+        "Age": [
+            Panel(
+                title="Mean time to first audio, by age of the session",
+                description="Whether answers get slower the longer a session lasts.",
+                unit="s",
+                width=24,
+                queries=[Query(f"{rate(c.WAITED_BY_AGE, by='age')} / {rate(c.ANSWERS_BY_AGE, by='age')}", "{{age}}")],
+            ),
+        ],
         "Turns": [
             Panel(
                 title="Turns by outcome",

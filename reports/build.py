@@ -22,8 +22,9 @@ from reports.comparing import compare, compare_runs
 from reports.data import frames, run_settings
 from reports.data.beside import beside
 from reports.pages import gitlab, junit, render_html, render_md
-from reports.sections import arrivals, capacity, expiry, generator, hosts, media, sessions, stages, steps, teardown
+from reports.sections import arrivals, capacity, expiry, generator, hosts, sessions, stages, steps, teardown
 from reports.sections.costs import spending
+from reports.sections.heard import age, media
 from reports.verdict import gates, rules, verdict
 
 SCHEMA = 1
@@ -129,6 +130,7 @@ def judge(
         "sessions": sessions.section(load, left) | arrivals.latencies(load),
         "steps": steps.section(load),
         "turns": steps.turns(load),
+        "age": age.section(load),
         "media": media.section(load),
         "by_scenario": _by_scenario(load, left),
         "secrets": expiry.section(load, run),
@@ -173,6 +175,7 @@ def _by_scenario(run: frames.Run, left: "pd.Series[Any]") -> dict[str, dict[str,
             "sessions": sessions.section(part, left[left.index.isin(part.sessions.index)]),
             "steps": steps.section(part),
             "turns": steps.turns(part),
+            "age": age.section(part),
             "media": media.section(part),
             "failures": sessions.failures(part),
         }

@@ -7,6 +7,7 @@ in them these keys and no others.
 from collections.abc import Mapping
 from typing import Final
 
+from loadtest.judging.slo import Unit
 from loadtest.language.events import STEPS
 
 QUANTILES: Final = ("p50_s", "p90_s", "p95_s", "p99_s", "max_s")
@@ -110,6 +111,22 @@ _TURNS: Final = {
     "barge_in.{q}": "from the user's speech to the avatar's last audible frame",
     "dead_air.count": "answers that were heard out",
     "dead_air.{q}": "longest silence inside each, 0 where none was as long as 240 ms",
+}
+_AGE: Final = {
+    **{
+        f"{rows}[].{key}": text
+        for rows, what in (("by_turn", "turn, counted from 1"), ("by_minute", "minute since the session was connected"))
+        for key, text in (
+            ("from", f"first {what}"),
+            ("until", "the row ends before it; null: open"),
+            ("count", "answered turns"),
+            ("{q}", "time to first audio"),
+        )
+    },
+    "drift.sessions": "with at least three answers",
+    "drift.median_s_per_minute": "how much slower answers get in a minute of a session's age: median of sessions",
+    "drift.low_s_per_minute": "its 95 % interval; null: fewer than six sessions",
+    "drift.high_s_per_minute": "its 95 % interval",
 }
 _MEDIA: Final = {
     "sessions": "that heard a frame",
@@ -262,7 +279,7 @@ _SLOS: Final = {
     "bound": "max or min",
     "objective": "the bound itself",
     "observed": "what was measured; of windows, in the worst",
-    "unit": "s, share or count",
+    "unit": ", ".join(Unit),
     "judged_over": "steady, run, window, or stage of a search",
     "count": "samples",
     "beyond": "of them on the wrong side, or bad",
@@ -476,6 +493,7 @@ _BY_SCENARIO: Final = {
     **{f"steps.<step>.{key}": text for key, text in _STEPS.items()},
     "steps.<step>.retries": "of deletes: further attempts",
     **{f"turns.{key}": text for key, text in _TURNS.items()},
+    **{f"age.{key}": text for key, text in _AGE.items()},
     **{f"media.{key}": text for key, text in _MEDIA.items()},
     **_FAILURES,
 }
@@ -547,6 +565,7 @@ SECTIONS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "sessions.": ("How many sessions there were, and how they ended", _SESSIONS),
     "steps.<step>.": (", ".join(STEPS), _STEPS | {"retries": "of deletes: further attempts"}),
     "turns.": ("The turns of the conversations", _TURNS),
+    "age.": ("Do answers get slower as a session grows older?", _AGE),
     "media.": ("What was heard of the avatars", _MEDIA),
     "by_scenario.<scenario>.": ("The same of each scenario of a mix; empty where there is one", _BY_SCENARIO),
     "secrets.": ("The client secrets", _SECRETS),

@@ -25,6 +25,8 @@ LEFT_OUT: Final = (
     c.SESSION_DURATION,
     c.FIRST_FRAME,
     c.CONNECT_PHASE,
+    c.ANSWERS_BY_AGE,
+    c.WAITED_BY_AGE,
     c.TURNS,
     c.GONE_CHECKS,
     c.LOOP_LAG,

@@ -212,6 +212,8 @@ class Aggregate:
         if step is Step.TURN:
             self._count(c.TURNS, (scenario, outcome))
             dead_air_ns = event.dead_air_ns if outcome is Outcome.OK else None
+            if event.first_audio_ns is not None and running is not None and running.connect_ns:
+                self._waited(event.first_audio_ns / 1e9, minutes=(event.started_ns - running.connect_ns) / 60e9)
             times = ((c.FIRST_AUDIO, event.first_audio_ns), (c.BARGE_IN, event.barge_in_ns), (c.DEAD_AIR, dead_air_ns))
             for metric, ns in times:
                 if ns is not None:
@@ -227,6 +229,11 @@ class Aggregate:
             running.connect_ns = event.t_ns  # of the step after this one; read while that is connect
             if running.minted_ns:
                 self._secret_used(running, event)
+
+    def _waited(self, waited_s: float, *, minutes: float) -> None:
+        age = next((age for age, under in v.AGES.items() if minutes < under), v.OLDEST)
+        self._count(c.ANSWERS_BY_AGE, (age,))
+        self._count(c.WAITED_BY_AGE, (age,), waited_s)
 
     def _secret_used(self, running: _Running, event: StepFinished) -> None:
         if event.step in (Step.CREATE, Step.CONNECT):

@@ -111,6 +111,18 @@ FIRST_AUDIO: Final = Metric(
     buckets=v.LATENCY_S,
     help="From the end of the user's speech to the first audible sample of the answer, heard in the audio",
 )
+ANSWERS_BY_AGE: Final = Metric(
+    name="avaload_answers_by_age_total",
+    type=Type.COUNTER,
+    labels=(v.AGE,),
+    help="Answers whose time to first audio was heard, by the age of their session when the turn began",
+)
+WAITED_BY_AGE: Final = Metric(
+    name="avaload_answers_waited_by_age_seconds_total",
+    type=Type.COUNTER,
+    labels=(v.AGE,),
+    help="Their times to first audio, added up: divided by their number, the mean",
+)
 BARGE_IN: Final = Metric(
     name="avaload_barge_in_seconds",
     type=Type.HISTOGRAM,
@@ -325,7 +337,7 @@ OBJECTIVE_BOUND: Final = Metric(
     type=Type.GAUGE,
     labels=_OBJECTIVE,
     of_run=True,
-    help="Bound of an objective, in its indicator's unit: seconds, a share of 1, or a count",
+    help="Bound of an objective, in its indicator's unit: seconds, a share of 1, a count, or either a minute",
 )
 OBJECTIVE_OBSERVED: Final = Metric(
     name="avaload_objective_observed",

@@ -11,6 +11,7 @@ from loadtest.language.events import STEPS
 SHOWN: Final[dict[str, Metric | None]] = {
     **{step.value: c.STEP_DURATION for step in STEPS},
     "turn.time_to_first_audio": c.FIRST_AUDIO,
+    "turn.time_to_first_audio.drift": None,
     "turn.barge_in": c.BARGE_IN,
     "turn.dead_air": c.DEAD_AIR,
     "session.setup": c.SESSION_SETUP,

@@ -39,7 +39,7 @@ def _observed(slo: Slo, standing: Standing, so_far: Snapshot) -> Iterator[float]
         yield standing.beyond
     elif not slo.is_ranked:
         if standing.count:
-            yield standing.beyond / standing.count
+            yield slo.ratio(standing.count, standing.beyond)
     elif (share := _QUANTILES.get(slo.indicator.rpartition(".")[2])) is not None and slo.window_s is None:
         seconds = _quantile(slo, share, so_far)
         if seconds is not None:

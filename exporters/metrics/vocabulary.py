@@ -23,7 +23,8 @@ STATE: Final = Label(name="state", values=tuple(step.value for step in STEPS))
 ERROR_TYPE: Final = Label(
     name="error_type",
     values=tuple(code.value for code in Code if code is not Code.CANCELLED),
-    unborn=frozenset(code.value for code in LIMITS),
+    # Whoever tests in Daily's rooms sees their codes from the first failure on.
+    unborn=frozenset(code.value for code in Code if code in LIMITS or code.startswith("daily_")),
 )
 LEAKED: Final = ("delete_failed", "still_alive", "worker_lost")
 """Why a session is left behind, which is certain: a sweep can delete it."""
@@ -45,6 +46,10 @@ PHASE: Final = Label(
         )
     ),
 )
+AGES: Final = {"under 1 min": 1, "1 to 5 min": 5, "5 to 15 min": 15, "15 to 60 min": 60}
+"""How old a session is → under so many minutes."""
+OLDEST: Final = "over 60 min"
+AGE: Final = Label(name="age", values=(*AGES, OLDEST), unborn=frozenset((*AGES, OLDEST)) - {"under 1 min"})
 SINK: Final = Label(name="sink")  # the names that the composition root gives to its sinks
 
 # Near-geometric and round: a quantile read from them is off by some per cent. An SLO's threshold should be an edge.

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from loadtest.config.lint import table as section
 from loadtest.config.microphone import microphone
@@ -115,6 +115,8 @@ def _round(
                 took_s += max(lengths_s[turn.clip], answer_s - turn.after_s)
             case Silence() | Pause():
                 took_s += turn.for_s
+            case _:
+                assert_never(turn)
     return took_s, answered
 
 

@@ -22,7 +22,8 @@ from loadtest.rooms.opening import open_room
 from loadtest.rooms.pacing import Ticker
 from loadtest.services.control import Control
 from loadtest.session.lifecycle import Lifecycle, Surroundings, Ticket
-from loadtest.sound.speech import FRAME_BYTES, SILENCE, Ear
+from loadtest.sound.ear import Ear
+from loadtest.sound.speech import FRAME_BYTES, SILENCE
 
 SESSIONS = 4
 WARM_UP_LIMIT_S = 20.0

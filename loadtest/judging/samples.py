@@ -8,6 +8,7 @@ samples at once (WEIGHTS) tells how many of them are bad.
 from collections.abc import Callable
 from typing import Any, Final, get_args
 
+from loadtest.judging.trend import Trend
 from loadtest.language.errors import OURS, Kind
 from loadtest.language.events import (
     STEPS,
@@ -32,13 +33,14 @@ REMEMBERED: Final = get_args(Remembered)
 
 class Running:
     """What has to be remembered of a session until it ends. `minted_from_ns`: where its set-up began: the mint's start,
-    or the create's where a backend mints."""
+    or the create's where a backend mints. `answers`: how the time to first audio changed so far."""
 
-    __slots__ = ("due_ns", "expires_ns", "first_step", "minted_from_ns", "scenario")
+    __slots__ = ("answers", "due_ns", "expires_ns", "first_step", "minted_from_ns", "scenario")
 
     def __init__(self, scenario: str, due_ns: int) -> None:
         self.scenario = scenario
         self.due_ns = due_ns
+        self.answers = Trend()
         self.first_step: Step | None = None
         self.minted_from_ns: int | None = None
         self.expires_ns: int | None = None  # of its secret, as `SecretMinted.expires_ns`
@@ -52,6 +54,8 @@ class Running:
 
     def _saw_step(self, event: StepFinished) -> None:
         self.first_step = self.first_step or event.step
+        if event.step is Step.TURN and (heard_s := _first_audio(event, self)) is not None:
+            self.answers.add(event.started_ns, heard_s)
         if self.minted_from_ns is None and event.outcome is Outcome.OK and event.step in (Step.MINT, Step.CREATE):
             self.minted_from_ns = event.started_ns
 
@@ -99,6 +103,10 @@ def _answered_early(event: StepFinished, running: Running | None) -> bool | None
 def _first_audio(event: StepFinished, _: Running | None) -> float | None:
     heard = event.outcome is Outcome.OK and event.first_audio_ns is not None
     return event.first_audio_ns / 1e9 if heard and event.first_audio_ns is not None else None
+
+
+def _drift(_: SessionFinished, running: Running | None) -> float | None:
+    return None if running is None else running.answers.slope
 
 
 def _barge_in(event: StepFinished, _: Running | None) -> float | None:
@@ -182,6 +190,7 @@ SAMPLERS: Final[dict[str, dict[Source, Sampler]]] = {
     **{f"{step}.failed_rate": {(StepFinished, step): _failed_rate} for step in STEPS},
     **{f"{step}.failed": {(StepFinished, step): _failed} for step in STEPS},
     "turn.time_to_first_audio": {_TURN: _first_audio},
+    "turn.time_to_first_audio.drift": {_FINISHED: _drift},
     "turn.barge_in": {_TURN: _barge_in},
     "turn.dead_air": {_TURN: _dead_air},
     "turn.failed_rate": {_TURN: _failed_rate},

@@ -30,12 +30,13 @@ class Unit(StrEnum):
     RATIOS by how many of them are bad."""
 
     SECONDS = "s"
+    DRIFT = "s_per_minute"
     SHARE = "share"
     PER_MINUTE = "per_minute"
     COUNT = "count"
 
 
-SECONDS, SHARE, PER_MINUTE, COUNT = Unit.SECONDS, Unit.SHARE, Unit.PER_MINUTE, Unit.COUNT
+SECONDS, DRIFT, SHARE, PER_MINUTE, COUNT = Unit.SECONDS, Unit.DRIFT, Unit.SHARE, Unit.PER_MINUTE, Unit.COUNT
 RATIOS: Final[Mapping[Unit, int]] = {SHARE: 1, PER_MINUTE: 60_000}
 """Unit → how many samples it is counted by: bad ones of all, or events in so many milliseconds."""
 RANKED: Final = frozenset(Unit) - {*RATIOS, COUNT}
@@ -48,6 +49,7 @@ RANKS: Final[Mapping[str, Fraction]] = {
     "p99": Fraction(99, 100),
     "max": Fraction(1),
     "min": Fraction(0),
+    "drift": Fraction(1, 2),
 }
 """Statistic of an indicator that is RANKED → the rank that it is the value of: the share of samples below it."""
 
@@ -58,6 +60,7 @@ INDICATORS: Final[Mapping[str, Unit]] = {
     **{f"{step}.{quantile}": SECONDS for step in STEPS for quantile in QUANTILES},
     **{f"{step}.failed_rate": SHARE for step in STEPS},
     **{f"turn.time_to_first_audio.{quantile}": SECONDS for quantile in QUANTILES},
+    "turn.time_to_first_audio.drift": DRIFT,
     **{f"turn.barge_in.{quantile}": SECONDS for quantile in QUANTILES},
     **{f"turn.dead_air.{quantile}": SECONDS for quantile in QUANTILES},
     "turn.failed_rate": SHARE,
@@ -78,12 +81,13 @@ INDICATORS: Final[Mapping[str, Unit]] = {
     "media.packet_loss": SHARE,
     **{f"media.jitter.{quantile}": SECONDS for quantile in QUANTILES},
 }
-"""Indicator → unit: seconds, a share of 1, a number a minute, or a count. `session.setup` is mint's start to
-connect's end; `…_from_due` counts from when the session was to start, whoever was to blame that it did not. Seconds,
-shares and numbers a minute are of the steady part of the run; counts of all of it, or of each window of the steady
-part. Failures are the target's: what the generator did itself is counted elsewhere. `media.…` is told of a session
-when it has left its room: the longest gap and the mean jitter of its avatar's speech; underruns are those of all
-sessions in the time for which they listened, packets those of all rooms that number them."""
+"""Indicator → unit: seconds, seconds a minute, a share of 1, a number a minute, or a count. `session.setup` is mint's
+start to connect's end; `…_from_due` counts from when the session was to start, whoever was to blame that it did not.
+Seconds, shares and numbers a minute are of the steady part of the run; counts of all of it, or of each window of the
+steady part. Failures are the target's: what the generator did itself is counted elsewhere. `….drift` is the median of
+sessions' own: by how much their answers get slower in a minute. `media.…` is told of a session when it has left its
+room: the longest gap and the mean jitter of its avatar's speech; underruns are those of all sessions in the time for
+which they listened, packets those of all rooms that number them."""
 
 
 class SloOutcome(StrEnum):
@@ -158,7 +162,8 @@ class Slo:
     @property
     def measure(self) -> str:
         """What is sampled: `create` of `create.p95`; of shares and counts the indicator itself."""
-        return self.indicator.rpartition(".")[0] if self.is_ranked else self.indicator
+        is_statistic = self.is_ranked and self.unit != DRIFT
+        return self.indicator.rpartition(".")[0] if is_statistic else self.indicator
 
     @property
     def enough(self) -> int:

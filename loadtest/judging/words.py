@@ -15,6 +15,8 @@ def amount(value: float | None, unit: str) -> str:
             return f"{value:,.0f}"
         case Unit.SHARE:
             return f"{_three_digits(value * 100)} %"
+        case Unit.DRIFT:
+            return f"{'+' if value > 0 else ''}{amount(value, Unit.SECONDS)} a minute"
         case Unit.PER_MINUTE:
             return f"{_three_digits(value)} a minute"
         case Unit.SECONDS:

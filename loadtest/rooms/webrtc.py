@@ -243,7 +243,7 @@ class WebRtcRoom:
                 Kind.PROTOCOL, Code.BAD_SHAPE, f"HTTP {status} is no WHIP answer (201)", http_status=status
             )
         code = reasons.of_http(status, body)
-        detail = redact(f"HTTP {status}: {body[:500]}", self._grant.token)
+        detail = redact(f"HTTP {status}: {body}", self._grant.token)
         return StepError(Kind.REJECTED, code, detail, http_status=status)
 
 

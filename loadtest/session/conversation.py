@@ -18,7 +18,8 @@ from loadtest.session.playout import Playout
 from loadtest.session.ports import Told
 from loadtest.session.tape import Tape
 from loadtest.session.transcript_turns import Attribution
-from loadtest.sound.speech import FRAME_NS, Clip, Ear
+from loadtest.sound.ear import Ear
+from loadtest.sound.speech import FRAME_NS, Clip
 
 STALLED_NS = 5_000_000_000
 """A joined room sends frames all the time, silence included; none for this long is a dead stream."""

@@ -1,4 +1,4 @@
-"""Speech in and out: the clips a virtual user speaks, and the ear that hears the avatar.
+"""What a virtual user speaks: clips, of the corpus or his own, and when a stretch of sound is loud.
 
 All audio is 24 kHz mono PCM16LE in frames of 20 ms (docs/contract.md#sound). A frame is *loud* when its RMS is
 at least 200 of 32768 (about -44 dBFS): the same figure says what the user's last voiced frame is and when
@@ -6,7 +6,7 @@ the avatar is heard.
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -27,11 +27,6 @@ FRAME_SAMPLES = RATE_HZ * FRAME_MS // 1000
 FRAME_BYTES = FRAME_SAMPLES * 2
 SILENCE = bytes(FRAME_BYTES)
 LOUD_RMS = 200.0
-CONFIRM_FRAMES = 2
-"""Loud frames in a row that make an onset: one alone may be a click."""
-QUIET_NS = 240_000_000
-"""Silence that ends a stretch of speech; shorter gaps are pauses between words."""
-
 NOISE_FRAMES = 15
 MOST_BYTES = 128 << 20
 """Of sound that a source of clips holds in each process: 46 minutes. Of a larger folder so much is spoken."""
@@ -187,40 +182,3 @@ def _noise_clip(source: str) -> Clip:
 def pcm_of(samples: Samples) -> bytes:
     """16-bit PCM of samples from -32768 to 32767; what is louder is clipped."""
     return np.clip(samples, -32768, 32767).astype("<i2").tobytes()
-
-
-class Ear:
-    """Energy voice activity detection with back-dated edges: confirming an onset must not delay its stamp.
-
-    `on_onset(t_ns)` is called once two loud frames came in a row, with the arrival of the first one plus where in it
-    the sound begins; `on_offset(t_ns)` after a stretch of quiet, with the arrival of the last loud frame (whose 20 ms
-    still sound).
-    """
-
-    def __init__(self, *, on_onset: Callable[[int], None], on_offset: Callable[[int], None]) -> None:
-        self._on_onset, self._on_offset = on_onset, on_offset
-        self._speaking = False
-        self._loud_frames = 0
-        self._onset_ns = 0
-        self._last_loud_ns = 0
-
-    def hear(self, t_ns: int, pcm: bytes) -> None:
-        """Take a stretch of audio (normally a frame) that arrived at `t_ns`."""
-        if not is_loud(pcm):
-            if not self._speaking:
-                self._loud_frames = 0
-            elif t_ns - self._last_loud_ns >= QUIET_NS:
-                self._speaking = False
-                self._loud_frames = 0
-                self._on_offset(self._last_loud_ns)
-            return
-        length_ns = len(pcm) // 2 * 1_000_000_000 // RATE_HZ
-        self._last_loud_ns = t_ns + length_ns - FRAME_NS
-        if self._speaking:
-            return
-        if self._loud_frames == 0:
-            self._onset_ns = t_ns + first_loud_ns(pcm)
-        self._loud_frames += max(1, length_ns // FRAME_NS)
-        if self._loud_frames >= CONFIRM_FRAMES:
-            self._speaking = True
-            self._on_onset(self._onset_ns)

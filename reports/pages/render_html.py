@@ -16,8 +16,9 @@ from loadtest.language.events import EndedBy
 from loadtest.language.outlets import html
 from reports.data.frames import Run
 from reports.data.run_settings import HTTP
-from reports.pages import capacity_chart, charts, secret_charts, settings_rows, spread_charts
-from reports.pages.chart import Chart
+from reports.pages import settings_rows
+from reports.pages.drawn import age_chart, capacity_chart, charts, secret_charts, spread_charts
+from reports.pages.drawn.chart import Chart
 from reports.pages.explore import chosen, stories
 from reports.pages.explore.links import Links
 from reports.sections import generator, hosts
@@ -64,6 +65,7 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, written: Written,
         spread_charts.steps(run),
         charts.failures(run),
         charts.first_audio(run),
+        age_chart.answers_by_age(report["age"]),
         secret_charts.secret_ages(report["secrets"]["histograms"]),
         secret_charts.secret_margins(report["secrets"]["histograms"]),
         charts.generator_health(run),

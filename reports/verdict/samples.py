@@ -17,6 +17,7 @@ from loadtest.language.events import STEPS, Gone, Outcome, Step
 from reports.data.frames import Run
 from reports.data.measures import judged
 from reports.sections import arrivals
+from reports.sections.heard import age
 from reports.sections.sessions import CERTAIN, Left, left_behind, setup
 
 FOREVER_NS: Final = 2**62
@@ -111,6 +112,8 @@ def _rows(run: Run, measure: str) -> pd.DataFrame:
         if what in ("failed", "failed_rate"):
             return _outcomes(steps, what)
         raise _unheard_of(measure)
+    if measure == "turn.time_to_first_audio.drift":
+        return _drifts(run)
     if subject == "turn":
         return _of_turns(run.turns, what)
     if subject == "media":
@@ -167,6 +170,14 @@ def _of_turns(turns: pd.DataFrame, what: str) -> pd.DataFrame:
     if what in ("failed", "failed_rate"):
         return _outcomes(turns, what)
     raise _unheard_of(f"turn.{what}")
+
+
+def _drifts(run: Run) -> pd.DataFrame:
+    ended = run.sessions["end_ns"].dropna()
+    drifts = age.drifts(run)
+    drifts = drifts[drifts.index.isin(ended.index)]
+    at_ns = ended.reindex(drifts.index).astype("int64")
+    return pd.DataFrame({"t_ns": at_ns, "value": drifts, "session": drifts.index}).reset_index(drop=True)
 
 
 def _of_media(media: pd.DataFrame, what: str) -> pd.DataFrame:

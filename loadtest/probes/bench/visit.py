@@ -11,7 +11,8 @@ from loadtest.language.events import Mark
 from loadtest.rooms.app_messages import ERROR, LIFECYCLE_ERROR, is_avatar
 from loadtest.session.ports import Room, Told
 from loadtest.session.record import Record
-from loadtest.sound.speech import Clip, Ear
+from loadtest.sound.ear import Ear
+from loadtest.sound.speech import Clip
 
 SETTLE_S = 1.0
 """Quiet after which an answer is over where no app-message said so."""

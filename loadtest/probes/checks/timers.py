@@ -14,7 +14,7 @@ from loadtest.probes.bench.bench import LATE_S, Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.visit import Visit
 from loadtest.session.ports import GONE_STATUS
-from loadtest.sound.speech import QUIET_NS
+from loadtest.sound.ear import QUIET_NS
 
 ABSENCE_S, DEFAULT_ABSENCE_S = 10, 60
 BACK_BEFORE_S, STAY_S = 3, 6

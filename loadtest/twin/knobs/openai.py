@@ -79,6 +79,13 @@ class OpenAIKnobs:
     generation_speed: float = knob(
         "generation_speed", 3.0, number(0.1, 1000), "X", "times faster than real time that an answer is generated"
     )
+    context_growth_s: float = knob(
+        "context_growth",
+        0.0,
+        number(0, 60),
+        "S",
+        "how much later each answer begins for every earlier one of its conversation, in seconds",
+    )
     tool_calls: float = knob(
         "tool_calls", 1.0, number(0, 1), "SHARE", "with tools and tool_choice auto: answers that are calls of a tool"
     )

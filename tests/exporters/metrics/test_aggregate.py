@@ -7,7 +7,8 @@ from msgspec.structs import replace
 from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.snapshot import EDGES, EXEMPLARS, FAILURES, SEPARATOR, Snapshot, merged
-from loadtest.language.errors import LIMITS, Code, Kind
+from exporters.metrics.vocabulary import ERROR_TYPE
+from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
     DropReason,
     Event,
@@ -82,6 +83,8 @@ def test_a_whole_session_gives_every_service_level_its_value() -> None:
     assert nonzero(got, c.TURNS) == {("support", "ok"): 1}
     assert value(got, c.FIRST_AUDIO, "support")[-1] == 0.8
     assert observed(got, c.FIRST_AUDIO, "support") == {1.0: 1}
+    assert nonzero(got, c.ANSWERS_BY_AGE) == {("under 1 min",): 1}
+    assert nonzero(got, c.WAITED_BY_AGE) == {("under 1 min",): 0.8}
     assert value(got, c.SECRET_AGE, "create")[-1] == 0.0
     assert value(got, c.SECRET_AGE, "connect")[-1] == 0.2
     assert value(got, c.SECRET_MARGIN)[-1] == 599.4  # of 600 as asked, by our monotonic clock
@@ -296,7 +299,7 @@ def test_a_margin_of_an_expired_secret_lands_at_zero_and_never_lowers_the_sum() 
 def test_every_known_series_is_there_at_zero_before_anything_happens() -> None:
     got = Aggregate(["support", "sales"]).snapshot()
     assert len(got[c.STEP_DURATION.name]) == 2 * 6 * 3
-    assert len(got[c.LIFECYCLE_ERRORS.name]) == 2 * 6 * (len(Code) - 1 - len(LIMITS))
+    assert len(got[c.LIFECYCLE_ERRORS.name]) == 2 * 6 * (len(Code) - 1 - len(ERROR_TYPE.unborn))
     assert set(got[c.SESSIONS_LEFT.name]) == {"delete_failed", "still_alive", "create_unanswered", "worker_lost"}
     assert got[c.SECRET_AGE.name].keys() == {"create", "connect"}
     assert got[c.SESSIONS_OPEN.name] == {"": 0}

@@ -36,13 +36,18 @@ def counted(*, slos: list[Slo] | None = None) -> Snapshot:
     return aggregate.snapshot()
 
 
-def test_shares_and_counts_are_what_has_been_counted() -> None:
+def test_shares_counts_and_numbers_a_minute_are_what_has_been_counted() -> None:
     share = Slo(name="failing", indicator="session.failed_rate", max=0.01)
     count = Slo(name="left", indicator="session.leaked", max=0)
-    assert of((share, Standing(state=MISSED, count=50, beyond=2)), (count, Standing(state=MET, count=0, beyond=0))) == {
-        "bound": {"failing": 0.01, "left": 0},
-        "observed": {"failing": 0.04, "left": 0},
-        "met": {"failing": 0, "left": 1},
+    a_minute = Slo(name="dry", indicator="media.underruns_per_minute", max=1.5)
+    assert of(
+        (share, Standing(state=MISSED, count=50, beyond=2)),
+        (count, Standing(state=MET, count=0, beyond=0)),
+        (a_minute, Standing(state=MISSED, count=120_000, beyond=6)),
+    ) == {
+        "bound": {"failing": 0.01, "left": 0, "dry": 1.5},
+        "observed": {"failing": 0.04, "left": 0, "dry": 3},
+        "met": {"failing": 0, "left": 1, "dry": 0},
     }
 
 

@@ -43,7 +43,10 @@ def rough_session(chance: random.Random, number: int) -> list[Event]:
     """A session in which any step may have failed, by anybody's fault, or been cancelled, of either scenario."""
     events: list[Event] = []
     scenario, gone = chance.choice(["support", "sales"]), chance.choice([Gone.CONFIRMED, Gone.UNCONFIRMED])
-    for event in j.good_session(number, chance.uniform(0, 50), create_s=chance.uniform(0.1, 2)):
+    answers_s = tuple(chance.uniform(0.3, 2) for _ in range(chance.choice([2, 3, 5])))
+    for event in j.good_session(
+        number, chance.uniform(0, 50), create_s=chance.uniform(0.1, 2), first_audio_s=answers_s
+    ):
         outcome = chance.choices([Outcome.OK, Outcome.FAILED, Outcome.CANCELLED], [8, 2, 1])[0]
         failed = Failure(step=Step.TURN, kind=chance.choice(KINDS), code=Code.TIMEOUT)
         changes: dict[str, Any] = {}
@@ -110,7 +113,7 @@ def test_the_fold_takes_the_same_samples_as_the_report(scenario: str | None, tmp
         found = samples(run, slo.measure, scenario=scenario)
         if slo.unit != COUNT:
             found = found.where(within(found.t_ns, steady))
-        beyond = sum(map(slo.beyond, found.values)) if slo.unit == SECONDS else int(found.values.sum())
+        beyond = sum(map(slo.beyond, found.values)) if slo.is_ranked else int(found.values.sum())
         assert slots == ([[0, found.count, beyond]] if len(found) else []), slo.indicator
         seen += bool(slots)
     assert seen > 62  # nothing is leaked or doubtful here, and those counts alone

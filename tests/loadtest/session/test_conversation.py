@@ -16,7 +16,8 @@ from loadtest.session.converse import converse
 from loadtest.session.ports import Listener
 from loadtest.session.record import Record
 from loadtest.session.turns import AnswerOverError, BrokenLineError, Heard, Turns
-from loadtest.sound.speech import FRAME_NS, QUIET_NS, SILENCE
+from loadtest.sound.ear import QUIET_NS
+from loadtest.sound.speech import FRAME_NS, SILENCE
 from tests.loadtest.fakes import CLIP, LOUD_FRAME, FakeRoom
 
 MS = 1_000_000

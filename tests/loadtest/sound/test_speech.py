@@ -6,14 +6,13 @@ import pytest
 
 from loadtest.config.microphone import check_pauses
 from loadtest.language.errors import ConfigError
+from loadtest.sound.ear import QUIET_NS, Ear
 from loadtest.sound.speech import (
     FRAME_BYTES,
     FRAME_NS,
     FRAME_SAMPLES,
     LOUD_RMS,
-    QUIET_NS,
     SILENCE,
-    Ear,
     clip_of,
     corpus,
     is_loud,

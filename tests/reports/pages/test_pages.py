@@ -35,7 +35,8 @@ from loadtest.language.events import (
 )
 from reports.build import build
 from reports.data import frames
-from reports.pages import charts, junit, render_md, secret_charts
+from reports.pages import junit, render_md
+from reports.pages.drawn import charts, secret_charts
 from tests.loadtest.capacity.simulated import Target
 from tests.reports import journals as j
 
@@ -122,8 +123,8 @@ def test_the_page_asks_nothing_of_anybody(html: str, page: Page) -> None:
     assert [address for address in re.findall(r"url\(([^)]*)\)", html) if not address.startswith("#")] == []
     assert "@import" not in html
     assert page.all("img") == []
-    # eight charts, each for two sizes of screen; drawings of what sessions did are for every size
-    assert Counter(svg["class"] for svg in page.all("svg"))["chart"] == 16
+    # nine charts, each for two sizes of screen; drawings of what sessions did are for every size
+    assert Counter(svg["class"] for svg in page.all("svg"))["chart"] == 18
 
 
 def test_the_only_script_that_may_run_is_the_pages_own(html: str, page: Page) -> None:

@@ -9,7 +9,7 @@ import pytest
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import Step
 from reports.data import frames
-from reports.pages import capacity_chart, charts, spread_charts
+from reports.pages.drawn import capacity_chart, charts, spread_charts
 from tests.reports import journals as j
 from tests.reports.pages.test_explore import failing
 

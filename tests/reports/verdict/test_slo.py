@@ -205,7 +205,7 @@ def test_every_indicator_that_may_be_asked_for_is_observed_in_a_whole_run(run_di
         replace(event, barge_in_ns=j.ns(0.4), dead_air_ns=j.ns(0.3))
         if isinstance(event, StepFinished) and event.turn == 1
         else event
-        for event in j.good_session(1, 1)
+        for event in j.good_session(1, 1, first_audio_s=(0.8, 0.8, 0.8))
     ]
     sound = j.media(1, 11, gap_max_ns=j.ns(0.02), jitter_ns=j.ns(0.001), packets_lost=0)
     j.write_file(run_dir, [*session[:-1], sound, session[-1]])

@@ -79,6 +79,11 @@ class Conversation:
         """The newest item."""
         return next(reversed(self._items.values()), None)
 
+    @property
+    def answers(self) -> int:
+        """Messages of the model that it holds."""
+        return sum(item.type == "message" and item.role == "assistant" for item in self._items.values())
+
     def item(self, item_id: str, **fields: Any) -> Item:
         """A new item, not yet in the conversation."""
         return Item(id=item_id, is_as_documented=self._is_as_documented, **fields)

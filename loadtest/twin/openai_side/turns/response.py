@@ -77,6 +77,8 @@ class Response:
         if self._fate is None and self._around.limits.tokens.take() > 0:
             self._fate = "inference_rate_limit_exceeded"
         latency_s = self._around.chance.latency_s("first_delta")
+        if growth_s := self._around.profile.context_growth_s:
+            latency_s += growth_s * self._conversation.answers
         if self._fate in faults.RESPONSE_FAILURES:
             self._in(latency_s, self._fail)
             return

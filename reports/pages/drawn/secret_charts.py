@@ -8,8 +8,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from loadtest.judging.slo import SECONDS
 from loadtest.judging.words import amount
-from reports.pages import svg
-from reports.pages.chart import Chart, chart_of
+from reports.pages.drawn import svg
+from reports.pages.drawn.chart import Chart, chart_of
 
 Bars = list[dict[str, Any]]
 """As `reports.sections.expiry.histogram` makes them."""

@@ -8,8 +8,8 @@ from typing import Any, Final
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from loadtest.judging.words import amount
-from reports.pages import svg
-from reports.pages.chart import Chart, chart_of
+from reports.pages.drawn import svg
+from reports.pages.drawn.chart import Chart, chart_of
 
 _MARKS: Final = {
     ("passed",): ("o", svg.FIRST, "a dot passed"),

@@ -15,8 +15,8 @@ from loadtest.judging.words import amount
 from loadtest.language.events import STEPS, Outcome, Step
 from reports.data.frames import Run
 from reports.data.measures import seconds
-from reports.pages import spread_charts, svg
-from reports.pages.chart import Chart, chart_of
+from reports.pages.drawn import spread_charts, svg
+from reports.pages.drawn.chart import Chart, chart_of
 from reports.sections.generator import SUSPECT_ENGINE_LAG_S
 from reports.sections.sessions import active
 

@@ -15,8 +15,8 @@ from loadtest.judging.words import amount
 from loadtest.language.events import STEPS, Outcome
 from reports.data.frames import Run
 from reports.data.measures import quantile, seconds
-from reports.pages import svg
-from reports.pages.chart import Chart, chart_of
+from reports.pages.drawn import svg
+from reports.pages.drawn.chart import Chart, chart_of
 from reports.sections.steps import durations_s
 
 _BARS: Final = 30

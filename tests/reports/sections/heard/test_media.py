@@ -4,7 +4,7 @@ from pathlib import Path
 
 from loadtest.language.events import MediaMeasured
 from reports.data import frames
-from reports.sections.media import section
+from reports.sections.heard.media import section
 from tests.reports import journals as j
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from reports.pages import svg
+from reports.pages.drawn import svg
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

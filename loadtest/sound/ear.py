@@ -1,0 +1,47 @@
+"""When the avatar is heard: where its speech begins and where it ends, from the sound alone."""
+
+from collections.abc import Callable
+
+from loadtest.sound.speech import FRAME_NS, RATE_HZ, first_loud_ns, is_loud
+
+CONFIRM_FRAMES = 2
+"""Loud frames in a row that make an onset: one alone may be a click."""
+QUIET_NS = 240_000_000
+"""Silence that ends a stretch of speech; shorter gaps are pauses between words."""
+
+
+class Ear:
+    """Energy voice activity detection with back-dated edges: confirming an onset must not delay its stamp.
+
+    `on_onset(t_ns)` is called once two loud frames came in a row, with the arrival of the first one plus where in it
+    the sound begins; `on_offset(t_ns)` after a stretch of quiet, with the arrival of the last loud frame (whose 20 ms
+    still sound).
+    """
+
+    def __init__(self, *, on_onset: Callable[[int], None], on_offset: Callable[[int], None]) -> None:
+        self._on_onset, self._on_offset = on_onset, on_offset
+        self._speaking = False
+        self._loud_frames = 0
+        self._onset_ns = 0
+        self._last_loud_ns = 0
+
+    def hear(self, t_ns: int, pcm: bytes) -> None:
+        """Take a stretch of audio (normally a frame) that arrived at `t_ns`."""
+        if not is_loud(pcm):
+            if not self._speaking:
+                self._loud_frames = 0
+            elif t_ns - self._last_loud_ns >= QUIET_NS:
+                self._speaking = False
+                self._loud_frames = 0
+                self._on_offset(self._last_loud_ns)
+            return
+        length_ns = len(pcm) // 2 * 1_000_000_000 // RATE_HZ
+        self._last_loud_ns = t_ns + length_ns - FRAME_NS
+        if self._speaking:
+            return
+        if self._loud_frames == 0:
+            self._onset_ns = t_ns + first_loud_ns(pcm)
+        self._loud_frames += max(1, length_ns // FRAME_NS)
+        if self._loud_frames >= CONFIRM_FRAMES:
+            self._speaking = True
+            self._on_onset(self._onset_ns)
