@@ -102,6 +102,8 @@ def _broken(report: Report) -> list[str]:
     found += [objective_words.describe(slo) for slo in missed]
     found += [f"broken: {rules.describe(row)}" for row in rules.broken(report["rules"])]
     found += [f"worse than the baseline: {regression}" for regression in baseline["regressions"]]
+    if (searched := report["capacity"]) and searched["first_failing"] and not searched["max_passing"]:
+        found.append(f"no level held its objectives: {searched['sentence']}")
     if not found and _none_completed(report) and (refusals := _refusals(report)):
         found.append(f"none of {plural(report['sessions']['started'])} was completed: the target answered {refusals}")
     return found

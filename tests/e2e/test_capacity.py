@@ -114,3 +114,14 @@ def test_the_same_quota_is_the_same_answer_however_it_is_told(
     assert answer[3] <= quota < answer[4]
     assert answer[5:] == ("rejected", "limits_exceeded", "pass", True)
     assert said == dict.fromkeys(WAYS, answer)
+
+
+def test_a_search_in_which_no_level_holds_has_failed(tmp_path: Path) -> None:
+    plan = ("--start", 2, "--most", 4, "--stage", "1s", "--settle", "500ms", "--sustain", "1s", "--run-dir", "run")
+    with running_twin("--set", "fault.create=503:1") as twin:
+        options = ("--room", "none", "--metrics-port", "off")
+        done = call("capacity", *plan, *options, cwd=tmp_path, environ=reaching(twin), within_s=110)
+        assert alive(twin) == []
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert (done.code, report["verdict"]["outcome"], report["capacity"]["max_passing"]) == (3, "fail", None), done
+    assert report["verdict"]["reasons"][0].startswith(f"no level held its objectives: {report['capacity']['sentence']}")
