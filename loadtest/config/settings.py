@@ -231,7 +231,7 @@ class Settings(Section):
         """About how long the longest conversation of a session is to be."""
         from loadtest.config.microphone import nominal_s  # NumPy, for those who ask
 
-        return max((nominal_s(scenario.conversation) for scenario in self.spoken), default=0.0)
+        return max((nominal_s(each.conversation) + each.caller.away_s for each in self.spoken), default=0.0)
 
     @property
     def spoken(self) -> tuple[Scenario, ...]:

@@ -10,6 +10,7 @@ import gc
 import os
 import socket
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,7 @@ class Engine:
             if ticket.purpose != LOAD and self._ground is not None:
                 await run_probe(self._ground, ticket)
             elif (reason := self._reason_to_drop(ticket)) is None:
-                outcome = "failed" if await Lifecycle(around, ticket).run() is Outcome.FAILED else "done"
+                outcome = "failed" if await self._call(around, ticket) is Outcome.FAILED else "done"
             else:
                 outcome = "dropped"
                 self.emit(
@@ -238,6 +239,15 @@ class Engine:
         finally:
             del self._running[ticket.number]
             self._done(ticket.number, outcome)
+
+    async def _call(self, around: Surroundings, ticket: Ticket) -> Outcome:
+        """A session; and a second one, where the caller's line was cut for longer than the first could live."""
+        first = Lifecycle(around, ticket)
+        outcome = await first.run()
+        if first.cut_off is None or self._reserve() is not None:
+            return outcome
+        again = Lifecycle(around, replace(ticket, due_ns=clock.now_ns()), goes_on=first.cut_off)
+        return Outcome.FAILED if Outcome.FAILED in (await again.run(), outcome) else outcome
 
     def _reason_to_drop(self, ticket: Ticket) -> DropReason | None:
         """None: it may start, and has its place in the budget."""

@@ -33,6 +33,8 @@ class Mark(StrEnum):
     JOINED = "joined"  # the room says that we are in
     AVATAR_PRESENT = "avatar_present"  # the avatar is in the room
     FIRST_FRAME = "first_frame"  # the avatar's first media frame, silent or not
+    LINE_CUT = "line_cut"  # the caller's own line is dead (`[caller]` of the scenario)
+    REJOINED = "rejoined"  # he is in the room again
     SPEECH_START = "speech_start"  # the user's first voiced frame left
     SPEECH_END = "speech_end"  # the user's last voiced frame left
     FIRST_AUDIO = "first_audio"  # onset of the avatar's answer, heard in the audio itself

@@ -98,6 +98,9 @@ class DailyRoom:
         self._microphone.speak(clip.frames, first_voiced=clip.first_voiced, last_voiced=clip.last_voiced)
         self._feed()
 
+    async def cut(self) -> None:
+        await self.close()  # the library can't be gone without a word
+
     async def close(self) -> None:
         client, self._client = self._client, None
         self._is_over = True

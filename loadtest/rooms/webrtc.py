@@ -113,6 +113,13 @@ class WebRtcRoom:
         finally:
             await self._peer.close()
 
+    async def cut(self) -> None:
+        self._is_over = True
+        self._resource = None
+        self._around.leave()
+        self._ticker.remove(self._beat)
+        await self._peer.close()
+
     # --- what the peer tells
 
     def on_ice_connected(self, t_ns: int) -> None:

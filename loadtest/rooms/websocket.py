@@ -128,6 +128,9 @@ class WebSocketRoom(picows.WSListener):
         except Exception:  # noqa: S110  # picows tells here what it found wrong with a frame; the room is left either way
             pass
 
+    async def cut(self) -> None:
+        self.drop()
+
     def drop(self) -> None:
         """Be gone without a word, as after a crash."""
         self._leaving = True

@@ -14,6 +14,9 @@ HOLE_NS: Final = 100_000_000
 as long (playout.py)."""
 
 
+CUT: Final = "the caller's line was cut"
+
+
 def ended_before(event: StepFinished) -> bool:
     """A delete's first attempt found nothing any more."""
     return event.attempt == 1 and event.http_status in ENDED_STATUS
@@ -147,6 +150,14 @@ class Life:
         caller's room was loud, too."""
         self.impaired_turns += not self.impaired
         self.impaired = True
+
+    def cut(self) -> None:
+        """The caller's own line is dead: what was told meanwhile was told to nobody."""
+        self.noted.add(CUT)
+        self.impair()
+        self.phrases = self.starts = self.missing = 0
+        self.transcripts = []
+        self.open_speech = False
 
     def open_window(self, t_ns: int) -> None:
         """The user begins to speak."""

@@ -143,6 +143,7 @@ OWN: Final[Mapping[Key, Handler]] = {
     Mark.SESSION_ERROR: _error,
     Mark.SPEECH_END: _speech_ended,
     Mark.SENT_LOST: lambda _event, life: life.impair(),
+    Mark.LINE_CUT: lambda _event, life: life.cut(),
     Mark.FIRST_AUDIO: _first_audio,
     Mark.LAST_AUDIO: _last_audio,
     Mark.SILENCED: _silenced,

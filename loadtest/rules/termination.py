@@ -6,7 +6,7 @@ from typing import Final
 from loadtest.language.errors import NOBODYS_WORD, Code
 from loadtest.language.events import Gone, GoneChecked, Mark, Observed, Outcome, SessionStarted, Step, StepFinished
 from loadtest.rules.fold import Fold, Handler, Key
-from loadtest.rules.life import ENDED_STATUS, Life, ended_before
+from loadtest.rules.life import CUT, ENDED_STATUS, Life, ended_before
 from loadtest.rules.tally import Tally
 
 _S: Final = 1_000_000_000
@@ -84,8 +84,8 @@ class SurvivesLeaving(Fold):
     def _delete(self, event: StepFinished, life: Life) -> None:
         if not ended_before(event) or life.room_ended_ns is not None or life.error_ns is not None:
             return
-        if life.stalled or life.mute:
-            return  # over before its user left (SDK-2)
+        if life.stalled or life.mute or CUT in life.noted:
+            return  # over before its user left (SDK-2), or he had left before
         promise, talked_ns, created_ns = life.promise, life.conversed_ns, life.created_ns
         if promise is None or talked_ns is None or created_ns is None:
             return

@@ -28,6 +28,9 @@ STEADY_NS = 100_000_000
 """A room whose last frame is younger sends them all the time."""
 MAX_MESSAGES = 2_000
 """App-messages of a session that are written down, an hour's worth; further ones are counted."""
+_OF_CONNECT = frozenset(
+    (Mark.SIGNALLED, Mark.ICE_CONNECTED, Mark.DTLS_CONNECTED, Mark.JOINED, Mark.AVATAR_PRESENT, Mark.FIRST_FRAME)
+)
 _TRANSCRIPTS = (Mark.USER_TRANSCRIPT, Mark.TRANSCRIPT_FAILED, Mark.AVATAR_TRANSCRIPT)
 
 
@@ -85,6 +88,7 @@ class Conversation:
         self.hole_ns: int | None = None
         self._lost: int | None = None
         self._speech_lost = False
+        self._was_cut = False
         self.over: StepError | None = None
         self.messages = 0
         """App-messages that came."""
@@ -92,6 +96,10 @@ class Conversation:
     # What the room tells
 
     def on_mark(self, t_ns: int, mark: Mark) -> None:
+        if self._was_cut and mark in _OF_CONNECT:  # a session connects once; that it is there again is REJOINED
+            if mark is Mark.FIRST_FRAME:
+                self._last_frame_ns = t_ns
+            return
         if mark is Mark.SPEECH_START:
             self.speech_start_ns = t_ns
             if self._asks:
@@ -205,6 +213,15 @@ class Conversation:
         """Whether the line has lost or held up what was said, since it is watched: either side may have heard a hole.
         `lost`: packets by now."""
         return self._speech_lost or (self.hole_ns or 0) >= HOLE_NS or (lost or 0) > (self._lost or 0)
+
+    def cut(self, t_ns: int) -> None:
+        """The caller's own line is dead: what was going on is over for him, and nobody answers for that."""
+        self.mark(t_ns, Mark.LINE_CUT)
+        self._was_cut = True
+        self._ear = Ear(on_onset=self._on_onset, on_offset=self._on_offset)
+        self.avatar_speaking = self.is_announced = self._interrupting = False
+        self._clip = None
+        self.forget_answer()
 
     def forget_answer(self) -> None:
         """The next onset begins another answer."""

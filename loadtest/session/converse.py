@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import assert_never
 
 from loadtest.config import scenario
@@ -18,6 +19,18 @@ from loadtest.session.turns import AnswerOverError, BrokenLineError, Heard, Turn
 from loadtest.sound.speech import Clip, Clips
 
 
+@dataclass(slots=True)
+class Place:
+    """How far a conversation has come: after a cut it goes on with the next turn."""
+
+    position: int = 0
+    """Of the next turn, in the scenario's list."""
+    number: int = 0
+    """Of the next turn, in the session."""
+    ends_ns: int | None = None
+    """A conversation that is repeated does so until then; None: it hasn't begun."""
+
+
 async def converse(
     plan: scenario.Conversation,
     talk: Conversation,
@@ -28,23 +41,31 @@ async def converse(
     record: Record,
     span: str,
     keep_audio: KeepAudio | None = None,
+    place: Place | None = None,
 ) -> None:
-    """All turns; a failed one fails the step, but only the end of the room ends the conversation. Raises StepError."""
+    """All turns from `place` on; a failed one fails the step, but only the end of the room ends the conversation.
+    Raises StepError."""
     turns = Turns(talk=talk, room=room, plan=plan)
-    ends_ns = now_ns() + int((plan.repeat_for or 0) * 1e9)
+    place = place or Place()
+    if place.ends_ns is None:
+        place.ends_ns = now_ns() + int((plan.repeat_for or 0) * 1e9)
     failed: StepError | None = None
-    number = 0
 
     def clip_of(source: str) -> Clip:
         return chance.choice(clips[source])
 
     while True:
-        for turn, after in zip(plan.turns, (*plan.turns[1:], None), strict=True):
+        while place.position < len(plan.turns):
+            turn, after = (*plan.turns, None)[place.position : place.position + 2]
+            assert turn is not None
             if isinstance(turn, Pause):
+                place.position += 1
                 await turns.pause(turn.for_s)
                 continue
             if not turn.interrupts:
                 await turns.pause(chance.uniform(plan.think_min_s, plan.think_max_s))
+            number = place.number
+            place.position, place.number = place.position + 1, number + 1
             try:
                 await _play(turns, turn, number, clip_of, record, span, before=after)
             except StepError as error:
@@ -53,9 +74,9 @@ async def converse(
                     keep_audio(record.session, number, *talk.tape.tracks())
                 if talk.over is not None or error.code is Code.MEDIA_STALLED:
                     raise failed from error
-            number += 1
-        if now_ns() >= ends_ns:
+        if now_ns() >= place.ends_ns:
             break
+        place.position = 0
     if failed is not None:
         raise failed
 

@@ -17,14 +17,14 @@ from loadtest.config.settings import Settings
 from loadtest.config.tables.caller import CLEAN
 from loadtest.language.clock import now_ns, sleep_until
 from loadtest.language.errors import Code, Kind, StepError, own_limit
-from loadtest.language.events import LOAD, Event, Failure, Mark, Outcome, Step
+from loadtest.language.events import LOAD, EndedBy, Event, Failure, Mark, Outcome, Step
 from loadtest.language.secrecy.given_back import Ledger
 from loadtest.language.secrecy.redact import redact
 from loadtest.session.conversation import MAX_MESSAGES, Conversation
-from loadtest.session.converse import converse
+from loadtest.session.converse import Place, converse
 from loadtest.session.line import CallersLine
 from loadtest.session.owned import Owned, Steps, uncancellable
-from loadtest.session.ports import Call, ClientSecret, ControlApi, Created, OpenRoom, Room, Situation
+from loadtest.session.ports import GONE_STATUS, Call, ClientSecret, ControlApi, Created, OpenRoom, Room, Situation
 from loadtest.session.record import Record
 from loadtest.session.tape import KeepAudio, Tape
 
@@ -63,7 +63,7 @@ class Surroundings:
 class Lifecycle:
     """Runs one session."""
 
-    def __init__(self, around: Surroundings, ticket: Ticket) -> None:
+    def __init__(self, around: Surroundings, ticket: Ticket, *, goes_on: Place | None = None) -> None:
         self._around, self._ticket = around, ticket
         self._settings, self._control = around.settings, around.control
         self._chance = random.Random(f"{self._settings.load.seed}:{ticket.user}:{ticket.iteration}")
@@ -84,8 +84,14 @@ class Lifecycle:
             self._settings.target,
             max_duration_s=self._scenario.session.max_duration,
         )
+        self._place = goes_on or Place()
+        self._is_second = goes_on is not None
+        self.cut_off: Place | None = None
+        """Where the caller's line was cut for longer than the session lives without him: he calls again, with a new
+        secret and a new session, and goes on from there."""
         self._room: Room | None = None
         self._talk: Conversation | None = None
+        self._situation: Situation | None = None
 
     async def run(self) -> Outcome:
         """Wait until the ticket is due, then the whole session. Re-raises a cancellation after its clean-up."""
@@ -134,8 +140,8 @@ class Lifecycle:
             created = await timed(Step.CREATE, target.create_timeout_s, lambda c, s: self._create(c, s, secret))
         await timed(Step.CONNECT, target.connect_timeout_s, lambda c, s: self._connect(c, s, created))
         if self._room is not None and self._talk is not None:
-            talk, room = self._talk, self._room
-            await timed(Step.CONVERSE, None, lambda _call, span: self._converse(talk, room, span))
+            talk = self._talk
+            await timed(Step.CONVERSE, None, lambda _call, span: self._converse(talk, created, span))
 
     async def _mint(self, call: Call, span: str) -> ClientSecret:
         ttl_s = self._scenario.secret.ttl_s
@@ -171,7 +177,7 @@ class Lifecycle:
         self._record.observe(now_ns(), Mark.SDK_SESSION, None, digest=self._digest(grant.room_url))
         if self._settings.target.room == "none":
             return
-        situation = self._situation()
+        situation = self._situation = self._situated()
         self._talk = Conversation(
             observe=self._record.observe,
             digest=self._digest,
@@ -184,7 +190,7 @@ class Lifecycle:
         call.server_ns = None  # of one call among several: says nothing about the step
         await self._talk.unless_over(self._room.connect())
 
-    def _situation(self) -> Situation | None:
+    def _situated(self) -> Situation | None:
         """Of this session's caller. A chance of its own: what the line does changes nothing of what is said."""
         if self._scenario.caller == CLEAN:
             return None
@@ -193,7 +199,55 @@ class Lifecycle:
         line = CallersLine(caller, random.Random(chance.random())) if caller.has_line else None
         return Situation(caller=caller, chance=chance, line=line)
 
-    async def _converse(self, talk: Conversation, room: Room, span: str) -> None:
+    async def _converse(self, talk: Conversation, created: Created, span: str) -> None:
+        """The conversation, and what a cut of the line makes of it."""
+        cut_after_s = None if self._is_second else self._scenario.caller.cut_after_s
+        if cut_after_s is None:
+            await self._talk_on(talk, span)
+            return
+        talking = asyncio.ensure_future(self._talk_on(talk, span))
+        try:
+            await asyncio.wait({talking}, timeout=cut_after_s)
+        finally:
+            is_cut = talking.cancel()
+            await asyncio.wait({talking})
+        if not is_cut:
+            talking.result()
+        elif await self._rejoined(talk, created, span):
+            await self._talk_on(talk, span)
+
+    async def _rejoined(self, talk: Conversation, created: Created, span: str) -> bool:
+        """Lose the line, and whether the caller is in the room again afterwards. Raises StepError where the session did
+        not outlive an absence that it has to."""
+        caller, target = self._scenario.caller, self._settings.target
+        talk.cut(now_ns())
+        if self._room is not None:
+            await self._room.cut()
+        await asyncio.sleep(caller.cut_for_s)
+        try:
+            async with asyncio.timeout(target.connect_timeout_s):
+                call = Call(what="rejoin", watch=self._record.watch)
+                traceparent = self._record.traceparent(span)
+                grant = await self._control.grant(call, token=created.token, traceparent=traceparent)
+                between = self._around.microphones[self._scenario.name].between
+                self._room = self._around.open_room(grant, talk, between, self._situation)
+                await talk.unless_over(self._room.connect())
+        except TimeoutError:
+            limit_s = target.connect_timeout_s
+            raise StepError(Kind.TIMEOUT, Code.TIMEOUT, f"not in the room again within {limit_s:g} s") from None
+        except StepError as error:
+            if error.http_status in GONE_STATUS and caller.cut_for_s >= self._scenario.session.absence_s / (
+                target.clock_scale or 1.0
+            ):
+                self._owned.ended_by, self.cut_off = EndedBy.USER_ABSENT_TIMEOUT, self._place
+                return False
+            raise
+        talk.mark(now_ns(), Mark.REJOINED)
+        return True
+
+    async def _talk_on(self, talk: Conversation, span: str) -> None:
+        assert self._room is not None
+        room = self._room
         await converse(
             self._scenario.conversation,
             talk,
@@ -203,6 +257,7 @@ class Lifecycle:
             record=self._record,
             span=span,
             keep_audio=self._around.keep_audio,
+            place=self._place,
         )
 
     def _digest(self, text: str) -> str:

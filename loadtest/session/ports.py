@@ -163,6 +163,9 @@ class Room(Protocol):
         """Send the clip frame by frame in real time; its end is the mark SPEECH_END. Raises StepError if the room is
         over."""
 
+    async def cut(self) -> None:
+        """Be gone as if the line was cut; bounded, never raises. Nothing is told or heard any more."""
+
     async def close(self) -> None:
         """Leave; bounded, idempotent, never raises."""
 

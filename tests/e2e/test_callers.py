@@ -85,3 +85,51 @@ def test_what_is_lost_in_a_websocket_comes_late_with_all_behind_it_and_nobody_is
     assert up["delay_max_s"] == pytest.approx(0.1 + 0.02 + 1.25 * 0.2, abs=0.045)
     gaps_ms = [session["heard"]["gap_max_ns"] / 1e6 for session in sessions]
     assert min(gaps_ms) > 250
+
+
+def journal(cwd: Path) -> list[dict[str, Any]]:
+    """All lines of the engine's journals, in order of time."""
+    files = (cwd / "run" / "journal").glob("*engine*.jsonl")
+    return sorted(
+        (json.loads(line) for file in files for line in file.read_text().splitlines()),
+        key=lambda line: int(line["t_ns"]),
+    )
+
+
+@pytest.mark.parametrize("room", ["websocket", "webrtc"])
+def test_a_caller_whose_line_is_cut_for_a_while_goes_on_in_the_same_session(room: str, tmp_path: Path) -> None:
+    done, report, sessions = run(tmp_path, room, "cut_after_s = 3\ncut_for_s = 1", turns=3)
+    assert {row["id"]: row["summary"] for row in report["rules"] if row["violations"]} == {}, done
+    assert (report["sessions"]["completed"], report["sessions"]["failed"], len(sessions)) == (2, 0, 2), done
+    turns = report["turns"]
+    assert (turns["count"] + turns["cancelled"], turns["failed"]) == (6, 0)
+    assert turns["count"] >= 4
+    assert report["steps"]["connect"]["count"] == 2
+    marks = [
+        line for line in journal(tmp_path) if line["event"] == "observed" and line["mark"] in ("line_cut", "rejoined")
+    ]
+    for session in {line["session"] for line in marks}:
+        cut, again = [line for line in marks if line["session"] == session]
+        assert (cut["mark"], again["mark"]) == ("line_cut", "rejoined")
+        assert (again["t_ns"] - cut["t_ns"]) / 1e9 == pytest.approx(1.1, abs=0.4)
+
+
+def test_a_caller_whose_line_is_cut_for_longer_calls_again_with_a_new_secret_and_a_new_session(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(
+        'name = "caller"\n[load]\nusers = 2\nduration = "1s"\nramp = "0s"\n'
+        f"[caller]\ncut_after_s = 3\ncut_for_s = 3\n{SAYS * 3}"
+    )
+    with running_twin("--clock-scale", "10", "--set", "answer_s=1") as twin:
+        environ = reaching(twin) | {"AVALOAD_TARGET__CLOCK_SCALE": "10", "AVALOAD_TARGET__ROOM": "websocket"}
+        done = call("run", "s.toml", "--seed", 1, cwd=tmp_path, environ=environ, within_s=90)
+        truth = twin.state()
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert {row["id"]: row["summary"] for row in report["rules"] if row["violations"]} == {}, done
+    assert (report["sessions"]["completed"], report["sessions"]["failed"]) == (4, 0), done
+    assert report["teardown"]["ended_by"] | {"max_duration": 0} == {
+        "user_absent_timeout": 2, "delete": 2, "max_duration": 0, "unexpected": 0
+    }  # fmt: skip
+    assert truth["counters"]["sessions_ended"]["user_absent_timeout"] == 2
+    assert (report["secrets"]["minted"], report["secrets"]["reused"]) == (4, 0)
+    assert report["turns"]["count"] + report["turns"]["cancelled"] == 6
+    assert report["turns"]["count"] >= 4

@@ -81,6 +81,13 @@ class Caller(Section):
     up: Line = Field(Line(), description="the line from the caller to the room")
     down: Line = Field(Line(), description="the line from the room to the caller")
 
+    cut_after_s: DurationS | None = Field(
+        None, gt=0, description="the line is cut so long after the caller began to talk, once (left out: never)"
+    )
+    cut_for_s: DurationS = Field(
+        3.0, gt=0, le=600, description="then the caller joins again; once the session has ended meanwhile, a new one"
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _takes_profile(cls, given: Any) -> Any:
@@ -98,6 +105,11 @@ class Caller(Section):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    @property
+    def away_s(self) -> float:
+        """How long a conversation is interrupted by a cut."""
+        return 0.0 if self.cut_after_s is None else self.cut_for_s
 
     @property
     def has_line(self) -> bool:
