@@ -157,10 +157,13 @@ chmod +x "$3/bin/pip"
 
 
 def _shell_of(page: str) -> str:
-    """Of docs/ci.md the only block of shell, of the Jenkinsfile all steps, one after the other."""
+    """Of docs/ci.md the block for a plain shell, of the Jenkinsfile all steps, one after the other."""
     text = (ROOT / "docs" / page).read_text()
-    blocks = re.findall(r"```sh\n(.*?)```" if page.endswith(".md") else r"sh '''\n(.*?)'''", text, re.DOTALL)
-    assert len(blocks) == (1 if page.endswith(".md") else 2)
+    if page.endswith(".md"):
+        (block,) = re.findall(r"^## A plain shell\n+```sh\n(.*?)```", text, re.DOTALL | re.MULTILINE)
+        return str(block)
+    blocks = re.findall(r"sh '''\n(.*?)'''", text, re.DOTALL)
+    assert len(blocks) == 2
     return "\n".join(blocks)
 
 
