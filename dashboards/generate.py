@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from dashboards import boards, rules
+from dashboards import rules
+from dashboards.boards import all as boards
 from dashboards.places import Places
 
 GENERATED: Final = Path(__file__).parent / "generated"

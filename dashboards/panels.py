@@ -1,4 +1,4 @@
-"""Panels and boards as data, and what Grafana's SDK makes of them. The boards themselves: `boards.py`."""
+"""Panels and boards as data, and what Grafana's SDK makes of them. The boards themselves: `boards/`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

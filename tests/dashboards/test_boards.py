@@ -12,9 +12,9 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards import alerts, rules
-from dashboards.boards import BOARDS
+from dashboards.boards.all import BOARDS
+from dashboards.boards.overview import INDICATORS_BY_UNIT
 from dashboards.generate import GENERATED, main, texts
-from dashboards.overview_board import INDICATORS_BY_UNIT
 from dashboards.places import Places
 from exporters.metrics import catalogue as c
 from loadtest.judging.slo import INDICATORS, Unit

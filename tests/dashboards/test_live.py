@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.boards import BOARDS
+from dashboards.boards.all import BOARDS
 from dashboards.panels import Board, Query
 from dashboards.stack import Ports, stack
 from tests.dashboards.promql import grounded

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from dashboards import alerts, rules
+from dashboards.boards.runbook import RUNBOOK
 from dashboards.places import Places
-from dashboards.runbook_board import RUNBOOK
 from exporters.metrics import catalogue as c
 from loadtest.judging import stage_health
 from loadtest.language.vocabulary import Fault

@@ -15,7 +15,7 @@ import yaml
 
 from dashboards import stack
 from dashboards.alerts import ALERTS
-from dashboards.boards import BOARDS
+from dashboards.boards.all import BOARDS
 from dashboards.places import Places
 from loadtest import cli
 from loadtest.commands import run

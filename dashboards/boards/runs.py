@@ -8,9 +8,9 @@ compared; both must lie within the board's time range and Prometheus' retention.
 from typing import Final
 
 from dashboards.alerts import CPU_RATIO, LAG_S, STALE_S
+from dashboards.boards.sessions import ENDED
 from dashboards.panels import HERE, Board, Kind, Panel, Query, here, now, quantiles, rate, total
 from dashboards.promql import one_of, selector
-from dashboards.session_boards import ENDED
 from dashboards.tables import Column
 from exporters.metrics import catalogue as c
 from exporters.metrics.vocabulary import DOUBTFUL, LEAKED

@@ -5,9 +5,9 @@ from typing import Final
 from urllib.parse import quote
 
 from dashboards.alerts import OBJECTIVE, OVER_TARGET, SETUP_S
+from dashboards.boards.sessions import BY_STATE, ENDED, ENDED_BY_OUTCOME, FAILED_SHARE, LEFT
 from dashboards.panels import HERE, Board, Kind, Panel, Query, here, now, quantile, total
 from dashboards.places import RUNBOOK_UID
-from dashboards.session_boards import BY_STATE, ENDED, ENDED_BY_OUTCOME, FAILED_SHARE, LEFT
 from dashboards.tables import Column
 from exporters.metrics import catalogue as c
 

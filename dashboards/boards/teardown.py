@@ -3,9 +3,9 @@
 from typing import Final
 
 from dashboards.alerts import SECRET_MARGIN_S
+from dashboards.boards.sessions import DOUBTFUL_SESSIONS, LEFT
 from dashboards.panels import Board, Kind, Panel, Query, now, quantile, quantiles, total
 from dashboards.promql import edge, one_of
-from dashboards.session_boards import DOUBTFUL_SESSIONS, LEFT
 from exporters.metrics import catalogue as c
 from exporters.metrics.vocabulary import LEAKED
 

@@ -12,7 +12,7 @@ from dashboards.alerts import ALERTS
 from dashboards.panels import TAG
 from dashboards.places import RUNBOOK_UID
 
-RUNBOOK: Final = Path(__file__).parent.parent / "RUNBOOK.md"
+RUNBOOK: Final = Path(__file__).parents[2] / "RUNBOOK.md"
 
 
 def build() -> model.Dashboard:

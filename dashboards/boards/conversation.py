@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from dashboards.boards.sessions import ENDED
 from dashboards.panels import Board, Kind, Panel, Query, heat, quantiles, rate, total
-from dashboards.session_boards import ENDED
 from exporters.metrics import catalogue as c
 
 FRAME_S: Final = 0.02

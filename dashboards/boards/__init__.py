@@ -1,0 +1,1 @@
+"""What each board shows, and all of them as files for Grafana."""
