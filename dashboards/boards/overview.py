@@ -19,7 +19,7 @@ _TIMES, _SHARES = ".+[.](p[0-9]+|max|min)", ".+_rate|media[.]packet_loss"
 INDICATORS_BY_UNIT: Final = {
     "times": ("s", f"~{_TIMES}"),
     "shares": ("percentunit", f"~{_SHARES}"),
-    "counts": ("short", f"!~{_TIMES}|{_SHARES}"),
+    "other numbers": ("short", f"!~{_TIMES}|{_SHARES}"),
 }
 """Seconds and shares of 1 don't belong on one scale: what → Grafana's unit, and the indicators that are in it."""
 
