@@ -57,6 +57,28 @@ class Step(Quantiles, frozen=True, kw_only=True):
     failures: dict[str, int] = {}
 
 
+class Rate(_Figures, frozen=True, kw_only=True):
+    """Of how many turns, in how many it was so, and the share of those."""
+
+    of: int = 0
+    count: int = 0
+    rate: float | None = None
+    per_minute: float | None = None
+
+
+class Taking(_Figures, frozen=True, kw_only=True, rename={"yield_": "yield"}):
+    """Who spoke when."""
+
+    response: Rate = Rate()
+    premature: Rate = Rate()
+    yield_: Rate = Rate()
+    false_stop: Rate = Rate()
+    self_interruption: Rate = Rate()
+    unasked: Rate = Rate()
+    cut: Rate = Rate()
+    talk_over: Quantiles = Quantiles()
+
+
 class Turns(_Figures, frozen=True, kw_only=True):
     """What became of the turns of all conversations."""
 
@@ -66,6 +88,7 @@ class Turns(_Figures, frozen=True, kw_only=True):
     time_to_first_audio: Quantiles
     barge_in: Quantiles
     dead_air: Quantiles = Quantiles()
+    taking: Taking = Taking()
     failed_rate: float | None = None
 
 

@@ -85,6 +85,15 @@ _STEPS: Final = {
     "failures.<kind>": "failed ones by kind",
     "{q}": "lengths of those that succeeded",
 }
+_TAKING: Final = {
+    "response": ("turns that are to be answered", "answered"),
+    "premature": ("turns that are to be answered", "before the user had finished"),
+    "yield": ("barge-ins", "after which the avatar fell silent"),
+    "false_stop": ("sounds that ask for nothing, made into an answer", "after which the avatar fell silent"),
+    "self_interruption": ("answers that were listened to", "stopped by the service though nobody had spoken"),
+    "unasked": ("turns", "in which, or before which, the avatar spoke and nobody had asked"),
+    "cut": ("answers that were listened to", "that broke off in their middle"),
+}
 _TURNS: Final = {
     "count": "that succeeded or failed",
     "failed": "that failed",
@@ -111,6 +120,14 @@ _TURNS: Final = {
     "barge_in.{q}": "from the user's speech to the avatar's last audible frame",
     "dead_air.count": "answers that were heard out",
     "dead_air.{q}": "longest silence inside each, 0 where none was as long as 240 ms",
+    **{
+        f"taking.{what}.{key}": text
+        for what, (of, so) in _TAKING.items()
+        for key, text in (("of", of), ("count", so), ("rate", "share of those"))
+    },
+    "taking.self_interruption.per_minute": "by the minutes for which sessions listened",
+    "taking.talk_over.count": "turns that are to be answered",
+    "taking.talk_over.{q}": "for how long both were heard at once",
 }
 _AGE: Final = {
     **{

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from loadtest.config.scenario import KINDS
-from loadtest.language.events import Step
+from loadtest.language.events import AnswerEnd, Step
 from reports.data import frames, run_settings
 from reports.data.frames import Run
 from reports.verdict import rules as rule_rows
@@ -78,6 +78,10 @@ COLUMNS: Final[dict[str, dict[str, Column]]] = {
         "time_to_first_audio_s": Column(FIGURE, "from the user's last voiced frame to the avatar's first audible one"),
         "barge_in_s": Column(FIGURE, "from the user's speech to the avatar's silence"),
         "censored": Column(FLAG, "the avatar did not fall silent within the limit"),
+        "dead_air_s": Column(FIGURE, "longest silence inside the answer; 0: none of 240 ms"),
+        "answer": Column(NAME, ", ".join(AnswerEnd)),
+        "talk_over_s": Column(FIGURE, "both were heard at once for so long"),
+        "unasked": Column(NUMBER, "answers to nobody since the turn before"),
     },
     "rules": {
         "rule": Column(TEXT, "id in docs/contract.md"),
@@ -194,6 +198,8 @@ def _of_session(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
         turn=rows["turn"].astype("Int64"),
         time_to_first_audio_s=_seconds(rows["first_audio_ns"]),
         barge_in_s=_seconds(rows["barge_in_ns"]),
+        dead_air_s=_seconds(rows["dead_air_ns"]),
+        talk_over_s=_seconds(rows["talk_over_ns"]),
     )
 
 

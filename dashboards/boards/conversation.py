@@ -5,9 +5,16 @@ from typing import Final
 from dashboards.boards.sessions import ENDED
 from dashboards.panels import Board, Kind, Panel, Query, heat, quantiles, rate, total
 from exporters.metrics import catalogue as c
+from loadtest.judging.samples import TAKING
 
 FRAME_S: Final = 0.02
 """Length of a frame of audio, seconds."""
+
+
+def taking(what: str) -> str:
+    """A rate of how turns are taken."""
+    return f"{rate(c.TAKING_SO, what=what)} / {rate(c.TAKING_OF, what=what)}"
+
 
 CONVERSATION: Final = Board(
     name="conversation",
@@ -83,6 +90,30 @@ CONVERSATION: Final = Board(
                 unit="ops",
                 width=12,
                 queries=[Query(rate(c.LIFECYCLE_ERRORS, by="error_type", step="turn") + " > 0", "{{error_type}}")],
+            ),
+        ],
+        "Taking turns": [
+            Panel(
+                title="Turns that go well",
+                description="Share of the turns that are to be answered that were, and of the barge-ins after which "
+                "the avatar fell silent.",
+                unit="percentunit",
+                width=6,
+                queries=[Query(taking(what), what) for what in ("response", "yield")],
+            ),
+            Panel(
+                title="Turns that go wrong",
+                description="Shares, each of the turns that say something of it. Which: METRICS.md.",
+                unit="percentunit",
+                width=12,
+                queries=[Query(taking(what), what) for what in TAKING if what not in ("response", "yield")],
+            ),
+            Panel(
+                title="Both speak at once",
+                description="Talk-over of each turn that is to be answered.",
+                unit="s",
+                width=6,
+                queries=quantiles(c.TALK_OVER),
             ),
         ],
         "Sound": [

@@ -15,7 +15,7 @@ from exporters.metrics.own_state import OwnState
 from exporters.metrics.series import Series
 from exporters.metrics.snapshot import Snapshot
 from exporters.sampling import Bounds, in_share
-from loadtest.judging.samples import Running
+from loadtest.judging.samples import TAKING, Running
 from loadtest.judging.slo import Slo
 from loadtest.language.errors import Kind
 from loadtest.language.events import (
@@ -214,8 +214,16 @@ class Aggregate:
             dead_air_ns = event.dead_air_ns if outcome is Outcome.OK else None
             if event.first_audio_ns is not None and running is not None and running.connect_ns:
                 self._waited(event.first_audio_ns / 1e9, minutes=(event.started_ns - running.connect_ns) / 60e9)
-            times = ((c.FIRST_AUDIO, event.first_audio_ns), (c.BARGE_IN, event.barge_in_ns), (c.DEAD_AIR, dead_air_ns))
-            for metric, ns in times:
+            for what, sampler in TAKING.items():
+                if (so := sampler(event, running)) is not None:
+                    self._count(c.TAKING_OF, (scenario, what))
+                    self._count(c.TAKING_SO, (scenario, what), so)
+            for metric, ns in (
+                (c.FIRST_AUDIO, event.first_audio_ns),
+                (c.BARGE_IN, event.barge_in_ns),
+                (c.DEAD_AIR, dead_air_ns),
+                (c.TALK_OVER, None if outcome is Outcome.CANCELLED else event.talk_over_ns),
+            ):
                 if ns is not None:
                     place = self._observe(metric, (scenario,), ns / 1e9)
                     if traced:

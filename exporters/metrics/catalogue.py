@@ -137,6 +137,25 @@ DEAD_AIR: Final = Metric(
     buckets=v.DEAD_AIR_S,
     help="Longest silence inside an answer that was heard out; 0 where none was as long as 240 ms",
 )
+TALK_OVER: Final = Metric(
+    name="avaload_talk_over_seconds",
+    type=Type.HISTOGRAM,
+    labels=(v.SCENARIO,),
+    buckets=v.TALK_OVER_S,
+    help="For how long user and avatar were heard at once, in turns that are to be answered",
+)
+TAKING_OF: Final = Metric(
+    name="avaload_turn_taking_judged_total",
+    type=Type.COUNTER,
+    labels=(v.SCENARIO, v.TAKING),
+    help="Turns that say something of how turns are taken: whether they were answered, an answer was whole …",
+)
+TAKING_SO: Final = Metric(
+    name="avaload_turn_taking_total",
+    type=Type.COUNTER,
+    labels=(v.SCENARIO, v.TAKING),
+    help="Of those, turns of which it is true; of response and yield the good ones, of all others the bad ones",
+)
 TURNS: Final = Metric(
     name="avaload_turns_total",
     type=Type.COUNTER,

@@ -14,6 +14,7 @@ SHOWN: Final[dict[str, Metric | None]] = {
     "turn.time_to_first_audio.drift": None,
     "turn.barge_in": c.BARGE_IN,
     "turn.dead_air": c.DEAD_AIR,
+    "turn.talk_over": c.TALK_OVER,
     "session.setup": c.SESSION_SETUP,
     "session.setup_from_due": None,
     "session.first_step_from_due": None,

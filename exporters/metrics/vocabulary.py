@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Final
 
 from exporters.metrics.metric import Label
+from loadtest.judging import samples
 from loadtest.language.errors import LIMITS, Code
 from loadtest.language.events import STEPS, Mark, Outcome, Step
 
@@ -26,6 +27,7 @@ ERROR_TYPE: Final = Label(
     # Whoever tests in Daily's rooms sees their codes from the first failure on.
     unborn=frozenset(code.value for code in Code if code in LIMITS or code.startswith("daily_")),
 )
+TAKING: Final = Label(name="what", values=tuple(samples.TAKING))
 LEAKED: Final = ("delete_failed", "still_alive", "worker_lost")
 """Why a session is left behind, which is certain: a sweep can delete it."""
 DOUBTFUL: Final = "create_unanswered"
@@ -65,6 +67,7 @@ LENGTH_S: Final = (
 LAG_S: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 SECRET_AGE_S: Final = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0)
 SECRET_MARGIN_S: Final = (0.0, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0)
+TALK_OVER_S: Final = (0.0, 0.2, 0.4, 0.7, 1.5)
 DEAD_AIR_S: Final = (0.0, 0.3, 0.5, 0.8, 1.2, 2.0, 3.0, 5.0)
 JITTER_S: Final = (0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2)
 GAP_S: Final = (0.025, 0.03, 0.045, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)

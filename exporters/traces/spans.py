@@ -204,6 +204,10 @@ class _Trace:
                 attributes["avaload.barge_in_s"] = step.barge_in_ns / 1e9
             if step.dead_air_ns is not None:
                 attributes["avaload.dead_air_s"] = step.dead_air_ns / 1e9
+            if step.answer is not None:
+                attributes["avaload.answer"] = step.answer
+            if step.talk_over_ns:
+                attributes["avaload.talk_over_s"] = step.talk_over_ns / 1e9
         return self._span(
             "avaload.turn" if step.step is Step.TURN else f"avaload.step {step.step.value}",
             span_id=step.span_id,

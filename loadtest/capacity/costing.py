@@ -7,7 +7,7 @@ from typing import Any, assert_never
 
 from loadtest.config.lint import table as section
 from loadtest.config.microphone import microphone
-from loadtest.config.scenario import BargeIn, Ignore, Pause, Say, Scenario, Silence, Spoken, Turn
+from loadtest.config.scenario import Backchannel, BargeIn, Hesitate, Ignore, Pause, Say, Scenario, Silence, Spoken, Turn
 from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError
 from loadtest.prices.table import Prices
@@ -105,13 +105,17 @@ def _round(
     took_s, answered = 0.0, []
     for turn, after in zip(turns, (*turns[1:], None), strict=True):
         took_s += 0.0 if turn.interrupts or isinstance(turn, Pause) else think_s
-        into_s = after.after_s if isinstance(after, BargeIn | Ignore) else None
+        into_s = after.after_s if isinstance(after, BargeIn | Ignore | Backchannel) else None
         match turn:
             case Say() | BargeIn():
                 heard_s = answer_s if into_s is None else min(answer_s, into_s)
                 took_s += lengths_s[turn.clip] + HEARING_S + heard_s
                 answered.append((lengths_s[turn.clip], answer_s))
-            case Ignore():
+            case Hesitate():
+                said_s = lengths_s[turn.clip] + turn.pause_s
+                took_s += said_s + HEARING_S + (answer_s if into_s is None else min(answer_s, into_s))
+                answered.append((said_s, answer_s))
+            case Ignore() | Backchannel():
                 took_s += max(lengths_s[turn.clip], answer_s - turn.after_s)
             case Silence() | Pause():
                 took_s += turn.for_s

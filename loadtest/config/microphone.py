@@ -6,8 +6,11 @@ from typing import assert_never
 import numpy as np
 
 from loadtest.config.scenario import (
+    HESITANT,
+    Backchannel,
     BargeIn,
     Conversation,
+    Hesitate,
     Ignore,
     Pause,
     Say,
@@ -18,6 +21,7 @@ from loadtest.config.scenario import (
 )
 from loadtest.config.tables.caller import CLEAN, Caller
 from loadtest.language.errors import ConfigError
+from loadtest.sound.hesitation import hesitating
 from loadtest.sound.levels import FULL_SCALE, at_level, driven, phoned, speech_rms
 from loadtest.sound.noises import hum, samples_of
 from loadtest.sound.speech import (
@@ -61,6 +65,8 @@ def microphone(plan: Conversation, caller: Caller = CLEAN) -> Microphone:
     clips = {source: corpus(source) for source in sorted(plan.clips())}
     if caller.changes_speech:
         clips = {source: _as_said(of_source, caller, source) for source, of_source in clips.items()}
+    for spoken, source, pause_s in sorted(plan.hesitations()):
+        clips[spoken] = tuple(hesitating(clip, pause_s) for clip in clips[source])
     is_open = plan.between_turns == "silence"
     room = _room(plan, caller)
     if room is None:
@@ -116,7 +122,9 @@ def _about_s(turn: Turn) -> float:
     match turn:
         case Say():
             return _longest_s(turn.clip) + ANSWER_S
-        case BargeIn() | Ignore():
+        case Hesitate():
+            return _longest_s(turn.clip) + turn.pause_s + ANSWER_S
+        case BargeIn() | Ignore() | Backchannel():
             return turn.after_s + _longest_s(turn.clip) + ANSWER_S
         case Silence() | Pause():
             return turn.for_s
@@ -191,6 +199,6 @@ def check_clips(scenarios: tuple[Scenario, ...]) -> None:
     of the turn."""
     for scenario in scenarios:
         silence_s = vad_silence_s(scenario.realtime)
-        for clips in microphone(scenario.conversation, scenario.caller).clips.values():
-            if silence_s is not None:
+        for source, clips in microphone(scenario.conversation, scenario.caller).clips.items():
+            if silence_s is not None and HESITANT not in source:
                 check_pauses(clips, silence_s)

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Final
 
 from loadtest.config.lint import OPENAI_LIMIT_S, findings, table
-from loadtest.config.scenario import NOISES, Scenario, Spoken, Waive, announces_calls
+from loadtest.config.scenario import Ignore, Scenario, Waive, announces_calls
 from loadtest.config.tables.caller import QUIET_DBFS
 from loadtest.judging.engines import unjudged
 from loadtest.judging.statements import RULES, Group
@@ -47,9 +47,9 @@ class Promise:
 def promise(scenario: Scenario, *, today: date, clock_scale: float = 1.0, by_backend: bool = False) -> Promise:
     """What every session of the scenario may expect. `clock_scale`: the target's timers run so many times faster.
     `by_backend`: the integrator's own endpoint makes them."""
-    engine = scenario.session.engine or (None if by_backend else "openai-realtime")
+    engine = engine_of(scenario, by_backend=by_backend)
     realtime = scenario.realtime
-    noises = [turn.clip for turn in scenario.conversation.turns if isinstance(turn, Spoken) and turn.kind in NOISES]
+    noises = [turn.clip for turn in scenario.conversation.turns if isinstance(turn, Ignore)]
     return Promise(
         transcribes=bool(table(table(realtime, "audio"), "input").get("transcription")),
         forces_tool=realtime.get("tool_choice") == "required" or isinstance(realtime.get("tool_choice"), dict),
@@ -65,6 +65,34 @@ def promise(scenario: Scenario, *, today: date, clock_scale: float = 1.0, by_bac
         by_backend=by_backend,
         unjudged=unjudged(engine, by_backend=by_backend),
         waived={each.rule: each.reason for each in scenario.waive},
+    )
+
+
+def engine_of(scenario: Scenario, *, by_backend: bool) -> str | None:
+    """What answers in its rooms; None: only the integrator's endpoint knows."""
+    return scenario.session.engine or (None if by_backend else "openai-realtime")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How the avatar of a scenario speaks. `writes_sentences`: what it says is told as sentences are written, as models
+    do. `speaks_unasked`: also though nobody has said anything, after a tool's result or tired of waiting. `speed`: of
+    its voice, 1 is the usual one."""
+
+    writes_sentences: bool = True
+    speaks_unasked: bool = False
+    speed: float = 1.0
+
+
+def manner(scenario: Scenario, *, by_backend: bool) -> Manner:
+    """As far as the scenario says it."""
+    audio = table(scenario.realtime, "audio")
+    speed = table(audio, "output").get("speed")
+    waits = table(table(audio, "input"), "turn_detection").get("idle_timeout_ms") is None
+    return Manner(
+        writes_sentences=engine_of(scenario, by_backend=by_backend) == "openai-realtime",
+        speaks_unasked=bool(scenario.realtime.get("tools")) or not waits,
+        speed=float(speed) if isinstance(speed, int | float) and speed > 0 else 1.0,
     )
 
 

@@ -78,7 +78,11 @@ class SessionFields(Section):
         return DURATION_S if self.max_duration is None else self.max_duration
 
 
-_CLIP = "what is played: corpus:LANGUAGE, noise:DBFS, a file with sound (WAV, FLAC, Ogg, MP3, …) or a folder of them"
+HESITANT = " hesitating "
+"""Between the source of clips and the pause that they are said with."""
+_CLIP = (
+    "what is played: corpus:LANGUAGE, noise:DBFS, hum:DBFS, a file with sound (WAV, FLAC, MP3, …), or a folder of them"
+)
 _INTO_THE_ANSWER = "so long into the answer"
 _SO_LONG = "for so long"
 
@@ -129,6 +133,33 @@ class Ignore(Spoken):
     after_s: DurationS = Field(0.5, description=_INTO_THE_ANSWER)
 
 
+class Backchannel(Spoken):
+    """Say "mm-hmm" into the answer of the turn before, `after_s` into it; the avatar is to go on speaking."""
+
+    is_answered, interrupts = False, True
+    kind: Literal["backchannel"] = Field(
+        "backchannel", description='say "mm-hmm" into the answer before; it is to go on'
+    )
+    clip: str = Field("hum:-26", min_length=1, description=_CLIP)
+    after_s: DurationS = Field(1.0, description=_INTO_THE_ANSWER)
+
+
+class Hesitate(Spoken):
+    """Speak a clip with a pause for thought in its middle, `pause_s` long; the avatar is to wait for its end."""
+
+    is_answered, interrupts = True, False
+    kind: Literal["hesitate"] = Field(
+        "hesitate", description="speak a clip and hesitate in its middle; its end is to be waited for"
+    )
+    clip: str = Field("corpus:en", min_length=1, description=_CLIP)
+    pause_s: DurationS = Field(0.6, ge=0.1, le=10, description="how long the user hesitates")
+
+    @property
+    def spoken(self) -> str:
+        """Which clips these are: those of `clip`, with the pause."""
+        return f"{self.clip}{HESITANT}{self.pause_s:g}"
+
+
 class Silence(TurnKind):
     """Say nothing for `for_s` seconds; the avatar is to say nothing either."""
 
@@ -145,7 +176,7 @@ class Pause(TurnKind):
     for_s: DurationS = Field(1.0, description=_SO_LONG)
 
 
-Turn = Annotated[Say | BargeIn | Ignore | Silence | Pause, Field(discriminator="kind")]
+Turn = Annotated[Say | BargeIn | Ignore | Backchannel | Hesitate | Silence | Pause, Field(discriminator="kind")]
 KINDS: Final[Mapping[str, type[TurnKind]]] = {
     kind.model_fields["kind"].default: kind for kind in get_args(get_args(Turn)[0])
 }
@@ -203,6 +234,10 @@ class Conversation(Section):
     def clips(self) -> set[str]:
         """Sources of all clips that are spoken."""
         return {turn.clip for turn in self.turns if isinstance(turn, Spoken)}
+
+    def hesitations(self) -> set[tuple[str, str, float]]:
+        """Of the clips that are spoken with a pause: the name of those, of which clips they are made, the pause."""
+        return {(turn.spoken, turn.clip, turn.pause_s) for turn in self.turns if isinstance(turn, Hesitate)}
 
 
 class Waive(Section):

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any, Final, get_args
 
 from loadtest.judging.trend import Trend
-from loadtest.language.errors import OURS, Kind
+from loadtest.language.errors import OURS, Code, Kind
 from loadtest.language.events import (
     STEPS,
+    AnswerEnd,
     Event,
     Gone,
     GoneChecked,
@@ -118,6 +119,47 @@ def _dead_air(event: StepFinished, _: Running | None) -> float | None:
     return event.dead_air_ns / 1e9 if heard and event.dead_air_ns is not None else None
 
 
+def _response(event: StepFinished, running: Running | None) -> bool | None:
+    """Of turns that are to be answered; who goes on speaking has not come to it."""
+    code = None if event.failure is None else event.failure.code
+    if event.talk_over_ns is None or code is Code.NOT_SILENCED or (early := _answered_early(event, running)) is None:
+        return None
+    return early or event.first_audio_ns is not None
+
+
+def _premature(event: StepFinished, running: Running | None) -> bool | None:
+    return None if event.talk_over_ns is None else _answered_early(event, running)
+
+
+def _yield(event: StepFinished, running: Running | None) -> bool | None:
+    if _failed_rate(event, running) is None or not (event.censored or event.barge_in_ns is not None):
+        return None
+    return event.barge_in_ns is not None
+
+
+def _false_stop(event: StepFinished, running: Running | None) -> bool | None:
+    return None if event.went_on is None or _failed_rate(event, running) is None else not event.went_on
+
+
+def _unasked(event: StepFinished, running: Running | None) -> bool | None:
+    return None if _failed_rate(event, running) is None else event.unasked > 0
+
+
+def _ended(end: AnswerEnd) -> Sampler:
+    """Of answers that were listened to until their end."""
+
+    def ended(event: StepFinished, running: Running | None) -> bool | None:
+        return None if event.answer is None or _failed_rate(event, running) is None else event.answer is end
+
+    return ended
+
+
+def _talk_over(event: StepFinished, running: Running | None) -> float | None:
+    if event.talk_over_ns is None or _failed_rate(event, running) is None:
+        return None
+    return event.talk_over_ns / 1e9
+
+
 def _setup(event: StepFinished, running: Running | None) -> float | None:
     return None if running is None else running.setup_s(event)
 
@@ -185,6 +227,17 @@ _TURN: Final[Source] = (StepFinished, Step.TURN)
 _CONNECT: Final[Source] = (StepFinished, Step.CONNECT)
 _MEDIA: Final[Source] = (MediaMeasured, None)
 
+TAKING: Final[dict[str, Sampler]] = {
+    "response": _response,
+    "premature": _premature,
+    "yield": _yield,
+    "false_stop": _false_stop,
+    "self_interruption": _ended(AnswerEnd.SELF_INTERRUPTED),
+    "unasked": _unasked,
+    "cut": _ended(AnswerEnd.CUT),
+}
+"""How turns were taken: what `turn.…_rate` is of a turn, None where it says nothing of it."""
+
 SAMPLERS: Final[dict[str, dict[Source, Sampler]]] = {
     **{f"{step}": {(StepFinished, step): _length} for step in STEPS},
     **{f"{step}.failed_rate": {(StepFinished, step): _failed_rate} for step in STEPS},
@@ -196,6 +249,8 @@ SAMPLERS: Final[dict[str, dict[Source, Sampler]]] = {
     "turn.failed_rate": {_TURN: _failed_rate},
     "turn.failed": {_TURN: _failed},
     "turn.answered_early_rate": {_TURN: _answered_early},
+    **{f"turn.{what}_rate": {_TURN: sampler} for what, sampler in TAKING.items()},
+    "turn.talk_over": {_TURN: _talk_over},
     "session.setup": {_CONNECT: _setup},
     "session.setup_from_due": {_CONNECT: _setup_from_due},
     "session.first_step_from_due": {

@@ -65,6 +65,14 @@ INDICATORS: Final[Mapping[str, Unit]] = {
     **{f"turn.dead_air.{quantile}": SECONDS for quantile in QUANTILES},
     "turn.failed_rate": SHARE,
     "turn.answered_early_rate": SHARE,
+    "turn.response_rate": SHARE,
+    "turn.premature_rate": SHARE,
+    "turn.yield_rate": SHARE,
+    "turn.false_stop_rate": SHARE,
+    "turn.self_interruption_rate": SHARE,
+    "turn.unasked_rate": SHARE,
+    "turn.cut_rate": SHARE,
+    **{f"turn.talk_over.{quantile}": SECONDS for quantile in QUANTILES},
     **{f"{what}.failed": COUNT for what in (*STEPS, "turn", "session")},
     **{f"session.{what}": COUNT for what in ("started", "completed", "dropped", "leaked", "doubtful", "unconfirmed")},
     **{
@@ -84,10 +92,11 @@ INDICATORS: Final[Mapping[str, Unit]] = {
 """Indicator → unit: seconds, seconds a minute, a share of 1, a number a minute, or a count. `session.setup` is mint's
 start to connect's end; `…_from_due` counts from when the session was to start, whoever was to blame that it did not.
 Seconds, shares and numbers a minute are of the steady part of the run; counts of all of it, or of each window of the
-steady part. Failures are the target's: what the generator did itself is counted elsewhere. `….drift` is the median of
-sessions' own: by how much their answers get slower in a minute. `media.…` is told of a session when it has left its
-room: the longest gap and the mean jitter of its avatar's speech; underruns are those of all sessions in the time for
-which they listened, packets those of all rooms that number them."""
+steady part. `turn.response_rate` and `turn.yield_rate` are shares of good ones. Failures are the target's: what the
+generator did itself is counted elsewhere. `….drift` is the median of sessions' own: by how much their answers get
+slower in a minute. `media.…` is told of a session when it has left its room: the longest gap and the mean jitter of its
+avatar's speech; underruns are those of all sessions in the time for which they listened, packets those of all rooms
+that number them."""
 
 
 class SloOutcome(StrEnum):

@@ -13,6 +13,7 @@ import msgspec
 
 from loadtest.language.errors import Code, Kind
 from loadtest.language.vocabulary import STEPS as STEPS
+from loadtest.language.vocabulary import AnswerEnd as AnswerEnd
 from loadtest.language.vocabulary import DropReason as DropReason
 from loadtest.language.vocabulary import EndedBy as EndedBy
 from loadtest.language.vocabulary import Fault as Fault
@@ -157,8 +158,10 @@ class StepFinished(_Fact, frozen=True, kw_only=True):
     was when the end was stamped. Turns only: `turn_kind` as in the scenario; `first_audio_ns`: from the end of the
     user's speech to the first audible sample of the answer; `barge_in_ns`: from the user's speech over the avatar to
     the avatar's last audible frame; `censored`: it never fell silent while we listened, so there is no such number;
-    `dead_air_ns`: the longest silence inside the answer, of 240 ms or more, else 0; None: it wasn't heard out, or the
-    line had a hole.
+    `dead_air_ns`: the longest silence inside the answer, of 240 ms or more, else 0; `answer`: how it ended. Both None:
+    it wasn't heard out, or the line had a hole. `talk_over_ns`: for how long both could be heard at once; None: nothing
+    was said that is to be answered. `went_on`: whether the avatar spoke on despite a sound that asks for nothing.
+    `unasked`: answers that began since the turn before, and nobody had said anything.
     What the line did meanwhile: `hole_ns`: the longest time for which no frame came, though the avatar's silence comes
     as frames too; `packets_lost`: of the room's, ours that the other side missed among them; `line_ns`: what the
     caller's own line (`[caller]`) added to a question and its answer, both ways together; it is in no other figure.
@@ -184,6 +187,10 @@ class StepFinished(_Fact, frozen=True, kw_only=True):
     barge_in_ns: int | None = None
     censored: bool = False
     dead_air_ns: int | None = None
+    answer: AnswerEnd | None = None  # how it ended
+    talk_over_ns: int | None = None
+    went_on: bool | None = None  # despite a sound that asks for nothing
+    unasked: int = 0
     hole_ns: int | None = None
     packets_lost: int | None = None
     line_ns: int | None = None

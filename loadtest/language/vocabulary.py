@@ -61,6 +61,17 @@ class Way(StrEnum):
     DOWN = "down"  # to him
 
 
+class AnswerEnd(StrEnum):
+    """How an answer ended that was listened to until its end."""
+
+    WHOLE = "whole"  # as far as can be told
+    CUT = "cut"  # in its middle: by its words, or by the end of the room
+    SELF_INTERRUPTED = "self_interrupted"  # the service stopped it, and the user had said nothing
+    TWICE = "twice"  # the same was said again
+    SILENT = "silent"  # announced as speech for longer than it was heard
+    CLIPPED = "clipped"  # louder than its samples can say
+
+
 class Outcome(StrEnum):
     """How a step, a turn or a session ended. Cancelled is nobody's failure: service levels leave it out."""
 

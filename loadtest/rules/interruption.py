@@ -6,7 +6,7 @@ Source: docs/contract.md#rules-of-interruption, #rules-of-errors.
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.config.scenario import ASKING, BARGING_IN, NOISES
+from loadtest.config.scenario import ASKING, BARGING_IN
 from loadtest.judging.words import plural
 from loadtest.language.errors import Code
 from loadtest.language.events import Mark, Observed, Outcome, SessionFinished, SessionStarted, Step, StepFinished
@@ -145,7 +145,7 @@ class IgnoresNoise(Fold):
         return {Step.TURN: self._turn}
 
     def _turn(self, event: StepFinished, life: Life) -> None:
-        if event.turn_kind not in NOISES or life.promise is None or not life.promise.quiet_noise:
+        if event.turn_kind != "ignore" or life.promise is None or not life.promise.quiet_noise:
             return
         noise_ns, silent_ns = life.speech_start_ns, life.ended_ns  # an answer that goes on may be a new one
         if event.failure is not None and event.failure.code == Code.STOPPED_BY_NOISE:

@@ -18,6 +18,8 @@ from loadtest.language.events import (
 from loadtest.rules.fold import Handler, Key
 from loadtest.rules.life import HOLE_NS, Heard, Life, ended_before
 
+_HEARD_MORE: Final = (Code.ANSWERED_EARLY, Code.SELF_INTERRUPTED, Code.STOPPED_BY_BACKCHANNEL)
+"""Of a turn in which the service has heard more speeches than the user has made, or other ones."""
 _CLOCK_DOUBT_S: Final = 30.0
 """Further from the provider's clock than this, ours is taken to be wrong."""
 
@@ -48,6 +50,8 @@ def _conversed(event: StepFinished, life: Life) -> None:
 def _turn(event: StepFinished, life: Life) -> None:
     life.kind, life.ok = event.turn_kind, event.outcome == Outcome.OK
     if (event.packets_lost or 0) > 0 or (event.hole_ns or 0) >= HOLE_NS:
+        life.impair()
+    if event.unasked or (event.failure is not None and event.failure.code in _HEARD_MORE):
         life.impair()
     if event.turn_kind in ANSWERED:
         life.mute = event.failure is not None and event.failure.code == Code.NO_ANSWER

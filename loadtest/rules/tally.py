@@ -121,7 +121,7 @@ def waived_row(
     }
 
 
-_NOT_SAID: Final = "the line lost or held up what was said, or the caller's echo or noise was heard, too"
+_NOT_SAID: Final = "the line lost or held up what was said, or more was heard: an echo, noise, a pause as an end"
 
 
 def _summary(rule: Rule, tally: Tally, why_not: str | None) -> str:

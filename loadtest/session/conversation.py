@@ -4,26 +4,30 @@ It knows when the user's speech left, when the avatar could be heard and when it
 for one of these. What the user does is in `turns.py`.
 """
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
+from loadtest.config.promise import Manner
 from loadtest.language.clock import now_ns
-from loadtest.language.errors import Code, Kind, StepError
+from loadtest.language.errors import StepError
 from loadtest.language.events import Mark
 from loadtest.language.secrecy.redact import redact
 from loadtest.rules.life import HOLE_NS
+from loadtest.session.answer import Answer, Flaw
 from loadtest.session.line import CallersLine
 from loadtest.session.playout import Playout
 from loadtest.session.ports import Told
 from loadtest.session.tape import Tape
 from loadtest.session.transcript_turns import Attribution
+from loadtest.session.waiting import Waiting
 from loadtest.sound.ear import Ear
 from loadtest.sound.speech import FRAME_NS, Clip
 
-STALLED_NS = 5_000_000_000
-"""A joined room sends frames all the time, silence included; none for this long is a dead stream."""
+ANOTHER_NS = 1_000_000_000
+"""What is said so long after an answer's announced end is another one, whatever it is called."""
 NOTHING_NS = 500_000_000
+SILENT_NS = 2_000_000_000
+"""An avatar whose end is announced so long after its last sound was silent while it was called speaking."""
 STEADY_NS = 100_000_000
 """A room whose last frame is younger sends them all the time."""
 MAX_MESSAGES = 2_000
@@ -40,6 +44,7 @@ class Observe(Protocol):
     def __call__(self, t_ns: int, mark: Mark, turn: int | None, text: str | None, /, **facts: Any) -> None: ...
 
 
+_USUAL: Final = Manner()
 Digest = Callable[[str], str]
 """A text's salted hash."""
 
@@ -59,17 +64,25 @@ class Conversation:
         keep_transcripts: bool = False,
         tape: Tape | None = None,
         line: CallersLine | None = None,
+        manner: Manner = _USUAL,
     ) -> None:
+        self._manner = manner
+        self.answer = Answer(None, manner)
+        self.has_told = False
+        """Words of an answer have come."""
+        self.unasked = 0
+        """Answers that nobody had asked for."""
+        self._stretch_ns = self._talk_over_ns = 0
         self._observe, self._digest, self._keep_transcripts, self.tape = observe, digest, keep_transcripts, tape
         self.line = line
         self.playout = Playout()
         self._ear = Ear(on_onset=self._on_onset, on_offset=self._on_offset)
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiting = Waiting(line)
+        self.until, self.unless_over = self._waiting.until, self._waiting.unless_over
         self._words = Attribution()
         self._turn: int | None = None
         self._asks = True
         self._clip: Clip | None = None
-        self._last_frame_ns = 0
         self.speech_start_ns: int | None = None
         self.speech_end_ns: int | None = None
         self.onset_ns: int | None = None
@@ -79,6 +92,8 @@ class Conversation:
         self.avatar_speaking = False
         self.avatar_ended = False
         """The app-message came since the last onset."""
+        self.ended_ns = 0
+        """When that came last."""
         self.is_announced = False
         """By the app-messages the avatar is speaking, whatever is heard."""
         self.was_misled = False
@@ -89,7 +104,6 @@ class Conversation:
         self._lost: int | None = None
         self._speech_lost = False
         self._was_cut = False
-        self.over: StepError | None = None
         self.messages = 0
         """App-messages that came."""
 
@@ -98,7 +112,7 @@ class Conversation:
     def on_mark(self, t_ns: int, mark: Mark) -> None:
         if self._was_cut and mark in _OF_CONNECT:  # a session connects once; that it is there again is REJOINED
             if mark is Mark.FIRST_FRAME:
-                self._last_frame_ns = t_ns
+                self._waiting.last_frame_ns = t_ns
             return
         if mark is Mark.SPEECH_START:
             self.speech_start_ns = t_ns
@@ -113,12 +127,12 @@ class Conversation:
         elif mark is Mark.SENT_LOST:
             self._speech_lost = True
         elif mark is Mark.FIRST_FRAME:
-            self._last_frame_ns = t_ns  # it may still be on the caller's own line
+            self._waiting.last_frame_ns = t_ns  # it may still be on the caller's own line
         self.mark(t_ns, mark)
-        self._wake()
+        self._waiting.wake()
 
     def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0) -> None:
-        gap_ns, self._last_frame_ns = t_ns - self._last_frame_ns, t_ns
+        gap_ns, self._waiting.last_frame_ns = t_ns - self._waiting.last_frame_ns, t_ns
         if self.hole_ns is not None and gap_ns > self.hole_ns:
             self.hole_ns = gap_ns
         if self.tape is not None:
@@ -132,16 +146,17 @@ class Conversation:
             self.mark(t_ns, Mark.MESSAGES_CUT)
         if told.mark is Mark.SESSION_ERROR:
             self._observe(t_ns, told.mark, self._turn, None, well_formed=told.well_formed)
-            self.over = self.over or told.error
+            self._waiting.over = self.over or told.error
         elif told.mark is not None:
             if told.mark is Mark.AVATAR_ENDED:
                 self.avatar_ended, self.is_announced = True, False
+                self.ended_ns = t_ns
             elif told.mark is Mark.AVATAR_STARTED:
-                self.is_announced = True
+                self.is_announced = self.answer.is_announced = True
             if self.messages <= MAX_MESSAGES:
                 kept = redact(told.text) if self._keep_transcripts and told.text is not None else None
                 self._observe(t_ns, told.mark, self._turn_of(told), kept, **self._facts(told))
-        self._wake()
+        self._waiting.wake()
 
     def _facts(self, told: Told) -> dict[str, Any]:
         """What a rule may ask of a message without knowing its text."""
@@ -163,17 +178,23 @@ class Conversation:
     def on_closed(self, t_ns: int, why: StepError) -> None:
         self.mark(t_ns, Mark.ROOM_ENDED)
         if self.over is None:
-            self.over = why
-        self._wake()
+            self._waiting.over = why
+        self._waiting.wake()
 
     def _turn_of(self, told: Told) -> int | None:
         """The turn that a message belongs to: a transcript comes before the sound, or when the next turn has begun."""
         if told.mark is Mark.AVATAR_TRANSCRIPT:
-            return self._words.of_avatar(told.phrase)
+            turn = self._words.of_avatar(told.phrase)
+            if turn == self.answer.turn and told.text:
+                self.answer.told(told.text, unsaid=told.code_word or "")
+            return turn
         if told.mark in (Mark.USER_TRANSCRIPT, Mark.TRANSCRIPT_FAILED):
-            return self._words.of_user()
+            turn = self._words.of_user()
+            self.answer.phantoms += self.onset_ns is not None and self._words.tells_too_much
+            return turn
         if told.mark is Mark.PHRASE_STARTED:
             self._words.phrase_begins(told.phrase)
+            self.answer.phrase_begins(told.phrase)
         return self._turn
 
     def _on_onset(self, t_ns: int) -> None:
@@ -182,16 +203,33 @@ class Conversation:
         if self.onset_ns is None:
             self.onset_ns, self.dead_air_ns = t_ns, 0
             self._words.answer_begins()
-        elif self.last_audio_ns is not None and not is_another:
+        elif is_another:
+            self._speaks_again(t_ns)
+        elif self.last_audio_ns is not None:
             self.dead_air_ns = max(self.dead_air_ns, t_ns - self.last_audio_ns - FRAME_NS)
-        self._wake()
+        self._stretch_ns = t_ns
+        self._waiting.wake()
+
+    def _speaks_again(self, t_ns: int) -> None:
+        """After its announced end, and the user has begun no new turn."""
+        answer = self.answer
+        if self._turn is None or answer.is_disturbed or self._manner.speaks_unasked or self.last_audio_ns is None:
+            return
+        if self.speech_end_ns is not None and self.onset_ns is not None and self.onset_ns < self.speech_end_ns:
+            return  # the first was early: this one answers the rest
+        answer.again += 1
+        if t_ns - self.last_audio_ns >= ANOTHER_NS or answer.phantoms or answer.is_repeated:
+            self.unasked += 1
 
     def _on_offset(self, t_ns: int) -> None:
         self.avatar_speaking, self.last_audio_ns = False, t_ns
+        self.answer.sound_ns += t_ns + FRAME_NS - self._stretch_ns
+        self._talk_over_ns += self._overlap_ns(t_ns + FRAME_NS)
         if self._interrupting:
+            self.answer.sound_ns = 0  # that was of the answer before
             # Here and not where somebody waits for it: the next onset is of another answer, however soon it comes.
             self._interrupting, self.silenced_ns, self.onset_ns = False, t_ns, None
-        self._wake()
+        self._waiting.wake()
 
     # What the user's side needs
 
@@ -202,11 +240,17 @@ class Conversation:
         if self.tape is not None:
             self.tape.begin(now_ns())
         self.speech_start_ns = self.speech_end_ns = None
+        self._talk_over_ns = 0
+        if asks:
+            self.answer = Answer(turn, self._manner)
+            self._ear.loud_stretches = self._ear.clipped_stretches = 0
+        else:
+            self.answer.is_disturbed = True
 
     def watch_line(self, lost: int | None = None) -> None:
         """`hole_ns` is from now on the longest time without a frame; None where a silent avatar sends none anyway.
         `lost`: packets so far (`Room.lost`)."""
-        self.hole_ns = 0 if self._without_frame_ns(now_ns()) < STEADY_NS else None
+        self.hole_ns = 0 if self._waiting.without_frame_ns(now_ns()) < STEADY_NS else None
         self._lost, self._speech_lost = lost, False
 
     def line_broke(self, lost: int | None) -> bool:
@@ -232,61 +276,43 @@ class Conversation:
         one."""
         self._interrupting, self.silenced_ns = True, None
 
+    def flaw(self) -> Flaw | None:
+        """What was wrong with the answer that is over."""
+        silent_ns = max(0, self.ended_ns - self.last_audio_ns) if self.last_audio_ns is not None else 0
+        return self.answer.flaw(
+            silent_ns=silent_ns,
+            most_silent_ns=SILENT_NS,
+            loud_frames=self._ear.loud_stretches,
+            clipped_frames=self._ear.clipped_stretches,
+        )
+
+    def take_unasked(self) -> int:
+        """Answers that nobody had asked for, since this was asked last."""
+        found, self.unasked = self.unasked, 0
+        return found
+
+    @property
+    def talk_over_ns(self) -> int:
+        """For how long both could be heard at once, in this turn."""
+        return self._talk_over_ns + (self._overlap_ns(now_ns()) if self.avatar_speaking else 0)
+
+    def _overlap_ns(self, until_ns: int) -> int:
+        """Of the avatar's present stretch with the user's speech."""
+        if self.speech_start_ns is None:
+            return 0
+        last_ns = until_ns if self.speech_end_ns is None else min(until_ns, self.speech_end_ns + FRAME_NS)
+        return max(0, last_ns - max(self.speech_start_ns, self._stretch_ns))
+
+    @property
+    def over(self) -> StepError | None:
+        """Why the room ended, once it did."""
+        return self._waiting.over
+
     @property
     def hears_nothing(self) -> bool:
         """No frame for a while, not even a silent one."""
-        return self._without_frame_ns(now_ns()) > NOTHING_NS
-
-    def _without_frame_ns(self, t_ns: int) -> int:
-        """How long none has come; what is still on the caller's own line has."""
-        return t_ns - self._last_frame_ns - (0 if self.line is None else self.line.down.behind_ns)
+        return self._waiting.without_frame_ns(now_ns()) > NOTHING_NS
 
     def mark(self, t_ns: int, mark: Mark) -> None:
         """Write down a moment of the present turn."""
         self._observe(t_ns, mark, self._turn, None)
-
-    async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Whether `condition` came true within `timeout_s`. Raises StepError at once if the room is over or its stream
-        dead."""
-        deadline_ns = now_ns() + int(timeout_s * 1e9)
-        while True:
-            if self.over is not None:
-                raise self.over
-            if condition():
-                return True
-            t_ns = now_ns()
-            if t_ns >= deadline_ns:
-                return False
-            if self._without_frame_ns(t_ns) > STALLED_NS:
-                raise StepError(Kind.TRANSPORT, Code.MEDIA_STALLED, "no frame from the avatar for 5 s")
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                async with asyncio.timeout(min((deadline_ns - t_ns) / 1e9, 1.0)):
-                    await self._waiter
-            except TimeoutError:
-                pass
-            finally:
-                self._waiter = None
-
-    async def unless_over(self, work: Coroutine[Any, Any, None]) -> None:
-        """Await `work`, which is given up as soon as the room says that it is over. Raises StepError: what the room
-        said goes before what `work` made of it."""
-        working = asyncio.ensure_future(work)
-        working.add_done_callback(lambda _: self._wake())
-        try:
-            while not working.done() and self.over is None:
-                self._waiter = asyncio.get_running_loop().create_future()
-                await self._waiter
-        finally:
-            self._waiter = None
-            working.cancel()
-            await asyncio.wait({working})
-        if self.over is not None:
-            if not working.cancelled():
-                working.exception()  # seen
-            raise self.over
-        working.result()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from loadtest.config import scenario
-from loadtest.config.scenario import BargeIn, Ignore, Pause, Say, Silence, Turn
+from loadtest.config.scenario import Backchannel, BargeIn, Hesitate, Ignore, Pause, Say, Silence, Turn
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, StepError
 from loadtest.language.events import Failure, Outcome, Step
@@ -104,10 +104,15 @@ async def _play(
         match turn:
             case Say():
                 await turns.say(clip_of(turn.clip), number, heard, hear_out=hear_out)
+            case Hesitate():
+                await turns.say(clip_of(turn.spoken), number, heard, hear_out=hear_out)
             case BargeIn():
                 await turns.barge_in(clip_of(turn.clip), number, turn.after_s, heard, hear_out=hear_out)
             case Ignore():
-                await turns.ignore(clip_of(turn.clip), number, turn.after_s, hear_out=hear_out)
+                await turns.ignore(clip_of(turn.clip), number, turn.after_s, heard, hear_out=hear_out)
+            case Backchannel():
+                code = Code.STOPPED_BY_BACKCHANNEL
+                await turns.ignore(clip_of(turn.clip), number, turn.after_s, heard, hear_out=hear_out, code=code)
             case Silence():
                 await turns.silence(turn.for_s, number)
             case Pause():
@@ -136,6 +141,10 @@ async def _play(
             barge_in_ns=heard.barge_in_ns,
             censored=heard.censored,
             dead_air_ns=heard.dead_air_ns,
+            answer=heard.answer,
+            went_on=heard.went_on,
+            talk_over_ns=turns.talk.talk_over_ns if turn.is_answered and turns.talk.speech_start_ns else None,
+            unasked=turns.talk.take_unasked(),
             hole_ns=turns.talk.hole_ns,
             packets_lost=None if lost_before is None else (turns.room.lost or 0) - lost_before,
             line_ns=None if line is None or line_before is None else line.added_ns(line_before),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from loadtest.config.microphone import Microphone
+from loadtest.config.promise import manner
 from loadtest.config.scenario import Scenario
 from loadtest.config.settings import Settings
 from loadtest.config.tables.caller import CLEAN
@@ -184,6 +185,7 @@ class Lifecycle:
             keep_transcripts=self._settings.output.keep_transcripts,
             tape=Tape() if self._around.keep_audio is not None else None,
             line=None if situation is None else situation.line,
+            manner=manner(self._scenario, by_backend=self._settings.target.backend is not None),
         )
         between = self._around.microphones[self._scenario.name].between
         self._room = self._around.open_room(grant, self._talk, between, situation)

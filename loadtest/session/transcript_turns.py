@@ -32,6 +32,11 @@ class Attribution:
         """The last speech has no audible answer yet."""
         return self._asked != self._answered
 
+    @property
+    def tells_too_much(self) -> bool:
+        """More of the user's words came than of one speech, since his last one ended."""
+        return self._speaking is None and self._told > 1
+
     def speech_begins(self, turn: int | None) -> None:
         """The user begins to say what is to be answered."""
         self._speaking = turn

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from loadtest.config import scenario
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, HarnessError, Kind, StepError
-from loadtest.language.events import Mark
+from loadtest.language.events import AnswerEnd, Mark
 from loadtest.session.conversation import Conversation
 from loadtest.session.ports import Room
 from loadtest.sound.speech import Clip
@@ -23,6 +23,9 @@ DEAD_AIR_S = 5.0
 SPEAK_GRACE_S = 5.0
 YIELD_LIMIT_S = 3.0
 """How long an interrupted avatar is listened to before it counts as one that does not fall silent."""
+FOLLOWED_S = 2.5
+"""How long after an answer that may have been stopped it is waited for what would prove that the service has heard a
+user who had said nothing."""
 NOISE_WATCH_S = 1.0
 """How long after a noise a silence is blamed on it."""
 
@@ -44,6 +47,8 @@ class Heard:
     barge_in_ns: int | None = None
     censored: bool = False
     dead_air_ns: int | None = None
+    answer: AnswerEnd | None = None
+    went_on: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,25 +96,42 @@ class Turns:
         self.talk.mark(silenced_ns, Mark.SILENCED)
         await self._hear_answer(clip, number, heard, hear_out=hear_out)
 
-    async def ignore(self, clip: Clip, number: int, after_s: float, *, hear_out: bool) -> None:
-        """Make a noise into the running answer, which is to go on. Raises AnswerOverError."""
+    async def ignore(
+        self,
+        clip: Clip,
+        number: int,
+        after_s: float,
+        heard: Heard,
+        *,
+        hear_out: bool,
+        code: Code = Code.STOPPED_BY_NOISE,
+    ) -> None:
+        """Make a sound into the running answer, which is to go on; `code` says that it didn't. Raises
+        AnswerOverError."""
         await self._into_the_answer(after_s)
         self.talk.begin(number, clip, asks=False)
         made_ns = now_ns()
         self.room.speak(clip)
         if await self.talk.until(lambda: not self.talk.avatar_speaking, NOISE_WATCH_S):
+            heard.went_on = False
             silenced_ns = self.talk.last_audio_ns or made_ns
             self.talk.mark(silenced_ns, Mark.SILENCED)
             silent_ms = (silenced_ns - made_ns) / 1e6
-            raise StepError(Kind.PROTOCOL, Code.STOPPED_BY_NOISE, f"silent {silent_ms:.0f} ms after the noise")
+            # What took it for speech is about to answer it: that would run into the next turn's speech.
+            if await self.talk.until(lambda: self.talk.avatar_speaking, FOLLOWED_S):
+                await self._hear_out()
+            raise StepError(Kind.PROTOCOL, code, f"silent {silent_ms:.0f} ms after the user's sound")
+        heard.went_on = True
         if hear_out:
-            await self._hear_out()
+            await self._hear_it_whole(heard)
 
     async def silence(self, for_s: float, number: int) -> None:
         """Say nothing; whatever the avatar says was not asked for."""
         await self.talk.until(lambda: not self.talk.avatar_speaking, self.plan.answer_max_s)
         self.talk.begin(number)
+        unasked = self.talk.unasked
         if await self.talk.until(lambda: self.talk.avatar_speaking, for_s):
+            self.talk.unasked = max(self.talk.unasked, unasked + 1)
             raise StepError(Kind.PROTOCOL, Code.SPOKE_UNASKED, "the avatar spoke while the user said nothing")
 
     async def pause(self, for_s: float) -> None:
@@ -120,9 +142,11 @@ class Turns:
         speech_end_ns = await self._stamp(lambda: self.talk.speech_end_ns, clip)
         left_s = self.plan.answer_timeout_s - (now_ns() - speech_end_ns) / 1e9
         if not await self.talk.until(lambda: self.talk.onset_ns is not None, left_s):
-            raise StepError(
-                Kind.NO_RESPONSE, Code.NO_ANSWER, f"nothing audible within {self.plan.answer_timeout_s:g} s"
-            )
+            nothing = f"nothing audible within {self.plan.answer_timeout_s:g} s"
+            if self.talk.answer.is_announced:
+                heard.answer = AnswerEnd.SILENT
+                raise StepError(Kind.NO_RESPONSE, Code.VOICE_SILENT, f"{nothing}, though announced as speaking")
+            raise StepError(Kind.NO_RESPONSE, Code.NO_ANSWER, nothing)
         onset_ns = self.talk.onset_ns
         assert onset_ns is not None
         self.talk.mark(onset_ns, Mark.FIRST_AUDIO)
@@ -133,9 +157,32 @@ class Turns:
             raise error(Kind.ANSWERED_EARLY, Code.ANSWERED_EARLY, f"{early_ms:.0f} ms before the user had finished")
         heard.first_audio_ns = onset_ns - speech_end_ns
         if hear_out:
+            await self._hear_it_whole(heard)
+
+    async def _hear_it_whole(self, heard: Heard) -> None:
+        """Hear the answer out and judge it. Raises StepError for one with a flaw. After a hole in the line, or where it
+        goes on for too long, nobody can say."""
+        talk = self.talk
+        try:
             await self._hear_out()
-            if not self.talk.line_broke(self.room.lost):
-                heard.dead_air_ns = self.talk.dead_air_ns
+        except StepError:
+            if talk.avatar_speaking or talk.is_announced:
+                heard.answer = AnswerEnd.CUT
+            raise
+        if talk.line_broke(self.room.lost) or talk.avatar_speaking:
+            return
+        heard.dead_air_ns = talk.dead_air_ns
+        answer = talk.answer
+        if answer.may_have_been_stopped and (answer.is_told or talk.has_told):
+            await talk.until(lambda: answer.is_followed or not answer.may_have_been_stopped, FOLLOWED_S)
+            if talk.line_broke(self.room.lost):
+                return
+        talk.has_told = talk.has_told or answer.is_told
+        if (flaw := talk.flaw()) is None:
+            heard.answer = AnswerEnd.WHOLE
+            return
+        heard.answer, code, detail = flaw
+        raise StepError(Kind.PROTOCOL, code, detail)
 
     async def _stamp(self, read: Callable[[], int | None], clip: Clip) -> int:
         """The stamp once the clip has got that far. Raises StepError if it can't be sent in time."""

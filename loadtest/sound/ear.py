@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from loadtest.sound.speech import FRAME_NS, RATE_HZ, first_loud_ns, is_loud
+from loadtest.sound.speech import FRAME_NS, FULL_POWER, LOUD_POWER, RATE_HZ, first_loud_ns, is_clipped, power
 
 CONFIRM_FRAMES = 2
 """Loud frames in a row that make an onset: one alone may be a click."""
@@ -15,11 +15,12 @@ class Ear:
 
     `on_onset(t_ns)` is called once two loud frames came in a row, with the arrival of the first one plus where in it
     the sound begins; `on_offset(t_ns)` after a stretch of quiet, with the arrival of the last loud frame (whose 20 ms
-    still sound).
+    still sound). `loud_stretches`: so many were loud, and `clipped_stretches` of them were clipped.
     """
 
     def __init__(self, *, on_onset: Callable[[int], None], on_offset: Callable[[int], None]) -> None:
         self._on_onset, self._on_offset = on_onset, on_offset
+        self.loud_stretches = self.clipped_stretches = 0
         self._speaking = False
         self._loud_frames = 0
         self._onset_ns = 0
@@ -27,7 +28,8 @@ class Ear:
 
     def hear(self, t_ns: int, pcm: bytes) -> None:
         """Take a stretch of audio (normally a frame) that arrived at `t_ns`."""
-        if not is_loud(pcm):
+        strength = power(pcm)
+        if strength < LOUD_POWER:
             if not self._speaking:
                 self._loud_frames = 0
             elif t_ns - self._last_loud_ns >= QUIET_NS:
@@ -35,6 +37,9 @@ class Ear:
                 self._loud_frames = 0
                 self._on_offset(self._last_loud_ns)
             return
+        self.loud_stretches += 1
+        if strength >= FULL_POWER:
+            self.clipped_stretches += is_clipped(pcm)
         length_ns = len(pcm) // 2 * 1_000_000_000 // RATE_HZ
         self._last_loud_ns = t_ns + length_ns - FRAME_NS
         if self._speaking:

@@ -30,21 +30,37 @@ LOUD_RMS = 200.0
 NOISE_FRAMES = 15
 MOST_BYTES = 128 << 20
 """Of sound that a source of clips holds in each process: 46 minutes. Of a larger folder so much is spoken."""
+_MADE = ("noise:", "hum:")
+"""Sources of clips that are in no file."""
 
 Samples = npt.NDArray[np.float32]
 
 CORPUS = Path(__file__).parent / "corpus"
-_LOUD_SUM = LOUD_RMS * LOUD_RMS
+LOUD_POWER = LOUD_RMS * LOUD_RMS
+FULL_POWER = (32768 * 10 ** (-9 / 20)) ** 2
+"""Quieter stretches aren't looked at for clipping: speech that is clipped is louder than -9 dBFS."""
+_RAIL_SHARE = 0.02
 _PCM, _FLOAT = np.dtype("<i2"), np.dtype(np.float32)
 """Made once: to read them from their names is a third of the price of a loud frame."""
 
 
 def is_loud(pcm: bytes) -> bool:
     """Whether a stretch of PCM is loud. Digital silence, the usual case, costs a comparison."""
+    return power(pcm) >= LOUD_POWER
+
+
+def power(pcm: bytes) -> float:
+    """Mean square of the samples."""
     if not pcm or pcm == SILENCE:
-        return False
+        return 0.0
     samples = np.frombuffer(pcm, _PCM).astype(_FLOAT)
-    return float(samples.dot(samples)) >= _LOUD_SUM * len(samples)
+    return float(samples.dot(samples)) / len(samples)
+
+
+def is_clipped(pcm: bytes) -> bool:
+    """Whether more of its samples lie at the rails than of any sound that fits between them."""
+    samples = np.frombuffer(pcm, _PCM)
+    return int(np.count_nonzero((samples == 32767) | (samples == -32768))) > _RAIL_SHARE * len(samples)
 
 
 def first_loud_ns(pcm: bytes) -> int:
@@ -110,12 +126,12 @@ def read_wav(path: Path) -> Clip:
 @cache
 def corpus(source: str) -> tuple[Clip, ...]:
     """The clips of `corpus:<language>`, of a file with sound, or of a folder of them, in the order of their names; or
-    `noise:<dBFS>`, a third of a second of noise, loud enough to be heard or not.
+    `noise:<dBFS>`, a third of a second of noise, loud enough to be heard or not; or `hum:<dBFS>`, an "mm-hmm".
 
     Raises ConfigError, with a sentence for every file that can't be used.
     """
-    if source.startswith("noise:"):
-        return (_noise_clip(source),)
+    if source.startswith(_MADE):
+        return (_made_clip(source),)
     files = wav_files(source)
     # Not the first ones by name, of which all may be of one speaker; the same in every process.
     drawn = random.Random(len(files)).sample(files, len(files))
@@ -137,8 +153,9 @@ def corpus(source: str) -> tuple[Clip, ...]:
 
 
 def wav_files(source: str) -> list[Path]:
-    """The files that a source of clips names; none for `noise:…`. Raises ConfigError where there should be one."""
-    if source.startswith("noise:"):
+    """The files that a source of clips names; none for one that is made. Raises ConfigError where there should be
+    one."""
+    if source.startswith(_MADE):
         return []
     path = CORPUS / source.removeprefix("corpus:") if source.startswith("corpus:") else Path(source)
     files = [path] if path.is_file() else sorted(each for each in _inside(path) if each.suffix.lower() in SUFFIXES)
@@ -167,14 +184,27 @@ def noise(level_dbfs: float, samples: int) -> Samples:
     return np.random.default_rng(1).normal(0.0, 32768 * 10 ** (level_dbfs / 20), samples).astype(np.float32)
 
 
-def _noise_clip(source: str) -> Clip:
+def mm_hmm(level_dbfs: float) -> Samples:
+    """ "Mm-hmm", half a second of it with that RMS: two notes of a voice through a closed mouth, the second rising."""
+    at_s = np.arange(25 * FRAME_SAMPLES) / RATE_HZ
+    pitch_hz = np.interp(at_s, [0.0, 0.2, 0.25, 0.5], [120.0, 108.0, 112.0, 150.0])
+    phase = 2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
+    voice = sum(np.sin(number * phase) / number**1.5 for number in range(1, 13))
+    voice = voice * np.interp(at_s, [0.0, 0.04, 0.17, 0.22, 0.28, 0.44, 0.5], [0.1, 1.0, 0.8, 0.15, 1.0, 0.9, 0.1])
+    level = 32768 * 10 ** (level_dbfs / 20)
+    sound: Samples = (voice * level / np.sqrt(np.mean(voice**2))).astype(np.float32)
+    return sound
+
+
+def _made_clip(source: str) -> Clip:
+    kind, _, level = source.partition(":")
     try:
-        level_dbfs = float(source.removeprefix("noise:"))
+        level_dbfs = float(level)
     except ValueError:
         level_dbfs = 1.0
     if not -90 <= level_dbfs <= 0:
-        raise ConfigError(f"{source}: noise:<dBFS> from -90 to 0 is needed")
-    pcm = pcm_of(noise(level_dbfs, NOISE_FRAMES * FRAME_SAMPLES))
+        raise ConfigError(f"{source}: {kind}:<dBFS> from -90 to 0 is needed")
+    pcm = pcm_of(mm_hmm(level_dbfs) if kind == "hum" else noise(level_dbfs, NOISE_FRAMES * FRAME_SAMPLES))
     frames = tuple(pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES))
     return Clip(name=source, frames=frames, first_voiced=0, last_voiced=len(frames) - 1, longest_pause_s=0.0)
 

@@ -29,3 +29,9 @@ def tone(*, duration_ms: int, frequency_hz: float = 440.0, amplitude: float = 80
     """A steady tone that is loud from its very first sample, so that its onset is exact to the sample."""
     at = np.arange(duration_ms * SAMPLE_RATE_HZ // 1000) / SAMPLE_RATE_HZ
     return (amplitude * np.cos(2 * math.pi * frequency_hz * at)).astype("<i2").tobytes()
+
+
+def driven(pcm: bytes, *, by: float) -> bytes:
+    """The same so many times as loud; what doesn't fit into 16 bits is clipped."""
+    loud = np.frombuffer(pcm, dtype="<i2").astype(np.float32) * by
+    return bytes(np.clip(loud, -32768, 32767).astype("<i2").tobytes())

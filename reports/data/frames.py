@@ -61,7 +61,8 @@ _COLUMNS: Final[dict[type, dict[str, Holds]]] = {
     StepFinished: {
         **_OF_SESSION, "step": WORD, "started_ns": STAMP, "outcome": WORD, "turn": NUMBER, "attempt": SMALL,
         "pool_wait_ns": NUMBER, "lag_ns": NUMBER, "first_audio_ns": NUMBER, "turn_kind": WORD, "barge_in_ns": NUMBER,
-        "dead_air_ns": NUMBER, "line_ns": NUMBER, "censored": FLAG, **FAILURE,
+        "dead_air_ns": NUMBER, "censored": FLAG, "answer": WORD, "went_on": WORD, "talk_over_ns": NUMBER,
+        "unasked": SMALL, "line_ns": NUMBER, **FAILURE,
     },
     Observed: {**_OF_SESSION, "mark": WORD, "turn": NUMBER},
     SecretMinted: {

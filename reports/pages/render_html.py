@@ -16,6 +16,7 @@ from loadtest.language.events import EndedBy
 from loadtest.language.outlets import html
 from reports.data.frames import Run
 from reports.data.run_settings import HTTP
+from reports.data.taking import WORDS
 from reports.pages import settings_rows
 from reports.pages.drawn import age_chart, capacity_chart, charts, secret_charts, spread_charts
 from reports.pages.drawn.chart import Chart
@@ -186,6 +187,7 @@ def _environment() -> Environment:
     environment.filters["level"] = lambda value: f"{value:,.1f}".removesuffix(".0")
     environment.filters["change"] = lambda value: f"{value * 100:+z.1f} %".replace("-", "−")
     environment.filters["amount"] = amount
+    environment.globals["TAKING"] = WORDS
     return environment
 
 

@@ -9,6 +9,7 @@ from loadtest.language.errors import Kind
 from loadtest.language.events import STEPS, Mark, Outcome, Step
 from reports.data.frames import Run
 from reports.data.measures import counts, failed_rate, judged, quantiles, seconds
+from reports.data.taking import RATES, taken
 
 TAINTED_MS: Final = 10
 """An event loop later than this may have stamped late."""
@@ -86,6 +87,7 @@ def turns(run: Run) -> dict[str, Any]:
             **quantiles(barge_in_s),
         },
         "dead_air": {"count": len(dead_air_s), **quantiles(dead_air_s)},
+        "taking": _taking(run),
     }
 
 
@@ -94,6 +96,22 @@ def _turn_ids(rows: pd.DataFrame) -> "np.ndarray[Any, np.dtype[np.int64]]":
     found: np.ndarray[Any, np.dtype[np.int64]] = rows["session"].to_numpy(np.int64) << 31
     found += rows["turn"].fillna(-1).to_numpy(np.int64)
     return found
+
+
+def _taking(run: Run) -> dict[str, Any]:
+    """Who spoke when: of each rate how many turns say something of it, in how many it was so, and the share. talk_over:
+    for how long both were heard at once, in turns that are to be answered. Self-interruptions are told by the minutes
+    for which sessions listened, too."""
+    found: dict[str, Any] = {}
+    for what in RATES:
+        rows = taken(run.turns, what)
+        rate = round(float(rows.mean()), 9) if len(rows) else None
+        found[what] = {"of": len(rows), "count": int(rows.sum()), "rate": rate}
+    heard_s = float(run.media["heard_ns"].sum()) / 1e9
+    stopped = found["self_interruption"]
+    stopped["per_minute"] = round(stopped["count"] * 60 / heard_s, 9) if heard_s else None
+    talk_over_s = seconds(judged(run.turns)["talk_over_ns"])
+    return found | {"talk_over": {"count": len(talk_over_s), **quantiles(talk_over_s)}}
 
 
 def _transcripts(run: Run) -> dict[str, int]:

@@ -151,6 +151,7 @@ def _describe(event: Event) -> tuple[int | None, str]:
             times = [
                 ("first audio after", event.first_audio_ns),
                 ("dead air", event.dead_air_ns or None),
+                ("both spoke for", event.talk_over_ns or None),
                 ("in the target", event.server_ns),
                 ("waited for our pool", event.pool_wait_ns or None),
                 ("stamped late", event.lag_ns or None),

@@ -16,6 +16,7 @@ from loadtest.language.errors import Kind
 from loadtest.language.events import STEPS, Gone, Outcome, Step
 from reports.data.frames import Run
 from reports.data.measures import judged
+from reports.data.taking import RATES, taken
 from reports.sections import arrivals
 from reports.sections.heard import age
 from reports.sections.sessions import CERTAIN, Left, left_behind, setup
@@ -167,8 +168,15 @@ def _of_turns(turns: pd.DataFrame, what: str) -> pd.DataFrame:
     if what == "answered_early_rate":
         turns = judged(turns)
         return _table(turns, (turns["kind"] == Kind.ANSWERED_EARLY).astype(float))
+    if what == "talk_over":
+        turns = judged(turns)
+        turns = turns[turns["talk_over_ns"].notna()]
+        return _table(turns, turns["talk_over_ns"].astype("int64") / 1e9)
     if what in ("failed", "failed_rate"):
         return _outcomes(turns, what)
+    if (rate := what.removesuffix("_rate")) in RATES:
+        found = taken(turns, rate)
+        return _table(turns.loc[found.index], found.astype(float))
     raise _unheard_of(f"turn.{what}")
 
 

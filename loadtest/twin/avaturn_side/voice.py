@@ -11,7 +11,7 @@ from loadtest.twin.avaturn_side.rooms.playout import Listener, Playout
 from loadtest.twin.avaturn_side.rooms.room import Room
 from loadtest.twin.knobs.profiles import Chance
 from loadtest.twin.parts import Make
-from loadtest.twin.pcm import BYTES_PER_MS, FRAME_BYTES, SILENT_FRAME, VOICED_RMS, rms
+from loadtest.twin.pcm import BYTES_PER_MS, FRAME_BYTES, SILENT_FRAME, VOICED_RMS, driven, rms
 
 _QUIET_TICKS = 5
 """A microphone that sent nothing for so many ticks is taken to be off; OpenAI then hears silence instead."""
@@ -85,6 +85,10 @@ class Voice:
         self._playout = make(Playout)(listener)
         self._onset_step = _ONSET_STEP[codec]
         self._phrase_id = ""
+        self._fault: str | None = None
+        """What is wrong with the phrase that came last."""
+        self._own_frame: bytes | None = None
+        """What the microphone hears of the avatar in place of its next frame."""
         self._answering: Turn | None = None
         """The turn that new phrases answer; None: nobody had spoken."""
         self._turn_of: dict[str, Turn] = {}
@@ -105,6 +109,8 @@ class Voice:
         self._quiet_ticks = 0
         now_ns = time.perf_counter_ns()
         self.heard.frame(now_ns)
+        if self._own_frame is not None:
+            pcm, self._own_frame = self._own_frame, None
         if pcm != SILENT_FRAME:
             if rms(pcm) >= VOICED_RMS:
                 if now_ns - self._last_voiced_ns > _NEW_SPEECH_NS:
@@ -147,6 +153,8 @@ class Voice:
             # Stamped before the hand-over, so that nobody can have it earlier than the truth says.
             self._last_audible_ns = time.perf_counter_ns()
             self._room.play(frame)
+            if self._fault == "hears_itself":
+                self._own_frame = frame
             turn = self._turn_of.get(playout.phrase_id)
             if turn is not None and turn.first_audio_sent_ns is None:
                 turn.first_audio_sent_ns = self._last_audible_ns + lead * 1_000_000 // BYTES_PER_MS
@@ -216,17 +224,22 @@ class Voice:
         """More sound of an answer."""
         if phrase_id != self._phrase_id:
             self._phrase_id = phrase_id
+            self._fault = self._chance.mishap("answer")
             if self._answering is not None:
                 self._turn_of[phrase_id] = self._answering
             if not self._playout.waiting:
                 self._render()
-        self._playout.queue(phrase_id, sound)
+        self._playout.queue(phrase_id, _spoilt(sound, self._fault))
 
     def complete(self, phrase_id: str) -> None:
         """The answer's sound is complete."""
         if dead_air_s := self._chance.dead_air_s():
             self._playout.pause(phrase_id, round(dead_air_s * 1000) * BYTES_PER_MS)
+        if self._fault == "cut" and phrase_id == self._phrase_id:
+            self._playout.cut(phrase_id)
         self._playout.complete(phrase_id)
+        if self._fault == "twice" and phrase_id == self._phrase_id:
+            self._playout.say_again(phrase_id)
 
     def _render(self) -> None:
         render_s = self._chance.latency_s("render")
@@ -247,3 +260,10 @@ class Voice:
         events = self._playout.events
         while events:
             self._room.say(dict(events.popleft()))
+
+
+def _spoilt(sound: bytes, fault: str | None) -> bytes:
+    """What becomes of an answer's sound."""
+    if fault == "silent":
+        return bytes(len(sound))
+    return driven(sound, by=16) if fault == "clipped" else sound

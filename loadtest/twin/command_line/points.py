@@ -6,7 +6,7 @@ and its line of `--help` follow from the row.
 
 import dataclasses
 
-from loadtest.twin.knobs.avaturn import LIFECYCLE_CODES
+from loadtest.twin.knobs.avaturn import ANSWER_FAULTS, LIFECYCLE_CODES
 from loadtest.twin.knobs.profiles import Profile
 from loadtest.twin.knobs.values import Knob, duration, faults
 from loadtest.twin.mutants import MUTANTS
@@ -50,6 +50,12 @@ FAULT_POINTS: dict[str, tuple[tuple[str, ...], bool | str, str]] = {
     ),
     "first_delta": (RESPONSE_FAILURES, "server_error", "a response fails before its first delta"),
     "response": ((*RESPONSE_FAILURES, *RESPONSE_CUTS), False, "a response ends failed or incomplete"),
+    "answer": (
+        ANSWER_FAULTS,
+        False,
+        "an answer's sound ends after a third, comes twice, is silent or clipped, or is heard by its own microphone",
+    ),
+    "unasked": (("answer",), False, "the model answers once more after an answer, though nobody has spoken"),
     "transcription": (("failed",), "failed", "the user's speech is not transcribed"),
 }
 

@@ -8,6 +8,9 @@ from loadtest.twin.knobs.values import knob, one_of, yes_or_no
 LIFECYCLE_CODES = ("openai-realtime-version-mismatch", "limits_exceeded", "internal_error")
 """Codes of a session_lifecycle_error (docs/contract.md#app-messages)."""
 
+ANSWER_FAULTS = ("cut", "twice", "silent", "clipped", "hears_itself")
+"""What can be wrong with the sound of an answer."""
+
 
 def _choice(key: str, default: str, *others: str, text: str) -> Any:
     allowed = (default, *others)

@@ -30,6 +30,10 @@ HangUp = Callable[[int, str], None]
 """Closes the socket with a code and a reason; 1006 drops it."""
 
 
+_UNASKED_AFTER_S = 1.5
+"""Silence before an answer that nobody asked for."""
+
+
 class RealtimeSession:
     """The state of one session. `emit` gets every server event but its `event_id`."""
 
@@ -187,7 +191,15 @@ class RealtimeSession:
 
     def _response_ended(self, response: Response) -> None:
         self._response = None
-        self._turns.response_ended(audio_s=response.audio_ms / 1000)
+        audio_s = response.audio_ms / 1000
+        self._turns.response_ended(audio_s=audio_s)
+        if audio_s and self._around.chance.mishap("unasked") is not None:
+            self._alarms.after(audio_s + _UNASKED_AFTER_S, self._speak_unasked)
+
+    def _speak_unasked(self) -> None:
+        """Answer once more, unless somebody has said something since."""
+        if self._response is None and not self._turns.is_speaking:
+            self._respond({})
 
     def _cancel(self, response_id: object) -> None:
         if self._response is None or response_id not in (None, self._response.id):

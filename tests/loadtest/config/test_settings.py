@@ -64,8 +64,8 @@ def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
         ),
         (
             '[conversation]\nturns = [\n  {kind = "say"},\n  {kind = "bargein"},\n]',
-            ":4: conversation.turns[2]: kind must be one of say, barge_in, ignore, silence, pause; got 'bargein'"
-            " (did you mean barge_in?)",
+            ":4: conversation.turns[2]: kind must be one of say, barge_in, ignore, backchannel, hesitate, silence,"
+            " pause; got 'bargein' (did you mean barge_in?)",
         ),
         ('[target.backend]\nurl = "http://127.0.0.1:1"\nheader = {}', ":3: target.backend.header: unknown key (did"),
         ('[[slo]]\nindicator = "mint.p95"\nmax = 1\n[[slo]]\nindicator = "mint.p59"\nmax = 1', ":5: slo[2]: unknown"),

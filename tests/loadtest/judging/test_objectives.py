@@ -11,6 +11,7 @@ from loadtest.judging.objectives import DELIVERY_NS, SILENT_NS, Breach, Counts, 
 from loadtest.judging.slo import COUNT, INDICATORS, SECONDS, Slo
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
+    AnswerEnd,
     DropReason,
     Event,
     Failure,
@@ -48,7 +49,9 @@ def rough_session(chance: random.Random, number: int) -> list[Event]:
         number, chance.uniform(0, 50), create_s=chance.uniform(0.1, 2), first_audio_s=answers_s
     ):
         outcome = chance.choices([Outcome.OK, Outcome.FAILED, Outcome.CANCELLED], [8, 2, 1])[0]
-        failed = Failure(step=Step.TURN, kind=chance.choice(KINDS), code=Code.TIMEOUT)
+        failed = Failure(
+            step=Step.TURN, kind=chance.choice(KINDS), code=chance.choice([Code.TIMEOUT, Code.NOT_SILENCED])
+        )
         changes: dict[str, Any] = {}
         if isinstance(event, StepFinished | SessionFinished):
             changes = {"outcome": outcome, "failure": failed if outcome is Outcome.FAILED else None}
@@ -57,6 +60,12 @@ def rough_session(chance: random.Random, number: int) -> list[Event]:
         if isinstance(event, StepFinished) and event.step is Step.TURN:
             changes["barge_in_ns"] = chance.choice([None, 400_000_000])
             changes["dead_air_ns"] = chance.choice([None, 0, 700_000_000])
+            changes["talk_over_ns"] = chance.choice([None, 0, 300_000_000])
+            changes["censored"] = chance.random() < 0.2
+            changes["answer"] = chance.choice([None, *AnswerEnd])
+            changes["went_on"] = chance.choice([None, True, False])
+            changes["unasked"] = chance.choice([0, 0, 2])
+            changes["first_audio_ns"] = chance.choice([None, 800_000_000])
         if isinstance(event, SessionFinished | GoneChecked):
             changes |= {"gone": gone}
         if isinstance(event, SessionStarted | SessionFinished):

@@ -249,7 +249,7 @@ def interrupt(kind: str, *, answer_frames: int, then: Act) -> tuple[StepError | 
             if kind == "barge_in":
                 await turns.barge_in(CLIP, 1, 0.1, heard, hear_out=False)
             else:
-                await turns.ignore(CLIP, 1, 0.1, hear_out=False)
+                await turns.ignore(CLIP, 1, 0.1, heard, hear_out=False)
         except AnswerOverError:
             return "over"
         return heard
@@ -320,7 +320,7 @@ def test_a_noise_that_stops_the_avatar_is_reported() -> None:
 
 def test_a_noise_that_the_avatar_ignores_is_a_good_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns_module, "NOISE_WATCH_S", 0.05)
-    assert interrupt("ignore", answer_frames=5, then=lambda _listener, _t0: None)[0] == Heard()
+    assert interrupt("ignore", answer_frames=5, then=lambda _listener, _t0: None)[0] == Heard(went_on=True)
 
 
 def test_an_avatar_that_speaks_unasked_fails_a_silent_turn() -> None:

@@ -12,6 +12,7 @@ from loadtest.judging.slo import DEFAULT_SLOS
 from loadtest.judging.statements import RULES
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
+    AnswerEnd,
     DropReason,
     EndedBy,
     Event,
@@ -25,6 +26,7 @@ from loadtest.language.events import (
 )
 from reports.build import build, judge
 from reports.data import frames
+from reports.sections import steps
 from tests.reports import journals as j
 
 SETTINGS = {
@@ -238,7 +240,53 @@ def test_turns_time_the_first_audio_of_those_that_were_answered(report: dict[str
         "barge_in": {
             "count": 0, "censored": 0, "p50_s": None, "p90_s": None, "p95_s": None, "p99_s": None, "max_s": None,
         },
+        "dead_air": {"count": 0, "p50_s": None, "p90_s": None, "p95_s": None, "p99_s": None, "max_s": None},
+        "taking": {
+            **{
+                what: {"of": 0, "count": 0, "rate": None}
+                for what in ("response", "premature", "yield", "false_stop", "cut")
+            },
+            "unasked": {"of": 7, "count": 0, "rate": 0.0},
+            "self_interruption": {"of": 0, "count": 0, "rate": None, "per_minute": None},
+            "talk_over": {"count": 0, "p50_s": None, "p90_s": None, "p95_s": None, "p99_s": None, "max_s": None},
+        },
     }  # fmt: skip
+
+
+def test_how_turns_were_taken_is_counted_of_the_turns_that_say_something_of_it(run_dir: Path) -> None:
+    early = j.failure(Step.TURN, Kind.ANSWERED_EARLY, Code.ANSWERED_EARLY)
+    stopped = j.failure(Step.TURN, Kind.PROTOCOL, Code.STOPPED_BY_NOISE)
+    on = {"outcome": Outcome.FAILED}
+    turns: tuple[dict[str, Any], ...] = (
+        {"talk_over_ns": 0, "first_audio_ns": j.ns(1), "answer": AnswerEnd.WHOLE},
+        {"talk_over_ns": j.ns(0.6), "first_audio_ns": None, "failure": early, **on},
+        {"talk_over_ns": j.ns(0.4), "barge_in_ns": j.ns(0.4), "first_audio_ns": j.ns(1), "unasked": 2},
+        {"talk_over_ns": j.ns(3), "first_audio_ns": None, "censored": True, **on,
+         "failure": j.failure(Step.TURN, Kind.PROTOCOL, Code.NOT_SILENCED)},
+        {"talk_over_ns": 0, "first_audio_ns": None, **on,
+         "failure": j.failure(Step.TURN, Kind.NO_RESPONSE, Code.NO_ANSWER)},
+        {"first_audio_ns": None, "went_on": False, "failure": stopped, **on},
+        {"first_audio_ns": None, "went_on": True, "answer": AnswerEnd.CUT, **on,
+         "failure": j.failure(Step.TURN, Kind.PROTOCOL, Code.ANSWER_CUT)},
+        {"talk_over_ns": 0, "first_audio_ns": j.ns(1), "answer": AnswerEnd.SELF_INTERRUPTED, **on,
+         "failure": j.failure(Step.TURN, Kind.PROTOCOL, Code.SELF_INTERRUPTED)},
+        {"talk_over_ns": j.ns(9), "answer": AnswerEnd.CUT, "outcome": Outcome.CANCELLED},
+    )  # fmt: skip
+    events = [replace(turn, **facts) for turn, facts in zip(_turns(len(turns)), turns, strict=True)]
+    j.write_file(run_dir, [*events, j.media(1, 60, heard_ns=j.ns(30))])
+    found = steps.turns(frames.load(run_dir))["taking"]
+    shares = {what: (row["count"], row["of"]) for what, row in found.items() if what != "talk_over"}
+    assert shares == {
+        "response": (4, 5),
+        "premature": (1, 6),
+        "yield": (1, 2),
+        "false_stop": (1, 2),
+        "self_interruption": (1, 3),
+        "unasked": (1, 8),
+        "cut": (1, 3),
+    }
+    assert found["self_interruption"]["per_minute"] == 2.0
+    assert (found["talk_over"]["count"], found["talk_over"]["max_s"]) == (6, 3.0)
 
 
 def test_barge_in_counts_who_fell_silent_and_never_a_number_for_who_did_not(run_dir: Path) -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from loadtest.judging.slo import COUNT, INDICATORS, RANKS, RATIOS, Slo, load_slos, parse_slo, parse_slos
 from loadtest.language.errors import ConfigError
-from loadtest.language.events import StepFinished
+from loadtest.language.events import AnswerEnd, StepFinished
 from reports.data import frames
 from reports.verdict.gates import judge as gate
 from tests.reports import journals as j
@@ -202,7 +202,14 @@ def test_a_bound_that_is_just_reached_is_met() -> None:
 
 def test_every_indicator_that_may_be_asked_for_is_observed_in_a_whole_run(run_dir: Path) -> None:
     session = [
-        replace(event, barge_in_ns=j.ns(0.4), dead_air_ns=j.ns(0.3))
+        replace(
+            event,
+            barge_in_ns=j.ns(0.4),
+            dead_air_ns=j.ns(0.3),
+            talk_over_ns=j.ns(0.4),
+            answer=AnswerEnd.WHOLE,
+            went_on=True,
+        )
         if isinstance(event, StepFinished) and event.turn == 1
         else event
         for event in j.good_session(1, 1, first_audio_s=(0.8, 0.8, 0.8))
@@ -212,6 +219,7 @@ def test_every_indicator_that_may_be_asked_for_is_observed_in_a_whole_run(run_di
     run = frames.load(run_dir).load_only()
     rows = gate(run, [Slo(name=indicator, indicator=indicator, max=1) for indicator in INDICATORS])
     assert [row["name"] for row in rows if row["observed"] is None] == []
-    assert all(row["observed"] == 0 for row in rows if row["unit"] in RATIOS)
+    good = {"turn.response_rate", "turn.yield_rate"}
+    assert all(row["observed"] == (row["name"] in good) for row in rows if row["unit"] in RATIOS)
     counted = {row["name"]: row["observed"] for row in rows if row["unit"] == COUNT}
     assert {name: count for name, count in counted.items() if count} == {"session.started": 1, "session.completed": 1}

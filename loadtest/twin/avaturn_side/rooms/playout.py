@@ -69,6 +69,21 @@ class Playout:
             if phrase.id == phrase_id and at < len(phrase.sound):
                 phrase.sound[at:at] = bytes(silence)
 
+    def cut(self, phrase_id: str) -> None:
+        """Forget what comes after a third of a phrase, or what of that isn't played yet."""
+        for phrase in self._phrases:
+            if phrase.id == phrase_id:
+                del phrase.sound[max(phrase.position, len(phrase.sound) // 3 // FRAME_BYTES * FRAME_BYTES) :]
+
+    def say_again(self, phrase_id: str) -> None:
+        """A phrase begins anew behind all others, complete."""
+        sounds = [bytes(phrase.sound) for phrase in self._phrases if phrase.id == phrase_id]
+        for sound in sounds:
+            again = Phrase(phrase_id)
+            again.sound += sound
+            again.complete = True
+            self._phrases.append(again)
+
     @property
     def waiting(self) -> bool:
         """Whether there is anything to play."""

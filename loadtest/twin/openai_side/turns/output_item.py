@@ -1,19 +1,27 @@
 """One output item of a response: what it says, and its events (docs/contract.md#a-voice-turn)."""
 
 import binascii
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from loadtest.twin.openai_side.turns import order
-from loadtest.twin.openai_side.turns.conversation import Item
+from loadtest.twin.openai_side.turns.conversation import ASSISTANT_TOKENS_PER_S, CHARACTERS_PER_TOKEN, Item
 from loadtest.twin.pcm import BYTES_PER_MS, tone
 
 DELTA_MS = 200
 """Sound in one delta."""
 
-WORDS_PER_DELTA = 2
-_SENTENCE = "and this is what the twin has to say about it for as long as the answer lasts"
+CHARACTERS_PER_DELTA = 3
+"""Of what is spoken in one: 15 a second, as people speak."""
+_OPENING_CHARACTERS = 30
+"""An answer begins with its number and the code word, whatever its length."""
+_SAID = "this is what the twin has to say about it for as long as the answer lasts"
+_SENTENCE = (
+    ", and",
+    *(f" {word}" for word in _SAID.split()),
+)
 _DELTA_PCM = tone(duration_ms=DELTA_MS)
 """Whole periods of 440 Hz: deltas of it join without a click."""
 _DELTA_BASE64 = binascii.b2a_base64(_DELTA_PCM, newline=False).decode()
@@ -139,12 +147,32 @@ class OutputItem:
 
 
 def words(number: int, code_word: str, *, deltas: int) -> list[str]:
-    """What the answer with this number says in the session with this code word, one piece for each delta."""
-    wanted = deltas * WORDS_PER_DELTA
-    sentence = _SENTENCE.split()
-    spoken = ["Answer", f"{number} of {code_word},", *(sentence * (wanted // len(sentence) + 1))][:wanted]
-    pieces = [" ".join(spoken[start : start + WORDS_PER_DELTA]) for start in range(0, wanted, WORDS_PER_DELTA)]
-    return pieces[:1] + [f" {piece}" for piece in pieces[1:]]
+    """What the answer with this number says in the session with this code word, one piece for each delta. It ends as a
+    sentence does."""
+    if deltas == 1:
+        return [f"Answer {number}."]
+    pieces = [f"Answer {number}", f" of {code_word}"]
+    longest = deltas * CHARACTERS_PER_DELTA - len("".join(pieces)) + len(code_word)  # which nobody could say
+    text = ""
+    for word in itertools.cycle(_SENTENCE):
+        if len(text) + len(word) > longest:
+            break
+        text += word
+    count = deltas - len(pieces)
+    pieces += [text[len(text) * each // count : len(text) * (each + 1) // count] for each in range(count)]
+    return ended(pieces)
+
+
+def tokens(deltas: int) -> float:
+    """How many tokens an answer of so many deltas has, sound and text, about."""
+    sound = deltas * DELTA_MS / 1000 * ASSISTANT_TOKENS_PER_S
+    return sound + (_OPENING_CHARACTERS + deltas * CHARACTERS_PER_DELTA) / CHARACTERS_PER_TOKEN
+
+
+def ended(pieces: list[str]) -> list[str]:
+    """The same, as a whole sentence."""
+    last = pieces[-1].rstrip(" ,.")
+    return [*pieces[:-1], f"{last}."]
 
 
 def announcement() -> list[str]:

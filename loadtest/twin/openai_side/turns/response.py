@@ -14,12 +14,18 @@ from loadtest.twin.openai_side.config.session_rules import reasons
 from loadtest.twin.openai_side.surroundings import Around, Emit, NewId
 from loadtest.twin.openai_side.turns import order
 from loadtest.twin.openai_side.turns.conversation import (
-    ASSISTANT_TOKENS_PER_S,
-    CHARACTERS_PER_TOKEN,
     Conversation,
     Item,
 )
-from loadtest.twin.openai_side.turns.output_item import DELTA_MS, OutputItem, announcement, arguments, words
+from loadtest.twin.openai_side.turns.output_item import (
+    DELTA_MS,
+    OutputItem,
+    announcement,
+    arguments,
+    ended,
+    tokens,
+    words,
+)
 
 _SOMETIMES = 0.5
 """Recordings of the real service have rate_limits.updated after about half of the responses."""
@@ -155,8 +161,8 @@ class Response:
             sound_ms = 0 if self._is_text else min(last * DELTA_MS, length_ms) - first * DELTA_MS
             part = pieces[first:last]
             if index:
-                part[0] = f"{self._conversation.code_word},{part[0]}"
-            planned.append(self._message_item("final_answer", index=index, pieces=part, sound_ms=sound_ms))
+                part[0] = f"{self._conversation.code_word}{part[0]}"
+            planned.append(self._message_item("final_answer", index=index, pieces=ended(part), sound_ms=sound_ms))
         return planned
 
     def _message_item(self, phase: str, *, index: int, pieces: list[str], sound_ms: int) -> OutputItem:
@@ -231,8 +237,7 @@ class Response:
         most = self._config["max_output_tokens"]
         if most == "inf":
             return None
-        per_delta = DELTA_MS / 1000 * ASSISTANT_TOKENS_PER_S + 2 * 6 / CHARACTERS_PER_TOKEN
-        return "max_output_tokens" if (self._deltas + 1) * per_delta > most else None
+        return "max_output_tokens" if tokens(self._deltas + 1) > most else None
 
     def _fail(self) -> None:
         assert self._fate is not None

@@ -76,6 +76,11 @@ class UserTurns:
         found: Mapping[str, Any] | None = self._input["turn_detection"]
         return found
 
+    @property
+    def is_speaking(self) -> bool:
+        """Whether the user is."""
+        return self._vad.speaking
+
     def configure(self, config: Mapping[str, Any]) -> None:
         """Take over a changed session object."""
         self._input = config["audio"]["input"]

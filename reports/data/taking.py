@@ -1,0 +1,46 @@
+"""How the turns of a run were taken, row by row: the same that `loadtest.judging.samples` says of one event."""
+
+from typing import Final
+
+import pandas as pd
+
+from loadtest.language.errors import Code, Kind
+from loadtest.language.events import AnswerEnd
+from reports.data.measures import judged
+
+RATES: Final = ("response", "premature", "yield", "false_stop", "self_interruption", "unasked", "cut")
+"""Of `turn.…_rate`."""
+WORDS: Final = (
+    ("response", "turns that were answered", True),
+    ("premature", "answered before the user had finished", False),
+    ("yield", "barge-ins after which the avatar fell silent", True),
+    ("false_stop", "stopped by a sound that asks for nothing", False),
+    ("self_interruption", "answers that interrupted themselves", False),
+    ("cut", "answers that broke off", False),
+    ("unasked", "turns with an answer to nobody", False),
+)
+"""Each for people, and whether it is good."""
+_READ: Final = (
+    *("outcome", "kind", "code", "first_audio_ns", "barge_in_ns", "censored"),
+    *("talk_over_ns", "went_on", "unasked", "answer"),
+)
+
+
+def taken(turns: pd.DataFrame, what: str) -> "pd.Series[bool]":
+    """Of the turns (`Run.turns`) that say something of it, whether it was so; by their index."""
+    rows = judged(turns[list(_READ)])
+    early = rows["kind"] == Kind.ANSWERED_EARLY
+    if what in ("response", "premature"):
+        asked = rows["talk_over_ns"].notna()
+        if what == "premature":
+            return early[asked]
+        asked &= rows["code"] != Code.NOT_SILENCED
+        return (rows["first_audio_ns"].notna() | early)[asked]
+    if what == "yield":
+        return rows["barge_in_ns"].notna()[rows["barge_in_ns"].notna() | rows["censored"].astype(bool)]
+    if what == "false_stop":
+        return (rows["went_on"] == "False")[rows["went_on"].notna()]
+    if what == "unasked":
+        return rows["unasked"] > 0
+    ends = {"self_interruption": AnswerEnd.SELF_INTERRUPTED, "cut": AnswerEnd.CUT}
+    return (rows["answer"] == ends[what])[rows["answer"].notna()]
