@@ -34,7 +34,8 @@ MOST_PLAYED: Final = 300_000
 """Sessions that are played through one by one; of more users a share is, and counts for all."""
 CPU_MS_PER_SESSION_S: Final = {"none": 0.0, "websocket": 0.98, "auto": 0.98, "webrtc": 4.0, "daily": 4.0}
 """Of a load process, for each second of a session (docs/benchmarks.md), by the kind of room."""
-CPU_MS_PER_SESSION: Final = 2.0
+CPU_MS_PER_SESSION: Final = {"official": 2.0, "lean": 0.8}
+"""Of a load process, for the calls and events of a session, by how the calls are sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,10 +229,10 @@ def _wider(usd: Usd, low: float, high: float) -> Usd:
 def _processes(settings: Settings, sessions: Range, busy: Range) -> Range:
     """Load processes that keep within the bound on their CPU, each on a core of its own."""
     length_s = settings.load.duration
-    each_ms = CPU_MS_PER_SESSION_S[settings.target.room]
+    each_ms, calls_ms = CPU_MS_PER_SESSION_S[settings.target.room], CPU_MS_PER_SESSION[settings.target.http]
 
     def wanted(name: str) -> float:
-        cpu_ms: float = getattr(busy, name) * each_ms + getattr(sessions, name) * CPU_MS_PER_SESSION
+        cpu_ms: float = getattr(busy, name) * each_ms + getattr(sessions, name) * calls_ms
         return max(1.0, cpu_ms / 1000 / length_s * 100 / CPU_GOAL)
 
     return Range(wanted("value"), wanted("low"), wanted("high"))

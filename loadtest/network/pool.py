@@ -1,8 +1,8 @@
 """Connections to the targets of a process, kept for the next call: HTTP/1.1, directly or through a proxy.
 
-Why our own: no client that there is keeps to the bounds that a load of strangers' answers needs, at a price that leaves
-the core to the load (DECISIONS.md#dependencies). It follows no redirect, keeps no cookie and sets no deadline: the
-step's own is the only one.
+Why our own: no client that there is keeps to the bounds that strangers' answers need, at a price that leaves the core
+to the load (DECISIONS.md#dependencies). It follows no redirect, keeps no cookie and sets no deadline: the step's own is
+the only one.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import ssl
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
@@ -195,6 +196,7 @@ class Pool:
         return way, url[begin:]
 
 
+@lru_cache(maxsize=64)
 def host_of(url: str) -> str:
     """What the header `Host` says in calls to that URL."""
     return httpx.URL(url).netloc.decode("ascii")
