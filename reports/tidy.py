@@ -77,6 +77,7 @@ COLUMNS: Final[dict[str, dict[str, Column]]] = {
         "code": Column(NAME, "code of the failure"),
         "time_to_first_audio_s": Column(FIGURE, "from the user's last voiced frame to the avatar's first audible one"),
         "barge_in_s": Column(FIGURE, "from the user's speech to the avatar's silence"),
+        "line_s": Column(FIGURE, "what the caller's own line added, both ways; in no other column"),
         "censored": Column(FLAG, "the avatar did not fall silent within the limit"),
         "dead_air_s": Column(FIGURE, "longest silence inside the answer; 0: none of 240 ms"),
         "answer": Column(NAME, ", ".join(AnswerEnd)),
@@ -200,6 +201,7 @@ def _of_session(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
         barge_in_s=_seconds(rows["barge_in_ns"]),
         dead_air_s=_seconds(rows["dead_air_ns"]),
         talk_over_s=_seconds(rows["talk_over_ns"]),
+        line_s=_seconds(rows["line_ns"]),
     )
 
 

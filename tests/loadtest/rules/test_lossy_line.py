@@ -1,6 +1,7 @@
 """What the line did to a speech is known: turns that it may have split are judged by no rule, and the row says why."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -107,3 +108,22 @@ def test_a_late_answer_to_a_split_speech_does_not_spoil_the_next_turn() -> None:
 def test_an_avatar_that_falls_silent_late(facts: dict[str, Any], expected: tuple[int, int]) -> None:
     interrupted = up().turn(1, 4, kind="barge_in", barge_in_ns=ns(1.2), **facts)
     assert counts(judged("INT-1", interrupted)) == expected
+
+
+LOUD = replace(PROMISE, quiet_caller=False)
+
+
+@pytest.mark.parametrize(("rule", "told"), [("TR-1", {"of_user": 2}), ("TR-2", {"of_avatar": 3})])
+def test_more_speeches_than_were_said_are_no_fault_of_the_target_where_the_caller_is_loud(
+    rule: str, told: dict[str, int]
+) -> None:
+    sessions = talk(SOUND["nothing was lost"], **told)
+    assert judged(rule, *sessions, promise=LOUD).violations == 0
+    assert judged(rule, *sessions).violations == 3
+
+
+def test_a_session_that_was_left_by_a_cut_and_ended_by_absence_breaks_no_word() -> None:
+    whole, cut = (up(number).say(1).talked(5) for number in (1, 2))
+    cut.mark(4, Mark.LINE_CUT)
+    assert judged("TD-2", whole.deleted(5.1, status=404).over(6)).violations == 1
+    assert judged("TD-2", cut.deleted(5.1, status=404).over(6)).violations == 0

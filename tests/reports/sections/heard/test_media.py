@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from loadtest.language.events import MediaMeasured
+from loadtest.language.events import LineMeasured, MediaMeasured, Way
 from reports.data import frames
 from reports.sections.heard.media import section
 from tests.reports import journals as j
@@ -35,3 +35,25 @@ def test_what_was_not_measured_is_null_and_never_zero(tmp_path: Path) -> None:
     j.write_file(tmp_path / "none", [j.started(1, 0)])
     nothing = section(frames.load(tmp_path / "none"))
     assert (nothing["sessions"], nothing["underruns_per_minute"], nothing["packet_loss"]) == (0, None, None)
+
+
+def line(number: int, way: Way, **facts: int) -> LineMeasured:
+    return LineMeasured(t_ns=j.at(9), session=j.sid(number), way=way, **facts)  # type: ignore[arg-type]
+
+
+def test_what_the_callers_own_line_did_is_told_beside_each_way_by_all_its_packets(tmp_path: Path) -> None:
+    up = {"packets": 1000, "lost": 100, "held": 0, "delay_ns": j.ns(0.1), "delay_max_ns": j.ns(0.3)}
+    more = {"packets": 500, "lost": 50, "held": 0, "delay_ns": j.ns(0.4), "delay_max_ns": j.ns(0.5)}
+    down = {"packets": 10, "lost": 0, "held": 2, "delay_ns": j.ns(0.02), "delay_max_ns": j.ns(0.2), "underruns": 3}
+    events = [j.started(1, 0), j.started(2, 0), line(1, Way.UP, **up), line(1, Way.DOWN, **down)]
+    j.write_file(tmp_path, [*events, line(2, Way.UP, **more)])
+    found = section(frames.load(tmp_path))["line"]
+    assert found["sessions"] == 2
+    assert (found["up"]["packets"], found["up"]["lost"], found["up"]["loss"]) == (1500, 150, 0.1)
+    assert (found["up"]["delay_mean_s"], found["up"]["delay_max_s"]) == (0.2, 0.5)
+    assert (found["down"]["held"], found["down"]["underruns"], found["down"]["loss"]) == (2, 3, 0.0)
+    assert found["added"]["count"] == 0
+
+
+def test_where_no_scenario_has_a_line_nothing_is_told_of_one(tmp_path: Path) -> None:
+    assert told(tmp_path, j.media(1, 5))["line"] is None
