@@ -13,7 +13,7 @@ from urllib.parse import quote
 import aiohttp
 
 from loadtest.config.access.trust import trust
-from loadtest.config.settings import Settings
+from loadtest.config.settings import Settings, Target
 from loadtest.language import reasons, validation
 from loadtest.language.errors import Code, Kind, StepError, transport_failure
 from loadtest.language.events import SecretKind
@@ -21,10 +21,10 @@ from loadtest.language.secrecy.given_back import Ledger
 from loadtest.language.secrecy.redact import know, redact, remember
 from loadtest.network.connection import MAX_BODY_BYTES
 from loadtest.network.opening import http_session
+from loadtest.network.pool import Pool
 from loadtest.services.backend import Backend, Request
 from loadtest.services.creating import created, salvaged, salvaged_from_call
 from loadtest.services.lean import Lean
-from loadtest.services.official import Official
 from loadtest.services.transport import MAX_ERROR_BYTES, Answered, fetch, open_session
 from loadtest.session.ports import DELETED_STATUS, Call, ClientSecret, Created, Grant
 
@@ -33,6 +33,8 @@ MAX_LOCATION = 300
 
 class _Way(Protocol):
     """How calls are sent. A refusal is an answer; StepError is raised for whatever goes wrong below HTTP."""
+
+    def __init__(self, session: Pool, target: Target, *, openai_key: str, avaturn_key: str) -> None: ...
 
     async def mint(self, call: Call, body: Mapping[str, Any], *, traceparent: str) -> Answered: ...
 
@@ -54,8 +56,12 @@ class Control:
         self._openai_key, self._avaturn_key = keys["OPENAI_API_KEY"], keys["AVATURN_API_KEY"]
         self._live, self._proxy = target.live, target.proxy
         self._session = open_session(connections=connections, verify=self.trust, live=target.live)
-        way = Lean if target.http == "lean" else Official
-        self._way: _Way = way(self._session, target, openai_key=self._openai_key, avaturn_key=self._avaturn_key)
+        way: type[_Way] = Lean
+        if target.http == "official":
+            from loadtest.services.official import Official  # 24 MB of the SDK's types, for who has use for them
+
+            way = Official
+        self._way = way(self._session, target, openai_key=self._openai_key, avaturn_key=self._avaturn_key)
         self._sdk_url = target.avaturn_base_url + "/_sdk/v0/sessions"
         know(self._openai_key, name="OPENAI_API_KEY")
         know(self._avaturn_key, name="AVATURN_API_KEY")
