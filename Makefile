@@ -56,7 +56,7 @@ image-test: .venv/.dev ## the Dockerfile's steps in a fresh root of Debian, and 
 	EXTRAS="$(EXTRAS)" $(BIN)/python -m pytest -q -s tests/image/built.py
 
 lowest: .venv/tools/.made ## the fast half of the tests with the lowest versions that pyproject.toml allows; minutes
-	$(TOOLS)/uv pip compile --quiet --resolution lowest-direct --no-annotate --extra build --extra dev --extra webrtc --extra parquet \
+	$(TOOLS)/uv pip compile --quiet --resolution lowest-direct --no-annotate --extra build --extra dev --extra webrtc --extra daily --extra parquet \
 		--output-file .venv/lowest.txt pyproject.toml
 	$(TOOLS)/uv venv --quiet --clear .venv/lowest && $(TOOLS)/uv pip install --quiet --python .venv/lowest -r .venv/lowest.txt
 	$(TOOLS)/uv pip install --quiet --python .venv/lowest --no-deps --no-build-isolation -e .
