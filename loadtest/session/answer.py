@@ -25,7 +25,8 @@ _CLIPPED_SHARE: Final = 0.2
 _UNMARKED: Final = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x0F00, 0x0FFF))
 """Thai and Lao, Burmese, Khmer, Tibetan: writing that ends no sentence with a mark of its own."""
 
-Flaw = tuple[AnswerEnd, Code, str]
+Flaw = tuple[AnswerEnd, Code | None, str]
+"""Its end, what its turn fails with, and words for a person. No code: it is counted, and fails no turn."""
 
 
 class Answer:
@@ -120,7 +121,8 @@ class Answer:
         if self.is_too_short:
             return AnswerEnd.CUT, Code.ANSWER_CUT, f"{heard}, too short for its {self._letters:.0f} letters"
         if self._is_open and self._words >= _WORDS:
-            return AnswerEnd.CUT, Code.ANSWER_CUT, f"{heard}, and its words end in the middle of a sentence"
+            # Its words alone are no proof: an address, a list or a number ends without a mark as well.
+            return AnswerEnd.CUT, None, f"{heard}, and its words end in the middle of a sentence"
         if self.is_repeated or (len(set(self._texts)) < len(self._texts) <= len(self._phrases)):
             return AnswerEnd.TWICE, Code.ANSWERED_TWICE, f"the same was said again within {heard}"
         if clipped_frames > _CLIPPED_SHARE * max(1, loud_frames):

@@ -103,6 +103,8 @@ class Conversation:
         self.hole_ns: int | None = None
         self._lost: int | None = None
         self._speech_lost = False
+        self.line_broke_before = False
+        """Up to when it was watched last: the answer to what it split may come in the turn after."""
         self._was_cut = False
         self.messages = 0
         """App-messages that came."""
@@ -250,6 +252,7 @@ class Conversation:
     def watch_line(self, lost: int | None = None) -> None:
         """`hole_ns` is from now on the longest time without a frame; None where a silent avatar sends none anyway.
         `lost`: packets so far (`Room.lost`)."""
+        self.line_broke_before = self.line_broke(lost)
         self.hole_ns = 0 if self._waiting.without_frame_ns(now_ns()) < STEADY_NS else None
         self._lost, self._speech_lost = lost, False
 

@@ -151,7 +151,8 @@ class Turns:
         assert onset_ns is not None
         self.talk.mark(onset_ns, Mark.FIRST_AUDIO)
         if onset_ns < speech_end_ns:
-            error = BrokenLineError if self.talk.line_broke(self.room.lost) else StepError
+            broke = self.talk.line_broke(self.room.lost) or self.talk.line_broke_before
+            error = BrokenLineError if broke else StepError
             await self._hear_out()
             early_ms = (speech_end_ns - onset_ns) / 1e6
             raise error(Kind.ANSWERED_EARLY, Code.ANSWERED_EARLY, f"{early_ms:.0f} ms before the user had finished")
@@ -182,7 +183,8 @@ class Turns:
             heard.answer = AnswerEnd.WHOLE
             return
         heard.answer, code, detail = flaw
-        raise StepError(Kind.PROTOCOL, code, detail)
+        if code is not None:
+            raise StepError(Kind.PROTOCOL, code, detail)
 
     async def _stamp(self, read: Callable[[], int | None], clip: Clip) -> int:
         """The stamp once the clip has got that far. Raises StepError if it can't be sent in time."""

@@ -17,15 +17,16 @@ from loadtest.language.errors import Code
 from tests.judging.judging import Setting, judged
 
 TURNS = ("say", "say", "say")
-FAULTS: dict[str, tuple[Code, tuple[str, ...]]] = {
+FAULTS: dict[str, tuple[Code | None, tuple[str, ...]]] = {
     "cut": (Code.ANSWER_CUT, ("fault.answer=cut:0.5",)),
-    "incomplete": (Code.ANSWER_CUT, ("fault.response=max_output_tokens:0.5",)),
+    "incomplete": (None, ("fault.response=max_output_tokens:0.5",)),
     "twice": (Code.ANSWERED_TWICE, ("fault.answer=twice:0.5",)),
     "silent": (Code.VOICE_SILENT, ("fault.answer=silent:0.5",)),
     "clipped": (Code.VOICE_CLIPPED, ("fault.answer=clipped:0.5",)),
     "hears itself": (Code.SELF_INTERRUPTED, ("fault.answer=hears_itself:0.5",)),
 }
-BLAMES = {code for code, _ in FAULTS.values()} | {Code.ANSWERED_EARLY, Code.SPOKE_UNASKED}
+"""Fault → the code that its turns fail with (None: they are counted as cut) and the knob for it."""
+BLAMES = {code for code, _ in FAULTS.values() if code is not None} | {Code.ANSWERED_EARLY, Code.SPOKE_UNASKED}
 HONEST: dict[str, Setting] = {
     "": Setting(turns=TURNS),
     " interrupted": Setting(),
@@ -34,7 +35,7 @@ HONEST: dict[str, Setting] = {
     " short answers": Setting(turns=TURNS, knobs=("answer_s=0.4",)),
     " webrtc": Setting(turns=TURNS, knobs=("room=webrtc",)),
 }
-Job = tuple[str, Setting, str, int, Code | None]
+Job = tuple[str, Setting, str, int, Code | None, bool]
 
 
 def main() -> int:
@@ -44,12 +45,12 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     jobs: list[Job] = [
-        (name, Setting(turns=TURNS, knobs=knobs), "instant", 1, code) for name, (code, knobs) in FAULTS.items()
+        (name, Setting(turns=TURNS, knobs=knobs), "instant", 1, code, False) for name, (code, knobs) in FAULTS.items()
     ]
     if options.honest:
         seeds = range(options.first_seed, options.first_seed + options.honest)
         jobs = [
-            (f"honest {profile}{name}, seed {seed}", setting, profile, seed, None)
+            (f"honest {profile}{name}, seed {seed}", setting, profile, seed, None, True)
             for seed in seeds
             for profile in ("instant", "realistic")
             for name, setting in HONEST.items()
@@ -65,11 +66,14 @@ def _rounds(jobs: Iterable[Job], *, at_once: int) -> Iterable[tuple[Job, dict[st
 
 def _told(job: Job, report: dict[str, Any]) -> bool:
     """One line of the table; whether it is wrong."""
-    name, *_, code = job
+    name, *_, code, is_honest = job
     named = {row["code"] for row in report["failures"]} & BLAMES
-    unasked = report["turns"]["taking"]["unasked"]["count"]
-    wrong = bool(named or unasked) if code is None else code not in named
-    heard = report["turns"]["taking"]["cut"]["of"]
+    taking = report["turns"]["taking"]
+    if is_honest:
+        wrong = bool(named or taking["unasked"]["count"] or taking["cut"]["count"])
+    else:
+        wrong = code not in named if code is not None else not taking["cut"]["count"]
+    heard = taking["cut"]["of"]
     print(
         f"| {name} | {', '.join(sorted(named)) or '–'} | {heard} answers heard |{' <-- wrong' if wrong else ''}",
         flush=True,

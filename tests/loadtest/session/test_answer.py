@@ -123,7 +123,8 @@ def test_an_answer_that_says_its_sentence_to_the_end_is_whole(text: str) -> None
 @pytest.mark.parametrize(
     ("script", "answer", "code"),
     [
-        (spoken(20, 13, text="The shop opens at nine in the"), AnswerEnd.CUT, Code.ANSWER_CUT),
+        (spoken(20, 13, text=FULL_SENTENCE), AnswerEnd.CUT, Code.ANSWER_CUT),
+        (spoken(100, 13, text="The shop opens at nine in the"), AnswerEnd.CUT, None),  # told, but no proof
         (
             spoken(50, 13, text=f"{FULL_SENTENCE} {FULL_SENTENCE[::-1]}."),
             AnswerEnd.CUT,
@@ -133,7 +134,7 @@ def test_an_answer_that_says_its_sentence_to_the_end_is_whole(text: str) -> None
     ],
 )
 def test_an_answer_that_breaks_off_or_clips_is_told(
-    script: Callable[[Line], None], answer: AnswerEnd, code: Code
+    script: Callable[[Line], None], answer: AnswerEnd, code: Code | None
 ) -> None:
     heard, failed, _ = judged(script)
     assert (heard.answer, failed) == (answer, code)
@@ -142,7 +143,7 @@ def test_an_answer_that_breaks_off_or_clips_is_told(
 
 def test_words_of_an_engine_that_writes_no_sentences_end_as_they_like() -> None:
     own = Manner(writes_sentences=False)
-    assert judged(spoken(100, 13, text="the shop opens at nine"), own)[1] is None
+    assert judged(spoken(100, 13, text="the shop opens at nine"), own)[0].answer is AnswerEnd.WHOLE
 
 
 def test_a_voice_that_is_sped_up_says_more_letters_a_second() -> None:

@@ -129,6 +129,26 @@ def test_an_early_answer_after_a_hole_in_the_line_says_nothing_about_anybody(
     assert error.kind is Kind.ANSWERED_EARLY
 
 
+@pytest.mark.parametrize(("turns_since", "whose"), [(1, BrokenLineError), (2, StepError)])
+def test_the_answer_to_a_speech_that_the_line_has_split_may_come_in_the_turn_after(
+    turns_since: int, whose: type[StepError]
+) -> None:
+    def split(talk: Conversation) -> None:
+        talk.watch_line()
+        talk.on_mark(now_ns(), Mark.SENT_LOST)
+        for _ in range(turns_since):
+            talk.watch_line()
+
+    def interrupt(listener: Listener, t0: int) -> None:
+        hear(listener, t0 + 50 * MS, loud=5)
+        listener.on_message(t0 + 200 * MS, translated({"type": "avatar_ended_speaking"}))
+        listener.on_mark(t0 + 400 * MS, Mark.SPEECH_END)
+
+    error, _ = say(interrupt, before=split)
+    assert type(error) is whose
+    assert error.kind is Kind.ANSWERED_EARLY
+
+
 def test_a_turn_that_a_hole_has_made_early_is_cancelled_and_the_conversation_goes_on() -> None:
     def interrupt_once(listener: Listener) -> None:
         spoken.append(now_ns())
