@@ -25,7 +25,7 @@ from reports.pages import gitlab, junit, render_html, render_md
 from reports.sections import arrivals, capacity, expiry, generator, hosts, sessions, stages, steps, teardown
 from reports.sections.costs import spending
 from reports.sections.heard import age, media
-from reports.verdict import gates, rules, verdict
+from reports.verdict import gates, recovery, rules, verdict
 
 SCHEMA = 1
 
@@ -150,6 +150,7 @@ def judge(
         "hosts": host_rows | {"start_spread_s": hosts.start_spread_s(load)},
         "arrivals": arrivals.section(load, planned_s=planned_s),
         "stages": stages.section(load),
+        "recovery": recovery.section(load, slos) if searched is None else [],
         "capacity": None,
         "failures": sessions.failures(load),
         "evidence": sessions.evidence(load, left),

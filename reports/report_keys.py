@@ -373,6 +373,19 @@ _ARRIVALS: Final = {
     "due_error.p99_s": "the same",
     "due_error.max_s": "the same",
 }
+_RECOVERY: Final = {
+    "stage": "the peak: more load than before and after it",
+    "ended_at_s": "its end",
+    "name": "of the objective",
+    "indicator": "what it bounds",
+    "scenario": "of a mix: whose sessions",
+    "window_s": "how long each window is",
+    "during.windows": "windows of the peak that say something",
+    "during.broken": "of them, those that missed the bound",
+    "after.windows": "the same of the stage after it",
+    "after.broken": "the same of the stage after it",
+    "recovered_s": "from the peak's end to when all windows hold; null: they never did, or none says anything",
+}
 _STAGES: Final = {
     "name": "of the stage",
     "at_s": "its begin",
@@ -593,6 +606,7 @@ SECTIONS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "aborted.": ("What ended the run early; else null", _ABORTED),
     "generator.": ("Was avaload fit to measure?", _GENERATOR),
     "files.": ("Journals and hosts", _FILES),
+    "recovery[].": ("After a peak of the load; empty without one", _RECOVERY),
     "arrivals.": ("Open arrivals; null for a closed population", _ARRIVALS),
     "stages[].": ("The stages of the plan", _STAGES | _health("generator")),
     "capacity.": ("The search for the limit; else null", _CAPACITY),

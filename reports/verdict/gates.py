@@ -120,7 +120,7 @@ def _row(run: Run, slo: Slo, planned_s: float | None, *, asked: bool) -> dict[st
         "note": note,
     }
     if slo.window_s is not None:
-        full = _windows(slo, found, stretches, _until_ns(run, planned_s))
+        full = windows(slo, found, stretches, _until_ns(run, planned_s))
         telling = [window for window in full if window.broken or window.count >= slo.enough]
         row["windows"] = {
             "judged": len(telling),
@@ -195,13 +195,13 @@ def _until_ns(run: Run, planned_s: float | None) -> int:
     return max(ends, default=run.end_ns)
 
 
-def _windows(slo: Slo, found: Samples, stretches: list[tuple[int, int]], until_ns: int) -> list[Window]:
+def windows(slo: Slo, found: Samples, stretches: Sequence[tuple[int, int]], until_ns: int) -> list[Window]:
     """Every full window of the steady part; one that no sample fell into has nothing to say, unless it counts."""
     if not stretches:
         return []
     width_ns = slot_ns(slo)
     origin_ns = stretches[0][0] or (int(found.t_ns[0]) if len(found) else 0)
-    windows: list[Window] = []
+    seen: list[Window] = []
     for from_ns, to_ns in stretches:
         first = -(-(max(from_ns, origin_ns) - origin_ns) // width_ns)
         last = (min(to_ns, until_ns) - origin_ns) // width_ns
@@ -212,7 +212,7 @@ def _windows(slo: Slo, found: Samples, stretches: list[tuple[int, int]], until_n
             value, beyond = observed(slo, inside), _beyond(slo, inside.values)
             if value is None:
                 continue
-            windows.append(
+            seen.append(
                 Window(
                     from_ns=begin_ns,
                     to_ns=end_ns,
@@ -222,7 +222,7 @@ def _windows(slo: Slo, found: Samples, stretches: list[tuple[int, int]], until_n
                     broken=slo.judge(inside.count, beyond, value) is SloOutcome.FAIL,
                 )
             )
-    return windows
+    return seen
 
 
 def _note(slo: Slo, full: list[Window], telling: list[Window]) -> str | None:

@@ -214,9 +214,16 @@ def _notes(report: Report, absences_s: Collection[float]) -> list[str]:
         notes.append(
             f"{plural(cut)} with more app-messages than are written down: the rest was counted, and the rules saw none"
         )
+    notes += [_recovered(row) for row in report["recovery"] if row["during"]["broken"] or row["after"]["broken"]]
     if early := report["turns"]["answered_early_by_line"]:
         notes.append(f"{plural(early, 'turn')} answered early while the line had a hole: not judged, in no objective")
     notes += [rules.describe(row) for row in rules.waived(report["rules"])]
     notes += [f"not as assumed: {rules.describe(row)}" for row in rules.assumed(report["rules"])]
     notes += [f"generator suspect: {why}" for why in report["generator"]["suspect_because"]]
     return notes
+
+
+def _recovered(row: Report) -> str:
+    if row["recovered_s"] is None:
+        return f"after the stage {row['stage']}, {row['name']} did not hold again"
+    return f"after the stage {row['stage']}, {row['name']} held again after {amount(row['recovered_s'], SECONDS)}"
