@@ -49,8 +49,8 @@ class Target(Section):
     )
     http: Literal["official", "lean"] = Field(
         "official",
-        description="how secrets are minted, sessions created and deleted: by the official clients, as integrators do,"
-        " or lean: the same calls without them, for more load from a core",
+        description="by which clients services are called: the official ones, as integrators do; or lean:"
+        " the same calls without them, for more load from a core",
     )
     live: bool = Field(
         False, description="allow what is not on this machine; needs max_sessions; said by --live alone, not by a file"

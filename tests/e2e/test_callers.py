@@ -10,6 +10,7 @@ from tests.e2e.target import reaching
 from tests.loadtest.twin.process import running_twin
 from tests.support import Done, call
 
+pytestmark = pytest.mark.quiet
 SAYS = '[[conversation.turns]]\nkind = "say"\n'
 
 
@@ -58,7 +59,8 @@ def test_both_ways_of_a_line_take_as_long_as_was_set_and_no_figure_of_the_target
     done, report, sessions = run(tmp_path, room, echo, "answer_after=fixed:0.8", more=line)
     turns = [turn for session in sessions for turn in session["turns"] if turn["echo_heard_ns"] is not None]
     took_ms = sorted((turn["echo_heard_ns"] - turn["first_audio_sent_ns"]) / 1e6 for turn in turns)
-    assert took_ms[len(took_ms) // 2] == pytest.approx(230, abs=2), (took_ms, done)
+    alone_ms = [ms for ms in took_ms if ms > 200]  # of an answer into which nothing else came
+    assert alone_ms[(len(alone_ms) - 1) // 2] == pytest.approx(230, abs=2), (took_ms, done)
     assert report["media"]["line"]["added"]["p50_s"] == pytest.approx(0.13, abs=0.001)
     assert report["turns"]["time_to_first_audio"]["p50_s"] == pytest.approx(0.8, abs=0.03)
     assert "line:    added 130 ms to an answer (median), lost 0 % up and 0 % down" in done.out

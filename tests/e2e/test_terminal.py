@@ -17,7 +17,9 @@ _SPAWN = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.
 
 def on_terminal(columns: int = 80, rows: int = 24, before: str = "") -> tuple[str, ...]:
     """A command through which another one runs on a pseudo-terminal of that size."""
-    return ("python3", "-c", _SPAWN, "sh", "-c", f'stty cols {columns} rows {rows}; {before} exec "$@"', "sh")
+    # Who runs tests in several processes sets the size of a terminal that they don't have.
+    size = f"unset COLUMNS LINES; stty cols {columns} rows {rows}"
+    return ("python3", "-c", _SPAWN, "sh", "-c", f'{size}; {before} exec "$@"', "sh")
 
 
 def screens(text: str) -> list[str]:

@@ -85,6 +85,7 @@ def test_an_answer_that_is_due_between_two_ticks_begins_inside_the_frame(
         "last_voiced_ns": start_ns,
         "first_audio_sent_ns": start_ns + (40 + silence_ms) * MS,
         "barge_in_heard_ns": None,
+        "echo_heard_ns": None,
         "silenced_ns": None,
     }
 
