@@ -132,6 +132,7 @@ def seen(
     other, compared, probes = directory / "other", directory / "compared", directory / "probes"
     shutil.copytree(run.run_dir, other)
     receiver.status, receiver.first = 400, list(refused)
+    target.heard.clear()  # nobody can know what was told to another process
     commands: list[tuple[object, ...]] = [
         *(("session", other, session) for session in failed[:2]),
         ("compare", other, "--to", run.run_dir, "--out", compared),
