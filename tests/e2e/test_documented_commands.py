@@ -27,7 +27,7 @@ SMALL = {
     "AVALOAD_CONVERSATION__THINK_MAX_S": "0.3",
     "AVALOAD_OUTPUT__METRICS_PORT": "off",
 }
-AT_ONCE = 2
+AT_ONCE = 4
 WITHIN_S = 170
 PAGES = sorted({block.page for block in blocks("sh") if block.is_run})
 
