@@ -16,8 +16,8 @@ help: ## what can be made
 run: install ## the main job against the embedded twin: 20 users, 60 s, a report
 	$(BIN)/avaload run
 
-test: .venv/.dev system ## the whole test suite: two files at a time, then what needs the machine for itself
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not quiet"
+test: .venv/.dev system ## the whole test suite: three files at a time, for most of them wait; then what needs the machine for itself
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not quiet"
 	$(BIN)/python -m pytest -m quiet
 
 install: .venv/.base ## create .venv and install what a run needs, nothing else
