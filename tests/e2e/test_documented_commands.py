@@ -27,11 +27,11 @@ SMALL = {
     "AVALOAD_CONVERSATION__THINK_MAX_S": "0.3",
     "AVALOAD_OUTPUT__METRICS_PORT": "off",
 }
-AT_ONCE = 4
+AT_ONCE = 2
 WITHIN_S = 170
 PAGES = sorted({block.page for block in blocks("sh") if block.is_run})
 
-pytestmark = pytest.mark.timeout(WITHIN_S + 60)
+pytestmark = [pytest.mark.quiet, pytest.mark.timeout(WITHIN_S + 60)]  # some runs at once, each with a twin
 
 
 @dataclass(frozen=True)
