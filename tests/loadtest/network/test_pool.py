@@ -11,41 +11,27 @@ from loadtest.network import pool as module
 from loadtest.network.connection import Answer, BrokenAnswerError, LostConnectionError
 from loadtest.network.pool import Pool, UnreachableError, header_lines
 from loadtest.session.ports import Call
+from tests.serving import Serving
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 DEADLINE_S = 10.0
 Asked = Callable[..., Awaitable[bytes]]
 
 
-class Server:
+class Server(Serving):
     """Answers every request with the next of `answers`, the last one for ever. `opened`: connections so far."""
 
     def __init__(self, *answers: bytes) -> None:
         self.answers, self.opened, self.writers = list(answers), 0, list[asyncio.StreamWriter]()
-        self._serving: set[asyncio.Task[None]] = set()
+        super().__init__()
 
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving.add(task)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
         self.writers.append(writer)
-        try:
-            while True:
-                await reader.readuntil(b"\r\n\r\n")
-                writer.write(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            self._serving.discard(task)
-            writer.transport.abort()
-            await asyncio.sleep(0)
-
-    async def close(self) -> None:
-        for task in list(self._serving):
-            task.cancel()
-        await asyncio.gather(*self._serving)
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
+            await writer.drain()
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from loadtest.services.control import Control
 from loadtest.session.ports import Call, ClientSecret, Created
 from tests.loadtest.services.test_handshake import Certified, proxy
 from tests.loadtest.services.test_handshake import certified as certified
+from tests.serving import Serving
 
 KEYS = {"OPENAI_API_KEY": "sk-of-a-test-of-both", "AVATURN_API_KEY": "key-of-a-test-of-both"}
 SECRET = ClientSecret(value="ek_of_a_test", expires_at_s=0)
@@ -30,7 +31,7 @@ def answer(body: Any, *headers: str, status: str = "200 OK") -> bytes:
     return "\r\n".join((f"HTTP/1.1 {status}", *headers, f"content-length: {len(raw)}", "", "")).encode() + raw
 
 
-class Service:
+class Service(Serving):
     """Both services on one port. `answers`: by method, the last part of the path or both; each is sent once, the last
     one for ever; None hangs up. `heard`: requests as they came."""
 
@@ -39,37 +40,22 @@ class Service:
         self.answers: dict[str, list[bytes | None]] = {name: [told] for name, told in usual.items()}
         self.answers |= {"DELETE": [answer({}, status="204 No Content")[:-2]]} | dict(answers or {})
         self.heard: list[tuple[str, dict[str, str], bytes]] = []
-        self._serving: set[asyncio.Task[None]] = set()
+        super().__init__()
 
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving.add(task)
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                first, *lines = head.rstrip().split("\r\n")
-                headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-                body = await reader.readexactly(int(headers.get("content-length", 0)))
-                self.heard.append((first, headers, body))
-                method, path, _ = first.split()
-                told = self.answers["DELETE" if method == "DELETE" else path.rpartition("/")[2]]
-                script = told.pop(0) if len(told) > 1 else told[0]
-                if script is None:
-                    break
-                writer.write(script)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            self._serving.discard(task)
-            writer.transport.abort()
-            await asyncio.sleep(0)
-
-    async def close(self) -> None:
-        for task in list(self._serving):
-            task.cancel()
-        await asyncio.gather(*self._serving)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            first, *lines = head.rstrip().split("\r\n")
+            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            body = await reader.readexactly(int(headers.get("content-length", 0)))
+            self.heard.append((first, headers, body))
+            method, path, _ = first.split()
+            told = self.answers["DELETE" if method == "DELETE" else path.rpartition("/")[2]]
+            script = told.pop(0) if len(told) > 1 else told[0]
+            if script is None:
+                break
+            writer.write(script)
+            await writer.drain()
 
 
 @asynccontextmanager
