@@ -1,7 +1,7 @@
 """Whether answers get slower as a session grows older: by the number of the turn, and by the age of the session."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -10,18 +10,22 @@ from loadtest.judging.words import amount, plural
 from reports.pages.drawn import svg
 from reports.pages.drawn.chart import Chart, chart_of
 
-_PANELS = (("by_turn", "by the number of the turn"), ("by_minute", "by the age of the session, in minutes"))
+_PANELS: Final = (
+    ("by_turn", "turn", "by the number of the turn"),
+    ("by_minute", "minutes", "by the age of the session, in minutes"),
+)
+"""Key of `age`, what its rows are of, title."""
 
 
 def answers_by_age(age: Mapping[str, Any]) -> Chart | None:
     """`age` of report.json as a chart; None where no session had a second turn."""
     if len(age["by_turn"]) < 2:
         return None
-    panels = [(title, age[key]) for key, title in _PANELS if len(age[key]) > 1]
+    panels = [(what, title, age[key]) for key, what, title in _PANELS if len(age[key]) > 1]
 
     def draw(width_px: int) -> Any:
         figure, axes = svg.panels(width_px, [100] * len(panels))
-        for panel, (title, rows) in zip(axes, panels, strict=True):
+        for panel, (what, title, rows) in zip(axes, panels, strict=True):
             panel.set_title(title)
             places = range(len(rows))
             panel.plot(
@@ -29,7 +33,7 @@ def answers_by_age(age: Mapping[str, Any]) -> Chart | None:
             )
             panel.plot(places, [row["p50_s"] for row in rows], color=svg.FIRST, marker="o", markersize=3, linewidth=1.6)
             panel.set_ylim(bottom=0)
-            panel.set_xticks(places, [_span(row, of_whole=title == _PANELS[0][1]) for row in rows])
+            panel.set_xticks(places, [_span(row, what) for row in rows])
             panel.yaxis.set_major_locator(MaxNLocator(nbins=3))
             panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: amount(value, SECONDS)))
         return figure
@@ -40,7 +44,7 @@ def answers_by_age(age: Mapping[str, Any]) -> Chart | None:
         f"Time to first audio: p50 (lower line) and p95. {drift_words(age['drift'])}",
         draw,
         ("turn or minutes", "turns", "p50", "p95"),
-        [row for key, _ in _PANELS for row in _table(age[key], of_whole=key == "by_turn")],
+        [row for key, what, _ in _PANELS for row in _table(age[key], what)],
     )
 
 
@@ -56,11 +60,10 @@ def drift_words(drift: Mapping[str, Any]) -> str:
     return f"Drift within a session: {per_minute}, {of}; with 95 % confidence between {low} and {high}."
 
 
-def _table(rows: Sequence[Mapping[str, Any]], *, of_whole: bool) -> list[tuple[str, ...]]:
-    what = "turn" if of_whole else "minutes"
+def _table(rows: Sequence[Mapping[str, Any]], what: str) -> list[tuple[str, ...]]:
     return [
         (
-            f"{what} {_span(row, of_whole=of_whole)}",
+            f"{what} {_span(row, what)}",
             f"{row['count']:,}",
             amount(row["p50_s"], SECONDS),
             amount(row["p95_s"], SECONDS),
@@ -69,10 +72,10 @@ def _table(rows: Sequence[Mapping[str, Any]], *, of_whole: bool) -> list[tuple[s
     ]
 
 
-def _span(row: Mapping[str, Any], *, of_whole: bool) -> str:
+def _span(row: Mapping[str, Any], what: str) -> str:
     """Where a row begins and ends: turns are counted, so that a row ends with the last of its own."""
     begin, until = row["from"], row["until"]
     if until is None:
         return f"≥ {begin}"
-    last = until - 1 if of_whole else until
+    last = until - 1 if what == "turn" else until
     return f"{begin}" if last == begin else f"{begin}–{last}"

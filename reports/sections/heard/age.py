@@ -26,7 +26,7 @@ def section(run: Run) -> dict[str, Any]:
     count, quantiles in s; rows without turns are left out. drift: seconds that a minute adds in a session with at
     least three answers, by a least-squares line; the median over sessions with its 95 % interval (None: too few)."""
     answered = _answered(run)
-    per_session = drifts(run)
+    per_session = _drifts(answered)
     low, high = interval_of_median(per_session.to_numpy())
     return {
         "by_turn": _rows(answered, answered["number"], TURNS_FROM),
@@ -42,7 +42,10 @@ def section(run: Run) -> dict[str, Any]:
 
 def drifts(run: Run) -> "pd.Series[float]":
     """By session, as `loadtest.judging.trend.Trend` has it: seconds a minute."""
-    answered = _answered(run)
+    return _drifts(_answered(run))
+
+
+def _drifts(answered: pd.DataFrame) -> "pd.Series[float]":
     by_session = answered.groupby("session")
     x = answered["started_ns"] - by_session["started_ns"].transform("min")
     table = pd.DataFrame({"session": answered["session"], "x": x / 60e9, "y": answered["heard_s"]})
