@@ -10,7 +10,9 @@ from typing import Final
 LENGTH: Final = 8
 """Signs of a piece. A shorter word is found in any text, and says nothing there."""
 ENOUGH: Final = 16
-"""Signs in a row by which a cut word is known."""
+"""Signs in a row by which a piece of a word is known."""
+_ENOUGH_AT_AN_END: Final = 12
+"""Where they are a word's first or last: whoever cuts a text leaves these."""
 _MOST_ALIKE: Final = 16
 """So many words are kept of one piece, the latest: each is found by its other pieces too."""
 
@@ -48,7 +50,7 @@ class Pieces:
                     del self._words[number]
 
     def runs(self, text: bytes) -> Iterator[Run]:
-        """What is in the text of a word: 16 signs of it or more, or the whole of a shorter one."""
+        """What is in the text of a word: 16 signs of it or more, 12 at its ends, or the whole of a shorter one."""
         known = self._words.keys()
         shifted = [_numbers(text, shift) for shift in range(LENGTH)]
         if all(map(known.isdisjoint, shifted)):  # nearly always
@@ -65,7 +67,8 @@ class Pieces:
                 if at < seen_to.get(word, 0):
                     continue
                 begin, end = _around(word, anchor, text, at)
-                if end - begin >= min(ENOUGH, len(word)):
+                is_end = begin == 0 or end == len(word)
+                if end - begin >= min(_ENOUGH_AT_AN_END if is_end else ENOUGH, len(word)):
                     seen_to[word] = at - anchor + end
                     yield at - anchor + begin, word, begin, end
 

@@ -84,7 +84,7 @@ class Recent:
             self._make_room()
 
     def spans(self, text: str) -> list[Span]:
-        """Where in the text they are, in order, not overlapping. A piece counts from 16 signs on."""
+        """Where in the text they are, in order, not overlapping. A piece counts from 16 signs on, an end from 12."""
         return merged(span for _, _, span in self._found(text))
 
     def reveals(self, text: str) -> bool:

@@ -51,7 +51,7 @@ class Spellings:
         self._plain |= plain
 
     def spans(self, text: str) -> list[Span]:
-        """Where they are, in order, not overlapping. A piece counts from 16 signs on."""
+        """Where they are, in order, not overlapping. A piece counts from 16 signs on, an end from 12."""
         found: list[Span] = []
         for pieces, fold in ((self._letters, letters), (self._visible, visible)):
             if pieces and any(any(pieces.runs(_encoded(fold(read)))) for read in readings(text)):

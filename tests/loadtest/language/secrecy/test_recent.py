@@ -67,6 +67,15 @@ def test_nor_anywhere_in_a_text(number: int, spelling: str, place: str, before: 
     assert not pieces_of(OURS[number], decoded(safe)), (OURS[number], told, safe)
 
 
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_nor_where_the_text_was_cut(spelling: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redacting, "_process", crowded())
+    told = f"4001 {SPELLINGS[spelling](OURS[0])}"
+    for cut in range(1, len(told), 3):
+        for left in (told[:cut], told[cut:]):
+            assert not pieces_of(OURS[0], decoded(redact(left))), left
+
+
 def test_a_running_session_s_tokens_are_known_however_many_others_came_and_went() -> None:
     recent, running, over = Recent(), Session(), Session()
     kept, gone = tokens(2, seed=3)

@@ -62,6 +62,16 @@ def test_nor_anywhere_in_a_text(seed: int, spelling: str, place: str, before: st
     assert not pieces_of(secret, decoded(safe)), (secret, told, safe)
 
 
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_nor_where_the_text_was_cut(spelling: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redacting, "_process", knowing_all())
+    secret = next(each for each in SECRETS if 20 <= sum(map(str.isalnum, each)) <= 30)
+    told = f"4001 {SPELLINGS[spelling](secret)}"
+    for cut in range(1, len(told), 3):
+        for left in (told[:cut], told[cut:]):
+            assert not pieces_of(secret, decoded(redact(left))), left
+
+
 def test_a_piece_of_a_secret_is_one_too_where_a_text_was_cut() -> None:
     secret = "Zq8rT1vW3yB5nM7kL9pXcD2f"
     know(secret)
