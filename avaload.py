@@ -116,7 +116,7 @@ def _written(error: BaseException) -> str:
 
 def _redacted(text: str) -> str:
     try:
-        from loadtest.language.secrecy.redact import redact_lines
+        from loadtest.secrecy.redact import redact_lines
 
         return redact_lines(text)
     except Exception:  # what is broken may be that

@@ -25,7 +25,7 @@ from loadtest.language.events import (
     StepFinished,
 )
 from loadtest.language.outlets import json_text
-from loadtest.language.secrecy.redact import redact
+from loadtest.secrecy.redact import redact
 
 FILE: Final = "log.jsonl"
 

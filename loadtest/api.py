@@ -105,7 +105,7 @@ def read_run(run_dir: Path | str) -> "Frames":
 
     Raises ValueError, one line, where there is no journal that can be read.
     """
-    from loadtest.language.journal import JournalError
+    from loadtest.journal import JournalError
     from reports import tidy
 
     try:
@@ -119,8 +119,8 @@ def compare_runs(base: Path | str | Iterable[Path | str], new: Path | str | Iter
 
     Raises ValueError, one line a problem, where a run can't be read.
     """
+    from loadtest.journal import JournalError
     from loadtest.language.errors import ConfigError
-    from loadtest.language.journal import JournalError
     from reports.comparing.compare import compare
     from reports.figures import comparison_of
 

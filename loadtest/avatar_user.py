@@ -33,10 +33,10 @@ from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.settings import RUNS, Probes, Settings
 from loadtest.config.workload import Load
 from loadtest.language.errors import ConfigError, Exit, GeneratorError
-from loadtest.language.secrecy.redact import know
 from loadtest.load import supervisor
 from loadtest.load.conductor import LoadProcess
 from loadtest.load.users import AFTER_FAILURE_S
+from loadtest.secrecy.redact import know
 
 FEW_USERS: Final = 500
 """Room for so many sessions at once where no option says how many there will be."""

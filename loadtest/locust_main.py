@@ -12,7 +12,7 @@ from locust import argument_parser, main
 from locust.util.load_locustfile import is_user_class
 
 from loadtest.language.outlets import keep_safe
-from loadtest.language.secrecy.redact import guard_stderr
+from loadtest.secrecy.redact import guard_stderr
 
 _parser = argument_parser.get_empty_argument_parser
 

@@ -11,11 +11,12 @@ from typing import Any
 import pandas as pd
 
 from exporters.traces import trace_counts
+from loadtest import journal
 from loadtest.config.run_dir import Written
 from loadtest.config.settings import Settings
 from loadtest.judging import slo
 from loadtest.judging.slo import Slo
-from loadtest.language import disk, journal
+from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from loadtest.language.outlets import json_text, line
 from reports.comparing import compare, compare_runs

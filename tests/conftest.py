@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from loadtest.language.secrecy import redact
+from loadtest.secrecy import redact
 
 # Begins the reason of a skip that no installation can help: the kernel or the container says no.
 NOT_PERMITTED = "not permitted here: "

@@ -9,7 +9,7 @@ import string
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
-from loadtest.language.secrecy.decodings import readings
+from loadtest.secrecy.decodings import readings
 
 _SIGNS = string.ascii_letters + string.digits + "-_.~+/=:!@#$^*()"
 

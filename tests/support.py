@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from loadtest.language import journal
+from loadtest import journal
 from loadtest.language.events import RunStarted
 from tests.programs import needed
 

@@ -13,8 +13,8 @@ from loadtest.commands import options, sweep
 from loadtest.config import settings
 from loadtest.config.backend import BackendTarget
 from loadtest.config.workload import Capacity
+from loadtest.journal import Journal, JournalError, encode
 from loadtest.language.errors import ConfigError, Exit, GeneratorError, HarnessError
-from loadtest.language.journal import Journal, JournalError, encode
 from tests.exporters.traces.script import run_finished, run_started, session
 from tests.support import environment
 

@@ -98,5 +98,6 @@ def test_the_readers_contract_names_every_package_that_a_report_must_not_know() 
     }
     layers = next(each for each in contracts.values() if each["id"] == "loadtest")["layers"]
     every = {f"loadtest.{name.strip()}" for layer in layers for name in layer.split("|")}
-    may = {f"loadtest.{name}" for name in ("language", "judging", "sound", "prices", "config", "rules", "capacity")}
+    read = "language", "journal", "secrecy", "judging", "sound", "prices", "config", "rules", "capacity", "planning"
+    may = {f"loadtest.{name}" for name in read}
     assert set(contracts["readers"]["forbidden_modules"]) == every - may

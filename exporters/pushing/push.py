@@ -42,8 +42,8 @@ from exporters.traces.conventions import SCHEMA_URL
 from exporters.traces.spans import resource
 from loadtest.language.errors import Exit, HarnessError
 from loadtest.language.outlets import keep_safe, line
-from loadtest.language.secrecy.redact import redact
 from loadtest.language.version import __version__
+from loadtest.secrecy.redact import redact
 
 _POLL_S: Final = 0.2
 _SCOPE: Final = InstrumentationScope("avaload", __version__, SCHEMA_URL)

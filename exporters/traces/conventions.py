@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from loadtest.config.backend import PLACE
 from loadtest.config.settings import Settings, Target
 from loadtest.language.events import Outcome, Step, StepFinished
-from loadtest.language.secrecy.redact import redact
+from loadtest.secrecy.redact import redact
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
 """Of the names that are not GenAI's, which have a repository of their own and no schema yet."""

@@ -28,11 +28,11 @@ from exporters.traces.spans import died, resource, spans
 from exporters.traces.tail import TailSampler
 from exporters.traces.trace_counts import Counts
 from loadtest.config.run_dir import load_resolved
+from loadtest.journal import Follower, JournalError, Source, not_a_run
 from loadtest.language.errors import ConfigError, Exit, HarnessError, Kind
 from loadtest.language.events import Event, SessionFinished, SessionStarted
-from loadtest.language.journal import Follower, JournalError, Source, not_a_run
 from loadtest.language.outlets import keep_safe, line
-from loadtest.language.secrecy.redact import redact
+from loadtest.secrecy.redact import redact
 
 _POLL_S: Final = 0.2
 _APPEAR_S: Final = 60.0

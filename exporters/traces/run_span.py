@@ -15,8 +15,9 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from exporters.traces.conventions import SCHEMA_URL, Attributes
 from exporters.traces.otlp import Sender
 from exporters.traces.spans import resource, run_context
+from loadtest import journal
 from loadtest.config.environment import CI_SERVERS
-from loadtest.language import disk, journal
+from loadtest.language import disk
 from loadtest.language.events import RunStarted
 from loadtest.language.version import __version__
 

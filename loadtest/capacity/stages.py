@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from loadtest.capacity.at_once import Line
 from loadtest.capacity.facts import BUDGET_USED, NONE_DUE, Facts, Judged
-from loadtest.capacity.line import Line
 from loadtest.capacity.quota import Stay, evidence, is_refusal
 from loadtest.capacity.search import Purpose
 from loadtest.judging import stage_health

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from loadtest import journal
 from loadtest.capacity.facts import Facts
 from loadtest.capacity.limit import verdicts
 from loadtest.capacity.search import Found, Probe, Purpose, Search
@@ -18,7 +19,6 @@ from loadtest.capacity.stages import Stages
 from loadtest.config.settings import SET_UP_S, Settings
 from loadtest.config.workload import Capacity
 from loadtest.judging.words import amount
-from loadtest.language import journal
 from loadtest.language.errors import ConfigError, GeneratorError
 
 _WHY: Final = {

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.commands.printing import say_json, say_lines, tell_github
+from loadtest.journal import run_of
 from loadtest.language.errors import Exit
-from loadtest.language.journal import run_of
 
 EXAMPLE: Final = "avaload compare runs/base-1 runs/base-2 --to runs/new-1 runs/new-2"
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from loadtest import journal
 from loadtest.commands.options import add_permission, as_checked, is_live
 from loadtest.commands.printing import complain
+from loadtest.journal import run_of
 from loadtest.judging.words import plural
-from loadtest.language import disk, journal
+from loadtest.language import disk
 from loadtest.language.errors import ConfigError, Exit
-from loadtest.language.journal import run_of
 from reports import TableFormat
 
 EXAMPLE: Final = "avaload export runs/x --format parquet --out tables"

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest.capacity import plan as plans
 from loadtest.commands import options
 from loadtest.commands.printing import say_json, say_lines
+from loadtest.journal import run_of
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError, Exit
-from loadtest.language.journal import run_of
+from loadtest.planning import plan as plans
 from loadtest.prices import table
 
 _THINK: Final = "30s"

@@ -10,7 +10,7 @@ from pydantic_core.core_schema import ValidationInfo
 
 from loadtest.config.headers import flaw_of_url
 from loadtest.config.scenario import DurationS, Section
-from loadtest.language.journal import run_of
+from loadtest.journal import run_of
 
 _PLACEHOLDERS: Final = {
     "trace_url": ("trace_id", "run_id", "from", "to"),

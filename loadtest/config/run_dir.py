@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from loadtest import journal
 from loadtest.config.environment import HIDDEN, of_child
 from loadtest.config.settings import RUNS, Settings
-from loadtest.language import disk, journal
+from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from loadtest.language.version import __version__
 

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from loadtest import journal
 from loadtest.distribution.offset import Offset
 from loadtest.distribution.shipping import Shipper
 from loadtest.distribution.wire import Channel
 from loadtest.judging.words import plural
-from loadtest.language import clock, journal
+from loadtest.language import clock
 from loadtest.language.errors import Exit, GeneratorError
 from loadtest.language.outlets import line
 from loadtest.load.supervisor import Interruption

@@ -14,6 +14,7 @@ from locust.env import Environment
 from exporters.log import Log
 from exporters.metrics import catalogue as c
 from exporters.metrics.snapshot import Snapshot, merged
+from loadtest import journal
 from loadtest.config.environment import SALT
 from loadtest.config.settings import Settings
 from loadtest.distribution.barrier import StartBarrier, renumbered
@@ -30,7 +31,7 @@ from loadtest.distribution.wire import HOST
 from loadtest.distribution.workers import Workers
 from loadtest.judging import stage_health
 from loadtest.judging.objectives import Judge, Standing
-from loadtest.language import clock, journal
+from loadtest.language import clock
 from loadtest.language.errors import Exit
 from loadtest.language.events import DISK_FULL, Event, Fault, GeneratorFailed, RunFinished
 from loadtest.load import messages as m

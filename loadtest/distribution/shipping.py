@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from loadtest import journal
 from loadtest.distribution.wire import CHUNK_BYTES, pack
-from loadtest.language import disk, journal
+from loadtest.language import disk
 
 EVERY_NS: Final = 1_000_000_000
 """How often a file that grows slowly is shipped; one with a full chunk goes at once."""

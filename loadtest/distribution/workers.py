@@ -15,7 +15,8 @@ from typing import Final
 from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.snapshot import Snapshot, merged
-from loadtest.language import disk, journal
+from loadtest import journal
+from loadtest.language import disk
 from loadtest.language.events import Event
 from loadtest.rules.rulebook import Rulebook
 

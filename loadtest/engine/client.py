@@ -18,9 +18,10 @@ import gevent
 from gevent.event import AsyncResult, Event
 from gevent.queue import SimpleQueue
 
+from loadtest import journal
 from loadtest.config.environment import LIFELINE_FD
 from loadtest.engine.link import EVENT_PREFIX
-from loadtest.language import clock, journal
+from loadtest.language import clock
 from loadtest.language.errors import Code, GeneratorError, Kind
 from loadtest.language.events import Event as JournalEvent
 from loadtest.language.events import (
@@ -34,7 +35,7 @@ from loadtest.language.events import (
     SessionStarted,
     Step,
 )
-from loadtest.language.secrecy.redact import redact
+from loadtest.secrecy.redact import redact
 from loadtest.session.lifecycle import Ticket
 
 READY_LIMIT_S = 60.0

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from loadtest import journal
 from loadtest.config.access.guard import KEYS
 from loadtest.config.environment import SALT
 from loadtest.config.microphone import microphone
@@ -24,7 +25,7 @@ from loadtest.engine.link import Orders, Outbox
 from loadtest.engine.spending import Spending
 from loadtest.engine.warmup import warm_up
 from loadtest.judging.words import plural
-from loadtest.language import clock, journal
+from loadtest.language import clock
 from loadtest.language.errors import LIMITS, GeneratorError, HarnessError, Kind, own_limit
 from loadtest.language.events import (
     DISK_FULL,
@@ -41,13 +42,13 @@ from loadtest.language.events import (
     SecretKind,
     StepFinished,
 )
-from loadtest.language.secrecy.given_back import Watch
-from loadtest.language.secrecy.redact import redact
 from loadtest.probes.bench.bench import Ground
 from loadtest.probes.bench.wire import Wire
 from loadtest.probes.running import run_probe
 from loadtest.rooms.opening import open_room, prepare
 from loadtest.rooms.pacing import Ticker
+from loadtest.secrecy.given_back import Watch
+from loadtest.secrecy.redact import redact
 from loadtest.services.control import Control
 from loadtest.services.sweep import sweep
 from loadtest.session.lifecycle import CENSORED, Lifecycle, Surroundings, Ticket

@@ -10,15 +10,15 @@ from typing import Final
 
 import uvloop
 
+from loadtest import journal
 from loadtest.config.access.guard import guard
 from loadtest.config.run_dir import load_for_sending, run_id
 from loadtest.config.settings import Settings
 from loadtest.engine.budget import Budget
 from loadtest.engine.engine import Engine
-from loadtest.language import journal
 from loadtest.language.outlets import keep_safe
-from loadtest.language.secrecy.redact import guard_stderr
 from loadtest.network.user_agent import introduce
+from loadtest.secrecy.redact import guard_stderr
 
 SPARE_BYTES: Final = 64 << 10
 SPARE_BYTES_OF_A_SESSION: Final = 8 << 10

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from loadtest.capacity.costing import check_budget, clip_lengths_s, talk_of
 from loadtest.config.scenario import ANSWERED, NOISES, Scenario
 from loadtest.config.settings import Settings
 from loadtest.engine.budget import Budget
@@ -16,6 +15,7 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
+from loadtest.planning.costing import check_budget, clip_lengths_s, talk_of
 from loadtest.prices.talk import Bill, bill
 
 

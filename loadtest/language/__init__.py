@@ -1,3 +1,1 @@
-"""The words of avaload: events, closed sets, errors, the journal, the clock, the redactor. It knows nothing of
-ours.
-"""
+"""The words of avaload: events, closed sets, errors, the clock, what an output may hold. It knows nothing of ours."""

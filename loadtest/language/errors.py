@@ -114,6 +114,9 @@ class Code(StrEnum):
     BUG = "bug"
 
 
+SAYS_QUOTA: Final = (Code.LIMITS_EXCEEDED, Code.QUOTA)
+"""A target's own word for a quota. `rate_limited` is as often a number of calls per time."""
+
 LIMITS: Final = {
     Code.OPEN_FILES: "open files",
     Code.LOCAL_PORTS: "local ports",

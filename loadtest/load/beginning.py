@@ -10,10 +10,10 @@ from locust.env import Environment
 from locust.runners import WorkerRunner
 
 from exporters.metrics.aggregate import Aggregate
+from loadtest import journal
 from loadtest.config.environment import PROCESS
 from loadtest.config.run_dir import run_id
 from loadtest.config.settings import Settings
-from loadtest.language import journal
 from loadtest.language.errors import GeneratorError
 from loadtest.language.events import RunStarted
 from loadtest.load.messages import NUMBERED

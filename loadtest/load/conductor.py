@@ -19,13 +19,14 @@ from locust.runners import WorkerRunner
 from msgspec.structs import replace
 
 from exporters.metrics.snapshot import Snapshot
+from loadtest import journal
 from loadtest.config.arrival import Arrival
 from loadtest.config.settings import Settings
 from loadtest.engine.client import EngineClient
 from loadtest.engine.health import PROBE_S, Health
 from loadtest.judging import stage_health
 from loadtest.judging.objectives import Judge, Objectives, Standing
-from loadtest.language import clock, journal
+from loadtest.language import clock
 from loadtest.language.events import (
     DISK_FULL,
     DropReason,
@@ -38,11 +39,11 @@ from loadtest.language.events import (
     SessionFinished,
 )
 from loadtest.language.fanout import Fanout
-from loadtest.language.secrecy.redact import redact
 from loadtest.load.beginning import aggregate_of, open_journal, rulebook_of, worker_index
 from loadtest.load.messages import FULL
 from loadtest.load.tickets import Tickets, stages, steered_stage
 from loadtest.probes.catalogue import PURPOSE, dealt
+from loadtest.secrecy.redact import redact
 from loadtest.session.lifecycle import Ticket
 
 STEER_AHEAD_S = 0.3

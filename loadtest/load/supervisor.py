@@ -22,13 +22,14 @@ from typing import IO, Any
 
 import msgspec
 
+from loadtest import journal
 from loadtest.config import environment
 from loadtest.config.access.cluster import TOKEN
 from loadtest.config.access.guard import KEYS
 from loadtest.config.access.scrapers import PASSWORD
 from loadtest.config.run_dir import load_resolved
 from loadtest.config.settings import Settings
-from loadtest.language import disk, journal
+from loadtest.language import disk
 from loadtest.language.errors import ConfigError, GeneratorError
 from loadtest.load.glance import Glance
 

@@ -4,10 +4,10 @@ import asyncio
 
 from loadtest.language.clock import sleep_until
 from loadtest.language.errors import StepError
-from loadtest.language.secrecy.redact import redact
 from loadtest.probes.bench.bench import AFFORDABLE_S, Bench, Ground, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS
 from loadtest.probes.catalogue import BY_LEAD, PURPOSE
+from loadtest.secrecy.redact import redact
 from loadtest.session.lifecycle import Ticket
 
 

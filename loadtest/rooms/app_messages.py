@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from loadtest.language import reasons
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Mark
-from loadtest.language.secrecy.given_back import Watch
 from loadtest.language.validation import is_unicode, json_object, plain, stamp_s
+from loadtest.network import why_refused
+from loadtest.secrecy.given_back import Watch
 from loadtest.session.ports import Listener, Told
 
 MAX_MESSAGE_BYTES = 1 << 20
@@ -54,7 +54,7 @@ def translated(message: Mapping[str, Any]) -> Told:
         case None if kind in (ERROR, LIFECYCLE_ERROR):
             inner = message.get("error")
             nested = kind == ERROR and isinstance(inner, dict) and inner.get("type") == LIFECYCLE_ERROR
-            return Told(raw=message, mark=Mark.SESSION_ERROR, well_formed=nested, error=reasons.of_message(message))
+            return Told(raw=message, mark=Mark.SESSION_ERROR, well_formed=nested, error=why_refused.of_message(message))
         case None:
             return Told(raw=message, mark=Mark.TOOL_DATA if _is_of_a_tool(kind, message) else None)
         case mark:

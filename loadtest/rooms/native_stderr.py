@@ -8,7 +8,7 @@ import os
 import sys
 from functools import cache
 
-from loadtest.language.secrecy.redact import guard_stderr
+from loadtest.secrecy.redact import guard_stderr
 
 
 @cache

@@ -9,12 +9,11 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 
 from loadtest.config.access.guard import is_loopback
-from loadtest.language import reasons
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError, broken_by, transport_failure
 from loadtest.language.events import Mark
-from loadtest.language.secrecy.redact import redact
 from loadtest.language.validation import reading
+from loadtest.network import why_refused
 from loadtest.network.opening import http_session
 from loadtest.rooms import flood, opus
 from loadtest.rooms.app_messages import RoomMessages
@@ -23,6 +22,7 @@ from loadtest.rooms.flood import FloodGate
 from loadtest.rooms.microphone import Sends
 from loadtest.rooms.pacing import Ticker
 from loadtest.rooms.peer import Peer
+from loadtest.secrecy.redact import redact
 from loadtest.session.ports import Grant, Listener, Situation
 from loadtest.sound.speech import FRAME_NS, Clip
 
@@ -249,7 +249,7 @@ class WebRtcRoom:
             return StepError(
                 Kind.PROTOCOL, Code.BAD_SHAPE, f"HTTP {status} is no WHIP answer (201)", http_status=status
             )
-        code = reasons.of_http(status, body)
+        code = why_refused.of_http(status, body)
         detail = redact(f"HTTP {status}: {body}", self._grant.token)
         return StepError(Kind.REJECTED, code, detail, http_status=status)
 

@@ -8,19 +8,19 @@ from typing import Any
 
 import picows
 
-from loadtest.language import reasons
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError, broken_by, transport_failure
 from loadtest.language.events import Mark
 from loadtest.language.outlets import text as printable
-from loadtest.language.secrecy.redact import redact
 from loadtest.language.validation import reading
+from loadtest.network import why_refused
 from loadtest.network.opening import room_socket
 from loadtest.rooms import flood
 from loadtest.rooms.app_messages import MAX_MESSAGE_BYTES, RoomMessages
 from loadtest.rooms.caller.situations import Around
 from loadtest.rooms.flood import FloodGate
 from loadtest.rooms.pacing import Ticker
+from loadtest.secrecy.redact import redact
 from loadtest.session.ports import Grant, Listener, Situation
 from loadtest.sound.speech import FRAME_BYTES, RATE_HZ, Clip
 
@@ -264,7 +264,7 @@ class WebSocketRoom(picows.WSListener):
 
     def _on_end(self, t_ns: int, code: int, reason: str) -> None:
         detail = redact(f"the room closed: {code} {reason}".strip())
-        told = reasons.of_close(code, reason, detail=detail)
+        told = why_refused.of_close(code, reason, detail=detail)
         self._end(t_ns, told or StepError(Kind.TRANSPORT, Code.WS_CLOSED, detail))
 
     def _end(self, t_ns: int, why: StepError) -> None:
@@ -288,7 +288,7 @@ def _refused(error: OSError | picows.WSError) -> StepError:
         kind = Kind.REJECTED if isinstance(error, picows.WSHandshakeError) else Kind.PROTOCOL
         return StepError(kind, Code.WS_REFUSED, redact(str(error)))
     status, body = int(error.response.status), (error.raw_body or b"").decode(errors="replace")
-    code = reasons.of_http(status, body)
+    code = why_refused.of_http(status, body)
     if code not in (Code.LIMITS_EXCEEDED, Code.QUOTA, Code.RATE_LIMITED):
         code = Code.WS_REFUSED
     return StepError(Kind.REJECTED, code, redact(f"{error}: {body}".rstrip(": ")), http_status=status)

@@ -17,10 +17,10 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
-from loadtest.language.secrecy.redact import is_secret
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import ENDED_STATUS, Life, ended_before
 from loadtest.rules.tally import Tally
+from loadtest.secrecy.redact import is_secret
 
 _S: Final = 1_000_000_000
 _TOLD_NS: Final = 10 * _S

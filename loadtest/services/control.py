@@ -14,14 +14,15 @@ import aiohttp
 
 from loadtest.config.access.trust import trust
 from loadtest.config.settings import Settings, Target
-from loadtest.language import reasons, validation
+from loadtest.language import validation
 from loadtest.language.errors import Code, Kind, StepError, transport_failure
 from loadtest.language.events import SecretKind
-from loadtest.language.secrecy.given_back import Ledger
-from loadtest.language.secrecy.redact import know, redact, remember
+from loadtest.network import why_refused
 from loadtest.network.connection import MAX_BODY_BYTES
 from loadtest.network.opening import http_session
 from loadtest.network.pool import Pool
+from loadtest.secrecy.given_back import Ledger
+from loadtest.secrecy.redact import know, redact, remember
 from loadtest.services.backend import Backend, Request
 from loadtest.services.creating import created, salvaged, salvaged_from_call
 from loadtest.services.lean import Lean
@@ -236,7 +237,7 @@ def _refused(answered: Answered, *secrets: str, creates: bool = False, word: obj
     """An HTTP refusal as data. `creates`: the call should have created something; a redirect, which is never followed,
     is a refusal. `word`: the provider's own code."""
     status, text = answered.status, answered.body[:MAX_ERROR_BYTES].decode("utf-8", "replace")
-    code = reasons.of_http(status, text, word=word)
+    code = why_refused.of_http(status, text, word=word)
     if status // 100 == 3 and creates:
         location = answered.header(b"location")
         whither = f"a redirect to {location[:MAX_LOCATION]}" if location else "a redirect without a Location"

@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.secrecy.redact import reveals
 from loadtest.language.validation import salvaged_id, session_id, token
+from loadtest.secrecy.redact import reveals
 from loadtest.session.ports import Call, Created
 
 

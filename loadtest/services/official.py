@@ -12,9 +12,9 @@ import openai
 
 from loadtest.config.settings import Target
 from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.secrecy.redact import redact
 from loadtest.network.pool import Pool
 from loadtest.network.user_agent import user_agent
+from loadtest.secrecy.redact import redact
 from loadtest.services.cookies import BoundedJar
 from loadtest.services.transport import ENCODINGS, Answered, Httpx2Transport, HttpxTransport, current_call
 from loadtest.session.ports import Call

@@ -6,11 +6,11 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from loadtest.journal import Leftovers
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import StepError
 from loadtest.language.events import Event, Remains, RemainsChanged, RemainsReason
-from loadtest.language.journal import Leftovers
-from loadtest.language.secrecy.redact import redact
+from loadtest.secrecy.redact import redact
 from loadtest.session.ports import Call, ControlApi
 
 AT_ONCE = 16

@@ -15,7 +15,6 @@ import httpx
 import httpx2
 
 from loadtest.language.errors import Code, Kind, StepError, transport_failure
-from loadtest.language.secrecy.redact import redact
 from loadtest.language.validation import whole_number
 from loadtest.network.connection import (
     MAX_BODY_BYTES,
@@ -25,6 +24,7 @@ from loadtest.network.connection import (
 )
 from loadtest.network.pool import Pool, UnreachableError, header_lines, host_of
 from loadtest.network.user_agent import user_agent
+from loadtest.secrecy.redact import redact
 from loadtest.session.ports import Call
 
 HANDLED_HEADER: Final = b"x-twin-handled-ns"

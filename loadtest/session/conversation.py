@@ -11,8 +11,8 @@ from loadtest.config.promise import Manner
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import StepError
 from loadtest.language.events import Mark
-from loadtest.language.secrecy.redact import redact
 from loadtest.rules.life import HOLE_NS
+from loadtest.secrecy.redact import redact
 from loadtest.session.answer import Answer, Flaw
 from loadtest.session.line import CallersLine
 from loadtest.session.playout import Playout

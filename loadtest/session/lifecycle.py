@@ -19,8 +19,8 @@ from loadtest.config.tables.caller import CLEAN
 from loadtest.language.clock import now_ns, sleep_until
 from loadtest.language.errors import Code, Kind, StepError, own_limit
 from loadtest.language.events import LOAD, EndedBy, Event, Failure, Mark, Outcome, Step
-from loadtest.language.secrecy.given_back import Ledger
-from loadtest.language.secrecy.redact import redact
+from loadtest.secrecy.given_back import Ledger
+from loadtest.secrecy.redact import redact
 from loadtest.session.conversation import MAX_MESSAGES, Conversation
 from loadtest.session.converse import Place, converse
 from loadtest.session.line import CallersLine

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from loadtest.config.tables.caller import Caller
 from loadtest.language.errors import StepError
 from loadtest.language.events import Mark
-from loadtest.language.secrecy.given_back import Watch
+from loadtest.secrecy.given_back import Watch
 from loadtest.session.line import CallersLine
 from loadtest.sound.speech import Clip
 

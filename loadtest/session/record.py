@@ -30,8 +30,8 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
-from loadtest.language.secrecy.given_back import Found, Ledger, Watch
-from loadtest.language.secrecy.redact import redact
+from loadtest.secrecy.given_back import Found, Ledger, Watch
+from loadtest.secrecy.redact import redact
 from loadtest.session.line import Direction
 from loadtest.session.ports import Call
 

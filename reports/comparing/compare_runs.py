@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from loadtest import journal
 from loadtest.config.run_dir import Written
 from loadtest.config.settings import Settings
-from loadtest.language import disk, journal
+from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import STEPS, RuleOutcome
 from reports.data import frames, run_settings

@@ -6,7 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from loadtest.language import disk, journal
+from loadtest import journal
+from loadtest.language import disk
 from loadtest.language.events import ClockCompared, WorkerChanged, WorkerState
 
 _SESSION: Final = re.compile(rb'"session":"([0-9a-f]{32})"')

@@ -7,7 +7,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from loadtest.language import journal
+from loadtest import journal
 
 _T = TypeVar("_T")
 

@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 
 import pandas as pd
 
-from loadtest.language import journal
+from loadtest import journal
 from loadtest.language.events import (
     LOAD,
     ClockCompared,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from loadtest import journal
 from loadtest.capacity.facts import Facts, as_row
 from loadtest.capacity.limit import Limit, limit, verdicts
 from loadtest.capacity.search import Found
@@ -12,7 +13,6 @@ from loadtest.config.settings import Settings
 from loadtest.judging.bounds import lower_bound, upper_bound
 from loadtest.judging.samples import WEIGHTS
 from loadtest.judging.slo import SHARE, Slo
-from loadtest.language import journal
 from reports.sections import usl
 
 Report = dict[str, Any]

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from loadtest.journal import PassedOver
 from loadtest.judging.slo import SECONDS
 from loadtest.judging.stage_health import (
     FILES_SHARE,
@@ -27,7 +28,6 @@ from loadtest.judging.stage_health import (
 from loadtest.judging.words import amount, plural
 from loadtest.language.errors import LIMITS, Code, Kind
 from loadtest.language.events import Fault
-from loadtest.language.journal import PassedOver
 from loadtest.language.vocabulary import USED_UP
 from reports.data.frames import Run
 from reports.data.measures import counts, quantile, seconds

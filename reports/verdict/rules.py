@@ -6,15 +6,16 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from loadtest import journal
 from loadtest.config.promise import Promise
 from loadtest.config.run_dir import Written
 from loadtest.judging.statements import Group, Standing
-from loadtest.language import disk, journal
+from loadtest.language import disk
 from loadtest.language.events import RuleOutcome
 from loadtest.language.outlets import markdown as as_markdown
-from loadtest.language.secrecy.redact import file_tells
 from loadtest.rules.rulebook import Rulebook
 from loadtest.rules.tally import Tally
+from loadtest.secrecy.redact import file_tells
 
 Row = dict[str, Any]
 

@@ -20,8 +20,8 @@ from typing import Any, Final
 
 import psutil
 
+from loadtest.journal import read_run
 from loadtest.language.events import Event
-from loadtest.language.journal import read_run
 
 HARNESS_CORE, TARGET_CORE = 0, 1
 PATIENT = """

@@ -11,7 +11,7 @@ from typing import Any
 import uvloop
 
 from loadtest.engine.health import quantile_ns
-from loadtest.language.secrecy import redact as redacting
+from loadtest.secrecy import redact as redacting
 from tests.benchmarks.bench import Row, measured
 from tests.hostile.in_rooms import ROOM
 from tests.hostile.over_http import HTTP

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from loadtest.language import journal
+from loadtest import journal
 from loadtest.language.events import Event, Outcome, SessionFinished, SessionStarted
 from tests.loadtest.twin.process import RunningTwin
 

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from loadtest.language import journal
+from loadtest import journal
 from loadtest.language.events import RemainsChanged
 from tests.e2e.target import alive, events, leftovers, not_deleted, unless_late
 from tests.e2e.test_backend import TOKEN, Shop, shop_on

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.language import journal
+from loadtest import journal
 from tests.conftest import NOT_PERMITTED
 from tests.e2e.target import alive, completed, leftovers, not_deleted, reaching
 from tests.loadtest.twin.process import RunningTwin, running_twin

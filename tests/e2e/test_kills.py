@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.language import journal
+from loadtest import journal
 from loadtest.language.events import RunFinished
 from tests.e2e.target import alive, completed, events, leftovers, not_deleted, reaching, started, unexplained
 from tests.loadtest.twin.process import RunningTwin, running_twin

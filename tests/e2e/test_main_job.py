@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.language import journal
+from loadtest import journal
 from loadtest.language.events import Remains, RunFinished, SessionFinished, Step, StepFinished
 from tests.e2e.target import unless_late
 from tests.programs import needed

@@ -44,7 +44,7 @@ def a_python_that_breaks(folder: Path, module: str, at: str, what: str, from_cal
 @pytest.mark.parametrize(
     ("module", "at", "what", "from_call"),
     [
-        (ENGINE, "loadtest.language.journal", "first_line", 1),
+        (ENGINE, "loadtest.journal", "first_line", 1),
         (ENGINE, "loadtest.engine.health", "Health.sample", 2),
         (ENGINE, "loadtest.engine.health", "Health.lag", 50),
         (ENGINE, "loadtest.session.lifecycle", "Ticket", 3),

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from loadtest import journal
 from loadtest.config.settings import Settings
-from loadtest.language import journal
 from loadtest.language.errors import Code, Exit, Kind
 from loadtest.language.events import (
     Failure,

@@ -18,8 +18,8 @@ from typing import Any
 from loadtest.config.microphone import Microphone
 from loadtest.config.settings import Settings
 from loadtest.engine.health import PROBE_S
+from loadtest.journal import decode, encode
 from loadtest.language.events import Event
-from loadtest.language.journal import decode, encode
 from loadtest.rooms.opening import open_room
 from loadtest.rooms.pacing import Ticker
 from loadtest.services.control import Control

@@ -22,9 +22,9 @@ import uvloop
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from loadtest.journal import decode, encode
 from loadtest.language.errors import OURS, StepError
 from loadtest.language.events import Event, Remains, SessionFinished
-from loadtest.language.journal import decode, encode
 from loadtest.network import connection
 from loadtest.network.pool import Pool
 from loadtest.rooms import webrtc

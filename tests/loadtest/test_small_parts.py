@@ -9,7 +9,7 @@ from loadtest.engine import link
 from loadtest.engine.health import quantile_ns
 from loadtest.language.events import Event, RunFinished
 from loadtest.language.fanout import Fanout
-from loadtest.language.secrecy.redact import MAX_DETAIL, redact
+from loadtest.secrecy.redact import MAX_DETAIL, redact
 
 
 @pytest.mark.parametrize(

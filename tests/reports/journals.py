@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from loadtest.journal import Journal, encode
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
     SCHEMA,
@@ -26,7 +27,6 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
-from loadtest.language.journal import Journal, encode
 from reports.build import assess
 from reports.report_keys import keys
 

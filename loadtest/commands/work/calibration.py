@@ -18,9 +18,9 @@ from loadtest.commands.work.load_run import run
 from loadtest.config.run_dir import CALIBRATION
 from loadtest.config.settings import Settings
 from loadtest.engine.health import quantile_ns
+from loadtest.journal import read_run
 from loadtest.language import disk
 from loadtest.language.events import Event, Mark, Observed, Outcome, Step, StepFinished
-from loadtest.language.journal import read_run
 from loadtest.load import supervisor
 from loadtest.network import loopback
 

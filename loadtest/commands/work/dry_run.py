@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest.capacity import forecast
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.capacity.steering import prepared, settle_s
 from loadtest.commands.printing import say_json, say_lines
@@ -19,6 +18,7 @@ from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError, Exit
 from loadtest.language.validation import is_loopback
 from loadtest.load import machine
+from loadtest.planning import forecast
 
 _SESSIONS_OF_A_CHECK: Final = 3
 """About what an active check creates; see `tests/e2e/test_dry_run.py`."""

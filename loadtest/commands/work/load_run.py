@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from loadtest.capacity.costing import check_budget
+from loadtest import journal
 from loadtest.capacity.steering import Steering
 from loadtest.commands.printing import complain
 from loadtest.commands.work.reporting import write_reports
@@ -21,14 +21,15 @@ from loadtest.config.microphone import check_clips
 from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.settings import RUNS, Settings
 from loadtest.distribution.parcel import Parcel
-from loadtest.language import disk, journal
+from loadtest.language import disk
 from loadtest.language.errors import ConfigError, Exit, GeneratorError
-from loadtest.language.secrecy.redact import know
 from loadtest.load import machine, supervisor
 from loadtest.load.glance import Glance
 from loadtest.load.progress import Progress
 from loadtest.network.user_agent import introduce
+from loadtest.planning.costing import check_budget
 from loadtest.rooms.extras import check_installed
+from loadtest.secrecy.redact import know
 from loadtest.services.first_look import look
 from loadtest.services.handshake import check_certificates
 

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from loadtest import journal
 from loadtest.config.access.guard import KEYS
 from loadtest.config.access.permission import Permission
 from loadtest.config.run_dir import is_embedded, load_resolved, run_id
 from loadtest.config.scenario import absence_words
 from loadtest.config.settings import Settings
 from loadtest.judging.words import plural
-from loadtest.language import clock, journal
+from loadtest.language import clock
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import LOAD, Event, RunFinished, SessionStarted
 from loadtest.network.user_agent import introduce

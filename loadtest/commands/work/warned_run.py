@@ -34,7 +34,7 @@ def warn(settings: Settings) -> None:
 
 def tell_price(settings: Settings) -> None:
     """What a load run will cost, before it starts, where anybody charges for it or a budget bounds it."""
-    from loadtest.capacity.forecast import forecast
+    from loadtest.planning.forecast import forecast
 
     charged = not settings.embedded_twin and not all(map(is_loopback, endpoints_of(settings)))
     if not charged and settings.cost.budget is None:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from loadtest.config.headers import flaw_of_key, flaw_of_value
 from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError
-from loadtest.language.secrecy.redact import know
 from loadtest.language.validation import is_loopback as is_loopback
+from loadtest.secrecy.redact import know
 
 LIVE_OPENAI = "https://api.openai.com/v1"
 LIVE_AVATURN = "https://api.avaturn.live"

@@ -11,7 +11,7 @@ from loadtest.config.scenario import KINDS, NAME, Section, sections
 from loadtest.config.settings import Settings
 from loadtest.judging.words import plural
 from loadtest.language.mistyped import did_you_mean
-from loadtest.language.secrecy.redact import redact
+from loadtest.secrecy.redact import redact
 
 Place = tuple[str | int, ...]
 

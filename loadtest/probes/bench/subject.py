@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from loadtest.language import reasons
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import GATEWAY_STATUS, Code, Kind, StepError
 from loadtest.language.events import Event, Mark, Outcome, Remains, RemainsReason, Step, StepFinished
 from loadtest.language.validation import json_object
+from loadtest.network import why_refused
 from loadtest.probes.bench.visit import Visit
 from loadtest.probes.bench.wire import MORE_TRIES_S, Answer, Wire
 from loadtest.services.creating import created, salvaged, salvaged_from_call
@@ -231,7 +231,7 @@ class Subject:
         if not await visit.until(lambda: visit.first_frame_ns is not None or bool(visit.errors), limit_s):
             raise StepError(Kind.TIMEOUT, Code.TIMEOUT, f"no avatar within {limit_s:g} s")
         if visit.errors:
-            raise reasons.of_message(visit.errors[0][1])
+            raise why_refused.of_message(visit.errors[0][1])
         return visit
 
     async def leave(self, visit: Visit) -> None:

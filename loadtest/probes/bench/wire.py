@@ -15,8 +15,8 @@ from urllib.parse import quote
 from loadtest.config.settings import Target
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import GATEWAY_STATUS, Code, Kind, StepError, transport_failure
-from loadtest.language.secrecy.given_back import Watch
 from loadtest.language.validation import http_date_s, json_object, plain
+from loadtest.secrecy.given_back import Watch
 from loadtest.session.ports import Call
 from loadtest.sound.speech import SILENCE, Clip
 

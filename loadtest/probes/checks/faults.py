@@ -7,8 +7,7 @@ from typing import Any
 
 from loadtest.judging.words import plural
 from loadtest.language.clock import now_ns
-from loadtest.language.errors import GATEWAY_STATUS, StepError
-from loadtest.language.reasons import SAYS_QUOTA
+from loadtest.language.errors import GATEWAY_STATUS, SAYS_QUOTA, StepError
 from loadtest.language.validation import whole_number
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS, Subject

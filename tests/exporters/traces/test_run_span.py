@@ -9,7 +9,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from exporters.traces.process import export, main
 from exporters.traces.run_span import of_ci, send
-from loadtest.language.journal import Journal, encode
+from loadtest.journal import Journal, encode
 from tests.exporters.traces.receiver import Receiver, attributes
 from tests.exporters.traces.script import WALL_S, S, run_finished, run_started, session
 

@@ -9,9 +9,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from exporters.traces.collector import endpoint_url
 from exporters.traces.process import export
 from exporters.traces.trace_counts import Counts
+from loadtest.journal import Journal, JournalError, encode
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import Event, MediaMeasured, Remains, Step, StepFinished
-from loadtest.language.journal import Journal, JournalError, encode
 from tests.exporters.traces.receiver import Receiver, attributes
 from tests.exporters.traces.script import (
     WALL_S,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.journal import Journal, encode
 from loadtest.language.events import Event
-from loadtest.language.journal import Journal, encode
 from tests.exporters.traces.receiver import Receiver
 from tests.exporters.traces.script import run_finished, run_started, session
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from loadtest import journal
 from loadtest.config.run_dir import is_embedded, load_resolved, read_written, run_id, write_settings
 from loadtest.config.settings import Load, Settings
-from loadtest.language import journal
 from loadtest.language.errors import ConfigError
 
 SETTINGS = Settings(name="talk", load=Load(users=7))

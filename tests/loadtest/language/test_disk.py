@@ -13,10 +13,11 @@ import pytest
 
 from exporters.log import Log
 from exporters.traces import trace_counts
+from loadtest import journal
 from loadtest.distribution.receiving import Receiver
 from loadtest.distribution.wire import pack
 from loadtest.engine.budget import Budget
-from loadtest.language import disk, journal
+from loadtest.language import disk
 from loadtest.language.events import Fault, GeneratorFailed, RunFinished
 from loadtest.language.vocabulary import DropReason
 from loadtest.session import tape

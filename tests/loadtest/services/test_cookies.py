@@ -2,8 +2,8 @@
 
 import pytest
 
-from loadtest.language.secrecy.recent import MOST_ENDED
-from loadtest.language.secrecy.redact import redact, remember, reveals
+from loadtest.secrecy.recent import MOST_ENDED
+from loadtest.secrecy.redact import redact, remember, reveals
 from loadtest.services.cookies import MAX_COOKIE_BYTES, MAX_COOKIES, Cookies
 
 HERE = "http://127.0.0.1:8080/api/start"

@@ -214,7 +214,7 @@ def test_a_run_cant_be_compared_with_itself_or_while_it_is_written(base: Path, t
     with pytest.raises(ConfigError, match="is there twice"):
         compare([base], [base.parent / "." / base.name])
     now = written(tmp_path / "now", sessions())
-    from loadtest.language.journal import Journal
+    from loadtest.journal import Journal
 
     with Journal(next((now / "journal").iterdir())), pytest.raises(ConfigError, match="still being written"):
         compare([base], [now])

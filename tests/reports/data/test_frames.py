@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.journal import JournalError, encode
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import HealthSampled, RuleChecked, RuleOutcome, RunFinished
-from loadtest.language.journal import JournalError, encode
 from reports.build import build
 from reports.data import frames
 from reports.sections.sessions import active

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from loadtest.language.journal import encode
+from loadtest.journal import encode
 from tests.reports import journals as j
 
 SESSIONS = 29_000

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.journal import JournalError
 from loadtest.language.errors import Code, ConfigError, Kind
 from loadtest.language.events import Gone, Mark, Observed, Outcome, Remains, RuleChecked, RuleOutcome, Step
-from loadtest.language.journal import JournalError
 from reports.sections.timeline import timeline
 from tests.reports import journals as j
 

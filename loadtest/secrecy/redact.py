@@ -15,9 +15,9 @@ from urllib.parse import unquote, urlsplit
 
 from loadtest.language.outlets import Outlet
 from loadtest.language.outlets import text as printable
-from loadtest.language.secrecy.decodings import readings
-from loadtest.language.secrecy.recent import Recent
-from loadtest.language.secrecy.spellings import SHORTEST, Spellings, folded_bytes, forms
+from loadtest.secrecy.decodings import readings
+from loadtest.secrecy.recent import Recent
+from loadtest.secrecy.spellings import SHORTEST, Spellings, folded_bytes, forms
 
 MAX_DETAIL = 300
 MAX_READ = 2_048

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest.language.secrecy import redact as redacting
-from loadtest.language.secrecy.redact import (
+from loadtest.secrecy import redact as redacting
+from loadtest.secrecy.redact import (
     HIDDEN,
     MAX_DETAIL,
     file_tells,

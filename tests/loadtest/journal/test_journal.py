@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.language import journal
+from loadtest import journal
 from loadtest.language.events import (
     Event,
     Remains,
@@ -275,7 +275,7 @@ def test_events_of_all_files_come_in_the_order_of_their_stamps(tmp_path: Path) -
 def test_what_was_written_survives_a_sigkill_of_the_writer_and_frees_the_lock(tmp_path: Path) -> None:
     (tmp_path / "journal").mkdir()
     code = (
-        "import sys; from pathlib import Path; from loadtest.language import journal\n"
+        "import sys; from pathlib import Path; from loadtest import journal\n"
         "from loadtest.language.events import RunFinished\n"
         "file = journal.Journal(Path(sys.argv[1]))\n"
         "file.write(journal.encode(RunFinished(t_ns=7, reason='completed')))\n"

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.secrecy.redact import redact
 from loadtest.language.validation import plain
+from loadtest.secrecy.redact import redact
 
 _WORDS: Final[Mapping[str, Code]] = {
     "limits_exceeded": Code.LIMITS_EXCEEDED,
@@ -37,8 +37,6 @@ _BY_STATUS: Final[Mapping[int, Code]] = {
     422: Code.INVALID_REQUEST,
     429: Code.RATE_LIMITED,
 }
-SAYS_QUOTA: Final = (Code.LIMITS_EXCEEDED, Code.QUOTA)
-"""A target's own word for a quota. `rate_limited` is as often a number of calls per time."""
 _FAULTS: Final = (Code.INTERNAL_ERROR, Code.OTHER)
 _WORD: Final = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)+|unauthorized", re.IGNORECASE)
 _BY_CLOSE: Final[Mapping[int, Code]] = {4000 + status: _BY_STATUS[status] for status in (401, 402, 403, 404, 429)}

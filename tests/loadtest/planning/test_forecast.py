@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from loadtest.capacity.forecast import TWIN_ANSWER_S, forecast, play
 from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError
+from loadtest.planning.forecast import TWIN_ANSWER_S, forecast, play
 from loadtest.twin.knobs.profiles import Profile
 
 TODAY = date(2026, 12, 1)

@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
-from loadtest.language.secrecy.decodings import Span, located, merged, readings, whole_word
-from loadtest.language.secrecy.pieces import LENGTH, Pieces
+from loadtest.secrecy.decodings import Span, located, merged, readings, whole_word
+from loadtest.secrecy.pieces import LENGTH, Pieces
 
 SHORTEST: Final = LENGTH
 """Characters. A shorter value is found in any text, and says nothing there."""

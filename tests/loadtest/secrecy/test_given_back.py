@@ -4,8 +4,8 @@ import weakref
 
 import pytest
 
-from loadtest.language.secrecy.given_back import MOST_REMEMBERED, Ledger, Watch
 from loadtest.language.vocabulary import SecretKind
+from loadtest.secrecy.given_back import MOST_REMEMBERED, Ledger, Watch
 from loadtest.session.record import Record
 
 KEY, SECRET, TOKEN, ROOM = "sk-proj-0123456789", "ek_00aa11bb22cc33dd", "tok.en-44ee55ff66", "room-77889900aabb"

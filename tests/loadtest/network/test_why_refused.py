@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.language import reasons
 from loadtest.language.errors import Code, Kind
+from loadtest.network import why_refused
 
 LIFECYCLE = "session_lifecycle_error"
 
@@ -36,12 +36,12 @@ def nested(code: object, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_an_error_message_is_understood_in_every_shape(message: dict[str, Any], kind: Kind, code: Code) -> None:
-    error = reasons.of_message(message)
+    error = why_refused.of_message(message)
     assert (error.kind, error.code) == (kind, code)
 
 
 def test_the_text_of_an_unknown_code_is_kept_and_its_secrets_are_not() -> None:
-    error = reasons.of_message(nested("never_heard_of", message="ek_0123456789abcdef is bad"))
+    error = why_refused.of_message(nested("never_heard_of", message="ek_0123456789abcdef is bad"))
     assert error.detail == "never_heard_of: [redacted] is bad"
 
 
@@ -64,7 +64,7 @@ def test_the_text_of_an_unknown_code_is_kept_and_its_secrets_are_not() -> None:
 def test_a_close_that_says_why_is_a_refusal_and_any_other_is_a_room_that_is_over(
     close: int, reason: str, code: Code | None
 ) -> None:
-    error = reasons.of_close(close, reason, detail="the room closed")
+    error = why_refused.of_close(close, reason, detail="the room closed")
     assert (None if error is None else error.code) == code
     assert error is None or error.kind is Kind.REJECTED
 
@@ -86,4 +86,4 @@ def test_a_close_that_says_why_is_a_refusal_and_any_other_is_a_room_that_is_over
 def test_an_http_refusal_is_what_its_words_say_before_its_status(
     status: int, body: str, word: str | None, code: Code
 ) -> None:
-    assert reasons.of_http(status, body, word=word) is code
+    assert why_refused.of_http(status, body, word=word) is code

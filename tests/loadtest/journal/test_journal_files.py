@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.language import journal
+from loadtest import journal
+from loadtest.journal.files import Writer, not_a_run
+from loadtest.journal.lines import LONGEST
 from loadtest.language.events import RunFinished, RunStarted
-from loadtest.language.journal.files import Writer, not_a_run
-from loadtest.language.journal.lines import LONGEST
 
 HERE = socket.gethostname()
 END = RunFinished(t_ns=1, reason="completed")

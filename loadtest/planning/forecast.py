@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from loadtest.capacity.costing import check_budget, expected
-from loadtest.capacity.plan import CPU_GOAL, Range
 from loadtest.config.arrival import ClosedPopulation
 from loadtest.config.settings import Settings
 from loadtest.judging.words import plural
 from loadtest.language.errors import ConfigError
+from loadtest.planning.costing import check_budget, expected
+from loadtest.planning.plan import CPU_GOAL, Range
 from loadtest.prices.table import Prices
 from loadtest.prices.talk import Bill, Talk, Tokens, Usd, bills, tokens
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from loadtest.capacity.costing import check_budget, expected, worst
 from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError
+from loadtest.planning.costing import check_budget, expected, worst
 
 AVATAR = {"avatar": {"per_minute": 0.1}}
 SAY = {"kind": "say", "clip": "corpus:en"}

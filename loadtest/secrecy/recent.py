@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from loadtest.language.secrecy.decodings import Span, decodings, located, merged, readings, whole_word
-from loadtest.language.secrecy.pieces import LENGTH, Pieces
+from loadtest.secrecy.decodings import Span, decodings, located, merged, readings, whole_word
+from loadtest.secrecy.pieces import LENGTH, Pieces
 
 MOST_ENDED: Final = 8192
 """So many are known of those whose session is over. Those of sessions that go on are not counted out."""

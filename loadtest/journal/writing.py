@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from loadtest.journal.files import hold
 from loadtest.language import clock, disk
 from loadtest.language.events import SCHEMA, RunStarted
-from loadtest.language.journal.files import hold
 
 
 class Journal:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.language.secrecy import recent as module
-from loadtest.language.secrecy import redact as redacting
-from loadtest.language.secrecy.recent import MOST_ENDED, Recent
-from loadtest.language.secrecy.redact import HIDDEN, redact, remember, reveals
+from loadtest.secrecy import recent as module
+from loadtest.secrecy import redact as redacting
+from loadtest.secrecy.recent import MOST_ENDED, Recent
+from loadtest.secrecy.redact import HIDDEN, redact, remember, reveals
 from tests.spellings import PLACES, SPELLINGS, decoded, pieces_of
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.capacity.plan import Measured, Memory, Range, plan, sentences
+from loadtest.planning.plan import Measured, Memory, Range, plan, sentences
 from loadtest.prices.table import prices
 from loadtest.prices.talk import Talk
 
