@@ -167,6 +167,8 @@ def counted(slo: Slo, standing: Standing) -> str:
         return f"{standing.beyond:,}"
     if slo.unit == PER_MINUTE:
         return f"{standing.beyond:,} in {samples(standing.count, slo.unit)}"
+    if not standing.count:
+        return "no samples"
     what = "bad" if slo.is_ratio else "above" if slo.min is None else "below"
     where = f" in {slo.window_s:g} s" if slo.window_s is not None else ""
     return f"{standing.beyond:,} of {standing.count:,} {what}{where}"

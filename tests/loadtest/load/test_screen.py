@@ -61,7 +61,7 @@ def test_a_run_in_trouble_fits_into_80_columns_and_24_rows() -> None:
         "",
         "objectives: 1 missed so far, 1 too few yet, 2 met so far",
         "✗ sessions that fail ≤ 1 %                           3 of 115 bad  missed so far",
-        "· secrets live long enough ≥ 10 s            0 of 0 below in 30 s  too few yet",
+        "· secrets live long enough ≥ 10 s                      no samples  too few yet",
         "✓ turns that fail ≤ 1 %                            0 of 1,340 bad  met so far",
         "✓ turn.time_to_first_audio.p95 ≤ 1.5 s          12 of 1,340 above  met so far",
         "",
