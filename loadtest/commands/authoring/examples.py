@@ -1,10 +1,11 @@
 """`avaload examples [NAME]`: lists the scenarios that come with avaload, or prints one."""
 
 import argparse
+import tomllib
 from pathlib import Path
 from typing import Final
 
-from loadtest.commands.printing import say, say_lines
+from loadtest.commands.printing import complain, say, say_lines
 from loadtest.config.written.schema import FILE
 from loadtest.language.errors import ConfigError, Exit
 from loadtest.language.mistyped import did_you_mean
@@ -29,7 +30,10 @@ def main(arguments: argparse.Namespace) -> Exit:
     name = arguments.name.removesuffix(".toml")
     if name not in known:
         raise ConfigError(f"{arguments.name}: no such example{did_you_mean(name, known)} (see avaload examples)")
-    say(known[name].read_text(encoding="utf-8").rstrip("\n"))
+    text = known[name].read_text(encoding="utf-8")
+    say(text.rstrip("\n"))
+    for other in tomllib.loads(text).get("mix", ()):
+        complain(f"beside it: avaload examples {Path(other['scenario']).stem} > {other['scenario']}")
     return Exit.PASS
 
 

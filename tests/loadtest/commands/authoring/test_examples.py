@@ -113,6 +113,16 @@ def test_examples_are_listed_and_printed_as_they_are(capsys: pytest.CaptureFixtu
         assert capsys.readouterr().out == FILES["smoke"].read_text(encoding="utf-8")
 
 
+def test_an_example_that_names_others_says_how_to_get_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["examples", "mix"]) == Exit.PASS
+    printed, said = capsys.readouterr()
+    assert printed == FILES["mix"].read_text(encoding="utf-8")
+    assert said.splitlines() == [
+        "avaload: beside it: avaload examples smoke > smoke.toml",
+        "avaload: beside it: avaload examples barge-in > barge-in.toml",
+    ]
+
+
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["schema"]) == Exit.PASS
     assert json.loads(capsys.readouterr().out) == schema()
