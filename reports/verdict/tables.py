@@ -49,13 +49,15 @@ class Failure(NamedTuple):
 
 
 def steps(report: Report) -> list[tuple[str, ...]]:
-    """By STEP_COLUMNS: the steps, the set-up, and what turns took. Of a barge-in that never silenced the avatar there
-    is no time: it counts as failed."""
+    """By STEP_COLUMNS: the steps, the set-up, the turns of every kind, and what those took that have such a time. Of a
+    barge-in that never silenced the avatar there is no time: it counts as failed."""
     turns = report["turns"]
     barge_in = turns["barge_in"]
     rows = [(name, row["count"], row["failed"], row) for name, row in report["steps"].items()]
     rows.append(("set-up (mint to connected)", report["sessions"]["setup"]["count"], None, report["sessions"]["setup"]))
-    rows.append(("turn: time to first audio", turns["count"], turns["failed"], turns["time_to_first_audio"]))
+    rows.append(("turns", turns["count"], turns["failed"], dict.fromkeys(_QUANTILES)))
+    first_audio = turns["time_to_first_audio"]
+    rows.append(("turn: time to first audio", first_audio["count"], None, first_audio))
     if barge_in["count"] or barge_in["censored"]:
         count = barge_in["count"] + barge_in["censored"]
         rows.append(("turn: barge-in to silence", count, barge_in["censored"], barge_in))
