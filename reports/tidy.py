@@ -146,7 +146,7 @@ class Frames:
 def read(run_dir: Path) -> Frames:
     """All tables of a run directory. Raises JournalError, one line, where no journal can be read."""
     run = frames.load(run_dir)
-    steps = run.steps[run.steps["step"] != "turn"]
+    steps = run.steps[run.steps["step"] != Step.TURN]
     return Frames(
         sessions=_chosen("sessions", _sessions(run)),
         steps=_chosen("steps", _of_session(run, steps)),

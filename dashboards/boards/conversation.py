@@ -6,6 +6,7 @@ from dashboards.boards.sessions import ENDED
 from dashboards.panels import Board, Kind, Panel, Query, heat, quantiles, rate, total
 from exporters.metrics import catalogue as c
 from loadtest.judging.samples import TAKING
+from loadtest.language.events import Step
 
 FRAME_S: Final = 0.02
 """Length of a frame of audio, seconds."""
@@ -66,7 +67,7 @@ CONVERSATION: Final = Board(
                 title="Time of a turn",
                 description="From the user's first word to the end of the answer, successful turns.",
                 unit="s",
-                queries=quantiles(c.STEP_DURATION, step="turn", outcome="ok"),
+                queries=quantiles(c.STEP_DURATION, step=Step.TURN, outcome="ok"),
             ),
             Panel(
                 title="Barge-in",
@@ -89,7 +90,7 @@ CONVERSATION: Final = Board(
                 description="Turns per second that failed.",
                 unit="ops",
                 width=12,
-                queries=[Query(rate(c.LIFECYCLE_ERRORS, by="error_type", step="turn") + " > 0", "{{error_type}}")],
+                queries=[Query(rate(c.LIFECYCLE_ERRORS, by="error_type", step=Step.TURN) + " > 0", "{{error_type}}")],
             ),
         ],
         "Taking turns": [

@@ -6,7 +6,7 @@ from dashboards.panels import Board, Kind, Panel, Query, heat, now, quantile, qu
 from dashboards.promql import one_of
 from exporters.metrics import catalogue as c
 from exporters.metrics.vocabulary import DOUBTFUL, LEAKED
-from loadtest.language.events import STEPS
+from loadtest.language.events import STEPS, Step
 
 ENDED: Final = "~ok|failed"
 """A cancelled session or step says nothing about the target."""
@@ -113,7 +113,7 @@ SESSIONS_AND_STEPS: Final = Board(
                 description="Successful connects per bucket; two humps are two kinds of start.",
                 unit="s",
                 kind=Kind.HEAT,
-                queries=heat(c.STEP_DURATION, step="connect", outcome="ok"),
+                queries=heat(c.STEP_DURATION, step=Step.CONNECT, outcome="ok"),
             ),
         ],
         "Failures": [

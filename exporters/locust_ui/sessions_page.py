@@ -9,7 +9,7 @@ from exporters.metrics.reading import at_most, bounds, histogram, labelled, quan
 from exporters.metrics.snapshot import SEPARATOR, Snapshot
 from exporters.metrics.vocabulary import DOUBTFUL, LEAKED, OUTCOME
 from loadtest.judging.statements import RULES
-from loadtest.language.events import STEPS
+from loadtest.language.events import STEPS, Step
 from loadtest.language.outlets import cleaned
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def view(snapshot: Snapshot) -> dict[str, Any]:
             "p5_had_over_s": bounds(snapshot, c.SECRET_MARGIN, 0.05)[0],
             "half_had_over_s": bounds(snapshot, c.SECRET_MARGIN, 0.5)[0],
             "under_10_s": at_most(snapshot, c.SECRET_MARGIN, 10.0),
-            "p95_at_connect_under_s": bounds(snapshot, c.SECRET_AGE, 0.95, "connect")[1],
+            "p95_at_connect_under_s": bounds(snapshot, c.SECRET_AGE, 0.95, Step.CONNECT)[1],
         },
         "sound": {
             "frames": total(snapshot, c.MEDIA_FRAMES),

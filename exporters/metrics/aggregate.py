@@ -20,6 +20,7 @@ from loadtest.judging.slo import Slo
 from loadtest.language.errors import Kind
 from loadtest.language.events import (
     LOAD,
+    ON_A_SECRET,
     STEPS,
     Event,
     Gone,
@@ -49,7 +50,6 @@ class _Running(Running):
     __slots__ = (
         "connect_ns",
         "failed",
-        "minted_ns",
         "phases",
         "seen",
         "started_ns",
@@ -59,8 +59,7 @@ class _Running(Running):
     def __init__(self, scenario: str, due_ns: int, started_ns: int) -> None:
         super().__init__(scenario, due_ns)
         self.started_ns = started_ns
-        self.state: str = Step.MINT
-        self.minted_ns = 0  # 0: no secret yet
+        self.state: str = STEPS[0]
         self.connect_ns = 0
         self.phases: set[str] = set()  # of its connect, so far
         self.seen = False  # the avatar
@@ -164,7 +163,6 @@ class Aggregate:
 
     def _secret_minted(self, event: SecretMinted) -> None:
         if (running := self._running.get(event.session)) is not None:
-            running.minted_ns = event.t_ns
             running.saw(event)
 
     def _remains_changed(self, event: RemainsChanged) -> None:
@@ -235,19 +233,20 @@ class Aggregate:
             if (setup_s := running.setup_s(event)) is not None:
                 self._observe(c.SESSION_SETUP, (running.scenario,), setup_s)
             running.connect_ns = event.t_ns  # of the step after this one; read while that is connect
-            if running.minted_ns:
-                self._secret_used(running, event)
+            if running.secret is not None:
+                self._secret_used(running.secret, event)
 
     def _waited(self, waited_s: float, *, minutes: float) -> None:
         age = next((age for age, under in v.AGES.items() if minutes < under), v.OLDEST)
         self._count(c.ANSWERS_BY_AGE, (age,))
         self._count(c.WAITED_BY_AGE, (age,), waited_s)
 
-    def _secret_used(self, running: _Running, event: StepFinished) -> None:
-        if event.step in (Step.CREATE, Step.CONNECT):
-            self._observe(c.SECRET_AGE, (event.step,), (event.started_ns - running.minted_ns) / 1e9)
-        if event.step is Step.CONNECT and event.outcome is Outcome.OK and running.expires_ns is not None:
-            self._observe(c.SECRET_MARGIN, (), (running.expires_ns - event.t_ns) / 1e9)
+    def _secret_used(self, secret: SecretMinted, event: StepFinished) -> None:
+        if event.step in ON_A_SECRET:
+            self._observe(c.SECRET_AGE, (event.step,), secret.age_s(event.started_ns))
+        connected = event.step is Step.CONNECT and event.outcome is Outcome.OK
+        if connected and (left_s := secret.left_s(event.t_ns)) is not None:
+            self._observe(c.SECRET_MARGIN, (), left_s)
 
     def _observed(self, event: Observed) -> None:
         mark = event.mark

@@ -11,7 +11,7 @@ from exporters.metrics.metric import Label, Type
 from exporters.metrics.metric import Metric as Metric  # who reads the catalogue needs no other module
 from loadtest.judging.stage_health import FITNESSES
 from loadtest.judging.statements import RULES
-from loadtest.language.events import DropReason, Fault, Gone
+from loadtest.language.events import ON_A_SECRET, DropReason, Fault, Gone
 from loadtest.language.vocabulary import Refused
 
 _OBJECTIVE: Final = (Label(name="objective"), Label(name="indicator"))
@@ -207,7 +207,7 @@ MEDIA_LOST: Final = Metric(
 SECRET_AGE: Final = Metric(
     name="avaload_secret_age_seconds",
     type=Type.HISTOGRAM,
-    labels=(Label(name="at", values=("create", "connect")),),
+    labels=(Label(name="at", values=tuple(ON_A_SECRET)),),
     buckets=v.SECRET_AGE_S,
     help="Age of the client secret when that step began",
 )

@@ -20,6 +20,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from exporters.traces.conventions import NO_FACTS, SCHEMA_URL, Attributes, Facts, answered, asked_for
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
+    STEPS,
     Event,
     Failure,
     GoneChecked,
@@ -71,7 +72,7 @@ def run_context(run_id: str) -> SpanContext:
 
 def died(started: SessionStarted, events: Sequence[Event]) -> SessionFinished:
     """The end of a session whose engine was killed, as far as its events go."""
-    remains, step, t_ns = Remains.NOTHING, Step.MINT, started.t_ns
+    remains, step, t_ns = Remains.NOTHING, STEPS[0], started.t_ns
     for event in events:
         t_ns = max(t_ns, event.t_ns)
         if isinstance(event, RemainsChanged):

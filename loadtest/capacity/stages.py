@@ -22,6 +22,7 @@ from loadtest.judging.slo import COUNT, DEFAULT_SLOS, DROPPED, RANKS, SECONDS, S
 from loadtest.judging.words import plural
 from loadtest.language.events import (
     LOAD,
+    ON_A_SECRET,
     Event,
     GeneratorFailed,
     Gone,
@@ -56,6 +57,7 @@ class _Session:
     ok: bool = False
     over_bound: bool = False
     setup_s: float | None = None
+    setup_from_due_s: float | None = None
     refused: StepFinished | None = None
     failed: tuple[str, str, str] | None = None
 
@@ -152,14 +154,14 @@ class Stages:
         if event.step is Step.DELETE and stay.left_ns is None:
             stay.left_ns = event.started_ns
         elif (setup_s := session.running.setup_s(event)) is not None:
-            session.setup_s = setup_s
+            session.setup_s, session.setup_from_due_s = setup_s, session.running.from_due_s(event)
         if event.step is Step.CREATE:
             stay.sent_ns = event.started_ns
         elif event.failure is not None and stay.left_ns is None:
             stay.left_ns = event.t_ns  # whatever failed: it may be over from here on
         if is_refusal(event) and event.failure is not None:
             session.refused = event
-            if event.step in (Step.CREATE, Step.CONNECT):
+            if event.step in ON_A_SECRET:
                 stay.turned_away_ns, stay.step, stay.code = event.t_ns, event.step, event.failure.code
 
     def _take(self, event: Event, session: _Session | None) -> None:
@@ -216,7 +218,7 @@ class Stages:
         good = [s.ok and not s.over_bound for s in sessions]
         ends = [s for s in self._sessions.values() if s.ended_ns and told.t_ns <= s.ended_ns < stage.until_ns]
         setups = sorted(s.setup_s for s in sessions if s.setup_s is not None)
-        from_due = sorted(s.setup_s + (s.started_ns - s.due_ns) / 1e9 for s in sessions if s.setup_s is not None)
+        from_due = sorted(s.setup_from_due_s for s in sessions if s.setup_from_due_s is not None)
         refused = [s.refused for s in sessions if s.refused is not None]
         before, after = line.at(told.t_ns), line.at(stage.until_ns)
         offered = len(sessions) + len(stage.drops)

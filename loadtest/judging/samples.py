@@ -12,6 +12,7 @@ from loadtest.judging.trend import Trend
 from loadtest.language.errors import OURS, Code, Kind
 from loadtest.language.events import (
     STEPS,
+    TO_THE_ROOM,
     AnswerEnd,
     Event,
     Gone,
@@ -36,7 +37,7 @@ class Running:
     """What has to be remembered of a session until it ends. `minted_from_ns`: where its set-up began: the mint's start,
     or the create's where a backend mints. `answers`: how the time to first audio changed so far."""
 
-    __slots__ = ("answers", "due_ns", "expires_ns", "first_step", "minted_from_ns", "scenario")
+    __slots__ = ("answers", "due_ns", "first_step", "minted_from_ns", "scenario", "secret")
 
     def __init__(self, scenario: str, due_ns: int) -> None:
         self.scenario = scenario
@@ -44,12 +45,12 @@ class Running:
         self.answers = Trend()
         self.first_step: Step | None = None
         self.minted_from_ns: int | None = None
-        self.expires_ns: int | None = None  # of its secret, as `SecretMinted.expires_ns`
+        self.secret: SecretMinted | None = None
 
     def saw(self, event: Remembered) -> None:
         """Everything of the session that is REMEMBERED, before it is asked about."""
         if type(event) is SecretMinted:
-            self.expires_ns = event.expires_ns
+            self.secret = event
         elif type(event) is StepFinished:
             self._saw_step(event)
 
@@ -64,6 +65,10 @@ class Running:
         """How long its set-up took, if this step ended it: until it was connected."""
         connected = event.step is Step.CONNECT and event.outcome is Outcome.OK
         return (event.t_ns - self.minted_from_ns) / 1e9 if connected and self.minted_from_ns is not None else None
+
+    def from_due_s(self, event: StepFinished) -> float:
+        """How long after it was due this step ended."""
+        return (event.t_ns - self.due_ns) / 1e9
 
 
 Sampler = Callable[[Any, Running | None], float | None]
@@ -167,19 +172,19 @@ def _setup(event: StepFinished, running: Running | None) -> float | None:
 def _setup_from_due(event: StepFinished, running: Running | None) -> float | None:
     if event.outcome is not Outcome.OK or running is None:
         return None
-    return (event.t_ns - running.due_ns) / 1e9
+    return running.from_due_s(event)
 
 
 def _first_step_from_due(event: StepFinished, running: Running | None) -> float | None:
     if event.outcome is not Outcome.OK or running is None or running.first_step is not event.step:
         return None
-    return (event.t_ns - running.due_ns) / 1e9
+    return running.from_due_s(event)
 
 
 def _margin(event: StepFinished, running: Running | None) -> float | None:
-    if event.outcome is not Outcome.OK or running is None or running.expires_ns is None:
+    if event.outcome is not Outcome.OK or running is None or running.secret is None:
         return None
-    return (running.expires_ns - event.t_ns) / 1e9
+    return running.secret.left_s(event.t_ns)
 
 
 def _time_to_gone(event: GoneChecked, _: Running | None) -> float | None:
@@ -253,10 +258,7 @@ SAMPLERS: Final[dict[str, dict[Source, Sampler]]] = {
     "turn.talk_over": {_TURN: _talk_over},
     "session.setup": {_CONNECT: _setup},
     "session.setup_from_due": {_CONNECT: _setup_from_due},
-    "session.first_step_from_due": {
-        (StepFinished, Step.MINT): _first_step_from_due,
-        (StepFinished, Step.CREATE): _first_step_from_due,
-    },
+    "session.first_step_from_due": {(StepFinished, step): _first_step_from_due for step in TO_THE_ROOM},
     "session.failed_rate": {_FINISHED: _failed_rate},
     "session.failed": {_FINISHED: _failed},
     "session.started": {_STARTED: _yes},

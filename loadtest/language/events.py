@@ -12,7 +12,9 @@ from typing import Final
 import msgspec
 
 from loadtest.language.errors import Code, Kind
+from loadtest.language.vocabulary import ON_A_SECRET as ON_A_SECRET
 from loadtest.language.vocabulary import STEPS as STEPS
+from loadtest.language.vocabulary import TO_THE_ROOM as TO_THE_ROOM
 from loadtest.language.vocabulary import AnswerEnd as AnswerEnd
 from loadtest.language.vocabulary import DropReason as DropReason
 from loadtest.language.vocabulary import EndedBy as EndedBy
@@ -120,6 +122,11 @@ class SecretMinted(_Fact, frozen=True, kw_only=True):
         return self.expires_at_s - now_s
 
     @property
+    def off_s(self) -> float:
+        """By how much it lives longer than was asked for, as `expires_at` says."""
+        return self.told_s - self.ttl_s
+
+    @property
     def lives_s(self) -> float | None:
         """How long the secret lives from `t_ns` on: the one answer to how much life it has.
 
@@ -128,15 +135,18 @@ class SecretMinted(_Fact, frozen=True, kw_only=True):
         clock but ours to say whether the grant or the clock is off.
         """
         near_s = _ONE_CLOCK_S if self.provider_s is None else _ROUNDING_S
-        if abs(self.told_s - self.ttl_s) <= near_s:
+        if abs(self.off_s) <= near_s:
             return float(self.ttl_s)
         return None if self.provider_s is None else self.told_s - _ROUNDING_S / 2  # its clock showed a whole second
 
-    @property
-    def expires_ns(self) -> int | None:
-        """When its life is over, on our monotonic clock; None where `lives_s` is not known."""
+    def age_s(self, at_ns: int) -> float:
+        """How old it is then."""
+        return (at_ns - self.t_ns) / 1e9
+
+    def left_s(self, at_ns: int) -> float | None:
+        """How much life it has left then, below 0 after its end; None where `lives_s` is not known."""
         lives_s = self.lives_s
-        return None if lives_s is None else self.t_ns + round(lives_s * 1e9)
+        return None if lives_s is None else (self.t_ns + round(lives_s * 1e9) - at_ns) / 1e9
 
 
 class RemainsChanged(_Fact, frozen=True, kw_only=True):

@@ -21,6 +21,10 @@ class Step(StrEnum):
 STEPS: Final = tuple(step for step in Step if step is not Step.TURN)
 """Those that every session takes, one after the other; each has times, service levels and a panel of its own. A turn is
 judged by its time to first audio."""
+TO_THE_ROOM: Final = STEPS[: STEPS.index(Step.CONVERSE)]
+"""Those that lead into the room: a session is set up when the last of them went well."""
+ON_A_SECRET: Final = TO_THE_ROOM[TO_THE_ROOM.index(Step.MINT) + 1 :]
+"""Those of them for which the client secret, or what was made on it, has to be good still."""
 
 
 class Mark(StrEnum):

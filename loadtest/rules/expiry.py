@@ -13,9 +13,13 @@ _ROUNDING_S: Final = 1.0
 """Both expires_at and a Date header are whole seconds."""
 _WRONGEST_CLOCK_S: Final = 86_400.0
 """No clock of a machine that runs tests is off by more than a time zone."""
-_AT_EXPIRY_NS: Final = 2_000_000_000
+_AT_EXPIRY_S: Final = 2.0
 _OLDEST_S: Final = 60.0
 _MOST_OF_LIFE: Final = 0.8
+
+
+def _left_s(life: Life, at_ns: int) -> float | None:
+    return None if life.secret is None else life.secret.left_s(at_ns)
 
 
 class OutlivesItsSecret(Fold):
@@ -27,17 +31,18 @@ class OutlivesItsSecret(Fold):
         return {Step.TURN: self._turn, Mark.ROOM_ENDED: self._ended}
 
     def _turn(self, event: StepFinished, life: Life) -> None:
-        if life.expires_ns is None or event.started_ns <= life.expires_ns + _AT_EXPIRY_NS:
+        left_s = _left_s(life, event.started_ns)
+        if left_s is None or left_s >= -_AT_EXPIRY_S:
             return
         if event.outcome == Outcome.OK and life.once(self.rule):
             self.tally.held()
 
     def _ended(self, event: Observed, life: Life) -> None:
-        if life.expires_ns is None or life.connected_ns is None or life.error_ns is not None:
+        left_s = _left_s(life, event.t_ns)
+        if left_s is None or life.connected_ns is None or life.error_ns is not None:
             return
-        after_ns = event.t_ns - life.expires_ns
-        if abs(after_ns) <= _AT_EXPIRY_NS and life.once(self.rule):
-            self.tally.broken(life.session, f"the room ended {after_ns / 1e9:+.1f} s from the expiry of its secret")
+        if abs(left_s) <= _AT_EXPIRY_S and life.once(self.rule):
+            self.tally.broken(life.session, f"the room ended {-left_s:+.1f} s from the expiry of its secret")
 
 
 class LivesAsAskedFor(Fold):
@@ -56,7 +61,7 @@ class LivesAsAskedFor(Fold):
             return
         if secret is None or event.outcome != Outcome.OK:
             return
-        early_s, off_s = 0.0, secret.told_s - secret.ttl_s
+        early_s, off_s = 0.0, secret.off_s
         if secret.provider_s is None:
             early_s = (event.t_ns - event.started_ns) / 1e9
         if -(_TTL_TOLERANCE_S + _ROUNDING_S + early_s) <= off_s <= _TTL_TOLERANCE_S + _ROUNDING_S:
@@ -81,10 +86,10 @@ class IsFresh(Fold):
         return {Step.CREATE: self._create}
 
     def _create(self, event: StepFinished, life: Life) -> None:
-        if life.secret is None or life.minted_ns is None:
+        if life.secret is None:
             return
         fingerprint = hash(life.secret.fingerprint)  # a number: a run may use a million of them
-        age_s = (event.started_ns - life.minted_ns) / 1e9
+        age_s = life.secret.age_s(event.started_ns)
         if fingerprint in self._used:
             self.tally.broken(life.session, "its secret had been used by another session")
         elif age_s > _OLDEST_S:
@@ -105,7 +110,7 @@ class LeavesAMargin(Fold):
     def _connect(self, event: StepFinished, life: Life) -> None:
         if life.secret is None or not life.secret.lives_s or event.outcome != Outcome.OK:
             return
-        share = (event.t_ns - life.secret.t_ns) / 1e9 / life.secret.lives_s
+        share = life.secret.age_s(event.t_ns) / life.secret.lives_s
         if share > _MOST_OF_LIFE:
             self.tally.broken(life.session, f"up after {share:.0%} of its secret's life")
         else:

@@ -42,7 +42,6 @@ class Life:
         "cut_phrase",
         "ended_ns",
         "error_ns",
-        "expires_ns",
         "first_audio_ns",
         "first_frame_ns",
         "foreign",
@@ -53,7 +52,6 @@ class Life:
         "joined_ns",
         "kind",
         "last_phrase",
-        "minted_ns",
         "mints_refused",
         "missing",
         "mute",
@@ -88,8 +86,6 @@ class Life:
         self.handlers: dict[Any, Any] = {}  # what its rules want to see
         # The session
         self.secret: Any = None  # its SecretMinted
-        self.minted_ns: int | None = None
-        self.expires_ns: int | None = None
         self.wall_offset_ns: int | None = None  # provider's wall clock minus the journal's clock
         self.created_ns: int | None = None
         self.sdk_session = False

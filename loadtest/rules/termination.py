@@ -109,7 +109,8 @@ class ComingStopsAbsence(Fold):
             return
         age_s, there_s = (event.t_ns - life.created_ns) / 1e9, (event.t_ns - life.joined_ns) / 1e9
         absence_s = life.promise.absence_s
-        if life.expires_ns is not None and abs(event.t_ns - life.expires_ns) <= 2 * _S:
+        left_s = None if life.secret is None else life.secret.left_s(event.t_ns)
+        if left_s is not None and abs(left_s) <= 2:
             return  # or is that why it ended?
         if there_s >= 2 and -0.5 <= age_s - absence_s <= 1.5 and life.once(self.rule):
             note = f"ended {age_s:.1f} s after its create with its user there; user_absent_timeout is {absence_s:g} s"

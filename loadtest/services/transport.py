@@ -15,6 +15,7 @@ import httpx
 import httpx2
 
 from loadtest.language.errors import Code, Kind, StepError, transport_failure
+from loadtest.language.events import Step
 from loadtest.language.validation import whole_number
 from loadtest.network.connection import (
     MAX_BODY_BYTES,
@@ -140,7 +141,7 @@ def _received(call: Call, method: str, answer: Answer, *, whole: bool) -> bytes 
     body, flaw = (packed, None) if not answer.encoding else _unpacked(packed, answer)
     if flaw is not None or not whole:
         call.body_so_far = body[:MAX_ERROR_BYTES]
-    call.watch.look_at_answer(call.what or method, answer.status, answer.headers, body, mints=call.what == "mint")
+    call.watch.look_at_answer(call.what or method, answer.status, answer.headers, body, mints=call.what == Step.MINT)
     return flaw or body
 
 

@@ -35,6 +35,7 @@ from loadtest.language.events import (
     SessionFinished,
     SessionStarted,
     StageStarted,
+    Step,
     StepFinished,
 )
 from reports.data import repeated
@@ -136,7 +137,7 @@ class Run:
     @property
     def turns(self) -> pd.DataFrame:
         """The rows of `steps` that are turns of a conversation."""
-        return self.steps[self.steps["step"] == "turn"]
+        return self.steps[self.steps["step"] == Step.TURN]
 
     @property
     def truncated(self) -> pd.DataFrame:

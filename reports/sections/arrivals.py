@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from loadtest.language.events import Step
+from loadtest.language.events import TO_THE_ROOM, Outcome, Step
 from reports.data.frames import Run
 from reports.data.measures import counts, quantile, quantiles
 from reports.sections.sessions import first_ok
@@ -25,10 +25,8 @@ def setup_from_due(run: Run) -> pd.DataFrame:
 
 def first_step_from_due(run: Run) -> pd.DataFrame:
     """The same to the end of their first step: the mint, or the create where a backend mints."""
-    minted, created = first_ok(run, Step.MINT)["t_ns"], first_ok(run, Step.CREATE)["t_ns"]
-    # Of all mints, those that failed too: after a failed mint no create is a first step.
-    tried = run.steps.loc[run.steps["step"] == Step.MINT, "session"]
-    return _from_due(run, pd.concat([minted, created[~created.index.isin(tried)]]))
+    first = run.steps[run.steps["step"].isin(TO_THE_ROOM)].drop_duplicates("session").set_index("session")
+    return _from_due(run, first.loc[first["outcome"] == Outcome.OK, "t_ns"])
 
 
 def _from_due(run: Run, ended_ns: "pd.Series[Any]") -> pd.DataFrame:

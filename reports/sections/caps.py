@@ -9,7 +9,7 @@ import pandas as pd
 from loadtest.config.scenario import ABSENCE_S, DURATION_S
 from loadtest.config.settings import Settings
 from loadtest.language.errors import Code
-from loadtest.language.events import EndedBy, RemainsReason, RuleOutcome
+from loadtest.language.events import ON_A_SECRET, EndedBy, RemainsReason, RuleOutcome, Step
 from reports.data.frames import Run
 from reports.data.measures import quantile
 from reports.sections.sessions import active
@@ -84,7 +84,7 @@ def _lives_s(run: Run) -> "pd.Series[float]":
         .drop_duplicates("session")
         .set_index("session")
     )
-    deletes = run.steps.loc[(run.steps["step"] == "delete") & (run.steps["attempt"] == 1), ["session", "started_ns"]]
+    deletes = run.steps.loc[(run.steps["step"] == Step.DELETE) & (run.steps["attempt"] == 1), ["session", "started_ns"]]
     deletes = deletes.drop_duplicates("session").set_index("session")
     both = pd.concat([created["t_ns"], deletes["started_ns"]], axis=1, join="inner")
     return (both["started_ns"] - both["t_ns"]) / 1e9
@@ -93,7 +93,7 @@ def _lives_s(run: Run) -> "pd.Series[float]":
 def _concurrency(run: Run, declared: int | None) -> dict[str, Any]:
     line = active(run)
     peak = int(line["active"].max()) if len(line) else 0
-    told = run.steps["step"].isin(["create", "connect"]) & run.steps["code"].isin([str(code) for code in _REFUSED])
+    told = run.steps["step"].isin(ON_A_SECRET) & run.steps["code"].isin([str(code) for code in _REFUSED])
     refused = run.steps[told]
     how = f"not reached: {peak:,} at once and no session refused for its number"
     observed = None

@@ -5,7 +5,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from loadtest.language.events import Outcome, RuleOutcome, Step
+from loadtest.language.events import ON_A_SECRET, Outcome, RuleOutcome, Step
 from reports.data.frames import Run
 from reports.data.measures import counts, quantile, quantiles
 from reports.sections.sessions import first_ok
@@ -19,30 +19,36 @@ _BUCKETS: Final = 12
 
 
 def uses(run: Run) -> pd.DataFrame:
-    """A row per session with a secret: age_at_create_s (create sent), age_at_connect_s and margin_s (connect
-    succeeded), age_s and outcome (of its last use: connect's or else create's end), skew_s, date_skew_s.
+    """A row per session with a secret: t_ns (minted), age_at_create_s and left_at_create_s (create sent),
+    age_at_connect_s, margin_s and connected_ns (connect succeeded), share (of its life, gone) and outcome of its last
+    use: the end of the last step on it; skew_s, date_skew_s.
 
-    Ages and margins are by our monotonic clock from the answer of the mint and the life that the secret has
-    (`SecretMinted.lives_s`; no margin where that isn't known). skew_s: the provider's clock minus ours, from
+    Ages and what is left are by our monotonic clock, as `SecretMinted.age_s` and `left_s` tell them of one secret;
+    nothing is left of a life that isn't known. skew_s: the provider's clock minus ours, from
     `expires_at`, which is in whole seconds, so it is known to a second; date_skew_s: the same from its Date header.
     """
     secrets = run.secrets.drop_duplicates("session").set_index("session")
     steps = run.steps[["session", "started_ns", "t_ns", "outcome", "kind"]]
     created = steps[run.steps["step"] == Step.CREATE].drop_duplicates("session").set_index("session")
-    connects = steps[run.steps["step"] == Step.CONNECT].drop_duplicates("session").set_index("session")
     connected_ns = first_ok(run, Step.CONNECT)["t_ns"].reindex(secrets.index)
-    last = pd.concat([connects, created[~created.index.isin(connects.index)]]).reindex(secrets.index)
-    minted_ns, wall_s = secrets["t_ns"], secrets["wall_ns"] / 1e9
+    last = steps[run.steps["step"].isin(ON_A_SECRET)].drop_duplicates("session", keep="last").set_index("session")
+    last = last.reindex(secrets.index)
+    lives_s, wall_s = secrets["lives_s"], secrets["wall_ns"] / 1e9
+    age_at_create_s, age_at_connect_s, age_s = (
+        (at_ns.reindex(secrets.index) - secrets["t_ns"]) / 1e9
+        for at_ns in (created["started_ns"], connected_ns, last["t_ns"])
+    )
     return pd.DataFrame(
         {
-            "t_ns": minted_ns,
-            "lives_s": secrets["lives_s"],
-            "age_at_create_s": (created["started_ns"].reindex(secrets.index) - minted_ns) / 1e9,
-            "age_at_connect_s": (connected_ns - minted_ns) / 1e9,
-            "margin_s": secrets["lives_s"] - (connected_ns - minted_ns) / 1e9,
-            "age_s": (last["t_ns"] - minted_ns) / 1e9,
+            "t_ns": secrets["t_ns"],
+            "connected_ns": connected_ns,
+            "age_at_create_s": age_at_create_s,
+            "age_at_connect_s": age_at_connect_s,
+            "left_at_create_s": lives_s - age_at_create_s,
+            "margin_s": lives_s - age_at_connect_s,
+            "share": age_s / lives_s,
             "outcome": last["outcome"],
-            "skew_s": secrets["expires_at_s"] - secrets["lives_s"].fillna(secrets["ttl_s"]) - wall_s,
+            "skew_s": secrets["expires_at_s"] - lives_s.fillna(secrets["ttl_s"]) - wall_s,
             "date_skew_s": secrets["provider_s"] - wall_s,
         }
     )
@@ -54,7 +60,6 @@ def section(run: Run, everything: Run) -> dict[str, Any]:
     found = uses(run)
     margin_s = found["margin_s"].dropna()
     holders = run.secrets.groupby("fingerprint")["session"].nunique()
-    left_s = found["lives_s"] - found["age_at_create_s"]
     return {
         "minted": len(run.secrets),
         "reused": int((holders > 1).sum()),
@@ -66,7 +71,7 @@ def section(run: Run, everything: Run) -> dict[str, Any]:
         "histograms": {
             "age_at_create": histogram(found["age_at_create_s"]),
             "age_at_connect": histogram(found["age_at_connect_s"]),
-            "margin_at_create": histogram(left_s),
+            "margin_at_create": histogram(found["left_at_create_s"]),
             "margin_at_connect": histogram(found["margin_s"]),
         },
         "at_share_of_ttl": _near_the_end(everything, found if everything is run else uses(everything)),
@@ -94,10 +99,9 @@ def _near_the_end(run: Run, found: pd.DataFrame) -> list[dict[str, Any]]:
     """A row per point of the TTL: percent, uses, connected, failed, cancelled, probes, tested. A probe's own session is
     no use here: that it reached a room says nothing, what it found there does."""
     found = found[~found.index.isin(run.checks["session"])]
-    share = found["age_s"] / found["lives_s"]
     rows, below = [], -np.inf
     for percent, limit in BANDS:
-        outcome = counts(found.loc[(share >= below) & (share < limit), "outcome"])
+        outcome = counts(found.loc[found["share"].between(below, limit, inclusive="left"), "outcome"])
         below = limit
         checks = run.checks[
             run.checks["rule"].isin(_PROBED.get(percent, ())) & (run.checks["outcome"] != RuleOutcome.NOT_TESTED)

@@ -13,11 +13,11 @@ import pandas as pd
 
 from loadtest.config.arrival import WARM_UP
 from loadtest.language.errors import Kind
-from loadtest.language.events import STEPS, Gone, Outcome, Step
+from loadtest.language.events import STEPS, Gone, Outcome
 from reports.data.frames import Run
 from reports.data.measures import judged
 from reports.data.taking import RATES, taken
-from reports.sections import arrivals
+from reports.sections import arrivals, expiry
 from reports.sections.heard import age
 from reports.sections.sessions import CERTAIN, Left, left_behind, setup
 
@@ -203,12 +203,8 @@ def _of_media(media: pd.DataFrame, what: str) -> pd.DataFrame:
 
 
 def _margins(run: Run) -> pd.DataFrame:
-    secrets = run.secrets.drop_duplicates("session").set_index("session")
-    connects = run.steps[(run.steps["step"] == Step.CONNECT) & (run.steps["outcome"] == Outcome.OK)]
-    connects = connects[connects["session"].isin(secrets.index)]
-    age_s = (connects["t_ns"].to_numpy() - secrets["t_ns"].reindex(connects["session"]).to_numpy()) / 1e9
-    margins = _table(connects, secrets["lives_s"].reindex(connects["session"]).to_numpy() - age_s)
-    return margins.dropna(subset="value")
+    known = expiry.uses(run).dropna(subset="margin_s").reset_index()
+    return _table(known, known["margin_s"], "connected_ns")
 
 
 def _of_sessions(run: Run, what: str) -> pd.DataFrame:

@@ -60,7 +60,7 @@ def _of_session(settings: Settings, scenario: Scenario, slo: Slo) -> float:
             return once
         round_s = nominal_s(plan) - plan.repeat_for
         return once * max(1.0, plan.repeat_for / round_s) if round_s else once
-    if target.backend is not None and measure in ("mint", "secret.margin"):  # no secret is seen here
+    if target.backend is not None and measure in (Step.MINT, "secret.margin"):  # no secret is seen here
         return 0.0
     if target.room == "none" and SAMPLERS[measure].keys() <= _IN_A_ROOM:
         return 0.0

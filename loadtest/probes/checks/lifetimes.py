@@ -1,8 +1,7 @@
 """How long client secrets live: as was asked for, by default, out of bounds (EXP-3, EXP-4, EXP-5)."""
 
-from dataclasses import dataclass
-
 from loadtest.language.clock import now_ns, wall_ns
+from loadtest.language.events import SecretMinted
 from loadtest.language.validation import plain, stamp_s
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS
@@ -36,11 +35,11 @@ async def lifetimes(bench: Bench) -> None:
         lives = {ttl_s or DEFAULT_TTL_S: asked[ttl_s] for ttl_s in (None, 10, 7200) if asked[ttl_s].ok}
         if not asked[None].ok:
             raise NotTestedError(f"a mint without a TTL answered HTTP {asked[None].status}")
-        found = [_life(ttl_s, answer) for ttl_s, answer in lives.items()]
-        off = [life for life in found if not _fits(life, found)]
+        found = [_minted(ttl_s, answer) for ttl_s, answer in lives.items()]
+        off = [secret for secret in found if not _fits(secret, found)]
         seen = ", ".join(
-            f"{life.asked_s} s {'by default' if life.asked_s == DEFAULT_TTL_S else 'asked'}, {life.left_s:.0f} s left"
-            for life in found
+            f"{secret.ttl_s} s {'by default' if secret.ttl_s == DEFAULT_TTL_S else 'asked'}, {secret.told_s:.0f} s left"
+            for secret in found
         )
         bench.judge("EXP-3", not off, seen)
         values = [plain(answer.fields.get("value")) for answer in (*lives.values(), await mint(None))]
@@ -49,32 +48,21 @@ async def lifetimes(bench: Bench) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Life:
-    """A secret's: asked for, and left by its expires_at when it was minted. `by_provider`: by the provider's clock."""
-
-    asked_s: int
-    left_s: float
-    by_provider: bool
-
-
-def _life(asked_s: int, answer: Answer) -> _Life:
-    now_s = answer.provider_s
-    return _Life(
-        asked_s=asked_s,
-        left_s=(stamp_s(answer.fields.get("expires_at")) or 0) - (wall_ns() / 1e9 if now_s is None else now_s),
-        by_provider=now_s is not None,
-    )
+def _minted(asked_s: int, answer: Answer) -> SecretMinted:
+    """The secret of an answer, for what its `expires_at` says; it is in no journal."""
+    return SecretMinted(
+        t_ns=now_ns(), session="", fingerprint="", ttl_s=asked_s, wall_ns=wall_ns(), provider_s=answer.provider_s,
+        expires_at_s=int(stamp_s(answer.fields.get("expires_at")) or 0),
+    )  # fmt: skip
 
 
-def _fits(life: _Life, found: list[_Life]) -> bool:
-    off_s = life.left_s - life.asked_s
-    if life.by_provider:
-        return abs(off_s) <= TTL_TOLERANCE_S + ROUNDING_S
+def _fits(secret: SecretMinted, found: list[SecretMinted]) -> bool:
+    if secret.provider_s is not None:
+        return abs(secret.off_s) <= TTL_TOLERANCE_S + ROUNDING_S
     # By the difference of two answers, so that a clock that differs from ours is nobody's fault.
-    others = [other for other in found if other.asked_s != life.asked_s]
-    skew_fits = any(abs(off_s - (other.left_s - other.asked_s)) <= TTL_TOLERANCE_S for other in others)
-    return abs(off_s) <= TTL_TOLERANCE_S or (skew_fits and abs(off_s) < 24 * 3600)
+    others = [other for other in found if other.ttl_s != secret.ttl_s]
+    skew_fits = any(abs(secret.off_s - other.off_s) <= TTL_TOLERANCE_S for other in others)
+    return abs(secret.off_s) <= TTL_TOLERANCE_S or (skew_fits and abs(secret.off_s) < 24 * 3600)
 
 
 async def aged(bench: Bench) -> None:

@@ -1,7 +1,7 @@
 """Each session that a page shows: its row in the table, and its waterfall."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pandas as pd
@@ -13,6 +13,7 @@ from reports.data.frames import Run
 from reports.pages.explore.chosen import SAMPLED, SLOW, Chosen
 from reports.pages.explore.links import Links
 from reports.pages.explore.waterfall import Bar, waterfall
+from reports.sections.sessions import setup
 
 _MOST_DETAILS, _LONGEST = 10, 400
 """How many failures of a session are told, in how many characters each."""
@@ -44,8 +45,9 @@ class Story:
 
 def stories(run: Run, picked: Chosen, links: Links, audio: Sequence[str]) -> list[Story]:
     """In the order of `picked`. `audio`: paths of the sound that was kept."""
-    steps = _of(run.steps, picked.numbers)
-    looks = _of(run.looks, picked.numbers)
+    shown = replace(run, steps=run.steps[run.steps["session"].isin(picked.numbers)])
+    steps, looks = _of(shown.steps, picked.numbers), _of(run.looks, picked.numbers)
+    setups = setup(shown)["setup_s"].to_dict()
     ids = run.sessions.loc[picked.numbers, "id"]
     short = _SHORT if ids.str[:_SHORT].is_unique else None
     of_session: dict[str, list[str]] = {}
@@ -53,7 +55,7 @@ def stories(run: Run, picked: Chosen, links: Links, audio: Sequence[str]) -> lis
         of_session.setdefault(path.rpartition("/")[2].partition("-")[0], []).append(path)
     return [
         _story(
-            run, number, steps.get(number, []), looks.get(number, []), picked, links,
+            run, number, steps.get(number, []), looks.get(number, []), setups.get(number), picked, links,
             of_session.get(str(ids[number]), []), short,
         )
         for number in picked.numbers
@@ -74,6 +76,7 @@ def _story(
     number: int,
     steps: list[Any],
     looks: list[Any],
+    setup_s: float | None,
     picked: Chosen,
     links: Links,
     audio: Sequence[str],
@@ -94,7 +97,7 @@ def _story(
         at_s=None if span_ns is None else (span_ns[0] - run.start_ns) / 1e9,
         lasted_s=None if span_ns is None else (span_ns[1] - span_ns[0]) / 1e9,
         waited_s=picked.waited_s[number],
-        setup_s=_setup_s(steps),
+        setup_s=setup_s,
         first_audio_s=max(waits_s, default=None),
         failure=_words(session["failed_step"], session["kind"], session["code"]),
         details=_details(session, steps),
@@ -128,16 +131,6 @@ def _details(session: Any, steps: list[Any]) -> list[str]:
         if pd.notna(kind)
     ]
     return [words[:_LONGEST] for words in dict.fromkeys(said)][:_MOST_DETAILS]
-
-
-def _setup_s(steps: list[Any]) -> float | None:
-    """From the mint's start, or the create's where a back end mints, to connected."""
-    good: dict[str, Any] = {}
-    for row in steps:
-        if row.outcome == Outcome.OK:
-            good.setdefault(str(row.step), row)
-    first, last = good.get(Step.MINT) or good.get(Step.CREATE), good.get(Step.CONNECT)
-    return None if first is None or last is None else float(last.t_ns - first.started_ns) / 1e9
 
 
 def _bar(row: Any, begin_ns: int) -> Bar:

@@ -75,7 +75,7 @@ def margins(case: tuple[int, int, bool], run_dir: Path) -> Mapping[str, float | 
     report = j.reported(run_dir, slos=bound(0))
     return {
         "metric": histogram[-1] if any(histogram) else None,
-        "rules": None if life.expires_ns is None else round((life.expires_ns - life.connected_ns) / 1e9, 6),
+        "rules": None if life.secret is None else life.secret.left_s(life.connected_ns),
         "search": search.facts()[0].slos[0].observed,
         "report": report["secrets"]["min_margin_s"],
         "report's objective": report["slos"][0]["observed"],
@@ -161,3 +161,14 @@ def test_the_set_up_ends_when_the_session_is_connected_and_not_with_the_avatars_
     snapshot = aggregate.snapshot()
     assert [values[-1] for values in snapshot[c.SESSION_SETUP.name].values()] == [0.8]
     assert [values[-1] for values in snapshot[c.FIRST_FRAME.name].values()] == [0.5]
+
+
+def test_a_secret_tells_its_age_and_what_is_left_before_and_after_its_end() -> None:
+    secret = SecretMinted(
+        t_ns=5_000_000_000, session="", fingerprint="", ttl_s=600, expires_at_s=620, wall_ns=10**10, provider_s=10
+    )
+    assert [secret.age_s(at_s * 10**9) for at_s in (5, 65)] == [0.0, 60.0]
+    assert [secret.left_s(at_s * 10**9) for at_s in (5, 65, 705)] == [609.5, 549.5, -90.5]
+    assert secret.off_s == 10
+    assert replace(secret, provider_s=None, wall_ns=20 * 10**9).left_s(605 * 10**9) == 0.0
+    assert replace(secret, provider_s=None).left_s(5 * 10**9) is None
