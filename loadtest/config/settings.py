@@ -3,7 +3,7 @@
 import math
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, assert_never
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -29,6 +29,7 @@ from loadtest.config.tables.caller import Caller
 from loadtest.config.workload import Capacity, Load
 from loadtest.judging.slo import DEFAULT_SLOS, Slo, parse_slos
 from loadtest.judging.words import plural
+from loadtest.language.events import Step
 
 RUNS = Path("runs")
 STEP_OVERHEAD_S = 30.0
@@ -84,6 +85,22 @@ class Target(Section):
     )
     delete_timeout_s: DurationS = Field(10.0, gt=0, description="deadline of a delete")
     gone_timeout_s: DurationS = Field(5.0, gt=0, description="how long a deleted session may still be seen")
+
+    def deadline_s(self, step: Step) -> float | None:
+        """How long a step may take; None: what it waits for has deadlines of its own."""
+        match step:
+            case Step.MINT:
+                return self.mint_timeout_s
+            case Step.CREATE:
+                return self.create_timeout_s
+            case Step.CONNECT:
+                return self.connect_timeout_s
+            case Step.DELETE:
+                return self.delete_timeout_s
+            case Step.CONVERSE | Step.TURN:
+                return None
+            case _:
+                assert_never(step)
 
     @field_validator("twin_set", mode="before")
     @classmethod

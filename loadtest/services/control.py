@@ -24,7 +24,7 @@ from loadtest.network.pool import Pool
 from loadtest.secrecy.given_back import Ledger
 from loadtest.secrecy.redact import know, redact, remember
 from loadtest.services.backend import Backend, Request
-from loadtest.services.creating import created, salvaged, salvaged_from_call
+from loadtest.services.creating import known, of_answer, salvaged_from_call
 from loadtest.services.lean import Lean
 from loadtest.services.transport import MAX_ERROR_BYTES, Answered, fetch, open_session
 from loadtest.session.ports import DELETED_STATUS, Call, ClientSecret, Created, Grant
@@ -106,15 +106,7 @@ class Control:
             return salvaged_from_call(call, error)
         if not answered.is_good:
             raise _refused(answered, secret.value, self._avaturn_key, creates=True)
-        what = "the create's answer"
-        try:
-            answer = validation.json_object(answered.body, what)
-        except StepError as error:
-            return salvaged(answered.body, error)
-        made = created(answer.get("session_id"), answer.get("token"), what)
-        call.watch.sends(SecretKind.SESSION_TOKEN, made.token)
-        remember(made.token, owner=call.watch)
-        return made
+        return of_answer(answered.body, call)
 
     async def create_at_backend(
         self, call: Call, *, user: int, iteration: int, trace_id: str, traceparent: str
@@ -131,10 +123,7 @@ class Control:
         self._backend.keep_cookies(user, request.url, answered.headers)
         if not answered.is_good:
             raise _refused(answered, *self._backend.secrets, creates=True)
-        made = self._backend.created(user=user, body=answered.body)
-        call.watch.sends(SecretKind.SESSION_TOKEN, made.token)
-        remember(made.token, owner=call.watch)
-        return made
+        return known(self._backend.created(user=user, body=answered.body), call)
 
     async def _exchange(self, call: Call, request: Request, *, repeatable: bool = False) -> Answered:
         return await fetch(

@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.validation import salvaged_id, session_id, token
-from loadtest.secrecy.redact import reveals
+from loadtest.language.events import SecretKind
+from loadtest.language.validation import json_object, salvaged_id, session_id, token
+from loadtest.secrecy.redact import remember, reveals
 from loadtest.session.ports import Call, Created
 
 
@@ -19,6 +20,23 @@ def created(told_id: Any, told_token: Any, what: str) -> Created:
         return Created(target_session_id=found, token=token(told_token, f"{what}'s token"), flaw=flaw)
     except StepError as error:
         return Created(target_session_id=found, token="", flaw=flaw or error)
+
+
+def of_answer(body: bytes, call: Call) -> Created:
+    """Of a good answer of the public API to that call, whoever made it. Raises StepError where it has no id."""
+    what = "the create's answer"
+    try:
+        fields = json_object(body, what)
+    except StepError as error:
+        return salvaged(body, error)
+    return known(created(fields.get("session_id"), fields.get("token"), what), call)
+
+
+def known(made: Created, call: Call) -> Created:
+    """The same; from here on its token is a secret that was sent."""
+    call.watch.sends(SecretKind.SESSION_TOKEN, made.token)
+    remember(made.token, owner=call.watch)
+    return made
 
 
 def salvaged(body: bytes, flaw: StepError, *, key: str = "session_id") -> Created:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 from loadtest.config.access.trust import trust
 from loadtest.config.settings import Settings
 from loadtest.language.errors import StepError
+from loadtest.language.events import TO_THE_ROOM
 from loadtest.language.validation import http_date_s, json_value
 from loadtest.network.opening import reach
 from loadtest.network.pool import Pool
@@ -55,9 +56,8 @@ async def look(settings: Settings, keys: Mapping[str, str]) -> list[Seen]:
 def margin_s(settings: Settings) -> float:
     """How far a clock may be off before secrets look expired that aren't: what is left of a secret's life when the last
     step that needs it has had all of its time."""
-    target = settings.target
     ttl_s = min(scenario.secret.ttl_s for scenario in settings.scenarios)
-    return max(LEAST_MARGIN * ttl_s, ttl_s - target.mint_timeout_s - target.create_timeout_s - target.connect_timeout_s)
+    return max(LEAST_MARGIN * ttl_s, ttl_s - sum(settings.target.deadline_s(step) or 0.0 for step in TO_THE_ROOM))
 
 
 @dataclass(frozen=True, slots=True)

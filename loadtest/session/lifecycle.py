@@ -24,8 +24,9 @@ from loadtest.secrecy.redact import redact
 from loadtest.session.conversation import MAX_MESSAGES, Conversation
 from loadtest.session.converse import Place, converse
 from loadtest.session.line import CallersLine
+from loadtest.session.making import Making
 from loadtest.session.owned import Owned, Steps, uncancellable
-from loadtest.session.ports import GONE_STATUS, Call, ClientSecret, ControlApi, Created, OpenRoom, Room, Situation
+from loadtest.session.ports import GONE_STATUS, Call, ControlApi, Created, OpenRoom, Room, Situation
 from loadtest.session.record import Record
 from loadtest.session.tape import KeepAudio, Tape
 
@@ -60,6 +61,10 @@ class Surroundings:
     keep_audio: KeepAudio | None = None
     ledger: Ledger = field(default_factory=Ledger)
 
+    def digest(self, text: str) -> str:
+        """Equal for equal texts of one run; tells nothing about them."""
+        return hashlib.blake2b(text.encode(errors="replace"), key=self.salt, digest_size=8).hexdigest()
+
 
 class Lifecycle:
     """Runs one session."""
@@ -77,7 +82,7 @@ class Lifecycle:
             purpose=ticket.purpose,
             ledger=around.ledger,
         )
-        self._steps = Steps(self._record)
+        self._steps = Steps(self._record, self._settings.target)
         self._owned = Owned(
             self._control,
             self._record,
@@ -85,6 +90,7 @@ class Lifecycle:
             self._settings.target,
             max_duration_s=self._scenario.session.max_duration,
         )
+        self._making = Making(self._control, self._record, self._steps, self._owned, digest=around.digest)
         self._place = goes_on or Place()
         self._is_second = goes_on is not None
         self.cut_off: Place | None = None
@@ -133,55 +139,28 @@ class Lifecycle:
     # The steps, in order
 
     async def _play(self) -> None:
-        target, timed = self._settings.target, self._steps.timed
-        if target.backend is not None:
-            created = await timed(Step.CREATE, target.create_timeout_s, self._create_at_backend)
+        timed, ticket = self._steps.timed, self._ticket
+        if self._settings.target.backend is not None:
+            created = await self._making.create_at_backend(user=ticket.user, iteration=ticket.iteration)
         else:
-            secret = await timed(Step.MINT, target.mint_timeout_s, self._mint)
-            created = await timed(Step.CREATE, target.create_timeout_s, lambda c, s: self._create(c, s, secret))
-        await timed(Step.CONNECT, target.connect_timeout_s, lambda c, s: self._connect(c, s, created))
+            asked = self._scenario
+            secret = await self._making.mint(ttl_s=asked.secret.ttl_s, realtime=asked.realtime)
+            created = await self._making.create(secret, asked.session.model_dump(exclude_none=True, exclude={"engine"}))
+        await timed(Step.CONNECT, lambda c, s: self._connect(c, s, created))
         if self._room is not None and self._talk is not None:
             talk = self._talk
-            await timed(Step.CONVERSE, None, lambda _call, span: self._converse(talk, created, span))
-
-    async def _mint(self, call: Call, span: str) -> ClientSecret:
-        ttl_s = self._scenario.secret.ttl_s
-        secret = await self._control.mint(
-            call, ttl_s=ttl_s, realtime=self._scenario.realtime, traceparent=self._record.traceparent(span)
-        )
-        fingerprint = self._digest(secret.value)
-        self._record.minted(
-            fingerprint=fingerprint, ttl_s=ttl_s, expires_at_s=secret.expires_at_s, provider_s=secret.provider_s
-        )
-        return secret
-
-    async def _create(self, call: Call, span: str, secret: ClientSecret) -> Created:
-        fields = self._scenario.session.model_dump(exclude_none=True, exclude={"engine"})
-        return await self._owned.create(
-            self._control.create(call, secret=secret, fields=fields, traceparent=self._record.traceparent(span))
-        )
-
-    async def _create_at_backend(self, call: Call, span: str) -> Created:
-        return await self._owned.create(
-            self._control.create_at_backend(
-                call,
-                user=self._ticket.user,
-                iteration=self._ticket.iteration,
-                trace_id=self._record.session,
-                traceparent=self._record.traceparent(span),
-            )
-        )
+            await timed(Step.CONVERSE, lambda _call, span: self._converse(talk, created, span))
 
     async def _connect(self, call: Call, span: str, created: Created) -> None:
         grant = await self._control.grant(call, token=created.token, traceparent=self._record.traceparent(span))
         self._owned.alive_seen = True
-        self._record.observe(now_ns(), Mark.SDK_SESSION, None, digest=self._digest(grant.room_url))
+        self._record.observe(now_ns(), Mark.SDK_SESSION, None, digest=self._around.digest(grant.room_url))
         if self._settings.target.room == "none":
             return
         situation = self._situation = self._situated()
         self._talk = Conversation(
             observe=self._record.observe,
-            digest=self._digest,
+            digest=self._around.digest,
             keep_transcripts=self._settings.output.keep_transcripts,
             tape=Tape() if self._around.keep_audio is not None else None,
             line=None if situation is None else situation.line,
@@ -261,10 +240,6 @@ class Lifecycle:
             keep_audio=self._around.keep_audio,
             place=self._place,
         )
-
-    def _digest(self, text: str) -> str:
-        """Equal for equal texts of one run; tells nothing about them."""
-        return hashlib.blake2b(text.encode(errors="replace"), key=self._around.salt, digest_size=8).hexdigest()
 
     def _tell_media(self, room: Room, talk: Conversation | None) -> None:
         if talk is None or not (talk.playout.frames or talk.messages > MAX_MESSAGES):

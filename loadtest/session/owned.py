@@ -29,19 +29,19 @@ GONE_LOOK_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 class Steps:
     """The timed steps of one session. `failure`: the first one, which is the session's."""
 
-    def __init__(self, record: Record) -> None:
-        self._record = record
+    def __init__(self, record: Record, target: Target) -> None:
+        self._record, self._target = record, target
         self.failure: Failure | None = None
 
     async def timed(
         self,
         step: Step,
-        timeout_s: float | None,
         work: Callable[[Call, str], Awaitable[_T]],
         *,
         attempt: int = 1,
     ) -> _T:
         """Run a step under its deadline and emit its StepFinished. Raises StepError, also for the deadline."""
+        timeout_s = self._target.deadline_s(step)
         call, span, outcome = Call(what=step, watch=self._record.watch), span_id(), Outcome.OK
         failed: Failure | None = None
         started_ns = ended_ns = now_ns()
@@ -142,7 +142,6 @@ class Owned:
             try:
                 status = await self._steps.timed(
                     Step.DELETE,
-                    self._target.delete_timeout_s,
                     lambda call, span: self._control.delete(
                         call, target_session_id=created.target_session_id, traceparent=self._record.traceparent(span)
                     ),

@@ -3,7 +3,6 @@ knows of it before it can exist: the machinery is that of every session (`owned.
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,12 +10,12 @@ from typing import Any, Protocol
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import GATEWAY_STATUS, Code, Kind, StepError
 from loadtest.language.events import Event, Mark, Outcome, Remains, RemainsReason, Step, StepFinished
-from loadtest.language.validation import json_object
 from loadtest.network import why_refused
 from loadtest.probes.bench.visit import Visit
 from loadtest.probes.bench.wire import MORE_TRIES_S, Answer, Wire
-from loadtest.services.creating import created, salvaged, salvaged_from_call
+from loadtest.services.creating import of_answer, salvaged_from_call
 from loadtest.session.lifecycle import Surroundings, Ticket
+from loadtest.session.making import Making
 from loadtest.session.owned import Owned, Steps
 from loadtest.session.ports import GONE_STATUS, Call, ClientSecret, Created, Grant
 from loadtest.session.record import Record
@@ -70,8 +69,9 @@ class Subject:
             purpose=bench.ticket.purpose,
             ledger=around.ledger,
         )
-        self._steps = Steps(self.record)
+        self._steps = Steps(self.record, self._target)
         self._owned = Owned(around.control, self.record, self._steps, self._target, max_duration_s=max_duration_s)
+        self._making = Making(around.control, self.record, self._steps, self._owned, digest=around.digest)
         self._visits: list[Visit] = []
         self._was_deleted = False
         self.revives = False
@@ -112,22 +112,7 @@ class Subject:
 
     async def mint(self, *, ttl_s: int | None = None, realtime: Mapping[str, Any] | None = None) -> ClientSecret:
         """A secret for the default session object, changed by `realtime`."""
-        ttl_s = ttl_s or self._bench.long_ttl_s
-        secret = await self._steps.timed(
-            Step.MINT,
-            self._target.mint_timeout_s,
-            lambda call, span: self._around.control.mint(
-                call,
-                ttl_s=ttl_s,
-                realtime=self._bench.realtime(realtime),
-                traceparent=self.record.traceparent(span),
-            ),
-        )
-        digest = hashlib.blake2b(secret.value.encode(), key=self._around.salt, digest_size=8).hexdigest()
-        self.record.minted(
-            fingerprint=digest, ttl_s=ttl_s, expires_at_s=secret.expires_at_s, provider_s=secret.provider_s
-        )
-        return secret
+        return await self._making.mint(ttl_s=ttl_s or self._bench.long_ttl_s, realtime=self._bench.realtime(realtime))
 
     async def create(self, secret: ClientSecret, **fields: Any) -> Created:
         """An ordinary create. Its `user_absent_timeout` outlasts the probe unless it is given; None: isn't sent."""
@@ -135,14 +120,7 @@ class Subject:
         body = {name: value for name, value in body.items() if value is not None}
         self._bench.reserve()
         self.sent_ns = now_ns()
-
-        return await self._steps.timed(
-            Step.CREATE,
-            self._target.create_timeout_s,
-            lambda call, span: self._owned.create(
-                self._around.control.create(call, secret=secret, fields=body, traceparent=self.record.traceparent(span))
-            ),
-        )
+        return await self._making.create(secret, body)
 
     async def new(self, *, realtime: Mapping[str, Any] | None = None, **fields: Any) -> Created:
         """Mint and create."""
@@ -156,7 +134,7 @@ class Subject:
         answers: list[Answer] = []
 
         async def send() -> Created:
-            call, what = Call(what="check: create", watch=self.record.watch), "the create's answer"
+            call = Call(what="check: create", watch=self.record.watch)
             try:
                 answer = await self._bench.wire.create(
                     body, traceparent=self.record.traceparent(self.record.root), key=key, call=call
@@ -166,11 +144,7 @@ class Subject:
             answers.append(answer)
             if not answer.ok:
                 raise StepError(Kind.REJECTED, Code.INVALID_REQUEST, http_status=answer.status)
-            try:
-                fields = json_object(answer.body, what)
-            except StepError as error:
-                return salvaged(answer.body, error)
-            return created(fields.get("session_id"), fields.get("token"), what)
+            return of_answer(answer.body, call)
 
         with contextlib.suppress(StepError):
             await self._owned.create(send())

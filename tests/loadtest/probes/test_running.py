@@ -16,9 +16,11 @@ from loadtest.language.events import (
 )
 from loadtest.probes import running
 from loadtest.probes.bench.bench import Bench, Ground, NotTestedError, Probe
+from loadtest.probes.bench.wire import Answer
+from loadtest.secrecy.redact import redact
 from loadtest.session.lifecycle import Ticket
 from tests.loadtest.fakes import FakeControl, forever, refused
-from tests.loadtest.probes.doubles import findings, ground
+from tests.loadtest.probes.doubles import answer, findings, ground
 
 Script = Callable[[Bench], Awaitable[None]]
 TICKET = Ticket(number=0, user=0, iteration=0, due_ns=0, purpose="probe:TD-1")
@@ -136,6 +138,28 @@ def test_a_create_that_ought_to_be_refused_and_is_not_is_deleted_like_any_other(
     assert control.alive == set()
     reasons = [event.reason for event in events if isinstance(event, RemainsChanged)]
     assert reasons == ["create_sent", "create_refused", "create_sent", "create_answered", "deleted"]
+
+
+def test_the_token_of_a_session_that_ought_to_have_been_refused_is_a_secret_like_any_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    control, events, answered = FakeControl(), list[Event](), "zq7Kd0vTtW3mXy9LpB"
+    on = ground(control, events)
+
+    async def create(_body: Any, **_more: Any) -> Answer:
+        control.alive.add("av-1")
+        return answer(200, session_id="av-1", token=answered)
+
+    monkeypatch.setattr(on.wire, "create", create)
+
+    async def attempts(bench: Bench) -> None:
+        async with bench.subject() as subject:
+            await subject.attempt({})
+            assert redact(f"said {answered} again") == "said [redacted] again"
+
+    play(monkeypatch, on, attempts)
+
+    assert control.alive == set()
 
 
 def test_each_create_of_a_probe_takes_a_place_in_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
