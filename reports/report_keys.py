@@ -7,6 +7,7 @@ in them these keys and no others.
 from collections.abc import Mapping
 from typing import Final
 
+from loadtest.capacity.limit import LimitKind
 from loadtest.judging.slo import Unit
 from loadtest.language.events import STEPS
 
@@ -447,7 +448,7 @@ _CAPACITY: Final = {
     "by": "users or arrivals",
     "unit": "of levels",
     "sentence": "the answer for people",
-    "kind": "knee, cliff, generator or none",
+    "kind": f"{', '.join(list(LimitKind)[:-1])} or {list(LimitKind)[-1]}",
     **{f"max_passing.{key}": text for key, text in _SHORT.items()},
     **{f"first_failing.{key}": text for key, text in _SHORT.items()},
     "sustained": "whether max_passing was held in the end",

@@ -1,38 +1,49 @@
-"""What all stages of a search say together: where the limit is, what breaks first, a knee or a cliff, and how sure."""
+"""What all stages of a search say together: where the limit is, of which kind, and what breaks first."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from statistics import median_low
 from typing import Any, Final
 
-import numpy as np
-
+from loadtest.capacity.confidence import confidence
 from loadtest.capacity.facts import BUDGET_USED, CLEARLY, NONE_DUE, Facts
 from loadtest.capacity.quota import quota_of
 from loadtest.capacity.search import Found, Purpose
-from loadtest.judging.words import amount, plural
+from loadtest.judging.words import amount, load_words, plural
+from loadtest.language.errors import FOR_THEIR_NUMBER
 
-SAMPLES: Final = 400
 SAME_LATENCY: Final = 1.5
 SAME_LATENCY_S: Final = 0.05
 """A cliff: set-up at the first failing level takes at most so many times, or so much longer than at the last passing
 one."""
 SLOWER_S: Final = 0.2
 """So much longer than at the lowest level is slower for whoever waits, and not only for a clock."""
+AT_ONCE: Final = "sessions at once"
+"""What a quota bounds whose number is known."""
 _FAILED: Final = (Found.FAILED, Found.NARROWLY, Found.SLOW, Found.REFUSED)
+
+
+class LimitKind(StrEnum):
+    """Why no more was held."""
+
+    KNEE = "knee"  # it gets slower
+    QUOTA = "quota"  # it refuses sessions, or calls, for their number
+    CLIFF = "cliff"  # it refuses what is too much in other words, and serves the rest as before
+    GENERATOR = "generator"  # avaload was at its end first
+    NONE = "none"  # no level failed, or none passed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """`passing`: the highest level that held, sustained if any was; `failing`: the lowest above it that did not.
-    `kind`: knee, cliff, generator (the generator was at its end first) or none (no level failed, or none passed)."""
+    """`passing`: the highest level that held, sustained if any was; `failing`: the lowest above it that did not."""
 
     passing: Facts | None
     failing: Facts | None
     sustained: bool
     monotonic: bool
-    kind: str
+    kind: LimitKind
     quota: dict[str, Any] | None
     broke_first: str | None
     sentence: str
@@ -71,11 +82,9 @@ def limit(
     stopped_by_us = bool(invalid) and invalid[-1] is stages[-1] and (not failed or invalid[-1].budget_used)
     alone = _refusals_alone(passing, failing, stages, found)
     quota = _quota(stages, passing, failing, alone=alone)
-    kind = "generator" if stopped_by_us else "none" if failing is None or passing is None else "knee"
-    if failing is not None and (failing.refused or failing.met_quota) and (quota is not None or alone):
-        kind = "cliff"
+    kind = _kind(passing, failing, quota, stopped_by_us=stopped_by_us, alone=alone)
     broke = _broke_first(failing, stages, found)
-    confidence = _confidence(stages, found, seed=seed) if failing is not None else None
+    sure = confidence(stages, found, seed=seed) if failing is not None else None
     generator = _needed(invalid[-1], stages, processes, cores) if stopped_by_us else None
     return Limit(
         passing=passing,
@@ -86,9 +95,28 @@ def limit(
         quota=quota,
         broke_first=broke,
         sentence=_sentence(stages, passing, failing, kind, quota, broke, generator, unit),
-        confidence=confidence,
+        confidence=sure,
         generator=generator,
     )
+
+
+def _kind(
+    passing: Facts | None, failing: Facts | None, quota: dict[str, Any] | None, *, stopped_by_us: bool, alone: bool
+) -> LimitKind:
+    if failing is not None and (failing.refused or failing.met_quota) and (quota is not None or alone):
+        if quota is not None and quota["what"] == AT_ONCE:
+            return LimitKind.QUOTA
+        if passing is not None:  # else it may refuse everything
+            return LimitKind.QUOTA if quota is not None and _in_its_word(quota["refusals"]) else LimitKind.CLIFF
+    if stopped_by_us:
+        return LimitKind.GENERATOR
+    return LimitKind.NONE if failing is None or passing is None else LimitKind.KNEE
+
+
+def _in_its_word(refusals: Mapping[str, int]) -> bool:
+    """Whether most of them, by step and code, were refused for how many there are, by the target's own word."""
+    told = sum(count for why, count in refusals.items() if why.split()[1] in FOR_THEIR_NUMBER)
+    return 2 * told > sum(refusals.values())
 
 
 def _last_word(stages: Sequence[Facts], found: Sequence[Found]) -> dict[float, tuple[Facts, Found]]:
@@ -130,7 +158,7 @@ def _quota(
     at_once = quota_of([facts.evidence for facts in stages])
     if at_once is not None and at_once.exact:
         return {
-            "what": "sessions at once",
+            "what": AT_ONCE,
             "number": at_once.least,
             "exact": True,
             "freed_after_s": at_once.freed_after_s,
@@ -140,7 +168,7 @@ def _quota(
         return None
     if at_once is not None:
         return {
-            "what": "sessions at once",
+            "what": AT_ONCE,
             "number": at_once.least,
             "at_most": at_once.most,
             "exact": False,
@@ -177,60 +205,6 @@ def _broke_first(failing: Facts | None, stages: Sequence[Facts], found: Sequence
     return f"more users get no more done: {per_user:.3g} good sessions/s for each, {best:.3g} before"
 
 
-def _confidence(stages: Sequence[Facts], found: Sequence[Found], *, seed: int) -> dict[str, Any] | None:
-    """Between which levels the limit lies: the bracket of the search, widened by what other samples of a stage do to
-    its verdict."""
-    chance = np.random.default_rng(seed)
-    judged = [(facts, one) for facts, one in zip(stages, found, strict=True) if one is not Found.INVALID]
-    lows: list[float] = []
-    highs: list[float] = []
-    for _ in range(SAMPLES):
-        last: dict[float, bool] = {}
-        for facts, one in judged:
-            last[facts.level] = _again(facts, one, chance)
-        failed = [level for level, passed in last.items() if not passed]
-        high = min(failed, default=math.inf)
-        low = max((level for level, passed in last.items() if passed and level < high), default=0.0)
-        lows.append(low)
-        highs.append(high)
-    stage = _passing(judged)
-    if stage is not None and stage.open and stage.offered and not math.isinf(min(highs)):
-        # What is put down to chance may as well have been the beginning of a backlog.
-        lows = [low * (1 - stage.allowed_growth / stage.offered) for low in lows]
-    lows.sort()
-    highs.sort()
-    high = highs[int(0.975 * SAMPLES)]
-    return {
-        "low": round(lows[int(0.025 * SAMPLES)], 3),
-        "high": None if math.isinf(high) else high,
-        "level": 0.95,
-        "method": "bracket of the search; samples of each stage drawn again",
-    }
-
-
-def _passing(judged: Sequence[tuple[Facts, Found]]) -> Facts | None:
-    last = {facts.level: (facts, one) for facts, one in judged}
-    failed = min((level for level, (_, one) in last.items() if one is not Found.PASSED), default=math.inf)
-    return max(
-        (f for f, one in last.values() if one is Found.PASSED and f.level < failed), key=lambda f: f.level, default=None
-    )
-
-
-def _again(facts: Facts, one: Found, chance: np.random.Generator) -> bool:
-    """Whether the stage would pass with samples drawn from its own, with replacement: of an objective only how many of
-    them lie beyond its bound matters, and that is a binomial draw. How far sessions in progress grew is no sample of a
-    stage; it is moved by what chance does to a number of independent sessions."""
-    if not facts.offered or (not facts.keeps_up and facts.growth > CLEARLY * facts.allowed_growth):
-        return one is Found.PASSED
-    drawn = ((slo, int(chance.binomial(slo.count, slo.beyond / slo.count))) for slo in facts.slos if slo.count)
-    if any(slo.breaks(beyond) for slo, beyond in drawn):
-        return False
-    if facts.open and chance.normal(facts.growth, math.sqrt(facts.in_progress_start + 1)) > facts.allowed_growth:
-        return False
-    # A level at which more users got no more done stays failed: nothing of that was drawn again.
-    return one is Found.PASSED or bool(facts.broken) or not facts.keeps_up
-
-
 def _needed(facts: Facts, stages: Sequence[Facts], processes: int, cores: int | None) -> dict[str, Any]:
     """How many load processes a run at that level would need: by the CPU that the highest valid level took."""
     valid = [each for each in stages if each.health.outcome == "valid"]
@@ -254,38 +228,52 @@ def _sentence(
     stages: Sequence[Facts],
     passing: Facts | None,
     failing: Facts | None,
-    kind: str,
+    kind: LimitKind,
     quota: dict[str, Any] | None,
     broke: str | None,
     generator: dict[str, Any] | None,
     unit: str,
 ) -> str:
-    held = "no level was held" if passing is None else f"{passing.level:g} {unit} were held"
-    if kind == "generator" and generator is not None and BUDGET_USED in generator["because"]:
+    held = "no level was held" if passing is None else _held(passing.level, unit)
+    if kind is LimitKind.GENERATOR and generator is not None and BUDGET_USED in generator["because"]:
         return f"{BUDGET_USED} before the limit was found; {held}"
-    if kind == "generator" and generator is not None and NONE_DUE in generator["because"]:
-        return f"at {generator['level']:g} {unit} no session began within the stage: a longer --stage; {held}"
-    if kind == "generator" and generator is not None:
+    if kind is LimitKind.GENERATOR and generator is not None and NONE_DUE in generator["because"]:
+        return f"at {load_words(generator['level'], unit)} no session began within the stage: a longer --stage; {held}"
+    if kind is LimitKind.GENERATOR and generator is not None:
         need = generator["processes_needed"]
         count = generator["hosts_needed"]
         hosts = "" if count is None else f", {plural(count, 'host')} like this one,"
         more = f"; about {plural(need, 'load process')}{hosts} would be needed for it" if need else ""
-        return (
-            f"avaload was at its end before the target: at {generator['level']:g} {unit} its figures are no good{more}"
-        )
+        level = load_words(generator["level"], unit)
+        return f"avaload was at its end before the target: at {level} its figures are no good{more}"
     if failing is None:
-        return "no level passed" if passing is None else f"no limit was found up to {passing.level:g} {unit}"
+        return "no level passed" if passing is None else f"no limit was found up to {load_words(passing.level, unit)}"
     bounded = "" if quota is None else _bound(quota)
-    levels = f"{passing.level:g} {unit} pass, {failing.level:g} fail" if passing else f"{failing.level:g} {unit} fail"
-    if kind == "cliff" and bounded:
-        slower = _meanwhile(stages)
-        return f"a cliff: {bounded}; above it sessions are refused{slower} ({levels})"
+    if kind is LimitKind.QUOTA:
+        above = f"above it sessions are refused{_meanwhile(stages)}"
+        return f"{bounded or _calls(quota)}; {above} ({_levels(passing, failing, unit)})"
     if passing is None:
-        return f"no level passed: already at {failing.level:g} {unit} {broke}"
-    if kind == "cliff":
+        return f"no level passed: already at {load_words(failing.level, unit)} {broke}"
+    if kind is LimitKind.CLIFF:
         return f"a cliff between {passing.level:g} and {failing.level:g} {unit}: refusals while latency does not move"
     more = f"; and {bounded}" if bounded else ""
     return f"a knee between {passing.level:g} and {failing.level:g} {unit}: {broke}{more}"
+
+
+def _held(level: float, unit: str) -> str:
+    return f"{load_words(level, unit)} {'was' if level == 1 and unit == 'users' else 'were'} held"
+
+
+def _levels(passing: Facts | None, failing: Facts, unit: str) -> str:
+    """Which level passes and which fails."""
+    if passing is None:
+        return f"{load_words(failing.level, unit)} {'fails' if failing.level == 1 else 'fail'}"
+    return f"{load_words(passing.level, unit)} {'passes' if passing.level == 1 else 'pass'}, {failing.level:,g} fail"
+
+
+def _calls(quota: dict[str, Any] | None) -> str:
+    """A bound on calls, of which no number is known for sure."""
+    return "a quota" if quota is None else f"a quota of {quota['what']}"
 
 
 def _bound(quota: dict[str, Any]) -> str:

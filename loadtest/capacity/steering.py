@@ -18,7 +18,7 @@ from loadtest.capacity.search import Found, Probe, Purpose, Search
 from loadtest.capacity.stages import Stages
 from loadtest.config.settings import SET_UP_S, Settings
 from loadtest.config.workload import Capacity
-from loadtest.judging.words import amount
+from loadtest.judging.words import amount, load_words
 from loadtest.language.errors import ConfigError, GeneratorError
 
 _WHY: Final = {
@@ -101,7 +101,7 @@ class Steering:
         """Where the search is, in words."""
         if self._at is None:
             return "the search is over: ending" if self._over else "waiting for the run to begin"
-        at, unit = self._at, self._capacity.unit
+        at = self._at
         into_s = time.monotonic() - at.began_s
         if into_s < at.settle_s:
             doing = f"settling, {into_s:.0f} of {at.settle_s:.0f} s"
@@ -112,7 +112,7 @@ class Steering:
         known = [f"{self._held:g} passed"] if self._held else []
         known += [f"{self._missed:g} failed"] if self._missed < math.inf else []
         so_far = f" ({', '.join(known)})" if known else ""
-        return f"level {at.number}: {at.level:g} {unit}, {_WHY[at.purpose]}: {doing}{so_far}"
+        return f"level {at.number}: {load_words(at.level, self._capacity.unit)}, {_WHY[at.purpose]}: {doing}{so_far}"
 
     def tick(self) -> bytes:
         """What is to be written to Locust's stdin now; nothing, most of the time."""
@@ -200,6 +200,6 @@ class Steering:
         known = found is Found.INVALID or facts.health.outcome == "valid"
         fit = "" if known else f", generator {facts.health.outcome}"
         self._say(
-            f"level {facts.number}: {facts.level:g} {self._capacity.unit}: {words}{why}"
+            f"level {facts.number}: {load_words(facts.level, self._capacity.unit)}: {words}{why}"
             f" ({60 * facts.goodput_per_s:.1f} good sessions/min{fit})"
         )

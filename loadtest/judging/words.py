@@ -39,6 +39,11 @@ def bound(is_least: bool, value: float, unit: str) -> str:
     return f"{'≥' if is_least else '≤'} {amount(value, unit)}"
 
 
+def load_words(value: float, unit: str) -> str:
+    """A load and its unit, which is of more than one: `1 user`, `20 users`, `2.5 arrivals/s`."""
+    return f"{value:,g} {unit.removesuffix('s') if value == 1 and not unit.endswith('/s') else unit}"
+
+
 def plural(count: int, word: str = "session") -> str:
     """A count and its noun."""
     return f"{count:,} {word if count == 1 else plural_of(word)}"

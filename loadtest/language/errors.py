@@ -116,6 +116,8 @@ class Code(StrEnum):
 
 SAYS_QUOTA: Final = (Code.LIMITS_EXCEEDED, Code.QUOTA)
 """A target's own word for a quota. `rate_limited` is as often a number of calls per time."""
+FOR_THEIR_NUMBER: Final = (*SAYS_QUOTA, Code.RATE_LIMITED)
+"""Refused for how many they are, at once or per time."""
 
 LIMITS: Final = {
     Code.OPEN_FILES: "open files",

@@ -13,6 +13,7 @@ from loadtest.config.settings import Settings
 from loadtest.judging.bounds import lower_bound, upper_bound
 from loadtest.judging.samples import WEIGHTS
 from loadtest.judging.slo import SHARE, Slo
+from loadtest.judging.words import load_words
 from reports.sections import usl
 
 Report = dict[str, Any]
@@ -24,7 +25,7 @@ def section(
     """`capacity` of report.json; None for a run that was no search, or in which no stage was finished.
 
     by, unit: what levels are. sentence: the answer for people. max_passing, first_failing: rows of `stages`.
-    kind: knee | cliff | generator | none. quota: {what, number, exact}.
+    kind: of `loadtest.capacity.limit.LimitKind`. quota: {what, number, exact}.
     confidence: {low, high, level, method}.
     usl: `reports.sections.usl.fit`. stages: `loadtest.capacity.facts.as_row` plus `found`, in order of time.
     """
@@ -53,7 +54,7 @@ def section(
         "by": asked.by,
         "unit": asked.unit,
         "sentence": answer.sentence,
-        "kind": answer.kind,
+        "kind": answer.kind.value,
         "max_passing": None if answer.passing is None else _short(answer.passing),
         "first_failing": None if answer.failing is None else _short(answer.failing),
         "sustained": answer.sustained,
@@ -76,7 +77,7 @@ def apply(report: Report, capacity: dict[str, Any]) -> None:
     asked = {slo["name"] for slo in report["slos"] if slo["asked"]}
     report["slos"] = [
         {
-            "name": f"{slo['name']} at {best['level']:g} {capacity['unit']}",
+            "name": f"{slo['name']} at {load_words(best['level'], capacity['unit'])}",
             "indicator": slo["indicator"],
             "asked": slo["name"] in asked,
             "outcome": slo["outcome"],

@@ -8,7 +8,7 @@ import pandas as pd
 
 from loadtest.config.scenario import ABSENCE_S, DURATION_S
 from loadtest.config.settings import Settings
-from loadtest.language.errors import Code
+from loadtest.language.errors import FOR_THEIR_NUMBER
 from loadtest.language.events import ON_A_SECRET, EndedBy, RemainsReason, RuleOutcome, Step
 from reports.data.frames import Run
 from reports.data.measures import quantile
@@ -16,7 +16,6 @@ from reports.sections.sessions import active
 
 _RULES: Final = {"absence": ("TD-3", "TD-7"), "duration": ("TD-4",), "concurrency": ("LIM-1",)}
 """Rules whose probes look at a cap."""
-_REFUSED: Final = (Code.LIMITS_EXCEEDED, Code.RATE_LIMITED, Code.QUOTA)
 
 
 def section(run: Run, settings: Settings | None) -> list[dict[str, Any]]:
@@ -93,7 +92,7 @@ def _lives_s(run: Run) -> "pd.Series[float]":
 def _concurrency(run: Run, declared: int | None) -> dict[str, Any]:
     line = active(run)
     peak = int(line["active"].max()) if len(line) else 0
-    told = run.steps["step"].isin(ON_A_SECRET) & run.steps["code"].isin([str(code) for code in _REFUSED])
+    told = run.steps["step"].isin(ON_A_SECRET) & run.steps["code"].isin([str(code) for code in FOR_THEIR_NUMBER])
     refused = run.steps[told]
     how = f"not reached: {peak:,} at once and no session refused for its number"
     observed = None

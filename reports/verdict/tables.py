@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from loadtest.judging.slo import SECONDS, SHARE
-from loadtest.judging.words import amount, plural
+from loadtest.judging.words import amount, load_words, plural
 from loadtest.language.events import RuleOutcome
 from reports.verdict import rules
 
@@ -72,7 +72,7 @@ def levels(report: Report) -> list[tuple[str, ...]]:
     searched = report["capacity"]
     return [
         (
-            f"{row['level']:,g} {searched['unit']}",
+            load_words(row["level"], searched["unit"]),
             f"{60 * row['goodput_per_s']:,.1f}",
             f"{row['failed']:,}",
             _seconds(row["setup_p95_s"]),

@@ -1,7 +1,7 @@
 """The search for the limit against targets of known capacity: ten seeds in simulated time, and on the real twin.
 
-Asked, in at least 9 of 10 seeds: the knee of a server of K slots within 10 %, and a quota of 50 sessions named as a
-cliff at exactly 50. `python -m tests.benchmarks.capacity_search [SEEDS ON THE TWIN]`; with 10 it takes half an hour.
+Asked, in at least 9 of 10 seeds: the knee of a server of K slots within 10 %, and a quota of 50 sessions named at
+exactly 50. `python -m tests.benchmarks.capacity_search [SEEDS ON THE TWIN]`; with 10 it takes half an hour.
 """
 
 import json
@@ -42,7 +42,7 @@ def on_the_twin(seeds: int) -> dict[str, Any]:
         knobs = ("--set", f"limit.sessions={QUOTA}", "--set", "latency.sdk_session=fixed:1")
         found = search(knobs, seed, "--by", "users", "--start", "5", "--most", "160")
         exact = found["quota"] is not None and found["quota"]["exact"]
-        cliffs.append(found["quota"]["number"] if exact and found["kind"] == "cliff" else None)
+        cliffs.append(found["quota"]["number"] if exact and found["kind"] == "quota" else None)
         generators.append(found["kind"] == "generator")
         print(json.dumps({"seed": seed, "knee": knees[-1], "quota": cliffs[-1]}), flush=True)
     return summary(knees, cliffs) | {"ended_by_the_generator": sum(generators)}

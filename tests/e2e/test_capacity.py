@@ -32,7 +32,7 @@ def test_a_search_names_the_quota_proves_the_limit_and_plans_with_it(tmp_path: P
     # A level that fails narrowly, as one may in so short a stage, is tried once more.
     found = [(row["level"], row["found"] == "passed") for row in capacity["stages"] if row["found"] != "invalid"]
     assert [each for each, _ in itertools.groupby(found)] == [(8, True), (16, False), (8, True)]
-    assert (capacity["kind"], capacity["sustained"], capacity["monotonic"]) == ("cliff", True, True)
+    assert (capacity["kind"], capacity["sustained"], capacity["monotonic"]) == ("quota", True, True)
     assert (capacity["quota"]["number"], capacity["quota"]["exact"]) == (8, True)
     assert capacity["quota"]["refusals"].keys() == {"create limits_exceeded"}
     assert (capacity["max_passing"]["level"], capacity["first_failing"]["level"]) == (8, 16)
@@ -62,7 +62,7 @@ def test_a_small_quota_is_found_exactly(quota: int, seed: int, tmp_path: Path) -
         done = call("capacity", *plan, *options, cwd=tmp_path, environ=reaching(twin), within_s=110)
         assert alive(twin) == []
     capacity = json.loads((run_dir / "report.json").read_text())["capacity"]
-    assert (capacity["kind"], capacity["quota"]["what"]) == ("cliff", "sessions at once"), capacity["sentence"]
+    assert (capacity["kind"], capacity["quota"]["what"]) == ("quota", "sessions at once"), capacity["sentence"]
     assert (capacity["quota"]["number"], capacity["quota"]["exact"]) == (quota, True)
     assert f"a quota of exactly {quota} sessions at once" in done.out.splitlines()[0]
 
@@ -110,7 +110,7 @@ def test_the_same_quota_is_the_same_answer_however_it_is_told(
             capacity["first_failing"]["level"], failure["kind"], failure["code"], rule["outcome"], cap["cases"] > 0,
         )  # fmt: skip
     answer = said["429 at create"]
-    assert answer[0].startswith(f"a cliff: a quota of exactly {quota} sessions at once; above it sessions are refused")
+    assert answer[0].startswith(f"a quota of exactly {quota} sessions at once; above it sessions are refused")
     assert answer[3] <= quota < answer[4]
     assert answer[5:] == ("rejected", "limits_exceeded", "pass", True)
     assert said == dict.fromkeys(WAYS, answer)

@@ -1,9 +1,11 @@
 """A quota is told by what it refuses, however it is told and however small it is; what is no quota isn't called one."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from loadtest.capacity.limit import limit
 from loadtest.capacity.quota import Evidence, Refusal, quota_of
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.judging.slo import Slo
@@ -42,10 +44,10 @@ def test_small_quotas_are_found_exactly(quota: int, alive_s: float) -> None:
     for seed in range(4):
         result = users(Target(seed=seed, quota=quota, alive_s=alive_s))
         kind, what, number, exact, levels, sentence = said(result)
-        assert (kind, what, number, exact) == ("cliff", "sessions at once", quota, True), (seed, sentence)
+        assert (kind, what, number, exact) == ("quota", "sessions at once", quota, True), (seed, sentence)
         assert levels == (quota, quota + 1), (seed, sentence)
         assert result.limit.sustained
-        assert sentence.startswith(f"a cliff: a quota of exactly {quota} sessions at once; above it")
+        assert sentence.startswith(f"a quota of exactly {quota} sessions at once; above it")
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -75,12 +77,12 @@ def test_a_quota_is_found_though_more_users_get_no_more_done_long_before_it() ->
     assert Found.SLOW not in result.found
     without = users(Target(seed=1, slots=1, service_s=0.03, alive_s=0.4), start=5, most=20)
     assert Found.SLOW in without.found
-    assert said(result)[:4] == ("cliff", "sessions at once", 10, True)
+    assert said(result)[:4] == ("quota", "sessions at once", 10, True)
 
 
 def test_a_quota_is_found_by_a_generator_that_is_not_fit_above_it() -> None:
     result = users(Target(seed=1, quota=6, alive_s=0.2, lags_from=7))
-    assert said(result)[:5] == ("cliff", "sessions at once", 6, True, (6, 7))
+    assert said(result)[:5] == ("quota", "sessions at once", 6, True, (6, 7))
 
 
 @pytest.mark.parametrize(("freed_after_s", "alive_s"), [(0.5, 0.0), (2.0, 0.2), (1.0, 1.0)])
@@ -108,6 +110,36 @@ def test_a_bound_on_calls_per_minute_is_no_quota_of_sessions_at_once(per_minute:
         found = users(Target(seed=seed, per_minute=per_minute, alive_s=alive_s)).limit
         assert found.quota is None or found.quota["what"] == "create calls per time", found.sentence
         assert "at once" not in found.sentence
+        if found.kind == "quota":
+            assert found.sentence.startswith("a quota of create calls per time; above it sessions are refused (")
+
+
+@pytest.mark.parametrize(
+    ("way", "kind"), [("429 without a word", "quota"), ("402", "quota"), ("409", "cliff"), ("503", "cliff")]
+)
+def test_refusals_that_no_number_of_sessions_explains_are_a_quota_only_in_the_targets_own_word(
+    way: str, kind: str
+) -> None:
+    result = users(Target(seed=1, fails_at_random=0.1, alive_s=0.5, refusal=WAYS[way]), start=1)
+    few, many = result.stages[0], result.stages[-1]
+    refused = {f"create {WAYS[way][2]}": 9}
+    stages = [
+        replace(few, purpose=Purpose.GROW, level=4.0, slos=(), refused=0, refusals={}, evidence=Evidence(peak=4)),
+        replace(
+            many, purpose=Purpose.GROW, level=8.0, offered=80, completed=71, refused=9, refusals=refused,
+            evidence=Evidence(peak=8, how=refused), slos=tuple(replace(slo, met=False) for slo in many.slos),
+            setup_p95_s=few.setup_p95_s,
+        ),
+    ]  # fmt: skip
+    found = limit(stages, bounds_latency=False, processes=1, unit="users")
+    assert found.kind == kind, found
+    assert (
+        found.sentence
+        == {
+            "quota": "a quota of create calls per time; above it sessions are refused (4 users pass, 8 fail)",
+            "cliff": "a cliff between 4 and 8 users: refusals while latency does not move",
+        }[kind]
+    )
 
 
 @pytest.mark.parametrize("how", [AT_CREATE, WAYS["503"], WAYS["429 without a word"]])
@@ -120,7 +152,7 @@ def test_refusals_at_random_are_no_quota_of_sessions_at_once(how: tuple[Step, Ki
 
 def test_a_target_that_slows_down_first_and_then_refuses_is_told_as_both() -> None:
     result = users(Target(seed=1, quota=20, slots=1, service_s=0.03, alive_s=0.6), start=5, most=60)
-    assert said(result)[:4] == ("cliff", "sessions at once", 20, True)
+    assert said(result)[:4] == ("quota", "sessions at once", 20, True)
     assert "above it sessions are refused, and the others get slower (20 users" in result.limit.sentence
     calm = users(Target(seed=1, quota=20, alive_s=0.6), start=5, most=60)
     assert "above it sessions are refused (20 users pass, 21 fail)" in calm.limit.sentence

@@ -84,10 +84,10 @@ def test_a_knee_of_users_is_found_within_ten_percent(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_quota_is_named_as_a_cliff_with_its_exact_number(seed: int) -> None:
+def test_a_quota_is_the_kind_of_limit_with_its_exact_number(seed: int) -> None:
     for open_ in (True, False):
         result = searched(Target(seed=seed, quota=50, slots=40, service_s=0.05, alive_s=1.0), open_=open_)
-        assert result.limit.kind == "cliff"
+        assert result.limit.kind == "quota"
         assert result.limit.quota is not None
         assert (result.limit.quota["what"], result.limit.quota["number"], result.limit.quota["exact"]) == (
             "sessions at once", 50, True,
@@ -104,7 +104,7 @@ def test_a_quota_is_named_though_one_level_was_slow_for_another_reason() -> None
     found = limit(stages, bounds_latency=False, processes=1, unit="users")
     assert found.failing is not None
     assert found.failing.setup_p95_s == 3.4
-    assert (found.kind, found.quota and found.quota["number"]) == ("cliff", 50)
+    assert (found.kind, found.quota and found.quota["number"]) == ("quota", 50)
 
 
 def test_a_latency_objective_breaks_before_the_target_stops_keeping_up() -> None:
@@ -206,7 +206,7 @@ def test_a_stage_in_which_no_session_began_says_that_it_was_too_short() -> None:
                 fold.add(event)
     found = limit(fold.facts(), bounds_latency=False, processes=1, unit="users")
     assert fold.facts()[-1].health.because[0] == "no session began in it: a longer --stage"
-    assert found.sentence == "at 2 users no session began within the stage: a longer --stage; 1 users were held"
+    assert found.sentence == "at 2 users no session began within the stage: a longer --stage; 1 user was held"
 
 
 def judged_p95(*, beyond: int) -> Judged:
