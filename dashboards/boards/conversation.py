@@ -5,7 +5,7 @@ from typing import Final
 from dashboards.boards.sessions import ENDED
 from dashboards.panels import Board, Kind, Panel, Query, heat, quantiles, rate, total
 from exporters.metrics import catalogue as c
-from loadtest.judging.samples import TAKING
+from loadtest.judging.slo import TAKING
 from loadtest.language.events import Step
 
 FRAME_S: Final = 0.02
@@ -100,14 +100,14 @@ CONVERSATION: Final = Board(
                 "the avatar fell silent.",
                 unit="percentunit",
                 width=6,
-                queries=[Query(taking(what), what) for what in ("response", "yield")],
+                queries=[Query(taking(what), what) for what, is_good in TAKING.items() if is_good],
             ),
             Panel(
                 title="Turns that go wrong",
                 description="Shares, each of the turns that say something of it. Which: METRICS.md.",
                 unit="percentunit",
                 width=12,
-                queries=[Query(taking(what), what) for what in TAKING if what not in ("response", "yield")],
+                queries=[Query(taking(what), what) for what, is_good in TAKING.items() if not is_good],
             ),
             Panel(
                 title="Both speak at once",

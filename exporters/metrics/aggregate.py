@@ -15,7 +15,7 @@ from exporters.metrics.own_state import OwnState
 from exporters.metrics.series import Series
 from exporters.metrics.snapshot import Snapshot
 from exporters.sampling import Bounds, in_share
-from loadtest.judging.samples import TAKING, Running
+from loadtest.judging.samples import TAKING_SAMPLERS, Running
 from loadtest.judging.slo import Slo
 from loadtest.language.errors import Kind
 from loadtest.language.events import (
@@ -212,7 +212,7 @@ class Aggregate:
             dead_air_ns = event.dead_air_ns if outcome is Outcome.OK else None
             if event.first_audio_ns is not None and running is not None and running.connect_ns:
                 self._waited(event.first_audio_ns / 1e9, minutes=(event.started_ns - running.connect_ns) / 60e9)
-            for what, sampler in TAKING.items():
+            for what, sampler in TAKING_SAMPLERS.items():
                 if (so := sampler(event, running)) is not None:
                     self._count(c.TAKING_OF, (scenario, what))
                     self._count(c.TAKING_SO, (scenario, what), so)

@@ -9,12 +9,15 @@ from typing import Final
 from exporters.metrics import vocabulary as v
 from exporters.metrics.metric import Label, Type
 from exporters.metrics.metric import Metric as Metric  # who reads the catalogue needs no other module
+from loadtest.judging.slo import TAKING
 from loadtest.judging.stage_health import FITNESSES
 from loadtest.judging.statements import RULES
 from loadtest.language.events import ON_A_SECRET, DropReason, Fault, Gone
 from loadtest.language.vocabulary import Refused
 
 _OBJECTIVE: Final = (Label(name="objective"), Label(name="indicator"))
+
+_GOOD: Final = " and ".join(what for what, is_good in TAKING.items() if is_good)
 
 SESSIONS_ACTIVE: Final = Metric(
     name="avaload_sessions_active",
@@ -147,14 +150,14 @@ TALK_OVER: Final = Metric(
 TAKING_OF: Final = Metric(
     name="avaload_turn_taking_judged_total",
     type=Type.COUNTER,
-    labels=(v.SCENARIO, v.TAKING),
+    labels=(v.SCENARIO, v.TURN_TAKING),
     help="Turns that say something of how turns are taken: whether they were answered, an answer was whole …",
 )
 TAKING_SO: Final = Metric(
     name="avaload_turn_taking_total",
     type=Type.COUNTER,
-    labels=(v.SCENARIO, v.TAKING),
-    help="Of those, turns of which it is true; of response and yield the good ones, of all others the bad ones",
+    labels=(v.SCENARIO, v.TURN_TAKING),
+    help=f"Of those, turns of which it is true; of {_GOOD} the good ones, of all others the bad ones",
 )
 TURNS: Final = Metric(
     name="avaload_turns_total",

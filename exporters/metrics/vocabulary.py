@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Final
 
 from exporters.metrics.metric import Label
-from loadtest.judging import samples
+from loadtest.judging.slo import TAKING
 from loadtest.language.errors import LIMITS, Code
 from loadtest.language.events import STEPS, Mark, Outcome, Step
 
@@ -27,7 +27,7 @@ ERROR_TYPE: Final = Label(
     # Whoever tests in Daily's rooms sees their codes from the first failure on.
     unborn=frozenset(code.value for code in Code if code in LIMITS or code.startswith("daily_")),
 )
-TAKING: Final = Label(name="what", values=tuple(samples.TAKING))
+TURN_TAKING: Final = Label(name="what", values=tuple(TAKING))
 LEAKED: Final = ("delete_failed", "still_alive", "worker_lost")
 """Why a session is left behind, which is certain: a sweep can delete it."""
 DOUBTFUL: Final = "create_unanswered"

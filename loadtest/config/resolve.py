@@ -17,7 +17,7 @@ from loadtest.config.scenario import default_realtime, sections
 from loadtest.config.settings import Settings
 from loadtest.config.written.places import Written
 from loadtest.judging.slo import parse_slos
-from loadtest.language import disk, toml_text
+from loadtest.language import toml_text
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError
 from loadtest.language.mistyped import did_you_mean
@@ -179,16 +179,11 @@ def backend_headers(path: Path) -> dict[str, Hidden]:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return toml_text.parse(disk.read_named(path))[0]
-    except FileNotFoundError as error:
+    def instead() -> str:
         beside = [file.name for file in path.parent.glob("*.toml")]
-        meant = did_you_mean(path.name, beside) or "; `avaload init NAME` writes one"
-        raise ConfigError(f"{path}: {error.strerror}{meant}") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        return did_you_mean(path.name, beside) or "; `avaload init NAME` writes one"
+
+    return toml_text.read(path, where=instead)[0]
 
 
 def _read_scenario(path: Path) -> dict[str, Any]:

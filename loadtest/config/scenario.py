@@ -176,7 +176,9 @@ class Pause(TurnKind):
     for_s: DurationS = Field(1.0, description=_SO_LONG)
 
 
-Turn = Annotated[Say | BargeIn | Ignore | Backchannel | Hesitate | Silence | Pause, Field(discriminator="kind")]
+WrittenTurn = Say | BargeIn | Ignore | Backchannel | Hesitate | Silence
+"""Kinds that are a step in the journal, with its time and its outcome."""
+Turn = Annotated[WrittenTurn | Pause, Field(discriminator="kind")]
 KINDS: Final[Mapping[str, type[TurnKind]]] = {
     kind.model_fields["kind"].default: kind for kind in get_args(get_args(Turn)[0])
 }

@@ -232,7 +232,7 @@ _TURN: Final[Source] = (StepFinished, Step.TURN)
 _CONNECT: Final[Source] = (StepFinished, Step.CONNECT)
 _MEDIA: Final[Source] = (MediaMeasured, None)
 
-TAKING: Final[dict[str, Sampler]] = {
+TAKING_SAMPLERS: Final[dict[str, Sampler]] = {
     "response": _response,
     "premature": _premature,
     "yield": _yield,
@@ -241,7 +241,7 @@ TAKING: Final[dict[str, Sampler]] = {
     "unasked": _unasked,
     "cut": _ended(AnswerEnd.CUT),
 }
-"""How turns were taken: what `turn.…_rate` is of a turn, None where it says nothing of it."""
+"""`loadtest.judging.slo.TAKING` → what `turn.…_rate` is of a turn, None where it says nothing of it."""
 
 SAMPLERS: Final[dict[str, dict[Source, Sampler]]] = {
     **{f"{step}": {(StepFinished, step): _length} for step in STEPS},
@@ -254,7 +254,7 @@ SAMPLERS: Final[dict[str, dict[Source, Sampler]]] = {
     "turn.failed_rate": {_TURN: _failed_rate},
     "turn.failed": {_TURN: _failed},
     "turn.answered_early_rate": {_TURN: _answered_early},
-    **{f"turn.{what}_rate": {_TURN: sampler} for what, sampler in TAKING.items()},
+    **{f"turn.{what}_rate": {_TURN: sampler} for what, sampler in TAKING_SAMPLERS.items()},
     "turn.talk_over": {_TURN: _talk_over},
     "session.setup": {_CONNECT: _setup},
     "session.setup_from_due": {_CONNECT: _setup_from_due},

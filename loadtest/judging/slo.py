@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.judging.sample_sizes import ENOUGH, for_one_bad
-from loadtest.language import disk, toml_text
+from loadtest.language import toml_text
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import STEPS
@@ -56,6 +56,18 @@ RANKS: Final[Mapping[str, Fraction]] = {
 SLOTS_OF_A_WINDOW: Final = 20
 """A sliding window moves on by a 20th of its length."""
 
+TAKING: Final[Mapping[str, bool]] = {
+    "response": True,
+    "premature": False,
+    "yield": True,
+    "false_stop": False,
+    "self_interruption": False,
+    "unasked": False,
+    "cut": False,
+}
+"""How turns are taken, `turn.…_rate` of INDICATORS → whether it is a share of good ones. All other shares are of bad
+ones."""
+
 INDICATORS: Final[Mapping[str, Unit]] = {
     **{f"{step}.{quantile}": SECONDS for step in STEPS for quantile in QUANTILES},
     **{f"{step}.failed_rate": SHARE for step in STEPS},
@@ -65,13 +77,7 @@ INDICATORS: Final[Mapping[str, Unit]] = {
     **{f"turn.dead_air.{quantile}": SECONDS for quantile in QUANTILES},
     "turn.failed_rate": SHARE,
     "turn.answered_early_rate": SHARE,
-    "turn.response_rate": SHARE,
-    "turn.premature_rate": SHARE,
-    "turn.yield_rate": SHARE,
-    "turn.false_stop_rate": SHARE,
-    "turn.self_interruption_rate": SHARE,
-    "turn.unasked_rate": SHARE,
-    "turn.cut_rate": SHARE,
+    **{f"turn.{what}_rate": SHARE for what in TAKING},
     **{f"turn.talk_over.{quantile}": SECONDS for quantile in QUANTILES},
     **{f"{what}.failed": COUNT for what in (*STEPS, "turn", "session")},
     **{f"session.{what}": COUNT for what in ("started", "completed", "dropped", "leaked", "doubtful", "unconfirmed")},
@@ -92,7 +98,7 @@ INDICATORS: Final[Mapping[str, Unit]] = {
 """Indicator → unit: seconds, seconds a minute, a share of 1, a number a minute, or a count. `session.setup` is mint's
 start to connect's end; `…_from_due` counts from when the session was to start, whoever was to blame that it did not.
 Seconds, shares and numbers a minute are of the steady part of the run; counts of all of it, or of each window of the
-steady part. `turn.response_rate` and `turn.yield_rate` are shares of good ones. Failures are the target's: what the
+steady part. Shares are of bad ones, but for some of TAKING. Failures are the target's: what the
 generator did itself is counted elsewhere. `….drift` is the median of sessions' own: by how much their answers get
 slower in a minute. `media.…` is told of a session when it has left its room: the longest gap and the mean jitter of its
 avatar's speech; underruns are those of all sessions in the time for which they listened, packets those of all rooms
@@ -334,12 +340,7 @@ def load_slos(path: Path, *, scenarios: Collection[str] | None = None, beside: C
 
     `beside`: keys that stand there too and are not read: those of a scenario, whose objectives alone are asked for.
     """
-    try:
-        document, text = toml_text.parse(disk.read_named(path))
-    except OSError as error:
-        raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    document, text = toml_text.read(path)
 
     def at(line: int | None, problem: str) -> str:
         return f"{path}: {problem}" if line is None else f"{path}:{line}: {problem}"

@@ -3,10 +3,28 @@
 import json
 import re
 import tomllib
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
+
+from loadtest.language import disk
+from loadtest.language.errors import ConfigError
 
 _KEY_AND_COLON: Final = re.compile(r"""\s*["']?[\w.-]+["']?\s*:(\s|$)""")
 _BARE_WORD: Final = re.compile(r"=\s*(?!true\b|false\b|inf\b|nan\b)[A-Za-z_/~.]")
+
+
+def read(path: Path, *, where: Callable[[], str] | None = None) -> tuple[dict[str, Any], str]:
+    """The document of a file that somebody named, and its text. Raises ConfigError. `where`: what is said
+    besides of one that isn't there."""
+    try:
+        return parse(disk.read_named(path))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: {error.strerror}{where() if where is not None else ''}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def parse(raw: bytes) -> tuple[dict[str, Any], str]:

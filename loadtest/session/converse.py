@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from loadtest.config import scenario
-from loadtest.config.scenario import Backchannel, BargeIn, Hesitate, Ignore, Pause, Say, Silence, Turn
+from loadtest.config.scenario import Backchannel, BargeIn, Hesitate, Ignore, Pause, Say, Silence, Turn, WrittenTurn
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, StepError
 from loadtest.language.events import Failure, Outcome, Step
@@ -83,7 +83,7 @@ async def converse(
 
 async def _play(
     turns: Turns,
-    turn: Turn,
+    turn: WrittenTurn,
     number: int,
     clip_of: Callable[[str], Clip],
     record: Record,
@@ -115,8 +115,6 @@ async def _play(
                 await turns.ignore(clip_of(turn.clip), number, turn.after_s, heard, hear_out=hear_out, code=code)
             case Silence():
                 await turns.silence(turn.for_s, number)
-            case Pause():
-                await turns.pause(turn.for_s)
             case _:
                 assert_never(turn)
     except AnswerOverError:

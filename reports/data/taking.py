@@ -8,18 +8,16 @@ from loadtest.language.errors import Code, Kind
 from loadtest.language.events import AnswerEnd
 from reports.data.measures import judged
 
-RATES: Final = ("response", "premature", "yield", "false_stop", "self_interruption", "unasked", "cut")
-"""Of `turn.…_rate`."""
-WORDS: Final = (
-    ("response", "turns that were answered", True),
-    ("premature", "answered before the user had finished", False),
-    ("yield", "barge-ins after which the avatar fell silent", True),
-    ("false_stop", "stopped by a sound that asks for nothing", False),
-    ("self_interruption", "answers that interrupted themselves", False),
-    ("cut", "answers that broke off", False),
-    ("unasked", "turns with an answer to nobody", False),
-)
-"""Each for people, and whether it is good."""
+WORDS: Final = {
+    "response": "turns that were answered",
+    "premature": "answered before the user had finished",
+    "yield": "barge-ins after which the avatar fell silent",
+    "false_stop": "stopped by a sound that asks for nothing",
+    "self_interruption": "answers that interrupted themselves",
+    "cut": "answers that broke off",
+    "unasked": "turns with an answer to nobody",
+}
+"""Each of TAKING for people."""
 _READ: Final = (
     *("outcome", "kind", "code", "first_audio_ns", "barge_in_ns", "censored"),
     *("talk_over_ns", "went_on", "unasked", "answer"),

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from loadtest.config.run_dir import Written
 from loadtest.judging import stage_health
-from loadtest.judging.slo import SECONDS, SHARE
+from loadtest.judging.slo import SECONDS, SHARE, TAKING
 from loadtest.judging.words import amount, plural
 from loadtest.language.errors import Exit
 from loadtest.language.events import EndedBy
@@ -187,7 +187,7 @@ def _environment() -> Environment:
     environment.filters["level"] = lambda value: f"{value:,.1f}".removesuffix(".0")
     environment.filters["change"] = lambda value: f"{value * 100:+z.1f} %".replace("-", "−")
     environment.filters["amount"] = amount
-    environment.globals["TAKING"] = WORDS
+    environment.globals |= {"TAKING": TAKING, "TAKING_WORDS": WORDS}
     return environment
 
 

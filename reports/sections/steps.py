@@ -5,11 +5,12 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from loadtest.judging.slo import TAKING
 from loadtest.language.errors import Kind
 from loadtest.language.events import STEPS, Mark, Outcome, Step
 from reports.data.frames import Run
 from reports.data.measures import counts, failed_rate, judged, quantiles, seconds
-from reports.data.taking import RATES, taken
+from reports.data.taking import taken
 
 TAINTED_MS: Final = 10
 """An event loop later than this may have stamped late."""
@@ -103,7 +104,7 @@ def _taking(run: Run) -> dict[str, Any]:
     for how long both were heard at once, in turns that are to be answered. Self-interruptions are told by the minutes
     for which sessions listened, too."""
     found: dict[str, Any] = {}
-    for what in RATES:
+    for what in TAKING:
         rows = taken(run.turns, what)
         rate = round(float(rows.mean()), 9) if len(rows) else None
         found[what] = {"of": len(rows), "count": int(rows.sum()), "rate": rate}

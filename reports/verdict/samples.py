@@ -12,11 +12,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from loadtest.config.arrival import WARM_UP
+from loadtest.judging.slo import TAKING
 from loadtest.language.errors import Kind
 from loadtest.language.events import STEPS, Gone, Outcome
 from reports.data.frames import Run
 from reports.data.measures import judged
-from reports.data.taking import RATES, taken
+from reports.data.taking import taken
 from reports.sections import arrivals, expiry
 from reports.sections.heard import age
 from reports.sections.sessions import CERTAIN, Left, left_behind, setup
@@ -174,7 +175,7 @@ def _of_turns(turns: pd.DataFrame, what: str) -> pd.DataFrame:
         return _table(turns, turns["talk_over_ns"].astype("int64") / 1e9)
     if what in ("failed", "failed_rate"):
         return _outcomes(turns, what)
-    if (rate := what.removesuffix("_rate")) in RATES:
+    if (rate := what.removesuffix("_rate")) in TAKING:
         found = taken(turns, rate)
         return _table(turns.loc[found.index], found.astype(float))
     raise _unheard_of(f"turn.{what}")
