@@ -49,8 +49,8 @@ def test_the_code_as_it_is_keeps_its_contracts(clean: Path) -> None:
     [
         (
             "loadtest/twin/service.py",
-            "import loadtest.config.arrival",
-            "loadtest.twin is not allowed to import loadtest.config",
+            "import loadtest.arrivals.schedule",
+            "loadtest.twin is not allowed to import loadtest.arrivals",
         ),
         (
             "loadtest/commands/sweep.py",

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from loadtest.arrivals.schedule import read_trace
 from loadtest.config.access.guard import LIVE_AVATURN, LIVE_OPENAI, endpoints_of, guard
 from loadtest.config.access.scrapers import check_scrapers
 from loadtest.config.access.trust import check_trust
-from loadtest.config.arrival import read_trace
 from loadtest.config.backend import BackendTarget, Hidden
 from loadtest.config.environment import BETWEEN_PROCESSES, PREFIX, READ
 from loadtest.config.scenario import default_realtime, sections

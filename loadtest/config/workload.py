@@ -1,4 +1,4 @@
-"""`[load]`: how much load, when, for how long. What `arrival.py` makes of it is worked out here."""
+"""`[load]`: how much load, when, for how long. What `arrivals/schedule.py` makes of it is worked out here."""
 
 import math
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from typing import Any, Literal, Self, assert_never, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from loadtest.config import arrival
+from loadtest.arrivals import schedule
 from loadtest.config.scenario import DurationS, Section
 from loadtest.judging.words import plural
 from loadtest.language.durations import parse_s
@@ -165,27 +165,27 @@ class Load(Section):
         """Users of a closed population, at most at once."""
         return max(stage.users or 0 for stage in self.stages) if self.stages else self.users
 
-    def shape(self) -> arrival.Shape:
+    def shape(self) -> schedule.Shape:
         """The levels over the run: users, or arrivals per second. Of a trace: its mean rate."""
-        return arrival.Shape(arrival.with_warm_up(self._spans(), self.warm_up))
+        return schedule.Shape(schedule.with_warm_up(self._spans(), self.warm_up))
 
-    def _spans(self) -> tuple[arrival.Span, ...]:
+    def _spans(self) -> tuple[schedule.Span, ...]:
         if self.stages:
             return tuple(_staged(self.stages))
         if self.trace is not None:
             mean = len(self.trace) / self.duration
-            return (arrival.Span(name="trace", duration_s=self.duration, start=mean, end=mean),)
+            return (schedule.Span(name="trace", duration_s=self.duration, start=mean, end=mean),)
         if self.rate is None:
-            return arrival.held(self.users, ramp_s=self.ramp, duration_s=self.duration)
+            return schedule.held(self.users, ramp_s=self.ramp, duration_s=self.duration)
         match self.arrivals:
             case "ramp":
-                return arrival.ramp(self.rate, duration_s=self.duration)
+                return schedule.ramp(self.rate, duration_s=self.duration)
             case "steps":
-                return arrival.steps(self.rate, count=self.step_count, duration_s=self.duration)
+                return schedule.steps(self.rate, count=self.step_count, duration_s=self.duration)
             case "spike":
-                return arrival.spike(self.rate, peak=self.peak or 5 * self.rate, duration_s=self.duration)
+                return schedule.spike(self.rate, peak=self.peak or 5 * self.rate, duration_s=self.duration)
             case "constant" | "poisson":
-                return arrival.held(self.rate, ramp_s=self.ramp, duration_s=self.duration)
+                return schedule.held(self.rate, ramp_s=self.ramp, duration_s=self.duration)
             case _:
                 assert_never(self.arrivals)
 
@@ -227,14 +227,14 @@ class Capacity(Section):
         return "users" if self.by == "users" else "arrivals/s"
 
 
-def _staged(stages: tuple[LoadStage, ...]) -> Iterator[arrival.Span]:
+def _staged(stages: tuple[LoadStage, ...]) -> Iterator[schedule.Span]:
     before = 0.0
     for number, stage in enumerate(stages, start=1):
         name = stage.name or f"stage {number}"
         if stage.ramp:
-            yield arrival.Span(name=f"to {name}", duration_s=stage.ramp, start=before, end=stage.level, steady=False)
+            yield schedule.Span(name=f"to {name}", duration_s=stage.ramp, start=before, end=stage.level, steady=False)
         if stage.duration > stage.ramp:
-            yield arrival.Span(name=name, duration_s=stage.duration - stage.ramp, start=stage.level, end=stage.level)
+            yield schedule.Span(name=name, duration_s=stage.duration - stage.ramp, start=stage.level, end=stage.level)
         before = stage.level
 
 

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from exporters.metrics.snapshot import Snapshot
 from loadtest import journal
-from loadtest.config.arrival import Arrival
+from loadtest.arrivals.schedule import Arrival
 from loadtest.config.settings import Settings
 from loadtest.engine.client import EngineClient
 from loadtest.engine.health import PROBE_S, Health

@@ -144,7 +144,7 @@ def free_port() -> int:
 
 
 def locust_command(settings: Settings) -> list[str]:
-    """How Locust is started. All users are spawned at once: they pace themselves (loadtest/config/arrival.py)."""
+    """How Locust is started. All users are spawned at once: they pace themselves (loadtest/arrivals/schedule.py)."""
     load, web_port = settings.load, settings.output.web_port
     users = str(-(-settings.pool // load.processes) * load.processes)  # as many in each; those above the pool go home
     command = [*LOCUST]

@@ -11,7 +11,7 @@ from typing import Any
 
 from gevent.event import Event as Signal
 
-from loadtest.config.arrival import Arrival, ClosedPopulation, Shape, Span, share
+from loadtest.arrivals.schedule import Arrival, ClosedPopulation, Shape, Span, share
 from loadtest.config.settings import Settings
 from loadtest.config.workload import Load
 from loadtest.language.events import StageStarted

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from loadtest.config.arrival import ClosedPopulation
+from loadtest.arrivals.schedule import ClosedPopulation
 from loadtest.config.settings import Settings
 from loadtest.judging.words import plural
 from loadtest.language.errors import ConfigError

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from loadtest.config.arrival import WARM_UP
+from loadtest.arrivals.schedule import WARM_UP
 from loadtest.judging.slo import TAKING
 from loadtest.language.errors import Kind
 from loadtest.language.events import STEPS, Gone, Outcome

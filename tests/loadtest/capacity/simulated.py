@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from loadtest.config.arrival import Shape, Span
+from loadtest.arrivals.schedule import Shape, Span
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
     Event,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.config.arrival import WARM_UP, Arrival, ClosedPopulation, Shape, Span, read_trace, share
+from loadtest.arrivals.schedule import WARM_UP, Arrival, ClosedPopulation, Shape, Span, read_trace, share
 from loadtest.config.resolve import resolve
 from loadtest.config.settings import Settings
 from loadtest.config.workload import Load
