@@ -26,9 +26,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> Exit:
     """Sweeps."""
-    from loadtest.commands.work.sweeping import sweep_run
     from loadtest.config.access.permission import Permission
     from loadtest.config.resolve import backend_headers
+    from loadtest.leftovers.sweeping import sweep_run
 
     permission = Permission(
         live=is_live(arguments),

@@ -17,6 +17,7 @@ from loadtest.judging.words import plural
 from loadtest.language import clock
 from loadtest.language.errors import Exit, GeneratorError
 from loadtest.language.outlets import line
+from loadtest.leftovers.finding import Leftovers, leftovers
 from loadtest.load.supervisor import Interruption
 
 PING_S: Final = 1.0
@@ -150,9 +151,9 @@ class Attendance:
             return self._ended_ns is not None or all(locust.poll() is not None for locust in self._locusts.values())
         return clock.now_ns() - max(self._written_ns, self._shipper.heard_ns) > STUCK_NS
 
-    def _left(self) -> journal.Leftovers:
+    def _left(self) -> Leftovers:
         """By the journals of this host."""
-        return journal.leftovers(journal.words(self._run_dir))
+        return leftovers(journal.words(self._run_dir))
 
     def _verdict(self) -> Exit:
         fallen = [number for number in self._locusts if not self._has_last_word(number)]

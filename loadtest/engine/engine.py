@@ -42,6 +42,8 @@ from loadtest.language.events import (
     SecretKind,
     StepFinished,
 )
+from loadtest.leftovers.deleting import sweep
+from loadtest.leftovers.finding import leftovers
 from loadtest.probes.bench.bench import Ground
 from loadtest.probes.bench.wire import Wire
 from loadtest.probes.running import run_probe
@@ -50,7 +52,6 @@ from loadtest.rooms.pacing import Ticker
 from loadtest.secrecy.given_back import Watch
 from loadtest.secrecy.redact import redact
 from loadtest.services.control import Control
-from loadtest.services.sweep import sweep
 from loadtest.session.lifecycle import CENSORED, Lifecycle, Surroundings, Ticket
 from loadtest.session.tape import write_wavs
 
@@ -293,7 +294,7 @@ class Engine:
 
     async def _sweep(self, control: Control, predecessor: Path) -> None:
         """What a killed engine left is deleted by the one that replaces it."""
-        left = journal.leftovers(journal.words_of([predecessor]))
+        left = leftovers(journal.words_of([predecessor]))
         await sweep(control, left, emit=self.emit, timeout_s=self._settings.target.delete_timeout_s)
 
     def note_end(self, error: Exception) -> None:

@@ -17,8 +17,6 @@ from loadtest.journal.files import wait_until_closed as wait_until_closed
 from loadtest.journal.files import writer_of as writer_of
 from loadtest.journal.following import Follower as Follower
 from loadtest.journal.following import Source as Source
-from loadtest.journal.leftovers import Leftovers as Leftovers
-from loadtest.journal.leftovers import leftovers as leftovers
 from loadtest.journal.lines import JournalError as JournalError
 from loadtest.journal.lines import PassedOver as PassedOver
 from loadtest.journal.lines import check_schema as check_schema

@@ -1,1 +1,1 @@
-"""The two services over HTTP, and the integrator's own endpoint: calls, transport, cookies, certificates, sweep."""
+"""The two services over HTTP, and the integrator's own endpoint: calls, transport, cookies, certificates."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from loadtest import journal
 from loadtest.language.events import Event, Outcome, SessionFinished, SessionStarted
+from loadtest.leftovers import finding
 from tests.loadtest.twin.process import RunningTwin
 
 DELETED = "termination_command_received"
@@ -51,8 +52,8 @@ def started(run_dir: Path) -> set[str]:
     return {e.session for e in events(run_dir) if isinstance(e, SessionStarted)}
 
 
-def leftovers(run_dir: Path) -> journal.Leftovers:
-    return journal.leftovers(events(run_dir))
+def leftovers(run_dir: Path) -> finding.Leftovers:
+    return finding.leftovers(events(run_dir))
 
 
 def unexplained(sessions: Iterable[dict[str, Any]], run_dir: Path) -> list[dict[str, Any]]:

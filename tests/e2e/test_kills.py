@@ -15,6 +15,7 @@ import pytest
 
 from loadtest import journal
 from loadtest.language.events import RunFinished
+from loadtest.leftovers.finding import Leftovers
 from tests.e2e.target import alive, completed, events, leftovers, not_deleted, reaching, started, unexplained
 from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import Avaload, Done, avaload, call, eventually
@@ -225,7 +226,7 @@ def test_when_the_command_is_killed_the_embedded_twin_ends_too_and_last(tmp_path
         run.process.wait(5)
         eventually(lambda: not run.processes(), within_s=20, what="Locust, the engine and the twin ended")
         # Every delete was answered: the twin was there until the last one.
-        assert leftovers(run.run_dir) == journal.Leftovers(leaked={}, doubtful={})
+        assert leftovers(run.run_dir) == Leftovers(leaked={}, doubtful={})
         assert {e.reason for e in events(run.run_dir) if isinstance(e, RunFinished)} == {"interrupted"}
 
 
@@ -269,7 +270,7 @@ def test_a_second_signal_skips_the_reports_but_not_one_delete(running: Running) 
     assert done.code == 130, done
     assert not_deleted(twin) == []
     assert run.processes() == {}
-    assert leftovers(run.run_dir) == journal.Leftovers(leaked={}, doubtful={})
+    assert leftovers(run.run_dir) == Leftovers(leaked={}, doubtful={})
     assert not (run.run_dir / "report.json").exists()
     assert f"avaload report {run.run_dir}" in done.err
 

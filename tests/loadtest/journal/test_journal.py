@@ -18,6 +18,7 @@ from loadtest.language.events import (
     RunFinished,
     RunStarted,
 )
+from loadtest.leftovers.finding import leftovers
 
 EVENTS = list(get_args(Event))
 
@@ -160,7 +161,7 @@ def test_from_the_lines_of_another_host_on_nothing_is_used_since_its_clock_is_an
     passed = journal.PassedOver()
     assert list(journal.batches(tmp_path / "a.jsonl", passed)) == [[started(), event]]
     assert passed.first == ["a.jsonl:3: from here on lines of run run on i"]
-    left = journal.leftovers(journal.words_of([tmp_path / "a.jsonl"]))
+    left = leftovers(journal.words_of([tmp_path / "a.jsonl"]))
     assert sorted(left.doubtful) == ["a", "b"]  # what may be left is asked of every line
 
 
@@ -249,7 +250,7 @@ def test_the_id_at_the_target_is_read_by_its_old_name_too(tmp_path: Path) -> Non
 
 
 def test_leftovers_are_the_last_word_on_each_session() -> None:
-    left = journal.leftovers(
+    left = leftovers(
         [
             changed(1, "gone", Remains.DOUBTFUL),
             changed(2, "gone", Remains.LEAKED, "av-1"),

@@ -18,10 +18,11 @@ from loadtest.judging.words import plural
 from loadtest.language import clock
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import LOAD, Event, RunFinished, SessionStarted
+from loadtest.leftovers.deleting import AT_ONCE, sweep
+from loadtest.leftovers.finding import leftovers
 from loadtest.network.user_agent import introduce
 from loadtest.services import handshake
 from loadtest.services.control import Control
-from loadtest.services.sweep import AT_ONCE, sweep
 
 _SHOWN = 5
 WAIT_S = 90.0
@@ -77,7 +78,7 @@ async def sweep_run(run_dir: Path, permission: Permission) -> SweepOutcome:
     events = list(journal.words(run_dir, passed))
     if not journal.paths(run_dir):
         raise journal.JournalError(journal.not_a_run(run_dir))
-    left = journal.leftovers(events)
+    left = leftovers(events)
     doubtful, absent_timeouts_s = sorted(left.doubtful), _absences_s(events, left.doubtful, settings)
     if not left.leaked or is_embedded(run_dir):
         note = "the run's embedded twin has ended, and its sessions with it" if left.leaked else "nothing to delete"
