@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from dashboards.promql import edge, one_of, selector
 from exporters.metrics import catalogue as c
-from exporters.metrics.vocabulary import DOUBTFUL, LEAKED
+from exporters.metrics.labels import DOUBTFUL, LEAKED
 from loadtest.judging import stage_health
 from loadtest.judging.slo import DEFAULT_SLOS, DROPPED
 from loadtest.language.vocabulary import Fault

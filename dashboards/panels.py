@@ -16,7 +16,7 @@ from dashboards.places import Places
 from dashboards.promql import selector
 from dashboards.tables import Column, thresholds
 from exporters.metrics import catalogue as c
-from exporters.metrics.vocabulary import SCENARIO
+from exporters.metrics.labels import SCENARIO
 
 DATASOURCE: Final = common_model.DataSourceRef(type_val="prometheus", uid="$datasource")
 HERE: Final = ('job=~"$job"', 'instance=~"$instance"')

@@ -13,7 +13,7 @@ from dashboards.panels import HERE, Board, Kind, Panel, Query, here, now, quanti
 from dashboards.promql import one_of, selector
 from dashboards.tables import Column
 from exporters.metrics import catalogue as c
-from exporters.metrics.vocabulary import DOUBTFUL, LEAKED
+from exporters.metrics.labels import DOUBTFUL, LEAKED
 
 _WORKER: Final = "{{worker}} {{source}}"
 _BOTH: Final = "$run|$baseline"

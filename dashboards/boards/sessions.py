@@ -5,7 +5,7 @@ from typing import Final
 from dashboards.panels import Board, Kind, Panel, Query, heat, now, quantile, quantiles, rate, total
 from dashboards.promql import one_of
 from exporters.metrics import catalogue as c
-from exporters.metrics.vocabulary import DOUBTFUL, LEAKED
+from exporters.metrics.labels import DOUBTFUL, LEAKED
 from loadtest.language.events import STEPS, Step
 
 ENDED: Final = "~ok|failed"

@@ -7,7 +7,7 @@ from dashboards.boards.sessions import DOUBTFUL_SESSIONS, LEFT
 from dashboards.panels import Board, Kind, Panel, Query, now, quantile, quantiles, total
 from dashboards.promql import edge, one_of
 from exporters.metrics import catalogue as c
-from exporters.metrics.vocabulary import LEAKED
+from exporters.metrics.labels import LEAKED
 
 SECRETS_AND_TEARDOWN: Final = Board(
     name="secrets-and-teardown",

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from exporters.metrics import catalogue as c
+from exporters.metrics.labels import DOUBTFUL, LEAKED, OUTCOME
 from exporters.metrics.reading import at_most, bounds, histogram, labelled, quantile_of, total
 from exporters.metrics.snapshot import SEPARATOR, Snapshot
-from exporters.metrics.vocabulary import DOUBTFUL, LEAKED, OUTCOME
 from loadtest.judging.statements import RULES
 from loadtest.language.events import STEPS, Step
 from loadtest.language.outlets import cleaned

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from exporters.metrics import catalogue as c
-from exporters.metrics import vocabulary as v
+from exporters.metrics import labels as v
 from exporters.metrics.edges import edges
 from exporters.metrics.metric import OTHER
 from exporters.metrics.own_state import OwnState

@@ -6,7 +6,7 @@ Base units (seconds, bytes, ratios). Never a label: session and trace ids, URLs,
 
 from typing import Final
 
-from exporters.metrics import vocabulary as v
+from exporters.metrics import labels as v
 from exporters.metrics.metric import Label, Type
 from exporters.metrics.metric import Metric as Metric  # who reads the catalogue needs no other module
 from loadtest.judging.slo import TAKING

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from exporters.metrics import catalogue as c
-from exporters.metrics import vocabulary as v
+from exporters.metrics import labels as v
 from exporters.metrics.metric import OTHER
 from exporters.metrics.series import Series
 from exporters.metrics.snapshot import SEPARATOR

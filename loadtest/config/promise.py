@@ -9,7 +9,7 @@ from typing import Final
 from loadtest.config.lint import OPENAI_LIMIT_S, findings, table
 from loadtest.config.scenario import Ignore, Scenario, Waive, announces_calls
 from loadtest.config.tables.caller import QUIET_DBFS
-from loadtest.judging.engines import unjudged
+from loadtest.judging.rules_by_engine import unjudged
 from loadtest.judging.statements import RULES, Group
 from loadtest.language.mistyped import did_you_mean
 

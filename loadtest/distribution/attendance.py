@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from loadtest import journal
+from loadtest.distribution.channel import Channel
 from loadtest.distribution.offset import Offset
 from loadtest.distribution.shipping import Shipper
-from loadtest.distribution.wire import Channel
 from loadtest.judging.words import plural
 from loadtest.language import clock
 from loadtest.language.errors import Exit, GeneratorError

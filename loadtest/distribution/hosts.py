@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from loadtest.config.environment import HIDDEN
 from loadtest.config.settings import Settings
+from loadtest.distribution.channel import CorruptError, pack
 from loadtest.distribution.parcel import Parcel, as_rows
 from loadtest.distribution.port.keys import NAME
-from loadtest.distribution.port.refusals import REFUSALS, Refused
+from loadtest.distribution.port.turned_away import REFUSALS, Refused
 from loadtest.distribution.receiving import QuotaError, Receiver
-from loadtest.distribution.wire import CorruptError, pack
 from loadtest.judging.words import plural
 from loadtest.language import clock
 from loadtest.language.events import ClockCompared, Event, Fault, GeneratorFailed, WorkerChanged, WorkerState

@@ -18,16 +18,16 @@ from loadtest import journal
 from loadtest.config.environment import SALT
 from loadtest.config.settings import Settings
 from loadtest.distribution.barrier import StartBarrier, renumbered
+from loadtest.distribution.channel import HOST
 from loadtest.distribution.hosts import Hosts
-from loadtest.distribution.port.refusals import REFUSALS, Refused
-from loadtest.distribution.shapes import (
+from loadtest.distribution.port.turned_away import REFUSALS, Refused
+from loadtest.distribution.report_shapes import (
     check_fitness,
     check_nothing,
     check_number,
     check_objectives,
     check_snapshot,
 )
-from loadtest.distribution.wire import HOST
 from loadtest.distribution.workers import Workers
 from loadtest.judging import stage_health
 from loadtest.judging.objectives import Judge, Standing

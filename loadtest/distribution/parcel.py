@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtest.config.settings import Settings
-from loadtest.distribution.wire import CHUNK_BYTES
+from loadtest.distribution.channel import CHUNK_BYTES
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from loadtest.sound.speech import wav_files

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest import journal
-from loadtest.distribution.wire import CorruptError, unpack
+from loadtest.distribution.channel import CorruptError, unpack
 from loadtest.language import disk
 
 NAME: Final = re.compile(rf"({disk.JOURNAL}/\w[\w.-]{{0,199}}\.jsonl|audio/\w[\w.-]{{0,199}}\.wav)", re.ASCII)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest import journal
-from loadtest.distribution.wire import CHUNK_BYTES, pack
+from loadtest.distribution.channel import CHUNK_BYTES, pack
 from loadtest.language import disk
 
 EVERY_NS: Final = 1_000_000_000

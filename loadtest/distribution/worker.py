@@ -31,8 +31,8 @@ from loadtest.config.settings import Settings
 from loadtest.config.written.sentences import words
 from loadtest.distribution import parcel
 from loadtest.distribution.attendance import Attendance
+from loadtest.distribution.channel import Channel, CorruptError, unpack
 from loadtest.distribution.port.keys import NAME, Keys
-from loadtest.distribution.wire import Channel, CorruptError, unpack
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError, Exit, GeneratorError, HarnessError
 from loadtest.language.outlets import line

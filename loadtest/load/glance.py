@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 
 from exporters.metrics import catalogue as c
+from exporters.metrics.labels import DOUBTFUL, LEAKED
 from exporters.metrics.reading import edges_of, histogram, labelled, quantile, total
 from exporters.metrics.snapshot import FAILURES, SEPARATOR, Snapshot
-from exporters.metrics.vocabulary import DOUBTFUL, LEAKED
 from loadtest.judging.objectives import Standing
 from loadtest.judging.stage_health import Fitness
 from loadtest.judging.statements import RULES

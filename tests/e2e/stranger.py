@@ -12,8 +12,8 @@ import msgpack
 import zmq
 
 from loadtest import __version__
+from loadtest.distribution.channel import HOST, pack
 from loadtest.distribution.port.keys import Keys
-from loadtest.distribution.wire import HOST, pack
 
 LINE: Final = "FORGED LINE"
 JOURNAL: Final = "journal/strange-worker-0.jsonl"

@@ -20,7 +20,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from loadtest.distribution.port.callers import Callers
 from loadtest.distribution.port.keys import MAX_MESSAGE_BYTES, NAME, Keys
-from loadtest.distribution.port.refusals import REFUSALS, Refused
+from loadtest.distribution.port.turned_away import REFUSALS, Refused
 
 MAX_GUESTS: Final = 1000
 """Before a run begins, workers may give up and others come."""

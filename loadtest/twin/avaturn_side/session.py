@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
+from loadtest.twin.avaturn_side.bodies import CreateSession
 from loadtest.twin.avaturn_side.engines.choice import engine_for
 from loadtest.twin.avaturn_side.engines.engine import UNREACHABLE, Engine
 from loadtest.twin.avaturn_side.engines.external import External
@@ -13,7 +14,6 @@ from loadtest.twin.avaturn_side.engines.upstream import answers_task
 from loadtest.twin.avaturn_side.lifespan import Lifespan
 from loadtest.twin.avaturn_side.rooms import app_messages
 from loadtest.twin.avaturn_side.rooms.room import Room
-from loadtest.twin.avaturn_side.schema import CreateSession
 from loadtest.twin.avaturn_side.surroundings import Surroundings
 from loadtest.twin.avaturn_side.voice import Voice
 from loadtest.twin.openai_side.minting.client_secrets import ClientSecret

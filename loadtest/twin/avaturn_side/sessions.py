@@ -4,6 +4,7 @@ import secrets
 
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 
+from loadtest.twin.avaturn_side.bodies import CreateSession
 from loadtest.twin.avaturn_side.rooms.room import (
     CLOSE_ALREADY_ENDED,
     CLOSE_BAD_TOKEN,
@@ -11,7 +12,6 @@ from loadtest.twin.avaturn_side.rooms.room import (
     CLOSE_OVER_QUOTA,
     RoomSocket,
 )
-from loadtest.twin.avaturn_side.schema import CreateSession
 from loadtest.twin.avaturn_side.session import Session
 from loadtest.twin.avaturn_side.surroundings import Surroundings
 from loadtest.twin.keys import Keys

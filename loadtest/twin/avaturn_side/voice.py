@@ -7,7 +7,7 @@ import time
 from typing import Literal, Protocol
 
 from loadtest.twin.avaturn_side.heard import Heard
-from loadtest.twin.avaturn_side.rooms.playout import Listener, Playout
+from loadtest.twin.avaturn_side.rooms.mouth import Listener, Playout
 from loadtest.twin.avaturn_side.rooms.room import Room
 from loadtest.twin.knobs.profiles import Chance
 from loadtest.twin.parts import Make

@@ -8,9 +8,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 from uvicorn._types import HTTPScope
 
+from loadtest.twin.avaturn_side.bodies import CreateSession
 from loadtest.twin.avaturn_side.engines.engine import UNREACHABLE
 from loadtest.twin.avaturn_side.http_api.gate import Gate
-from loadtest.twin.avaturn_side.schema import CreateSession
 from loadtest.twin.avaturn_side.session import Session
 from loadtest.twin.avaturn_side.sessions import Sessions
 from loadtest.twin.knobs.profiles import Chance

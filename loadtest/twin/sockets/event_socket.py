@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from loadtest.twin.pcm import SILENT_FRAME
 from loadtest.twin.sockets import append_event
-from loadtest.twin.sockets.wire import Socket, Transport
+from loadtest.twin.sockets.messages import Socket, Transport
 
 Dial = Callable[["EventSocket", Mapping[str, str]], Awaitable[None]]
 """Connects a socket with these request headers. Raises OSError, TimeoutError or picows' WSError."""

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
+from exporters.metrics.labels import ERROR_TYPE
 from exporters.metrics.snapshot import EDGES, EXEMPLARS, FAILURES, SEPARATOR, Snapshot, merged
-from exporters.metrics.vocabulary import ERROR_TYPE
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
     DropReason,

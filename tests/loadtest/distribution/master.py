@@ -13,9 +13,9 @@ from zmq.auth import CURVE_ALLOW_ANY
 from zmq.auth.thread import ThreadAuthenticator
 
 from loadtest.config.settings import Settings
+from loadtest.distribution.channel import HOST
 from loadtest.distribution.hosts import Hosts
 from loadtest.distribution.port.keys import Keys
-from loadtest.distribution.wire import HOST
 from loadtest.language.events import Event, WorkerChanged
 
 SALT = "00" * 16

@@ -10,8 +10,8 @@ import pytest
 
 from loadtest import journal
 from loadtest.config.settings import Distribution
+from loadtest.distribution.channel import pack
 from loadtest.distribution.hosts import UNSEEN_NS, Hosts
-from loadtest.distribution.wire import pack
 from loadtest.language import clock
 from loadtest.language.events import ClockCompared, Event, GeneratorFailed, WorkerChanged
 from loadtest.language.version import __version__

@@ -10,9 +10,9 @@ import msgpack
 import pytest
 import zmq
 
+from loadtest.distribution.channel import FAILURES, HOST, Channel
 from loadtest.distribution.port.keys import MAX_MESSAGE_BYTES, Keys
-from loadtest.distribution.port.refusals import ALL_UP_TO, Refusals, Refused
-from loadtest.distribution.wire import FAILURES, HOST, Channel
+from loadtest.distribution.port.turned_away import ALL_UP_TO, Refusals, Refused
 from tests.loadtest.distribution.master import KEYS, serving
 from tests.loadtest.distribution.test_joining import settings
 from tests.support import eventually, free_port

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loadtest.distribution.channel import CHUNK_BYTES, CorruptError, pack, unpack
 from loadtest.distribution.receiving import Receiver
 from loadtest.distribution.shipping import AGAIN_NS, EVERY_NS, Shipper
-from loadtest.distribution.wire import CHUNK_BYTES, CorruptError, pack, unpack
 
 NAME = "journal/far-engine-1-0.jsonl"
 

@@ -13,9 +13,9 @@ from exporters.traces import trace_counts
 from loadtest import journal
 from loadtest.cli import main
 from loadtest.config import run_dir as run_dirs
+from loadtest.distribution.channel import pack
 from loadtest.distribution.receiving import Receiver
 from loadtest.distribution.shipping import Shipper
-from loadtest.distribution.wire import pack
 from loadtest.engine.budget import Budget
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError

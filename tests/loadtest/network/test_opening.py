@@ -209,7 +209,7 @@ MAY_OPEN = {
     "loadtest/network/opening.py": "for all of a run",
     "loadtest/services/control.py": "on a session of network/opening.py",
     "loadtest/services/handshake.py": "a TLS handshake with hosts that were allowed; nothing is asked or followed",
-    "loadtest/distribution/wire.py": "to the master that the worker was told",
+    "loadtest/distribution/channel.py": "to the master that the worker was told",
     "loadtest/distribution/worker.py": "to say what listens at the master's port",
     "loadtest/engine/engine.py": "on the socket that its parent gave it",
     "exporters/traces/collector.py": "max_redirects = 0",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loadtest.twin.avaturn_side.rooms.playout import Playout
+from loadtest.twin.avaturn_side.rooms.mouth import Playout
 from loadtest.twin.openai_side.turns.output_item import CHARACTERS_PER_DELTA, words
 from loadtest.twin.pcm import FRAME_BYTES, driven, tone
 

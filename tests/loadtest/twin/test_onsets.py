@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from loadtest.twin.avaturn_side import voice
-from loadtest.twin.avaturn_side.rooms.playout import Playout
+from loadtest.twin.avaturn_side.rooms.mouth import Playout
 from loadtest.twin.avaturn_side.rooms.room import Room
 from loadtest.twin.avaturn_side.voice import Codec, Voice
 from loadtest.twin.command_line.loading import load

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest.twin.avaturn_side.rooms.playout import Playout
+from loadtest.twin.avaturn_side.rooms.mouth import Playout
 from loadtest.twin.command_line import points
 from loadtest.twin.command_line.loading import load
 from loadtest.twin.knobs.profiles import Chance

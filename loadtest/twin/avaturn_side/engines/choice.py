@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from loadtest.twin.avaturn_side import schema
+from loadtest.twin.avaturn_side import bodies
 from loadtest.twin.avaturn_side.engines.cartesia import Cartesia
 from loadtest.twin.avaturn_side.engines.engine import Engine, Stage
 from loadtest.twin.avaturn_side.engines.external import External
@@ -13,17 +13,17 @@ from loadtest.twin.sockets.event_socket import Dial
 
 
 def engine_for(
-    wanted: schema.Engine | None, *, stage: Stage, dial: Dial, on_count: Callable[[bool], None], make: Make
+    wanted: bodies.Engine | None, *, stage: Stage, dial: Dial, on_count: Callable[[bool], None], make: Make
 ) -> Engine:
     """A fresh engine. `on_count` is told of its connection (True: open, False: gone). None: text-echo, as once."""
     match wanted:
-        case schema.OpenAIRealtime(client_secret=secret):
+        case bodies.OpenAIRealtime(client_secret=secret):
             return make(Upstream)(stage, dial=dial, client_secret=secret, on_count=on_count)
-        case schema.External(url=url, headers=headers, audio=audio):
-            rate_hz = (audio or schema.ExternalAudio()).user.sample_rate
+        case bodies.External(url=url, headers=headers, audio=audio):
+            rate_hz = (audio or bodies.ExternalAudio()).user.sample_rate
             return External(stage, url=url, headers=headers or {}, sample_rate_hz=rate_hz, on_count=on_count)
-        case schema.Cartesia():
+        case bodies.Cartesia():
             return Cartesia(stage)
-        case schema.TextEcho(tts=tts):
+        case bodies.TextEcho(tts=tts):
             return TextEcho(stage, voice=tts.name)
     return TextEcho(stage, voice="")

@@ -16,7 +16,7 @@ from picows import WSError, ws_connect
 
 from loadtest.twin.avaturn_side.engines.engine import Stage
 from loadtest.twin.pcm import SAMPLE_RATE_HZ
-from loadtest.twin.sockets.wire import Socket
+from loadtest.twin.sockets.messages import Socket
 
 _OPEN_DEADLINE_S = 10.0
 

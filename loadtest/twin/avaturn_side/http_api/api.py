@@ -14,8 +14,8 @@ from starlette.middleware.cors import CORSMiddleware
 from uvicorn._types import ASGI3Application
 
 from loadtest.twin.avaturn_side.http_api import public_api, sdk_api
+from loadtest.twin.avaturn_side.http_api.delays import pacing
 from loadtest.twin.avaturn_side.http_api.gate import Gate
-from loadtest.twin.avaturn_side.http_api.pacing import pacing
 from loadtest.twin.avaturn_side.http_api.public_api import JSON
 from loadtest.twin.avaturn_side.sessions import Sessions
 from loadtest.twin.keys import Keys

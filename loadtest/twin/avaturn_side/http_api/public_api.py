@@ -5,10 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
-from loadtest.twin.avaturn_side.http_api.credentials import ProjectKey
-from loadtest.twin.avaturn_side.http_api.gate import Gate
-from loadtest.twin.avaturn_side.http_api.pacing import Paced
-from loadtest.twin.avaturn_side.schema import (
+from loadtest.twin.avaturn_side.bodies import (
     CreatedSession,
     CreatedTask,
     CreateSession,
@@ -17,6 +14,9 @@ from loadtest.twin.avaturn_side.schema import (
     RenderModelAlone,
     Task,
 )
+from loadtest.twin.avaturn_side.http_api.credentials import ProjectKey
+from loadtest.twin.avaturn_side.http_api.delays import Paced
+from loadtest.twin.avaturn_side.http_api.gate import Gate
 from loadtest.twin.avaturn_side.session import Session
 from loadtest.twin.avaturn_side.sessions import Sessions
 from loadtest.twin.keys import Keys

@@ -5,11 +5,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
+from loadtest.twin.avaturn_side.bodies import ChangedConfig, CreatedTask, SdkSession, SessionConfig, Task
 from loadtest.twin.avaturn_side.http_api.credentials import SessionToken
+from loadtest.twin.avaturn_side.http_api.delays import Paced
 from loadtest.twin.avaturn_side.http_api.gate import Gate
-from loadtest.twin.avaturn_side.http_api.pacing import Paced
 from loadtest.twin.avaturn_side.http_api.public_api import JSON, assigned
-from loadtest.twin.avaturn_side.schema import ChangedConfig, CreatedTask, SdkSession, SessionConfig, Task
 from loadtest.twin.avaturn_side.session import Session
 from loadtest.twin.avaturn_side.sessions import Sessions
 from loadtest.twin.keys import Keys

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from loadtest.twin.sockets.wire import Socket
+from loadtest.twin.sockets.messages import Socket
 
 CLOSE_ENDED = 1000
 CLOSE_BAD_TOKEN = 4401

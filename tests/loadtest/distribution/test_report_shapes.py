@@ -8,7 +8,7 @@ import pytest
 from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.snapshot import EDGES, EXEMPLARS, FAILURES, merged
-from loadtest.distribution.shapes import (
+from loadtest.distribution.report_shapes import (
     check_fitness,
     check_nothing,
     check_number,
