@@ -33,7 +33,7 @@ from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.settings import RUNS, Probes, Settings
 from loadtest.config.workload import Load
 from loadtest.language.errors import ConfigError, Exit, GeneratorError
-from loadtest.load import supervisor
+from loadtest.load import companions, supervisor
 from loadtest.load.conductor import LoadProcess
 from loadtest.load.users import AFTER_FAILURE_S
 from loadtest.secrecy.redact import know
@@ -87,11 +87,11 @@ class _Run:
         self._embedded, self._is_over = settings.embedded_twin, False
         make_run_dir(run_dir, private=settings.output.permissions == "private")
         with contextlib.ExitStack() as stack:
-            read_fd, write_fd = stack.enter_context(supervisor.lifeline())
+            read_fd, write_fd = stack.enter_context(companions.lifeline())
             keys = {key: os.environ.get(key, "") for key in KEYS}
             if self._embedded:
                 knobs = [*(["room=webrtc"] if settings.target.room == "webrtc" else []), *settings.target.twin_set]
-                twin = stack.enter_context(supervisor.embedded_twin(read_fd, knobs=knobs))
+                twin = stack.enter_context(companions.embedded_twin(read_fd, knobs=knobs))
                 keys = {"OPENAI_API_KEY": twin["openai_api_key"], "AVATURN_API_KEY": twin["avaturn_api_key"]}
                 self._settings = settings.with_endpoints(
                     openai_base_url=twin["openai_base_url"], avaturn_base_url=twin["avaturn_base_url"]

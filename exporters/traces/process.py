@@ -3,7 +3,7 @@
 
 A process of its own: spans cost some 20 µs each, which in the engine would be late audio and in Locust late arrivals.
 Whole sessions are kept or left out (`tail.py`). Nothing here can hold up the run: the queue is bounded, what doesn't
-get out is counted, and the run's end waits 2 s at most (`supervisor.exporters`).
+get out is counted, and the run's end waits 2 s at most (`companions.exporters`).
 """
 
 import argparse

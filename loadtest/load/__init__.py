@@ -1,3 +1,3 @@
-"""A load process under Locust: its supervisor, conductor, users, tickets and progress. It hands sessions to an
-engine.
+"""Load processes under Locust, and the processes beside them: their start and end, users, tickets, conductor, progress.
+Sessions are handed to an engine.
 """

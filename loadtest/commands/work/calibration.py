@@ -21,7 +21,7 @@ from loadtest.engine.health import quantile_ns
 from loadtest.journal import read_run
 from loadtest.language import disk
 from loadtest.language.events import Event, Mark, Observed, Outcome, Step, StepFinished
-from loadtest.load import supervisor
+from loadtest.load import companions
 from loadtest.network import loopback
 
 KNOWN_DELAYS = (
@@ -119,8 +119,8 @@ def calibrate() -> dict[str, Any]:
     Raises GeneratorError or ConfigError.
     """
     with contextlib.ExitStack() as stack:
-        read_fd, _ = stack.enter_context(supervisor.lifeline())
-        twin = stack.enter_context(supervisor.embedded_twin(read_fd, knobs=KNOWN_DELAYS))
+        read_fd, _ = stack.enter_context(companions.lifeline())
+        twin = stack.enter_context(companions.embedded_twin(read_fd, knobs=KNOWN_DELAYS))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         output = {"metrics_port": "off", "run_dir": folder / "run"}
         settings = Settings.model_validate(SCENARIO | {"output": output})

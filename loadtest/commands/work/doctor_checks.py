@@ -14,7 +14,7 @@ from loadtest.judging.words import plural
 from loadtest.language.errors import ConfigError
 from loadtest.language.version import __version__
 from loadtest.load import machine
-from loadtest.load.supervisor import bind_metrics
+from loadtest.load.tcp_ports import bind_metrics
 from loadtest.rooms.extras import PACKAGES, is_installed, missing
 from loadtest.services.first_look import Seen, look
 from loadtest.services.handshake import untrusted

@@ -23,8 +23,9 @@ from loadtest.config.settings import RUNS, Settings
 from loadtest.distribution.parcel import Parcel
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError, Exit, GeneratorError
-from loadtest.load import machine, supervisor
+from loadtest.load import companions, machine, supervisor, tcp_ports
 from loadtest.load.glance import Glance
+from loadtest.load.interruption import Interruption
 from loadtest.load.progress import Progress
 from loadtest.network.user_agent import introduce
 from loadtest.planning.costing import check_budget
@@ -45,11 +46,11 @@ def run(
     check_start(settings)
     hosts = settings.distribution
     if settings.output.web_port == 0:
-        settings = settings.with_web_port(supervisor.free_port())
+        settings = settings.with_web_port(tcp_ports.free_port())
     if settings.output.web_port is not None:
-        supervisor.check_port_free(settings.output.web_port, "output.web_port")
+        tcp_ports.check_port_free(settings.output.web_port, "output.web_port")
     if hosts.master:
-        supervisor.check_port_free(hosts.bind_port, "distribution.bind_port", hosts.bind_host)
+        tcp_ports.check_port_free(hosts.bind_port, "distribution.bind_port", hosts.bind_host)
         token = cluster_token(hosts.bind_host, file=hosts.token_file, environ=environ, role="master")
     else:
         token = fresh_token()
@@ -60,19 +61,19 @@ def run(
     introduce(run_dir.name)
     check_services(settings, environ)
     run_dir = run_dir.resolve()
-    interruption = supervisor.Interruption()
+    interruption = Interruption()
     with contextlib.ExitStack() as stack:
-        metrics = supervisor.bind_metrics(settings.output.metrics_port, settings.output.metrics_host)
+        metrics = tcp_ports.bind_metrics(settings.output.metrics_port, settings.output.metrics_host)
         if metrics is not None:
             stack.enter_context(metrics)
         make_run_dir(run_dir, private=settings.output.permissions == "private")
         stack.enter_context(interruption.heard())
-        read_fd, write_fd = stack.enter_context(supervisor.lifeline())
+        read_fd, write_fd = stack.enter_context(companions.lifeline())
         keys = {key: environ.get(key, "") for key in KEYS}
         embedded = settings.embedded_twin
         if embedded:
             knobs = [*(["room=webrtc"] if settings.target.room == "webrtc" else []), *settings.target.twin_set]
-            twin = stack.enter_context(supervisor.embedded_twin(read_fd, knobs=knobs))
+            twin = stack.enter_context(companions.embedded_twin(read_fd, knobs=knobs))
             keys = {"OPENAI_API_KEY": twin["openai_api_key"], "AVATURN_API_KEY": twin["avaturn_api_key"]}
             settings = settings.with_endpoints(
                 openai_base_url=twin["openai_base_url"], avaturn_base_url=twin["avaturn_base_url"]
@@ -85,7 +86,7 @@ def run(
         )
         steering = None if settings.capacity is None else Steering(settings, run_dir, say=progress.tell)
         progress.level = None if steering is None else lambda: steering.level
-        with supervisor.exporters(settings, run_dir, say=progress.line):
+        with companions.exporters(settings, run_dir, say=progress.line):
             ended = supervisor.run_locust(
                 settings,
                 run_dir,
@@ -113,7 +114,7 @@ def run(
         report = write_reports(run_dir, is_enough=lambda: interruption.count > 1)
     if report is None:
         return run_dir, None, Exit.INTERRUPTED
-    supervisor.send_run_span(settings, run_dir)
+    companions.send_run_span(settings, run_dir)
     return run_dir, report, Exit(report["verdict"]["exit_code"])
 
 

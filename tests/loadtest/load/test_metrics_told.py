@@ -11,7 +11,7 @@ from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.snapshot import Snapshot
 from loadtest.config.settings import Settings
 from loadtest.language.clock import wall_ns
-from loadtest.load.supervisor import exporters
+from loadtest.load.companions import exporters
 from tests.exporters.pushing.test_push import values
 from tests.exporters.traces.receiver import Receiver
 
