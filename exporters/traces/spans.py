@@ -72,7 +72,8 @@ def run_context(run_id: str) -> SpanContext:
 
 def died(started: SessionStarted, events: Sequence[Event]) -> SessionFinished:
     """The end of a session whose engine was killed, as far as its events go."""
-    remains, step, t_ns = Remains.NOTHING, STEPS[0], started.t_ns
+    step: Step = STEPS[0]
+    remains, t_ns = Remains.NOTHING, started.t_ns
     for event in events:
         t_ns = max(t_ns, event.t_ns)
         if isinstance(event, RemainsChanged):
