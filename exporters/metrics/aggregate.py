@@ -22,6 +22,7 @@ from loadtest.language.events import (
     LOAD,
     ON_A_SECRET,
     STEPS,
+    TO_THE_ROOM,
     Event,
     Gone,
     GoneChecked,
@@ -255,7 +256,7 @@ class Aggregate:
         running = self._running.get(event.session)
         if running is None:
             return
-        if running.state == Step.CONNECT and mark not in running.phases:
+        if running.state in TO_THE_ROOM and mark not in running.phases:
             running.phases.add(mark)
             self._observe(c.CONNECT_PHASE, (mark,), (event.t_ns - running.connect_ns) / 1e9)
         if mark is Mark.FIRST_FRAME and not running.seen:

@@ -21,7 +21,7 @@ from exporters.locust_ui.sessions_page import LEFT_OUT, view
 from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.reading import quantile
-from loadtest.language.events import MediaMeasured, Step, StepFinished
+from loadtest.language.events import STEPS, MediaMeasured, Step, StepFinished
 from tests.exporters.traces.script import S, session, session_id
 
 ROOT = Path(__file__).parents[3]
@@ -103,7 +103,7 @@ def test_the_page_shows_the_same_run_and_loads_nothing_from_elsewhere(ui: Ui) ->
     now = json.loads(body)
     assert now["run"] == {"id": "run-1", "scenario": "support", "active": True, "started_s": 1_800_000_000}
     assert (now["open"], now["started"], now["outcomes"]) == (1, 3, {"ok": 1, "failed": 1, "cancelled": 0})
-    assert now["states"] == [["mint", 0], ["create", 0], ["connect", 0], ["converse", 1], ["delete", 0]]
+    assert now["states"] == [[step, int(step is Step.CONVERSE)] for step in STEPS]
     assert now["errors"] == [["converse", "no_answer", 1], ["turn", "no_answer", 1]]
     times = {row["name"]: (row["count"], row["p50"]) for row in now["latency"]}
     assert times["mint"] == (3, pytest.approx(0.085))

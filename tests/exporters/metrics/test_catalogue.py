@@ -4,7 +4,7 @@ from exporters.metrics import catalogue as c
 from exporters.metrics.metric import Type
 from exporters.metrics.metrics_page import markdown
 from loadtest.language.errors import LIMITS, Code
-from loadtest.language.events import Step
+from loadtest.language.events import ON_A_SECRET, Step
 
 
 def test_metrics_md_is_what_the_catalogue_says() -> None:
@@ -23,7 +23,7 @@ def test_names_follow_the_conventions_of_prometheus() -> None:
 
 
 def test_known_series_are_the_product_of_their_closed_labels() -> None:
-    assert list(c.SECRET_AGE.initial(["a"])) == [("create",), ("connect",)]
+    assert list(c.SECRET_AGE.initial(["a"])) == [(step,) for step in ON_A_SECRET]
     assert list(c.SESSIONS.initial(["a", "b"])) == [(s, o) for s in "ab" for o in ("ok", "failed", "cancelled")]
     assert list(c.SESSIONS_OPEN.initial(["a"])) == [()]
     assert list(c.WORKER_CPU.initial(["a"])) == []
