@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from loadtest import journal
-from loadtest.language.events import Remains, RunFinished, SessionFinished, Step, StepFinished
+from loadtest.language.events import STEPS, TO_THE_ROOM, Remains, RunFinished, SessionFinished, Step, StepFinished
 from tests.e2e.target import unless_late
 from tests.programs import needed
 from tests.support import Avaload, Done, avaload, end_all, environment
@@ -53,7 +53,7 @@ def test_every_session_completes_and_nothing_is_left(ran: tuple[Avaload, Done]) 
 def test_its_numbers_are_those_of_the_scenario(ran: tuple[Avaload, Done]) -> None:
     report = ran[0].report()
     count = report["sessions"]["started"]
-    for step in ("mint", "create", "connect", "converse", "delete"):
+    for step in STEPS:
         assert (step, report["steps"][step]["count"], report["steps"][step]["failed"]) == (step, count, 0)
         assert 0 < report["steps"][step]["p50_s"] <= report["steps"][step]["max_s"]
     turns = report["turns"]
@@ -90,7 +90,7 @@ def test_the_journals_are_closed_and_hold_whole_sessions(ran: tuple[Avaload, Don
     assert len(finished) == ran[0].report()["sessions"]["started"]
     for session in finished:
         steps = [e.step for e in events if isinstance(e, StepFinished) and e.session == session.session]
-        assert steps == [Step.MINT, Step.CREATE, Step.CONNECT, Step.TURN, Step.TURN, Step.CONVERSE, Step.DELETE]
+        assert steps == [*TO_THE_ROOM, Step.TURN, Step.TURN, Step.CONVERSE, Step.DELETE]
         assert session.remains is Remains.NOTHING
 
 

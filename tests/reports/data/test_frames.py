@@ -6,7 +6,7 @@ import pytest
 
 from loadtest.journal import JournalError, encode
 from loadtest.language.errors import ConfigError
-from loadtest.language.events import HealthSampled, RuleChecked, RuleOutcome, RunFinished
+from loadtest.language.events import STEPS, HealthSampled, RuleChecked, RuleOutcome, RunFinished
 from reports.build import build
 from reports.data import frames
 from reports.sections.sessions import active
@@ -104,7 +104,7 @@ def test_a_run_in_which_nothing_happened_has_nulls_and_is_invalid(run_dir: Path)
 
     nothing = dict.fromkeys(("p50_s", "p90_s", "p95_s", "p99_s", "max_s"))
     assert {step: {key: row[key] for key in nothing} for step, row in report["steps"].items()} == dict.fromkeys(
-        ("mint", "create", "connect", "converse", "delete"), nothing
+        STEPS, nothing
     )
     assert report["turns"]["time_to_first_audio"] == {"count": 0, **nothing}
     assert report["secrets"]["min_margin_s"] is None

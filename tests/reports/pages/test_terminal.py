@@ -11,7 +11,7 @@ from rich.console import Console
 
 from loadtest.judging.slo import Slo
 from loadtest.language.errors import Code, Kind
-from loadtest.language.events import Event, Outcome, Remains, Step
+from loadtest.language.events import STEPS, Event, Outcome, Remains, Step
 from reports.build import build
 from reports.pages import terminal
 from reports.verdict import tables
@@ -137,11 +137,11 @@ def test_objectives_have_their_words_whole_on_80_columns_and_every_mark_on_fewer
 def test_steps_and_turns_have_their_set_up_and_barge_in_rows(report: dict[str, Any], run_dir: Path) -> None:
     lines = terminal.render(report, run_dir).splitlines()
     begin = next(place for place, line in enumerate(lines) if line.startswith("step "))
-    assert [line.split("  ")[0] for line in lines[begin : begin + 10]] == [
-        "step", "mint", "create", "connect", "converse", "delete",
-        "set-up (mint to connected)", "turns", "turn: time to first audio", "turn: barge-in to silence",
+    steps = begin + 1 + len(STEPS)
+    assert [line.split("  ")[0] for line in lines[begin : steps + 4]] == [
+        "step", *STEPS, "set-up (mint to connected)", "turns", "turn: time to first audio", "turn: barge-in to silence",
     ]  # fmt: skip
-    turns, first_audio, barge_in = (line.split() for line in lines[begin + 7 : begin + 10])
+    turns, first_audio, barge_in = (line.split() for line in lines[steps + 1 : steps + 4])
     assert turns == ["turns", str(report["turns"]["count"]), str(report["turns"]["failed"]), *"––––"]
     samples = report["turns"]["time_to_first_audio"]["count"]
     assert first_audio[:7] == ["turn:", "time", "to", "first", "audio", str(samples), "–"]
