@@ -158,6 +158,7 @@ def _indicators() -> list[str]:
         (code(measure), ", ".join(code(each) for each in statistics), _UNITS.get(unit, unit.value))
         for (measure, unit), statistics in rows.items()
     ]
+    good = [code(f"turn.{what}_rate") for what, is_good in slo.TAKING.items() if is_good]
     needs = ", ".join(f"{name} {count}" for name, count in sample_sizes.ENOUGH.items())
     return [
         "### Indicators",
@@ -169,7 +170,7 @@ def _indicators() -> list[str]:
         "",
         f"Samples that a statistic of seconds needs: {needs}. A share or a count is judged from one sample on.",
         "",
-        "`turn.response_rate` and `turn.yield_rate` are shares of what is good: bound them by `min`. `false_stop_rate`",
+        f"{' and '.join(good)} are shares of what is good: bound them by `min`. `false_stop_rate`",
         "is of `ignore` and `backchannel` turns, `cut_rate` and `self_interruption_rate` of answers heard to the end.",
         "",
         "`media` is what was heard of the avatars, told when a session has left its room. `gap` is a session's longest",
