@@ -18,7 +18,7 @@ from loadtest.language import clock
 from loadtest.language.errors import Exit, GeneratorError
 from loadtest.language.outlets import line
 from loadtest.leftovers.finding import Leftovers, leftovers
-from loadtest.load.interruption import Interruption
+from loadtest.load.ctrl_c import Interruption
 
 PING_S: Final = 1.0
 QUICK_PING_S: Final = 0.05

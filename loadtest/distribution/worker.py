@@ -38,7 +38,7 @@ from loadtest.language.errors import ConfigError, Exit, GeneratorError, HarnessE
 from loadtest.language.outlets import line
 from loadtest.language.version import __version__
 from loadtest.load import machine
-from loadtest.load.interruption import Interruption
+from loadtest.load.ctrl_c import Interruption
 from loadtest.load.supervisor import LOCUST, process_environ
 from loadtest.services.handshake import check_certificates
 

@@ -25,8 +25,8 @@ from loadtest.config.run_dir import load_resolved
 from loadtest.config.settings import Settings
 from loadtest.language import disk
 from loadtest.language.errors import GeneratorError
+from loadtest.load.ctrl_c import Interruption
 from loadtest.load.glance import Glance
-from loadtest.load.interruption import Interruption
 from loadtest.load.tcp_ports import free_port
 
 LOCUST = (sys.executable, "-P", "-m", "loadtest.locust_main", "-f", str(Path(__file__).parents[1] / "locustfile.py"))

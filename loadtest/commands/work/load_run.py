@@ -24,8 +24,8 @@ from loadtest.distribution.parcel import Parcel
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError, Exit, GeneratorError
 from loadtest.load import companions, machine, supervisor, tcp_ports
+from loadtest.load.ctrl_c import Interruption
 from loadtest.load.glance import Glance
-from loadtest.load.interruption import Interruption
 from loadtest.load.progress import Progress
 from loadtest.network.user_agent import introduce
 from loadtest.planning.costing import check_budget
