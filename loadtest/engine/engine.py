@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from loadtest import journal
+from loadtest.budget.reserving import Budget
+from loadtest.budget.spending import Spending
 from loadtest.config.access.guard import KEYS
 from loadtest.config.environment import SALT
 from loadtest.config.microphone import microphone
 from loadtest.config.settings import Settings
-from loadtest.engine.budget import Budget
 from loadtest.engine.health import PROBE_S, Health
 from loadtest.engine.link import Orders, Outbox
-from loadtest.engine.spending import Spending
 from loadtest.engine.warmup import warm_up
 from loadtest.judging.words import plural
 from loadtest.language import clock

@@ -11,10 +11,10 @@ from typing import Final
 import uvloop
 
 from loadtest import journal
+from loadtest.budget.reserving import Budget
 from loadtest.config.access.guard import guard
 from loadtest.config.run_dir import load_for_sending, run_id
 from loadtest.config.settings import Settings
-from loadtest.engine.budget import Budget
 from loadtest.engine.engine import Engine
 from loadtest.language.outlets import keep_safe
 from loadtest.network.user_agent import introduce

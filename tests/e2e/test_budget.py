@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.engine.budget import spent_usd
+from loadtest.budget.reserving import spent_usd
 from loadtest.language.events import DropReason, IterationDropped
 from tests.e2e.target import alive, events, leftovers, reaching, started, unless_late
 from tests.loadtest.twin.process import RunningTwin, running_twin

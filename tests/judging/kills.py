@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from loadtest.engine.budget import spent_usd
+from loadtest.budget.reserving import spent_usd
 from tests.e2e.target import alive, leftovers, reaching
 from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import Avaload, avaload, eventually, marked

@@ -14,9 +14,9 @@ import pytest
 from exporters.log import Log
 from exporters.traces import trace_counts
 from loadtest import journal
+from loadtest.budget.reserving import Budget
 from loadtest.distribution.channel import pack
 from loadtest.distribution.receiving import Receiver
-from loadtest.engine.budget import Budget
 from loadtest.language import disk
 from loadtest.language.events import Fault, GeneratorFailed, RunFinished
 from loadtest.language.vocabulary import DropReason

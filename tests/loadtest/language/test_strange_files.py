@@ -11,12 +11,12 @@ import pytest
 from exporters.log import Log
 from exporters.traces import trace_counts
 from loadtest import journal
+from loadtest.budget.reserving import Budget
 from loadtest.cli import main
 from loadtest.config import run_dir as run_dirs
 from loadtest.distribution.channel import pack
 from loadtest.distribution.receiving import Receiver
 from loadtest.distribution.shipping import Shipper
-from loadtest.engine.budget import Budget
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from loadtest.session import tape

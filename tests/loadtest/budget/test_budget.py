@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from loadtest.budget.reserving import Budget, spent_usd
+from loadtest.budget.spending import Spending
 from loadtest.config.settings import Settings
-from loadtest.engine.budget import Budget, spent_usd
-from loadtest.engine.spending import Spending
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import (
     EndedBy,

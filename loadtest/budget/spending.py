@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from loadtest.budget.reserving import Budget
 from loadtest.config.scenario import ANSWERED, NOISES, Scenario
 from loadtest.config.settings import Settings
-from loadtest.engine.budget import Budget
 from loadtest.language.events import (
     Event,
     Outcome,
