@@ -234,7 +234,7 @@ def _sentence(
     generator: dict[str, Any] | None,
     unit: str,
 ) -> str:
-    held = "no level was held" if passing is None else _held(passing.level, unit)
+    held = "no level was held" if passing is None else f"{load_words(passing.level, unit, ('was', 'were'))} held"
     if kind is LimitKind.GENERATOR and generator is not None and BUDGET_USED in generator["because"]:
         return f"{BUDGET_USED} before the limit was found; {held}"
     if kind is LimitKind.GENERATOR and generator is not None and NONE_DUE in generator["because"]:
@@ -260,15 +260,11 @@ def _sentence(
     return f"a knee between {passing.level:g} and {failing.level:g} {unit}: {broke}{more}"
 
 
-def _held(level: float, unit: str) -> str:
-    return f"{load_words(level, unit)} {'was' if level == 1 and unit == 'users' else 'were'} held"
-
-
 def _levels(passing: Facts | None, failing: Facts, unit: str) -> str:
     """Which level passes and which fails."""
     if passing is None:
-        return f"{load_words(failing.level, unit)} {'fails' if failing.level == 1 else 'fail'}"
-    return f"{load_words(passing.level, unit)} {'passes' if passing.level == 1 else 'pass'}, {failing.level:,g} fail"
+        return load_words(failing.level, unit, ("fails", "fail"))
+    return f"{load_words(passing.level, unit, ('passes', 'pass'))}, {failing.level:,g} fail"
 
 
 def _calls(quota: dict[str, Any] | None) -> str:

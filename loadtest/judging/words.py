@@ -39,9 +39,12 @@ def bound(is_least: bool, value: float, unit: str) -> str:
     return f"{'≥' if is_least else '≤'} {amount(value, unit)}"
 
 
-def load_words(value: float, unit: str) -> str:
-    """A load and its unit, which is of more than one: `1 user`, `20 users`, `2.5 arrivals/s`."""
-    return f"{value:,g} {unit.removesuffix('s') if value == 1 and not unit.endswith('/s') else unit}"
+def load_words(value: float, unit: str, verb: tuple[str, str] | None = None) -> str:
+    """A load and its unit, which is of more than one: `1 user`, `20 users`, `2.5 arrivals/s`. `verb`: of one, of
+    several."""
+    is_one = value == 1 and not unit.endswith("/s")
+    words = f"{value:,g} {unit.removesuffix('s') if is_one else unit}"
+    return words if verb is None else f"{words} {verb[0] if is_one else verb[1]}"
 
 
 def plural(count: int, word: str = "session") -> str:

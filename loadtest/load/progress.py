@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from loadtest.config.settings import Settings
+from loadtest.judging.words import load_words
 from loadtest.language.durations import in_words
 from loadtest.language.outlets import obeyed
 from loadtest.load.glance import Glance
@@ -54,7 +55,7 @@ class Progress:
         load, target = settings.load, settings.target
         much = f"{load.described()} for {in_words(load.duration)}"
         if settings.capacity is not None:
-            much = f"looking for the limit, up to {settings.capacity.most:g} {settings.capacity.unit},"
+            much = f"looking for the limit, up to {load_words(settings.capacity.most, settings.capacity.unit)},"
         elif settings.probes.once:
             much = "active checks"
         searched = settings.capacity is not None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+from loadtest.judging.words import load_words, plural
 from loadtest.prices.table import Prices
 from loadtest.prices.talk import Talk, Usd, bills
 
@@ -147,7 +148,8 @@ def _notes(measured: Measured, busy: Range, per_s: Range, per_minute: Range, pri
     else:
         level, wanted = found["max_passing"]["level"], per_s.value if found["by"] == "arrivals" else busy.value
         carries = "carries" if wanted <= level else "does not carry"
-        notes.append(f"the target {carries} it: {wanted:.3g} {found['unit']} are wanted, {level:g} were held")
+        asked = load_words(float(f"{wanted:.3g}"), found["unit"], ("is", "are"))
+        notes.append(f"the target {carries} it: {asked} wanted, {level:g} {'was' if level == 1 else 'were'} held")
         quota = found["quota"]
         if quota is not None and quota["exact"] and busy.value > quota["number"]:
             notes.append(
@@ -165,7 +167,7 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     hour = found["per_hour"]
     memory = {name: round(value / 2**20) for name, value in found["memory_bytes"].items()}
     return [
-        f"{found['users']:,} users, {found['think_s']:g} s from a session to the next, sessions of"
+        f"{plural(found['users'], 'user')}, {found['think_s']:g} s from a session to the next, sessions of"
         f" {shown(found['session_s'], ' s')}",
         f"  sessions at once     {shown(found['sessions_at_once'])}",
         f"  arrivals per minute  {shown(found['arrivals_per_minute'])}",

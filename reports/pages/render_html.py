@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from loadtest.config.run_dir import Written
 from loadtest.judging import stage_health
 from loadtest.judging.slo import SECONDS, SHARE, TAKING
-from loadtest.judging.words import amount, plural
+from loadtest.judging.words import amount, load_words, plural
 from loadtest.language.errors import Exit
 from loadtest.language.events import EndedBy
 from loadtest.language.outlets import html
@@ -185,6 +185,7 @@ def _environment() -> Environment:
     environment.filters["clock"] = charts.clock
     environment.filters["clock_seconds"] = lambda value: "–" if value is None else f"{value:z.1f} s".replace("-", "−")
     environment.filters["level"] = lambda value: f"{value:,.1f}".removesuffix(".0")
+    environment.filters["load"] = lambda value, unit: load_words(round(value, 1), unit)
     environment.filters["change"] = lambda value: f"{value * 100:+z.1f} %".replace("-", "−")
     environment.filters["amount"] = amount
     environment.globals |= {"TAKING": TAKING, "TAKING_WORDS": WORDS}

@@ -14,6 +14,7 @@ from loadtest.config.access.guard import endpoints_of
 from loadtest.config.microphone import check_clips
 from loadtest.config.settings import Settings, place
 from loadtest.config.workload import LoadStage
+from loadtest.judging.words import load_words
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError, Exit
 from loadtest.language.validation import is_loopback
@@ -65,8 +66,9 @@ def of_search(settings: Settings, arguments: argparse.Namespace) -> Exit:
     load = searched.load.model_copy(
         update={"stages": tuple(stages), "rate": None, "duration": sum(stage.duration for stage in stages)}
     )
-    levels = ", ".join(f"{stage.level:g}" for stage in stages)
-    heading = f"a search through at most {levels} {capacity.unit}, {_length_of(load.duration)}"
+    *before, last = (stage.level for stage in stages)
+    levels = ", ".join([*(f"{level:,g}" for level in before), load_words(last, capacity.unit)])
+    heading = f"a search through at most {levels}, {_length_of(load.duration)}"
     note = "if the target holds every level; a search that meets the limit takes other levels, and less"
     return _tell(searched.model_copy(update={"load": load}), arguments, heading=heading, note=note)
 

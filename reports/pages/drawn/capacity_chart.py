@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from loadtest.judging.words import amount
+from loadtest.judging.words import amount, load_words
 from reports.pages.drawn import svg
 from reports.pages.drawn.chart import Chart, chart_of
 
@@ -64,7 +64,9 @@ def chart(capacity: dict[str, Any]) -> Chart:
         lower.set_xlabel(f"{capacity['unit']} (logarithmic)" if "level" in stretched else capacity["unit"])
         return figure
 
-    marked = "" if limit_level is None else f"; dashed: the highest that held, {limit_level:g} {capacity['unit']}"
+    marked = (
+        "" if limit_level is None else f"; dashed: the highest that held, {load_words(limit_level, capacity['unit'])}"
+    )
     return chart_of(
         "capacity",
         "How much does it carry?",
