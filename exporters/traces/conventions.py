@@ -3,7 +3,7 @@ test and user agent (in development: they rename their attributes, here alone)."
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, assert_never
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from loadtest.config.backend import PLACE
@@ -53,7 +53,7 @@ NO_FACTS: Final = Facts()
 
 def facts(settings: Settings) -> Facts:
     """Of a run with these settings."""
-    calls = _calls(settings.target)
+    calls = {step: call for step in Step if (call := _call(step, settings.target)) is not None}
     called = {step: call.url for step, call in calls.items()}
     if (avaturn := settings.target.avaturn_base_url) is not None:
         called[Step.CONNECT] = avaturn  # its first call, for the room's address; the room is where it says
@@ -65,19 +65,30 @@ def facts(settings: Settings) -> Facts:
     )
 
 
-def _calls(target: Target) -> dict[Step, HttpCall]:
-    """docs/contract.md has the paths. Where a backend mints, no mint of ours is a step."""
-    sent: dict[Step, tuple[str, str]] = {}
-    if (openai := target.openai_base_url) is not None and target.backend is None:
-        sent[Step.MINT] = "POST", f"{openai}/realtime/client_secrets"
-    if (avaturn := target.avaturn_base_url) is not None:
-        sent[Step.CREATE] = "POST", f"{avaturn}/api/v1/sessions"
-        sent[Step.DELETE] = "DELETE", f"{avaturn}/api/v1/sessions/{{session_id}}"
-    if (backend := target.backend) is not None:
-        sent[Step.CREATE] = backend.method, backend.url
-        if backend.delete is not None:
-            sent[Step.DELETE] = backend.delete.method, backend.delete.url
-    return {step: HttpCall(method=method, url=_without_secrets(url)) for step, (method, url) in sent.items()}
+def _call(step: Step, target: Target) -> HttpCall | None:
+    """The one that the step is; None: it is none, or several. docs/contract.md has the paths."""
+    openai, avaturn, backend = target.openai_base_url, target.avaturn_base_url, target.backend
+    own = None if backend is None else backend.delete
+    match step:
+        case Step.MINT:  # where a backend mints, no mint of ours is a step
+            known = openai is not None and backend is None
+            return _told("POST", f"{openai}/realtime/client_secrets") if known else None
+        case Step.CREATE:
+            if backend is not None:
+                return _told(backend.method, backend.url)
+            return None if avaturn is None else _told("POST", f"{avaturn}/api/v1/sessions")
+        case Step.DELETE:
+            if own is not None:
+                return _told(own.method, own.url)
+            return None if avaturn is None else _told("DELETE", f"{avaturn}/api/v1/sessions/{{session_id}}")
+        case Step.CONNECT | Step.CONVERSE | Step.TURN:
+            return None
+        case _:
+            assert_never(step)
+
+
+def _told(method: str, url: str) -> HttpCall:
+    return HttpCall(method=method, url=_without_secrets(url))
 
 
 def _without_secrets(url: str) -> str:
