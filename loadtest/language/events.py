@@ -37,7 +37,7 @@ SCHEMA: Final = 2
 1: the session's id at the target was called after one vendor (`journal/lines.py` still reads it), and the first line
 left its schema out. 2: `target_session_id`."""
 
-_ROUNDING_S: Final = 1.0
+ROUNDING_S: Final = 1.0
 """expires_at and a Date header are whole seconds, each cut by itself."""
 _ONE_CLOCK_S: Final = 5.0
 """Two clocks that differ by less are taken for one, where nothing but ours tells the time."""
@@ -134,10 +134,10 @@ class SecretMinted(_Fact, frozen=True, kw_only=True):
         the provider granted instead where it differs by the provider's own clock. None: it differs, and there is no
         clock but ours to say whether the grant or the clock is off.
         """
-        near_s = _ONE_CLOCK_S if self.provider_s is None else _ROUNDING_S
+        near_s = _ONE_CLOCK_S if self.provider_s is None else ROUNDING_S
         if abs(self.off_s) <= near_s:
             return float(self.ttl_s)
-        return None if self.provider_s is None else self.told_s - _ROUNDING_S / 2  # its clock showed a whole second
+        return None if self.provider_s is None else self.told_s - ROUNDING_S / 2  # its clock showed a whole second
 
     def age_s(self, at_ns: int) -> float:
         """How old it is then."""

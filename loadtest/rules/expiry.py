@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from loadtest.language.errors import Code
-from loadtest.language.events import Mark, Observed, Outcome, Step, StepFinished
+from loadtest.language.events import ROUNDING_S, Mark, Observed, Outcome, Step, StepFinished
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import Life
 
-_TTL_TOLERANCE_S: Final = 5.0
-_ROUNDING_S: Final = 1.0
-"""Both expires_at and a Date header are whole seconds."""
-_WRONGEST_CLOCK_S: Final = 86_400.0
+TTL_TOLERANCE_S: Final = 5.0
+WRONGEST_CLOCK_S: Final = 86_400.0
 """No clock of a machine that runs tests is off by more than a time zone."""
 _AT_EXPIRY_S: Final = 2.0
 _OLDEST_S: Final = 60.0
@@ -64,9 +62,9 @@ class LivesAsAskedFor(Fold):
         early_s, off_s = 0.0, secret.off_s
         if secret.provider_s is None:
             early_s = (event.t_ns - event.started_ns) / 1e9
-        if -(_TTL_TOLERANCE_S + _ROUNDING_S + early_s) <= off_s <= _TTL_TOLERANCE_S + _ROUNDING_S:
+        if -(TTL_TOLERANCE_S + ROUNDING_S + early_s) <= off_s <= TTL_TOLERANCE_S + ROUNDING_S:
             self.tally.held()
-        elif secret.provider_s is not None or abs(off_s) > _WRONGEST_CLOCK_S:
+        elif secret.provider_s is not None or abs(off_s) > WRONGEST_CLOCK_S:
             clock = "our clock" if secret.provider_s is None else "its own clock"
             self.tally.broken(
                 life.session, f"asked for {secret.ttl_s} s, expires_at says {secret.told_s:.0f} s by {clock}"

@@ -24,8 +24,7 @@ from loadtest.secrecy.redact import redact
 from loadtest.session.conversation import MAX_MESSAGES, Conversation
 from loadtest.session.converse import Place, converse
 from loadtest.session.line import CallersLine
-from loadtest.session.making import Making
-from loadtest.session.owned import Owned, Steps, uncancellable
+from loadtest.session.owned import Making, Owned, Steps, uncancellable
 from loadtest.session.ports import GONE_STATUS, Call, ControlApi, Created, OpenRoom, Room, Situation
 from loadtest.session.record import Record
 from loadtest.session.tape import KeepAudio, Tape

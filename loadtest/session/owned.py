@@ -1,18 +1,20 @@
-"""A session at the target that we answer for: from the create that may make it to its confirmed end.
+"""A session at the target that we answer for: from the mint and the create that make it to its confirmed end.
+
+The load's sessions make and end themselves so, and a probe's too; what a probe does differently it says.
 
 What may remain is in the journal *before* the call that could leave it, a create in flight is never cancelled, an
 answer that comes late is adopted, and the delete is tried a bounded number of times, each attempt a StepFinished.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from loadtest.config.settings import Target
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import EndedBy, Failure, Gone, Outcome, Remains, RemainsReason, Step
-from loadtest.session.ports import GONE_STATUS, Call, ControlApi, Created
+from loadtest.session.ports import GONE_STATUS, Call, ClientSecret, ControlApi, Created
 from loadtest.session.record import Record, failure, span_id
 
 _T = TypeVar("_T")
@@ -204,6 +206,63 @@ class Owned:
         if limit_s is not None and now_ns() - self.created_ns >= (limit_s - 1) * 1e9:
             return EndedBy.MAX_DURATION
         return EndedBy.UNEXPECTED
+
+
+class Making:
+    """Of one session. `digest`: a salted hash, all that is told of a secret."""
+
+    def __init__(
+        self,
+        control: ControlApi,
+        record: Record,
+        steps: Steps,
+        owned: Owned,
+        *,
+        digest: Callable[[str], str],
+    ) -> None:
+        self._control, self._record, self._steps, self._owned = control, record, steps, owned
+        self._digest = digest
+
+    async def mint(self, *, ttl_s: int, realtime: Mapping[str, Any]) -> ClientSecret:
+        """A fresh secret that is to live so long, for a talk that `realtime` describes. Raises StepError."""
+
+        async def mint(call: Call, span: str) -> ClientSecret:
+            secret = await self._control.mint(
+                call, ttl_s=ttl_s, realtime=realtime, traceparent=self._record.traceparent(span)
+            )
+            self._record.minted(
+                fingerprint=self._digest(secret.value),
+                ttl_s=ttl_s,
+                expires_at_s=secret.expires_at_s,
+                provider_s=secret.provider_s,
+            )
+            return secret
+
+        return await self._steps.timed(Step.MINT, mint)
+
+    async def create(self, secret: ClientSecret, fields: Mapping[str, Any]) -> Created:
+        """The session on that secret, with these fields of its body. Raises StepError; what it made is owned then."""
+        return await self._steps.timed(
+            Step.CREATE,
+            lambda call, span: self._owned.create(
+                self._control.create(call, secret=secret, fields=fields, traceparent=self._record.traceparent(span))
+            ),
+        )
+
+    async def create_at_backend(self, *, user: int, iteration: int) -> Created:
+        """The session that the integrator's own endpoint makes, which mints too. Raises StepError."""
+        return await self._steps.timed(
+            Step.CREATE,
+            lambda call, span: self._owned.create(
+                self._control.create_at_backend(
+                    call,
+                    user=user,
+                    iteration=iteration,
+                    trace_id=self._record.session,
+                    traceparent=self._record.traceparent(span),
+                )
+            ),
+        )
 
 
 async def uncancellable(work: Coroutine[Any, Any, None]) -> None:

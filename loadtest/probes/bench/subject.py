@@ -15,8 +15,7 @@ from loadtest.probes.bench.visit import Visit
 from loadtest.probes.bench.wire import MORE_TRIES_S, Answer, Wire
 from loadtest.services.creating import of_answer, salvaged_from_call
 from loadtest.session.lifecycle import Surroundings, Ticket
-from loadtest.session.making import Making
-from loadtest.session.owned import Owned, Steps
+from loadtest.session.owned import Making, Owned, Steps
 from loadtest.session.ports import GONE_STATUS, Call, ClientSecret, Created, Grant
 from loadtest.session.record import Record
 from loadtest.sound.speech import SILENCE

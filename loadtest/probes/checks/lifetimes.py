@@ -1,15 +1,16 @@
 """How long client secrets live: as was asked for, by default, out of bounds (EXP-3, EXP-4, EXP-5)."""
 
 from loadtest.language.clock import now_ns, wall_ns
-from loadtest.language.events import SecretMinted
+from loadtest.language.events import ROUNDING_S, SecretMinted
 from loadtest.language.validation import plain, stamp_s
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS
 from loadtest.probes.bench.wire import Answer
 from loadtest.probes.checks.expiry import start_refused
+from loadtest.rules.expiry import TTL_TOLERANCE_S, WRONGEST_CLOCK_S
 
 BOUNDS = {9: False, 10: True, 7200: True, 7201: False}
-DEFAULT_TTL_S, TTL_TOLERANCE_S, ROUNDING_S = 600, 5, 1
+DEFAULT_TTL_S = 600
 AGED_TTL_S, AGED_SHARE = 90, 0.72
 """A secret that is used after more than a minute: as long as the beta's lived."""
 
@@ -62,7 +63,7 @@ def _fits(secret: SecretMinted, found: list[SecretMinted]) -> bool:
     # By the difference of two answers, so that a clock that differs from ours is nobody's fault.
     others = [other for other in found if other.ttl_s != secret.ttl_s]
     skew_fits = any(abs(secret.off_s - other.off_s) <= TTL_TOLERANCE_S for other in others)
-    return abs(secret.off_s) <= TTL_TOLERANCE_S or (skew_fits and abs(secret.off_s) < 24 * 3600)
+    return abs(secret.off_s) <= TTL_TOLERANCE_S or (skew_fits and abs(secret.off_s) < WRONGEST_CLOCK_S)
 
 
 async def aged(bench: Bench) -> None:
