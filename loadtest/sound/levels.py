@@ -1,8 +1,10 @@
 """What a microphone and a telephone line make of speech, on whole clips: levels, clipping, the band of a phone."""
 
+from functools import cache
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from loadtest.sound.speech import FRAME_SAMPLES, LOUD_RMS, RATE_HZ, Samples
 
@@ -12,6 +14,8 @@ _PHONE_HZ: Final = (300.0, 3400.0)
 _EDGE_HZ: Final = 100.0
 """Over so many Hz below and above, the band fades out."""
 _MU: Final = 255.0
+_TAPS: Final = 480
+_NOTHING: Final = np.zeros(_TAPS, np.float32)
 
 
 def speech_rms(samples: Samples) -> float:
@@ -42,11 +46,50 @@ def phoned(samples: Samples) -> Samples:
     """Through a telephone: its band, and the 8 bits of µ-law (ITU-T G.711) that a sample has there."""
     if not len(samples):
         return samples
-    hz = np.fft.rfftfreq(len(samples), 1 / RATE_HZ)
-    low, high = _PHONE_HZ
-    fade = np.clip(np.minimum(hz - low, high - hz) / _EDGE_HZ + 1, 0, 1)
-    narrow = np.clip(np.fft.irfft(np.fft.rfft(samples) * fade, len(samples)) / 32768, -1, 1)
+    return coded(np.fft.irfft(np.fft.rfft(samples) * _band(len(samples)), len(samples)))
+
+
+def coded(samples: npt.NDArray[np.floating]) -> Samples:
+    """As the 8 bits of µ-law keep them."""
+    narrow = np.clip(samples / 32768, -1, 1)
     companded = np.sign(narrow) * np.log1p(_MU * np.abs(narrow)) / np.log1p(_MU)
     coded = np.round(companded * 127) / 127
     heard: Samples = (np.sign(coded) * np.expm1(np.abs(coded) * np.log1p(_MU)) / _MU * 32768).astype(np.float32)
     return heard
+
+
+class PhoneBand:
+    """A telephone's band for sound that comes piece by piece. It delays what it lets through by less than 2 ms, so that
+    a piece can be sent on at once."""
+
+    def __init__(self) -> None:
+        self._before = _NOTHING
+
+    def rest(self) -> None:
+        """Silence came, of which nothing is sent on."""
+        self._before = _NOTHING
+
+    def through(self, samples: Samples) -> Samples:
+        """The next piece; it goes on where the last one ended."""
+        whole = np.concatenate([self._before, samples])
+        self._before = whole[-_TAPS:]
+        narrow: Samples = np.fft.irfft(np.fft.rfft(whole) * _filter(len(whole)), len(whole))[_TAPS:].astype(np.float32)
+        return narrow
+
+
+def _band(length: int) -> Samples:
+    """How much of each frequency of that many samples a telephone carries."""
+    hz = np.fft.rfftfreq(length, 1 / RATE_HZ)
+    low, high = _PHONE_HZ
+    return np.asarray(np.clip(np.minimum(hz - low, high - hz) / _EDGE_HZ + 1, 0, 1))
+
+
+@cache
+def _filter(length: int) -> npt.NDArray[np.complex128]:
+    """The band as a filter of minimum phase, which answers at once: by the cepstrum, whose part before time 0 is folded
+    onto that behind it (Oppenheim and Schafer, Discrete-Time Signal Processing)."""
+    size = 8 * _TAPS
+    cepstrum = np.fft.irfft(np.log(np.maximum(_band(size), 1e-3)), size)
+    fold = np.concatenate([[1.0], np.full(size // 2 - 1, 2.0), [1.0], np.zeros(size // 2 - 1)])
+    taps = np.fft.irfft(np.exp(np.fft.rfft(cepstrum * fold)), size)[:_TAPS]
+    return np.asarray(np.fft.rfft(taps, length))

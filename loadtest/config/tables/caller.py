@@ -64,7 +64,7 @@ class Caller(Section):
         None, gt=0, le=30, description="the speech's peaks are so far above full scale, and cut off there"
     )
     band: Literal["full", "phone"] = Field(
-        "full", description="what the line carries of speech and noise; phone: 300 to 3400 Hz at 8 kHz, in µ-law"
+        "full", description="what the line carries of speech, noise and echo; phone: 300 to 3400 Hz at 8 kHz, in µ-law"
     )
     noise: str | None = Field(
         None, min_length=1, description="white (left out), pink, babble (other people's talk), or a file with a noise"

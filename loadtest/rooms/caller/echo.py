@@ -12,6 +12,7 @@ import numpy as np
 from loadtest.language.clock import now_ns
 from loadtest.rooms.microphone import Marks, Microphone
 from loadtest.session.ports import Listener
+from loadtest.sound.levels import PhoneBand, coded
 from loadtest.sound.speech import FRAME_NS, FRAME_SAMPLES, LOUD_RMS, RATE_HZ, SILENCE, Samples, pcm_of
 
 AHEAD_NS = FRAME_NS
@@ -28,10 +29,11 @@ class Echo:
     """Takes what the avatar says, and mixes it into frames of the microphone later.
 
     The echo's level is set, the avatar's voice isn't known: it is measured as it comes, by its loud frames. The delay
-    gives it at least two of them before the first is heard again.
+    gives it at least two of them before the first is heard again. `phone`: it comes through a telephone's microphone.
     """
 
-    def __init__(self, *, level_dbfs: float, delay_ns: int) -> None:
+    def __init__(self, *, level_dbfs: float, delay_ns: int, phone: bool = False) -> None:
+        self._band = PhoneBand() if phone else None
         self._rms, self._delay_ns = 32768 * 10 ** (level_dbfs / 20), delay_ns
         self._pieces: deque[tuple[int, Samples]] = deque(maxlen=_KEPT)
         self._ends_ns = self._sounded_ns = 0
@@ -44,8 +46,12 @@ class Echo:
         length_ns = len(pcm) // 2 * 1_000_000_000 // RATE_HZ
         if pcm == SILENCE or not pcm.strip(b"\0"):
             self._ends_ns += length_ns
+            if self._band is not None:
+                self._band.rest()
             return
         samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
+        if self._band is not None:
+            samples = self._band.through(samples)
         self._measure(samples)
         if t_ns - self._sounded_ns > _GAP_NS or abs(t_ns - self._ends_ns) > _GAP_NS:
             self._ends_ns = t_ns
@@ -74,7 +80,9 @@ class Echo:
                 mixed[max(0, at) : max(0, at) + len(part)] += part * self._gain
         while self._pieces and self._is_past(self._pieces[0], start_ns + FRAME_NS):
             self._pieces.popleft()
-        return frame if mixed is None else pcm_of(mixed)
+        if mixed is None:
+            return frame
+        return pcm_of(mixed if self._band is None else coded(mixed))
 
     @property
     def _gain(self) -> float:

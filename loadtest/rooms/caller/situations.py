@@ -22,7 +22,8 @@ class Around:
         self._up: Uplink | None = None
         if situation is not None and situation.caller.echo_dbfs is not None:
             delay_ns = round(situation.caller.echo_delay_s * 1e9)
-            self.echo = Echo(level_dbfs=situation.caller.echo_dbfs, delay_ns=delay_ns)
+            phone = situation.caller.band == "phone"
+            self.echo = Echo(level_dbfs=situation.caller.echo_dbfs, delay_ns=delay_ns, phone=phone)
         if self._line is not None and later is not None:
             listener = self._down = Downlink(self._line.down, listener, later, self.echo, sends_again=sends_again)
         elif self.echo is not None:

@@ -15,9 +15,11 @@ AVATAR = [frame.tobytes() for frame in TONE]
 QUARTER = FRAME_SAMPLES // 4
 
 
-def heard_back(*, level_dbfs: float, delay_ms: float, phase_ms: float, voice: list[bytes]) -> list[tuple[int, bytes]]:
+def heard_back(
+    *, level_dbfs: float, delay_ms: float, phase_ms: float, voice: list[bytes], phone: bool = False
+) -> list[tuple[int, bytes]]:
     """What a microphone sends whose frames are so far from the avatar's, and when."""
-    echo = Echo(level_dbfs=level_dbfs, delay_ns=round(delay_ms * MS))
+    echo = Echo(level_dbfs=level_dbfs, delay_ns=round(delay_ms * MS), phone=phone)
     sent = []
     for number in range(100):
         if number < len(voice):
@@ -95,3 +97,42 @@ def test_packets_encoded_as_they_leave_decode_to_the_frames_that_were_taken() ->
 def test_a_key_without_the_one_that_it_needs_is_refused(keys: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Caller.model_validate(keys)
+
+
+def shares(samples: "np.ndarray[tuple[int], np.dtype[np.float64]]", *bands_hz: tuple[float, float]) -> list[float]:
+    """Of the power, in each band."""
+    spectrum = np.abs(np.fft.rfft(samples)) ** 2
+    hz = np.fft.rfftfreq(len(samples), 1 / RATE_HZ)
+    return [float(spectrum[(hz >= low) & (hz < high)].sum() / spectrum.sum()) for low, high in bands_hz]
+
+
+@pytest.mark.parametrize("delay_ms", [40, 100])
+@pytest.mark.parametrize("level_dbfs", [-20, -35])
+def test_through_a_telephone_the_echo_is_as_narrow_as_the_speech_as_loud_as_was_set_and_as_late(
+    level_dbfs: float, delay_ms: float
+) -> None:
+    noise = np.random.default_rng(7).normal(0, 3000, 50 * FRAME_SAMPLES).astype("<i2").reshape(50, -1)
+    voice = [frame.tobytes() for frame in noise]
+    sounding = {
+        phone: np.frombuffer(
+            b"".join(
+                frame
+                for _, frame in heard_back(
+                    level_dbfs=level_dbfs, delay_ms=delay_ms, phase_ms=0, voice=voice, phone=phone
+                )
+            ),
+            "<i2",
+        ).astype(float)
+        for phone in (False, True)
+    }
+    first = round(delay_ms * RATE_HZ / 1000) + 5 * FRAME_SAMPLES
+    middle = {phone: samples[first : first + 40 * FRAME_SAMPLES] for phone, samples in sounding.items()}
+    inside, below, above = shares(middle[True], (250, 3450), (0, 150), (4000, 12000))
+    assert inside > 0.97
+    assert below + above < 0.01
+    assert shares(middle[False], (4000, 12000))[0] > 0.6
+    level = 20 * np.log10(np.sqrt((middle[True] ** 2).mean()) / 32768)
+    assert level == pytest.approx(level_dbfs, abs=1)
+    lags = range(-120, 121)
+    alike = [float(np.dot(middle[True][200:-200], np.roll(middle[False], lag)[200:-200])) for lag in lags]
+    assert abs(lags[int(np.argmax(alike))]) / RATE_HZ < 0.002
