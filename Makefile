@@ -8,7 +8,7 @@ TOOLS := .venv/tools/bin
 UV_COMPILE = $(TOOLS)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-header --quiet
 
-.PHONY: help run test install lint check bench contract soak image-test lowest stack lock generated docs pictures system roots audit sbom
+.PHONY: help run test install lint check bench contract soak image-test lowest stack lock generated docs pictures corpus system roots audit sbom
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ docs: .venv/.dev ## the documents as a site, in site/; a link that leads nowhere
 
 pictures: .venv/.dev system ## the pictures of the documents anew, of a real run against the twin; two minutes
 	$(BIN)/python -m tests.pictures
+
+corpus: .venv/.dev system ## the clips that are shipped anew, of tests/corpus/corpus.toml
+	$(BIN)/python -m tests.corpus
 
 lock: .venv/tools/.made ## resolve the dependencies anew
 	$(UV_COMPILE) --extra build --output-file requirements.lock pyproject.toml

@@ -127,6 +127,11 @@ _TURNS: Final = {
         for key, text in (("of", of), ("count", so), ("rate", "share of those"))
     },
     "taking.self_interruption.per_minute": "by the minutes for which sessions listened",
+    **{
+        f"by_language.<language>.{what}.{key}": text
+        for what, (of, so) in _TAKING.items()
+        for key, text in (("of", of), ("count", so), ("rate", "share of those"))
+    },
     "taking.talk_over.count": "turns that are to be answered",
     "taking.talk_over.{q}": "for how long both were heard at once",
 }
@@ -157,6 +162,9 @@ _MEDIA: Final = {
     "gap.{q}": "longest wait of each for a frame of speech",
     "jitter.count": "sessions whose jitter was measured",
     "jitter.{q}": "mean deviation of each one's waits for frames of speech from their length",
+    "ahead": "speech that came faster than it plays, beyond the 0.3 s that a player keeps; null: not measured",
+    "ahead.sessions": "that heard some",
+    "ahead.sound_s": "how much, in all",
     "packets.expected": "by the rooms' numbers; packets is null where they number none",
     "packets.lost": "that never came, or too late",
     "packet_loss": "share of those",

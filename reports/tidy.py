@@ -83,6 +83,8 @@ COLUMNS: Final[dict[str, dict[str, Column]]] = {
         "answer": Column(NAME, ", ".join(AnswerEnd)),
         "talk_over_s": Column(FIGURE, "both were heard at once for so long"),
         "unasked": Column(NUMBER, "answers to nobody since the turn before"),
+        "clip": Column(NAME, "what the user said, by its name"),
+        "language": Column(NAME, "in which it was said; NA: not told"),
     },
     "rules": {
         "rule": Column(TEXT, "id in docs/contract.md"),

@@ -23,24 +23,22 @@ from loadtest.config.tables.caller import CLEAN, Caller
 from loadtest.language.errors import ConfigError
 from loadtest.sound.hesitation import hesitating
 from loadtest.sound.levels import FULL_SCALE, at_level, driven, phoned, speech_rms
+from loadtest.sound.made import is_made, noise
 from loadtest.sound.noises import hum, samples_of
+from loadtest.sound.sources import MOST_BYTES, corpus, recordings, unlisted
 from loadtest.sound.speech import (
     FRAME_BYTES,
     FRAME_MS,
     FRAME_SAMPLES,
     LOUD_RMS,
-    MOST_BYTES,
     RATE_HZ,
     SILENCE,
     Clip,
     Clips,
     Samples,
     clip_of,
-    corpus,
     is_loud,
-    noise,
     pcm_of,
-    wav_files,
 )
 
 _CLIPPED_SHARE = 0.001
@@ -101,7 +99,7 @@ def _as_said(clips: tuple[Clip, ...], caller: Caller, source: str) -> tuple[Clip
         if caller.band == "phone":
             samples = phoned(samples)
         try:
-            said.append(clip_of(clip.name, pcm_of(samples)))
+            said.append(replace(clip_of(clip.name, pcm_of(samples)), text=clip.text, language=clip.language))
         except ConfigError as error:
             problems += error.problems
     if problems:
@@ -167,12 +165,17 @@ def remarks(scenarios: tuple[Scenario, ...]) -> list[str]:
     said = []
     for scenario in scenarios:
         for source, clips in microphone(scenario.conversation).clips.items():
-            if source.startswith(("noise:", "corpus:")):
+            if HESITANT in source or is_made(source) or source.startswith("corpus:"):
                 continue
             about = f"{scenario.name}: {source}"
-            if (count := len(wav_files(source))) > len(clips):
+            if (count := len(recordings(source))) > len(clips):
                 held_mb = MOST_BYTES >> 20
                 said.append(f"{about}: {len(clips):,} of {count:,} files are spoken: a process holds {held_mb} MiB")
+            if left := unlisted(source):
+                them = (
+                    f"{left[0].name} is" if len(left) == 1 else f"{len(left):,} files, {left[0].name} for example, are"
+                )
+                said.append(f"{about}: {them} not in its manifest, and not spoken")
             said += _remark(about, "clipped, at full scale for a while", [c for c in clips if _is_clipped(c)])
             said += _remark(about, "hardly loud enough to be heard as speech", [c for c in clips if _is_faint(c)])
     return said
@@ -199,6 +202,7 @@ def check_clips(scenarios: tuple[Scenario, ...]) -> None:
     of the turn."""
     for scenario in scenarios:
         silence_s = vad_silence_s(scenario.realtime)
+        spoken = scenario.conversation.fluent()
         for source, clips in microphone(scenario.conversation, scenario.caller).clips.items():
-            if silence_s is not None and HESITANT not in source:
+            if silence_s is not None and source in spoken:
                 check_pauses(clips, silence_s)

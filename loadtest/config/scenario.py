@@ -9,12 +9,13 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from loadtest.config.tables.caller import Caller
 from loadtest.config.tables.section import DurationS as DurationS
 from loadtest.config.tables.section import Section as Section
 from loadtest.config.tables.section import sections as sections
+from loadtest.sound.languages import LANGUAGES, is_tag, nearest
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
@@ -81,8 +82,10 @@ class SessionFields(Section):
 HESITANT = " hesitating "
 """Between the source of clips and the pause that they are said with."""
 _CLIP = (
-    "what is played: corpus:LANGUAGE, noise:DBFS, hum:DBFS, a file with sound (WAV, FLAC, MP3, …), or a folder of them"
+    "what is played: corpus:LANGUAGE or corpus:LANGUAGE/STYLE; noise:DBFS, hum:DBFS, laugh:DBFS, cough:DBFS; a file"
+    " with sound (WAV, FLAC, MP3, …), or a folder of them"
 )
+ENGLISH = "corpus:en"
 _INTO_THE_ANSWER = "so long into the answer"
 _SO_LONG = "for so long"
 
@@ -109,7 +112,7 @@ class Say(Spoken):
 
     is_answered, interrupts = True, False
     kind: Literal["say"] = Field("say", description="speak a clip, wait for the answer, hear it out")
-    clip: str = Field("corpus:en", min_length=1, description=_CLIP)
+    clip: str = Field(ENGLISH, min_length=1, description=_CLIP)
 
 
 class BargeIn(Spoken):
@@ -120,7 +123,7 @@ class BargeIn(Spoken):
     kind: Literal["barge_in"] = Field(
         "barge_in", description="speak into the answer before; it is to stop, and this to be answered"
     )
-    clip: str = Field("corpus:en", min_length=1, description=_CLIP)
+    clip: str = Field(ENGLISH, min_length=1, description=_CLIP)
     after_s: DurationS = Field(1.0, description=_INTO_THE_ANSWER)
 
 
@@ -151,7 +154,7 @@ class Hesitate(Spoken):
     kind: Literal["hesitate"] = Field(
         "hesitate", description="speak a clip and hesitate in its middle; its end is to be waited for"
     )
-    clip: str = Field("corpus:en", min_length=1, description=_CLIP)
+    clip: str = Field(ENGLISH, min_length=1, description=_CLIP)
     pause_s: DurationS = Field(0.6, ge=0.1, le=10, description="how long the user hesitates")
 
     @property
@@ -195,8 +198,21 @@ ASKING: Final = _kinds(answered=True, interrupting=False)
 BARGING_IN: Final = _kinds(answered=True, interrupting=True)
 NOISES: Final = _kinds(answered=False, interrupting=True)
 ANSWERED: Final = ASKING | BARGING_IN
+HESITATING: Final = frozenset(word for word, kind in KINDS.items() if kind is Hesitate)
 """What the words of turns in a journal mean to a rule: asks into a silence, asks into an answer, is no
-speech; and the first two together."""
+speech; the first two together; and pauses inside a sentence."""
+
+
+def _said_in(turn: Any, source: str) -> Any:
+    """A turn as somebody wrote it, with that source of clips where it names none and would speak English."""
+    if isinstance(turn, Spoken):
+        is_left_out = turn.clip == ENGLISH and "clip" not in turn.model_fields_set
+        return turn.model_copy(update={"clip": source}) if is_left_out else turn
+    kind = KINDS.get(str(turn.get("kind"))) if isinstance(turn, dict) else None
+    field = None if kind is None else kind.model_fields.get("clip")
+    if field is None or "clip" in turn or field.default != ENGLISH:
+        return turn
+    return {**turn, "clip": source}
 
 
 class Conversation(Section):
@@ -212,12 +228,39 @@ class Conversation(Section):
     background_dbfs: float | None = Field(
         None, ge=-90, le=-20, description="noise in the user's room, at all times (left out: digital silence)"
     )
+    language: str | None = Field(
+        None,
+        description="what is said in turns that name no clip, and which language the report calls them: one of"
+        f" {', '.join(LANGUAGES)}; of clips of your own any tag, like pl (left out: en, and that of the clips)",
+    )
     think_min_s: DurationS = Field(0.3, description="least pause for thought before a turn that interrupts nothing")
     think_max_s: DurationS = Field(0.8, description="longest pause for thought before a turn that interrupts nothing")
     answer_timeout_s: DurationS = Field(
         10.0, description="from the end of the user's speech to the first audible answer, at most"
     )
     answer_max_s: DurationS = Field(60.0, description="how long an answer may go on")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _speaks(cls, given: Any) -> Any:
+        """Turns that name no clip are said in the language."""
+        language = given.get("language") if isinstance(given, dict) else None
+        if not isinstance(language, str):
+            return given
+        turns = given.get("turns", ({"kind": "say"},) * 2)
+        if not isinstance(turns, list | tuple):
+            return given
+        return {**given, "turns": [_said_in(turn, f"corpus:{language}") for turn in turns]}
+
+    @field_validator("language")
+    @classmethod
+    def _is_tag(cls, language: str | None) -> str | None:
+        if language is not None and not is_tag(language):
+            meant = nearest(language)
+            raise ValueError(
+                f"{language!r} is no tag of a language{f' (did you mean {meant}?)' if meant else ', like de'}"
+            )
+        return language
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -233,9 +276,20 @@ class Conversation(Section):
             raise ValueError("\n".join(problems))
         return self
 
+    @property
+    def usual_language(self) -> str | None:
+        """What it is said in where a clip's own is not told: as somebody wrote it, or the one language of the corpus
+        that is spoken; None: not known."""
+        spoken = {re.split("[:/]", clip)[1] for clip in self.clips() if clip.startswith("corpus:")}
+        return self.language or (spoken.pop() if len(spoken) == 1 else None)
+
     def clips(self) -> set[str]:
         """Sources of all clips that are spoken."""
         return {turn.clip for turn in self.turns if isinstance(turn, Spoken)}
+
+    def fluent(self) -> set[str]:
+        """Sources of the clips that are spoken as they are, without a pause that is meant."""
+        return {turn.clip for turn in self.turns if isinstance(turn, Spoken) and not isinstance(turn, Hesitate)}
 
     def hesitations(self) -> set[tuple[str, str, float]]:
         """Of the clips that are spoken with a pause: the name of those, of which clips they are made, the pause."""

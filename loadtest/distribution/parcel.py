@@ -16,13 +16,14 @@ from loadtest.config.settings import Settings
 from loadtest.distribution.channel import CHUNK_BYTES
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError
-from loadtest.sound.speech import wav_files
+from loadtest.sound.manifest import Recording
+from loadtest.sound.sources import recordings
 
 MAX_BYTES: Final = 64 << 20
 MAX_ITEMS: Final = 1000
 SETTINGS: Final = "parcel/settings.json"
 CA_FILE: Final = "parcel/ca.pem"
-_NAME: Final = re.compile(r"parcel/(settings\.json|ca\.pem|clips-\d{1,4}/\d{4}\.wav)")
+_NAME: Final = re.compile(r"parcel/(settings\.json|ca\.pem|clips-\d{1,4}/(\d{4}\.wav|manifest\.jsonl))")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,23 +43,26 @@ class Parcel:
         self._paths: dict[str, Path] = {}
         tree = settings.model_dump(mode="json")
         folders: dict[str, str] = {}
+        self._made: dict[str, bytes] = {}
         for turn in _spoken(tree):
-            if files := wav_files(turn["clip"]):
-                folder = folders.setdefault(turn["clip"], f"parcel/clips-{len(folders)}")
-                self._paths |= {f"{folder}/{number:04}.wav": file for number, file in enumerate(files)}
-                turn["clip"] = folder
+            source = turn["clip"]
+            if source not in folders and (found := recordings(source)):
+                folder = folders[source] = f"parcel/clips-{len(folders)}"
+                self._paths |= {f"{folder}/{number:04}.wav": each.path for number, each in enumerate(found)}
+                self._made[f"{folder}/manifest.jsonl"] = _manifest(found)
+            turn["clip"] = folders.get(source, source)
         if settings.target.ca_file is not None:
             self._paths[CA_FILE] = settings.target.ca_file
             tree["target"]["ca_file"] = CA_FILE
-        self._settings = json.dumps(tree).encode()
-        self.items = [_item(SETTINGS, self._settings)]
+        self._made[SETTINGS] = json.dumps(tree).encode()
+        self.items = [_item(name, data) for name, data in self._made.items()]
         self.items += [_item(name, path.read_bytes()) for name, path in self._paths.items()]
         _check_size(self.items)
 
     def piece(self, name: str, offset: int) -> bytes:
         """At most CHUNK_BYTES of an item. Raises KeyError for one that isn't there."""
-        if name == SETTINGS:
-            return self._settings[offset : offset + CHUNK_BYTES]
+        if name in self._made:
+            return self._made[name][offset : offset + CHUNK_BYTES]
         with self._paths[name].open("rb") as file:
             file.seek(offset)
             return file.read(CHUNK_BYTES)
@@ -94,6 +98,15 @@ def _whole(item: Item, piece: Callable[[str, int], bytes]) -> bytes:
     if _item(item.name, bytes(got)) != item:
         raise ConfigError(f"{item.name}: did not arrive as it left the master (was it changed meanwhile?)")
     return bytes(got)
+
+
+def _manifest(found: list[Recording]) -> bytes:
+    """What the clips are called and what is said in them: their files have other names on the way."""
+    rows = (
+        {"file": f"{number:04}.wav", "id": each.name, "text": each.text, "language": each.language}
+        for number, each in enumerate(found)
+    )
+    return "".join(f"{json.dumps(row)}\n" for row in rows).encode()
 
 
 def _item(name: str, data: bytes) -> Item:

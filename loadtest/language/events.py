@@ -171,7 +171,8 @@ class StepFinished(_Fact, frozen=True, kw_only=True):
     `dead_air_ns`: the longest silence inside the answer, of 240 ms or more, else 0; `answer`: how it ended. Both None:
     it wasn't heard out, or the line had a hole. `talk_over_ns`: for how long both could be heard at once; None: nothing
     was said that is to be answered. `went_on`: whether the avatar spoke on despite a sound that asks for nothing.
-    `unasked`: answers that began since the turn before, and nobody had said anything.
+    `unasked`: answers that began since the turn before, and nobody had said anything. `clip`: what the user said, by
+    its name, and `language`: a tag like de; None: he said nothing, or nobody has told.
     What the line did meanwhile: `hole_ns`: the longest time for which no frame came, though the avatar's silence comes
     as frames too; `packets_lost`: of the room's, ours that the other side missed among them; `line_ns`: what the
     caller's own line (`[caller]`) added to a question and its answer, both ways together; it is in no other figure.
@@ -204,12 +205,14 @@ class StepFinished(_Fact, frozen=True, kw_only=True):
     hole_ns: int | None = None
     packets_lost: int | None = None
     line_ns: int | None = None
+    clip: str | None = None  # what the user said, by its name
+    language: str | None = None  # in which it was said: a tag like de
     purpose: str = LOAD
 
 
 class Observed(_Fact, frozen=True, kw_only=True):
-    """A mark inside a step: `turn` counts from 0, None outside of turns. `text`: of a transcript, if the operator keeps
-    them.
+    """A mark inside a step: `turn` counts from 0, None outside of turns. `text`: of a transcript, and of
+    what the user begins to say where a manifest tells it; only if the operator keeps them.
 
     Of an app-message only: `well_formed`: it has the shape of docs/contract.md#app-messages; `stamped_s`: its own time
     stamp, unix seconds of the provider's clock; `digest`: a salted hash of its text or phrase_id, equal for equal ones
@@ -236,7 +239,8 @@ class MediaMeasured(_Fact, frozen=True, kw_only=True):
     `frames` of audio arrived, the last one `heard_ns` after the first. `underruns`: how often the avatar's speech ran
     dry in a player with a buffer of 100 ms, for `stalled_ns` in all; `gap_max_ns`: the longest wait for the next frame
     of speech, None where none was heard. `jitter_ns`: by how much those waits differed from the length of what came,
-    on average. `packets_lost`: by the room's numbering, those that came too late among them; None: this room numbers
+    on average. `ahead_ns`: so much of the speech came faster than it plays that a player would not have kept it.
+    `packets_lost`: by the room's numbering, those that came too late among them; None: this room numbers
     nothing.
     `messages_unwritten`: app-messages that came after the most that are written down of a session.
     """
@@ -251,6 +255,7 @@ class MediaMeasured(_Fact, frozen=True, kw_only=True):
     messages_unwritten: int = 0
     heard_ns: int | None = None  # from the first frame to the end of the last one
     jitter_ns: int | None = None  # mean deviation of the waits for frames of speech
+    ahead_ns: int | None = None  # sound that came faster than it plays, more than a player keeps
     purpose: str = LOAD
 
 

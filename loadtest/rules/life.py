@@ -47,6 +47,7 @@ class Life:
         "foreign",
         "handlers",
         "heard_out",
+        "hesitations",
         "impaired",
         "impaired_turns",
         "joined_ns",
@@ -106,6 +107,7 @@ class Life:
         self.speeches = 0
         self.speaker: str | None = None  # the code word of its transcripts
         self.impaired_turns = 0
+        self.hesitations = 0  # speeches with a pause in their middle, which may be the end of one for the service
         self.mute = False  # the last speech was not answered
         self.user_transcripts = 0
         self.avatar_transcripts = 0

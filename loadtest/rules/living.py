@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.config.scenario import ANSWERED
+from loadtest.config.scenario import ANSWERED, HESITATING
 from loadtest.language.errors import Code
 from loadtest.language.events import (
     Mark,
@@ -48,6 +48,7 @@ def _conversed(event: StepFinished, life: Life) -> None:
 
 def _turn(event: StepFinished, life: Life) -> None:
     life.kind, life.ok = event.turn_kind, event.outcome == Outcome.OK
+    life.hesitations += event.turn_kind in HESITATING
     if (event.packets_lost or 0) > 0 or (event.hole_ns or 0) >= HOLE_NS:
         life.impair()
     if event.unasked or (event.failure is not None and event.failure.code in _HEARD_MORE):

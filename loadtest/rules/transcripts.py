@@ -30,7 +30,7 @@ _REPEATED_NS: Final = 500_000_000
 
 class UserTranscripts(Fold):
     """On: one for each answered speech within 10 s; off: none. A hole in a speech makes two turns of it, so more of
-    them than speeches are a breach only where most sessions have them."""
+    them than speeches are a breach only where most sessions have them. So may a pause for thought, one more each."""
 
     rule = "TR-1"
 
@@ -55,7 +55,9 @@ class UserTranscripts(Fold):
             self.tally.held()
         elif missing := _overdue(event, life):
             self.tally.broken(life.session, f"{plural(missing, 'answered speech')} without a transcript after 10 s")
-        elif life.user_transcripts > life.speeches and life.impaired_turns:
+        elif life.user_transcripts > life.speeches and (
+            life.impaired_turns or life.user_transcripts <= life.speeches + life.hesitations
+        ):
             self.tally.excused += 1
         elif life.user_transcripts > life.speeches:
             self._doubled.broken(

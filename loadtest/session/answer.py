@@ -91,9 +91,12 @@ class Answer:
 
     @property
     def may_have_been_stopped(self) -> bool:
+        """The same, and not by a sound of the user's."""
+        return not self.is_disturbed and self.looks_stopped
+
+    @property
+    def looks_stopped(self) -> bool:
         """Something of it is missing, as far as can be told; where none of its words came, that it was brief."""
-        if self.is_disturbed:
-            return False
         return self.is_too_short or self._is_open or (not self._texts and self.sound_ns < _BRIEF_NS)
 
     @property

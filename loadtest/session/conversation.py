@@ -73,6 +73,8 @@ class Conversation:
         self.unasked = 0
         """Answers that nobody had asked for."""
         self._stretch_ns = self._talk_over_ns = 0
+        self._heard_until_ns = 0
+        """When a player would have come to the last sound, if it plays all that came."""
         self._observe, self._digest, self._keep_transcripts, self.tape = observe, digest, keep_transcripts, tape
         self.line = line
         self.playout = Playout()
@@ -130,8 +132,13 @@ class Conversation:
             self._speech_lost = True
         elif mark is Mark.FIRST_FRAME:
             self._waiting.last_frame_ns = t_ns  # it may still be on the caller's own line
-        self.mark(t_ns, mark)
+        self._observe(t_ns, mark, self._turn, self._said() if mark is Mark.SPEECH_START else None)
         self._waiting.wake()
+
+    def _said(self) -> str | None:
+        """The text of the clip that is being spoken, where it is known and the operator keeps texts."""
+        text = None if self._clip is None else self._clip.text
+        return redact(text) if text is not None and self._keep_transcripts else None
 
     def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0) -> None:
         gap_ns, self._waiting.last_frame_ns = t_ns - self._waiting.last_frame_ns, t_ns
@@ -225,7 +232,10 @@ class Conversation:
 
     def _on_offset(self, t_ns: int) -> None:
         self.avatar_speaking, self.last_audio_ns = False, t_ns
-        self.answer.sound_ns += t_ns + FRAME_NS - self._stretch_ns
+        # By the clock, or by the sound itself where it came faster than it can be said.
+        length_ns = max(t_ns + FRAME_NS - self._stretch_ns, self._ear.length_ns)
+        self.answer.sound_ns += length_ns
+        self._heard_until_ns = max(self._heard_until_ns, self._stretch_ns) + length_ns
         self._talk_over_ns += self._overlap_ns(t_ns + FRAME_NS)
         if self._interrupting:
             self.answer.sound_ns = 0  # that was of the answer before
@@ -281,7 +291,9 @@ class Conversation:
 
     def flaw(self) -> Flaw | None:
         """What was wrong with the answer that is over."""
-        silent_ns = max(0, self.ended_ns - self.last_audio_ns) if self.last_audio_ns is not None else 0
+        silent_ns = 0
+        if self.last_audio_ns is not None:
+            silent_ns = max(0, self.ended_ns - max(self.last_audio_ns, self._heard_until_ns - FRAME_NS))
         return self.answer.flaw(
             silent_ns=silent_ns,
             most_silent_ns=SILENT_NS,

@@ -67,7 +67,7 @@ async def converse(
             number = place.number
             place.position, place.number = place.position + 1, number + 1
             try:
-                await _play(turns, turn, number, clip_of, record, span, before=after)
+                await _play(turns, turn, number, clip_of, record, span, before=after, language=plan.usual_language)
             except StepError as error:
                 failed = failed or error
                 if keep_audio is not None and talk.tape is not None:
@@ -90,9 +90,12 @@ async def _play(
     parent: str,
     *,
     before: Turn | None,
+    language: str | None,
 ) -> None:
-    """One turn, written down whatever becomes of it. `before`: the turn that follows. Raises StepError."""
+    """One turn, written down whatever becomes of it. `before`: the turn that follows; `language`: of a clip of which
+    nobody has told it. Raises StepError."""
     heard, hear_out = Heard(), before is None or not before.interrupts
+    said: Clip | None = None
     started_ns, outcome = now_ns(), Outcome.OK
     failed: Failure | None = None
     record.worst_lag_ns = 0
@@ -103,16 +106,18 @@ async def _play(
     try:
         match turn:
             case Say():
-                await turns.say(clip_of(turn.clip), number, heard, hear_out=hear_out)
+                await turns.say(said := clip_of(turn.clip), number, heard, hear_out=hear_out)
             case Hesitate():
-                await turns.say(clip_of(turn.spoken), number, heard, hear_out=hear_out)
+                await turns.say(said := clip_of(turn.spoken), number, heard, hear_out=hear_out)
             case BargeIn():
-                await turns.barge_in(clip_of(turn.clip), number, turn.after_s, heard, hear_out=hear_out)
+                await turns.barge_in(said := clip_of(turn.clip), number, turn.after_s, heard, hear_out=hear_out)
             case Ignore():
-                await turns.ignore(clip_of(turn.clip), number, turn.after_s, heard, hear_out=hear_out)
+                await turns.ignore(said := clip_of(turn.clip), number, turn.after_s, heard, hear_out=hear_out)
             case Backchannel():
                 code = Code.STOPPED_BY_BACKCHANNEL
-                await turns.ignore(clip_of(turn.clip), number, turn.after_s, heard, hear_out=hear_out, code=code)
+                await turns.ignore(
+                    said := clip_of(turn.clip), number, turn.after_s, heard, hear_out=hear_out, code=code
+                )
             case Silence():
                 await turns.silence(turn.for_s, number)
             case _:
@@ -146,4 +151,6 @@ async def _play(
             hole_ns=turns.talk.hole_ns,
             packets_lost=None if lost_before is None else (turns.room.lost or 0) - lost_before,
             line_ns=None if line is None or line_before is None else line.added_ns(line_before),
+            clip=None if said is None else said.name,
+            language=None if said is None else said.language or language,
         )

@@ -256,6 +256,7 @@ class Lifecycle:
             messages_unwritten=max(0, talk.messages - MAX_MESSAGES),
             heard_ns=heard.heard_ns,
             jitter_ns=heard.jitter_ns,
+            ahead_ns=heard.ahead_ns,
         )
 
     async def _teardown(self) -> None:

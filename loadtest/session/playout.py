@@ -14,6 +14,8 @@ MOST_NS = 300_000_000
 
 class Playout:
     """One stream. Only holes in speech count: a room that sends nothing while the avatar is silent is none the worse.
+    `ahead_ns`: so much of the speech came faster than it plays that a player would not have kept it. Who sends the file
+    of an answer does so, and no rule forbids it.
 
     `frames`: stretches of audio that arrived, normally 20 ms each. `underruns`: how often the buffer ran dry, and
     `stalled_ns` for how long in all. `longest_gap_ns`: the longest wait for the next frame; None: nothing was said.
@@ -25,7 +27,9 @@ class Playout:
         "_first_ns",
         "_last_ns",
         "_length_ns",
+        "_said_ns",
         "_waits",
+        "ahead_ns",
         "frames",
         "longest_gap_ns",
         "stalled_ns",
@@ -33,10 +37,10 @@ class Playout:
     )
 
     def __init__(self) -> None:
-        self.frames = self.underruns = self.stalled_ns = 0
+        self.frames = self.underruns = self.stalled_ns = self.ahead_ns = 0
         self.longest_gap_ns: int | None = None
         self._first_ns = self._last_ns = self._ends_ns = self._length_ns = 0
-        self._waits = self._astray_ns = 0
+        self._waits = self._astray_ns = self._said_ns = 0
 
     @property
     def heard_ns(self) -> int | None:
@@ -61,6 +65,13 @@ class Playout:
                 self.longest_gap_ns = gap_ns
             self._waits += 1
             self._astray_ns += abs(gap_ns - self._length_ns * (lost + 1))
+            # From the onset on, holes included: what only catches up with them is not ahead.
+            self._said_ns += length_ns
+            if self._said_ns > t_ns + MOST_NS:
+                self.ahead_ns += self._said_ns - t_ns - MOST_NS
+                self._said_ns = t_ns + MOST_NS
+        else:
+            self._said_ns = t_ns + length_ns
         self._last_ns, self._length_ns = t_ns, length_ns
         ends_ns = self._ends_ns
         if t_ns > ends_ns:

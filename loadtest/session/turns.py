@@ -106,20 +106,24 @@ class Turns:
         hear_out: bool,
         code: Code = Code.STOPPED_BY_NOISE,
     ) -> None:
-        """Make a sound into the running answer, which is to go on; `code` says that it didn't. Raises
-        AnswerOverError."""
+        """Make a sound into the running answer, which is to go on; `code` says that it didn't. Raises AnswerOverError,
+        also where the answer ended by itself soon after: whole, and nothing came of the sound."""
         await self._into_the_answer(after_s)
         self.talk.begin(number, clip, asks=False)
         made_ns = now_ns()
         self.room.speak(clip)
         if await self.talk.until(lambda: not self.talk.avatar_speaking, NOISE_WATCH_S):
-            heard.went_on = False
             silenced_ns = self.talk.last_audio_ns or made_ns
+            answer = self.talk.answer
+            # What took it for speech is about to answer it: that would run into the next turn's speech.
+            is_answered = await self.talk.until(lambda: self.talk.avatar_speaking, FOLLOWED_S)
+            if is_answered:
+                await self._hear_out()
+            if not (is_answered or answer.phantoms or answer.looks_stopped):
+                raise AnswerOverError  # it had said all that it had to say
+            heard.went_on = False
             self.talk.mark(silenced_ns, Mark.SILENCED)
             silent_ms = (silenced_ns - made_ns) / 1e6
-            # What took it for speech is about to answer it: that would run into the next turn's speech.
-            if await self.talk.until(lambda: self.talk.avatar_speaking, FOLLOWED_S):
-                await self._hear_out()
             raise StepError(Kind.PROTOCOL, code, f"silent {silent_ms:.0f} ms after the user's sound")
         heard.went_on = True
         if hear_out:

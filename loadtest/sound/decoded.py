@@ -16,7 +16,7 @@ LONGEST_S: Final = 3600
 
 def decoded(content: bytes) -> tuple[int, int, bytes] | None:
     """Rate, channels and 16-bit samples, channels in turn; None: it is nothing that can be read, or holds no sound.
-    Raises ValueError where it is longer than LONGEST_S."""
+    Raises ValueError where it is longer than LONGEST_S, or holds samples that are no numbers."""
     import soundfile  # only who brings such files pays for it
 
     try:
@@ -30,5 +30,7 @@ def decoded(content: bytes) -> tuple[int, int, bytes] | None:
         raise ValueError(f"more than {LONGEST_S // 60} minutes: a clip is what somebody says in one go")
     if not len(found) or not rate_hz:
         return None
+    if not np.isfinite(found).all():
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(found)):,} of its samples are no numbers (NaN or infinite)")
     pcm = np.clip(np.round(found * 32768), -32768, 32767).astype("<i2")
     return rate_hz, channels, pcm.tobytes()

@@ -2,7 +2,16 @@
 
 from collections.abc import Callable
 
-from loadtest.sound.speech import FRAME_NS, FULL_POWER, LOUD_POWER, RATE_HZ, first_loud_ns, is_clipped, power
+from loadtest.sound.speech import (
+    FRAME_BYTES,
+    FRAME_NS,
+    FULL_POWER,
+    LOUD_POWER,
+    RATE_HZ,
+    first_loud_ns,
+    is_clipped,
+    power,
+)
 
 CONFIRM_FRAMES = 2
 """Loud frames in a row that make an onset: one alone may be a click."""
@@ -15,12 +24,15 @@ class Ear:
 
     `on_onset(t_ns)` is called once two loud frames came in a row, with the arrival of the first one plus where in it
     the sound begins; `on_offset(t_ns)` after a stretch of quiet, with the arrival of the last loud frame (whose 20 ms
-    still sound). `loud_stretches`: so many were loud, and `clipped_stretches` of them were clipped.
+    still sound). `loud_stretches`: so many were loud, and `clipped_stretches` of them were clipped. `length_ns`: how
+    long the sound is that was heard last, from its onset to its last loud sample; by the clock it took less where a
+    room sends an answer faster than it can be said.
     """
 
     def __init__(self, *, on_onset: Callable[[int], None], on_offset: Callable[[int], None]) -> None:
         self._on_onset, self._on_offset = on_onset, on_offset
         self.loud_stretches = self.clipped_stretches = 0
+        self.length_ns = self._quiet_ns = 0
         self._speaking = False
         self._loud_frames = 0
         self._onset_ns = 0
@@ -36,17 +48,28 @@ class Ear:
                 self._speaking = False
                 self._loud_frames = 0
                 self._on_offset(self._last_loud_ns)
+            else:
+                self._quiet_ns += _length_ns(pcm)
             return
         self.loud_stretches += 1
         if strength >= FULL_POWER:
             self.clipped_stretches += is_clipped(pcm)
-        length_ns = len(pcm) // 2 * 1_000_000_000 // RATE_HZ
+        length_ns = _length_ns(pcm)
         self._last_loud_ns = t_ns + length_ns - FRAME_NS
         if self._speaking:
+            self.length_ns += self._quiet_ns + length_ns
+            self._quiet_ns = 0
             return
         if self._loud_frames == 0:
-            self._onset_ns = t_ns + first_loud_ns(pcm)
+            before_ns = first_loud_ns(pcm)
+            self._onset_ns = t_ns + before_ns
+            self.length_ns, self._quiet_ns = -before_ns, 0
+        self.length_ns += length_ns
         self._loud_frames += max(1, length_ns // FRAME_NS)
         if self._loud_frames >= CONFIRM_FRAMES:
             self._speaking = True
             self._on_onset(self._onset_ns)
+
+
+def _length_ns(pcm: bytes) -> int:
+    return FRAME_NS if len(pcm) == FRAME_BYTES else len(pcm) // 2 * 1_000_000_000 // RATE_HZ

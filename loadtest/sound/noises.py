@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from loadtest.language.errors import ConfigError
-from loadtest.sound.speech import FRAME_SAMPLES, RATE_HZ, Clip, Samples, corpus, noise, read_wav
+from loadtest.sound.made import noise
+from loadtest.sound.sources import corpus, read_wav
+from loadtest.sound.speech import FRAME_SAMPLES, RATE_HZ, Clip, Samples
 
 LOOP_S = 10
 VOICES = 6

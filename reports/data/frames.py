@@ -63,7 +63,7 @@ _COLUMNS: Final[dict[type, dict[str, Holds]]] = {
         **_OF_SESSION, "step": WORD, "started_ns": STAMP, "outcome": WORD, "turn": NUMBER, "attempt": SMALL,
         "pool_wait_ns": NUMBER, "lag_ns": NUMBER, "first_audio_ns": NUMBER, "turn_kind": WORD, "barge_in_ns": NUMBER,
         "dead_air_ns": NUMBER, "censored": FLAG, "answer": WORD, "went_on": WORD, "talk_over_ns": NUMBER,
-        "unasked": SMALL, "line_ns": NUMBER, **FAILURE,
+        "unasked": SMALL, "line_ns": NUMBER, "clip": TEXT, "language": WORD, **FAILURE,
     },
     Observed: {**_OF_SESSION, "mark": WORD, "turn": NUMBER},
     SecretMinted: {
@@ -73,7 +73,7 @@ _COLUMNS: Final[dict[type, dict[str, Holds]]] = {
     RemainsChanged: {**_OF_SESSION, "remains": WORD, "reason": WORD},
     MediaMeasured: {
         **_OF_SESSION, "frames": INT, "underruns": INT, "stalled_ns": INT, "gap_max_ns": NUMBER,
-        "packets_lost": NUMBER, "heard_ns": NUMBER, "jitter_ns": NUMBER,
+        "packets_lost": NUMBER, "heard_ns": NUMBER, "jitter_ns": NUMBER, "ahead_ns": NUMBER,
     },
     LineMeasured: {
         **_OF_SESSION, "way": WORD, "packets": INT, "lost": INT, "held": INT, "delay_ns": INT, "delay_max_ns": INT,

@@ -89,6 +89,7 @@ def turns(run: Run) -> dict[str, Any]:
         },
         "dead_air": {"count": len(dead_air_s), **quantiles(dead_air_s)},
         "taking": _taking(run),
+        "by_language": _by_language(run),
     }
 
 
@@ -103,16 +104,32 @@ def _taking(run: Run) -> dict[str, Any]:
     """Who spoke when: of each rate how many turns say something of it, in how many it was so, and the share. talk_over:
     for how long both were heard at once, in turns that are to be answered. Self-interruptions are told by the minutes
     for which sessions listened, too."""
-    found: dict[str, Any] = {}
-    for what in TAKING:
-        rows = taken(run.turns, what)
-        rate = round(float(rows.mean()), 9) if len(rows) else None
-        found[what] = {"of": len(rows), "count": int(rows.sum()), "rate": rate}
+    found: dict[str, Any] = {what: _rate(run.turns, what) for what in TAKING}
     heard_s = float(run.media["heard_ns"].sum()) / 1e9
     stopped = found["self_interruption"]
     stopped["per_minute"] = round(stopped["count"] * 60 / heard_s, 9) if heard_s else None
     talk_over_s = seconds(judged(run.turns)["talk_over_ns"])
     return found | {"talk_over": {"count": len(talk_over_s), **quantiles(talk_over_s)}}
+
+
+def _by_language(run: Run) -> dict[str, Any]:
+    """The rates of `taking` of the turns in which each language was spoken; empty where there is one, or none is
+    known."""
+    languages = run.turns["language"].dropna().astype("str").unique().tolist()
+    found: dict[str, Any] = {}
+    for language in sorted(languages) if len(languages) > 1 else ():
+        of_it = run.turns[run.turns["language"] == language]
+        found[language] = {what: _rate(of_it, what) for what in TAKING}
+    return found
+
+
+def _rate(turns: pd.DataFrame, what: str) -> dict[str, Any]:
+    rows = taken(turns, what)
+    return {
+        "of": len(rows),
+        "count": int(rows.sum()),
+        "rate": round(float(rows.mean()), 9) if len(rows) else None,
+    }
 
 
 def _transcripts(run: Run) -> dict[str, int]:

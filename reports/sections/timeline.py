@@ -137,7 +137,8 @@ def _describe(event: Event) -> tuple[int | None, str]:
             dry = f"{event.underruns} underruns ({event.stalled_ns / 1e6:.0f} ms)"
             unwritten = event.messages_unwritten
             untold = f", {plural(unwritten, 'app-message')} not written" if unwritten else ""
-            return None, f"heard: {plural(event.frames, 'frame')} of audio, {dry}{gap}{jitter}{lost}{untold}"
+            ahead = f", {event.ahead_ns / 1e6:.0f} ms ahead of its time" if event.ahead_ns else ""
+            return None, f"heard: {plural(event.frames, 'frame')} of audio, {dry}{gap}{jitter}{lost}{ahead}{untold}"
         case LineMeasured():
             said = f"{event.lost} of {plural(event.packets, 'packet')} lost, {event.held} held up"
             took = f"{event.delay_ns / 1e6:.0f} ms each, {event.delay_max_ns / 1e6:.0f} ms at most"
@@ -157,7 +158,8 @@ def _describe(event: Event) -> tuple[int | None, str]:
                 ("waited for our pool", event.pool_wait_ns or None),
                 ("stamped late", event.lag_ns or None),
             ]
-            words = f"{event.step}{_turn(event.turn)}{attempt} {event.outcome}{status}{_extra(times)}"
+            clip = "" if event.clip is None else f" ({event.clip})"
+            words = f"{event.step}{_turn(event.turn)}{clip}{attempt} {event.outcome}{status}{_extra(times)}"
             return event.t_ns - event.started_ns, words + _failure(event.failure)
         case SecretGivenBack():
             return None, f"given back: {given_back(event)}"

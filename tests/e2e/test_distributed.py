@@ -169,7 +169,7 @@ def test_a_run_over_hosts_with_clocks_of_their_own_ends_in_one_directory(
             assert ended.err.endswith(f" of the run run; writing {worker.run_dir}\n")
             assert ended.out == f"all journals are at the master; copies are in {worker.run_dir}\n"
             assert bytes_of(worker).items() <= bytes_of(run.master).items()
-            assert [path.read_bytes() for path in worker.run_dir.glob("parcel/clips-0/*")] == [CLIP.read_bytes()]
+            assert [path.read_bytes() for path in worker.run_dir.glob("parcel/clips-0/*.wav")] == [CLIP.read_bytes()]
         assert {line.process for line in run.master.writers("engine")} == {0, 1}
         assert report["files"] == {"whole": 5, "truncated": [], "missing": []}
         assert [worker["state"] for worker in report["hosts"]["workers"]] == ["home", "home"]

@@ -17,7 +17,8 @@ from loadtest.probes.bench.visit import Heard, Visit
 from loadtest.probes.bench.wire import Wire
 from loadtest.session.lifecycle import CENSORED, Surroundings, Ticket
 from loadtest.session.owned import uncancellable
-from loadtest.sound.speech import Clip, corpus
+from loadtest.sound.sources import corpus
+from loadtest.sound.speech import Clip
 
 CLIP_SOURCE, NOISE_SOURCE = "corpus:en", "noise:-60"
 AFFORDABLE_S = 70.0

@@ -11,7 +11,7 @@ from loadtest.probes.bench.reference import spoken_by_openai
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.visit import Heard, Visit
 from loadtest.rooms.app_messages import ENDED, OF_AVATAR, STARTED
-from loadtest.sound.speech import corpus
+from loadtest.sound.sources import corpus
 
 SLOW_SPEECH: dict[str, Any] = {"audio": {"output": {"speed": 0.25}}}
 """The slowest legal speed: answers that are long enough to be interrupted."""

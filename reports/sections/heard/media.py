@@ -15,7 +15,8 @@ def section(run: Run) -> dict[str, Any]:
     heard_s: for how long all of them listened, from their first frame to the end of the last one; underruns: how often
     their avatars' speech ran dry meanwhile for a player with a buffer of 100 ms, for stalled_s in all. gap: the longest
     wait for a frame of speech, and jitter: its mean deviation, a value per session that heard it. packets: of rooms
-    that number them. None: nothing of the kind was observed, as in journals of before it was measured.
+    that number them. ahead: speech that came faster than it plays, beyond the 0.3 s that a player keeps; a fact about
+    the room, and no fault. None: nothing of the kind was observed, as in journals of before it was measured.
     """
     rows = run.media
     timed = rows[rows["heard_ns"].notna()]
@@ -33,10 +34,18 @@ def section(run: Run) -> dict[str, Any]:
         "stalled_s": round(float(rows["stalled_ns"].sum()) / 1e9, 6),
         "gap": {"count": len(gap_s), **quantiles(gap_s)},
         "jitter": {"count": len(jitter_s), **quantiles(jitter_s)},
+        "ahead": _ahead(rows),
         "packets": {"expected": expected, "lost": lost} if len(numbered) else None,
         "packet_loss": round(lost / expected, 9) if expected else None,
         "line": _line(run),
     }
+
+
+def _ahead(rows: pd.DataFrame) -> dict[str, Any] | None:
+    measured = rows["ahead_ns"].dropna()
+    if not len(measured):
+        return None
+    return {"sessions": int((measured > 0).sum()), "sound_s": round(float(measured.sum()) / 1e9, 6)}
 
 
 def _line(run: Run) -> dict[str, Any] | None:

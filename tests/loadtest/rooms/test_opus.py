@@ -8,7 +8,8 @@ import pytest
 pytest.importorskip("av", reason="needs the extra webrtc")
 
 from loadtest.rooms import opus
-from loadtest.sound.speech import FRAME_BYTES, RATE_HZ, SILENCE, clip_of, corpus, first_loud_ns, is_loud
+from loadtest.sound.sources import corpus
+from loadtest.sound.speech import FRAME_BYTES, RATE_HZ, SILENCE, clip_of, first_loud_ns, is_loud
 
 
 def tone(frames: int, *, frequency_hz: float = 440.0) -> tuple[bytes, ...]:

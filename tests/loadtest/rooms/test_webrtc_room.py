@@ -24,7 +24,8 @@ from loadtest.rooms.rehearsal import rehearse
 from loadtest.rooms.webrtc import WebRtcRoom
 from loadtest.session.ports import Grant
 from loadtest.sound.ear import Ear
-from loadtest.sound.speech import RATE_HZ, SILENCE, corpus, is_loud
+from loadtest.sound.sources import corpus
+from loadtest.sound.speech import RATE_HZ, SILENCE, is_loud
 from tests.loadtest.rooms.hearing import DEADLINE_S, HandTicker, Recorder, footprint
 from tests.loadtest.twin.process import RunningTwin
 

@@ -127,3 +127,44 @@ def test_a_session_that_was_left_by_a_cut_and_ended_by_absence_breaks_no_word() 
     cut.mark(4, Mark.LINE_CUT)
     assert judged("TD-2", whole.deleted(5.1, status=404).over(6)).violations == 1
     assert judged("TD-2", cut.deleted(5.1, status=404).over(6)).violations == 0
+
+
+def hesitant(number: int, *, of_user: int, pauses: int = 1) -> Session:
+    """Three speeches, so many of them with a pause for thought; so many transcripts came of the user in all."""
+    session = up(number)
+    for turn in range(3):
+        at_s = 1 + 4 * turn
+        session.mark(at_s, Mark.SPEECH_START).mark(at_s + 1, Mark.SPEECH_END)
+        for part in range(of_user // 3 + (turn < of_user % 3)):
+            session.transcript(at_s + 0.5 + part / 5, Mark.USER_TRANSCRIPT)
+        session.turn(at_s, at_s + 3, kind="hesitate" if turn < pauses else "say", first_audio_ns=ns(0.5))
+    return session.talked(30).deleted(31).over(32)
+
+
+@pytest.mark.parametrize(
+    ("of_user", "pauses", "expected", "told"),
+    [
+        (3, 1, (3, 0), False),
+        (4, 1, (0, 0), True),
+        (6, 3, (0, 0), True),
+        (5, 1, (3, 3), False),
+        (4, 0, (3, 3), False),
+        (2, 1, (3, 3), False),
+        (2, 3, (3, 3), False),
+    ],
+    ids=[
+        "heard as one",
+        "its pause as an end",
+        "each pause as an end",
+        "more than its pause explains",
+        "nobody hesitated",
+        "one is missing",
+        "of many that hesitate one is missing",
+    ],
+)
+def test_a_pause_for_thought_may_be_the_end_of_a_speech_and_explains_one_transcript_more(
+    of_user: int, pauses: int, expected: tuple[int, int], told: bool
+) -> None:
+    sessions = [hesitant(number, of_user=of_user, pauses=pauses) for number in (1, 2, 3)]
+    assert counts(judged("TR-1", *sessions)) == expected
+    assert (NOT_JUDGED in summary("TR-1", sessions)) is told

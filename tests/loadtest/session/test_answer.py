@@ -15,7 +15,7 @@ from loadtest.session import turns as turns_module
 from loadtest.session.answer import Answer
 from loadtest.session.conversation import Conversation
 from loadtest.session.ports import Listener, Told
-from loadtest.session.turns import Heard, Turns
+from loadtest.session.turns import AnswerOverError, Heard, Turns
 from loadtest.sound.speech import FRAME_BYTES, FRAME_NS, SILENCE
 from tests.loadtest.fakes import CLIP, LOUD_FRAME, FakeRoom
 
@@ -306,3 +306,88 @@ def test_talk_over_is_how_long_both_were_heard_at_once() -> None:
     assert talk.talk_over_ns == 600 * MS
     talk.begin(1, CLIP)
     assert talk.talk_over_ns == 0
+
+
+LONG = f"{FULL_SENTENCE} {FULL_SENTENCE} It closes at six."
+"""Nobody says it in less than 3.5 s."""
+
+
+def test_an_answer_that_comes_all_at_once_is_whole_and_its_end_is_when_it_would_have_been_heard() -> None:
+    def at_once(line: Line) -> None:
+        line.tell(STARTED)
+        line.tell(words(LONG))
+        for part in (LOUD_FRAME,) * 100 + (SILENCE,) * 8 + (LOUD_FRAME,) * 100:
+            line.listener.on_audio(line.t_ns, part)
+        line.play(0, 13)
+        line.t_ns += 3_800 * MS  # announced when it has been played
+        line.tell(ENDED)
+
+    heard, code, talk = judged(at_once)
+    assert (heard.answer, code) == (AnswerEnd.WHOLE, None)
+    assert talk.answer.sound_ns == 208 * FRAME_NS
+    assert talk.playout.ahead_ns == pytest.approx(3_860 * MS, abs=41 * MS)
+
+
+def test_one_that_comes_too_fast_and_breaks_off_is_still_told() -> None:
+    def at_once(line: Line) -> None:
+        line.tell(STARTED)
+        line.tell(words(LONG))
+        for _ in range(60):
+            line.listener.on_audio(line.t_ns, LOUD_FRAME)
+        line.play(0, 13)
+        line.tell(ENDED)
+
+    heard, code, _ = judged(at_once)
+    assert (heard.answer, code) == (AnswerEnd.CUT, Code.ANSWER_CUT)
+
+
+def disturbed(*, text: str, after: int, then: Callable[[Line], object] = lambda _line: None) -> Heard | Code | str:
+    """An answer of which 0.3 s were heard when the user coughs; it goes on for `after` frames."""
+
+    async def scene() -> Heard | Code | str:
+        t0 = now_ns() - 300 * MS
+        talk = Conversation(observe=lambda *_, **__: None)
+        line = Line(talk, t0)
+        talk.begin(0, CLIP)
+        talk.on_mark(t0 - MS, Mark.SPEECH_START)
+        talk.on_mark(t0 - MS, Mark.SPEECH_END)
+        line.tell(STARTED)
+        line.tell(words(text))
+        line.play(15)
+
+        def coughs(_listener: Listener) -> None:
+            line.play(after, 13)
+            line.tell(ENDED)
+            then(line)
+
+        room = FakeRoom(on_speak=coughs)
+        room.listener = talk
+        heard = Heard()
+        try:
+            await Turns(talk=talk, room=room, plan=PLAN).ignore(CLIP, 1, 0.1, heard, hear_out=False)
+        except AnswerOverError:
+            return "over"
+        except StepError as error:
+            assert heard.went_on is False
+            return error.code
+        return heard
+
+    return asyncio.run(scene())
+
+
+def test_an_answer_that_ends_by_itself_soon_after_a_noise_is_no_fault_of_anybody() -> None:
+    assert disturbed(text="At nine.", after=20) == "over"
+
+
+@pytest.mark.parametrize(
+    ("text", "then"),
+    [
+        (FULL_SENTENCE, lambda _line: None),
+        ("At nine", lambda _line: None),
+        ("At nine.", lambda line: asyncio.get_running_loop().call_later(0.1, line.play, 20)),
+        ("At nine.", lambda line: (line.tell(of_user("At")), line.tell(of_user("hm")))),
+    ],
+    ids=["too short for its words", "in mid-sentence", "and it answers the noise", "and it tells the noise as words"],
+)
+def test_one_that_a_noise_has_stopped_is_told(text: str, then: Callable[[Line], object]) -> None:
+    assert disturbed(text=text, after=10, then=then) is Code.STOPPED_BY_NOISE

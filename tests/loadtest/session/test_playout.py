@@ -75,3 +75,16 @@ def test_a_packet_that_was_lost_is_no_jitter_of_those_around_it() -> None:
 def test_it_listened_from_the_first_frame_to_the_end_of_the_last_silence_included() -> None:
     assert played(100, 120, 500, speaking=False).heard_ns == 420 * MS
     assert Playout().heard_ns is None
+
+
+def test_speech_that_comes_faster_than_it_plays_is_counted_beyond_what_a_player_keeps() -> None:
+    assert played(*(20.0 * n for n in range(100))).ahead_ns == 0
+    assert played(*[0.0] * 100).ahead_ns == (100 * 20 - MOST_NS / MS) * MS  # two seconds at once
+    assert played(*(10.0 * n for n in range(101))).ahead_ns == (101 * 20 - 100 * 10 - MOST_NS / MS) * MS
+    assert played(*(20.0 * n - 6 * (n % 2) for n in range(100))).ahead_ns == 0
+
+
+def test_what_only_catches_up_with_a_hole_is_not_ahead() -> None:
+    held_up = [20.0 * n if not 20 <= n < 70 else 1400.0 for n in range(120)]
+    assert played(*held_up).ahead_ns == 0
+    assert played(*[0.0] * 100, speaking=False).ahead_ns == 0  # silence at once is nothing that anybody misses

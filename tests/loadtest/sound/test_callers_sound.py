@@ -12,7 +12,8 @@ from loadtest.config.tables.caller import Caller
 from loadtest.language.errors import ConfigError
 from loadtest.sound.levels import at_level, driven, phoned, speech_rms
 from loadtest.sound.noises import hum, samples_of
-from loadtest.sound.speech import FRAME_BYTES, RATE_HZ, SILENCE, Samples, corpus
+from loadtest.sound.sources import corpus
+from loadtest.sound.speech import FRAME_BYTES, RATE_HZ, SILENCE, Samples
 from tests.loadtest.sound.test_speech import tone, wav
 
 

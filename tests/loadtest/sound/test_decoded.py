@@ -10,9 +10,9 @@ import soundfile
 from loadtest.config.microphone import remarks
 from loadtest.config.scenario import Conversation, Say, Scenario
 from loadtest.language.errors import ConfigError
-from loadtest.sound import decoded, speech
+from loadtest.sound import decoded, sources
 from loadtest.sound.noises import samples_of
-from loadtest.sound.speech import corpus, read_wav
+from loadtest.sound.sources import corpus, read_wav
 
 SECOND = (8000 * np.sin(2 * np.pi * 300 * np.arange(24_000) / 24_000)).astype(np.float32) / 32768
 
@@ -85,7 +85,7 @@ def test_of_a_folder_that_is_too_large_as_much_is_spoken_as_memory_has_for_it_an
 ) -> None:
     for number in range(20):
         written(tmp_path / f"{number:02}.wav", "WAV", "PCM_16")
-    monkeypatch.setattr(speech, "MOST_BYTES", 5 * 48_000)
+    monkeypatch.setattr(sources, "MOST_BYTES", 5 * 48_000)
     clips = corpus(str(tmp_path))
     assert [clip.name for clip in clips] == sorted(clip.name for clip in clips)
     assert len(clips) == 5
@@ -106,6 +106,52 @@ def test_clips_that_are_clipped_or_faint_are_told_before_the_run(tmp_path: Path)
 
 def test_the_own_corpus_has_nothing_to_remark() -> None:
     assert remarks((_scenario(Path("corpus:en")),)) == []
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_samples_that_are_no_numbers_are_told(wrong: float, tmp_path: Path) -> None:
+    samples = SECOND.copy()
+    samples[100:103] = wrong
+    soundfile.write(tmp_path / "a.wav", samples, 24_000, subtype="FLOAT")
+    with pytest.raises(ConfigError, match="3 of its samples are no numbers"):
+        corpus(str(tmp_path))
+
+
+def test_float_samples_beyond_full_scale_are_clipped_and_that_is_told(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", SECOND * 32768, 24_000, subtype="FLOAT")  # as whole numbers, which people do
+    assert remarks((_scenario(tmp_path),)) == [f"s: {tmp_path}: a.wav is clipped, at full scale for a while"]
+
+
+def test_of_thousands_of_files_that_cannot_be_used_ten_are_told_and_how_many_more(tmp_path: Path) -> None:
+    for number in range(3000):
+        (tmp_path / f"{number:04}.wav").write_bytes(b"RIFF")
+    with pytest.raises(ConfigError) as caught:
+        corpus(str(tmp_path))
+    assert len(caught.value.problems) == 11
+    assert caught.value.problems[-1] == f"{tmp_path}: and 2,990 more files can't be used"
+
+
+def test_a_folder_inside_that_is_called_like_a_file_and_what_a_mac_leaves_are_no_recordings(tmp_path: Path) -> None:
+    (tmp_path / "old.wav").mkdir()
+    (tmp_path / "._a.wav").write_bytes(b"\0\5\x16\7" + bytes(100))
+    written(tmp_path / "a.wav", "WAV", "PCM_16")
+    assert [clip.name for clip in corpus(str(tmp_path))] == ["a.wav"]
+
+
+def test_a_folder_of_folders_says_where_the_sound_is(tmp_path: Path) -> None:
+    (tmp_path / "de").mkdir()
+    with pytest.raises(ConfigError, match=r"no file with sound in this folder$"):
+        corpus(str(tmp_path))
+    written(tmp_path / "de" / "a.wav", "WAV", "PCM_16")
+    with pytest.raises(ConfigError, match=r"no file with sound in this folder itself, but in de: name that one"):
+        corpus(f"{tmp_path}/.")
+
+
+def test_a_name_that_is_no_text_becomes_one(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.wav", "WAV", "PCM_16")
+    path.rename(tmp_path / "caf\udce9\x1b.wav")
+    (clip,) = corpus(str(tmp_path))
+    assert clip.name == "caf.wav"
 
 
 def _scenario(clips: Path) -> Scenario:

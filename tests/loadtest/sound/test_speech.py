@@ -7,17 +7,8 @@ import pytest
 from loadtest.config.microphone import check_pauses
 from loadtest.language.errors import ConfigError
 from loadtest.sound.ear import QUIET_NS, Ear
-from loadtest.sound.speech import (
-    FRAME_BYTES,
-    FRAME_NS,
-    FRAME_SAMPLES,
-    LOUD_RMS,
-    SILENCE,
-    clip_of,
-    corpus,
-    is_loud,
-    read_wav,
-)
+from loadtest.sound.sources import corpus, read_wav
+from loadtest.sound.speech import FRAME_BYTES, FRAME_NS, FRAME_SAMPLES, LOUD_RMS, SILENCE, clip_of, is_loud
 
 
 def tone(amplitude: int, samples: int = FRAME_SAMPLES) -> bytes:
@@ -120,7 +111,7 @@ def test_every_unusable_file_of_a_folder_is_told(tmp_path: Path) -> None:
 
 
 def test_a_missing_clip_is_told() -> None:
-    with pytest.raises(ConfigError, match="corpus:xx: no such corpus; there is corpus:en"):
+    with pytest.raises(ConfigError, match="corpus:xx: no such corpus; there is corpus:de, corpus:en, corpus:es"):
         corpus("corpus:xx")
     with pytest.raises(ConfigError, match="not a readable WAV"):
         read_wav(Path("nowhere.wav"))

@@ -8,7 +8,7 @@ import pytest
 
 from loadtest.language.errors import ConfigError
 from loadtest.sound import wav
-from loadtest.sound.speech import corpus, read_wav
+from loadtest.sound.sources import corpus, read_wav
 
 PCM = (8000 * np.sin(np.arange(2400) / 10)).astype("<i2").tobytes()
 GUID = bytes.fromhex("000000001000800000aa00389b71")

@@ -250,6 +250,7 @@ def test_turns_time_the_first_audio_of_those_that_were_answered(report: dict[str
             "self_interruption": {"of": 0, "count": 0, "rate": None, "per_minute": None},
             "talk_over": {"count": 0, "p50_s": None, "p90_s": None, "p95_s": None, "p99_s": None, "max_s": None},
         },
+        "by_language": {},
     }  # fmt: skip
 
 
@@ -287,6 +288,26 @@ def test_how_turns_were_taken_is_counted_of_the_turns_that_say_something_of_it(r
     }
     assert found["self_interruption"]["per_minute"] == 2.0
     assert (found["talk_over"]["count"], found["talk_over"]["max_s"]) == (6, 3.0)
+
+
+def test_turns_are_told_by_the_language_that_was_spoken_where_there_is_more_than_one(run_dir: Path) -> None:
+    early = j.failure(Step.TURN, Kind.ANSWERED_EARLY, Code.ANSWERED_EARLY)
+    turns: tuple[dict[str, Any], ...] = (
+        {"language": "de", "talk_over_ns": 0},
+        {"language": "de", "talk_over_ns": 0, "first_audio_ns": None, "failure": early, "outcome": Outcome.FAILED},
+        {"language": "fr", "talk_over_ns": 0},
+        {"language": None, "talk_over_ns": 0},
+    )
+    events = [replace(turn, **facts) for turn, facts in zip(_turns(len(turns)), turns, strict=True)]
+    j.write_file(run_dir, events)
+    found = steps.turns(frames.load(run_dir))["by_language"]
+    assert {language: rates["premature"] for language, rates in found.items()} == {
+        "de": {"of": 2, "count": 1, "rate": 0.5},
+        "fr": {"of": 1, "count": 0, "rate": 0.0},
+    }
+    assert found["fr"]["response"] == {"of": 1, "count": 1, "rate": 1.0}
+    j.write_file(run_dir, events[:2])
+    assert steps.turns(frames.load(run_dir))["by_language"] == {}
 
 
 def test_barge_in_counts_who_fell_silent_and_never_a_number_for_who_did_not(run_dir: Path) -> None:

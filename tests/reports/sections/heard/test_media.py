@@ -27,10 +27,15 @@ def test_totals_are_of_all_sessions_and_quantiles_have_a_value_of_each_that_hear
     assert (found["packets"], found["packet_loss"]) == ({"expected": 10_000, "lost": 1000}, 0.1)
 
 
+def test_speech_that_came_faster_than_it_plays_is_told_as_a_fact(tmp_path: Path) -> None:
+    heard = (j.media(1, 5, ahead_ns=j.ns(4.5)), j.media(2, 6, ahead_ns=0), j.media(3, 7, ahead_ns=j.ns(0.5)))
+    assert told(tmp_path, *heard)["ahead"] == {"sessions": 2, "sound_s": 5.0}
+
+
 def test_what_was_not_measured_is_null_and_never_zero(tmp_path: Path) -> None:
     found = told(tmp_path / "old", j.media(1, 5, underruns=2, heard_ns=None))
     assert (found["underruns"], found["underruns_per_minute"], found["heard_s"]) == (2, None, None)
-    assert (found["packets"], found["packet_loss"]) == (None, None)
+    assert (found["packets"], found["packet_loss"], found["ahead"]) == (None, None, None)
     assert found["gap"] == {"count": 0, "p50_s": None, "p90_s": None, "p95_s": None, "p99_s": None, "max_s": None}
     j.write_file(tmp_path / "none", [j.started(1, 0)])
     nothing = section(frames.load(tmp_path / "none"))
