@@ -150,8 +150,8 @@ class IgnoresNoise(Fold):
         noise_ns, silent_ns = life.speech_start_ns, life.ended_ns  # an answer that goes on may be a new one
         if event.failure is not None and event.failure.code == Code.STOPPED_BY_NOISE:
             silent_ns = life.silenced_ns
-        elif event.outcome != Outcome.OK:
-            return
+        elif event.outcome != Outcome.OK and not event.went_on:
+            return  # what went on, and failed by something else, may have been stopped for too short to be heard
         if noise_ns is not None and silent_ns is not None and silent_ns - noise_ns <= _BY_NOISE_NS:
             late_ms = max(0, silent_ns - noise_ns) / 1e6
             self._stopped.broken(life.session, f"silent {late_ms:.0f} ms after a noise that is no speech")

@@ -52,6 +52,12 @@ def noise(number: int, *, silent_after_s: float | None) -> Session:
     return session.mark(2 + silent_after_s, Mark.SILENCED).turn(2, 3, kind="ignore", code=Code.STOPPED_BY_NOISE)
 
 
+def startled(number: int) -> Session:
+    """It ended at once and began again, too soon for anybody to hear it; told twice, the answer fails by that."""
+    session = up(number).mark(2, Mark.SPEECH_START).mark(2.01, Mark.AVATAR_ENDED).mark(2.1, Mark.AVATAR_STARTED)
+    return session.turn(2, 3, kind="ignore", code=Code.ANSWERED_TWICE, went_on=True)
+
+
 def refused(number: int) -> Session:
     return Session(number).minted().step(Step.CREATE, 0.1, 5.0, code=Code.RATE_LIMITED, http_status=429)
 
@@ -205,6 +211,7 @@ ROWS = [
     row("INT-5", "stops at once", (2, 2), lambda: [noise(n, silent_after_s=0.1) for n in (1, 2)]),
     row("INT-5", "one of many that ends by itself", (3, 0), lambda: [noise(9, silent_after_s=0.1)] + [
         noise(n, silent_after_s=None) for n in (1, 2, 3)]),
+    row("INT-5", "is ended at once and begins again", (2, 2), lambda: [startled(n) for n in (1, 2)]),
     row("INT-5", "ends later", NOTHING, lambda: [noise(n, silent_after_s=0.9) for n in (1, 2)]),
     row("INT-5", "a noise that may be speech", NOTHING, lambda: [noise(n, silent_after_s=0.1) for n in (1, 2)],
         LOUD_NOISE),

@@ -306,8 +306,8 @@ def test_turns_are_told_by_the_language_that_was_spoken_where_there_is_more_than
         "fr": {"of": 1, "count": 0, "rate": 0.0},
     }
     assert found["fr"]["response"] == {"of": 1, "count": 1, "rate": 1.0}
-    j.write_file(run_dir, events[:2])
-    assert steps.turns(frames.load(run_dir))["by_language"] == {}
+    j.write_file(run_dir / "of one", events[:2])
+    assert steps.turns(frames.load(run_dir / "of one"))["by_language"] == {}
 
 
 def test_barge_in_counts_who_fell_silent_and_never_a_number_for_who_did_not(run_dir: Path) -> None:
