@@ -13,7 +13,7 @@ from docs.generator.markdown import code, paragraph, table
 from loadtest.config.backend import Hidden
 from loadtest.config.scenario import DurationS, Scenario, Turn
 from loadtest.config.settings import Settings
-from loadtest.config.tables.profiles import profiles
+from loadtest.config.tables.caller_lines import profiles
 from loadtest.judging import sample_sizes, slo
 
 _HEAD: Final = """\

@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from loadtest.language.events import TO_THE_ROOM
 from tests.browser import Page, browser
 from tests.e2e.target import unless_late
 from tests.support import Avaload, avaload, eventually, free_port, get
@@ -82,7 +83,7 @@ def test_the_live_page_shows_sessions_refuses_to_steer_and_ends_with_the_run(tmp
         assert errors == []
         assert 0 < seen["first"] < seen["later"]
         assert (seen["left"], seen["overflow"]) == (0, 0)
-        assert seen["latency"][:3] == ["mint", "create", "connect"]
+        assert seen["latency"][: len(TO_THE_ROOM)] == [*TO_THE_ROOM]
         assert seen["sections"] == [
             "Sessions",
             "Running sessions, by step",

@@ -4,7 +4,7 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loadtest.config.tables.profiles import profiles, with_profile
+from loadtest.config.tables.caller_lines import profiles, with_profile
 from loadtest.config.tables.section import DurationS, Section
 
 ECHO_DELAY_S: Final = 0.12

@@ -3,7 +3,7 @@
 import pytest
 
 from loadtest.config.tables.caller import CABLE, Caller
-from loadtest.config.tables.profiles import profiles
+from loadtest.config.tables.caller_lines import profiles
 
 
 @pytest.mark.parametrize("name", profiles())

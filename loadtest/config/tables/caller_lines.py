@@ -1,4 +1,4 @@
-"""Callers' lines by name, as `profiles.toml` has them."""
+"""Callers' lines by name, as `caller_lines.toml` has them."""
 
 import tomllib
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from loadtest.language.mistyped import did_you_mean
 @cache
 def profiles() -> Mapping[str, Mapping[str, Any]]:
     """By name: `source`, and keys of `[caller]`."""
-    return tomllib.loads(Path(__file__).with_name("profiles.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(Path(__file__).with_name("caller_lines.toml").read_text(encoding="utf-8"))
 
 
 def with_profile(given: Mapping[str, Any]) -> dict[str, Any]:
