@@ -134,10 +134,16 @@ class SecretMinted(_Fact, frozen=True, kw_only=True):
         the provider granted instead where it differs by the provider's own clock. None: it differs, and there is no
         clock but ours to say whether the grant or the clock is off.
         """
-        near_s = _ONE_CLOCK_S if self.provider_s is None else ROUNDING_S
-        if abs(self.off_s) <= near_s:
+        told_s, near_s = self.told_s, _ONE_CLOCK_S if self.provider_s is None else ROUNDING_S
+        if abs(told_s - self.ttl_s) <= near_s:
             return float(self.ttl_s)
-        return None if self.provider_s is None else self.told_s - ROUNDING_S / 2  # its clock showed a whole second
+        return None if self.provider_s is None else told_s - ROUNDING_S / 2  # its clock showed a whole second
+
+    @property
+    def expires_ns(self) -> int | None:
+        """When its life is over, on our monotonic clock; None where `lives_s` is not known."""
+        lives_s = self.lives_s
+        return None if lives_s is None else self.t_ns + round(lives_s * 1e9)
 
     def age_s(self, at_ns: int) -> float:
         """How old it is then."""
@@ -145,8 +151,8 @@ class SecretMinted(_Fact, frozen=True, kw_only=True):
 
     def left_s(self, at_ns: int) -> float | None:
         """How much life it has left then, below 0 after its end; None where `lives_s` is not known."""
-        lives_s = self.lives_s
-        return None if lives_s is None else (self.t_ns + round(lives_s * 1e9) - at_ns) / 1e9
+        expires_ns = self.expires_ns
+        return None if expires_ns is None else (expires_ns - at_ns) / 1e9
 
 
 class RemainsChanged(_Fact, frozen=True, kw_only=True):

@@ -11,13 +11,9 @@ from loadtest.rules.life import Life
 TTL_TOLERANCE_S: Final = 5.0
 WRONGEST_CLOCK_S: Final = 86_400.0
 """No clock of a machine that runs tests is off by more than a time zone."""
-_AT_EXPIRY_S: Final = 2.0
+_AT_EXPIRY_NS: Final = 2_000_000_000
 _OLDEST_S: Final = 60.0
 _MOST_OF_LIFE: Final = 0.8
-
-
-def _left_s(life: Life, at_ns: int) -> float | None:
-    return None if life.secret is None else life.secret.left_s(at_ns)
 
 
 class OutlivesItsSecret(Fold):
@@ -29,17 +25,16 @@ class OutlivesItsSecret(Fold):
         return {Step.TURN: self._turn, Mark.ROOM_ENDED: self._ended}
 
     def _turn(self, event: StepFinished, life: Life) -> None:
-        left_s = _left_s(life, event.started_ns)
-        if left_s is None or left_s >= -_AT_EXPIRY_S:
+        if life.expires_ns is None or event.started_ns <= life.expires_ns + _AT_EXPIRY_NS:
             return
         if event.outcome == Outcome.OK and life.once(self.rule):
             self.tally.held()
 
     def _ended(self, event: Observed, life: Life) -> None:
-        left_s = _left_s(life, event.t_ns)
+        left_s = None if life.secret is None else life.secret.left_s(event.t_ns)
         if left_s is None or life.connected_ns is None or life.error_ns is not None:
             return
-        if abs(left_s) <= _AT_EXPIRY_S and life.once(self.rule):
+        if abs(left_s) * 1e9 <= _AT_EXPIRY_NS and life.once(self.rule):
             self.tally.broken(life.session, f"the room ended {-left_s:+.1f} s from the expiry of its secret")
 
 
@@ -106,9 +101,10 @@ class LeavesAMargin(Fold):
         return {Step.CONNECT: self._connect}
 
     def _connect(self, event: StepFinished, life: Life) -> None:
-        if life.secret is None or not life.secret.lives_s or event.outcome != Outcome.OK:
+        lives_s = None if life.secret is None else life.secret.lives_s
+        if not lives_s or event.outcome != Outcome.OK:
             return
-        share = life.secret.age_s(event.t_ns) / life.secret.lives_s
+        share = life.secret.age_s(event.t_ns) / lives_s
         if share > _MOST_OF_LIFE:
             self.tally.broken(life.session, f"up after {share:.0%} of its secret's life")
         else:

@@ -42,6 +42,7 @@ class Life:
         "cut_phrase",
         "ended_ns",
         "error_ns",
+        "expires_ns",
         "first_audio_ns",
         "first_frame_ns",
         "foreign",
@@ -87,6 +88,7 @@ class Life:
         self.handlers: dict[Any, Any] = {}  # what its rules want to see
         # The session
         self.secret: Any = None  # its SecretMinted
+        self.expires_ns: int | None = None  # of that, worked out once: each turn is held against it
         self.wall_offset_ns: int | None = None  # provider's wall clock minus the journal's clock
         self.created_ns: int | None = None
         self.sdk_session = False

@@ -25,7 +25,7 @@ _CLOCK_DOUBT_S: Final = 30.0
 
 
 def _minted(event: SecretMinted, life: Life) -> None:
-    life.secret = event
+    life.secret, life.expires_ns = event, event.expires_ns
     if event.provider_s is None or abs(event.provider_s - event.wall_ns / 1e9) < _CLOCK_DOUBT_S:
         life.wall_offset_ns = event.wall_ns - event.t_ns
 
