@@ -177,6 +177,9 @@ def remarks(scenarios: tuple[Scenario, ...]) -> list[str]:
                 )
                 said.append(f"{about}: {them} not in its manifest, and not spoken")
             said += _remark(about, "clipped, at full scale for a while", [c for c in clips if _is_clipped(c)])
+            said += _remark(
+                about, "shifted off zero, which makes its silence loud", [c for c in clips if _is_shifted(c)]
+            )
             said += _remark(about, "hardly loud enough to be heard as speech", [c for c in clips if _is_faint(c)])
     return said
 
@@ -190,6 +193,11 @@ def _remark(about: str, what: str, found: list[Clip]) -> list[str]:
 
 def _is_clipped(clip: Clip) -> bool:
     return float(np.mean(np.abs(samples_of(clip)) >= FULL_SCALE)) > _CLIPPED_SHARE
+
+
+def _is_shifted(clip: Clip) -> bool:
+    """By half of what is loud: a bad sound card does so, and then pauses and the end of speech can't be told."""
+    return abs(float(np.mean(samples_of(clip)))) >= LOUD_RMS / 2
 
 
 def _is_faint(clip: Clip) -> bool:

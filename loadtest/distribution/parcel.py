@@ -23,7 +23,9 @@ MAX_BYTES: Final = 64 << 20
 MAX_ITEMS: Final = 1000
 SETTINGS: Final = "parcel/settings.json"
 CA_FILE: Final = "parcel/ca.pem"
-_NAME: Final = re.compile(r"parcel/(settings\.json|ca\.pem|clips-\d{1,4}/(\d{4}\.wav|manifest\.jsonl))")
+_NAME: Final = re.compile(
+    r"parcel/(settings\.json|ca\.pem|clips-\d{1,4}/(\d{4}\.wav|manifest\.jsonl)|noise-\d{1,4}\.wav)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,12 @@ class Parcel:
                 self._paths |= {f"{folder}/{number:04}.wav": each.path for number, each in enumerate(found)}
                 self._made[f"{folder}/manifest.jsonl"] = _manifest(found)
             turn["clip"] = folders.get(source, source)
+        noises: dict[str, str] = {}
+        for caller in _noisy(tree):
+            file = caller["noise"]
+            if Path(file).is_file():
+                name = noises.setdefault(file, f"parcel/noise-{len(noises)}.wav")
+                self._paths[name], caller["noise"] = Path(file), name
         if settings.target.ca_file is not None:
             self._paths[CA_FILE] = settings.target.ca_file
             tree["target"]["ca_file"] = CA_FILE
@@ -86,6 +94,9 @@ def fetch(items: list[Mapping[str, Any]], piece: Callable[[str, int], bytes], ru
     for turn in _spoken(tree):
         if turn["clip"].startswith("parcel/"):
             turn["clip"] = str(run_dir / turn["clip"])
+    for caller in _noisy(tree):
+        if caller["noise"].startswith("parcel/"):
+            caller["noise"] = str(run_dir / caller["noise"])
     if tree["target"].get("ca_file") is not None:
         tree["target"]["ca_file"] = str(run_dir / CA_FILE)
     return tree
@@ -125,6 +136,13 @@ def _check_size(items: list[Item]) -> None:
             f"settings and clips are {size / 2**20:.0f} MiB in {len(items)} files; at most {MAX_BYTES >> 20} MiB in"
             f" {MAX_ITEMS} files travel to workers"
         )
+
+
+def _noisy(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The callers with a noise of some name, or of a file, likewise."""
+    for scenario in (tree, *tree.get("mix", ())):
+        if scenario.get("caller", {}).get("noise") is not None:
+            yield scenario["caller"]
 
 
 def _spoken(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -9,9 +9,9 @@ from loadtest.sound.sources import corpus
 from tests.loadtest.sound.test_speech import tone, wav
 
 
-def sent(tmp_path: Path, *turns: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+def sent(tmp_path: Path, *turns: dict[str, Any], **more: Any) -> tuple[list[str], dict[str, Any]]:
     """The names of what travels, and the settings that come of it."""
-    settings = Settings.model_validate({"name": "s", "conversation": {"turns": list(turns)}})
+    settings = Settings.model_validate({"name": "s", "conversation": {"turns": list(turns)}, **more})
     parcel = Parcel(settings)
     worker = tmp_path / "worker"
     worker.mkdir()
@@ -43,3 +43,15 @@ def test_the_corpus_is_called_the_same_at_a_worker(tmp_path: Path) -> None:
     _, tree = sent(tmp_path, {"kind": "say", "clip": "corpus:fr/quick"})
     (turn,) = tree["conversation"]["turns"]
     assert corpus(turn["clip"]) == corpus("corpus:fr/quick")
+
+
+def test_a_file_with_the_noise_in_a_callers_room_travels_and_a_noise_by_rule_needs_none(tmp_path: Path) -> None:
+    street = wav(tmp_path / "street.wav", tone(5_000, 4_800))
+    caller = {"noise": str(street), "noise_dbfs": -50}
+    names, tree = sent(tmp_path, {"kind": "say"}, caller=caller)
+    assert "parcel/noise-0.wav" in names
+    assert Path(tree["caller"]["noise"]) == tmp_path / "worker" / "parcel" / "noise-0.wav"
+    assert Path(tree["caller"]["noise"]).read_bytes() == street.read_bytes()
+    (tmp_path / "other").mkdir()
+    names, tree = sent(tmp_path / "other", {"kind": "say"}, caller={"noise": "babble", "noise_dbfs": -50})
+    assert (tree["caller"]["noise"], [name for name in names if "noise" in name]) == ("babble", [])

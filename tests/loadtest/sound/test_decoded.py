@@ -104,6 +104,16 @@ def test_clips_that_are_clipped_or_faint_are_told_before_the_run(tmp_path: Path)
     ]
 
 
+def test_a_clip_that_is_shifted_off_zero_is_told_since_its_pauses_cannot_be_seen(tmp_path: Path) -> None:
+    paused = np.concatenate([SECOND, np.zeros(24_000, np.float32), SECOND])
+    soundfile.write(tmp_path / "a.wav", paused + 0.01, 24_000, subtype="PCM_16")
+    assert remarks((_scenario(tmp_path),)) == [
+        f"s: {tmp_path}: a.wav is shifted off zero, which makes its silence loud"
+    ]
+    (clip,) = corpus(str(tmp_path))
+    assert clip.longest_pause_s == 0
+
+
 def test_the_own_corpus_has_nothing_to_remark() -> None:
     assert remarks((_scenario(Path("corpus:en")),)) == []
 
