@@ -230,8 +230,8 @@ class Conversation(Section):
     )
     language: str | None = Field(
         None,
-        description="what is said in turns that name no clip, and which language the report calls them: one of"
-        f" {', '.join(LANGUAGES)}; of clips of your own any tag, like pl (left out: en, and that of the clips)",
+        description=f"spoken where turns name no clip: {', '.join(LANGUAGES)}; with clips of your own any tag"
+        " (left out: English)",
     )
     think_min_s: DurationS = Field(0.3, description="least pause for thought before a turn that interrupts nothing")
     think_max_s: DurationS = Field(0.8, description="longest pause for thought before a turn that interrupts nothing")
