@@ -23,7 +23,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from exporters.locust_ui import locust_stats
 from exporters.log import Log
 from loadtest.commands.printing import complain
-from loadtest.commands.work.load_run import check_services, check_start
+from loadtest.commands.work.checks import check_services, check_start
 from loadtest.commands.work.reporting import write_reports
 from loadtest.config.access.cluster import fresh_token
 from loadtest.config.access.guard import KEYS

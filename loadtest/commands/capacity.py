@@ -6,7 +6,7 @@ from typing import Final
 from loadtest.capacity.steering import prepared
 from loadtest.commands import options, plan
 from loadtest.commands.printing import say_lines, show
-from loadtest.commands.work import dry_run
+from loadtest.commands.work import dry_option
 from loadtest.commands.work.warned_run import loaded, warn
 from loadtest.language.errors import ConfigError, Exit
 
@@ -22,7 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_settings(parser, (*options.OF_SEARCHES, *of_runs))
     parser.add_argument("--plan", type=int, metavar="USERS", help="then say what so many users would need")
     plan.add_assumptions(parser)
-    dry_run.add_options(parser)
+    dry_option.add_options(parser)
 
 
 def main(arguments: argparse.Namespace) -> Exit:
@@ -32,12 +32,14 @@ def main(arguments: argparse.Namespace) -> Exit:
         wanted = plan.Wanted(arguments.plan, arguments, option="--plan")
     elif arguments.think is not None:
         raise ConfigError("--think is for --plan")
-    dry_run.check_used(arguments)
+    dry_option.check_used(arguments)
     settings = options.settings_of(arguments, scenario=arguments.scenario)
     if settings.probes.share:
         raise ConfigError("probes.share: a search for the limit runs no active checks")
     if arguments.dry_run:
-        return dry_run.of_search(settings, arguments)
+        from loadtest.commands.work.dry_run import of_search
+
+        return of_search(settings, arguments)
     warn(settings)
     run_dir, report, code = loaded(prepared(settings), quiet=arguments.quiet)
     if report is not None:

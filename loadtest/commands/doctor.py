@@ -32,8 +32,8 @@ def main(arguments: argparse.Namespace) -> Exit:
         if given := sorted(options.given(arguments)):
             raise ConfigError([f"{name}: --calibrate has settings of its own" for name in given])
         return _calibrate(as_json=arguments.json)
+    from loadtest.commands.work.checks import check_start
     from loadtest.commands.work.doctor_checks import Check, examine
-    from loadtest.commands.work.load_run import check_start
 
     settings = options.without_search(options.settings_of(arguments, scenario=arguments.scenario))
     checks = asyncio.run(examine(settings))

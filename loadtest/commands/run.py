@@ -5,7 +5,7 @@ from typing import Final
 
 from loadtest.commands import options, worker
 from loadtest.commands.printing import show
-from loadtest.commands.work import dry_run
+from loadtest.commands.work import dry_option
 from loadtest.commands.work.warned_run import loaded, tell_price, warn
 from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError, Exit
@@ -23,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     role.add_argument("--worker", action="store_true", help="be a worker: scenario and settings come from the master")
     hosts.add_argument("--expect-workers", metavar="N", help="with --master: load processes of all workers together")
     worker.add_options(hosts)
-    dry_run.add_options(parser)
+    dry_option.add_options(parser)
 
 
 def main(arguments: argparse.Namespace) -> Exit:
@@ -34,7 +34,9 @@ def main(arguments: argparse.Namespace) -> Exit:
     settings = settings_of(arguments)  # before the slow import: bad input is said at once
     _check_used(arguments, settings)
     if arguments.dry_run:
-        return dry_run.of_run(settings, arguments)
+        from loadtest.commands.work.dry_run import of_run
+
+        return of_run(settings, arguments)
     warn(settings)
     tell_price(settings)
     run_dir, report, code = loaded(settings, quiet=arguments.quiet)
@@ -55,7 +57,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 def _check_used(arguments: argparse.Namespace, settings: Settings) -> None:
     """An option that a run has no use for is a misunderstanding. Raises ConfigError."""
-    dry_run.check_used(arguments)
+    dry_option.check_used(arguments)
     given, useless = options.given(arguments), []
     if not settings.distribution.master:
         useless += ["--expect-workers: only for --master"] if arguments.expect_workers is not None else []

@@ -25,6 +25,7 @@ from loadtest.config.scenario import (
     Waive,
     default_realtime,
 )
+from loadtest.config.spoken.lengths import nominal_s
 from loadtest.config.tables.caller import Caller
 from loadtest.config.workload import Capacity, Load
 from loadtest.judging.slo import DEFAULT_SLOS, Slo, parse_slos
@@ -246,8 +247,6 @@ class Settings(Section):
     @property
     def conversation_s(self) -> float:
         """About how long the longest conversation of a session is to be."""
-        from loadtest.config.microphone import nominal_s  # NumPy, for those who ask
-
         return max((nominal_s(each.conversation) + each.caller.away_s for each in self.spoken), default=0.0)
 
     @property

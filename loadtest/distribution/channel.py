@@ -17,7 +17,6 @@ from typing import Any, Final, Self
 
 import msgpack
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from loadtest.distribution.port.keys import Keys
 
@@ -83,6 +82,8 @@ class Channel:
     def is_shut_out(self) -> bool:
         """Whether a master is there that does not share our token. A line that ends at nobody fails in the same way, so
         it is asked how it greets."""
+        from zmq.utils.monitor import recv_monitor_message  # asyncio, for those who join
+
         while self._monitor.poll(0):
             failed = recv_monitor_message(self._monitor)["event"] != zmq.EVENT_HANDSHAKE_SUCCEEDED
             self._failures = self._failures + 1 if failed else 0

@@ -17,7 +17,7 @@ from loadtest.distribution.channel import CHUNK_BYTES
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from loadtest.sound.manifest import Recording
-from loadtest.sound.sources import recordings
+from loadtest.sound.recordings import recordings
 
 MAX_BYTES: Final = 64 << 20
 MAX_ITEMS: Final = 1000

@@ -24,10 +24,10 @@ from loadtest.config.access.cluster import ADVICE, TOKEN, cluster_token
 from loadtest.config.access.guard import KEYS, endpoints_of, guard, is_loopback
 from loadtest.config.access.reachable import check_names
 from loadtest.config.environment import PROCESS
-from loadtest.config.microphone import check_clips
 from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.scenario import DurationS, Section
 from loadtest.config.settings import Settings
+from loadtest.config.spoken.lengths import check_clips
 from loadtest.config.written.sentences import words
 from loadtest.distribution import parcel
 from loadtest.distribution.attendance import Attendance

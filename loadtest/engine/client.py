@@ -20,7 +20,6 @@ from gevent.queue import SimpleQueue
 
 from loadtest import journal
 from loadtest.config.environment import LIFELINE_FD
-from loadtest.engine.link import EVENT_PREFIX
 from loadtest.language import clock
 from loadtest.language.errors import Code, GeneratorError, Kind
 from loadtest.language.events import Event as JournalEvent
@@ -36,7 +35,7 @@ from loadtest.language.events import (
     Step,
 )
 from loadtest.secrecy.redact import redact
-from loadtest.session.lifecycle import Ticket
+from loadtest.session.ticket import Ticket
 
 READY_LIMIT_S = 60.0
 RESTARTS = 5
@@ -44,6 +43,8 @@ EARLY_RESTARTS = 1
 """Of an engine that never became ready: what stopped it at its start will stop the next one, too."""
 BACKOFF_S = 1.0
 EXIT_LIMIT_S = 5.0
+EVENT_PREFIX = b'{"event":'
+"""Of an event among the lines of `link.py`."""
 READ_BYTES = 1 << 18
 """Read into one buffer: a new one of this size each time splits the heap up, by 5 MB in half an hour."""
 

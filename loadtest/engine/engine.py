@@ -10,7 +10,9 @@ import gc
 import os
 import socket
 import traceback
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,8 @@ from loadtest.budget.reserving import Budget
 from loadtest.budget.spending import Spending
 from loadtest.config.access.guard import KEYS
 from loadtest.config.environment import SALT
-from loadtest.config.microphone import microphone
 from loadtest.config.settings import Settings
+from loadtest.config.spoken.microphone import microphone
 from loadtest.engine.health import PROBE_S, Health
 from loadtest.engine.link import Orders, Outbox
 from loadtest.engine.warmup import warm_up
@@ -44,16 +46,14 @@ from loadtest.language.events import (
 )
 from loadtest.leftovers.deleting import sweep
 from loadtest.leftovers.finding import leftovers
-from loadtest.probes.bench.bench import Ground
-from loadtest.probes.bench.wire import Wire
-from loadtest.probes.running import run_probe
 from loadtest.rooms.opening import open_room, prepare
 from loadtest.rooms.pacing import Ticker
 from loadtest.secrecy.given_back import Watch
 from loadtest.secrecy.redact import redact
 from loadtest.services.control import Control
-from loadtest.session.lifecycle import CENSORED, Lifecycle, Surroundings, Ticket
+from loadtest.session.lifecycle import CENSORED, Lifecycle, Surroundings
 from loadtest.session.tape import write_wavs
+from loadtest.session.ticket import Ticket
 
 TEARDOWN_LIMIT_S = 60.0
 """How long cancelled sessions may take to delete themselves before the engine gives up and exits."""
@@ -70,7 +70,7 @@ class Engine:
         self._health = Health(source="engine", process=process)
         self._running: dict[int, asyncio.Task[None]] = {}
         self._around: Surroundings | None = None
-        self._ground: Ground | None = None
+        self._probe: Callable[[Ticket], Awaitable[None]] | None = None
         self._draining: asyncio.Task[None] | None = None
         self._over: asyncio.Future[None] | None = None
         self._reason = "completed"
@@ -115,7 +115,7 @@ class Engine:
                 scenarios=self._settings.scenarios,
                 control=control,
                 open_room=lambda grant, listener, between, situation=None: open_room(
-                    grant, listener, between, ticker, self._settings, control.trust, situation
+                    grant, listener, between, ticker, self._settings, control.trust_for(grant.room_url), situation
                 ),
                 microphones={s.name: microphone(s.conversation, s.caller) for s in self._settings.scenarios},
                 emit=self.emit,
@@ -124,12 +124,8 @@ class Engine:
                 ledger=ledger,
                 salt=bytes.fromhex(os.environ.get(SALT, "")) or os.urandom(16),
             )
-            # A probe reserves its places in the budget itself: one for each session that it creates.
-            self._ground = Ground(
-                around=around,
-                wire=Wire(control, self._settings.target, Watch(ledger, self._given_back)),
-                reserve=lambda: self._reserve() is None,
-            )
+            if self._settings.probe_users:
+                self._probe = self._prober(around, control)
             spoken = (clip for mic in around.microphones.values() for clips in mic.clips.values() for clip in clips)
             await prepare(self._settings, spoken)
             await warm_up(around, keys, ticker)
@@ -160,6 +156,21 @@ class Engine:
                     self._outbox.say(op="drained")
                     self._outbox.flush()
                 transport.close()
+
+    def _prober(self, around: Surroundings, control: Control) -> Callable[[Ticket], Awaitable[None]]:
+        """What runs a probe. All that probes need is imported here, and for runs that have some."""
+        import loadtest.network.aiohttp_session  # noqa: F401  # for their WebSockets
+        from loadtest.probes.bench.bench import Ground
+        from loadtest.probes.bench.wire import Wire
+        from loadtest.probes.running import run_probe
+
+        ground = Ground(
+            around=around,
+            wire=Wire(control, self._settings.target, Watch(around.ledger, self._given_back)),
+            # A probe reserves its places in the budget itself: one for each session that it creates.
+            reserve=lambda: self._reserve() is None,
+        )
+        return partial(run_probe, ground)
 
     def _on_watched(self, watcher: asyncio.Future[None]) -> None:
         if not watcher.cancelled() and (error := watcher.exception()) is not None:
@@ -213,8 +224,8 @@ class Engine:
         outcome = "done"
         try:
             await clock.sleep_until(ticket.due_ns)
-            if ticket.purpose != LOAD and self._ground is not None:
-                await run_probe(self._ground, ticket)
+            if ticket.purpose != LOAD and self._probe is not None:
+                await self._probe(ticket)
             elif (reason := self._reason_to_drop(ticket)) is None:
                 outcome = "failed" if await self._call(around, ticket) is Outcome.FAILED else "done"
             else:

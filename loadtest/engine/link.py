@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-EVENT_PREFIX = b'{"event":'
 FLUSH_S = 0.05
 DONE_FLUSH_S = 0.004
 """For the end of a session: soon, but each write is a switch to the Locust process, so not for every one."""

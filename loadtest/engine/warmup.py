@@ -12,8 +12,8 @@ from typing import Any
 
 import picows
 
-from loadtest.config.microphone import Microphone
 from loadtest.config.scenario import Conversation, Pause
+from loadtest.config.spoken.microphone import Microphone
 from loadtest.config.tables.caller import CLEAN
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import GeneratorError, Kind
@@ -21,7 +21,8 @@ from loadtest.rooms.app_messages import ROOM_JOINED
 from loadtest.rooms.opening import open_room
 from loadtest.rooms.pacing import Ticker
 from loadtest.services.control import Control
-from loadtest.session.lifecycle import Lifecycle, Surroundings, Ticket
+from loadtest.session.lifecycle import Lifecycle, Surroundings
+from loadtest.session.ticket import Ticket
 from loadtest.sound.ear import Ear
 from loadtest.sound.speech import FRAME_BYTES, SILENCE
 
@@ -60,7 +61,7 @@ async def warm_up(around: Surroundings, keys: Mapping[str, str], ticker: Ticker)
                 microphones={settings.name: Microphone(clips={}, between=(SILENCE,))},
                 control=control,
                 open_room=lambda grant, listener, between, situation=None: open_room(
-                    grant, listener, between, ticker, settings, control.trust, situation
+                    grant, listener, between, ticker, settings, control.trust_for(grant.room_url), situation
                 ),
                 keep_audio=None,
                 emit=lambda event: failures.append(event) if getattr(event, "failure", None) else None,

@@ -1,6 +1,5 @@
 """The only clock: monotonic nanoseconds, one wall-clock anchor, and the one place that sleeps."""
 
-import asyncio
 import time
 from pathlib import Path
 
@@ -23,5 +22,7 @@ def boot_id() -> str:
 
 async def sleep_until(due_ns: int) -> None:
     """Return at `due_ns` or at once if it has passed. Event loops round timers to a millisecond, so it looks again."""
+    import asyncio  # not for all who only read the clock: it brings TLS along
+
     while (left_ns := due_ns - now_ns()) > 0:  # noqa: ASYNC110  # the one place that sleeps
         await asyncio.sleep(left_ns / 1e9)

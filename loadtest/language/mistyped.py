@@ -4,7 +4,6 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Final
 
 Path = tuple[str | int, ...]
@@ -18,6 +17,8 @@ def did_you_mean(word: str, known: Iterable[str], *, nearness: float = 0.51) -> 
     """` (did you mean X?)`, where one of the known words has more than that share in common; else nothing."""
     words = list(known)
     same = [each for each in words if each.lower() == word.lower()]
+    from difflib import get_close_matches  # for those who have mistyped something
+
     near = same or get_close_matches(word, words, n=1, cutoff=nearness)
     return f" (did you mean {near[0]}?)" if near else ""
 

@@ -42,9 +42,8 @@ from loadtest.language.fanout import Fanout
 from loadtest.load.beginning import aggregate_of, open_journal, rulebook_of, worker_index
 from loadtest.load.messages import FULL
 from loadtest.load.tickets import Tickets, stages, steered_stage
-from loadtest.probes.catalogue import PURPOSE, dealt
 from loadtest.secrecy.redact import redact
-from loadtest.session.lifecycle import Ticket
+from loadtest.session.ticket import Ticket
 
 STEER_AHEAD_S = 0.3
 """A stage begins so long after it was told, so that its first tickets reach the engine ahead of time."""
@@ -156,10 +155,14 @@ class LoadProcess:
 
     def probes_of(self, user: int) -> Iterator[str]:
         """The rules whose probes this user is to run, one after the other."""
+        from loadtest.probes.catalogue import dealt  # NumPy and asyncio, for runs with active checks
+
         return dealt(self.settings.probes, user=user, users=self.settings.probe_users)
 
     def run_probe(self, *, user: int, iteration: int, rule: str) -> str:
         """One probe, now; see EngineClient.run for what comes back."""
+        from loadtest.probes.catalogue import PURPOSE
+
         ticket = Ticket(
             number=next(self._numbers),
             user=user,

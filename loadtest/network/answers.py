@@ -5,22 +5,18 @@ behind it. Answers of 1xx are none; only so many are passed over. Whatever else 
 """
 
 import asyncio
-import re
 from typing import Any, Final
 
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
-MAX_INTERIM: Final = 100
-"""Answers of 1xx before the one that counts: 20,000 would hold up all other sessions."""
+from loadtest.network.heads import END, MAX_INTERIM, STATUS, one_length
+
 MAX_HEAD_BYTES: Final = 1 << 20
 """A longer one is refused, as the parser's limits have it."""
 _SWITCHED: Final = 101
 _BODYLESS: Final = (204, 304)
 _ONE: Final = ord("1")
-_END: Final = re.compile(rb"\r?\n\r?\n")
-_STATUS: Final = re.compile(rb"HTTP/\d\.\d +(\d{3})\b")
-_LENGTH: Final = re.compile(rb"^content-length[ \t]*:[ \t]*([^\r\n]*)\r?\n", re.IGNORECASE | re.MULTILINE)
 
 
 class Answers(ResponseHandler):
@@ -46,13 +42,13 @@ class Answers(ResponseHandler):
             return
         begin = max(0, len(self._head) - 3)
         self._head += data
-        while (end := _END.search(self._head, begin)) is not None:
-            found = _STATUS.match(self._head)
+        while (end := END.search(self._head, begin)) is not None:
+            found = STATUS.match(self._head)
             status = 0 if found is None else int(found[1])
             if status // 100 != 1 or status == _SWITCHED:
                 head, rest = bytes(self._head[: end.end()]), bytes(self._head[end.end() :])
                 self._head = None
-                self._take(status, _with_one_length(head), rest)
+                self._take(status, one_length(head), rest)
                 return
             self._interim += 1
             if self._interim > MAX_INTERIM:
@@ -87,18 +83,6 @@ class Answers(ResponseHandler):
             self.transport.close()
 
 
-def with_one_length(data: bytes) -> bytes:
-    """The same beginning of an answer, those of 1xx before it included, where it says its length more than once without
-    contradicting itself."""
-    begin = 0
-    while (end := _END.search(data, begin)) is not None:
-        found = _STATUS.match(data, begin)
-        if found is None or found[1][0] != _ONE:
-            return data[:begin] + _with_one_length(data[begin : end.end()]) + data[end.end() :]
-        begin = end.end()
-    return data
-
-
 def _is_usual(data: bytes) -> bool:
     """Whether the whole head of an answer is there and has nothing in it of what this module is for, as nearly always.
     In a fifth of the time of the closer look; where in doubt, False."""
@@ -113,13 +97,3 @@ def _is_usual(data: bytes) -> bool:
         return False
     at = head.find(b"content-length")
     return at < 0 or (head.rfind(b"content-length") == at and b"," not in head[at : head.find(b"\r", at)])
-
-
-def _with_one_length(head: bytes) -> bytes:
-    """The same head, where it says its length more than once without contradicting itself."""
-    lines = _LENGTH.findall(head)
-    values = {value.strip() for line in lines for value in line.split(b",")}
-    if len(values) != 1 or lines == [*values]:
-        return head
-    left = iter([b"Content-Length: " + values.pop() + b"\r\n"])
-    return _LENGTH.sub(lambda _: next(left, b""), head)

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import httptools
 
-from loadtest.network.answers import MAX_INTERIM, with_one_length
+from loadtest.network.heads import MAX_INTERIM, with_one_length
 
 MAX_HEAD_BYTES: Final = 100 << 10
 """Of an answer's headers in all, as the official clients have it."""

@@ -12,20 +12,13 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from functools import partial
-from types import SimpleNamespace
 from typing import Any, Final
 
 import aiohappyeyeballs
-import aiohttp
 import picows
 
-from loadtest.network.answers import Answers
 from loadtest.network.user_agent import user_agent
 
-MAX_HEADER_BYTES: Final = 100 << 10
-"""Of one header; the official clients take as much in all. aiohttp's own 8 kB is less than some cookies have."""
-MAX_HEADERS: Final = 1000
 ROOM_BUFFER_BYTES: Final = 32 << 10
 """Of what a room has sent and nobody has read: half a second of sound. What is read at once is taken apart at once, and
 no other session has its turn meanwhile."""
@@ -39,55 +32,13 @@ class ElsewhereError(OSError):
     """An address that is not of this machine, in a run that was not allowed to leave it."""
 
 
-class _Connector(aiohttp.TCPConnector):
-    """Of connections that read answers as `Answers` does. aiohttp has no argument for that."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._factory: partial[Any] = partial(Answers, self._loop)
-
-
-def http_session(
-    *,
-    trust: ssl.SSLContext,
-    live: bool = False,
-    connections: int = 100,
-    proxy: str | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> aiohttp.ClientSession:
-    """A pool of connections. `live`: it may leave this machine. The environment's proxies are never used, no cookie is
-    kept, and no deadline is set: the step's own is the only one. The caller's to close."""
-    trace = aiohttp.TraceConfig()
-    trace.on_request_redirect.append(_refuse_redirect)
-    return aiohttp.ClientSession(
-        connector=_Connector(
-            limit=connections,
-            ssl=trust,
-            keepalive_timeout=60,
-            ttl_dns_cache=60,
-            socket_factory=None if live else _local_socket,
-        ),
-        trace_configs=[trace],
-        trust_env=False,
-        proxy=proxy,
-        headers={"User-Agent": user_agent(), **(headers or {})},
-        auto_decompress=True,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None),
-        max_line_size=MAX_HEADER_BYTES,
-        max_field_size=MAX_HEADER_BYTES,
-        max_headers=MAX_HEADERS,
-        skip_auto_headers=("User-Agent", "Accept-Encoding"),
-    )
-
-
 async def room_socket(
     listener: picows.WSListener,
     url: str,
     *,
     headers: Mapping[str, str],
     live: bool,
-    trust: ssl.SSLContext,
+    trust: ssl.SSLContext | None,
     proxy: str | None,
     max_frame_bytes: int,
     on_socket: Callable[[socket.socket], None],
@@ -120,17 +71,6 @@ async def reach(host: str, port: int, *, live: bool) -> None:
     (await _connected(host, port, live=live)).close()
 
 
-async def _refuse_redirect(
-    _session: aiohttp.ClientSession, _context: SimpleNamespace, params: aiohttp.TraceRequestRedirectParams
-) -> None:
-    """aiohttp's WebSockets follow redirects and can't be told not to; any other call that would is refused as well."""
-    answer = params.response
-    answer.close()
-    raise aiohttp.WSServerHandshakeError(
-        answer.request_info, answer.history, status=answer.status, message="a redirect, which is not followed"
-    )
-
-
 async def opened(
     factory: Callable[[], asyncio.Protocol], host: str, port: int, *, live: bool, trust: ssl.SSLContext | None
 ) -> None:
@@ -157,7 +97,7 @@ async def _connected(host: str, port: int, *, live: bool, receive_bytes: int | N
     OSError."""
 
     def made(info: tuple[Any, ...]) -> socket.socket:
-        candidate = socket.socket(*info[:3]) if live else _local_socket(info)
+        candidate = socket.socket(*info[:3]) if live else local_socket(info)
         if receive_bytes is not None:
             candidate.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         return candidate
@@ -168,7 +108,7 @@ async def _connected(host: str, port: int, *, live: bool, receive_bytes: int | N
     return await aiohappyeyeballs.start_connection(infos, happy_eyeballs_delay=_NEXT_ADDRESS_S, socket_factory=made)
 
 
-def _local_socket(info: tuple[Any, ...]) -> socket.socket:
+def local_socket(info: tuple[Any, ...]) -> socket.socket:
     """For an address that is to be connected to. Raises ElsewhereError for one that is not of this machine."""
     family, kind, protocol, _, address = info
     if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:

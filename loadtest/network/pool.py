@@ -23,6 +23,7 @@ from loadtest.session.ports import Call
 
 KEPT_S: Final = 60.0
 """How long a connection may wait for its next call."""
+_UNTRUSTING: Final = "it is to be encrypted, and this pool trusts nobody"
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
 
@@ -142,6 +143,8 @@ class Pool:
     async def _new(self, way: _Way) -> Connection:
         """Raises UnreachableError."""
         entrance = way.proxy or way.target
+        if entrance.is_secured and self._trust is None:
+            raise UnreachableError(_UNTRUSTING)
         connection = Connection(asyncio.get_running_loop())
         self._connections.add(connection)
         try:
@@ -177,7 +180,8 @@ class Pool:
         self._connections.add(inner)
         try:
             assert connection.transport is not None
-            assert self._trust is not None
+            if self._trust is None:
+                raise UnreachableError(_UNTRUSTING)
             await secured(connection.transport, inner, self._trust, way.target.host)
         except BaseException:
             self._drop(inner)

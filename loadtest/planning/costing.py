@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any, assert_never
 
 from loadtest.config.lint import table as section
-from loadtest.config.microphone import microphone
 from loadtest.config.scenario import Backchannel, BargeIn, Hesitate, Ignore, Pause, Say, Scenario, Silence, Spoken, Turn
 from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError
 from loadtest.prices.table import Prices
 from loadtest.prices.talk import Bill, Talk, bill
+from loadtest.sound.recordings import lengths_s
 
 SHORTEST_ROUND_S = 0.5
 """No round of turns is taken for shorter, where they repeat for a time."""
@@ -42,9 +42,9 @@ def instructions_of(scenario: Scenario) -> int:
 def clip_lengths_s(scenario: Scenario) -> dict[str, tuple[float, float]]:
     """Of each source of clips: mean and longest, in s. Raises ConfigError where one can't be read."""
     found = {}
-    for source, clips in microphone(scenario.conversation, scenario.caller).clips.items():
-        lengths_s = [clip.duration_s for clip in clips]
-        found[source] = (sum(lengths_s) / len(lengths_s), max(lengths_s)) if lengths_s else (0.0, 0.0)
+    for source in scenario.conversation.clips():
+        lengths = lengths_s(source)
+        found[source] = (sum(lengths) / len(lengths), max(lengths))
     return found
 
 

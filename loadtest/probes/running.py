@@ -8,7 +8,7 @@ from loadtest.probes.bench.bench import AFFORDABLE_S, Bench, Ground, NotTestedEr
 from loadtest.probes.bench.subject import QUOTA_STATUS
 from loadtest.probes.catalogue import BY_LEAD, PURPOSE
 from loadtest.secrecy.redact import redact
-from loadtest.session.lifecycle import Ticket
+from loadtest.session.ticket import Ticket
 
 
 async def run_probe(ground: Ground, ticket: Ticket) -> None:

@@ -38,7 +38,7 @@ def open_room(
     between: tuple[bytes, ...],
     ticker: Ticker,
     settings: Settings,
-    trust: ssl.SSLContext,
+    trust: ssl.SSLContext | None,
     situation: Situation | None = None,
 ) -> Room:
     """The room of `room_url`, or of the kind that the settings insist on; not yet connected. Raises StepError where

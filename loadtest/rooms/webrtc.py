@@ -14,7 +14,7 @@ from loadtest.language.errors import Code, Kind, StepError, broken_by, transport
 from loadtest.language.events import Mark
 from loadtest.language.validation import reading
 from loadtest.network import why_refused
-from loadtest.network.opening import http_session
+from loadtest.network.aiohttp_session import http_session
 from loadtest.rooms import flood, opus
 from loadtest.rooms.app_messages import RoomMessages
 from loadtest.rooms.caller.situations import Around
@@ -44,7 +44,7 @@ class WebRtcRoom:
         ticker: Ticker,
         *,
         proxy: str | None,
-        trust: ssl.SSLContext,
+        trust: ssl.SSLContext | None,
         live: bool = False,
         situation: Situation | None = None,
     ) -> None:

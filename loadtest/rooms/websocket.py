@@ -51,7 +51,7 @@ class WebSocketRoom(picows.WSListener):
         ticker: Ticker,
         *,
         proxy: str | None,
-        trust: ssl.SSLContext,
+        trust: ssl.SSLContext | None,
         live: bool = False,
         situation: Situation | None = None,
     ) -> None:

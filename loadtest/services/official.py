@@ -15,8 +15,9 @@ from loadtest.language.errors import Code, Kind, StepError
 from loadtest.network.pool import Pool
 from loadtest.network.user_agent import user_agent
 from loadtest.secrecy.redact import redact
+from loadtest.services.client_transports import Httpx2Transport, HttpxTransport, current_call
 from loadtest.services.cookies import BoundedJar
-from loadtest.services.transport import ENCODINGS, Answered, Httpx2Transport, HttpxTransport, current_call
+from loadtest.services.transport import ENCODINGS, Answered
 from loadtest.session.ports import Call
 
 

@@ -4,15 +4,10 @@ the lean one. What goes wrong below HTTP is told here, once.
 The body is read whole: nothing here streams. Why a loopback run stays on loopback: loadtest/network/opening.py.
 """
 
-import re
 import ssl
 import zlib
-from collections.abc import Iterable, Mapping
-from contextvars import ContextVar
-from typing import Any, Final, NamedTuple
-
-import httpx
-import httpx2
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 from loadtest.language.errors import Code, Kind, StepError, transport_failure
 from loadtest.language.events import Step
@@ -34,13 +29,6 @@ MAX_ERROR_BYTES: Final = 64 << 10
 ENCODINGS: Final = "gzip, deflate"
 """What is unpacked here, for `Accept-Encoding`."""
 _WITH_BODY: Final = ("POST", "PUT", "PATCH")
-_UNSENDABLE: Final = re.compile(rb"[^\x20-\x7e]")
-_TOUCHED: Final = frozenset(
-    {b"content-encoding", b"transfer-encoding", b"content-length", b"content-type", b"set-cookie"}
-)
-
-current_call: ContextVar[Call] = ContextVar("current_call")
-"""Set by the caller before the client's method; the clients have no place to pass it through."""
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -166,57 +154,3 @@ def _unpacked(packed: bytes, answer: Answer) -> tuple[bytes, StepError | None]:
 
 def _badly_packed(answer: Answer, detail: str) -> StepError:
     return StepError(Kind.PROTOCOL, Code.BAD_SHAPE, redact(detail), http_status=answer.status)
-
-
-async def _carry(session: Pool, asked: Any, proxy: str | None) -> Answered:
-    """A client's request; httpx and httpx2 have the same shape."""
-    return await exchange(
-        session,
-        current_call.get(),
-        method=asked.method,
-        url=str(asked.url),
-        lines=header_lines(asked.headers.raw),
-        body=asked.content or None,
-        proxy=proxy,
-        repeatable=asked.method == "DELETE",
-    )
-
-
-class HttpxTransport(httpx.AsyncBaseTransport):
-    """For `httpx.AsyncClient`. The session is the caller's to close."""
-
-    def __init__(self, session: Pool, proxy: str | None) -> None:
-        self._session, self._proxy = session, proxy
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        status, headers, body = await _carry(self._session, request, self._proxy)
-        return httpx.Response(status, headers=_plain(headers), content=body)
-
-
-class Httpx2Transport(httpx2.AsyncBaseTransport):
-    """For the client of `openai`. The session is the caller's to close."""
-
-    def __init__(self, session: Pool, proxy: str | None) -> None:
-        self._session, self._proxy = session, proxy
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        status, headers, body = await _carry(self._session, request, self._proxy)
-        # A refusal's body is taken apart by the client, in whatever charset its headers claim, and printed as a whole.
-        content = body if status // 100 == 2 else body[:MAX_ERROR_BYTES]
-        return httpx2.Response(status, headers=_plain(headers), content=content)
-
-
-def _plain(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """The body is already decoded and whole: its transfer's headers no longer hold. Nor does a charset: JSON is UTF-8,
-    and Python's codecs by the name of hex or punycode are none of text."""
-    kept = []
-    for header in headers:
-        name = header[0].lower()
-        if name not in _TOUCHED:
-            kept.append(header)
-        elif name == b"content-type":
-            kept.append((header[0], header[1].partition(b";")[0]))
-        # The clients keep cookies, and stumble over one that can't be sent back at every call from then on.
-        elif name == b"set-cookie" and not _UNSENDABLE.search(header[1]):
-            kept.append(header)
-    return kept

@@ -11,14 +11,14 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from loadtest.config.microphone import Microphone
 from loadtest.config.promise import manner
 from loadtest.config.scenario import Scenario
 from loadtest.config.settings import Settings
+from loadtest.config.spoken.microphone import Microphone
 from loadtest.config.tables.caller import CLEAN
 from loadtest.language.clock import now_ns, sleep_until
 from loadtest.language.errors import Code, Kind, StepError, own_limit
-from loadtest.language.events import LOAD, EndedBy, Event, Failure, Mark, Outcome, Step
+from loadtest.language.events import EndedBy, Event, Failure, Mark, Outcome, Step
 from loadtest.secrecy.given_back import Ledger
 from loadtest.secrecy.redact import redact
 from loadtest.session.conversation import MAX_MESSAGES, Conversation
@@ -28,20 +28,10 @@ from loadtest.session.owned import Making, Owned, Steps, uncancellable
 from loadtest.session.ports import GONE_STATUS, Call, ControlApi, Created, OpenRoom, Room, Situation
 from loadtest.session.record import Record
 from loadtest.session.tape import KeepAudio, Tape
+from loadtest.session.ticket import Ticket
 
 CENSORED = "censored"
 """Message of the cancellation that ends a session because the run ended."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
-    """Leave to run one session: `due_ns` is when it should start."""
-
-    number: int
-    user: int
-    iteration: int
-    due_ns: int
-    purpose: str = LOAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

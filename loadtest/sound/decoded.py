@@ -3,8 +3,6 @@
 import io
 from typing import Final
 
-import numpy as np
-
 SUFFIXES: Final = frozenset({
     *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".snd", ".w64"),
     ".wav",
@@ -17,7 +15,8 @@ LONGEST_S: Final = 3600
 def decoded(content: bytes) -> tuple[int, int, bytes] | None:
     """Rate, channels and 16-bit samples, channels in turn; None: it is nothing that can be read, or holds no sound.
     Raises ValueError where it is longer than LONGEST_S, or holds samples that are no numbers."""
-    import soundfile  # only who brings such files pays for it
+    import numpy as np  # only who brings such files pays for them
+    import soundfile
 
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:

@@ -10,13 +10,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from loadtest.language.errors import ConfigError
+from loadtest.sound.recordings import MADE_S, level_of
+from loadtest.sound.recordings import is_made as is_made
 from loadtest.sound.speech import FRAME_BYTES, FRAME_SAMPLES, RATE_HZ, Clip, Samples, pcm_of
 
 _Wave = npt.NDArray[np.float64]
 
-_NOISE_FRAMES: Final = 15
-_HUM_S, _LAUGH_S, _COUGH_S = 0.5, 1.0, 0.48
+_NOISE_S, _HUM_S, _LAUGH_S, _COUGH_S = (MADE_S[kind] for kind in ("noise", "hum", "laugh", "cough"))
 _HAS: Final = 5
 """Syllables of a laugh; people make about five a second."""
 
@@ -56,28 +56,17 @@ def cough(level_dbfs: float) -> Samples:
 
 
 _KINDS: Final[Mapping[str, Callable[[float], Samples]]] = {
-    "noise": lambda level_dbfs: noise(level_dbfs, _NOISE_FRAMES * FRAME_SAMPLES),
+    "noise": lambda level_dbfs: noise(level_dbfs, round(_NOISE_S * RATE_HZ)),
     "hum": mm_hmm,
     "laugh": laugh,
     "cough": cough,
 }
 
 
-def is_made(source: str) -> bool:
-    """Whether a source of clips is in no file: `noise:-60` and the like."""
-    return source.partition(":")[0] in _KINDS and ":" in source
-
-
 def made_clip(source: str) -> Clip:
     """Of a source that `is_made`. Raises ConfigError for a level that there isn't."""
-    kind, _, level = source.partition(":")
-    try:
-        level_dbfs = float(level)
-    except ValueError:
-        level_dbfs = 1.0
-    if not -90 <= level_dbfs <= 0:
-        raise ConfigError(f"{source}: {kind}:<dBFS> from -90 to 0 is needed")
-    pcm = pcm_of(_KINDS[kind](level_dbfs))
+    level_dbfs = level_of(source)
+    pcm = pcm_of(_KINDS[source.partition(":")[0]](level_dbfs))
     frames = tuple(pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES))
     return Clip(name=source, frames=frames, first_voiced=0, last_voiced=len(frames) - 1, longest_pause_s=0.0)
 

@@ -7,24 +7,24 @@ the avatar is heard.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from loadtest.language.errors import ConfigError
+from loadtest.sound.frames import FRAME_BYTES as FRAME_BYTES
+from loadtest.sound.frames import FRAME_MS as FRAME_MS
+from loadtest.sound.frames import FRAME_NS as FRAME_NS
+from loadtest.sound.frames import FRAME_SAMPLES as FRAME_SAMPLES
+from loadtest.sound.frames import LOUD_POWER as LOUD_POWER
+from loadtest.sound.frames import LOUD_RMS as LOUD_RMS
+from loadtest.sound.frames import RATE_HZ as RATE_HZ
+from loadtest.sound.frames import longest_pause_s
 
-RATE_HZ = 24_000
-FRAME_MS = 20
-FRAME_NS = FRAME_MS * 1_000_000
-FRAME_SAMPLES = RATE_HZ * FRAME_MS // 1000
-FRAME_BYTES = FRAME_SAMPLES * 2
 SILENCE = bytes(FRAME_BYTES)
-LOUD_RMS = 200.0
 
 Samples = npt.NDArray[np.float32]
 
-LOUD_POWER = LOUD_RMS * LOUD_RMS
 FULL_POWER = (32768 * 10 ** (-9 / 20)) ** 2
 """Quieter stretches aren't looked at for clipping: speech that is clipped is louder than -9 dBFS."""
 _RAIL_SHARE = 0.02
@@ -89,13 +89,12 @@ def clip_of(name: str, pcm: bytes) -> Clip:
     voiced = [index for index, frame in enumerate(frames) if is_loud(frame)]
     if not voiced:
         raise ConfigError(f"{name}: no speech in it (nothing above -44 dBFS)")
-    pauses = [after - before - 1 for before, after in pairwise(voiced)]
     return Clip(
         name=name,
         frames=frames,
         first_voiced=voiced[0],
         last_voiced=voiced[-1],
-        longest_pause_s=max(pauses, default=0) * FRAME_MS / 1000,
+        longest_pause_s=longest_pause_s(voiced),
     )
 
 

@@ -30,6 +30,10 @@ class Wav:
     channels: int
     pcm: bytes
 
+    @property
+    def seconds(self) -> float:
+        return len(self.pcm) / (2 * self.channels * self.rate_hz)
+
 
 def read(path: Path) -> Wav:
     """Raises ConfigError with one sentence where there is no sound in it that can be read."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.benchmarks import (
     cluster_curve,
+    held_memory,
     hostile_lag,
     http_lifecycles,
     live_table,
@@ -36,7 +37,7 @@ BENCHMARKS = {
     module.__name__.rsplit(".", 1)[-1]: module
     for module in (
         http_lifecycles, plain_locust, sink_costs, truth, rooms_websocket, rooms_webrtc, whole_session, report_scale,
-        hostile_lag, cluster_curve, plugin, live_table,
+        hostile_lag, cluster_curve, plugin, live_table, held_memory,
     )
 }  # fmt: skip
 OUT = Path(__file__).parents[2] / "docs" / "benchmarks.md"

@@ -15,15 +15,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from loadtest.config.microphone import Microphone
 from loadtest.config.settings import Settings
+from loadtest.config.spoken.microphone import Microphone
 from loadtest.engine.health import PROBE_S
 from loadtest.journal import decode, encode
 from loadtest.language.events import Event
 from loadtest.rooms.opening import open_room
 from loadtest.rooms.pacing import Ticker
 from loadtest.services.control import Control
-from loadtest.session.lifecycle import Lifecycle, Surroundings, Ticket
+from loadtest.session.lifecycle import Lifecycle, Surroundings
+from loadtest.session.ticket import Ticket
 from loadtest.sound.speech import FRAME_BYTES, SILENCE, clip_of
 
 Writer = asyncio.StreamWriter

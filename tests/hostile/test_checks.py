@@ -20,8 +20,8 @@ from loadtest.probes.bench.wire import Answer, Realtime, Wire
 from loadtest.probes.catalogue import BY_LEAD, PURPOSE
 from loadtest.rooms.app_messages import translated
 from loadtest.services.control import Control
-from loadtest.session.lifecycle import Ticket
 from loadtest.session.ports import Call, Listener
+from loadtest.session.ticket import Ticket
 from loadtest.sound.speech import SILENCE
 from tests.hostile import generated, target
 from tests.hostile.test_fuzz import GOOD, TIMEOUT_S, Batch, batches, many

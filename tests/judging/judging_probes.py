@@ -29,7 +29,8 @@ from loadtest.rooms.opening import open_room
 from loadtest.rooms.pacing import Ticker
 from loadtest.rules.rulebook import Rulebook
 from loadtest.services.control import Control
-from loadtest.session.lifecycle import Surroundings, Ticket
+from loadtest.session.lifecycle import Surroundings
+from loadtest.session.ticket import Ticket
 from loadtest.twin.mutants import MUTANTS
 from tests.judging.judging import rule_of, twin
 

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from loadtest.config.microphone import Microphone
 from loadtest.config.settings import Settings
+from loadtest.config.spoken.microphone import Microphone
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Event, Mark
 from loadtest.services.creating import created
-from loadtest.session.lifecycle import Lifecycle, Surroundings, Ticket
+from loadtest.session.lifecycle import Lifecycle, Surroundings
 from loadtest.session.ports import Call, ClientSecret, Created, Grant, Listener, Situation
+from loadtest.session.ticket import Ticket
 from loadtest.sound.speech import FRAME_BYTES, Clip, clip_of
 
 LOUD_FRAME = b"\x00\x20" * (FRAME_BYTES // 2)

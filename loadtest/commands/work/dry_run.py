@@ -11,8 +11,8 @@ from loadtest.capacity.steering import prepared, settle_s
 from loadtest.commands.printing import say_json, say_lines
 from loadtest.commands.work.expected_samples import too_few
 from loadtest.config.access.guard import endpoints_of
-from loadtest.config.microphone import check_clips
 from loadtest.config.settings import Settings, place
+from loadtest.config.spoken.lengths import check_clips
 from loadtest.config.workload import LoadStage
 from loadtest.judging.words import load_words
 from loadtest.language.durations import parse_s
@@ -23,23 +23,6 @@ from loadtest.planning import forecast
 
 _SESSIONS_OF_A_CHECK: Final = 3
 """About what an active check creates; see `tests/e2e/test_dry_run.py`."""
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """For each command that makes load."""
-    group = parser.add_argument_group("before a run")
-    group.add_argument(
-        "--dry-run", action="store_true", help="say what would happen and what it would cost; contact nobody"
-    )
-    group.add_argument(
-        "--answer", metavar="T", help="with --dry-run: how long the avatar's answers are (default 4s; of the twin 2s)"
-    )
-
-
-def check_used(arguments: argparse.Namespace) -> None:
-    """Raises ConfigError for an option that the real thing has no use for."""
-    if arguments.answer is not None and not arguments.dry_run:
-        raise ConfigError("--answer: only with --dry-run; a run hears how long answers are")
 
 
 def of_run(settings: Settings, arguments: argparse.Namespace) -> Exit:

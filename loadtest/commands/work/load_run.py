@@ -1,38 +1,33 @@
 """The run command: check everything, start everything, wait, report. Nothing is started before all input was
 checked."""
 
-import asyncio
 import contextlib
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loadtest import journal
-from loadtest.capacity.steering import Steering
-from loadtest.commands.printing import complain
+from loadtest.commands.work.aside import aside
+from loadtest.commands.work.checks import check_machine, check_start
 from loadtest.commands.work.reporting import write_reports
 from loadtest.config.access.cluster import cluster_token, fresh_token
 from loadtest.config.access.guard import KEYS
-from loadtest.config.access.reachable import check_names
-from loadtest.config.microphone import check_clips
 from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.settings import RUNS, Settings
-from loadtest.distribution.parcel import Parcel
 from loadtest.language import disk
-from loadtest.language.errors import ConfigError, Exit, GeneratorError
-from loadtest.load import companions, machine, supervisor, tcp_ports
+from loadtest.language.errors import Exit, GeneratorError
+from loadtest.load import companions, supervisor, tcp_ports
 from loadtest.load.ctrl_c import Interruption
 from loadtest.load.glance import Glance
 from loadtest.load.progress import Progress
 from loadtest.network.user_agent import introduce
-from loadtest.planning.costing import check_budget
-from loadtest.rooms.extras import check_installed
 from loadtest.secrecy.redact import know
-from loadtest.services.first_look import look
-from loadtest.services.handshake import check_certificates
+
+if TYPE_CHECKING:
+    from loadtest.capacity.steering import Steering
 
 
 def run(
@@ -58,8 +53,8 @@ def run(
     run_dir = settings.output.run_dir or RUNS / f"{started_at:%Y%m%dT%H%M%SZ}-{settings.name}"
     check_unused(run_dir)
     check_machine(settings, run_dir)
-    introduce(run_dir.name)
-    check_services(settings, environ)
+    if settings.target.check and not settings.embedded_twin:
+        aside(_check_services, settings, run_dir.name, environ)
     run_dir = run_dir.resolve()
     interruption = Interruption()
     with contextlib.ExitStack() as stack:
@@ -84,7 +79,7 @@ def run(
         progress = stack.enter_context(
             Progress(settings, run_dir, quiet=quiet, interruptions=lambda: interruption.count)
         )
-        steering = None if settings.capacity is None else Steering(settings, run_dir, say=progress.tell)
+        steering = None if settings.capacity is None else _steering(settings, run_dir, progress)
         progress.level = None if steering is None else lambda: steering.level
         with companions.exporters(settings, run_dir, say=progress.line):
             ended = supervisor.run_locust(
@@ -118,60 +113,20 @@ def run(
     return run_dir, report, Exit(report["verdict"]["exit_code"])
 
 
-def _heard(progress: Progress, steering: Steering | None, now: Glance) -> None:
+def _heard(progress: Progress, steering: "Steering | None", now: Glance) -> None:
     if steering is not None:
         steering.heard(begun=now.begun)
     progress.show(now)
 
 
-def check_start(settings: Settings) -> None:
-    """What a run of these settings can't begin with, as far as nothing has to be opened to know. Raises ConfigError."""
-    check_clips(settings.spoken)
-    if settings.cost.budget is not None:
-        check_budget(settings, settings.cost.table)
-    if settings.target.check and not settings.distribution.master:  # its workers look for themselves
-        check_names(settings)
-    if settings.output.baseline is not None:
-        from reports.comparing.compare_runs import check_baseline  # tables, for those who compare
+def _steering(settings: Settings, run_dir: Path, progress: Progress) -> "Steering":
+    from loadtest.capacity.steering import Steering  # NumPy, for a search
 
-        check_baseline(settings.output.baseline, plan=settings)
-    check_installed(settings.target.room)
-    if settings.target.twin_set and not settings.embedded_twin:
-        raise ConfigError("target.twin_set: only for the embedded twin; this run has endpoints of its own")
-    if settings.embedded_twin and settings.target.room == "daily":
-        raise ConfigError("target.room: the embedded twin has no Daily rooms; real endpoints and --live lead to them")
-    if settings.distribution.master:
-        Parcel(settings)  # what workers will be sent: read once here, so that a mistake is said now
-    if settings.output.run_dir is not None:
-        check_unused(settings.output.run_dir)
+    return Steering(settings, run_dir, say=progress.tell)
 
 
-def check_services(settings: Settings, environ: Mapping[str, str]) -> None:
-    """One look at whom the load will call, with a deadline, which creates nothing. Raises ConfigError for what is the
-    operator's to change; what may be as it should is told.
+def _check_services(settings: Settings, run_id: str, environ: Mapping[str, str]) -> None:
+    from loadtest.commands.work.checks import check_services
 
-    The embedded twin isn't looked at: it is started by this very run, and says itself where it is. Nor are the services
-    of a master, whose workers may be the only ones that reach them.
-    """
-    if not settings.target.check or settings.embedded_twin:
-        return
-    check_certificates(settings.target)
-    if settings.distribution.master:
-        return
-    seen = asyncio.run(look(settings, {key: environ.get(key, "") for key in KEYS}))
-    if stops := [stop for each in seen for stop in each.stops]:
-        raise ConfigError(stops)
-    for each in seen:
-        for note in each.notes:
-            complain(f"note: {note}")
-
-
-def check_machine(settings: Settings, run_dir: Path) -> None:
-    """Warns of what this machine may not have enough of. Raises ConfigError for what makes the plan impossible. The
-    workers of a master look at their own machines."""
-    found = machine.examine(settings, run_dir)
-    if bad := machine.bad(found):
-        raise ConfigError(bad)
-    for finding in found:
-        if finding.state == "warn":
-            complain(f"warning: {finding.name}: {finding.text}")
+    introduce(run_id)
+    check_services(settings, environ)

@@ -19,7 +19,7 @@ from loadtest.language.validation import is_loopback
 def warn(settings: Settings) -> None:
     """Of what can't work as meant. What our own default is warned of is no news while the target is the twin."""
     from loadtest.commands.work.expected_samples import too_few
-    from loadtest.config.microphone import remarks
+    from loadtest.config.spoken.lengths import brings_clips
 
     today = datetime.now(UTC).date()
     old_news = findings(Scenario(name="default", realtime=default_realtime()), today=today)
@@ -28,7 +28,12 @@ def warn(settings: Settings) -> None:
         for finding in findings(scenario, today=today):
             if not settings.embedded_twin or finding not in old_news:
                 complain(f"warning: {scenario.name}: {finding.text} ({finding.rule})")
-    for sentence in (*too_few(settings), *remarks(settings.spoken)):
+    said = [*too_few(settings)]
+    if brings_clips(settings.spoken):
+        from loadtest.config.spoken.microphone import remarks
+
+        said += remarks(settings.spoken)
+    for sentence in said:
         complain(f"warning: {sentence}")
 
 

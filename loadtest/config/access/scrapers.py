@@ -1,14 +1,16 @@
 """Who may read /metrics: anybody who reaches the port, unless the run has a certificate or a user for it."""
 
 import os
-import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from loadtest.config.environment import METRICS_PASSWORD
 from loadtest.config.output import Output
 from loadtest.language.errors import ConfigError
+
+if TYPE_CHECKING:
+    import ssl  # a command whose run has no certificates does without
 
 PASSWORD: Final = METRICS_PASSWORD
 """Environment: the only place for it, as for every secret."""
@@ -21,6 +23,8 @@ def check_scrapers(output: Output, environ: Mapping[str, str] = os.environ) -> N
     if (certificate is None) != (key is None):
         problems.append("output: metrics_cert and metrics_key belong together: give both, or neither")
     elif certificate is not None and key is not None:
+        import ssl
+
         try:
             tls(certificate, key)
         except ssl.SSLError:
@@ -35,8 +39,10 @@ def check_scrapers(output: Output, environ: Mapping[str, str] = os.environ) -> N
         raise ConfigError(problems)
 
 
-def tls(certificate: Path, key: Path) -> ssl.SSLContext:
+def tls(certificate: Path, key: Path) -> "ssl.SSLContext":
     """What a server speaks TLS with. Raises OSError, of which ssl.SSLError is one."""
+    import ssl
+
     for path in (certificate, key):
         path.open("rb").close()  # OpenSSL does not say which of the two it can't open
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -16,7 +16,6 @@ from locust.exception import RPCError, RPCSendError
 from locust.rpc import Message, zmqrpc
 from locust.runners import MasterRunner
 from locust.util.exception_handler import retry
-from zmq.utils.monitor import recv_monitor_message
 
 from loadtest.distribution.port.callers import Callers
 from loadtest.distribution.port.keys import MAX_MESSAGE_BYTES, NAME, Keys
@@ -107,6 +106,8 @@ class Server(zmqrpc.BaseSocket):  # type: ignore[misc]  # locust is untyped
     def _watch(self) -> None:
         """Counts handshakes that fail. libzmq tells a peer by the number of its connection alone, whose address is
         asked for while it is open: of one that was closed at once it stays unknown."""
+        from zmq.utils.monitor import recv_monitor_message  # asyncio, for those who have workers
+
         failed = False
         while True:
             event = recv_monitor_message(self._monitor)

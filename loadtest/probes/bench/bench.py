@@ -15,8 +15,9 @@ from loadtest.language.events import Outcome, RuleOutcome
 from loadtest.probes.bench.subject import End, Subject
 from loadtest.probes.bench.visit import Heard, Visit
 from loadtest.probes.bench.wire import Wire
-from loadtest.session.lifecycle import CENSORED, Surroundings, Ticket
+from loadtest.session.lifecycle import CENSORED, Surroundings
 from loadtest.session.owned import uncancellable
+from loadtest.session.ticket import Ticket
 from loadtest.sound.sources import corpus
 from loadtest.sound.speech import Clip
 

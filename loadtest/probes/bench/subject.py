@@ -14,10 +14,11 @@ from loadtest.network import why_refused
 from loadtest.probes.bench.visit import Visit
 from loadtest.probes.bench.wire import MORE_TRIES_S, Answer, Wire
 from loadtest.services.creating import of_answer, salvaged_from_call
-from loadtest.session.lifecycle import Surroundings, Ticket
+from loadtest.session.lifecycle import Surroundings
 from loadtest.session.owned import Making, Owned, Steps
 from loadtest.session.ports import GONE_STATUS, Call, ClientSecret, Created, Grant
 from loadtest.session.record import Record
+from loadtest.session.ticket import Ticket
 from loadtest.sound.speech import SILENCE
 
 QUOTA_STATUS = frozenset({402, 403, 409, 429})

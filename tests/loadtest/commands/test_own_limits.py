@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.commands.work.load_run import check_machine
+from loadtest.commands.work.checks import check_machine
 from loadtest.config.settings import Settings
 from loadtest.language.errors import Code, ConfigError, Kind, StepError, own_limit
 from loadtest.language.events import Event, Outcome, Remains, SessionFinished

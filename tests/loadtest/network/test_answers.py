@@ -1,7 +1,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest.network import answers
+from loadtest.network import answers, heads
 
 STARTS = [b"HTTP/1.1 200 OK", b"HTTP/1.1 204", b"HTTP/1.1 103 Early Hints", b"HTTP/1.0 200", b"HTTP/1.1  200"]
 PIECES = [
@@ -18,14 +18,14 @@ def test_what_passes_as_usual_would_pass_unchanged_after_a_closer_look(data: byt
     if not answers._is_usual(data):
         return
 
-    end = answers._END.search(data)
+    end = heads.END.search(data)
     assert end is not None
     head, rest = data[: end.end()], data[end.end() :]
-    found = answers._STATUS.match(head)
+    found = heads.STATUS.match(head)
     status = 0 if found is None else int(found[1])
     assert status // 100 != 1
     assert not rest or status not in (204, 304)
-    assert answers._with_one_length(head) == head
+    assert heads.one_length(head) == head
 
 
 def test_usual_answers_pass_as_usual() -> None:

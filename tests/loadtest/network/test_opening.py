@@ -16,7 +16,8 @@ import pytest
 from aiohttp import web
 
 from loadtest.language.errors import Code, Kind, StepError
-from loadtest.network.opening import http_session, room_socket
+from loadtest.network.aiohttp_session import http_session
+from loadtest.network.opening import room_socket
 from loadtest.rooms.webrtc import WebRtcRoom
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.services.control import Control
@@ -207,7 +208,8 @@ OPENERS = {
 """Names of calls that open connections, or of classes whose objects do."""
 MAY_OPEN = {
     "loadtest/network/opening.py": "for all of a run",
-    "loadtest/services/control.py": "on a session of network/opening.py",
+    "loadtest/network/aiohttp_session.py": "by the rules of network/opening.py",
+    "loadtest/services/control.py": "on a session of network/aiohttp_session.py",
     "loadtest/services/handshake.py": "a TLS handshake with hosts that were allowed; nothing is asked or followed",
     "loadtest/distribution/channel.py": "to the master that the worker was told",
     "loadtest/distribution/worker.py": "to say what listens at the master's port",

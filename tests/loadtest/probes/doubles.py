@@ -5,7 +5,7 @@ from typing import Any
 from loadtest.language.events import Event, RuleChecked
 from loadtest.probes.bench.bench import Bench, Ground, Probe
 from loadtest.probes.bench.wire import Answer
-from loadtest.session.lifecycle import Ticket
+from loadtest.session.ticket import Ticket
 from tests.loadtest.fakes import FakeControl, around
 
 TICKET = Ticket(number=0, user=0, iteration=0, due_ns=0, purpose="probe:TD-3")

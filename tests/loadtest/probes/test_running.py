@@ -18,7 +18,7 @@ from loadtest.probes import running
 from loadtest.probes.bench.bench import Bench, Ground, NotTestedError, Probe
 from loadtest.probes.bench.wire import Answer
 from loadtest.secrecy.redact import redact
-from loadtest.session.lifecycle import Ticket
+from loadtest.session.ticket import Ticket
 from tests.loadtest.fakes import FakeControl, forever, refused
 from tests.loadtest.probes.doubles import answer, findings, ground
 

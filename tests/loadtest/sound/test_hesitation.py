@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from loadtest.config.microphone import check_clips, microphone, remarks
 from loadtest.config.scenario import Conversation, Hesitate, Say, Scenario, Turn, default_realtime
+from loadtest.config.spoken.lengths import check_clips
+from loadtest.config.spoken.microphone import microphone, remarks
 from loadtest.config.tables.caller import Caller
 from loadtest.language.errors import ConfigError
 from loadtest.sound.hesitation import hesitating

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.config.microphone import remarks
 from loadtest.config.scenario import Conversation, Say, Scenario
+from loadtest.config.spoken.microphone import remarks
 from loadtest.language.errors import ConfigError
 from loadtest.sound.sources import corpus, recordings
 from tests.loadtest.sound.test_speech import tone, wav

@@ -1,24 +1,10 @@
-"""What a scenario's microphone sends, and how long its conversation is by that."""
+"""What a scenario's microphone sends."""
 
 from dataclasses import dataclass, replace
-from typing import assert_never
 
 import numpy as np
 
-from loadtest.config.scenario import (
-    HESITANT,
-    Backchannel,
-    BargeIn,
-    Conversation,
-    Hesitate,
-    Ignore,
-    Pause,
-    Say,
-    Scenario,
-    Silence,
-    Turn,
-    vad_silence_s,
-)
+from loadtest.config.scenario import HESITANT, Conversation, Scenario
 from loadtest.config.tables.caller import CLEAN, Caller
 from loadtest.language.errors import ConfigError
 from loadtest.sound.hesitation import hesitating
@@ -45,8 +31,6 @@ _CLIPPED_SHARE = 0.001
 """Of its samples at full scale: a loud peak has some, speech that was cut off many."""
 _LOUD_S, _FAINT = 0.1, 1.5
 """Less sound than that, or less above the threshold of loudness, may be missed by a detector of speech."""
-ANSWER_S = 3.0
-"""A guess of how long an answer takes, its first audio included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,36 +91,6 @@ def _as_said(clips: tuple[Clip, ...], caller: Caller, source: str) -> tuple[Clip
     return tuple(said)
 
 
-def nominal_s(plan: Conversation) -> float:
-    """About how long a conversation lasts at most: its clips as long as they are, answers as they usually are, pauses
-    for thought at their longest. A clip that can't be read here counts as nothing: whoever is to speak it says so."""
-    once = plan.think_max_s * len(plan.turns)
-    for turn in plan.turns:
-        once += _about_s(turn)
-    return once if plan.repeat_for is None else plan.repeat_for + once
-
-
-def _about_s(turn: Turn) -> float:
-    match turn:
-        case Say():
-            return _longest_s(turn.clip) + ANSWER_S
-        case Hesitate():
-            return _longest_s(turn.clip) + turn.pause_s + ANSWER_S
-        case BargeIn() | Ignore() | Backchannel():
-            return turn.after_s + _longest_s(turn.clip) + ANSWER_S
-        case Silence() | Pause():
-            return turn.for_s
-        case _:
-            assert_never(turn)
-
-
-def _longest_s(source: str) -> float:
-    try:
-        return max((clip.duration_s for clip in corpus(source)), default=0.0)
-    except ConfigError:
-        return 0.0
-
-
 def _over(clip: Clip, room: Samples) -> Clip:
     """The clip with noise under it; its voiced frames are still those of the speech."""
     speech = samples_of(clip)
@@ -145,19 +99,6 @@ def _over(clip: Clip, room: Samples) -> Clip:
 
 def _frames(pcm: bytes) -> tuple[bytes, ...]:
     return tuple(pcm[at : at + FRAME_BYTES].ljust(FRAME_BYTES, b"\0") for at in range(0, len(pcm), FRAME_BYTES))
-
-
-def check_pauses(clips: tuple[Clip, ...], vad_silence_s: float) -> None:
-    """Raises ConfigError for clips that pause as long as the service waits: it would answer into the user's
-    sentence."""
-    problems = [
-        f"{clip.name}: pauses for {clip.longest_pause_s:.2f} s, but the service takes {vad_silence_s:.2f} s of silence"
-        " as the end of the turn; silence_duration_ms in [realtime.audio.input.turn_detection] makes it wait longer"
-        for clip in clips
-        if clip.longest_pause_s >= vad_silence_s
-    ]
-    if problems:
-        raise ConfigError(problems)
 
 
 def remarks(scenarios: tuple[Scenario, ...]) -> list[str]:
@@ -203,14 +144,3 @@ def _is_shifted(clip: Clip) -> bool:
 def _is_faint(clip: Clip) -> bool:
     loud_s = sum(map(is_loud, clip.frames)) * FRAME_MS / 1000
     return loud_s < _LOUD_S or speech_rms(samples_of(clip)) < _FAINT * LOUD_RMS
-
-
-def check_clips(scenarios: tuple[Scenario, ...]) -> None:
-    """Raises ConfigError unless every clip can be read, and spoken without a pause that the service takes for the end
-    of the turn."""
-    for scenario in scenarios:
-        silence_s = vad_silence_s(scenario.realtime)
-        spoken = scenario.conversation.fluent()
-        for source, clips in microphone(scenario.conversation, scenario.caller).clips.items():
-            if silence_s is not None and source in spoken:
-                check_pauses(clips, silence_s)
