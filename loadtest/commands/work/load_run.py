@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loadtest import journal
-from loadtest.commands.work.aside import aside
 from loadtest.commands.work.checks import check_machine, check_start
 from loadtest.commands.work.reporting import write_reports
 from loadtest.config.access.cluster import cluster_token, fresh_token
@@ -54,6 +53,8 @@ def run(
     check_unused(run_dir)
     check_machine(settings, run_dir)
     if settings.target.check and not settings.embedded_twin:
+        from loadtest.commands.work.aside import aside
+
         aside(_check_services, settings, run_dir.name, environ)
     run_dir = run_dir.resolve()
     interruption = Interruption()
