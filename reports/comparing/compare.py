@@ -172,8 +172,8 @@ def _quantiles(
 
 def _margin(margin: float, base_s: float, runs: Sequence[Measured]) -> float:
     """The practical margin, or what a change must exceed to be the target's and not our own: a millisecond and what our
-    event loop and connections added."""
-    return max(margin, (RESOLUTION_S + max(run.own_s for run in runs)) / base_s)
+    event loop and connections added. Nothing that was measured takes less than a nanosecond."""
+    return max(margin, (RESOLUTION_S + max(run.own_s for run in runs)) / max(base_s, 1e-9))
 
 
 def _failing(base: Sequence[Measured], new: Sequence[Measured]) -> list[Row]:

@@ -9,7 +9,6 @@ from loadtest.journal import Journal, encode
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
     SCHEMA,
-    TO_THE_ROOM,
     EndedBy,
     Event,
     Failure,
@@ -185,9 +184,6 @@ def failure(which: Step, kind: Kind, code: Code, detail: str = "") -> Failure:
     return Failure(step=which, kind=kind, code=code, detail=detail)
 
 
-_TIMED = (Step.MINT, Step.CREATE, Step.CONNECT)
-
-
 def good_session(
     number: int, begin_s: float, *, mint_s: float = 0.1, create_s: float = 0.2, connect_s: float = 0.5,
     first_audio_s: tuple[float, ...] = (0.8, 1.2), delete_s: float = 0.05, gone_s: float = 0.3, purpose: str = "load",
@@ -207,7 +203,6 @@ def good_session(
         remains(number, minted, Remains.DOUBTFUL, "create_sent", purpose=purpose),
         remains(number, created, Remains.LEAKED, "create_answered", purpose=purpose),
         step(number, Step.CREATE, minted, created, pool_wait_ns=0, lag_ns=0, **tag),
-        *(step(number, other, created, created, **tag) for other in TO_THE_ROOM if other not in _TIMED),
         step(number, Step.CONNECT, created, connected, **tag),
         *(
             step(number, Step.TURN, connected + index * turn_s, connected + (index + 1) * turn_s, turn=index,

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from loadtest.judging.slo import COUNT, INDICATORS, RANKS, RATIOS, Slo, load_slos, parse_slo, parse_slos
+from loadtest.judging.slo import COUNT, INDICATORS, RANKS, RATIOS, TAKING, Slo, load_slos, parse_slo, parse_slos
 from loadtest.language.errors import ConfigError
-from loadtest.language.events import AnswerEnd, StepFinished
+from loadtest.language.events import STEPS, AnswerEnd, StepFinished
 from reports.data import frames
 from reports.verdict.gates import judge as gate
 from tests.reports import journals as j
@@ -214,12 +214,14 @@ def test_every_indicator_that_may_be_asked_for_is_observed_in_a_whole_run(run_di
         else event
         for event in j.good_session(1, 1, first_audio_s=(0.8, 0.8, 0.8))
     ]
+    told = {event.step for event in session if isinstance(event, StepFinished)}
+    session[1:1] = [j.step(1, step, 1, 1.1) for step in STEPS if step not in told]
     sound = j.media(1, 11, gap_max_ns=j.ns(0.02), jitter_ns=j.ns(0.001), packets_lost=0)
     j.write_file(run_dir, [*session[:-1], sound, session[-1]])
     run = frames.load(run_dir).load_only()
     rows = gate(run, [Slo(name=indicator, indicator=indicator, max=1) for indicator in INDICATORS])
     assert [row["name"] for row in rows if row["observed"] is None] == []
-    good = {"turn.response_rate", "turn.yield_rate"}
+    good = {f"turn.{what}_rate" for what, is_good in TAKING.items() if is_good}
     assert all(row["observed"] == (row["name"] in good) for row in rows if row["unit"] in RATIOS)
     counted = {row["name"]: row["observed"] for row in rows if row["unit"] == COUNT}
     assert {name: count for name, count in counted.items() if count} == {"session.started": 1, "session.completed": 1}
