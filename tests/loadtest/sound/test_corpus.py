@@ -109,14 +109,16 @@ def test_each_clip_is_mono_at_24_khz_with_its_peak_at_minus_6_dbfs() -> None:
 
 
 def test_it_is_made_of_the_table_to_the_byte() -> None:
+    """By the version that it was made with; others speak a little otherwise, and about as long."""
     needed("espeak-ng")
-    if version() != MADE_WITH:
-        pytest.skip(f"espeak-ng {version()} speaks otherwise than {MADE_WITH}")
     chosen = [clip for clip in table() if clip.language == "de" and not clip.as_recorded]
     for clip in chosen:
         said = (CORPUS / clip.folder / clip.file).read_bytes()
         samples, _ = soundfile.read(CORPUS / clip.folder / clip.file, dtype="int16")
         again = spoken(clip)
+        assert len(again) == pytest.approx(len(samples), rel=0.3), clip.id
+        if version() != MADE_WITH:
+            continue
         assert np.array_equal(samples, np.round(again * 32767).astype("<i2")), clip.id
         if soundfile.__libsndfile_version__ == "1.2.2":  # which holds an encoder of FLAC
             assert flac(again) == said, clip.id
