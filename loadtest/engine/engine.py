@@ -51,9 +51,8 @@ from loadtest.rooms.pacing import Ticker
 from loadtest.secrecy.given_back import Watch
 from loadtest.secrecy.redact import redact
 from loadtest.services.control import Control
-from loadtest.session.lifecycle import CENSORED, Lifecycle, Surroundings
+from loadtest.session.lifecycle import CENSORED, Lifecycle, Surroundings, Ticket
 from loadtest.session.tape import write_wavs
-from loadtest.session.ticket import Ticket
 
 TEARDOWN_LIMIT_S = 60.0
 """How long cancelled sessions may take to delete themselves before the engine gives up and exits."""

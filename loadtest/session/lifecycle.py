@@ -28,7 +28,7 @@ from loadtest.session.owned import Making, Owned, Steps, uncancellable
 from loadtest.session.ports import GONE_STATUS, Call, ControlApi, Created, OpenRoom, Room, Situation
 from loadtest.session.record import Record
 from loadtest.session.tape import KeepAudio, Tape
-from loadtest.session.ticket import Ticket
+from loadtest.session.ticket import Ticket as Ticket
 
 CENSORED = "censored"
 """Message of the cancellation that ends a session because the run ended."""
