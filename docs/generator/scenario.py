@@ -3,7 +3,7 @@
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, assert_never, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -146,7 +146,18 @@ def _bounds(field: FieldInfo) -> str:
     return ", ".join(found)
 
 
-_UNITS = {slo.SHARE: "share of 1", slo.PER_MINUTE: "a minute"}
+def _said(unit: slo.Unit) -> str:
+    match unit:
+        case slo.Unit.SECONDS | slo.Unit.COUNT:
+            return unit.value
+        case slo.Unit.DRIFT:
+            return "s a minute"
+        case slo.Unit.SHARE:
+            return "share of 1"
+        case slo.Unit.PER_MINUTE:
+            return "a minute"
+        case _:
+            assert_never(unit)
 
 
 def _indicators() -> list[str]:
@@ -155,7 +166,7 @@ def _indicators() -> list[str]:
         measure, _, statistic = name.rpartition(".")
         rows.setdefault((measure, unit), []).append(statistic)
     cells = [
-        (code(measure), ", ".join(code(each) for each in statistics), _UNITS.get(unit, unit.value))
+        (code(measure), ", ".join(code(each) for each in statistics), _said(unit))
         for (measure, unit), statistics in rows.items()
     ]
     good = [code(f"turn.{what}_rate") for what, is_good in slo.TAKING.items() if is_good]

@@ -13,7 +13,7 @@ from enum import StrEnum
 from fractions import Fraction
 from math import ceil, floor
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 from loadtest.judging.sample_sizes import ENOUGH, for_one_bad
 from loadtest.language import toml_text
@@ -366,16 +366,22 @@ def _bound_problems(bound: object, where: str, indicator: str) -> list[str]:
     if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
         told = str(bound).lower() if isinstance(bound, bool) else repr(bound)
         return [f"{where} must be a number, not {told}{_number_meant(bound, INDICATORS.get(indicator))}"]
-    if INDICATORS.get(indicator) == SECONDS and bound < 0 and not indicator.startswith("secret.margin."):
-        return [f"{where} must be a time, in s, not {bound!r}"]
-    if INDICATORS.get(indicator) == SHARE and not 0 <= bound <= 1:
-        meant = f": {bound:g} % is {bound / 100:g}" if 1 < bound <= 100 else ""
-        return [f"{where} must be a share between 0 and 1, not {bound!r}{meant}"]
-    if INDICATORS.get(indicator) == PER_MINUTE and bound < 0:
-        return [f"{where} must be a number a minute, not {bound!r}"]
-    if INDICATORS.get(indicator) == COUNT and (bound < 0 or bound != int(bound)):
-        return [f"{where} must be a whole number, not {bound!r}"]
-    return []
+    meant = ""
+    match INDICATORS.get(indicator):
+        case Unit.SECONDS:
+            is_one, wanted = bound >= 0 or indicator.startswith("secret.margin."), "a time, in s"
+        case Unit.SHARE:
+            is_one, wanted = 0 <= bound <= 1, "a share between 0 and 1"
+            meant = f": {bound:g} % is {bound / 100:g}" if 1 < bound <= 100 else ""
+        case Unit.PER_MINUTE:
+            is_one, wanted = bound >= 0, "a number a minute"
+        case Unit.COUNT:
+            is_one, wanted = bound >= 0 and bound == int(bound), "a whole number"
+        case Unit.DRIFT | None:  # any number; what is no indicator is told by its name
+            return []
+        case unit:
+            assert_never(unit)
+    return [] if is_one else [f"{where} must be {wanted}, not {bound!r}{meant}"]
 
 
 def _number_meant(bound: object, unit: Unit | None) -> str:

@@ -77,7 +77,7 @@ def observed(slo: Slo, found: Samples) -> float | None:
     of."""
     values = found.values
     if slo.unit == COUNT:
-        return float(len(values))
+        return float(np.sum(values))
     if not found.count:
         return None
     if slo.is_ratio:
@@ -160,9 +160,7 @@ def _judged(run: Run, slo: Slo, found: Samples, stretches: list[tuple[int, int]]
 
 def _beyond(slo: Slo, values: Any) -> int:
     """How many samples are beyond the bound; of a ratio or COUNT, how many are bad."""
-    if slo.unit == COUNT:
-        return len(values)
-    if slo.is_ratio:
+    if slo.unit == COUNT or slo.is_ratio:
         return int(np.sum(values))
     return int(np.sum(values < slo.objective if slo.max is None else values > slo.objective))
 

@@ -11,6 +11,7 @@ from collections import Counter
 
 import numpy as np
 
+from loadtest.config.run_dir import Written
 from reports.comparing.compare import contrast
 from reports.comparing.compare_runs import FAILING, MEASURES, Measured
 from reports.verdict.samples import Samples
@@ -29,7 +30,7 @@ def run(name: str, sessions: int, chance: np.random.Generator, *, sigma: float |
         values = 0.3 * np.exp(chance.normal(0, spread, sessions * each)) * (slower if measure == "create" else 1)
         found[measure] = Samples(np.arange(len(values)), values, np.arange(len(values)) // each)
     return Measured(
-        name=name, run_id=name, scenario="s", started_at=None, settings={}, sessions=sessions, generator="valid",
+        name=name, run_id=name, scenario="s", started_at=None, written=Written(), sessions=sessions, generator="valid",
         generator_why=[], aborted=False, interrupted=False, own_s=0.0005, samples=found, failures={}, rules={},
         failing={what: (int(chance.binomial(sessions, FAILED)), sessions) for what in FAILING},
     )  # fmt: skip

@@ -211,7 +211,7 @@ async def engine(resolved: Settings) -> AsyncIterator[tuple[Callable[[], Awaitab
                 scenarios=resolved.scenarios,
                 control=control,
                 open_room=lambda grant, listener, between, situation=None: open_room(
-                    grant, listener, between, ticker, resolved, control.trust, situation
+                    grant, listener, between, ticker, resolved, control.trust_for(grant.room_url), situation
                 ),
                 microphones={resolved.name: Microphone(clips={"corpus:en": (CLIP,)}, between=())},
                 emit=lambda event: lines.append(encode(event)),

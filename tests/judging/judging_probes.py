@@ -170,7 +170,7 @@ async def probed(job: Job) -> list[dict[str, Any]]:
                 scenarios=settings.scenarios,
                 control=control,
                 open_room=lambda grant, listener, between, situation=None: open_room(
-                    grant, listener, between, ticker, settings, control.trust, situation
+                    grant, listener, between, ticker, settings, control.trust_for(grant.room_url), situation
                 ),
                 microphones={},
                 emit=book.add,
