@@ -30,6 +30,7 @@ from loadtest.language.events import (
 )
 from reports.data import frames
 from reports.verdict.gates import judge as judge_journals
+from reports.verdict.gates import observed
 from reports.verdict.samples import samples, steady_ns, within
 from tests.reports import journals as j
 
@@ -124,6 +125,7 @@ def test_the_fold_takes_the_same_samples_as_the_report(scenario: str | None, tmp
             found = found.where(within(found.t_ns, steady))
         beyond = sum(map(slo.beyond, found.values)) if slo.is_ranked else int(found.values.sum())
         assert slots == ([[0, found.count, beyond]] if len(found) else []), slo.indicator
+        assert slo.unit != COUNT or observed(slo, found) == beyond, slo.indicator
         seen += bool(slots)
     assert seen > 62  # nothing is leaked or doubtful here, and those counts alone
 
