@@ -27,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> Exit:
     """Sweeps."""
     from loadtest.config.access.permission import Permission
-    from loadtest.config.resolve import backend_headers
+    from loadtest.config.resolve import backend_of
     from loadtest.leftovers.sweeping import sweep_run
 
     permission = Permission(
@@ -35,7 +35,7 @@ def main(arguments: argparse.Namespace) -> Exit:
         hosts=frozenset(arguments.allow_host),
         proxy=as_checked("--proxy", "target.proxy", arguments.proxy),
         ca_file=arguments.ca_file,
-        headers={} if arguments.scenario is None else backend_headers(arguments.scenario),
+        backend=None if arguments.scenario is None else backend_of(arguments.scenario),
     )
     outcome = asyncio.run(sweep_run(arguments.run_dir, permission))
     if arguments.json:

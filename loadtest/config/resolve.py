@@ -11,7 +11,7 @@ from loadtest.arrivals.schedule import read_trace
 from loadtest.config.access.guard import LIVE_AVATURN, LIVE_OPENAI, endpoints_of, guard
 from loadtest.config.access.scrapers import check_scrapers
 from loadtest.config.access.trust import check_trust
-from loadtest.config.backend import BackendTarget, Hidden
+from loadtest.config.backend import BackendTarget
 from loadtest.config.environment import BETWEEN_PROCESSES, PREFIX, READ
 from loadtest.config.scenario import default_realtime, sections
 from loadtest.config.settings import Settings
@@ -165,12 +165,12 @@ def _read_trace(load: Any, toml_path: Path | None, options: Mapping[str, Any]) -
         raise ConfigError(f"load.trace: {path}: {error}") from error
 
 
-def backend_headers(path: Path) -> dict[str, Hidden]:
-    """Those that a scenario's `[target.backend]` sends. Raises ConfigError."""
+def backend_of(path: Path) -> BackendTarget:
+    """A scenario's `[target.backend]`. Raises ConfigError."""
     target = _read_scenario(path).get("target")
     tree = target.get("backend") if isinstance(target, dict) else None
     try:
-        return dict(BackendTarget.model_validate(tree).headers)
+        return BackendTarget.model_validate(tree)
     except ValidationError as error:
         written = Written(path, (), mix=())
         raise ConfigError(

@@ -5,6 +5,7 @@ operator said `--live`, bounded the number of sessions, and both keys are set.
 import os
 from collections.abc import Iterable, Mapping
 
+from loadtest.config.backend import BackendTarget
 from loadtest.config.headers import flaw_of_key, flaw_of_value
 from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError
@@ -52,10 +53,17 @@ def guard(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
 
 def know_secrets(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     """Tell the redactor of this process what a run of these settings sends and nobody may read."""
-    backend = settings.target.backend
-    for name in (*KEYS, *(backend.variables if backend is not None else ())):
+    for name in KEYS:
         know(environ.get(name, ""), name=name)
-    for name, value in backend.literals if backend is not None else ():
+    if settings.target.backend is not None:
+        know_backend(settings.target.backend, environ)
+
+
+def know_backend(backend: BackendTarget, environ: Mapping[str, str] = os.environ) -> None:
+    """Likewise what is sent to an integrator's own endpoint."""
+    for name in backend.variables:
+        know(environ.get(name, ""), name=name)
+    for name, value in backend.literals:
         know(value, name=name)
 
 

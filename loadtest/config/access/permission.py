@@ -3,12 +3,12 @@ and told a key, only where the person at the keyboard says so.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from loadtest.config.access.guard import LIVE_AVATURN, flaws, know_secrets
+from loadtest.config.access.guard import LIVE_AVATURN, flaws, know_backend, know_secrets
 from loadtest.config.access.trust import check_trust
 from loadtest.config.backend import BackendTarget, Hidden
 from loadtest.config.settings import Settings
@@ -18,14 +18,14 @@ from loadtest.language.validation import is_loopback
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permission:
-    """What was said on the command line. `hosts`: that may be contacted, and told what `env:NAME` names; `headers`: of
-    a scenario's `[target.backend]`."""
+    """What was said on the command line. `hosts`: that may be contacted, and told what `env:NAME` names; `backend`:
+    `[target.backend]` of the scenario, whose values the run directory hides."""
 
     live: bool = False
     hosts: frozenset[str] = frozenset()
     proxy: str | None = None
     ca_file: Path | None = None
-    headers: Mapping[str, Hidden] = field(default_factory=dict)
+    backend: BackendTarget | None = None
 
     def settings_for_deletes(self, settings: Settings, environ: Mapping[str, str]) -> tuple[Settings, str]:
         """The settings by which the sessions of a run are deleted, and the URL that is asked to. Raises ConfigError."""
@@ -54,6 +54,8 @@ class Permission:
         allowed = target.model_copy(update={**own, "live": self.live, "backend": backend})
         settings = settings.model_copy(update={"target": allowed})
         know_secrets(settings, environ)
+        if self.backend is not None:  # a target gives back what the run has sent, too
+            know_backend(self.backend, environ)
         return settings, url
 
     def may_contact(self, url: str) -> bool:
@@ -76,9 +78,13 @@ class Permission:
             problems.append(f"the run went through the proxy {proxy}, which is not on this machine")
         return problems
 
+    @property
+    def _headers(self) -> Mapping[str, Hidden]:
+        return {} if self.backend is None else self.backend.headers
+
     def _filled(self, backend: BackendTarget) -> BackendTarget:
         """With the header values of the scenario where the run directory has lengths."""
-        known = {name: self.headers.get(name, value) for name, value in backend.headers.items()}
+        known = {name: self._headers.get(name, value) for name, value in backend.headers.items()}
         return backend.model_copy(update={"headers": known, "body": Hidden(None)})
 
     def _untold(self, backend: BackendTarget, url: str) -> list[str]:
@@ -92,6 +98,6 @@ class Permission:
                 f"target.backend.headers.{name}: {value.reveal()}: a run directory's own choice of a variable is sent"
                 f" only with --allow-host {urlsplit(url).hostname}, or with --scenario FILE that says the same"
                 for name, value in backend.headers.items()
-                if str(value.reveal()).startswith("env:") and name not in self.headers
+                if str(value.reveal()).startswith("env:") and name not in self._headers
             ]
         return problems

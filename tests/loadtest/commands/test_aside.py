@@ -80,7 +80,7 @@ def test_what_it_imports_and_changes_is_not_held_here() -> None:
 
 
 WAITING = """
-import os, pathlib, sys, time
+import os, pathlib, signal, sys, time
 from loadtest.commands.work.aside import aside
 
 def work():
@@ -89,6 +89,7 @@ def work():
     path.with_suffix(".part").rename(path)
     time.sleep(100)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts the tests may have it ignored
 try:
     aside(work)
 except KeyboardInterrupt:

@@ -41,15 +41,17 @@ def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def listening() -> Iterator[tuple[str, list[str]]]:
-    """A service that takes every delete; what it was told."""
+def listening(*, refusing: str = "") -> Iterator[tuple[str, list[str]]]:
+    """A service that takes every delete, or refuses it in these words; what it was told."""
     told: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_DELETE(self) -> None:
             told.append(f"{self.path} {sorted(self.headers.items())}")
-            self.send_response(204)
+            self.send_response(500 if refusing else 204)
+            self.send_header("content-length", str(len(refusing)))
             self.end_headers()
+            self.wfile.write(refusing.encode())
 
         do_POST = do_DELETE  # noqa: N815
 
@@ -157,6 +159,20 @@ def test_own_headers_come_from_the_scenario_again(tmp_path: Path, capsys: pytest
     capsys.readouterr()
     assert "('X', 'literal-value'), ('Y', 'b4nk-t0ken')" in told[0]
     assert AVATURN_KEY not in told[0]
+
+
+def test_a_refusal_tells_nothing_that_the_run_has_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not what its creates held either: the run directory hides it, and the scenario has it."""
+    sent = "Wq7-cart-of-customer-31337"
+    with listening(refusing=f"no: {sent}") as (origin, _):
+        backend = own_delete(origin) | {"body": {"cart": [sent]}}
+        run_dir = crafted(tmp_path / "run", **of(origin, backend=backend))
+        lines = ["[target.backend]", f'url = "{origin}/start"', f'body = {{ cart = ["{sent}"] }}']
+        (tmp_path / "shop.toml").write_text("\n".join(lines))
+        assert main(["sweep", str(run_dir), "--scenario", str(tmp_path / "shop.toml")]) == 5
+    said = capsys.readouterr()
+    assert "HTTP 500: no: [redacted]" in said.out
+    assert sent not in said.out + said.err
 
 
 @pytest.mark.usefixtures("no_names")
