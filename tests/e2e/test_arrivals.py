@@ -12,7 +12,7 @@ from tests.e2e.target import completed, events, reaching
 from tests.loadtest.twin.process import running_twin
 from tests.support import avaload, eventually
 
-pytestmark = pytest.mark.quiet
+pytestmark = pytest.mark.alone
 
 RATE, DURATION_S, STOPPED_S, USERS = 30, 6, 1.5, 4
 CROWD = 1000

@@ -25,7 +25,7 @@ def run(cwd: Path, room: str, caller: str, *knobs: str, more: str = "", turns: i
     return done, json.loads((cwd / "run" / "report.json").read_text()), sessions
 
 
-@pytest.mark.quiet
+@pytest.mark.alone
 @pytest.mark.parametrize("room", ["websocket", "webrtc"])
 def test_an_echo_has_the_level_and_the_delay_that_were_set_and_makes_the_avatar_interrupt_itself(
     room: str, tmp_path: Path
@@ -49,7 +49,7 @@ def test_an_echo_below_the_threshold_of_the_vad_interrupts_nobody(tmp_path: Path
     assert len(turns) == report["turns"]["count"] == 4
 
 
-@pytest.mark.quiet
+@pytest.mark.alone
 @pytest.mark.parametrize("room", ["websocket", "webrtc"])
 def test_both_ways_of_a_line_take_as_long_as_was_set_and_no_figure_of_the_target_has_any_of_it(
     room: str, tmp_path: Path

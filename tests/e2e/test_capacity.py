@@ -11,7 +11,7 @@ from tests.e2e.target import alive, reaching
 from tests.loadtest.twin.process import running_twin
 from tests.support import avaload, call
 
-pytestmark = pytest.mark.quiet
+pytestmark = pytest.mark.alone
 
 
 def test_a_search_names_the_quota_proves_the_limit_and_plans_with_it(tmp_path: Path) -> None:

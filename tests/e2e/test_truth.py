@@ -12,7 +12,7 @@ from tests.e2e.target import completed, events, reaching, unless_late
 from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import Avaload, avaload
 
-pytestmark = pytest.mark.quiet
+pytestmark = pytest.mark.alone
 
 ANSWER_AFTER_S = 0.7
 WITHIN_S = 0.005
