@@ -98,7 +98,7 @@ def send_run_span(settings: Settings, run_dir: Path) -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment.of_child(environment.CI_VARIABLES, without=("proxies",)),
+            env=environment.of_child(environment.CI_VARIABLES, without=(environment.PROXIES,)),
             timeout=RUN_SPAN_S,
             check=False,
         )
@@ -112,7 +112,7 @@ def _exporter(command: list[str], log: Path) -> Iterator[None]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment.of_child(without=("proxies",)),
+            env=environment.of_child(without=(environment.PROXIES,)),
             start_new_session=True,
         )
         try:
