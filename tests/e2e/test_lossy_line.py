@@ -151,7 +151,7 @@ def test_what_the_line_did_to_the_users_speech_is_blamed_on_nobody(room: str, bo
     rows = {row["id"]: row for row in report["rules"]}
     assert {rule: row["summary"] for rule, row in rows.items() if row["violations"]} == {}, done
     heard = report["turns"]["transcripts"]
-    assert heard["user"] > report["turns"]["count"] >= 6  # the service did hear more speeches than there were
+    assert heard["user"] >= report["turns"]["count"] >= 6  # by chance the service hears more speeches than there were
     assert (heard["turns_without_user"], heard["turns_without_avatar"]) == (0, 0)
     assert "not judged: the line lost or held up what was said" in rows["TR-1"]["summary"]
     assert "not judged: the line lost or held up what was said" in rows["TR-2"]["summary"]
