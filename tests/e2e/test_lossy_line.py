@@ -56,10 +56,11 @@ def dead() -> bool:
 
 
 class Relay(asyncio.DatagramProtocol):
-    """UDP between a user and the room at `room`."""
+    """UDP between a user and the room at `room`, once that is known."""
 
-    def __init__(self, room: tuple[str, int], loss: Loss) -> None:
-        self._room, self._loss, self._user = room, loss, ("", 0)
+    def __init__(self, loss: Loss) -> None:
+        self.room: tuple[str, int] | None = None
+        self._loss, self._user = loss, ("", 0)
         self._chance = random.Random(loss.seed)
         self._transport: Any = None
 
@@ -67,7 +68,9 @@ class Relay(asyncio.DatagramProtocol):
         self._transport = transport
 
     def datagram_received(self, data: bytes, address: Any) -> None:
-        up = address != self._room
+        up = address != self.room
+        if self.room is None or not (up or any(self._user)):
+            return  # one of both isn't known yet
         if up:
             self._user = address
         is_sound = 127 < data[0] < 192 and not 191 < data[1] < 224
@@ -75,7 +78,7 @@ class Relay(asyncio.DatagramProtocol):
             is_in_a_hole = up and self._loss.has_holes and dead()
             if self._chance.random() < self._loss.share or is_in_a_hole:
                 return
-        self._transport.sendto(data, self._room if up else self._user)
+        self._transport.sendto(data, self.room if up else self._user)
 
 
 class Stalling(Passing):
@@ -100,13 +103,17 @@ async def line(told: dict[str, Any], sockets: SocketHook, loss: Loss) -> AsyncIt
     loop, relays = asyncio.get_running_loop(), list[asyncio.DatagramTransport]()
 
     async def through_relay(request: Request, forward: Forward) -> Answer:
+        if not request.path.endswith("/whip"):
+            return await forward(request)
+        transport, relay = await loop.create_datagram_endpoint(lambda: Relay(loss), local_addr=("127.0.0.1", 0))
+        relays.append(transport)
+        here = rb"\g<1>127.0.0.1 %d " % transport.get_extra_info("sockname")[1]
+        # Each is told the relay's address for the other's: whoever knew the other's own could go round the relay.
+        request.body = _CANDIDATE.sub(here, request.body)
         answer = await forward(request)
-        if (found := _CANDIDATE.search(answer.body)) and request.path.endswith("/whip"):
-            room = (found[2].decode(), int(found[3]))
-            transport, _ = await loop.create_datagram_endpoint(lambda: Relay(room, loss), local_addr=("127.0.0.1", 0))
-            relays.append(transport)
-            port = transport.get_extra_info("sockname")[1]
-            answer.body = _CANDIDATE.sub(rb"\g<1>127.0.0.1 %d " % port, answer.body)
+        if found := _CANDIDATE.search(answer.body):
+            relay.room = (found[2].decode(), int(found[3]))
+            answer.body = _CANDIDATE.sub(here, answer.body)
         return answer
 
     async with proxied(told, http=[through_relay], sockets=sockets) as shown:
@@ -151,7 +158,7 @@ def test_what_the_line_did_to_the_users_speech_is_blamed_on_nobody(room: str, bo
     rows = {row["id"]: row for row in report["rules"]}
     assert {rule: row["summary"] for rule, row in rows.items() if row["violations"]} == {}, done
     heard = report["turns"]["transcripts"]
-    assert heard["user"] >= report["turns"]["count"] >= 6  # by chance the service hears more speeches than there were
+    assert heard["user"] > report["turns"]["count"] >= 6  # the service did hear more speeches than there were
     assert (heard["turns_without_user"], heard["turns_without_avatar"]) == (0, 0)
     assert "not judged: the line lost or held up what was said" in rows["TR-1"]["summary"]
     assert "not judged: the line lost or held up what was said" in rows["TR-2"]["summary"]
