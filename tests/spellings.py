@@ -6,7 +6,7 @@ import json
 import quopri
 import random
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import quote, quote_plus
 
 from loadtest.secrecy.decodings import readings
@@ -91,6 +91,12 @@ PLACES = (
     "<p title='{}'>no</p>",
     "Authorization: Basic {}\r\nX: y",
 )
+
+
+def cuts(text: str) -> Iterator[str]:
+    """What is left of it where somebody cuts it, at every third sign: a beginning, or an end."""
+    for at in range(1, len(text), 3):
+        yield from (text[:at], text[at:])
 
 
 def pieces_of(secret: str, text: str) -> set[str]:

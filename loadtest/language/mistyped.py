@@ -13,14 +13,20 @@ _LONGEST: Final = 500
 """Lines of one statement. The line of what stands after a longer one is not known."""
 
 
-def did_you_mean(word: str, known: Iterable[str], *, nearness: float = 0.51) -> str:
-    """` (did you mean X?)`, where one of the known words has more than that share in common; else nothing."""
+def nearest_word(word: str, known: Iterable[str], *, nearness: float = 0.51) -> str | None:
+    """The known word that was meant: the same in other case, or the one that has most in common, and at least that
+    share; None: none of them."""
     words = list(known)
     same = [each for each in words if each.lower() == word.lower()]
     from difflib import get_close_matches  # for those who have mistyped something
 
-    near = same or get_close_matches(word, words, n=1, cutoff=nearness)
-    return f" (did you mean {near[0]}?)" if near else ""
+    return next(iter(same or get_close_matches(word, words, n=1, cutoff=nearness)), None)
+
+
+def did_you_mean(word: str, known: Iterable[str], *, nearness: float = 0.51) -> str:
+    """` (did you mean X?)`, where one of the known words is the `nearest_word`; else nothing."""
+    meant = nearest_word(word, known, nearness=nearness)
+    return f" (did you mean {meant}?)" if meant else ""
 
 
 def line_of(text: str, loc: Sequence[str | int], word: str = "") -> int | None:

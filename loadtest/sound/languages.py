@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.language.mistyped import did_you_mean
+from loadtest.language.mistyped import nearest_word
 
 LANGUAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "en": ("english", "eng"),
@@ -32,5 +32,5 @@ def nearest(word: str) -> str | None:
         return found
     if len(plain) <= 3:  # all short words are alike
         return None
-    meant = re.search(r"did you mean (.+)\?", did_you_mean(plain, called, nearness=0.7))
-    return called[meant[1]] if meant else None
+    meant = nearest_word(plain, called, nearness=0.7)
+    return called[meant] if meant else None

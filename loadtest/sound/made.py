@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from loadtest.sound.recordings import MADE_S, level_of
-from loadtest.sound.recordings import is_made as is_made
 from loadtest.sound.speech import FRAME_BYTES, FRAME_SAMPLES, RATE_HZ, Clip, Samples, pcm_of
 
 _Wave = npt.NDArray[np.float64]

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError
-from loadtest.language.mistyped import did_you_mean
+from loadtest.language.mistyped import did_you_mean, nearest_word
 from loadtest.sound.languages import is_tag, nearest
 
 NAMES: Final = tuple(f"{stem}.{kind}" for stem in ("manifest", "metadata") for kind in ("csv", "tsv", "jsonl"))
@@ -208,9 +208,9 @@ def _columns(where: str, names: Sequence[str]) -> dict[str, int]:
 
 
 def _misspelt(key: str, others: list[str]) -> str:
-    """` (is X meant?)`, where another column is near to it."""
-    meant = did_you_mean(key, others, nearness=0.7)
-    return meant.replace("did you mean ", "is it ")
+    """` (is it X?)`, where another column is near to it."""
+    meant = nearest_word(key, others, nearness=0.7)
+    return f" (is it {meant}?)" if meant else ""
 
 
 def _inside(folder: Path, named: str) -> Path | None:

@@ -4,19 +4,20 @@ known of them without their sound, by processes that have no use for it, nor for
 import math
 import operator
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from loadtest.language.errors import ConfigError
-from loadtest.language.mistyped import did_you_mean
+from loadtest.language.mistyped import did_you_mean, nearest_word
 from loadtest.sound import wav
 from loadtest.sound.decoded import SUFFIXES
 from loadtest.sound.frames import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, LOUD_POWER, RATE_HZ, longest_pause_s
 from loadtest.sound.languages import nearest
 from loadtest.sound.manifest import Recording, in_one_line, listed, manifest_of
 
+T = TypeVar("T")
 MOST_BYTES = 128 << 20
 """Of sound that a source of clips holds in each process: 46 minutes. Of a larger folder so much is spoken."""
 CORPUS = Path(__file__).parent / "corpus"
@@ -47,6 +48,16 @@ def is_ours(source: str) -> bool:
     return is_made(source) or source.startswith(_OF_CORPUS)
 
 
+def held(sized: Iterable[tuple[T, int]]) -> Iterator[T]:
+    """Of things, each with its number of frames, as many in their order as a process has room for, and at least one."""
+    left = MOST_BYTES // FRAME_BYTES
+    for number, (each, frames) in enumerate(sized):
+        left -= frames
+        if left < 0 and number:
+            return
+        yield each
+
+
 def drawn(found: Sequence[Recording]) -> list[Recording]:
     """In the order in which they are taken, until there is enough of them: not the first ones by name, of which all may
     be of one speaker; the same in every process."""
@@ -59,15 +70,10 @@ def lengths_s(source: str) -> tuple[float, ...]:
     if is_made(source):
         level_of(source)
         return (MADE_S[source.partition(":")[0]],)
-    found: list[float] = []
-    left = MOST_BYTES // FRAME_BYTES
-    for each in drawn(recordings(source)):
-        frames = math.ceil(round(wav.read(each.path).seconds * RATE_HZ) / FRAME_SAMPLES)
-        left -= frames
-        if left < 0 and found:
-            break
-        found.append(frames * FRAME_MS / 1000)
-    return tuple(found)
+    frames = (
+        math.ceil(round(wav.read(each.path).seconds * RATE_HZ) / FRAME_SAMPLES) for each in drawn(recordings(source))
+    )
+    return tuple(each * FRAME_MS / 1000 for each in held((each, each) for each in frames))
 
 
 @cache
@@ -142,8 +148,8 @@ def _of_corpus(source: str) -> Path:
 
 
 def _style_meant(language: str, style: str) -> str:
-    hint = did_you_mean(style, styles(language))
-    return hint.replace("did you mean ", f"did you mean {_OF_CORPUS}{language}/")
+    meant = nearest_word(style, styles(language))
+    return f" (did you mean {_OF_CORPUS}{language}/{meant}?)" if meant else ""
 
 
 def _inside(path: Path) -> list[Path]:

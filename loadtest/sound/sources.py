@@ -1,5 +1,6 @@
 """The clips of a source, whole: of files (`recordings.py`) or by a rule (`made.py`)."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -10,14 +11,9 @@ import numpy as np
 from loadtest.language.errors import ConfigError
 from loadtest.sound import wav
 from loadtest.sound.made import made_clip
-from loadtest.sound.recordings import CORPUS as CORPUS
-from loadtest.sound.recordings import MOST_BYTES as MOST_BYTES
-from loadtest.sound.recordings import drawn, is_made
-from loadtest.sound.recordings import recordings as recordings
-from loadtest.sound.recordings import sounding as sounding
-from loadtest.sound.recordings import styles as styles
-from loadtest.sound.recordings import unlisted as unlisted
-from loadtest.sound.speech import FRAME_BYTES, RATE_HZ, Clip, clip_of
+from loadtest.sound.manifest import Recording
+from loadtest.sound.recordings import drawn, held, is_made, recordings
+from loadtest.sound.speech import RATE_HZ, Clip, clip_of
 
 _MOST_TOLD: Final = 10
 """Of files that can't be used: thousands may have the same fault."""
@@ -48,21 +44,22 @@ def corpus(source: str) -> tuple[Clip, ...]:
     if is_made(source):
         return (made_clip(source),)
     found = recordings(source)
-    clips: dict[Path, Clip] = {}
-    problems, left_bytes = [], MOST_BYTES
-    for each in drawn(found):
+    problems: list[str] = []
+    clips = dict(held(((each.path, clip), len(clip.frames)) for each, clip in _read(drawn(found), problems)))
+    if problems:
+        raise ConfigError(_foremost(sorted(problems), source))
+    return tuple(clips[each.path] for each in found if each.path in clips)
+
+
+def _read(found: Iterable[Recording], problems: list[str]) -> Iterator[tuple[Recording, Clip]]:
+    """Those that can be used; what is wrong with the others goes to `problems`."""
+    for each in found:
         try:
             clip = read_wav(each.path)
         except ConfigError as error:
             problems += error.problems
             continue
-        left_bytes -= len(clip.frames) * FRAME_BYTES
-        if left_bytes < 0 and clips:
-            break
-        clips[each.path] = replace(clip, name=each.name, text=each.text, language=each.language)
-    if problems:
-        raise ConfigError(_foremost(sorted(problems), source))
-    return tuple(clips[each.path] for each in found if each.path in clips)
+        yield each, replace(clip, name=each.name, text=each.text, language=each.language)
 
 
 def _foremost(problems: list[str], source: str) -> list[str]:

@@ -26,6 +26,7 @@ from reports.comparing.compare_runs import (
     incomparable,
     load,
 )
+from reports.data.measures import quantiles
 
 SCHEMA: Final = 1
 MARGIN: Final = 0.015
@@ -123,10 +124,9 @@ def _measure(measure: str, base: Sequence[Measured], new: Sequence[Measured], ma
     row: Row = {"measure": measure, "verdict": "too_few"}
     for side, runs in sides.items():
         values = np.concatenate([each.values for each in runs])
-        row[side] = {"count": len(values), "mean_s": None, **{f"{name}_s": None for name in SHOWN}}
+        row[side] = {"count": len(values), "mean_s": None, **quantiles(values, SHOWN)}
         if len(values):
             row[side]["mean_s"] = float(np.exp(np.mean(np.log(np.maximum(values, 1e-6)))))
-            row[side] |= {f"{name}_s": float(np.quantile(values, float(RANKS[name]))) for name in SHOWN}
     grouped = [[stats.blocks(each) for each in runs] for runs in sides.values()]
     if any(each.count < stats.FEWEST for runs in grouped for each in runs):
         return row

@@ -6,7 +6,7 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
-from loadtest.sound.sources import CORPUS
+from loadtest.sound.recordings import CORPUS
 from tests.corpus.synthesis import Clip, flac, spoken, table
 
 

@@ -40,14 +40,19 @@ def check_start(settings: Settings) -> None:
         check_unused(settings.output.run_dir)
 
 
+def looks_first(settings: Settings) -> bool:
+    """Whether a run looks at its services. The embedded twin isn't looked at: it is started by this very run, and says
+    itself where it is."""
+    return settings.target.check and not settings.embedded_twin
+
+
 def check_services(settings: Settings, environ: Mapping[str, str]) -> None:
     """One look at whom the load will call, with a deadline, which creates nothing. Raises ConfigError for what is the
     operator's to change; what may be as it should is told.
 
-    The embedded twin isn't looked at: it is started by this very run, and says itself where it is. Nor are the services
-    of a master, whose workers may be the only ones that reach them.
+    The services of a master aren't looked at: its workers may be the only ones that reach them.
     """
-    if not settings.target.check or settings.embedded_twin:
+    if not looks_first(settings):
         return
     import asyncio
 

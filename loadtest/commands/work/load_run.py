@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loadtest import journal
-from loadtest.commands.work.checks import check_machine, check_start
+from loadtest.commands.work.checks import check_machine, check_start, looks_first
 from loadtest.commands.work.reporting import write_reports
 from loadtest.config.access.cluster import cluster_token, fresh_token
 from loadtest.config.access.guard import KEYS
@@ -52,7 +52,7 @@ def run(
     run_dir = settings.output.run_dir or RUNS / f"{started_at:%Y%m%dT%H%M%SZ}-{settings.name}"
     check_unused(run_dir)
     check_machine(settings, run_dir)
-    if settings.target.check and not settings.embedded_twin:
+    if looks_first(settings):
         from loadtest.commands.work.aside import aside
 
         aside(_check_services, settings, run_dir.name, environ)

@@ -9,9 +9,10 @@ from loadtest.config.tables.caller import CLEAN, Caller
 from loadtest.language.errors import ConfigError
 from loadtest.sound.hesitation import hesitating
 from loadtest.sound.levels import FULL_SCALE, at_level, driven, phoned, speech_rms
-from loadtest.sound.made import is_made, noise
+from loadtest.sound.made import noise
 from loadtest.sound.noises import hum, samples_of
-from loadtest.sound.sources import MOST_BYTES, corpus, recordings, unlisted
+from loadtest.sound.recordings import MOST_BYTES, is_made, recordings, unlisted
+from loadtest.sound.sources import corpus
 from loadtest.sound.speech import (
     FRAME_BYTES,
     FRAME_MS,

@@ -13,7 +13,7 @@ from loadtest.secrecy import recent as module
 from loadtest.secrecy import redact as redacting
 from loadtest.secrecy.recent import MOST_ENDED, Recent
 from loadtest.secrecy.redact import HIDDEN, redact, remember, reveals
-from tests.spellings import PLACES, SPELLINGS, decoded, pieces_of
+from tests.spellings import PLACES, SPELLINGS, cuts, decoded, pieces_of
 
 
 class Session:
@@ -70,10 +70,8 @@ def test_nor_anywhere_in_a_text(number: int, spelling: str, place: str, before: 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_nor_where_the_text_was_cut(spelling: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redacting, "_process", crowded())
-    told = f"4001 {SPELLINGS[spelling](OURS[0])}"
-    for cut in range(1, len(told), 3):
-        for left in (told[:cut], told[cut:]):
-            assert not pieces_of(OURS[0], decoded(redact(left))), left
+    for left in cuts(f"4001 {SPELLINGS[spelling](OURS[0])}"):
+        assert not pieces_of(OURS[0], decoded(redact(left))), left
 
 
 def test_a_running_session_s_tokens_are_known_however_many_others_came_and_went() -> None:

@@ -21,7 +21,7 @@ from loadtest.secrecy.redact import (
     remember,
     reveals,
 )
-from tests.spellings import PLACES, SECRETS, SPELLINGS, decoded, pieces_of, secret_of
+from tests.spellings import PLACES, SECRETS, SPELLINGS, cuts, decoded, pieces_of, secret_of
 
 
 @cache
@@ -66,10 +66,8 @@ def test_nor_anywhere_in_a_text(seed: int, spelling: str, place: str, before: st
 def test_nor_where_the_text_was_cut(spelling: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redacting, "_process", knowing_all())
     secret = next(each for each in SECRETS if 20 <= sum(map(str.isalnum, each)) <= 30)
-    told = f"4001 {SPELLINGS[spelling](secret)}"
-    for cut in range(1, len(told), 3):
-        for left in (told[:cut], told[cut:]):
-            assert not pieces_of(secret, decoded(redact(left))), left
+    for left in cuts(f"4001 {SPELLINGS[spelling](secret)}"):
+        assert not pieces_of(secret, decoded(redact(left))), left
 
 
 def test_a_piece_of_a_secret_is_one_too_where_a_text_was_cut() -> None:

@@ -13,8 +13,8 @@ from loadtest.config.spoken.microphone import remarks
 from loadtest.language.errors import ConfigError
 from loadtest.sound.languages import LANGUAGES
 from loadtest.sound.noises import samples_of
-from loadtest.sound.recordings import pauses_s
-from loadtest.sound.sources import CORPUS, corpus, recordings, styles
+from loadtest.sound.recordings import CORPUS, pauses_s, recordings, styles
+from loadtest.sound.sources import corpus
 from loadtest.sound.speech import Clip
 from tests.corpus.__main__ import files
 from tests.corpus.synthesis import flac, spoken, table, version

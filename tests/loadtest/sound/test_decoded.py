@@ -10,7 +10,7 @@ import soundfile
 from loadtest.config.scenario import Conversation, Say, Scenario
 from loadtest.config.spoken.microphone import remarks
 from loadtest.language.errors import ConfigError
-from loadtest.sound import decoded, sources
+from loadtest.sound import decoded
 from loadtest.sound.noises import samples_of
 from loadtest.sound.sources import corpus, read_wav
 
@@ -85,7 +85,7 @@ def test_of_a_folder_that_is_too_large_as_much_is_spoken_as_memory_has_for_it_an
 ) -> None:
     for number in range(20):
         written(tmp_path / f"{number:02}.wav", "WAV", "PCM_16")
-    monkeypatch.setattr(sources, "MOST_BYTES", 5 * 48_000)
+    monkeypatch.setattr("loadtest.sound.recordings.MOST_BYTES", 5 * 48_000)
     clips = corpus(str(tmp_path))
     assert [clip.name for clip in clips] == sorted(clip.name for clip in clips)
     assert len(clips) == 5

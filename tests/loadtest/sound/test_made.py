@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from loadtest.language.errors import ConfigError
-from loadtest.sound.made import cough, is_made, laugh, made_clip, mm_hmm
+from loadtest.sound.made import cough, laugh, made_clip, mm_hmm
 from loadtest.sound.noises import samples_of
+from loadtest.sound.recordings import is_made
 from loadtest.sound.speech import FRAME_BYTES, RATE_HZ, Samples
 
 

@@ -9,7 +9,8 @@ import pytest
 from loadtest.config.scenario import Conversation, Say, Scenario
 from loadtest.config.spoken.microphone import remarks
 from loadtest.language.errors import ConfigError
-from loadtest.sound.sources import corpus, recordings
+from loadtest.sound.recordings import recordings
+from loadtest.sound.sources import corpus
 from tests.loadtest.sound.test_speech import tone, wav
 
 
