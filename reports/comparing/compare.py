@@ -16,9 +16,11 @@ from loadtest.judging.slo import RANKS, SECONDS
 from loadtest.judging.words import amount, plural
 from loadtest.language.errors import ConfigError, Exit
 from loadtest.language.events import RuleOutcome
+from loadtest.sound.frames import FRAME_MS
 from reports.comparing import compare_stats as stats
 from reports.comparing.compare_runs import (
     FAILING,
+    HEARD,
     MEASURES,
     Measured,
     check_same_way,
@@ -35,6 +37,9 @@ TAIL_MARGIN: Final = 0.10
 FAILED_MARGIN: Final = 0.005
 RESOLUTION_S: Final = 0.001
 """No change below it is told: the client's own share of a time moves by as much between two runs."""
+HEARD_S: Final = FRAME_MS / 1000
+"""The same of a turn's times. Both sides send a frame at a time. How their clocks lie to each other is chance, and all
+sessions of a run may share it."""
 ALPHA: Final = 0.02
 """Chance that any measure of two equal builds is called worse; better must be five times as sure."""
 ALPHA_BETTER: Final = 0.004
@@ -131,7 +136,7 @@ def _measure(measure: str, base: Sequence[Measured], new: Sequence[Measured], ma
     if any(each.count < stats.FEWEST for runs in grouped for each in runs):
         return row
     means = stats.contrast(*[[stats.log_mean(each) for each in runs] for runs in grouped])
-    bound = math.log1p(_margin(margin, row["base"]["mean_s"], (*base, *new)))
+    bound = math.log1p(_margin(measure, margin, row["base"]["mean_s"], (*base, *new)))
     return row | {
         "verdict": "no_change",
         "change": math.expm1(means.value),
@@ -159,7 +164,7 @@ def _quantiles(
         both = stats.contrast(*[[estimates[place] for estimates in runs] for runs in sides])
         fewest = min(row["base"]["count"], row["new"]["count"])
         may_be_worse = name in TAILS and fewest >= TAILS[name]
-        bound = math.log1p(_margin(TAIL_MARGIN, row["base"][f"{name}_s"], runs))
+        bound = math.log1p(_margin(measure, TAIL_MARGIN, row["base"][f"{name}_s"], runs))
         found[name] = {
             "change": math.expm1(both.value),
             "low": math.expm1(both.low),
@@ -170,10 +175,11 @@ def _quantiles(
     return found
 
 
-def _margin(margin: float, base_s: float, runs: Sequence[Measured]) -> float:
-    """The practical margin, or what a change must exceed to be the target's and not our own: a millisecond and what our
-    event loop and connections added. Nothing that was measured takes less than a nanosecond."""
-    return max(margin, (RESOLUTION_S + max(run.own_s for run in runs)) / max(base_s, 1e-9))
+def _margin(measure: str, margin: float, base_s: float, runs: Sequence[Measured]) -> float:
+    """The practical margin, or what a change must exceed to be the target's and not our own: what can be told of the
+    measure, and what our event loop and connections added. Nothing that was measured takes less than a nanosecond."""
+    resolution_s = HEARD_S if measure in HEARD else RESOLUTION_S
+    return max(margin, (resolution_s + max(run.own_s for run in runs)) / max(base_s, 1e-9))
 
 
 def _failing(base: Sequence[Measured], new: Sequence[Measured]) -> list[Row]:

@@ -21,7 +21,8 @@ from reports.sections import generator, sessions
 from reports.verdict import gates
 from reports.verdict.samples import Samples, samples, steady_ns, within
 
-MEASURES: Final = (*(step.value for step in STEPS), "turn.time_to_first_audio", "turn.barge_in")
+HEARD: Final = ("turn.time_to_first_audio", "turn.barge_in")
+MEASURES: Final = (*(step.value for step in STEPS), *HEARD)
 FAILING: Final = (*(step.value for step in STEPS), "turn", "session")
 
 _FREE_OF_LOAD: Final = ("duration", "ramp", "graceful_stop", "processes", "seed", "max_lateness", "max_users")

@@ -31,7 +31,7 @@ AT_ONCE = 2
 WITHIN_S = 170
 PAGES = sorted({block.page for block in blocks("sh") if block.is_run})
 
-pytestmark = [pytest.mark.quiet, pytest.mark.timeout(WITHIN_S + 60)]  # some runs at once, each with a twin
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(WITHIN_S + 60)]  # two runs at once, and a page compares its own
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,19 @@ def test_a_change_below_a_millisecond_is_not_the_targets(tmp_path: Path) -> None
     assert compare([sides[0]], [sides[2]])["regressions"][0].startswith("mint is slower by 150 %")
 
 
+def test_a_change_of_a_turn_within_a_frame_of_audio_is_not_the_targets(tmp_path: Path) -> None:
+    """Frames come 20 ms apart on either side: sessions that all start at once share a phase, and so an error."""
+    sides = [
+        written(tmp_path / name, [each for n in range(40) for each in j.good_session(n, n, first_audio_s=(s, s))])
+        for name, s in (("a", 0.100), ("b", 0.119), ("c", 0.125))
+    ]
+    within = compare([sides[0]], [sides[1]])
+    assert (within["outcome"], row(within, "turn.time_to_first_audio")["margin"]) == ("no_change", pytest.approx(0.2))
+    assert compare([sides[0]], [sides[2]])["regressions"] == [
+        "turn.time_to_first_audio is slower by 25 % (+25 % to +25 %): 100 ms → 125 ms, more than the margin of 20 %"
+    ]
+
+
 def test_failures_that_are_new_are_told_and_more_of_them_is_a_regression(base: Path, tmp_path: Path) -> None:
     compared = compare([base], [written(tmp_path / "now", sessions(failing=12))])
     assert compared["failures"] == {"new": [{"failure": "create: rejected/rate_limited", "count": 12}], "gone": []}
