@@ -11,8 +11,8 @@ from typing import Any, Final
 from dashboards.promql import edge, one_of, selector
 from exporters.metrics import catalogue as c
 from exporters.metrics.labels import DOUBTFUL, LEAKED
-from loadtest.judging import stage_health
-from loadtest.judging.slo import DEFAULT_SLOS, DROPPED
+from loadtest.criteria import stage_health
+from loadtest.criteria.slo import DEFAULT_SLOS, DROPPED
 from loadtest.language.vocabulary import Fault
 
 OBJECTIVE: Final = next(slo.objective for slo in DEFAULT_SLOS if slo.indicator == "session.failed_rate")

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from itertools import accumulate
 from typing import Final
 
-from loadtest.judging.samples import SAMPLERS, Running, Sampler, Source, source_of
-from loadtest.judging.slo import Slo
+from loadtest.criteria.samples import SAMPLERS, Running, Sampler, Source, source_of
+from loadtest.criteria.slo import Slo
 from loadtest.language.events import Event, Outcome, StepFinished
 
 _ENOUGH: Final = 200

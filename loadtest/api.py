@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from loadtest.config.environment import of_child
+from loadtest.http_client import loopback
 from loadtest.language.errors import Exit
-from loadtest.network import loopback
 
 if TYPE_CHECKING:
     from reports.figures import Comparison, Report

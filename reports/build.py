@@ -14,8 +14,8 @@ from exporters.traces import trace_counts
 from loadtest import journal
 from loadtest.config.run_dir import Written
 from loadtest.config.settings import Settings
-from loadtest.judging import slo
-from loadtest.judging.slo import Slo
+from loadtest.criteria import slo
+from loadtest.criteria.slo import Slo
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from loadtest.language.outlets import json_text, line

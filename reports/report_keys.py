@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from loadtest.capacity.limit import LimitKind
-from loadtest.judging.slo import Unit
+from loadtest.criteria.slo import Unit
 from loadtest.language.events import STEPS
 
 QUANTILES: Final = ("p50_s", "p90_s", "p95_s", "p99_s", "max_s")

@@ -6,11 +6,11 @@ from typing import get_args
 import pytest
 
 from exporters.metrics import edges
-from loadtest.config.scenario import KINDS, TurnKind
+from loadtest.config.scenario import KINDS, PAID_FOR, TurnKind
 from loadtest.config.settings import Target
-from loadtest.judging.samples import SAMPLERS
-from loadtest.judging.slo import INDICATORS, RANKED, Slo
-from loadtest.load.machine import FILES_OF_A_SESSION
+from loadtest.criteria.samples import SAMPLERS
+from loadtest.criteria.slo import INDICATORS, RANKED, Slo
+from loadtest.preflight.machine import FILES_OF_A_SESSION
 from loadtest.rooms.extras import PACKAGES
 from loadtest.rooms.opening import RoomKind
 from reports.data import frames
@@ -54,3 +54,7 @@ def test_every_kind_of_room_can_be_opened_planned_for_and_installed() -> None:
     assert set(get_args(RoomKind)) == ROOMS - {"auto", "none"}
     assert set(FILES_OF_A_SESSION) == ROOMS
     assert set(PACKAGES) < ROOMS
+
+
+def test_every_kind_of_turn_is_paid_for_but_those_in_which_the_avatar_is_to_be_silent() -> None:
+    assert KINDS.keys() - PAID_FOR == {"silence", "pause"}

@@ -5,7 +5,7 @@ from typing import Final
 from dashboards.boards.sessions import ENDED
 from dashboards.panels import Board, Kind, Panel, Query, heat, quantiles, rate, total
 from exporters.metrics import catalogue as c
-from loadtest.judging.slo import TAKING
+from loadtest.criteria.slo import TAKING
 from loadtest.language.events import Step
 
 FRAME_S: Final = 0.02

@@ -1,9 +1,9 @@
-"""The rules at the end of docs/contract.md, from loadtest/judging/statements.py."""
+"""The rules at the end of docs/contract.md, from loadtest/criteria/statements.py."""
 
 from typing import Final
 
 from docs.generator.markdown import table
-from loadtest.judging.statements import RULES, Group, Prod, Source, Standing
+from loadtest.criteria.statements import RULES, Group, Prod, Source, Standing
 
 _BEGIN: Final = "<!-- rules -->\n"
 _END: Final = "<!-- /rules -->"
@@ -31,7 +31,7 @@ def written(page: str) -> str:
 
 
 def _lines() -> list[str]:
-    lines = ["Generated from `loadtest/judging/statements.py` by `make generated`; do not edit.", ""]
+    lines = ["Generated from `loadtest/criteria/statements.py` by `make generated`; do not edit.", ""]
     lines += table(("standing", "a breach of such a rule"), [(each.value, _BREACH[each]) for each in Standing])
     lines += ["", *table(("tried", "where"), [(f"`{each.value}`", _TRIED[each]) for each in Prod])]
     for group in Group:

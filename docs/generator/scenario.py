@@ -14,12 +14,12 @@ from loadtest.config.backend import Hidden
 from loadtest.config.scenario import DurationS, Scenario, Turn
 from loadtest.config.settings import Settings
 from loadtest.config.tables.caller_lines import profiles
-from loadtest.judging import sample_sizes, slo
+from loadtest.criteria import sample_sizes, slo
 
 _HEAD: Final = """\
 # The scenario file
 
-Generated from `loadtest/config` and `loadtest/judging/slo.py` by `make generated`; do not edit.
+Generated from `loadtest/config` and `loadtest/criteria/slo.py` by `make generated`; do not edit.
 
 A scenario is a TOML file. An unknown key is an error. Times are seconds, or text such as `"90s"`, `"10m"`, `"1h30m"`.
 Each value may also come as `AVALOAD_<SECTION>__<KEY>` from the environment, and many as an option

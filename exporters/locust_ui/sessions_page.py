@@ -8,7 +8,7 @@ from exporters.metrics import catalogue as c
 from exporters.metrics.labels import DOUBTFUL, LEAKED, OUTCOME
 from exporters.metrics.reading import at_most, bounds, histogram, labelled, quantile_of, total
 from exporters.metrics.snapshot import SEPARATOR, Snapshot
-from loadtest.judging.statements import RULES
+from loadtest.criteria.statements import RULES
 from loadtest.language.events import STEPS, Step
 from loadtest.language.outlets import cleaned
 

@@ -15,8 +15,8 @@ from exporters.metrics.own_state import OwnState
 from exporters.metrics.series import Series
 from exporters.metrics.snapshot import Snapshot
 from exporters.sampling import Bounds, in_share
-from loadtest.judging.samples import TAKING_SAMPLERS, Running
-from loadtest.judging.slo import Slo
+from loadtest.criteria.samples import TAKING_SAMPLERS, Running
+from loadtest.criteria.slo import Slo
 from loadtest.language.errors import Kind
 from loadtest.language.events import (
     LOAD,

@@ -9,9 +9,9 @@ from typing import Final
 from exporters.metrics import labels as v
 from exporters.metrics.metric import Label, Type
 from exporters.metrics.metric import Metric as Metric  # who reads the catalogue needs no other module
-from loadtest.judging.slo import TAKING
-from loadtest.judging.stage_health import FITNESSES
-from loadtest.judging.statements import RULES
+from loadtest.criteria.slo import TAKING
+from loadtest.criteria.stage_health import FITNESSES
+from loadtest.criteria.statements import RULES
 from loadtest.language.events import ON_A_SECRET, DropReason, Fault, Gone
 from loadtest.language.vocabulary import Refused
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from exporters.metrics import catalogue as c
 from exporters.metrics.metric import Metric
-from loadtest.judging.slo import Slo
+from loadtest.criteria.slo import Slo
 from loadtest.language.events import STEPS
 
 SHOWN: Final[dict[str, Metric | None]] = {

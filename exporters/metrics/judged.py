@@ -8,9 +8,9 @@ from exporters.metrics import catalogue as c
 from exporters.metrics.edges import SHOWN
 from exporters.metrics.reading import quantile_of
 from exporters.metrics.snapshot import SEPARATOR, Snapshot
-from loadtest.judging.objectives import Standing, State
-from loadtest.judging.slo import COUNT, RANKS, Slo
-from loadtest.judging.stage_health import Fitness
+from loadtest.criteria.objectives import Standing, State
+from loadtest.criteria.slo import COUNT, RANKS, Slo
+from loadtest.criteria.stage_health import Fitness
 from loadtest.language.events import STEPS, Outcome
 
 _QUANTILES: Final = {statistic: float(rank) for statistic, rank in RANKS.items() if 0 < rank < 1}

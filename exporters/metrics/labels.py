@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Final
 
 from exporters.metrics.metric import Label
-from loadtest.judging.slo import TAKING
+from loadtest.criteria.slo import TAKING
 from loadtest.language.errors import LIMITS, Code
 from loadtest.language.events import STEPS, Mark, Outcome, Step
 

@@ -8,8 +8,8 @@ from typing import Self
 from exporters.sampling import Bounds, Slowest, in_share
 from loadtest.config.promise import Promise
 from loadtest.config.run_dir import load_resolved
-from loadtest.judging.samples import REMEMBERED, Running
-from loadtest.judging.slo import Slo
+from loadtest.criteria.samples import REMEMBERED, Running
+from loadtest.criteria.slo import Slo
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import (
     Event,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from exporters.metrics import catalogue as c
 from exporters.metrics.snapshot import Snapshot
-from loadtest.judging.words import plural
+from loadtest.criteria.words import plural
 from loadtest.language import disk
 
 FILE: Final = "traces.json"

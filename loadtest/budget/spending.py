@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from loadtest.budget.reserving import Budget
-from loadtest.config.scenario import ANSWERED, NOISES, Scenario
+from loadtest.config.scenario import ANSWERED, PAID_FOR, Scenario
 from loadtest.config.settings import Settings
+from loadtest.forecast.costing import check_budget, clip_lengths_s, talk_of
 from loadtest.language.events import (
     Event,
     Outcome,
@@ -15,7 +16,6 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
-from loadtest.planning.costing import check_budget, clip_lengths_s, talk_of
 from loadtest.prices.talk import Bill, bill
 
 
@@ -57,10 +57,10 @@ class Spending:
 
     def _turn(self, event: StepFinished) -> None:
         account = self._open.get(event.session)
-        if account is None or event.turn_kind not in ANSWERED | NOISES:
+        if account is None or event.turn_kind not in PAID_FOR:
             return
         longest_s = self._longest_s[account.scenario.name]
-        if event.outcome is not Outcome.OK or event.turn_kind in NOISES:
+        if event.outcome is not Outcome.OK or event.turn_kind not in ANSWERED:
             # What of it was said, and what of that we heard, isn't known.
             account.turns.append((longest_s, account.scenario.conversation.answer_max_s))
             return

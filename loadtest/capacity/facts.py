@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from loadtest.capacity.quota import Evidence, quota_of
 from loadtest.capacity.search import Found, Purpose
-from loadtest.judging import stage_health
-from loadtest.judging.slo import RANKS, RATIOS, SloOutcome, Unit
+from loadtest.criteria import stage_health
+from loadtest.criteria.slo import RANKS, RATIOS, SloOutcome, Unit
 
 PER_USER: Final = 0.93
 """Of the best goodput per user: where no service level bounds a latency, a target below it doesn't keep up."""

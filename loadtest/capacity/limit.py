@@ -11,7 +11,7 @@ from loadtest.capacity.confidence import confidence
 from loadtest.capacity.facts import BUDGET_USED, CLEARLY, NONE_DUE, Facts
 from loadtest.capacity.quota import quota_of
 from loadtest.capacity.search import Found, Purpose
-from loadtest.judging.words import amount, load_words, plural
+from loadtest.criteria.words import amount, load_words, plural
 from loadtest.language.errors import FOR_THEIR_NUMBER
 
 SAME_LATENCY: Final = 1.5

@@ -16,10 +16,10 @@ from loadtest.capacity.at_once import Line
 from loadtest.capacity.facts import BUDGET_USED, NONE_DUE, Facts, Judged
 from loadtest.capacity.quota import Stay, evidence, is_refusal
 from loadtest.capacity.search import Purpose
-from loadtest.judging import stage_health
-from loadtest.judging.samples import REMEMBERED, SAMPLERS, WEIGHTS, Running, Sampler, Source, source_of
-from loadtest.judging.slo import COUNT, DEFAULT_SLOS, DROPPED, RANKS, SECONDS, Slo, SloOutcome
-from loadtest.judging.words import plural
+from loadtest.criteria import stage_health
+from loadtest.criteria.samples import REMEMBERED, SAMPLERS, WEIGHTS, Running, Sampler, Source, source_of
+from loadtest.criteria.slo import COUNT, DEFAULT_SLOS, DROPPED, RANKS, SECONDS, Slo, SloOutcome
+from loadtest.criteria.words import plural
 from loadtest.language.events import (
     LOAD,
     ON_A_SECRET,

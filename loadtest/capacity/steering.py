@@ -18,7 +18,7 @@ from loadtest.capacity.search import Found, Probe, Purpose, Search
 from loadtest.capacity.stages import Stages
 from loadtest.config.settings import SET_UP_S, Settings
 from loadtest.config.workload import Capacity
-from loadtest.judging.words import amount, load_words
+from loadtest.criteria.words import amount, load_words
 from loadtest.language.errors import ConfigError, GeneratorError
 
 _WHY: Final = {

@@ -8,7 +8,7 @@ from typing import Final
 
 from loadtest.commands import options
 from loadtest.commands.printing import say, say_json, say_lines
-from loadtest.judging.words import plural
+from loadtest.criteria.words import plural
 from loadtest.language.errors import ConfigError, Exit
 
 EXAMPLE: Final = "avaload doctor"

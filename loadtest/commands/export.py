@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from loadtest import journal
 from loadtest.commands.options import add_permission, as_checked, is_live
 from loadtest.commands.printing import complain
+from loadtest.criteria.words import plural
 from loadtest.journal import run_of
-from loadtest.judging.words import plural
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError, Exit
 from reports import TableFormat

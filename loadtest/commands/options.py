@@ -16,7 +16,7 @@ from loadtest.commands.printing import complain
 from loadtest.config.resolve import resolve
 from loadtest.config.scenario import DurationS, Section, sections
 from loadtest.config.settings import Settings
-from loadtest.judging.slo import load_slos
+from loadtest.criteria.slo import load_slos
 from loadtest.language.durations import in_words
 from loadtest.language.errors import ConfigError
 from loadtest.prices.table import read as read_prices

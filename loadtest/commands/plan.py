@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from loadtest.commands import options
 from loadtest.commands.printing import say_json, say_lines
+from loadtest.forecast import plan as plans
 from loadtest.journal import run_of
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError, Exit
-from loadtest.planning import plan as plans
 from loadtest.prices import table
 
 _THINK: Final = "30s"

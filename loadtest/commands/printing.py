@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from loadtest.language import outlets
 
 unsaid: list[str] = []
@@ -51,6 +49,8 @@ def show(
     report: Mapping[str, Any], run_dir: Path, *, as_json: bool, quiet: bool = False, out: Path | None = None
 ) -> None:
     """A run's verdict, why, its figures, and where its report is (`out`; None: with the run); or the report."""
+    from rich.console import Console
+
     from reports.pages import github, render_md, terminal
 
     tell_github(github.run(report), render_md.render(dict(report), run_name=terminal.named(run_dir)), as_json=as_json)

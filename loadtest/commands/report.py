@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> Exit:
     """Judges again."""
     from loadtest.config.settings import Settings
-    from loadtest.judging import slo
+    from loadtest.criteria import slo
     from reports.build import build
     from reports.data.run_settings import scenario_names
 

@@ -9,8 +9,8 @@ from typing import Final
 from loadtest.config.lint import OPENAI_LIMIT_S, findings, table
 from loadtest.config.scenario import Ignore, Scenario, Waive, announces_calls
 from loadtest.config.tables.caller import QUIET_DBFS
-from loadtest.judging.rules_by_engine import unjudged
-from loadtest.judging.statements import RULES, Group
+from loadtest.criteria.rules_by_engine import unjudged
+from loadtest.criteria.statements import RULES, Group
 from loadtest.language.mistyped import did_you_mean
 
 _LEAVES: Final = frozenset({"TD-1", "TD-1b", "TD-3", "TD-7", "TD-9", "TD-10"})

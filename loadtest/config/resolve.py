@@ -16,7 +16,7 @@ from loadtest.config.environment import BETWEEN_PROCESSES, PREFIX, READ
 from loadtest.config.scenario import default_realtime, sections
 from loadtest.config.settings import Settings
 from loadtest.config.written.places import Written
-from loadtest.judging.slo import parse_slos
+from loadtest.criteria.slo import parse_slos
 from loadtest.language import toml_text
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError

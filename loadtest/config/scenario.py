@@ -97,6 +97,8 @@ class TurnKind(Section):
     """The avatar is to answer it, aloud and with transcripts of both."""
     interrupts: ClassVar[bool]
     """It needs the answer before it to be still going on."""
+    avatar_may_speak: ClassVar[bool]
+    """The avatar may say something to it, asked for or not, and that is paid for."""
 
     kind: str = Field(description="which kind of turn it is")
 
@@ -104,6 +106,7 @@ class TurnKind(Section):
 class Spoken(TurnKind):
     """A turn with a sound of the user's."""
 
+    avatar_may_speak = True
     clip: str = Field(min_length=1, description=_CLIP)
 
 
@@ -166,7 +169,7 @@ class Hesitate(Spoken):
 class Silence(TurnKind):
     """Say nothing for `for_s` seconds; the avatar is to say nothing either."""
 
-    is_answered, interrupts = False, False
+    is_answered, interrupts, avatar_may_speak = False, False, False
     kind: Literal["silence"] = Field("silence", description="say nothing; the avatar is to say nothing either")
     for_s: DurationS = Field(2.0, description=_SO_LONG)
 
@@ -174,7 +177,7 @@ class Silence(TurnKind):
 class Pause(TurnKind):
     """Wait for `for_s` seconds, whatever the avatar does meanwhile."""
 
-    is_answered, interrupts = False, False
+    is_answered, interrupts, avatar_may_speak = False, False, False
     kind: Literal["pause"] = Field("pause", description="wait, whatever the avatar does meanwhile")
     for_s: DurationS = Field(1.0, description=_SO_LONG)
 
@@ -198,6 +201,7 @@ ASKING: Final = _kinds(answered=True, interrupting=False)
 BARGING_IN: Final = _kinds(answered=True, interrupting=True)
 NOISES: Final = _kinds(answered=False, interrupting=True)
 ANSWERED: Final = ASKING | BARGING_IN
+PAID_FOR: Final = frozenset(word for word, kind in KINDS.items() if kind.avatar_may_speak)
 HESITATING: Final = frozenset(word for word, kind in KINDS.items() if kind is Hesitate)
 """What the words of turns in a journal mean to a rule: asks into a silence, asks into an answer, is no
 speech; the first two together; and pauses inside a sentence."""

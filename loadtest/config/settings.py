@@ -28,8 +28,8 @@ from loadtest.config.scenario import (
 from loadtest.config.spoken.lengths import nominal_s
 from loadtest.config.tables.caller import Caller
 from loadtest.config.workload import Capacity, Load
-from loadtest.judging.slo import DEFAULT_SLOS, Slo, parse_slos
-from loadtest.judging.words import plural
+from loadtest.criteria.slo import DEFAULT_SLOS, Slo, parse_slos
+from loadtest.criteria.words import plural
 from loadtest.language.events import Step
 
 RUNS = Path("runs")

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from loadtest.arrivals import schedule
 from loadtest.config.scenario import DurationS, Section
-from loadtest.judging.words import plural
+from loadtest.criteria.words import plural
 from loadtest.language.durations import parse_s
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from loadtest import journal
+from loadtest.criteria.words import plural
 from loadtest.distribution.channel import Channel
 from loadtest.distribution.offset import Offset
 from loadtest.distribution.shipping import Shipper
-from loadtest.judging.words import plural
 from loadtest.language import clock
 from loadtest.language.errors import Exit, GeneratorError
 from loadtest.language.outlets import line

@@ -15,12 +15,12 @@ from typing import Any, Final
 
 from loadtest.config.environment import HIDDEN
 from loadtest.config.settings import Settings
+from loadtest.criteria.words import plural
 from loadtest.distribution.channel import CorruptError, pack
 from loadtest.distribution.parcel import Parcel, as_rows
 from loadtest.distribution.port.keys import NAME
 from loadtest.distribution.port.turned_away import REFUSALS, Refused
 from loadtest.distribution.receiving import QuotaError, Receiver
-from loadtest.judging.words import plural
 from loadtest.language import clock
 from loadtest.language.events import ClockCompared, Event, Fault, GeneratorFailed, WorkerChanged, WorkerState
 from loadtest.language.version import __version__

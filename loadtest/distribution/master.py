@@ -17,6 +17,8 @@ from exporters.metrics.snapshot import Snapshot, merged
 from loadtest import journal
 from loadtest.config.environment import SALT
 from loadtest.config.settings import Settings
+from loadtest.criteria import stage_health
+from loadtest.criteria.objectives import Judge, Standing
 from loadtest.distribution.barrier import StartBarrier, renumbered
 from loadtest.distribution.channel import HOST
 from loadtest.distribution.hosts import Hosts
@@ -29,8 +31,6 @@ from loadtest.distribution.report_shapes import (
     check_snapshot,
 )
 from loadtest.distribution.workers import Workers
-from loadtest.judging import stage_health
-from loadtest.judging.objectives import Judge, Standing
 from loadtest.language import clock
 from loadtest.language.errors import Exit
 from loadtest.language.events import DISK_FULL, Event, Fault, GeneratorFailed, RunFinished

@@ -10,7 +10,7 @@ import msgspec
 from exporters.metrics import catalogue as c
 from exporters.metrics.metric import Type
 from exporters.metrics.snapshot import EDGES, EXEMPLAR_SIZE, EXEMPLARS, FAILURES, SEPARATOR, Snapshot
-from loadtest.judging.stage_health import MAX_BECAUSE
+from loadtest.criteria.stage_health import MAX_BECAUSE
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import Step
 
@@ -24,7 +24,7 @@ _Number = int | float
 
 
 class _Objectives(msgspec.Struct):
-    """`loadtest.judging.objectives.Counts`."""
+    """`loadtest.criteria.objectives.Counts`."""
 
     slots: list[list[tuple[int, int, int]]]
     complete_ns: int

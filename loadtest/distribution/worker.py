@@ -22,7 +22,6 @@ from pydantic import Field, ValidationError
 
 from loadtest.config.access.cluster import ADVICE, TOKEN, cluster_token
 from loadtest.config.access.guard import KEYS, endpoints_of, guard, is_loopback
-from loadtest.config.access.reachable import check_names
 from loadtest.config.environment import PROCESS
 from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.scenario import DurationS, Section
@@ -37,10 +36,11 @@ from loadtest.language import disk
 from loadtest.language.errors import ConfigError, Exit, GeneratorError, HarnessError
 from loadtest.language.outlets import line
 from loadtest.language.version import __version__
-from loadtest.load import machine
 from loadtest.load.ctrl_c import Interruption
 from loadtest.load.supervisor import LOCUST, process_environ
-from loadtest.services.handshake import check_certificates
+from loadtest.preflight import machine
+from loadtest.preflight.certificates import check_certificates
+from loadtest.preflight.names import check_names
 
 PIECE_LIMIT_S: Final = 10.0
 CONNECT_S: Final = 0.05

@@ -23,10 +23,10 @@ from loadtest.config.access.guard import KEYS
 from loadtest.config.environment import SALT
 from loadtest.config.settings import Settings
 from loadtest.config.spoken.microphone import microphone
+from loadtest.criteria.words import plural
 from loadtest.engine.health import PROBE_S, Health
 from loadtest.engine.link import Orders, Outbox
 from loadtest.engine.warmup import warm_up
-from loadtest.judging.words import plural
 from loadtest.language import clock
 from loadtest.language.errors import LIMITS, GeneratorError, HarnessError, Kind, own_limit
 from loadtest.language.events import (
@@ -46,8 +46,8 @@ from loadtest.language.events import (
 )
 from loadtest.leftovers.deleting import sweep
 from loadtest.leftovers.finding import leftovers
+from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.opening import open_room, prepare
-from loadtest.rooms.pacing import Ticker
 from loadtest.secrecy.given_back import Watch
 from loadtest.secrecy.redact import redact
 from loadtest.services.control import Control
@@ -158,7 +158,7 @@ class Engine:
 
     def _prober(self, around: Surroundings, control: Control) -> Callable[[Ticket], Awaitable[None]]:
         """What runs a probe. All that probes need is imported here, and for runs that have some."""
-        import loadtest.network.aiohttp_session  # noqa: F401  # for their WebSockets
+        import loadtest.http_client.aiohttp_session  # noqa: F401  # for their WebSockets
         from loadtest.probes.bench.bench import Ground
         from loadtest.probes.bench.wire import Wire
         from loadtest.probes.running import run_probe

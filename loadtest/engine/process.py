@@ -15,8 +15,8 @@ from loadtest.budget.reserving import Budget
 from loadtest.config.access.guard import guard
 from loadtest.config.run_dir import load_for_sending, run_id
 from loadtest.config.settings import Settings
+from loadtest.http_client.user_agent import introduce
 from loadtest.language.outlets import keep_safe
-from loadtest.network.user_agent import introduce
 from loadtest.secrecy.redact import guard_stderr
 
 UNUSED: Final = ("httpx._main", "openai._vendor.httpx_aiohttp", "brotli", "brotlicffi")

@@ -18,8 +18,8 @@ from loadtest.config.tables.caller import CLEAN
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import GeneratorError, Kind
 from loadtest.rooms.app_messages import ROOM_JOINED
+from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.opening import open_room
-from loadtest.rooms.pacing import Ticker
 from loadtest.services.control import Control
 from loadtest.session.lifecycle import Lifecycle, Surroundings
 from loadtest.session.ticket import Ticket

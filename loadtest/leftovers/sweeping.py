@@ -14,14 +14,14 @@ from loadtest.config.access.permission import Permission
 from loadtest.config.run_dir import is_embedded, load_resolved, run_id
 from loadtest.config.scenario import absence_words
 from loadtest.config.settings import Settings
-from loadtest.judging.words import plural
+from loadtest.criteria.words import plural
+from loadtest.http_client.user_agent import introduce
 from loadtest.language import clock
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import LOAD, Event, RunFinished, SessionStarted
 from loadtest.leftovers.deleting import AT_ONCE, sweep
 from loadtest.leftovers.finding import leftovers
-from loadtest.network.user_agent import introduce
-from loadtest.services import handshake
+from loadtest.preflight import certificates
 from loadtest.services.control import Control
 
 _SHOWN = 5
@@ -99,7 +99,7 @@ async def sweep_run(run_dir: Path, permission: Permission) -> SweepOutcome:
     host = urlsplit(url).netloc
     print(f"sweep: {plural(len(left.leaked), 'delete')} at {host}", file=sys.stderr, flush=True)
     deletes_at = settings.target.model_copy(update={"openai_base_url": None})
-    if untrusted := await handshake.untrusted(deletes_at):
+    if untrusted := await certificates.untrusted(deletes_at):
         raise ConfigError(untrusted)
     keys = {key: os.environ.get(key, "") for key in KEYS}
     introduce(run_id(run_dir))

@@ -22,10 +22,10 @@ from exporters.metrics.snapshot import Snapshot
 from loadtest import journal
 from loadtest.arrivals.schedule import Arrival
 from loadtest.config.settings import Settings
+from loadtest.criteria import stage_health
+from loadtest.criteria.objectives import Judge, Objectives, Standing
 from loadtest.engine.client import EngineClient
 from loadtest.engine.health import PROBE_S, Health
-from loadtest.judging import stage_health
-from loadtest.judging.objectives import Judge, Objectives, Standing
 from loadtest.language import clock
 from loadtest.language.events import (
     DISK_FULL,

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from exporters.metrics.snapshot import Snapshot
 from loadtest.config.environment import OWNER
-from loadtest.judging.objectives import Standing
-from loadtest.judging.stage_health import Fitness
+from loadtest.criteria.objectives import Standing
+from loadtest.criteria.stage_health import Fitness
 from loadtest.language import clock
 from loadtest.load.conductor import LoadProcess
 from loadtest.load.glance import Glances

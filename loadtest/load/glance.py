@@ -11,9 +11,9 @@ from exporters.metrics import catalogue as c
 from exporters.metrics.labels import DOUBTFUL, LEAKED
 from exporters.metrics.reading import edges_of, histogram, labelled, quantile, total
 from exporters.metrics.snapshot import FAILURES, SEPARATOR, Snapshot
-from loadtest.judging.objectives import Standing
-from loadtest.judging.stage_health import Fitness
-from loadtest.judging.statements import RULES
+from loadtest.criteria.objectives import Standing
+from loadtest.criteria.stage_health import Fitness
+from loadtest.criteria.statements import RULES
 from loadtest.language.events import Outcome
 
 WINDOW_S: Final = 10

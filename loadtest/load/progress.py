@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from loadtest.config.settings import Settings
-from loadtest.judging.words import load_words
+from loadtest.criteria.words import load_words
 from loadtest.language.durations import in_words
 from loadtest.language.outlets import obeyed
 from loadtest.load.glance import Glance

@@ -8,10 +8,10 @@ from typing import Final
 
 from rich.text import Text
 
-from loadtest.judging.objectives import Standing, State
-from loadtest.judging.slo import COUNT, PER_MINUTE, SECONDS, SHARE, Slo
-from loadtest.judging.words import amount, bound, plural
-from loadtest.judging.words import counted as samples
+from loadtest.criteria.objectives import Standing, State
+from loadtest.criteria.slo import COUNT, PER_MINUTE, SECONDS, SHARE, Slo
+from loadtest.criteria.words import amount, bound, plural
+from loadtest.criteria.words import counted as samples
 from loadtest.language.outlets import line, terminal
 from loadtest.load.glance import Glance, Times
 

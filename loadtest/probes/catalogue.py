@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from loadtest.config.settings import Probes
-from loadtest.judging.statements import RULES
+from loadtest.criteria.statements import RULES
 from loadtest.language.errors import ConfigError
 from loadtest.language.mistyped import did_you_mean
 from loadtest.probes.bench.bench import Probe

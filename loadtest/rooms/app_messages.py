@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from loadtest.http_client import why_refused
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Mark
 from loadtest.language.validation import is_unicode, json_object, plain, stamp_s
-from loadtest.network import why_refused
 from loadtest.secrecy.given_back import Watch
 from loadtest.session.ports import Listener, Told
 

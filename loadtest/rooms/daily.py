@@ -20,8 +20,8 @@ from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Mark
 from loadtest.rooms.app_messages import translated
+from loadtest.rooms.caller.microphone import Marks
 from loadtest.rooms.caller.situations import Around
-from loadtest.rooms.microphone import Marks
 from loadtest.rooms.native_stderr import quiet_stderr
 from loadtest.secrecy.redact import redact
 from loadtest.session.ports import Grant, Listener, Situation

@@ -9,18 +9,18 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 
 from loadtest.config.access.guard import is_loopback
+from loadtest.http_client import why_refused
+from loadtest.http_client.aiohttp_session import http_session
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError, broken_by, transport_failure
 from loadtest.language.events import Mark
 from loadtest.language.validation import reading
-from loadtest.network import why_refused
-from loadtest.network.aiohttp_session import http_session
 from loadtest.rooms import flood, opus
 from loadtest.rooms.app_messages import RoomMessages
+from loadtest.rooms.caller.microphone import Sends
+from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.caller.situations import Around
 from loadtest.rooms.flood import FloodGate
-from loadtest.rooms.microphone import Sends
-from loadtest.rooms.pacing import Ticker
 from loadtest.rooms.peer import Peer
 from loadtest.secrecy.redact import redact
 from loadtest.session.ports import Grant, Listener, Situation

@@ -8,18 +8,18 @@ from typing import Any
 
 import picows
 
+from loadtest.http_client import why_refused
+from loadtest.http_client.opening import room_socket
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError, broken_by, transport_failure
 from loadtest.language.events import Mark
 from loadtest.language.outlets import text as printable
 from loadtest.language.validation import reading
-from loadtest.network import why_refused
-from loadtest.network.opening import room_socket
 from loadtest.rooms import flood
 from loadtest.rooms.app_messages import MAX_MESSAGE_BYTES, RoomMessages
+from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.caller.situations import Around
 from loadtest.rooms.flood import FloodGate
-from loadtest.rooms.pacing import Ticker
 from loadtest.secrecy.redact import redact
 from loadtest.session.ports import Grant, Listener, Situation
 from loadtest.sound.speech import FRAME_BYTES, RATE_HZ, Clip

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from loadtest.config.scenario import ASKING, BARGING_IN
-from loadtest.judging.words import plural
+from loadtest.criteria.words import plural
 from loadtest.language.errors import Code
 from loadtest.language.events import Mark, Observed, Outcome, SessionFinished, SessionStarted, Step, StepFinished
 from loadtest.rules.fold import Fold, Handler, Key

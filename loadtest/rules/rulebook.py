@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from loadtest.config.promise import Promise
-from loadtest.judging.rules_by_engine import ALWAYS_JUDGED
-from loadtest.judging.statements import RULES
+from loadtest.criteria.rules_by_engine import ALWAYS_JUDGED
+from loadtest.criteria.statements import RULES
 from loadtest.language.events import (
     LOAD,
     Event,

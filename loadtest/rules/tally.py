@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from loadtest.judging.statements import RULES, Rule, Source, Standing
-from loadtest.judging.words import plural
+from loadtest.criteria.statements import RULES, Rule, Source, Standing
+from loadtest.criteria.words import plural
 from loadtest.language.events import RuleOutcome
 
 MOST_EVIDENCE: Final = 5

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from loadtest.config.scenario import ANSWERED, BARGING_IN
-from loadtest.judging.words import plural
+from loadtest.criteria.words import plural
 from loadtest.language.events import Mark, Observed, Outcome, SessionFinished, Step
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import Heard, Life

@@ -1,1 +1,1 @@
-"""The two services over HTTP, and the integrator's own endpoint: calls, transport, cookies, certificates."""
+"""The two services over HTTP, and the integrator's own endpoint: calls, transport, cookies."""

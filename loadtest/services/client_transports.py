@@ -8,7 +8,7 @@ from typing import Any, Final
 import httpx
 import httpx2
 
-from loadtest.network.pool import Pool, header_lines
+from loadtest.http_client.pool import Pool, header_lines
 from loadtest.services.transport import MAX_ERROR_BYTES, Answered, Headers, exchange
 from loadtest.session.ports import Call
 

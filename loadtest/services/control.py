@@ -14,12 +14,12 @@ from urllib.parse import quote
 from loadtest.config.access.guard import endpoints_of
 from loadtest.config.access.trust import trust
 from loadtest.config.settings import Settings, Target
+from loadtest.http_client import why_refused
+from loadtest.http_client.connection import MAX_BODY_BYTES
+from loadtest.http_client.pool import Pool
 from loadtest.language import validation
 from loadtest.language.errors import Code, Kind, StepError, transport_failure
 from loadtest.language.events import SecretKind
-from loadtest.network import why_refused
-from loadtest.network.connection import MAX_BODY_BYTES
-from loadtest.network.pool import Pool
 from loadtest.secrecy.given_back import Ledger
 from loadtest.secrecy.redact import know, redact, remember
 from loadtest.services.backend import Backend, Request
@@ -92,7 +92,7 @@ class Control:
     @cached_property
     def _sockets(self) -> "aiohttp.ClientSession":
         """For the WebSockets of probes: most runs have none."""
-        from loadtest.network.aiohttp_session import http_session
+        from loadtest.http_client.aiohttp_session import http_session
 
         return http_session(trust=self._trust, live=self._live)
 

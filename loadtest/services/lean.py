@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from loadtest.config.settings import Target
-from loadtest.network.pool import Pool, header_lines, host_of
-from loadtest.network.user_agent import user_agent
+from loadtest.http_client.pool import Pool, header_lines, host_of
+from loadtest.http_client.user_agent import user_agent
 from loadtest.services.cookies import MAX_CLIENT_BYTES, Cookies
 from loadtest.services.transport import ENCODINGS, Answered, exchange
 from loadtest.session.ports import Call

@@ -1,7 +1,7 @@
 """A call from its request to its whole answer, over the pool that both ways of asking share: the official clients', and
 the lean one. What goes wrong below HTTP is told here, once.
 
-The body is read whole: nothing here streams. Why a loopback run stays on loopback: loadtest/network/opening.py.
+The body is read whole: nothing here streams. Why a loopback run stays on loopback: loadtest/http_client/opening.py.
 """
 
 import ssl
@@ -9,17 +9,17 @@ import zlib
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from loadtest.language.errors import Code, Kind, StepError, transport_failure
-from loadtest.language.events import Step
-from loadtest.language.validation import whole_number
-from loadtest.network.connection import (
+from loadtest.http_client.connection import (
     MAX_BODY_BYTES,
     Answer,
     BrokenAnswerError,
     LostConnectionError,
 )
-from loadtest.network.pool import Pool, UnreachableError, header_lines, host_of
-from loadtest.network.user_agent import user_agent
+from loadtest.http_client.pool import Pool, UnreachableError, header_lines, host_of
+from loadtest.http_client.user_agent import user_agent
+from loadtest.language.errors import Code, Kind, StepError, transport_failure
+from loadtest.language.events import Step
+from loadtest.language.validation import whole_number
 from loadtest.secrecy.redact import redact
 from loadtest.session.ports import Call
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from loadtest.judging.slo import RANKS, SECONDS
-from loadtest.judging.words import amount, plural
+from loadtest.criteria.slo import RANKS, SECONDS
+from loadtest.criteria.words import amount, plural
 from loadtest.language.errors import ConfigError, Exit
 from loadtest.language.events import RuleOutcome
 from loadtest.sound.frames import FRAME_MS

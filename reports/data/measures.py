@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from loadtest.judging.slo import RANKS
+from loadtest.criteria.slo import RANKS
 from loadtest.language.errors import OURS
 from loadtest.language.events import Outcome
 

@@ -1,4 +1,4 @@
-"""How the turns of a run were taken, row by row: the same that `loadtest.judging.samples` says of one event."""
+"""How the turns of a run were taken, row by row: the same that `loadtest.criteria.samples` says of one event."""
 
 from typing import Final
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from loadtest.judging.slo import SECONDS
-from loadtest.judging.words import amount, plural
+from loadtest.criteria.slo import SECONDS
+from loadtest.criteria.words import amount, plural
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from loadtest.language.outlets import code, json_text

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from xml.etree import ElementTree
 
-from loadtest.judging.slo import SECONDS, SloOutcome
+from loadtest.criteria.slo import SECONDS, SloOutcome
 from loadtest.language.events import RuleOutcome
 from loadtest.language.outlets import xml
 from reports.verdict import rules, tables

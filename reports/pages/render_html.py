@@ -8,9 +8,9 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from loadtest.config.run_dir import Written
-from loadtest.judging import stage_health
-from loadtest.judging.slo import SECONDS, SHARE, TAKING
-from loadtest.judging.words import amount, load_words, plural
+from loadtest.criteria import stage_health
+from loadtest.criteria.slo import SECONDS, SHARE, TAKING
+from loadtest.criteria.words import amount, load_words, plural
 from loadtest.language.errors import Exit
 from loadtest.language.events import EndedBy
 from loadtest.language.outlets import html

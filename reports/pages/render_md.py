@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from loadtest.judging.slo import SECONDS
-from loadtest.judging.words import amount, plural
+from loadtest.criteria.slo import SECONDS
+from loadtest.criteria.words import amount, plural
 from loadtest.language.outlets import code, command, markdown
 from reports.data.run_settings import HTTP
 from reports.pages import compare_pages

@@ -13,8 +13,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from loadtest.judging.slo import SloOutcome
-from loadtest.judging.words import plural
+from loadtest.criteria.slo import SloOutcome
+from loadtest.criteria.words import plural
 from loadtest.language.outlets import line, terminal
 from reports.data.run_settings import HTTP
 from reports.sections.costs import spending

@@ -10,10 +10,10 @@ from loadtest.capacity.limit import Limit, limit, verdicts
 from loadtest.capacity.search import Found
 from loadtest.capacity.stages import Stages
 from loadtest.config.settings import Settings
-from loadtest.judging.bounds import lower_bound, upper_bound
-from loadtest.judging.samples import WEIGHTS
-from loadtest.judging.slo import SHARE, Slo
-from loadtest.judging.words import load_words
+from loadtest.criteria.bounds import lower_bound, upper_bound
+from loadtest.criteria.samples import WEIGHTS
+from loadtest.criteria.slo import SHARE, Slo
+from loadtest.criteria.words import load_words
 from reports.sections import usl
 
 Report = dict[str, Any]

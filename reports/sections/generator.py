@@ -11,9 +11,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from loadtest.journal import PassedOver
-from loadtest.judging.slo import SECONDS
-from loadtest.judging.stage_health import (
+from loadtest.criteria.slo import SECONDS
+from loadtest.criteria.stage_health import (
     FILES_SHARE,
     IDLE_SHARE,
     INVALID_LAG_NS,
@@ -25,7 +24,8 @@ from loadtest.judging.stage_health import (
     SUSPECT_POOL_NS,
     SUSPECT_STEAL_PERCENT,
 )
-from loadtest.judging.words import amount, plural
+from loadtest.criteria.words import amount, plural
+from loadtest.journal import PassedOver
 from loadtest.language.errors import LIMITS, Code, Kind
 from loadtest.language.events import Fault
 from loadtest.language.vocabulary import USED_UP

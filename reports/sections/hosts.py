@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from loadtest import journal
-from loadtest.judging.slo import SECONDS
-from loadtest.judging.words import amount
+from loadtest.criteria.slo import SECONDS
+from loadtest.criteria.words import amount
 from loadtest.language.events import ClockCompared, WorkerChanged, WorkerState
 from loadtest.language.outlets import code
 from loadtest.language.outlets import markdown as as_markdown

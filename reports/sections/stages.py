@@ -1,11 +1,11 @@
-"""Was the generator fit in each stage of the plan? As a search judges it (`loadtest.judging.stage_health`)."""
+"""Was the generator fit in each stage of the plan? As a search judges it (`loadtest.criteria.stage_health`)."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from loadtest.judging import stage_health
+from loadtest.criteria import stage_health
 from loadtest.language.events import DropReason, Fault, GeneratorFailed, HealthSampled, IterationDropped
 from reports.data.frames import Run
 from reports.sections.arrivals import plan

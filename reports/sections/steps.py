@@ -5,7 +5,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from loadtest.judging.slo import TAKING
+from loadtest.criteria.slo import TAKING
 from loadtest.language.errors import Kind
 from loadtest.language.events import STEPS, Mark, Outcome, Step
 from reports.data.frames import Run

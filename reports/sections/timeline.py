@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from loadtest import journal
-from loadtest.judging.words import plural
+from loadtest.criteria.words import plural
 from loadtest.language import disk, outlets
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import (

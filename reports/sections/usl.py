@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from loadtest.judging.words import plural
+from loadtest.criteria.words import plural
 
 RESAMPLED: Final = 500
 LEAST_POINTS: Final = 4

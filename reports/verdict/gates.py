@@ -1,6 +1,6 @@
 """Service levels judged from the journals: over the steady part of the run, or over each window that slides through it.
 
-`loadtest.judging.objectives` judges those with `abort` while the run goes on, by counts; `Slo.broken` serves both.
+`loadtest.criteria.objectives` judges those with `abort` while the run goes on, by counts; `Slo.broken` serves both.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from loadtest.judging.bounds import lower_bound, upper_bound
-from loadtest.judging.objectives import slot_ns
-from loadtest.judging.samples import WEIGHTS
-from loadtest.judging.slo import (
+from loadtest.criteria.bounds import lower_bound, upper_bound
+from loadtest.criteria.objectives import slot_ns
+from loadtest.criteria.samples import WEIGHTS
+from loadtest.criteria.slo import (
     COUNT,
     DEFAULT_SLOS,
     EXPOSED,
@@ -23,7 +23,7 @@ from loadtest.judging.slo import (
     Slo,
     SloOutcome,
 )
-from loadtest.judging.words import counted
+from loadtest.criteria.words import counted
 from reports.data.frames import Run
 from reports.data.measures import at_rank
 from reports.verdict.samples import Samples, after_warm_up_ns, samples, steady_ns, within

@@ -6,8 +6,8 @@ Terminal, page, Markdown and JUnit all take them from here.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from loadtest.judging.slo import EXPOSED, INDICATORS, PER_MINUTE, SHARE, SloOutcome
-from loadtest.judging.words import amount, bound, counted, plural
+from loadtest.criteria.slo import EXPOSED, INDICATORS, PER_MINUTE, SHARE, SloOutcome
+from loadtest.criteria.words import amount, bound, counted, plural
 
 Row = Mapping[str, Any]
 

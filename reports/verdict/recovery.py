@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from loadtest.judging.slo import COUNT, DEFAULT_SLOS, Slo
+from loadtest.criteria.slo import COUNT, DEFAULT_SLOS, Slo
 from reports.data.frames import Run
 from reports.sections.arrivals import plan
 from reports.verdict.gates import Window, windows

@@ -9,7 +9,7 @@ from typing import Any, Final
 from loadtest import journal
 from loadtest.config.promise import Promise
 from loadtest.config.run_dir import Written
-from loadtest.judging.statements import Group, Standing
+from loadtest.criteria.statements import Group, Standing
 from loadtest.language import disk
 from loadtest.language.events import RuleOutcome
 from loadtest.language.outlets import markdown as as_markdown

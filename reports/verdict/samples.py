@@ -1,6 +1,6 @@
 """Journals' frames → the samples of an indicator, and which part of a run was steady; as arrays.
 
-The same samples that `loadtest.judging.samples` takes one by one while a run goes on; a test holds the two equal.
+The same samples that `loadtest.criteria.samples` takes one by one while a run goes on; a test holds the two equal.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from loadtest.arrivals.schedule import WARM_UP
-from loadtest.judging.slo import TAKING
+from loadtest.criteria.slo import TAKING
 from loadtest.language.errors import Kind
 from loadtest.language.events import STEPS, Gone, Outcome
 from reports.data.frames import Run
@@ -29,7 +29,7 @@ FOREVER_NS: Final = 2**62
 class Samples:
     """Samples in the order in which they ended: `t_ns` (int64), `values` (seconds; of ratios how many were bad; of
     counts 1), the numbers of their sessions (−1 for iterations that never became one), and for how many samples each
-    speaks (`loadtest.judging.samples.WEIGHTS`; None: for one)."""
+    speaks (`loadtest.criteria.samples.WEIGHTS`; None: for one)."""
 
     t_ns: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]

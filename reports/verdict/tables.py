@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from loadtest.judging.slo import SECONDS, SHARE
-from loadtest.judging.words import amount, load_words, plural
+from loadtest.criteria.slo import SECONDS, SHARE
+from loadtest.criteria.words import amount, load_words, plural
 from loadtest.language.events import RuleOutcome
 from reports.verdict import rules
 

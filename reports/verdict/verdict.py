@@ -4,8 +4,8 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from loadtest.config.scenario import absence_words
-from loadtest.judging.slo import DROPPED, EXPOSED, SECONDS, SloOutcome
-from loadtest.judging.words import amount, plural
+from loadtest.criteria.slo import DROPPED, EXPOSED, SECONDS, SloOutcome
+from loadtest.criteria.words import amount, plural
 from loadtest.language.errors import Code, Exit, Kind
 from loadtest.language.events import DropReason
 from reports.sections.sessions import CERTAIN, LEFT_WORDS

@@ -15,7 +15,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from loadtest.config.settings import Settings
-from loadtest.judging.objectives import Standing, State
+from loadtest.criteria.objectives import Standing, State
 from loadtest.load.glance import Glance, Times
 from loadtest.load.progress import Progress
 from tests.benchmarks.bench import Row

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exporters.locust_ui import sessions_page
-from loadtest.judging.slo import Slo
+from loadtest.criteria.slo import Slo
 from loadtest.language.events import RuleChecked, RuleOutcome
 from reports.build import build
 from reports.comparing.compare import compare

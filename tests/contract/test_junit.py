@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from junitparser import Failure, JUnitXml, TestSuite
 
-from loadtest.judging.slo import Slo
+from loadtest.criteria.slo import Slo
 from reports.build import build
 from tests.reports import journals as j
 from tests.reports.pages.test_pages import one_of_each_trouble, sessions

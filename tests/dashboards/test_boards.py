@@ -17,7 +17,7 @@ from dashboards.boards.overview import INDICATORS_BY_UNIT
 from dashboards.generate import GENERATED, main, texts
 from dashboards.places import Places
 from exporters.metrics import catalogue as c
-from loadtest.judging.slo import INDICATORS, Unit
+from loadtest.criteria.slo import INDICATORS, Unit
 from tests.dashboards.promql import nodes, parsed, selectors
 
 UNITS = {"short", "ops", "s", "percentunit", "bytes", "dateTimeAsIso"}

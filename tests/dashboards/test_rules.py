@@ -12,7 +12,7 @@ from dashboards import alerts, rules
 from dashboards.boards.runbook import RUNBOOK
 from dashboards.places import Places
 from exporters.metrics import catalogue as c
-from loadtest.judging import stage_health
+from loadtest.criteria import stage_health
 from loadtest.language.vocabulary import Fault
 from reports.sections import generator
 from tests.dashboards.promql import metric_names, parsed, selectors

@@ -20,8 +20,8 @@ from loadtest.config.spoken.microphone import Microphone
 from loadtest.engine.health import PROBE_S
 from loadtest.journal import decode, encode
 from loadtest.language.events import Event
+from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.opening import open_room
-from loadtest.rooms.pacing import Ticker
 from loadtest.services.control import Control
 from loadtest.session.lifecycle import Lifecycle, Surroundings
 from loadtest.session.ticket import Ticket

@@ -22,11 +22,11 @@ import uvloop
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from loadtest.http_client import connection
+from loadtest.http_client.pool import Pool
 from loadtest.journal import decode, encode
 from loadtest.language.errors import OURS, StepError
 from loadtest.language.events import Event, Remains, SessionFinished
-from loadtest.network import connection
-from loadtest.network.pool import Pool
 from loadtest.rooms import webrtc
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.session.conversation import Conversation

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtest.judging.statements import RULES
+from loadtest.criteria.statements import RULES
 from loadtest.twin.mutants import MUTANTS
 
 LIMIT_S = 180

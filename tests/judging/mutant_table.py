@@ -17,7 +17,7 @@ from typing import Any
 
 import uvloop
 
-from loadtest.judging.statements import RULES, Standing
+from loadtest.criteria.statements import RULES, Standing
 from loadtest.twin.mutants import MUTANTS
 from tests.judging import judging, judging_probes
 from tests.judging.judging_probes import Job

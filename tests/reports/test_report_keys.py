@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from loadtest.judging.slo import Slo
+from loadtest.criteria.slo import Slo
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
     ClockCompared,
@@ -23,7 +23,7 @@ from tests.support import ROOT
 
 BUILDERS = (
     *("reports", "exporters/traces"),
-    *("loadtest/capacity", "loadtest/judging", "loadtest/prices", "loadtest/rules"),
+    *("loadtest/capacity", "loadtest/criteria", "loadtest/prices", "loadtest/rules"),
 )
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from loadtest.commands.printing import complain
 from loadtest.config.access.guard import KEYS
-from loadtest.config.access.reachable import check_names
 from loadtest.config.run_dir import check_unused
 from loadtest.config.settings import Settings
 from loadtest.config.spoken.lengths import check_clips
+from loadtest.forecast.costing import check_budget
 from loadtest.language.errors import ConfigError
-from loadtest.load import machine
-from loadtest.planning.costing import check_budget
+from loadtest.preflight import machine
+from loadtest.preflight.names import check_names
 from loadtest.rooms.extras import check_installed
 
 
@@ -56,8 +56,8 @@ def check_services(settings: Settings, environ: Mapping[str, str]) -> None:
         return
     import asyncio
 
-    from loadtest.services.first_look import look
-    from loadtest.services.handshake import check_certificates
+    from loadtest.preflight.certificates import check_certificates
+    from loadtest.preflight.first_look import look
 
     check_certificates(settings.target)
     if settings.distribution.master:

@@ -10,14 +10,14 @@ from datetime import UTC, date, datetime
 from loadtest.config.access.guard import KEYS
 from loadtest.config.lint import ends, models_of
 from loadtest.config.settings import Settings, place
-from loadtest.judging.words import plural
+from loadtest.criteria.words import plural
 from loadtest.language.errors import ConfigError
 from loadtest.language.version import __version__
-from loadtest.load import machine
 from loadtest.load.tcp_ports import bind_metrics
+from loadtest.preflight import machine
+from loadtest.preflight.certificates import untrusted
+from loadtest.preflight.first_look import Seen, look
 from loadtest.rooms.extras import PACKAGES, is_installed, missing
-from loadtest.services.first_look import Seen, look
-from loadtest.services.handshake import untrusted
 
 SKEW_LIMIT_S = 2.0
 

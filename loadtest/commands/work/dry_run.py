@@ -14,12 +14,12 @@ from loadtest.config.access.guard import endpoints_of
 from loadtest.config.settings import Settings, place
 from loadtest.config.spoken.lengths import check_clips
 from loadtest.config.workload import LoadStage
-from loadtest.judging.words import load_words
+from loadtest.criteria.words import load_words
+from loadtest.forecast.expected import forecast
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError, Exit
 from loadtest.language.validation import is_loopback
-from loadtest.load import machine
-from loadtest.planning import forecast
+from loadtest.preflight import machine
 
 _SESSIONS_OF_A_CHECK: Final = 3
 """About what an active check creates; see `tests/e2e/test_dry_run.py`."""
@@ -84,7 +84,7 @@ def _tell(settings: Settings, arguments: argparse.Namespace, *, heading: str, no
     answer_s = _answer_s(arguments.answer)
     urls = endpoints_of(settings)
     twin = settings.embedded_twin or (bool(urls) and all(map(is_loopback, urls)))
-    found = forecast.forecast(settings, answer_s=answer_s, twin=twin, today=datetime.now(UTC).date())
+    found = forecast(settings, answer_s=answer_s, twin=twin, today=datetime.now(UTC).date())
     limits = machine.examine(settings, place(settings) if settings.output.run_dir else Path())
     notes = [*([note] if note else []), *too_few(settings)]
     if arguments.json:

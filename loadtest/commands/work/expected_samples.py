@@ -6,9 +6,9 @@ from typing import Final
 from loadtest.config.scenario import ANSWERED, BARGING_IN, Scenario
 from loadtest.config.settings import Settings
 from loadtest.config.spoken.lengths import nominal_s
-from loadtest.judging.samples import SAMPLERS, Source
-from loadtest.judging.slo import Slo
-from loadtest.judging.words import plural
+from loadtest.criteria.samples import SAMPLERS, Source
+from loadtest.criteria.slo import Slo
+from loadtest.criteria.words import plural
 from loadtest.language.events import MediaMeasured, Step, StepFinished
 
 _AROUND_S: Final = 2.0

@@ -16,13 +16,13 @@ from loadtest.config.access.cluster import cluster_token, fresh_token
 from loadtest.config.access.guard import KEYS
 from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.settings import RUNS, Settings
+from loadtest.http_client.user_agent import introduce
 from loadtest.language import disk
 from loadtest.language.errors import Exit, GeneratorError
 from loadtest.load import companions, supervisor, tcp_ports
 from loadtest.load.ctrl_c import Interruption
 from loadtest.load.glance import Glance
 from loadtest.load.progress import Progress
-from loadtest.network.user_agent import introduce
 from loadtest.secrecy.redact import know
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from loadtest.config.access.guard import endpoints_of
 from loadtest.config.lint import findings
 from loadtest.config.scenario import Scenario, default_realtime
 from loadtest.config.settings import Settings
-from loadtest.judging.words import plural
+from loadtest.criteria.words import plural
 from loadtest.language.errors import Exit
 from loadtest.language.events import Fault
 from loadtest.language.validation import is_loopback
@@ -39,7 +39,7 @@ def warn(settings: Settings) -> None:
 
 def tell_price(settings: Settings) -> None:
     """What a load run will cost, before it starts, where anybody charges for it or a budget bounds it."""
-    from loadtest.planning.forecast import forecast
+    from loadtest.forecast.expected import forecast
 
     charged = not settings.embedded_twin and not all(map(is_loopback, endpoints_of(settings)))
     if not charged and settings.cost.budget is None:

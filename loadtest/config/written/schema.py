@@ -11,7 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from loadtest.config.environment import PREFIX
 from loadtest.config.scenario import KINDS, NAME, DurationS
 from loadtest.config.settings import Settings
-from loadtest.judging.slo import INDICATORS, KEYS
+from loadtest.criteria.slo import INDICATORS, KEYS
 
 FILE: Final = "avaload.schema.json"
 """What it is called beside a scenario."""

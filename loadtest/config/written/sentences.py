@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from loadtest.config.scenario import KINDS, NAME, Section, sections
 from loadtest.config.settings import Settings
-from loadtest.judging.words import plural
+from loadtest.criteria.words import plural
 from loadtest.language.mistyped import did_you_mean
 from loadtest.secrecy.redact import redact
 

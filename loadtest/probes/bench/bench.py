@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from loadtest.config.scenario import default_realtime
-from loadtest.judging.statements import RULES, Prod
+from loadtest.criteria.statements import RULES, Prod
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import HarnessError
 from loadtest.language.events import Outcome, RuleOutcome

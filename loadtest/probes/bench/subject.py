@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from loadtest.http_client import why_refused
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import GATEWAY_STATUS, Code, Kind, StepError
 from loadtest.language.events import Event, Mark, Outcome, Remains, RemainsReason, Step, StepFinished
-from loadtest.network import why_refused
 from loadtest.probes.bench.visit import Visit
 from loadtest.probes.bench.wire import MORE_TRIES_S, Answer, Wire
 from loadtest.services.creating import of_answer, salvaged_from_call

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from loadtest.judging.words import plural
+from loadtest.criteria.words import plural
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import GATEWAY_STATUS, SAYS_QUOTA, StepError
 from loadtest.language.validation import whole_number

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from typing import Any
 
-from loadtest.judging.words import plural
+from loadtest.criteria.words import plural
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, StepError
 from loadtest.probes.bench.bench import LATE_S, Bench, NotTestedError, Probe

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from loadtest.judging.words import plural
+from loadtest.criteria.words import plural
 from loadtest.language.clock import wall_ns
 from loadtest.language.errors import StepError
 from loadtest.language.validation import plain, stamp_s

@@ -1,1 +1,2 @@
-"""Between the caller and the room: what comes back into the microphone, and what the line makes of it all."""
+"""The caller's side of a room: his microphone and when its frames leave, what comes back into it, and what
+the line makes of it all."""

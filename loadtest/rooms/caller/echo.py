@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from loadtest.language.clock import now_ns
-from loadtest.rooms.microphone import Marks, Microphone
+from loadtest.rooms.caller.microphone import Marks, Microphone
 from loadtest.session.ports import Listener
 from loadtest.sound.levels import PhoneBand, coded
 from loadtest.sound.speech import FRAME_NS, FRAME_SAMPLES, LOUD_RMS, RATE_HZ, SILENCE, Samples, pcm_of

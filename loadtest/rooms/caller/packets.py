@@ -8,7 +8,7 @@ from loadtest.language.clock import now_ns
 from loadtest.language.errors import StepError
 from loadtest.language.events import Mark
 from loadtest.rooms.caller.echo import Echo
-from loadtest.rooms.microphone import Marks
+from loadtest.rooms.caller.microphone import Marks
 from loadtest.rules.life import HOLE_NS
 from loadtest.session.line import Direction
 from loadtest.session.ports import Listener, Told

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from loadtest.rooms.caller.echo import Echo, EchoingMicrophone, Loudspeaker
+from loadtest.rooms.caller.microphone import Microphone, Sends
 from loadtest.rooms.caller.packets import Downlink, Later, Uplink
-from loadtest.rooms.microphone import Microphone, Sends
 from loadtest.session.ports import Listener, Situation
 
 

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from loadtest.judging.slo import DRIFT, SECONDS
-from loadtest.judging.words import amount, plural
+from loadtest.criteria.slo import DRIFT, SECONDS
+from loadtest.criteria.words import amount, plural
 from reports.pages.drawn import svg
 from reports.pages.drawn.chart import Chart, chart_of
 

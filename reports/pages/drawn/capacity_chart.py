@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from loadtest.judging.words import amount, load_words
+from loadtest.criteria.words import amount, load_words
 from reports.pages.drawn import svg
 from reports.pages.drawn.chart import Chart, chart_of
 

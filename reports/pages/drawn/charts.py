@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
-from loadtest.judging.slo import SECONDS
-from loadtest.judging.words import amount
+from loadtest.criteria.slo import SECONDS
+from loadtest.criteria.words import amount
 from loadtest.language.events import STEPS, Outcome, Step
 from reports.data.frames import Run
 from reports.data.measures import seconds

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from loadtest.judging.slo import SECONDS
-from loadtest.judging.words import amount
+from loadtest.criteria.slo import SECONDS
+from loadtest.criteria.words import amount
 from reports.pages.drawn import svg
 from reports.pages.drawn.chart import Chart, chart_of
 

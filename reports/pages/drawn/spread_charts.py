@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from loadtest.judging.slo import SECONDS
-from loadtest.judging.words import amount
+from loadtest.criteria.slo import SECONDS
+from loadtest.criteria.words import amount
 from loadtest.language.events import STEPS, Outcome
 from reports.data.frames import Run
 from reports.data.measures import quantile, seconds

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from loadtest.judging.slo import SECONDS
-from loadtest.judging.words import amount
+from loadtest.criteria.slo import SECONDS
+from loadtest.criteria.words import amount
 from loadtest.language.events import Gone, Outcome, Step
 from reports.data.frames import Run
 from reports.pages.explore.chosen import SAMPLED, SLOW, Chosen

@@ -1,4 +1,4 @@
-"""A run's journals → what `loadtest.planning.plan` needs to know of its sessions."""
+"""A run's journals → what `loadtest.forecast.plan` needs to know of its sessions."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +10,11 @@ import pandas as pd
 from loadtest import journal
 from loadtest.config.scenario import ANSWERED
 from loadtest.config.settings import Settings
+from loadtest.forecast.costing import talk_of
+from loadtest.forecast.plan import Measured, Memory, Range
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import LOAD, Mark, Observed, Outcome
-from loadtest.planning.costing import talk_of
-from loadtest.planning.plan import Measured, Memory, Range
 from loadtest.prices.table import Prices, prices
 from loadtest.prices.talk import Talk
 from reports.data import frames, run_settings

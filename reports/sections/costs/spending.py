@@ -7,10 +7,10 @@ import pandas as pd
 from loadtest.config.access.guard import endpoints_of
 from loadtest.config.scenario import ANSWERED, Scenario
 from loadtest.config.settings import Settings
+from loadtest.forecast.costing import clip_lengths_s, talk_of
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import DropReason
 from loadtest.language.validation import is_loopback
-from loadtest.planning.costing import clip_lengths_s, talk_of
 from loadtest.prices.talk import NOTHING, Talk, Usd, bill
 from reports.data.frames import Run
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from loadtest.judging.trend import LEAST
+from loadtest.criteria.trend import LEAST
 from loadtest.language.events import Outcome, Step
 from reports.data.frames import Run
 from reports.data.measures import quantile, quantiles
@@ -41,7 +41,7 @@ def section(run: Run) -> dict[str, Any]:
 
 
 def drifts(run: Run) -> "pd.Series[float]":
-    """By session, as `loadtest.judging.trend.Trend` has it: seconds a minute."""
+    """By session, as `loadtest.criteria.trend.Trend` has it: seconds a minute."""
     return _drifts(_answered(run))
 
 

@@ -7,8 +7,8 @@ from exporters.metrics import judged
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.exposition import OPENMETRICS, PLAIN, exposition
 from exporters.metrics.snapshot import SEPARATOR, Snapshot, merged
-from loadtest.judging.objectives import Standing, State
-from loadtest.judging.slo import Slo
+from loadtest.criteria.objectives import Standing, State
+from loadtest.criteria.slo import Slo
 from tests.exporters.metrics.test_prometheus import openmetrics, plain, value
 from tests.exporters.traces.script import run_started, session
 

@@ -21,7 +21,7 @@ from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.exposition import OPENMETRICS, PLAIN, content_type, exposition
 from exporters.metrics.snapshot import merged
-from loadtest.judging.slo import Slo
+from loadtest.criteria.slo import Slo
 from loadtest.language.events import Step
 from tests.exporters.traces.script import WALL_S, health, run_started, session, session_id, span_id
 from tests.programs import needed

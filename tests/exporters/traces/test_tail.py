@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from exporters.sampling import in_share
 from exporters.traces.tail import TailSampler
 from loadtest.config.settings import Settings
-from loadtest.judging.slo import Slo
+from loadtest.criteria.slo import Slo
 from loadtest.language.events import (
     Event,
     MediaMeasured,

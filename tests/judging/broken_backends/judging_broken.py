@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest.judging.statements import RULES
+from loadtest.criteria.statements import RULES
 from tests.judging.broken_backends.breakage import Backend, Breakage, key_of, token_of
 from tests.judging.broken_backends.proxy import Answer, Forward, HttpHook, Request, proxied
 from tests.judging.judging import SCENARIO, TURNS, TWIN, twin

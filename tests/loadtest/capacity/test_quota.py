@@ -8,7 +8,7 @@ import pytest
 from loadtest.capacity.limit import limit
 from loadtest.capacity.quota import Evidence, Refusal, quota_of
 from loadtest.capacity.search import Found, Purpose, Search
-from loadtest.judging.slo import Slo
+from loadtest.criteria.slo import Slo
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import Step
 from tests.loadtest.capacity.simulated import Target

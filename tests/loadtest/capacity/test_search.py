@@ -9,7 +9,7 @@ from loadtest.capacity.facts import Facts, Judged
 from loadtest.capacity.limit import Limit, limit, verdicts
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.capacity.stages import Stages
-from loadtest.judging.slo import Slo
+from loadtest.criteria.slo import Slo
 from loadtest.language.events import DropReason, IterationDropped, StageStarted
 from tests.loadtest.capacity.simulated import Target
 

@@ -15,11 +15,11 @@ import pytest
 
 from loadtest.commands.work.checks import check_machine
 from loadtest.config.settings import Settings
+from loadtest.http_client.pool import UnreachableError
 from loadtest.language.errors import Code, ConfigError, Kind, StepError, own_limit
 from loadtest.language.events import Event, Outcome, Remains, SessionFinished
-from loadtest.load import machine
-from loadtest.network.pool import UnreachableError
-from loadtest.rooms.pacing import Ticker
+from loadtest.preflight import machine
+from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.services.transport import fetch, open_session
 from loadtest.session import owned

@@ -12,7 +12,7 @@ from loadtest.distribution import worker
 from loadtest.distribution.worker import Place, check_allowed, check_variables, own_limit, share, work
 from loadtest.language.errors import ConfigError, GeneratorError
 from loadtest.language.events import WorkerChanged
-from loadtest.load import machine
+from loadtest.preflight import machine
 from tests.loadtest.distribution.master import TOKEN, Serving, serving
 from tests.support import eventually, free_port
 

@@ -5,9 +5,9 @@ import select
 import msgspec
 
 from exporters.metrics.aggregate import Aggregate
-from loadtest.judging.objectives import Standing, State
-from loadtest.judging.stage_health import MAX_BECAUSE
-from loadtest.judging.statements import RULES
+from loadtest.criteria.objectives import Standing, State
+from loadtest.criteria.stage_health import MAX_BECAUSE
+from loadtest.criteria.statements import RULES
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import Event, Outcome, Remains, Step
 from loadtest.load.glance import MOST_FAILURES, Glance, Glances, Times

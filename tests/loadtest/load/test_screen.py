@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
-from loadtest.judging.objectives import Standing, State
-from loadtest.judging.slo import DEFAULT_SLOS, Slo
+from loadtest.criteria.objectives import Standing, State
+from loadtest.criteria.slo import DEFAULT_SLOS, Slo
 from loadtest.load.glance import Glance, Times
 from loadtest.load.progress import ENDS
 from loadtest.load.screen import Plan, plain, rows

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from loadtest.config.settings import Probes
-from loadtest.judging.statements import RULES, Prod, Source
+from loadtest.criteria.statements import RULES, Prod, Source
 from loadtest.language.errors import ConfigError
 from loadtest.probes.catalogue import BY_LEAD, PROBES, chosen, dealt
 

@@ -18,7 +18,7 @@ pytest.importorskip("aiortc", reason="needs the extra webrtc")
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Mark
 from loadtest.rooms import opus
-from loadtest.rooms.pacing import Ticker
+from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.peer import Peer, payload_of
 from loadtest.rooms.rehearsal import rehearse
 from loadtest.rooms.webrtc import WebRtcRoom

@@ -9,7 +9,7 @@ import pytest
 
 from loadtest.config.promise import Promise
 from loadtest.config.resolve import resolve
-from loadtest.judging.rules_by_engine import unjudged
+from loadtest.criteria.rules_by_engine import unjudged
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import Event, Mark, RuleChecked, RuleOutcome
 from loadtest.rules.rulebook import Rulebook

@@ -7,7 +7,7 @@ import pytest
 
 from loadtest.config.promise import promise
 from loadtest.config.resolve import resolve
-from loadtest.judging.statements import RULES, Standing
+from loadtest.criteria.statements import RULES, Standing
 from loadtest.language.errors import Code
 from loadtest.language.events import Event, Mark, RuleChecked, RuleOutcome, SecretGivenBack, SecretKind, Step
 from loadtest.rules.rulebook import Rulebook

@@ -14,8 +14,8 @@ from loadtest.config.settings import Settings
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.services.control import Control
 from loadtest.session.ports import Call, ClientSecret, Created
-from tests.loadtest.services.test_handshake import Certified, proxy
-from tests.loadtest.services.test_handshake import certified as certified
+from tests.loadtest.preflight.test_certificates import Certified, proxy
+from tests.loadtest.preflight.test_certificates import certified as certified
 from tests.serving import Serving
 
 KEYS = {"OPENAI_API_KEY": "sk-of-a-test-of-both", "AVATURN_API_KEY": "key-of-a-test-of-both"}

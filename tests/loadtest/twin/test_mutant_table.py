@@ -2,7 +2,7 @@
 
 import inspect
 
-from loadtest.judging.statements import RULES
+from loadtest.criteria.statements import RULES
 from loadtest.twin.mutants import MUTANTS
 from tests.judging.judging import rule_of
 from tests.judging.mutant_table import PAGE, cells, page, rows_of, rule_is_named

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from loadtest.config.settings import Settings
-from loadtest.judging.words import amount
+from loadtest.criteria.words import amount
 from loadtest.language.errors import Code, ConfigError, Kind
 from loadtest.language.events import Event, Fault, GeneratorFailed, Outcome, StageStarted, Step
 from reports.build import build

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loadtest.judging.slo import RANKS, Slo
+from loadtest.criteria.slo import RANKS, Slo
 from reports.data.measures import quantile, quantiles
 from reports.verdict.gates import observed
 from reports.verdict.samples import Samples

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from loadtest.judging.slo import Slo
+from loadtest.criteria.slo import Slo
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
     ClockCompared,

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from loadtest.judging.slo import Slo
+from loadtest.criteria.slo import Slo
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import STEPS, Event, Outcome, Remains, Step
 from reports.build import build

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from loadtest.config.run_dir import Written
-from loadtest.judging.slo import DEFAULT_SLOS
+from loadtest.criteria.slo import DEFAULT_SLOS
 from loadtest.language.events import DropReason, Event, IterationDropped, Outcome, StageStarted
 from reports.build import judge
 from reports.data import frames

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
 from loadtest.capacity.stages import Stages
-from loadtest.judging.objectives import Objectives
-from loadtest.judging.slo import Slo
+from loadtest.criteria.objectives import Objectives
+from loadtest.criteria.slo import Slo
 from loadtest.language.events import Event, Mark, Observed, SecretMinted, StageStarted, Step, StepFinished
 from loadtest.rules.rulebook import Rulebook
 from reports.sections.timeline import timeline

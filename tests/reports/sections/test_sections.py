@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from loadtest.config.run_dir import Written
-from loadtest.judging.slo import DEFAULT_SLOS
-from loadtest.judging.statements import RULES
+from loadtest.criteria.slo import DEFAULT_SLOS
+from loadtest.criteria.statements import RULES
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
     AnswerEnd,

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from loadtest.judging.slo import Slo
-from loadtest.judging.words import plural
+from loadtest.criteria.slo import Slo
+from loadtest.criteria.words import plural
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
     DropReason,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.judging.slo import Slo
+from loadtest.criteria.slo import Slo
 from loadtest.language.events import Event, StageStarted
 from reports.data import frames
 from reports.verdict.recovery import section

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from loadtest.config.resolve import resolve
-from loadtest.judging.statements import RULES
+from loadtest.criteria.statements import RULES
 from loadtest.language.events import RuleChecked, RuleOutcome
 from reports.build import build
 from reports.data import run_settings

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from loadtest.judging.slo import COUNT, INDICATORS, RANKS, RATIOS, TAKING, Slo, load_slos, parse_slo, parse_slos
+from loadtest.criteria.slo import COUNT, INDICATORS, RANKS, RATIOS, TAKING, Slo, load_slos, parse_slo, parse_slos
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import STEPS, AnswerEnd, StepFinished
 from reports.data import frames

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.judging.slo import Slo
+from loadtest.criteria.slo import Slo
 from loadtest.language.events import Event, Fault, GeneratorFailed, GoneChecked, Remains
 from reports.verdict.objective_words import describe
 from tests.reports import journals as j

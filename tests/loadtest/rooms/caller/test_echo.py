@@ -5,7 +5,7 @@ import pytest
 
 from loadtest.config.tables.caller import Caller
 from loadtest.rooms.caller.echo import Echo
-from loadtest.rooms.microphone import Microphone
+from loadtest.rooms.caller.microphone import Microphone
 from loadtest.rooms.opus import Decoder, EncodedMicrophone
 from loadtest.sound.speech import FRAME_NS, FRAME_SAMPLES, RATE_HZ, SILENCE, is_loud
 

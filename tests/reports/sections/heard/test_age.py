@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.judging.trend import Trend
+from loadtest.criteria.trend import Trend
 from loadtest.language.events import Event
 from reports.data import frames
 from reports.pages.drawn.age_chart import answers_by_age, drift_words

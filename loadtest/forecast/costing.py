@@ -1,0 +1,148 @@
+"""What a scenario's sessions cost: as they are expected to be, and at the very most."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+from loadtest.config.lint import table as section
+from loadtest.config.scenario import Backchannel, BargeIn, Hesitate, Ignore, Pause, Say, Scenario, Silence, Spoken, Turn
+from loadtest.config.settings import Settings
+from loadtest.language.errors import ConfigError
+from loadtest.prices.table import Prices
+from loadtest.prices.talk import Bill, Talk, bill
+from loadtest.sound.recordings import lengths_s
+
+SHORTEST_ROUND_S = 0.5
+"""No round of turns is taken for shorter, where they repeat for a time."""
+HEARING_S = 0.5
+"""From the end of a user's speech to the first audio of the answer, about."""
+
+
+def model_of(settings: Settings, scenario: Scenario) -> str | None:
+    """What answers its users, as the price table calls it; None: not known."""
+    if settings.target.backend is not None:
+        return settings.cost.model
+    return _word(scenario.realtime.get("model"))
+
+
+def transcriber_of(settings: Settings, scenario: Scenario) -> str | None:
+    """What writes down what they say; None: nothing that is known of."""
+    if settings.target.backend is not None:
+        return settings.cost.transcription
+    return _word(section(section(section(scenario.realtime, "audio"), "input"), "transcription").get("model"))
+
+
+def instructions_of(scenario: Scenario) -> int:
+    """Characters of what each answer reads before the talk: instructions and tools."""
+    tools = scenario.realtime.get("tools") or []
+    return len(str(scenario.realtime.get("instructions") or "")) + (len(json.dumps(tools)) if tools else 0)
+
+
+def clip_lengths_s(scenario: Scenario) -> dict[str, tuple[float, float]]:
+    """Of each source of clips: mean and longest, in s. Raises ConfigError where one can't be read."""
+    found = {}
+    for source in scenario.conversation.clips():
+        lengths = lengths_s(source)
+        found[source] = (sum(lengths) / len(lengths), max(lengths))
+    return found
+
+
+def expected(settings: Settings, scenario: Scenario, *, answer_s: float, around_s: float) -> Talk:
+    """A session that goes well. `answer_s`: how long an answer is; `around_s`: set-up and delete together."""
+    turns: list[tuple[float, float]] = []
+    lived_s = around_s
+    if settings.target.room != "none":
+        lengths_s = {source: mean for source, (mean, _) in clip_lengths_s(scenario).items()}
+        plan = scenario.conversation
+        think_s = (plan.think_min_s + plan.think_max_s) / 2
+        round_s, answered = _round(plan.turns, lengths_s, think_s, answer_s)
+        rounds = 1 if plan.repeat_for is None else max(1, math.ceil(plan.repeat_for / max(round_s, SHORTEST_ROUND_S)))
+        turns, lived_s = answered * rounds, around_s + rounds * round_s
+    return talk_of(settings, scenario, turns, min(lived_s, scenario.session.duration_s))
+
+
+def worst(settings: Settings, scenario: Scenario, prices: Prices) -> Bill:
+    """The most that a session can cost: it lives for `max_duration`, and each answer is as long as one may be."""
+    turns: list[tuple[float, float]] = []
+    if settings.target.room != "none":
+        plan = scenario.conversation
+        longest_s = {source: longest for source, (_, longest) in clip_lengths_s(scenario).items()}
+        answer_s = _longest_answer_s(settings, scenario, prices)
+        paid_for = [turn for turn in plan.turns if turn.avatar_may_speak]
+        said_s = [longest_s[turn.clip] if isinstance(turn, Spoken) else 0.0 for turn in paid_for]
+        rounds = 1 if plan.repeat_for is None else math.ceil(plan.repeat_for / max(sum(said_s), SHORTEST_ROUND_S)) + 1
+        turns = [(of_user_s, answer_s) for of_user_s in said_s] * rounds
+    return bill(talk_of(settings, scenario, turns, scenario.session.duration_s), prices)
+
+
+def _longest_answer_s(settings: Settings, scenario: Scenario, prices: Prices) -> float:
+    """By the scenario's patience, or by the tokens that an answer may take."""
+    price = prices.model(model_of(settings, scenario))
+    most = scenario.realtime.get("max_output_tokens")
+    tokens = float(most) if isinstance(most, int) else price.longest_answer_tokens if price else math.inf
+    speech = prices.speech
+    by_tokens_s = tokens / (speech.avatar_tokens_per_s * (1 + speech.text_per_audio_token))
+    return min(scenario.conversation.answer_max_s, by_tokens_s)
+
+
+def talk_of(settings: Settings, scenario: Scenario, turns: Sequence[tuple[float, float]], lived_s: float) -> Talk:
+    """A session of that scenario: what answers it and what it reads are the scenario's, what was said is given."""
+    return Talk(
+        model=model_of(settings, scenario),
+        transcriber=transcriber_of(settings, scenario),
+        instructions=instructions_of(scenario),
+        turns=turns,
+        lived_s=lived_s,
+    )
+
+
+def _round(
+    turns: tuple[Turn, ...], lengths_s: dict[str, float], think_s: float, answer_s: float
+) -> tuple[float, list[tuple[float, float]]]:
+    """How long all turns take together, and what was said in each that is answered. An answer that is interrupted is
+    heard until the next turn has begun."""
+    took_s, answered = 0.0, []
+    for turn, after in zip(turns, (*turns[1:], None), strict=True):
+        took_s += 0.0 if turn.interrupts or isinstance(turn, Pause) else think_s
+        into_s = after.after_s if isinstance(after, BargeIn | Ignore | Backchannel) else None
+        match turn:
+            case Say() | BargeIn():
+                heard_s = answer_s if into_s is None else min(answer_s, into_s)
+                took_s += lengths_s[turn.clip] + HEARING_S + heard_s
+                answered.append((lengths_s[turn.clip], answer_s))
+            case Hesitate():
+                said_s = lengths_s[turn.clip] + turn.pause_s
+                took_s += said_s + HEARING_S + (answer_s if into_s is None else min(answer_s, into_s))
+                answered.append((said_s, answer_s))
+            case Ignore() | Backchannel():
+                took_s += max(lengths_s[turn.clip], answer_s - turn.after_s)
+            case Silence() | Pause():
+                took_s += turn.for_s
+            case _:
+                assert_never(turn)
+    return took_s, answered
+
+
+def _word(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def check_budget(settings: Settings, prices: Prices) -> dict[str, Bill]:
+    """By scenario, what is reserved for a session. Raises ConfigError where a price is missing, or where the budget is
+    below one session."""
+    found = {scenario.name: worst(settings, scenario, prices) for scenario in settings.scenarios}
+    lacking = sorted({name for each in found.values() for name in each.total.unknown})
+    if lacking:
+        raise ConfigError(
+            f"cost.budget: no price for {', '.join(lacking)}: what a session may cost is not known; give it with"
+            " --prices FILE (`avaload prices` shows the table)"
+        )
+    budget = settings.cost.budget
+    dearest = max((each.total.high for each in found.values()), default=0.0)
+    if budget is not None and dearest > budget:
+        raise ConfigError(
+            f"cost.budget: {budget:g} USD is less than the {dearest:.2f} USD that one session may cost at most;"
+            " max_duration in [session] and max_output_tokens in [realtime] bound it"
+        )
+    return found

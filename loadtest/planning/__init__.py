@@ -1,3 +1,0 @@
-"""Before the load: what a plan would do (`forecast.py`), what it would cost (`costing.py`), and what so many users
-would need, as a run has shown it (`plan.py`). It knows settings and prices, and contacts nobody.
-"""
