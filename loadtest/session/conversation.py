@@ -24,7 +24,9 @@ from loadtest.sound.ear import Ear
 from loadtest.sound.speech import FRAME_NS, Clip
 
 ANOTHER_NS = 1_000_000_000
-"""What is said so long after an answer's announced end is another one, whatever it is called."""
+"""What is said so long after an answer's end is another one, whatever it is called. Before that it may be a pause."""
+_ANNOUNCED_LATE_NS = 500_000_000
+"""An answer's announcement may come so long after its sound (docs/contract.md, AUD-3)."""
 NOTHING_NS = 500_000_000
 SILENT_NS = 2_000_000_000
 """An avatar whose end is announced so long after its last sound was silent while it was called speaking."""
@@ -91,6 +93,12 @@ class Conversation:
         self.last_audio_ns: int | None = None
         self.silenced_ns: int | None = None
         self._interrupting = False
+        self._announced_anew = False
+        """An answer was announced since the user spoke into the one before."""
+        self.goes_on = False
+        """What is heard is the answer before, after a pause."""
+        self._paused: tuple[int, int] | None = None
+        """Where the interrupted answer paused: its last sound, and the onset of the next."""
         self.avatar_speaking = False
         self.avatar_ended = False
         """The app-message came since the last onset."""
@@ -160,8 +168,10 @@ class Conversation:
             if told.mark is Mark.AVATAR_ENDED:
                 self.avatar_ended, self.is_announced = True, False
                 self.ended_ns = t_ns
-            elif told.mark is Mark.AVATAR_STARTED:
-                self.is_announced = self.answer.is_announced = True
+            elif told.mark in (Mark.AVATAR_STARTED, Mark.PHRASE_STARTED):
+                if told.mark is Mark.AVATAR_STARTED:
+                    self.is_announced = self.answer.is_announced = True
+                self._announces(t_ns)
             if self.messages <= MAX_MESSAGES:
                 kept = redact(told.text) if self._keep_transcripts and told.text is not None else None
                 self._observe(t_ns, told.mark, self._turn_of(told), kept, **self._facts(told))
@@ -209,15 +219,41 @@ class Conversation:
     def _on_onset(self, t_ns: int) -> None:
         is_another = self.avatar_ended
         self.avatar_speaking, self.avatar_ended = True, False
-        if self.onset_ns is None:
-            self.onset_ns, self.dead_air_ns = t_ns, 0
-            self._words.answer_begins()
+        self.goes_on = not is_another and self.last_audio_ns is not None and t_ns - self.last_audio_ns < ANOTHER_NS
+        if self._interrupting and self.silenced_ns is not None:
+            if self.goes_on and self._is_the_interrupted():
+                self._paused, self.silenced_ns = (self.silenced_ns, t_ns), None
+            else:
+                self._interrupting = False
+        if self._interrupting:
+            pass  # still the answer before
+        elif self.onset_ns is None:
+            self._begins(t_ns)
         elif is_another:
             self._speaks_again(t_ns)
         elif self.last_audio_ns is not None:
             self.dead_air_ns = max(self.dead_air_ns, t_ns - self.last_audio_ns - FRAME_NS)
         self._stretch_ns = t_ns
         self._waiting.wake()
+
+    def _begins(self, t_ns: int) -> None:
+        self.onset_ns, self.dead_air_ns = t_ns, 0
+        self._words.answer_begins()
+
+    def _is_the_interrupted(self) -> bool:
+        """What goes on after a pause, with no end announced: nobody answers a speech that goes on itself, nor without
+        another announcement where answers are announced."""
+        return self.speech_end_ns is None or (self.is_announced and not self._announced_anew)
+
+    def _announces(self, t_ns: int) -> None:
+        """Another answer: it may have been heard already, and been taken for the rest of the one before."""
+        self._announced_anew = True
+        if self._paused is None or not self._interrupting or self.speech_end_ns is None:
+            return
+        silenced_ns, onset_ns = self._paused
+        if t_ns - onset_ns <= _ANNOUNCED_LATE_NS:
+            self._interrupting, self.silenced_ns = False, silenced_ns
+            self._begins(onset_ns)
 
     def _speaks_again(self, t_ns: int) -> None:
         """After its announced end, and the user has begun no new turn."""
@@ -239,8 +275,8 @@ class Conversation:
         self._talk_over_ns += self._overlap_ns(t_ns + FRAME_NS)
         if self._interrupting:
             self.answer.sound_ns = 0  # that was of the answer before
-            # Here and not where somebody waits for it: the next onset is of another answer, however soon it comes.
-            self._interrupting, self.silenced_ns, self.onset_ns = False, t_ns, None
+            # Here and not where somebody waits for it: the next onset is of another answer, or takes this back.
+            self.silenced_ns, self.onset_ns = t_ns, None
         self._waiting.wake()
 
     # What the user's side needs
@@ -276,18 +312,20 @@ class Conversation:
         self.mark(t_ns, Mark.LINE_CUT)
         self._was_cut = True
         self._ear = Ear(on_onset=self._on_onset, on_offset=self._on_offset)
-        self.avatar_speaking = self.is_announced = self._interrupting = False
+        self.avatar_speaking = self.is_announced = False
         self._clip = None
         self.forget_answer()
 
     def forget_answer(self) -> None:
         """The next onset begins another answer."""
         self.onset_ns = self.last_audio_ns = None
+        self._interrupting = False
 
     def interrupt(self) -> None:
-        """The answer that is being heard is interrupted: its end will be `silenced_ns`, what comes then is another
-        one."""
-        self._interrupting, self.silenced_ns = True, None
+        """The answer that is being heard is interrupted: its end will be `silenced_ns`, what comes then is another one.
+        An end that was a pause is taken back: `silenced_ns` is None again when it goes on."""
+        self._interrupting, self._announced_anew = True, False
+        self.silenced_ns = self._paused = None
 
     def flaw(self) -> Flaw | None:
         """What was wrong with the answer that is over."""

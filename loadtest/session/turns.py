@@ -79,22 +79,36 @@ class Turns:
         self.room.speak(clip)
         started_ns = await self._stamp(lambda: self.talk.speech_start_ns, clip)
         self.talk.mark(started_ns, Mark.BARGE_IN)
-        if not await self.talk.until(lambda: self.talk.silenced_ns is not None, YIELD_LIMIT_S):
-            if self.talk.hears_nothing:  # neither sound nor silence: no judgement of who goes on
-                raise StepError(Kind.TRANSPORT, Code.MEDIA_STALLED, "no frame from the avatar in a barge-in")
-            heard.censored = True
-            raise StepError(
-                Kind.PROTOCOL, Code.NOT_SILENCED, f"still audible {YIELD_LIMIT_S:g} s after the user began to speak"
-            )
-        silenced_ns = self.talk.silenced_ns
-        assert silenced_ns is not None
+        silenced_ns = await self._falls_silent(started_ns, clip, heard)
         if silenced_ns < started_ns:
             # Said all the same, and answered: cut off now, it would run into the next turn's speech.
             await self._hear_answer(clip, number, heard, hear_out=hear_out)
             raise AnswerOverError
-        heard.barge_in_ns = silenced_ns - started_ns
         self.talk.mark(silenced_ns, Mark.SILENCED)
         await self._hear_answer(clip, number, heard, hear_out=hear_out)
+
+    async def _falls_silent(self, started_ns: int, clip: Clip, heard: Heard) -> int:
+        """When the interrupted avatar fell silent, and stayed so until it answered. A pause between two of its
+        sentences is no silence, and shows only when it goes on."""
+        talk = self.talk
+        while True:
+            left_s = YIELD_LIMIT_S - (now_ns() - started_ns) / 1e9
+            if not await talk.until(lambda: talk.silenced_ns is not None, left_s):
+                heard.barge_in_ns = None
+                if talk.hears_nothing:  # neither sound nor silence: no judgement of who goes on
+                    raise StepError(Kind.TRANSPORT, Code.MEDIA_STALLED, "no frame from the avatar in a barge-in")
+                heard.censored = True
+                raise StepError(
+                    Kind.PROTOCOL, Code.NOT_SILENCED, f"still audible {YIELD_LIMIT_S:g} s after the user began to speak"
+                )
+            silenced_ns = talk.silenced_ns
+            assert silenced_ns is not None
+            heard.barge_in_ns = silenced_ns - started_ns if silenced_ns >= started_ns else None
+            speech_end_ns = await self._stamp(lambda: talk.speech_end_ns, clip)
+            left_s = self.plan.answer_timeout_s - (now_ns() - speech_end_ns) / 1e9
+            await talk.until(lambda: talk.onset_ns is not None or talk.silenced_ns is None, left_s)
+            if talk.silenced_ns == silenced_ns:
+                return silenced_ns
 
     async def ignore(
         self,
@@ -112,11 +126,13 @@ class Turns:
         self.talk.begin(number, clip, asks=False)
         made_ns = now_ns()
         self.room.speak(clip)
-        if await self.talk.until(lambda: not self.talk.avatar_speaking, NOISE_WATCH_S):
+        while await self.talk.until(lambda: not self.talk.avatar_speaking, NOISE_WATCH_S - (now_ns() - made_ns) / 1e9):
             silenced_ns = self.talk.last_audio_ns or made_ns
             answer = self.talk.answer
             # What took it for speech is about to answer it: that would run into the next turn's speech.
             is_answered = await self.talk.until(lambda: self.talk.avatar_speaking, FOLLOWED_S)
+            if is_answered and self.talk.goes_on and not answer.phantoms:
+                continue  # it had paused between two sentences
             if is_answered:
                 await self._hear_out()
             if not (is_answered or answer.phantoms or answer.looks_stopped):

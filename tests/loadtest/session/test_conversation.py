@@ -250,16 +250,21 @@ def test_a_stream_that_stalls_is_said_to_have_stalled() -> None:
 Act = Callable[[Listener, int], Any]
 
 
-def interrupt(kind: str, *, answer_frames: int, then: Act) -> tuple[StepError | Heard | str, list[tuple[Mark, int]]]:
+def interrupt(
+    kind: str, *, answer_frames: int, then: Act, announced: bool = False
+) -> tuple[StepError | Heard | str, list[tuple[Mark, int]]]:
     """A user who speaks 100 ms into an answer that began at t0; `then` plays what the room tells once he does.
 
-    The answer has `answer_frames` loud frames before he speaks; whatever follows is the script's.
+    The answer has `answer_frames` loud frames before he speaks; whatever follows is the script's. `announced`: so it
+    is, by a message.
     """
     marks: list[tuple[Mark, int]] = []
 
     async def scene() -> Heard | str:
         t0 = now_ns()
         talk = Conversation(observe=lambda t_ns, mark, _turn, _text, **_: marks.append((mark, t_ns - t0)))
+        if announced:
+            talk.on_message(t0, STARTED)
         for frame in range(answer_frames):
             talk.on_audio(t0 + frame * FRAME_NS, LOUD_FRAME)
         room = FakeRoom(on_speak=lambda listener: then(listener, t0))
@@ -341,6 +346,87 @@ def test_a_noise_that_stops_the_avatar_is_reported() -> None:
 def test_a_noise_that_the_avatar_ignores_is_a_good_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns_module, "NOISE_WATCH_S", 0.05)
     assert interrupt("ignore", answer_frames=5, then=lambda _listener, _t0: None)[0] == Heard(went_on=True)
+
+
+PAUSE, YIELD = 16, 13
+"""Silent frames: 320 ms, as between two sentences; and what is over."""
+
+
+@pytest.mark.parametrize(
+    ("announced", "ends_ms"),
+    [
+        (True, 700),  # the user has ended in the pause: what is said then is no answer to him, for none was announced
+        (False, 1_300),  # no announcements at all: while the user speaks nobody answers him
+    ],
+)
+def test_a_pause_between_the_sentences_of_an_interrupted_answer_is_no_silence(*, announced: bool, ends_ms: int) -> None:
+    def pauses(listener: Listener, t0: int) -> None:
+        listener.on_mark(t0 + 200 * MS, Mark.SPEECH_START)
+        t_ns = on_line(listener, t0 + 100 * MS, 15, PAUSE)  # until 400 ms, and a pause until 720 ms
+        if announced:
+            listener.on_mark(t0 + ends_ms * MS, Mark.SPEECH_END)
+        on_line(listener, t_ns, 20, YIELD)  # until 1,120 ms
+        if announced:
+            listener.on_message(t0 + 1_130 * MS, ENDED)
+            listener.on_message(t0 + 1_690 * MS, STARTED)
+        else:
+            listener.on_mark(t0 + ends_ms * MS, Mark.SPEECH_END)
+        hear(listener, t0 + 1_700 * MS, loud=5)
+
+    heard, marks = interrupt("barge_in", answer_frames=5, then=pauses, announced=announced)
+    assert heard == Heard(first_audio_ns=(1_700 - ends_ms) * MS, barge_in_ns=900 * MS, censored=False)
+    assert [t_ns for mark, t_ns in marks if mark is Mark.SILENCED] == [1_100 * MS]
+
+
+def test_an_answer_that_is_announced_just_after_its_first_sound_is_another_one() -> None:
+    def yields(listener: Listener, t0: int) -> None:
+        listener.on_mark(t0 + 200 * MS, Mark.SPEECH_START)
+        on_line(listener, t0 + 100 * MS, 15, YIELD)
+        listener.on_mark(t0 + 600 * MS, Mark.SPEECH_END)
+        hear(listener, t0 + 1_100 * MS, loud=5)  # and no end of the one before was announced
+        listener.on_message(t0 + 1_300 * MS, STARTED)
+
+    heard, _ = interrupt("barge_in", answer_frames=5, then=yields, announced=True)
+    assert heard == Heard(first_audio_ns=500 * MS, barge_in_ns=180 * MS, censored=False)
+
+
+def test_an_avatar_that_goes_on_with_pauses_does_not_fall_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "YIELD_LIMIT_S", 0.05)
+
+    def goes_on(listener: Listener, t0: int) -> None:
+        listener.on_mark(t0 + 200 * MS, Mark.SPEECH_START)
+        listener.on_mark(t0 + 600 * MS, Mark.SPEECH_END)
+        on_line(listener, t0 + 100 * MS, 15, PAUSE, 40, PAUSE, 40)
+
+    error, marks = interrupt("barge_in", answer_frames=5, then=goes_on, announced=True)
+    assert isinstance(error, StepError)
+    assert error.code is Code.NOT_SILENCED
+    assert not {Mark.SILENCED, Mark.FIRST_AUDIO} & {mark for mark, _ in marks}
+
+
+def test_a_pause_between_two_sentences_is_no_stop_by_a_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "NOISE_WATCH_S", 0.05)
+
+    def pauses(listener: Listener, t0: int) -> None:
+        t_ns = on_line(listener, t0 + 100 * MS, 15, PAUSE)
+        asyncio.get_running_loop().call_later(0.02, on_line, listener, t_ns, 20)
+
+    assert interrupt("ignore", answer_frames=5, then=pauses)[0] == Heard(went_on=True)
+
+
+@pytest.mark.parametrize(("ended", "silent_frames"), [(True, 30), (False, 55)])
+def test_an_answer_to_a_noise_tells_that_it_has_stopped_the_one_before(*, ended: bool, silent_frames: int) -> None:
+    """Its end was announced, or the silence was longer than a pause."""
+
+    def stops(listener: Listener, t0: int) -> None:
+        t_ns = on_line(listener, t0 + 100 * MS, 5, silent_frames)
+        if ended:
+            listener.on_message(t_ns, ENDED)
+        asyncio.get_running_loop().call_later(0.02, on_line, listener, t_ns, 5, YIELD)
+
+    error, _ = interrupt("ignore", answer_frames=5, then=stops)
+    assert isinstance(error, StepError)
+    assert error.code is Code.STOPPED_BY_NOISE
 
 
 def test_an_avatar_that_speaks_unasked_fails_a_silent_turn() -> None:
