@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from exporters.metrics import catalogue as c
 from exporters.metrics import labels as v
-from exporters.metrics.edges import edges
+from exporters.metrics.edges import FED, edges
 from exporters.metrics.metric import OTHER
 from exporters.metrics.own_state import OwnState
 from exporters.metrics.series import Series
 from exporters.metrics.snapshot import Snapshot
 from exporters.sampling import Bounds, in_share
-from loadtest.criteria.samples import TAKING_SAMPLERS, Running
+from loadtest.criteria.samples import TAKING_SAMPLERS, Running, source_of
 from loadtest.criteria.slo import Slo
 from loadtest.language.errors import Kind
 from loadtest.language.events import (
@@ -193,61 +193,54 @@ class Aggregate:
         step, outcome = event.step, event.outcome
         key = (scenario, step, outcome)
         took_s = (event.t_ns - event.started_ns) / 1e9
-        place = self._observe(c.STEP_DURATION, key, took_s)
         traced = (
             outcome is Outcome.FAILED
             or self._trace_share >= 1
             or in_share(event.session, self._trace_share)
             or self._bounds.broken_by(event, running)
         )
-        if traced:
-            self._exemplify(c.STEP_DURATION, key, place, took_s, event.t_ns, event.session, event.span_id)
+        if event.attempt == 1:
+            place = self._observe(c.STEP_DURATION, key, took_s)
+            if traced:
+                self._exemplify(c.STEP_DURATION, key, place, took_s, event.t_ns, event.session, event.span_id)
         if outcome is Outcome.FAILED and event.failure is not None:
             self._count(c.LIFECYCLE_ERRORS, (scenario, step, event.failure.code))
             if step is not Step.CONVERSE or running is None or not running.failed:
                 self._series.failed(step, event.failure)
             if running is not None:
                 running.failed = True
+        samples = self._sample(event, running, scenario)
         if step is Step.TURN:
             self._count(c.TURNS, (scenario, outcome))
-            dead_air_ns = event.dead_air_ns if outcome is Outcome.OK else None
-            if event.first_audio_ns is not None and running is not None and running.connect_ns:
-                self._waited(event.first_audio_ns / 1e9, minutes=(event.started_ns - running.connect_ns) / 60e9)
             for what, sampler in TAKING_SAMPLERS.items():
                 if (so := sampler(event, running)) is not None:
                     self._count(c.TAKING_OF, (scenario, what))
                     self._count(c.TAKING_SO, (scenario, what), so)
-            for metric, ns in (
-                (c.FIRST_AUDIO, event.first_audio_ns),
-                (c.BARGE_IN, event.barge_in_ns),
-                (c.DEAD_AIR, dead_air_ns),
-                (c.TALK_OVER, None if outcome is Outcome.CANCELLED else event.talk_over_ns),
-            ):
-                if ns is not None:
-                    place = self._observe(metric, (scenario,), ns / 1e9)
-                    if traced:
-                        self._exemplify(metric, (scenario,), place, ns / 1e9, event.t_ns, event.session, event.span_id)
+            for metric, took_s, place in samples:
+                if metric is c.FIRST_AUDIO and running is not None and running.connect_ns:
+                    self._waited(took_s, minutes=(event.started_ns - running.connect_ns) / 60e9)
+                if traced:
+                    self._exemplify(metric, (scenario,), place, took_s, event.t_ns, event.session, event.span_id)
         elif running is not None:
             self._active[(running.state,)] -= 1
             running.state = _AFTER[step] if outcome is Outcome.OK else Step.DELETE
             self._active[(running.state,)] += 1
-            if (setup_s := running.setup_s(event)) is not None:
-                self._observe(c.SESSION_SETUP, (running.scenario,), setup_s)
             running.connect_ns = event.t_ns  # of the step after this one; read while that is connect
-            if running.secret is not None:
-                self._secret_used(running.secret, event)
+            if running.secret is not None and step in ON_A_SECRET:
+                self._observe(c.SECRET_AGE, (step,), running.secret.age_s(event.started_ns))
+
+    def _sample(self, event: Event, running: _Running | None, scenario: str) -> list[tuple[c.Metric, float, int]]:
+        """Into the histograms of the indicators that it is a sample of: which, its value, the place of its bucket."""
+        found = []
+        for metric, sampler in FED.get(source_of(event), ()):
+            if (value := sampler(event, running)) is not None:
+                found.append((metric, value, self._observe(metric, (scenario,) if metric.labels else (), value)))
+        return found
 
     def _waited(self, waited_s: float, *, minutes: float) -> None:
         age = next((age for age, under in v.AGES.items() if minutes < under), v.OLDEST)
         self._count(c.ANSWERS_BY_AGE, (age,))
         self._count(c.WAITED_BY_AGE, (age,), waited_s)
-
-    def _secret_used(self, secret: SecretMinted, event: StepFinished) -> None:
-        if event.step in ON_A_SECRET:
-            self._observe(c.SECRET_AGE, (event.step,), secret.age_s(event.started_ns))
-        connected = event.step is Step.CONNECT and event.outcome is Outcome.OK
-        if connected and (left_s := secret.left_s(event.t_ns)) is not None:
-            self._observe(c.SECRET_MARGIN, (), left_s)
 
     def _observed(self, event: Observed) -> None:
         mark = event.mark
@@ -269,10 +262,7 @@ class Aggregate:
         self._count(c.MEDIA_FRAMES, (), event.frames)
         self._count(c.MEDIA_UNDERRUNS, (), event.underruns)
         self._count(c.MEDIA_STALLED, (), event.stalled_ns / 1e9)
-        if event.gap_max_ns is not None:
-            self._observe(c.MEDIA_GAP, (), event.gap_max_ns / 1e9)
-        if event.jitter_ns is not None:
-            self._observe(c.MEDIA_JITTER, (), event.jitter_ns / 1e9)
+        self._sample(event, self._running.get(event.session), self._unknown)
         if event.heard_ns is not None:
             self._count(c.MEDIA_HEARD, (), event.heard_ns / 1e9)
         if event.packets_lost is not None:
@@ -283,8 +273,7 @@ class Aggregate:
         if event.purpose != LOAD:
             return
         self._count(c.GONE_CHECKS, (event.gone,))
-        if event.gone is Gone.CONFIRMED:
-            self._observe(c.TIME_TO_GONE, (), (event.t_ns - event.deleted_ns) / 1e9)
+        self._sample(event, self._running.get(event.session), self._unknown)
 
     def _session_finished(self, event: SessionFinished) -> None:
         if event.remains is Remains.LEAKED:

@@ -92,7 +92,7 @@ STEP_DURATION: Final = Metric(
     type=Type.HISTOGRAM,
     labels=(v.SCENARIO, v.STEP, v.OUTCOME),
     buckets=v.LATENCY_S,
-    help="Time that a step took; each attempt of a delete counts, a turn is a part of converse",
+    help="Time that a step took; of deletes the first attempts, a turn is a part of converse",
 )
 CONNECT_PHASE: Final = Metric(
     name="avaload_connect_phase_duration_seconds",
@@ -112,13 +112,13 @@ FIRST_AUDIO: Final = Metric(
     type=Type.HISTOGRAM,
     labels=(v.SCENARIO,),
     buckets=v.LATENCY_S,
-    help="From the end of the user's speech to the first audible sample of the answer, heard in the audio",
+    help="From the end of the user's speech to the first audible sample of the answer, in turns that went well",
 )
 ANSWERS_BY_AGE: Final = Metric(
     name="avaload_answers_by_age_total",
     type=Type.COUNTER,
     labels=(v.AGE,),
-    help="Answers whose time to first audio was heard, by the age of their session when the turn began",
+    help="Turns that went well whose time to first audio was heard, by the age of their session when they began",
 )
 WAITED_BY_AGE: Final = Metric(
     name="avaload_answers_waited_by_age_seconds_total",
@@ -145,7 +145,7 @@ TALK_OVER: Final = Metric(
     type=Type.HISTOGRAM,
     labels=(v.SCENARIO,),
     buckets=v.TALK_OVER_S,
-    help="For how long user and avatar were heard at once, in turns that are to be answered",
+    help="For how long user and avatar were heard at once, in turns that are to be answered; no failures of our own",
 )
 TAKING_OF: Final = Metric(
     name="avaload_turn_taking_judged_total",

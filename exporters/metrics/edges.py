@@ -1,10 +1,13 @@
-"""The buckets of a run's histograms: the catalogue's edges and one at each bound that the run is judged by."""
+"""What a run's histograms hold: of which indicator each shows the samples, and its buckets, the catalogue's edges and
+one at each bound that the run is judged by."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from exporters.metrics import catalogue as c
 from exporters.metrics.metric import Metric
+from loadtest.criteria.samples import SAMPLERS, Sampler, Source
 from loadtest.criteria.slo import Slo
 from loadtest.language.events import STEPS
 
@@ -24,6 +27,20 @@ SHOWN: Final[dict[str, Metric | None]] = {
     "media.jitter": c.MEDIA_JITTER,
 }
 """`Slo.measure` of what is ranked → the histogram that shows it; None: none does, the report has it."""
+
+
+def _fed() -> Mapping[Source, list[tuple[Metric, Sampler]]]:
+    found: defaultdict[Source, list[tuple[Metric, Sampler]]] = defaultdict(list)
+    for measure, metric in SHOWN.items():
+        if metric is not None and metric is not c.STEP_DURATION:
+            for source, sampler in SAMPLERS[measure].items():
+                found[source].append((metric, sampler))
+    return dict(found)
+
+
+FED: Final = _fed()
+"""Events → the histograms that take their samples, and no others: so a quantile that is read live is of what its
+objective and the report are of. STEP_DURATION has its outcomes apart, and takes each first attempt."""
 
 
 def edges(slos: Iterable[Slo]) -> dict[str, tuple[float, ...]]:

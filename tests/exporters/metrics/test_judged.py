@@ -1,16 +1,21 @@
 """How a run stands, as metrics."""
 
+from typing import Any
+
 import pytest
+from msgspec.structs import replace
 
 from exporters.metrics import catalogue as c
 from exporters.metrics import judged
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.exposition import OPENMETRICS, PLAIN, exposition
 from exporters.metrics.snapshot import SEPARATOR, Snapshot, merged
-from loadtest.criteria.objectives import Standing, State
+from loadtest.criteria.objectives import Judge, Objectives, Standing, State
 from loadtest.criteria.slo import Slo
+from loadtest.language.errors import Code, Kind
+from loadtest.language.events import Event, Failure, Outcome, Step, StepFinished
 from tests.exporters.metrics.test_prometheus import openmetrics, plain, value
-from tests.exporters.traces.script import run_started, session
+from tests.exporters.traces.script import S, run_started, session
 
 MET, MISSED, OPEN = State.MET, State.MISSED, State.OPEN
 
@@ -119,3 +124,62 @@ def test_the_run_tells_its_tags_in_one_label_of_bounded_length() -> None:
         aggregate.add(run_started())
         (key,) = aggregate.snapshot()[c.RUN_INFO.name]
         assert key.split(SEPARATOR)[-1] == told
+
+
+def answered(number: int, first_audio_s: float, **changes: Any) -> list[Event]:
+    """A session whose turn was answered after so long, changed; its delete was tried twice, the second time in 9 s."""
+    found: list[Event] = []
+    for event in session(number):
+        if isinstance(event, StepFinished) and event.step is Step.TURN:
+            event = replace(event, first_audio_ns=round(first_audio_s * S), **changes)
+        if isinstance(event, StepFinished) and event.step is Step.DELETE:
+            failure = Failure(step=Step.DELETE, kind=Kind.TIMEOUT, code=Code.TIMEOUT)
+            found.append(replace(event, outcome=Outcome.FAILED, failure=failure))
+            event = replace(event, t_ns=event.started_ns + 9 * S, attempt=2)
+        found.append(event)
+    return found
+
+
+def test_what_is_observed_live_is_of_the_samples_that_the_objective_is_of() -> None:
+    slos = [
+        Slo(name="quick", indicator="turn.time_to_first_audio.p50", max=1.0),
+        Slo(name="apart", indicator="turn.talk_over.p50", max=0.4),
+        Slo(name="deleted", indicator="delete.p50", max=1.0),
+    ]
+    cut = Failure(step=Step.TURN, kind=Kind.PROTOCOL, code=Code.ANSWER_CUT)
+    ours = Failure(step=Step.TURN, kind=Kind.BUG, code=Code.BUG)
+    aggregate = Aggregate(["support"], slos=slos)
+    objectives = Objectives(slos)
+    for number in range(1, 17):
+        if number <= 4:
+            events = answered(number, 0.5, talk_over_ns=S // 5)
+        elif number <= 10:
+            events = answered(number, 5, talk_over_ns=S // 5, outcome=Outcome.FAILED, failure=cut)
+        else:
+            events = answered(number, 5, talk_over_ns=3 * S, outcome=Outcome.FAILED, failure=ours)
+        for event in events:
+            aggregate.add(event)
+            objectives.add(event)
+    judge = Judge(slos)
+    judge.hear(0, objectives.value(S), now_ns=S)
+    standings = judge.standings(now_ns=S)
+    so_far = aggregate.snapshot()
+    found = judged.snapshot(slos, standings, ("valid", ""), so_far)[c.OBJECTIVE_OBSERVED.name]
+    observed = {key.split(SEPARATOR)[0]: value for key, value in found.items()}
+    assert observed.keys() == {"quick", "apart"}, "every first delete failed, and how long another took is no sample"
+    assert isinstance(observed["quick"], float)
+    assert 0.45 < observed["quick"] <= 0.7
+    assert isinstance(observed["apart"], float)
+    assert 0.0 < observed["apart"] <= 0.2
+    counts = {
+        key: [sum(series[:-1]) for series in so_far[metric.name].values() if isinstance(series, list)]
+        for key, metric in (("quick", c.FIRST_AUDIO), ("apart", c.TALK_OVER))
+    }
+    assert counts == {"quick": [4], "apart": [10]}
+    samples = {slo.name: standing.count for slo, standing in zip(slos, standings, strict=True)}
+    assert samples == {"quick": 4, "apart": 10, "deleted": 0}
+    failed = so_far[c.STEP_DURATION.name][SEPARATOR.join(("support", "delete", "failed"))]
+    assert isinstance(failed, list)
+    assert sum(failed[:-1]) == 16
+    assert so_far[c.ANSWERS_BY_AGE.name]["under 1 min"] == 4
+    assert so_far[c.WAITED_BY_AGE.name]["under 1 min"] == 2.0
