@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import pylibsrtp
-from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.rtp import RtcpPacket, RtcpRrPacket, RtcpSrPacket
 
 from loadtest.language.clock import now_ns
@@ -27,6 +27,8 @@ CLOSE_TIMEOUT_S = 1.0
 _HEADER = struct.Struct(">BBHII")
 _RTP_STEP = 960
 """20 ms on Opus' RTP clock, 48 kHz whatever the sound has (RFC 7587 4.1)."""
+SILENT_NS = 200_000_000
+"""A stream of which nothing came for so long may be followed by another one: a server that has begun anew."""
 
 
 class Ear(Protocol):
@@ -42,7 +44,7 @@ class Ear(Protocol):
         """`part`, ice or dtls, has failed, now or after it had worked."""
 
     def on_packet(self, t_ns: int, sequence: int, payload: bytes) -> None:
-        """An RTP packet of the other side; `sequence` counts modulo 65536."""
+        """An Opus packet of the other side; `sequence` counts modulo 65536, and goes on where a new stream follows."""
 
     def on_sent_lost(self, t_ns: int) -> None:
         """The other side reports that it has missed more of our packets."""
@@ -63,7 +65,11 @@ class Peer:
         # Without this empty list aiortc asks Google's STUN server.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         line: Any = self._connection.addTransceiver("audio", direction="sendrecv")
+        # Nothing else is spoken here: a codec that is offered, G.711 say, may be chosen.
+        spoken = [codec for codec in RTCRtpSender.getCapabilities("audio").codecs if codec.mimeType == "audio/opus"]
+        line.setCodecPreferences(spoken)
         line.sender.send, line.receiver.receive = self._start_sending, self._start_receiving
+        self._line = line
         self._dtls: Any = line.receiver.transport
         self._ice: Any = self._dtls.transport
         self._dtls.on("statechange", self._on_dtls_state)
@@ -73,6 +79,11 @@ class Peer:
         self._write: Callable[[bytes], None] | None = None
         self._payload_type = self._ssrc = self._sequence = self._timestamp = 0
         self._sent_lost = 0
+        self._understood: tuple[int, ...] = ()
+        """Payload types that are Opus: the offer's, and the answer's own number for it."""
+        self._stream = b""
+        """The SSRC that is listened to: two streams at once would be one muddle of numbers and of sound."""
+        self._heard_ns = self._heard_sequence = self._renumbered = 0
         self._is_closed = False
 
     async def offer(self) -> str:
@@ -82,6 +93,7 @@ class Peer:
             gather, addresses = connection.get_component_candidates, [self._loopback]
             connection.get_component_candidates = lambda component, **_: gather(component, addresses)
         await self._connection.setLocalDescription()
+        self._understood = (self._line._codecs[0].payloadType,)
         for protocol in connection._protocols:
             protocol.datagram_received = self._demultiplexed(protocol.datagram_received)
         return str(self._connection.localDescription.sdp)
@@ -92,6 +104,8 @@ class Peer:
             await self._connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
         except Exception as error:  # aiortc's parser raises whatever it stumbles over
             raise ValueError(f"the answer is no SDP that fits the offer ({error or type(error).__name__})") from error
+        # RFC 3264 6.1 wants the offer's number in what is sent to us; there are servers that send their own.
+        self._understood = (*self._understood, self._line._codecs[0].payloadType)
 
     def send(self, payload: bytes) -> None:
         """One 20 ms packet, written to the socket before this returns; nothing while there is no connection."""
@@ -144,13 +158,28 @@ class Peer:
                     if 191 < data[1] < 224:
                         self._hear_reports(t_ns, self._dtls._rx_srtp.unprotect_rtcp(data))
                         return
+                    stream = data[8:12]
+                    if data[1] & 0x7F not in self._understood or (
+                        stream != self._stream and t_ns - self._heard_ns < SILENT_NS
+                    ):
+                        return
                     packet = self._dtls._rx_srtp.unprotect(data)
                     payload = payload_of(packet)
                 except (pylibsrtp.Error, IndexError):  # a stranger's packet, one that came twice, or half a one
                     return
-                self._ear.on_packet(t_ns, packet[2] << 8 | packet[3], payload)
+                sequence = packet[2] << 8 | packet[3]
+                if stream != self._stream:
+                    self._follow(stream, sequence)
+                self._heard_ns, self._heard_sequence = t_ns, sequence
+                self._ear.on_packet(t_ns, (sequence + self._renumbered) & 0xFFFF, payload)
 
         return received
+
+    def _follow(self, stream: bytes, sequence: int) -> None:
+        """From now on this stream is heard. Its numbers go on behind those of the one before."""
+        if self._stream:
+            self._renumbered += self._heard_sequence + 1 - sequence
+        self._stream = stream
 
     def _hear_reports(self, t_ns: int, data: bytes) -> None:
         """What receivers' and senders' reports say of our packets (RFC 3550 6.4)."""

@@ -5,6 +5,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("aiortc", reason="needs the extra webrtc")
+
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Mark
@@ -374,6 +377,93 @@ def test_an_offer_names_only_this_machine_and_one_socket() -> None:
     ports = {line.split(" ")[5] for line in sdp.splitlines() if line.startswith("a=candidate:")}
     assert candidates == {"127.0.0.1"}
     assert len(ports) == 1
+
+
+def answered(change: Callable[[str], str]) -> tuple[str, tuple[int, ...]]:
+    """The audio line of an offer, and what a peer understands to be Opus once it was answered with that change."""
+
+    async def script() -> tuple[str, tuple[int, ...]]:
+        peer = Peer(None, loopback="127.0.0.1")  # type: ignore[arg-type]
+        other = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        try:
+            offer = await peer.offer()
+            await other.setRemoteDescription(RTCSessionDescription(sdp=offer, type="offer"))
+            await other.setLocalDescription()
+            await peer.accept(change(other.localDescription.sdp))
+            return next(line for line in offer.splitlines() if line.startswith("m=audio")), peer._understood
+        finally:
+            await peer.close()
+            await other.close()
+
+    return asyncio.run(script())
+
+
+def test_nothing_but_opus_is_offered_and_an_answer_may_give_it_a_number_of_its_own() -> None:
+    line, understood = answered(lambda sdp: sdp.replace(" 96\r\n", " 111\r\n").replace("rtpmap:96 ", "rtpmap:111 "))
+    assert line.split(" ")[3:] == ["96"]
+    assert understood == (96, 111)
+
+
+def test_an_answer_without_opus_does_not_fit_the_offer() -> None:
+    with pytest.raises(ValueError, match="no SDP that fits the offer"):
+        answered(lambda sdp: sdp.replace(" 96\r\n", " 0\r\n").replace("rtpmap:96 opus/48000/2", "rtpmap:0 PCMU/8000"))
+
+
+@dataclass
+class Packets:
+    """An ear for what of the other side's sound is heard: when, and under which number."""
+
+    heard: list[tuple[int, int]] = field(default_factory=list)
+
+    def on_packet(self, t_ns: int, sequence: int, _payload: bytes) -> None:
+        self.heard.append((t_ns // 1_000_000, sequence))
+
+
+class Open:
+    """In the place of SRTP: every packet is authentic."""
+
+    def __init__(self) -> None:
+        self._rx_srtp = self
+
+    def unprotect(self, data: bytes) -> bytes:
+        return data
+
+
+def numbers_heard(monkeypatch: pytest.MonkeyPatch, sent: list[tuple[int, int, int, int]]) -> list[tuple[int, int]]:
+    """What a peer hears (ms, number) of packets: when they come in ms, payload type, SSRC, number."""
+    clock = iter([10**12 + t_ms * 1_000_000 for t_ms, *_ in sent])
+    monkeypatch.setattr("loadtest.rooms.peer.now_ns", lambda: next(clock))
+    ear = Packets()
+
+    async def script() -> None:
+        peer = Peer(ear, loopback="127.0.0.1")  # type: ignore[arg-type]
+        try:
+            peer._understood = (96, 111)
+            dtls, peer._dtls = peer._dtls, Open()
+            received = peer._demultiplexed(lambda _data, _address: None)
+            for _, payload_type, ssrc, number in sent:
+                received(struct.pack(">BBHII", 0x80, payload_type, number, 960, ssrc) + SILENT_OPUS, None)
+            peer._dtls = dtls
+        finally:
+            await peer.close()
+
+    asyncio.run(script())
+    return [(t_ms - 10**6, number) for t_ms, number in ear.heard]
+
+
+def test_packets_of_another_codec_are_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = [(0, 96, 1, 7), (20, 0, 1, 8), (40, 0x80 | 111, 1, 9), (60, 13, 1, 10)]
+    assert numbers_heard(monkeypatch, sent) == [(0, 7), (40, 9)]
+
+
+def test_of_two_streams_at_once_one_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = [(0, 96, 1, 7), (5, 96, 2, 900), (20, 96, 1, 8), (25, 96, 2, 901), (40, 96, 1, 9)]
+    assert numbers_heard(monkeypatch, sent) == [(0, 7), (20, 8), (40, 9)]
+
+
+def test_a_stream_that_follows_a_silent_one_is_heard_and_its_numbers_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = [(0, 96, 1, 65535), (190, 96, 2, 900), (210, 96, 2, 901), (230, 96, 2, 903), (440, 96, 3, 65000)]
+    assert numbers_heard(monkeypatch, sent) == [(0, 65535), (210, 0), (230, 2), (440, 3)]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pylibsrtp
-from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket
 
 from loadtest.twin.avaturn_side.rooms.room import Room, Visit
@@ -40,6 +40,10 @@ class Caller:
         # Without the empty list aiortc would ask a public STUN server.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         audio: Any = self._connection.addTransceiver("audio", direction="sendrecv")
+        # An offer of other codecs alone is refused: nothing else is spoken here.
+        audio.setCodecPreferences(
+            [codec for codec in RTCRtpSender.getCapabilities("audio").codecs if codec.mimeType == "audio/opus"]
+        )
         audio.sender.send = self._begin_sending
         audio.receiver.receive = self._begin_receiving
         self._dtls: Any = audio.receiver.transport
