@@ -14,8 +14,8 @@ from loadtest.criteria.slo import SECONDS, SloOutcome
 from loadtest.language.events import RuleOutcome
 from loadtest.language.outlets import xml
 from reports.verdict import rules, tables
-from reports.verdict.objective_words import aligned, describe, stopped_early
-from reports.verdict.verdict import leaked, unshown
+from reports.verdict.objective_words import aligned, describe
+from reports.verdict.verdict import About, against
 
 _FAILURES: Final = 10
 
@@ -88,18 +88,15 @@ def _properties(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _of_run(report: dict[str, Any]) -> Iterator[_Case]:
-    generator, stopped = report["generator"], report["aborted"]
-    found = {
-        "the generator is valid": "; ".join(generator["invalid_because"]),
-        "nothing is left behind": leaked(report["sessions"]),
-        "no journal is truncated": ", ".join(generator["truncated"]),
-        "the run was not interrupted": "stopped by hand" if report["interrupted"] else "",
-        "no objective stopped the run": stopped_early(stopped) if stopped else "",
-        "the run shows what it was to show": "; ".join(unshown(report)),
+    found = against(report, interrupted=report["interrupted"])
+    problems: dict[str, str] = {
+        about: "; ".join(reason.text for reason in found if reason.about is about) for about in About if about
     }
-    times_s = {"the run was not interrupted": report["duration_s"]}
-    for name, problem in found.items():
-        yield _Case(group="run", name=name, failure=problem or None, time_s=times_s.get(name))
+    # A search for the limit may have them where it says nothing of the limit.
+    cut = report["generator"]["truncated"] if problems[About.GENERATOR] else []
+    for name, problem in (problems | {"no journal is truncated": ", ".join(cut)}).items():
+        time_s = report["duration_s"] if name == About.INTERRUPTED else None
+        yield _Case(group="run", name=name, failure=problem or None, time_s=time_s)
     if report["baseline"] is not None:
         name = "nothing is worse than the baseline"
         worse, unjudged = report["baseline"]["regressions"], report["baseline"]["not_comparable_because"]

@@ -1,6 +1,8 @@
 """The answer before the numbers: objectives judged, one outcome, one exit code, and why in plain sentences."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from loadtest.config.scenario import absence_words
@@ -27,6 +29,27 @@ _OUTCOMES: Final = {
 }
 
 
+class About(StrEnum):
+    """Which case of junit.xml a reason fails, by its name."""
+
+    GENERATOR = "the generator is valid"
+    LEFT = "nothing is left behind"
+    INTERRUPTED = "the run was not interrupted"
+    ABORTED = "no objective stopped the run"
+    WHOLE = "the run shows what it was to show"
+    PART = ""
+    """An objective, a rule or the baseline: it has a case of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What stands against a run: the exit code that it gives, in words, and what it is about."""
+
+    exit_code: Exit
+    text: str
+    about: About = About.PART
+
+
 def verdict(report: Report, *, interrupted: bool, absences_s: Collection[float] = ()) -> dict[str, Any]:
     """`verdict` of report.json from all other sections. The worst wins: 5, 130, 4, 3, 0; but what is proved broken (3)
     outweighs what could not be proved (4 of a healthy generator).
@@ -35,37 +58,15 @@ def verdict(report: Report, *, interrupted: bool, absences_s: Collection[float] 
     them are of the first sort; `told`: how many of a run that passed say what it passed with. `absences_s`:
     user_absent_timeout of the doubtful sessions, each value once.
     """
-    sessions, generator = report["sessions"], report["generator"]
-    broken, open_ = _broken(report), unproven(report)
-    if sessions["leaked"] or report["probes_leaked"]:
-        exit_code = Exit.LEFT_BEHIND
-    elif interrupted:
-        exit_code = Exit.INTERRUPTED
-    elif generator["outcome"] == "invalid":
-        exit_code = Exit.INVALID
-    elif broken:
-        exit_code = Exit.FAIL
-    elif open_:
-        exit_code = Exit.INVALID
-    else:
-        exit_code = Exit.PASS
-
-    reasons: list[str] = []
-    if sessions["leaked"]:
-        reasons.append(leaked(sessions))
-    if of_probes := report["probes_leaked"]:
-        reasons.append(f"{plural(of_probes)} of active checks left behind: still there after the clean-up")
-    if interrupted:
-        after = amount(report["duration_s"], SECONDS)
-        reasons.append(f"stopped by hand after {after}: the numbers cover only what had run by then")
-    reasons += [f"the generator's numbers can't be trusted: {why}" for why in generator["invalid_because"]]
-    reasons += broken
-    reasons += [] if broken else open_
+    found = against(report, interrupted=interrupted)
+    exit_code = found[0].exit_code if found else Exit.PASS
+    outweighed = unproven(report) if any(reason.exit_code == Exit.FAIL for reason in found) else []
+    reasons = [reason.text for reason in found if reason not in outweighed]
     failing = len(reasons)
     if exit_code == Exit.PASS:
         reasons += [_passed(report), *filter(None, map(objective_words.unseen, report["slos"]))]
     told = len(reasons) - failing
-    reasons += open_ if broken else []
+    reasons += [reason.text for reason in outweighed]
     reasons += _notes(report, absences_s)
     return {
         "outcome": _OUTCOMES[exit_code],
@@ -76,15 +77,28 @@ def verdict(report: Report, *, interrupted: bool, absences_s: Collection[float] 
     }
 
 
-def unproven(report: Report) -> list[str]:
+def against(report: Report, *, interrupted: bool) -> list[Reason]:
+    """All that stands against the run, what decides first; nothing of a run that passed."""
+    return [
+        *(Reason(Exit.LEFT_BEHIND, text, About.LEFT) for text in _left(report)),
+        *(Reason(Exit.INTERRUPTED, text, About.INTERRUPTED) for text in _stopped(report, interrupted=interrupted)),
+        *(
+            Reason(Exit.INVALID, f"the generator's numbers can't be trusted: {why}", About.GENERATOR)
+            for why in report["generator"]["invalid_because"]
+        ),
+        *_broken(report),
+        *unproven(report),
+    ]
+
+
+def unproven(report: Report) -> list[Reason]:
     """Why a run in which nothing is broken has not shown what was asked of it; nothing to do with its generator."""
     unjudged = [slo for slo in report["slos"] if slo["outcome"] == SloOutcome.NOT_ENOUGH and slo["asked"]]
     baseline = report["baseline"] or NOT_COMPARED
-    return [
-        *unshown(report),
-        *map(objective_words.describe, unjudged),
-        *(f"can't be compared with the baseline: {why}" for why in baseline["not_comparable_because"]),
-    ]
+    found = [Reason(Exit.INVALID, text, About.WHOLE) for text in unshown(report)]
+    found += [Reason(Exit.INVALID, objective_words.describe(slo)) for slo in unjudged]
+    incomparable = baseline["not_comparable_because"]
+    return found + [Reason(Exit.INVALID, f"can't be compared with the baseline: {why}") for why in incomparable]
 
 
 def unshown(report: Report) -> list[str]:
@@ -92,20 +106,36 @@ def unshown(report: Report) -> list[str]:
     return list(filter(None, (_unreached(report), _nothing_completed(report), _not_that_load(report))))
 
 
-def _broken(report: Report) -> list[str]:
+def _left(report: Report) -> Iterator[str]:
+    if report["sessions"]["leaked"]:
+        yield leaked(report["sessions"])
+    if of_probes := report["probes_leaked"]:
+        yield f"{plural(of_probes)} of active checks left behind: still there after the clean-up"
+
+
+def _stopped(report: Report, *, interrupted: bool) -> Iterator[str]:
+    if interrupted:
+        after = amount(report["duration_s"], SECONDS)
+        yield f"stopped by hand after {after}: the numbers cover only what had run by then"
+
+
+def _broken(report: Report) -> list[Reason]:
     """What is proved broken: nothing, of a target that was never reached."""
     if _unreached(report):
         return []
     baseline = report["baseline"] or NOT_COMPARED
     missed = [slo for slo in report["slos"] if slo["outcome"] == SloOutcome.FAIL]
-    found = [objective_words.stopped_early(report["aborted"])] if report["aborted"] else []
-    found += [objective_words.describe(slo) for slo in missed]
-    found += [f"broken: {rules.describe(row)}" for row in rules.broken(report["rules"])]
-    found += [f"worse than the baseline: {regression}" for regression in baseline["regressions"]]
+    parts = list(map(objective_words.describe, missed))
+    parts += [f"broken: {rules.describe(row)}" for row in rules.broken(report["rules"])]
+    parts += [f"worse than the baseline: {regression}" for regression in baseline["regressions"]]
+    found = [Reason(Exit.FAIL, text) for text in parts]
+    if report["aborted"]:
+        found.insert(0, Reason(Exit.FAIL, objective_words.stopped_early(report["aborted"]), About.ABORTED))
     if (searched := report["capacity"]) and searched["first_failing"] and not searched["max_passing"]:
-        found.append(f"no level held its objectives: {searched['sentence']}")
+        found.append(Reason(Exit.FAIL, f"no level held its objectives: {searched['sentence']}", About.WHOLE))
     if not found and _none_completed(report) and (refusals := _refusals(report)):
-        found.append(f"none of {plural(report['sessions']['started'])} was completed: the target answered {refusals}")
+        none = f"none of {plural(report['sessions']['started'])} was completed: the target answered {refusals}"
+        found.append(Reason(Exit.FAIL, none, About.WHOLE))
     return found
 
 

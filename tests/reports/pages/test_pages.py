@@ -385,10 +385,10 @@ def test_junit_has_a_case_per_objective_and_for_the_run_itself(run_dir: Path) ->
     assert list(cases)[:7] == [
         "the generator is valid",
         "nothing is left behind",
-        "no journal is truncated",
         "the run was not interrupted",
         "no objective stopped the run",
         "the run shows what it was to show",
+        "no journal is truncated",
         EVIL,
     ]
     assert cases["nothing is left behind"] == "1 session left behind: delete failed"
