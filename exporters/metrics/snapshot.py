@@ -6,7 +6,10 @@ from typing import Final
 from exporters.metrics import catalogue as c
 from exporters.metrics.metric import Type
 
-Value = float | list[float]
+_Number = int | float
+"""Whoever decodes it must leave a whole number whole: an id of 64 bits does not fit into a float."""
+
+Value = _Number | list[_Number]
 """Of a counter or gauge a number; of a histogram a count per bucket, the count above the last edge, the sum."""
 
 Snapshot = dict[str, dict[str, Value]]

@@ -21,9 +21,10 @@ from tests.exporters.traces.script import WALL_S, S, health, run_started, sessio
 Sample = tuple[str, tuple[tuple[str, str], ...]]
 
 
-def values(*, over: bool = False, at_s: int = 60, sessions: int = 2) -> Live:
+def values(*, over: bool = False, at_s: int = 60, sessions: int = 2, first: int = 1) -> Live:
+    """`first`: number of the first session, which its ids are made of."""
     aggregate = Aggregate(["support"], tags={"build": "7"})
-    for event in (run_started(), *(e for n in range(1, sessions + 1) for e in session(n)), health()):
+    for event in (run_started(), *(e for n in range(first, first + sessions) for e in session(n)), health()):
         aggregate.add(event)
     return Live(
         run_id="run-1",
@@ -87,9 +88,13 @@ def test_a_metric_has_its_kind_its_unit_and_the_time_since_when_it_counts() -> N
     assert not first_audio.HasField("max")
 
 
-def test_a_bucket_leads_to_the_trace_and_to_the_very_span_that_fell_into_it_last() -> None:
+def test_a_bucket_leads_to_the_trace_and_to_the_very_span_that_fell_into_it_last(tmp_path: Path) -> None:
+    last = 123_456_789_012_345_678  # of its ids no float holds all digits
+    live_file.write(tmp_path, values(first=last - 1))
+    live = live_file.read(tmp_path)  # as the process that pushes gets it
+    assert live is not None
     with Receiver() as receiver, Pusher(f"{receiver.url}/v1/metrics") as pusher:
-        pusher.push(values())
+        pusher.push(live)
     (metrics,) = receiver.pushes
     found = {
         (name, attributes(point.attributes).get("step")): [
@@ -106,7 +111,7 @@ def test_a_bucket_leads_to_the_trace_and_to_the_very_span_that_fell_into_it_last
             for step in ("mint", "create", "connect", "turn", "converse", "delete")
         ),
     }
-    turn = (session_id(2), span_id(2, 5), 0.8, pytest.approx(WALL_S + 3.6))
+    turn = (session_id(last), span_id(last, 5), 0.8, pytest.approx(WALL_S + 3.6))
     assert found["avaload_time_to_first_audio_seconds", None] == [turn]
 
 
