@@ -37,6 +37,12 @@ def _runner(tmp_path: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
+def _command(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
 def _run(
     step: dict[str, Any], inputs: dict[str, str], runner: dict[str, str], cwd: Path, **contexts: str
 ) -> subprocess.CompletedProcess[str]:
@@ -59,7 +65,7 @@ def test_the_action_on_github_runs_and_says_its_outcome(tmp_path: Path) -> None:
     assert _run(_step(action, "install"), inputs, runner, tmp_path).returncode == 0
     done = _run(_step(action, "run"), inputs, runner, tmp_path)
     assert done.returncode == 0, done.stderr
-    said = "outcome=pass\nreport=a run/report.html\nmarkdown=a run/report.md\n"
+    said = "run-dir=a run\noutcome=pass\nreport=a run/report.html\nmarkdown=a run/report.md\n"
     assert (tmp_path / "output").read_text() == said
     assert (tmp_path / "summary.md").read_text().startswith("#")
     figures = (tmp_path / "a run" / "metrics.txt").read_text()
@@ -72,7 +78,77 @@ def test_bad_input_fails_the_step_and_has_no_outcome(tmp_path: Path) -> None:
     done = _run(_step(action, "run"), _inputs(action, {"scenario": "missing.toml"}), runner, tmp_path)
     assert done.returncode == 2
     assert "missing.toml" in done.stderr
+    assert (tmp_path / "output").read_text() == "run-dir=avaload-run\n"  # which isn't there: nothing is uploaded
+
+
+AVALOAD = """#!{python}
+import json, pathlib, sys
+with open("asked", "a") as file:
+    print(json.dumps(sys.argv[1:]), file=file)
+run_dir = pathlib.Path(sys.argv[sys.argv.index("--run-dir") + 1])
+run_dir.mkdir()
+(run_dir / "report.json").write_text('{{"verdict": {{"outcome": "pass"}}}}')
+"""
+"""Notes what it is asked for, and calls it good."""
+
+
+def _runner_that_notes(tmp_path: Path) -> dict[str, str]:
+    runner = _runner(tmp_path)
+    installed = tmp_path / "temp" / "avaload"
+    installed.unlink()
+    installed.mkdir()
+    _command(installed / "bin" / "avaload", AVALOAD.format(python=sys.executable))
+    (installed / "bin" / "python").symlink_to(sys.executable)
+    return runner
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", []),
+        (" \n ", []),
+        ("--live --tag 'team=web shop'", ["--live", "--tag", "team=web shop"]),
+        ("--live\n--tag team=''\n", ["--live", "--tag", "team="]),
+    ],
+)
+def test_the_arguments_of_the_action_are_the_words_of_a_shell(tmp_path: Path, arguments: str, words: list[str]) -> None:
+    action, runner = yaml.safe_load((ROOT / "action.yml").read_text()), _runner_that_notes(tmp_path)
+    inputs = _inputs(action, {"scenario": "a.toml", "arguments": arguments})
+    assert _run(_step(action, "run"), inputs, runner, tmp_path).returncode == 0
+    assert json.loads((tmp_path / "asked").read_text()) == ["run", "a.toml", "--run-dir", "avaload-run", *words]
+
+
+@pytest.mark.parametrize("arguments", ["--live --tag team=it's", '--live --tag "team', "--live \\"])
+def test_arguments_that_can_not_be_taken_apart_start_nothing(tmp_path: Path, arguments: str) -> None:
+    action, runner = yaml.safe_load((ROOT / "action.yml").read_text()), _runner_that_notes(tmp_path)
+    done = _run(_step(action, "run"), _inputs(action, {"arguments": arguments}), runner, tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("avaload: arguments: No ")
+    assert not (tmp_path / "asked").exists()
     assert not (tmp_path / "output").exists()
+
+
+def test_each_use_of_the_action_has_a_directory_of_its_own(tmp_path: Path) -> None:
+    action, runner = yaml.safe_load((ROOT / "action.yml").read_text()), _runner_that_notes(tmp_path)
+    for artifact in ("avaload", "second"):
+        assert _run(_step(action, "run"), _inputs(action, {"artifact": artifact}), runner, tmp_path).returncode == 0
+    said = (tmp_path / "output").read_text().splitlines()
+    assert said[:2] == ["run-dir=avaload-run", "outcome=pass"]
+    assert said[4:6] == ["run-dir=second-run", "outcome=pass"]
+
+
+def test_the_verdict_of_a_run_that_lay_there_already_is_not_told_again(tmp_path: Path) -> None:
+    action, runner = yaml.safe_load((ROOT / "action.yml").read_text()), _runner(tmp_path)
+    (tmp_path / "avaload-run").mkdir()
+    (tmp_path / "avaload-run" / "report.json").write_text('{"verdict": {"outcome": "pass"}}')
+    done = _run(_step(action, "run"), _inputs(action, {}), runner, tmp_path)
+    assert done.returncode == 2
+    assert "avaload-run: exists and is not empty" in done.stderr
+    assert not (tmp_path / "output").exists()
+    upload = action["runs"]["steps"][-1]
+    assert upload["if"] == "always() && steps.run.outputs.run-dir != ''"
+    assert upload["with"]["path"] == "${{ steps.run.outputs.run-dir }}"
 
 
 def test_the_job_on_gitlab_leaves_what_it_says(tmp_path: Path) -> None:
@@ -95,6 +171,8 @@ comments = json.loads(store.read_text()) if store.exists() else []
 words = sys.argv[1:]
 assert words[0] == "api" and os.environ["GH_TOKEN"] == "a-token"
 endpoint = next(word for word in words if word.startswith("repos/we/shop/issues/"))
+if os.environ.get("FORBIDDEN") in ("all", "PATCH" if "PATCH" in words else "POST" if "POST" in words else "GET"):
+    sys.exit("gh: Resource not accessible by integration (HTTP 403)")
 body = next((word[len("body=@"):] for word in words if word.startswith("body=@")), None)
 if "--jq" in words:
     assert endpoint.endswith("/7/comments") and ".id" in words[words.index("--jq") + 1]
@@ -109,12 +187,6 @@ else:
 store.write_text(json.dumps(comments))
 """
 """GitHub's client, as far as the action asks it: comments of one pull request, in a file."""
-
-
-def _command(path: Path, text: str) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o755)
 
 
 def test_the_comment_is_posted_once_and_then_written_anew_in_its_place(tmp_path: Path) -> None:
@@ -133,6 +205,24 @@ def test_the_comment_is_posted_once_and_then_written_anew_in_its_place(tmp_path:
         "<!-- avaload avaload -->\nsecond\n",
         "<!-- avaload avaload-2 -->\nof another step\n",
     ]
+
+
+@pytest.mark.parametrize("forbidden", ["all", "POST", "PATCH"])
+def test_a_comment_that_is_refused_fails_no_step(tmp_path: Path, forbidden: str) -> None:
+    action, runner = yaml.safe_load((ROOT / "action.yml").read_text()), _runner(tmp_path)
+    store = tmp_path / "comments.json"
+    _command(tmp_path / "bin" / "gh", GH.format(python=sys.executable, store=str(store)))
+    runner |= {"PATH": f"{tmp_path / 'bin'}:{runner['PATH']}", "FORBIDDEN": forbidden}
+    before = ["<!-- avaload avaload -->\nearlier\n"] * (forbidden != "POST")
+    store.write_text(json.dumps(before))
+    (tmp_path / "report.md").write_text("new\n")
+    contexts = {"github__event__pull_request__number": "7", "steps__run__outputs__markdown": "report.md"}
+    done = _run(_step(action, "comment"), _inputs(action, {}), runner, tmp_path, **contexts)
+    assert (done.returncode, done.stderr) == (0, "gh: Resource not accessible by integration (HTTP 403)\n")
+    (notice,) = done.stdout.splitlines()
+    assert notice.startswith("::notice title=avaload::The report could not be posted as a comment: ")
+    assert "`pull-requests: write`" in notice
+    assert json.loads(store.read_text()) == before
 
 
 def test_the_key_of_the_cache_follows_what_is_installed(tmp_path: Path) -> None:
