@@ -439,6 +439,7 @@ _SLO_OF_STAGE: Final = {
             "beyond",
             "needed",
             "outcome",
+            "scenario",
         )
     },
     "met": "whether it held",

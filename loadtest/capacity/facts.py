@@ -20,7 +20,8 @@ CLEARLY: Final = 3.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """One objective over a stage. `beyond`: of `count` samples those on the wrong side of the bound; of a share those
-    that it counts. `times`: observed over objective, where both are above 0."""
+    that it counts. `times`: observed over objective, where both are above 0. `scenario`: of a mix, whose sessions
+    (None: all)."""
 
     name: str
     indicator: str
@@ -32,6 +33,7 @@ class Judged:
     count: int
     beyond: int
     needed: int = 0
+    scenario: str | None = None
 
     @property
     def outcome(self) -> SloOutcome:
@@ -180,7 +182,7 @@ def as_row(facts: Facts) -> dict[str, Any]:
             {
                 "name": slo.name, "indicator": slo.indicator, "bound": slo.bound, "objective": slo.objective,
                 "observed": slo.observed, "unit": slo.unit, "met": slo.met, "count": slo.count,
-                "beyond": slo.beyond, "needed": slo.needed, "outcome": slo.outcome.value,
+                "beyond": slo.beyond, "needed": slo.needed, "outcome": slo.outcome.value, "scenario": slo.scenario,
             }
             for slo in facts.slos
         ],

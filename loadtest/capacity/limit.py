@@ -192,7 +192,8 @@ def _broke_first(failing: Facts | None, stages: Sequence[Facts], found: Sequence
         slo = failing.broken[0]
         seen = "nothing" if slo.observed is None else amount(slo.observed, slo.unit)
         bound = "most" if slo.bound == "max" else "least"
-        return f"{slo.name} ({slo.indicator}): {seen}, wanted at {bound} {amount(slo.objective, slo.unit)}"
+        whose = f" of {slo.scenario}" if slo.scenario else ""
+        return f"{slo.name} ({slo.indicator}{whose}): {seen}, wanted at {bound} {amount(slo.objective, slo.unit)}"
     if not failing.keeps_up:
         return (
             f"the target no longer keeps up: sessions in progress grew by {failing.growth} in {failing.duration_s:g} s"

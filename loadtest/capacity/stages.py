@@ -17,7 +17,7 @@ from loadtest.capacity.facts import BUDGET_USED, NONE_DUE, Facts, Judged
 from loadtest.capacity.quota import Stay, evidence, is_refusal
 from loadtest.capacity.search import Purpose
 from loadtest.criteria import stage_health
-from loadtest.criteria.samples import REMEMBERED, SAMPLERS, WEIGHTS, Running, Sampler, Source, source_of
+from loadtest.criteria.samples import REMEMBERED, SAMPLERS, WEIGHTS, Running, Sampler, Source, scenario_of, source_of
 from loadtest.criteria.slo import COUNT, DEFAULT_SLOS, DROPPED, RANKS, SECONDS, Slo, SloOutcome
 from loadtest.criteria.words import plural
 from loadtest.language.events import (
@@ -47,6 +47,10 @@ MISSING: Final = 0.02
 """Of the arrivals of a stage: so many may have got lost on our side, neither started nor dropped."""
 
 
+_Asked = tuple[str, str | None]
+"""What an objective is of: its measure, and of a mix whose sessions (None: all)."""
+
+
 @dataclass(slots=True)
 class _Session:
     running: Running
@@ -71,7 +75,7 @@ class _Stage:
     whole_ns: tuple[int, int]
     sessions: list[_Session] = field(default_factory=list)
     drops: list[tuple[IterationDropped, int]] = field(default_factory=list)
-    values: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
+    values: dict[_Asked, list[tuple[float, int]]] = field(default_factory=dict)
 
 
 class Stages:
@@ -83,17 +87,17 @@ class Stages:
             chosen.append(DROPPED)
         self.slos = tuple(slo for slo in chosen if slo.unit != COUNT)
         self._poisson = poisson
-        self._samplers: dict[Source, list[tuple[str, Sampler]]] = {}
-        for measure in {slo.measure for slo in self.slos}:
-            for source, sampler in SAMPLERS[measure].items():
-                self._samplers.setdefault(source, []).append((measure, sampler))
+        self._samplers: dict[Source, list[tuple[_Asked, Sampler]]] = {}
+        for asked in dict.fromkeys(map(_asked, self.slos)):
+            for source, sampler in SAMPLERS[asked[0]].items():
+                self._samplers.setdefault(source, []).append((asked, sampler))
         self._bounding = [slo for slo in self.slos if slo.is_ranked and slo.max is not None]
         self._told: dict[tuple[str, int], StageStarted] = {}
         self._sessions: dict[str, _Session] = {}
         self._drops: list[IterationDropped] = []
         self._samples: list[HealthSampled] = []
         self._faults: list[GeneratorFailed] = []
-        self._values: list[tuple[_Session | None, int, str, tuple[float, int]]] = []
+        self._values: list[tuple[int, _Asked, tuple[float, int]]] = []
         self._judged: list[Facts] = []
         self._judged_until_ns = 0
 
@@ -165,14 +169,16 @@ class Stages:
                 stay.turned_away_ns, stay.step, stay.code = event.t_ns, event.step, event.failure.code
 
     def _take(self, event: Event, session: _Session | None) -> None:
-        for measure, sampler in self._samplers.get(source_of(event), ()):
-            value = sampler(event, session.running if session else None)
-            if value is None:
+        running = session.running if session else None
+        for asked, sampler in self._samplers.get(source_of(event), ()):
+            measure, wanted = asked
+            value = sampler(event, running)
+            if value is None or wanted not in (None, scenario_of(event, running)):
                 continue
             due_ns = session.due_ns if session else event.due_ns if isinstance(event, IterationDropped) else event.t_ns
             weight = WEIGHTS[measure](event) if measure in WEIGHTS else 1
-            self._values.append((session, due_ns, measure, (float(value), weight)))
-            if session is not None and any(s.measure == measure and s.beyond(value) for s in self._bounding):
+            self._values.append((due_ns, asked, (float(value), weight)))
+            if session is not None and any(_asked(slo) == asked and slo.beyond(value) for slo in self._bounding):
                 session.over_bound = True
 
     def forget(self) -> None:
@@ -182,7 +188,7 @@ class Stages:
         self._sessions = {
             name: each for name, each in self._sessions.items() if each.ended_ns is None or each.due_ns >= until_ns
         }
-        self._values = [value for value in self._values if value[1] >= until_ns]
+        self._values = [value for value in self._values if value[0] >= until_ns]
         self._drops = [drop for drop in self._drops if drop.due_ns >= until_ns]
         self._samples = [sample for sample in self._samples if sample.t_ns >= until_ns]
 
@@ -206,9 +212,9 @@ class Stages:
         for drop in self._drops:
             if (stage := _at(stages, drop.due_ns)) is not None:
                 stage.drops.append((drop, line.at(drop.t_ns)))
-        for _, due_ns, measure, value in self._values:
+        for due_ns, asked, value in self._values:
             if (stage := _at(stages, due_ns)) is not None:
-                stage.values.setdefault(measure, []).append(value)
+                stage.values.setdefault(asked, []).append(value)
         first = len(self._judged) + 1
         return self._judged + [self._facts(number, stage, line, begin_ns) for number, stage in enumerate(stages, first)]
 
@@ -266,10 +272,14 @@ class Stages:
             refusals=dict(Counter(f"{e.step.value} {e.failure.code.value}" for e in refused if e.failure)),
             failures=dict(Counter(" ".join(s.failed) for s in sessions if s.failed)),
             evidence=evidence((session.stay for session in self._sessions.values()), *stage.whole_ns),
-            slos=tuple(_judged(slo, stage.values.get(slo.measure, [])) for slo in self.slos),
+            slos=tuple(_judged(slo, stage.values.get(_asked(slo), [])) for slo in self.slos),
             health=health,
             marks=tuple((g, s.setup_s) for g, s in zip(good, sessions, strict=True)),
         )
+
+
+def _asked(slo: Slo) -> _Asked:
+    return slo.measure, slo.scenario
 
 
 def _around(begins: Sequence[int], t_ns: int) -> tuple[int, int]:
@@ -302,6 +312,7 @@ def _judged(slo: Slo, weighed: list[tuple[float, int]]) -> Judged:
         count=count,
         beyond=beyond,
         needed=slo.enough,
+        scenario=slo.scenario,
     )
 
 

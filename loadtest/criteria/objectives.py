@@ -17,7 +17,17 @@ from typing import Any, Final
 
 import msgspec
 
-from loadtest.criteria.samples import REMEMBERED, SAMPLERS, WEIGHTS, Remembered, Running, Sampler, Source, source_of
+from loadtest.criteria.samples import (
+    REMEMBERED,
+    SAMPLERS,
+    WEIGHTS,
+    Remembered,
+    Running,
+    Sampler,
+    Source,
+    scenario_of,
+    source_of,
+)
 from loadtest.criteria.slo import COUNT, SLOTS_OF_A_WINDOW, Slo
 from loadtest.language.events import (
     LOAD,
@@ -124,7 +134,7 @@ class Objectives:
             value = sampler(event, running)
             if value is None:
                 return
-            if wanted is not None and wanted != (event.scenario if running is None else running.scenario):
+            if wanted is not None and wanted != scenario_of(event, running):
                 return
             if not everything and borders_ns and not bisect_right(borders_ns, event.t_ns) & 1:
                 return

@@ -74,6 +74,12 @@ class Running:
 Sampler = Callable[[Any, Running | None], float | None]
 """Of an event and its session: the sample's value, or None where it is none."""
 
+
+def scenario_of(event: Event, running: Running | None) -> str | None:
+    """Whose sample it is; None: of a session that is not known any more, by an event that doesn't say."""
+    return getattr(event, "scenario", None) if running is None else running.scenario
+
+
 Source = tuple[type, Step | None]
 """Type of an event; of a StepFinished, which step."""
 

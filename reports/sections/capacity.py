@@ -86,7 +86,7 @@ def apply(report: Report, capacity: dict[str, Any]) -> None:
             "observed": slo["observed"],
             "unit": slo["unit"],
             "judged_over": "stage",
-            "scenario": None,
+            "scenario": slo["scenario"],
             "count": slo["count"],
             "beyond": slo["beyond"],
             "needed": slo["needed"],

@@ -3,14 +3,24 @@
 import re
 from dataclasses import dataclass, replace
 
+import msgspec
 import pytest
 
-from loadtest.capacity.facts import Facts, Judged
+from loadtest.capacity.facts import Facts, Judged, as_row
 from loadtest.capacity.limit import Limit, limit, verdicts
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.capacity.stages import Stages
 from loadtest.criteria.slo import Slo
-from loadtest.language.events import DropReason, IterationDropped, StageStarted
+from loadtest.language.events import (
+    DropReason,
+    Event,
+    IterationDropped,
+    SessionFinished,
+    SessionStarted,
+    StageStarted,
+    Step,
+    StepFinished,
+)
 from tests.loadtest.capacity.simulated import Target
 
 SEEDS = range(3)
@@ -244,3 +254,50 @@ def test_a_latency_that_was_met_by_chance_widens_the_interval(beyond: int, *, su
     assert found is not None
     assert found["high"] == 40
     assert found["low"] == pytest.approx(20 if surely else 10, rel=0.1)
+
+
+def of_a_mix(target: Target, *, number: int, level: float, slow_s: float) -> list[Event]:
+    """A stage whose sessions are of "quick" and "other" in turns; mints of the other take `slow_s`."""
+    found: list[Event] = []
+    for event in target.stage(f"{number} grow", level, open_=True, settle_s=1, hold_s=10):
+        place = int(getattr(event, "session", "0"), 16) % 2
+        if isinstance(event, SessionStarted | SessionFinished):
+            event = msgspec.structs.replace(event, scenario=("quick", "other")[place])
+        if isinstance(event, StepFinished) and event.step is Step.MINT and place:
+            event = msgspec.structs.replace(event, started_ns=event.t_ns - int(slow_s * 1e9))
+        found.append(event)
+    return found
+
+
+def test_an_objective_of_one_scenario_asks_nothing_of_the_sessions_of_another() -> None:
+    slos = [
+        Slo(name="quick", indicator="mint.p50", max=1.0, scenario="quick"),
+        Slo(name="all", indicator="mint.p50", max=20.0),
+        Slo(name="started", indicator="session.dropped_rate", max=0.2, scenario="quick"),
+    ]
+    fold = Stages(slos)
+    for event in of_a_mix(Target(seed=1), number=1, level=4, slow_s=9):
+        fold.add(event)
+    begin_ns = max(event.t_ns for event in fold._told.values() if event.steady)
+    for scenario, count in (("quick", 1), ("other", 19)):
+        for _ in range(count):
+            drop = IterationDropped(t_ns=begin_ns, due_ns=begin_ns, scenario=scenario, reason=DropReason.NO_USER)
+            fold.add(drop)
+    (facts,) = fold.facts()
+    quick, together, started = facts.slos
+    assert (facts.started, quick.count, together.count) == (40, 20, 40)
+    assert (quick.scenario, quick.observed, quick.beyond, quick.met) == ("quick", 0.004, 0, True)
+    assert (together.scenario, together.observed) == (None, pytest.approx(4.502, abs=1e-3))
+    assert (started.count, started.beyond, started.met) == (21, 1, True)
+    assert facts.good == facts.completed == 40, "a slow session of the other scenario is beyond no bound of its own"
+    assert facts.goodput_per_s == facts.completed_per_s
+    assert [slo["scenario"] for slo in as_row(facts)["slos"]] == ["quick", None, "quick"]
+
+
+def test_what_breaks_first_says_of_which_scenario() -> None:
+    fold = Stages([Slo(name="soon", indicator="mint.p50", max=1.0, scenario="other")])
+    for event in of_a_mix(Target(seed=1), number=1, level=4, slow_s=9):
+        fold.add(event)
+    found = limit(fold.facts(), bounds_latency=True, processes=1, unit="arrivals/s")
+    assert found.broke_first == "soon (mint.p50 of other): 9 s, wanted at most 1 s"
+    assert fold.facts()[0].good == 20
