@@ -26,7 +26,7 @@ from loadtest.services.backend import Backend, Request
 from loadtest.services.creating import known, of_answer, salvaged_from_call
 from loadtest.services.lean import Lean
 from loadtest.services.transport import MAX_ERROR_BYTES, Answered, fetch, open_session
-from loadtest.session.ports import DELETED_STATUS, Call, ClientSecret, Created, Grant
+from loadtest.session.ports import Call, ClientSecret, Created, Grant, is_deleted
 
 if TYPE_CHECKING:
     import aiohttp
@@ -166,21 +166,23 @@ class Control:
 
     async def look(self, call: Call, *, token: str, traceparent: str) -> int:
         """HTTP status of the SDK session: 200 = alive, GONE_STATUS = ended. Raises StepError below HTTP."""
+        call.reads_body = False
         return (await self._ask(call, token, traceparent)).status
 
     async def delete(self, call: Call, *, target_session_id: str, traceparent: str) -> int:
-        """End the session; its HTTP status, one of DELETED_STATUS. Raises StepError for any other."""
+        """End the session; its HTTP status, if that `is_deleted`. Raises StepError for any other."""
+        call.reads_body = False
         if self._backend is not None:
             own = self._backend.delete_request(target_session_id, traceparent=traceparent)
             if own is not None:
                 answered = await self._exchange(call, own, repeatable=own.method == "DELETE")
-                if answered.status not in DELETED_STATUS:
+                if not is_deleted(answered.status):
                     raise _refused(answered, *self._backend.secrets)
                 self._backend.deleted(target_session_id)
                 return answered.status
             self._backend.deleted(target_session_id)
         answered = await self._way.delete(call, quote(target_session_id, safe=""), traceparent=traceparent)
-        if answered.status not in DELETED_STATUS:
+        if not is_deleted(answered.status):
             raise _refused(answered, self._avaturn_key)
         return answered.status
 

@@ -106,8 +106,9 @@ async def exchange(
     except UnreachableError as error:
         raise transport_failure(error, Code.CONNECT_FAILED, redact(str(error)), sent=False) from error
     except BrokenAnswerError as error:
-        what = str(error) if answer.status else f"no HTTP/1.1 answer ({error})"
-        raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, redact(what), http_status=answer.status or None) from error
+        if not _says_all(call, answer.status):
+            what = str(error) if answer.status else f"no HTTP/1.1 answer ({error})"
+            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, redact(what), http_status=answer.status or None) from error
     except (LostConnectionError, OSError) as error:
         raise transport_failure(error, Code.CONNECTION_LOST, redact(str(error))) from error
     finally:
@@ -130,11 +131,21 @@ def _received(call: Call, method: str, answer: Answer, *, whole: bool) -> bytes 
     if flaw is not None or not whole:
         call.body_so_far = body[:MAX_ERROR_BYTES]
     call.watch.look_at_answer(call.what or method, answer.status, answer.headers, body, mints=call.what == Step.MINT)
-    return flaw or body
+    if flaw is None or _says_all(call, answer.status):
+        return body
+    return flaw
+
+
+def _says_all(call: Call, status: int) -> bool:
+    """Whether an answer of that status has been understood, whatever its body is: a refusal, or one whose body nobody
+    asked for."""
+    return status != 0 and (status // 100 != 2 or not call.reads_body)
 
 
 def _unpacked(packed: bytes, answer: Answer) -> tuple[bytes, StepError | None]:
     """At most MAX_BODY_BYTES, and what is wrong with it."""
+    if not packed:
+        return packed, None
     encoding = answer.encoding.decode("latin-1").strip().lower()
     if encoding in ("br", "zstd"):
         return b"", _badly_packed(answer, f"a body in an encoding that was not asked for ({encoding})")

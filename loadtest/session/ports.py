@@ -24,14 +24,18 @@ from loadtest.sound.speech import Clip
 
 GONE_STATUS = frozenset({401, 403, 404, 410})
 """Answers that prove the end of a session whose token worked before (ARCHITECTURE.md#nothing-may-be-left-behind)."""
-DELETED_STATUS = frozenset({200, 202, 204, 404, 410})
-"""Answers to a delete after which nothing is left."""
+
+
+def is_deleted(status: int) -> bool:
+    """Whether nothing is left after a delete that was answered so: it was done, or there was nothing to do."""
+    return status // 100 == 2 or status in (404, 410)
 
 
 @dataclass(slots=True)
 class Call:
     """Facts of one HTTP call, filled in while it runs; None = no answer came, or it didn't say. `what` it is, for
-    people. `watch` looks through its answer."""
+    people. `watch` looks through its answer. `reads_body`: False where the status says all that is asked: then nothing
+    that is wrong with a body is a failure."""
 
     http_status: int | None = None
     server_ns: int | None = None
@@ -39,6 +43,7 @@ class Call:
     body_so_far: bytes = field(default=b"", repr=False)
     """Of a body that was cut off, or was longer than we take."""
     what: str = ""
+    reads_body: bool = True
     watch: Watch = field(default_factory=Watch, repr=False)
 
 
@@ -101,7 +106,7 @@ class ControlApi(Protocol):
         raises StepError: the end is then unconfirmed, never confirmed."""
 
     async def delete(self, call: Call, *, target_session_id: str, traceparent: str) -> int:
-        """End the session: one of DELETED_STATUS; any other status is raised. Ending it twice must do no harm: what
+        """End the session; a status that is not `is_deleted` is raised. Ending it twice must do no harm: what
         was not answered is tried again, and a sweep asks for everything that may be left."""
 
 

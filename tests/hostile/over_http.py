@@ -92,7 +92,7 @@ HTTP: tuple[Hostile, ...] = (
                 "rejected/http_5xx",
                 raw(b"zz-" * 30_000, "content-type: text/plain; charset=punycode\r\n", "500 x"),
             ),
-            ("an error that is a gzip bomb", BAD_SHAPE, raw(BOMB, "content-encoding: gzip\r\n", "500 x")),
+            ("an error that is a gzip bomb", "rejected/http_5xx", raw(BOMB, "content-encoding: gzip\r\n", "500 x")),
         )
     ),
     # Values
@@ -189,7 +189,11 @@ HTTP: tuple[Hostile, ...] = (
         Hostile(f"delete: {name}", told, {"delete": script}, stays=stays)
         for name, told, script, stays in (
             ("answered with a page", None, raw(b"<html>" * 1000), False),
-            ("a gzip bomb", NO_ANSWER, raw(BOMB, "content-encoding: gzip\r\n"), True),
+            ("a gzip bomb", None, raw(BOMB, "content-encoding: gzip\r\n"), False),
+            ("an empty body in brotli", None, raw(b"", "content-encoding: br\r\n", "204 x"), False),
+            ("brotli", None, raw(b"\x0b\x80{}\x03", "content-encoding: br\r\n"), False),
+            ("5 MiB", None, raw(b" " * (5 << 20)), False),
+            ("a refusal in brotli", NO_ANSWER, raw(b"\x0b\x80{}\x03", "content-encoding: br\r\n", "503 x"), True),
             ("silence", NO_ANSWER, silent, True),
             ("no HTTP", NO_ANSWER, once(b"{}", then=hang_up), True),
             ("a page of 336 kB", NO_ANSWER, raw(b"<p class=x>error page</p>" * 13_000, status="500 x"), True),

@@ -30,7 +30,7 @@ from loadtest.language.events import Event, Remains, SessionFinished
 from loadtest.rooms import webrtc
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.session.conversation import Conversation
-from loadtest.session.ports import Grant
+from loadtest.session.ports import Grant, is_deleted
 from loadtest.session.record import Record
 from tests.hostile import generated, target
 from tests.hostile.scripts import hang_up, once
@@ -231,7 +231,7 @@ def judge(events: list[Event], services: Services) -> None:
     assert finished.failure is None or finished.failure.kind not in OURS, (finished, services.wrong)
     if finished.remains is Remains.LEAKED:
         assert services.endpoint == "delete"
-        assert services.wrong[0] not in (200, 202, 204, 404, 410)
+        assert not is_deleted(services.wrong[0])
     elif finished.remains is Remains.DOUBTFUL:
         assert services.endpoint in ("create", "backend")
 

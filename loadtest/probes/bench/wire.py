@@ -144,7 +144,7 @@ class Wire:
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 status, raw_headers, answer = await self._control.exchange(
-                    call or Call(what=f"check: {method}", watch=self._watch),
+                    call or Call(what=f"check: {method}", reads_body=method != "DELETE", watch=self._watch),
                     method=method,
                     url=url,
                     headers=sent,

@@ -9,7 +9,7 @@ from loadtest.language.errors import NOBODYS_WORD, Kind, StepError
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.wire import CALL_TIMEOUT_S
-from loadtest.session.ports import DELETED_STATUS, GONE_STATUS, Grant
+from loadtest.session.ports import GONE_STATUS, Grant, is_deleted
 
 GONE_WITHIN_S = 5.0
 GRACE_S = 0.5
@@ -55,13 +55,13 @@ async def deleted(bench: Bench) -> None:
         again = await bench.wire.delete(subject.created.target_session_id)
         unknown = await bench.wire.delete(str(uuid.uuid4()))
         statuses = (again.status, unknown.status)
-        harmless = all(status // 100 == 2 or status in (404, 409, 410) for status in statuses)
+        harmless = all(is_deleted(status) or status == 409 for status in statuses)
         bench.judge("TD-6", harmless, "a second delete: HTTP {}, one of an unknown id: HTTP {}".format(*statuses))
 
 
 def _is_refusal(status: int | None) -> bool:
     """An answer by which a delete is denied; gateways and limits speak for nobody."""
-    return status is not None and status not in DELETED_STATUS and status not in NOBODYS_WORD
+    return status is not None and not is_deleted(status) and status not in NOBODYS_WORD
 
 
 async def _judge_refused(bench: Bench, subject: Subject) -> None:

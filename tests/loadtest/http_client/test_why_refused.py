@@ -81,6 +81,8 @@ def test_a_close_that_says_why_is_a_refusal_and_any_other_is_a_room_that_is_over
         (500, "{}", "internal_error", Code.HTTP_5XX),
         (409, "{}", None, Code.HTTP_4XX),
         (307, "", None, Code.HTTP_3XX),
+        (201, "", None, Code.OTHER),
+        (101, "", None, Code.OTHER),
     ],
 )
 def test_an_http_refusal_is_what_its_words_say_before_its_status(
