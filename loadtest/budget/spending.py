@@ -11,6 +11,8 @@ from loadtest.language.events import (
     Event,
     Outcome,
     Remains,
+    RemainsChanged,
+    RemainsReason,
     SessionFinished,
     SessionStarted,
     Step,
@@ -22,7 +24,8 @@ from loadtest.prices.talk import Bill, bill
 @dataclass(slots=True)
 class _Account:
     scenario: Scenario
-    began_ns: int
+    sent_ns: int | None = None
+    """When its create was sent; None: it never was."""
     turns: list[tuple[float, float]] = field(default_factory=list)
 
 
@@ -49,7 +52,10 @@ class Spending:
         if type(event) is SessionStarted and event.scenario in self._worst:
             scenario = self._settings.scenario_of(event.scenario)
             if scenario is not None:
-                self._open[event.session] = _Account(scenario, event.t_ns)
+                self._open[event.session] = _Account(scenario)
+        elif type(event) is RemainsChanged and event.reason is RemainsReason.CREATE_SENT:
+            if (account := self._open.get(event.session)) is not None:
+                account.sent_ns = event.t_ns
         elif type(event) is StepFinished and event.step is Step.TURN:
             self._turn(event)
         elif type(event) is SessionFinished and (account := self._open.pop(event.session, None)) is not None:
@@ -68,13 +74,14 @@ class Spending:
         account.turns.append((longest_s, heard_s))
 
     def _settle(self, event: SessionFinished, account: _Account) -> None:
-        """At the most that it can have cost; where something may be left of it, all stays reserved."""
+        """At the most that it can have cost: the avatar from the sending of its create to its last word, its delete's
+        proof included. Where something may be left of it, all stays reserved."""
         if event.remains is not Remains.NOTHING:
             return
         scenario, reserved = account.scenario, self.reserved()
         if any(turn.interrupts for turn in scenario.conversation.turns):
             # An answer that was cut off is paid for as it was made, not as it was heard.
             account.turns = [(user_s, scenario.conversation.answer_max_s) for user_s, _ in account.turns]
-        lived_s = (event.t_ns - account.began_ns) / 1e9
+        lived_s = 0.0 if account.sent_ns is None else (event.t_ns - account.sent_ns) / 1e9
         spent = bill(talk_of(self._settings, scenario, account.turns, lived_s), self._table)
         self._budget.settle(reserved=reserved, spent=min(reserved, spent.total.high))

@@ -12,7 +12,8 @@ _MILLION: Final = 1e6
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Talk:
     """One session, as far as it is paid for. `turns`: seconds that the user spoke and that the avatar answered, per
-    answer, in order. `reasoning`: thoughts cost as text; they aren't known here. `lived_s`: from create to its end."""
+    answer, in order. `reasoning`: thoughts cost as text; they aren't known here. `lived_s`: from the create's answer to
+    the confirmed delete; 0: it never was."""
 
     model: str | None
     transcriber: str | None

@@ -19,6 +19,7 @@ from loadtest.prices.table import Prices, prices
 from loadtest.prices.talk import Talk
 from reports.data import frames, run_settings
 from reports.data.frames import Run
+from reports.sections.costs.lives import lives
 from reports.sections.generator import warm_health
 
 
@@ -83,7 +84,7 @@ def _talks(run: Run, run_dir: Path, settings: Settings | None) -> tuple[tuple[fl
     """Of each scenario, its share of the sessions that went well, and its mean session."""
     sessions = run.sessions[run.sessions["outcome"] == Outcome.OK]
     scenario_of = dict(zip(sessions["id"], sessions["scenario"].astype("str"), strict=True))
-    lived_s = ((sessions["end_ns"] - sessions["started_ns"]) / 1e9).astype("float64")
+    lived_s = lives(run)["lived_s"]
     spoken = _speech_s(run_dir, scenario_of)
     talks = []
     for name, of_it in sessions.groupby(sessions["scenario"].astype("str")):

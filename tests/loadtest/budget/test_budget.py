@@ -14,6 +14,8 @@ from loadtest.language.events import (
     EndedBy,
     Outcome,
     Remains,
+    RemainsChanged,
+    RemainsReason,
     SessionFinished,
     SessionStarted,
     Step,
@@ -90,6 +92,11 @@ def started() -> SessionStarted:
     return SessionStarted(t_ns=0, session="a", span_id="s", scenario="x", user=0, due_ns=0)
 
 
+def sent(at_s: int = 1) -> RemainsChanged:
+    """Its create."""
+    return RemainsChanged(t_ns=at_s * S, session="a", remains=Remains.DOUBTFUL, reason=RemainsReason.CREATE_SENT)
+
+
 def turn(*, outcome: Outcome = Outcome.OK, kind: str = "say") -> StepFinished:
     return StepFinished(
         t_ns=5 * S, session="a", step=Step.TURN, started_ns=1 * S, outcome=outcome, span_id="t", parent_id="s",
@@ -119,10 +126,17 @@ def spent(tmp_path: Path, settings: Settings, *events: Any) -> tuple[float, floa
 
 
 def test_an_ended_session_costs_the_minutes_that_it_lived_and_the_answers_that_it_heard(tmp_path: Path) -> None:
-    reserved, left = spent(tmp_path, made(), started(), turn(), finished())
-    minutes = 6 / 60 * 0.6
+    reserved, left = spent(tmp_path, made(), started(), sent(), turn(), finished())
+    minutes = 5 / 60 * 0.6
     assert reserved > 0.6
     assert minutes + 3 * 20 * 64e-6 < left < minutes + 0.02
+
+
+def test_a_session_whose_create_was_never_sent_costs_nothing(tmp_path: Path) -> None:
+    """Its mint timed out: there was no avatar."""
+    reserved, left = spent(tmp_path, made(), started(), finished())
+    assert reserved > 0.6
+    assert left == 0
 
 
 @pytest.mark.parametrize("remains", [Remains.LEAKED, Remains.DOUBTFUL])
