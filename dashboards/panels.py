@@ -21,6 +21,9 @@ from exporters.metrics.labels import SCENARIO
 DATASOURCE: Final = common_model.DataSourceRef(type_val="prometheus", uid="$datasource")
 HERE: Final = ('job=~"$job"', 'instance=~"$instance"')
 TAG: Final = "avaload"
+RESOLUTION: Final = "5s"
+"""Of subqueries. A run serves its last values for two scrapes; in the server's own steps, of a minute by default, they
+would be missed."""
 _AS_A_BOUND: Final = [
     model.DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [10, 10]}),
     model.DynamicConfigValue("custom.fillOpacity", 0),
@@ -105,9 +108,19 @@ def rate(metric: c.Metric, part: str = "", by: str = "", **labels: str) -> str:
     return _sum(f"rate({here(metric, part, **labels)}[$__rate_interval])", by)
 
 
+def of_the_run(metric: c.Metric, part: str = "", **labels: str) -> str:
+    """The metric as a subquery of the time range, without the runs before: only those that go on where the range ends,
+    and the one that began last. Runs one after the other share job and instance, or each has an instance of its own; a
+    series that only an earlier one had must not be taken for the last one's."""
+    began = selector(c.RUN_START, fixed=HERE)
+    last = f"last_over_time({began}[$__range] @ end())"
+    shown = f"{began} @ end() or {last} == on () group_left () max({last})"
+    return f"({here(metric, part, **labels)} and on (job, instance) ({began} == ({shown})))[$__range:{RESOLUTION}]"
+
+
 def total(metric: c.Metric, part: str = "", by: str = "", **labels: str) -> str:
-    """What a run has counted: its counters start at 0, so the largest value is exact, where `increase` extrapolates."""
-    return _sum(f"max_over_time({here(metric, part, **labels)}[$__range])", by)
+    """What the run has counted: its counters begin at 0, so the largest value is exact; `increase` extrapolates."""
+    return _sum(f"max_over_time({of_the_run(metric, part, **labels)})", by)
 
 
 def now(metric: c.Metric, by: str = "", **labels: str) -> str:

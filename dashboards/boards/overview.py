@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from dashboards.alerts import OBJECTIVE, OVER_TARGET, SETUP_S
 from dashboards.boards.sessions import BY_STATE, ENDED, ENDED_BY_OUTCOME, FAILED_SHARE, LEFT
-from dashboards.panels import HERE, Board, Kind, Panel, Query, here, now, quantile, total
+from dashboards.panels import HERE, Board, Kind, Panel, Query, here, now, of_the_run, quantile, total
 from dashboards.places import RUNBOOK_UID
 from dashboards.tables import Column
 from exporters.metrics import catalogue as c
@@ -47,9 +47,9 @@ TRACES_OF_THE_RUN: Final = "/explore?schemaVersion=1&panes=" + quote(
 
 
 def _of_objectives(metric: c.Metric, indicators: str) -> Query:
-    series = here(metric, indicator=indicators)
+    series = of_the_run(metric, indicator=indicators)
     worst = "min" if metric is c.OBJECTIVE_MET else "max"
-    return Query(f"{worst} by (objective, indicator) (last_over_time({series}[$__range]))", instant=True)
+    return Query(f"{worst} by (objective, indicator) (last_over_time({series}))", instant=True)
 
 
 OVERVIEW: Final = Board(
@@ -67,7 +67,7 @@ OVERVIEW: Final = Board(
                 width=4,
                 red_below=1,
                 says={0: "missed", 1: "met"},
-                queries=[Query(f"min(last_over_time({here(c.OBJECTIVE_MET)}[$__range]))")],
+                queries=[Query(f"min(last_over_time({of_the_run(c.OBJECTIVE_MET)}))", instant=True)],
             ),
             Panel(
                 title="Generator",

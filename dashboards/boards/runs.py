@@ -9,7 +9,7 @@ from typing import Final
 
 from dashboards.alerts import CPU_RATIO, LAG_S, STALE_S
 from dashboards.boards.sessions import ENDED
-from dashboards.panels import HERE, Board, Kind, Panel, Query, here, now, quantiles, rate, total
+from dashboards.panels import HERE, RESOLUTION, Board, Kind, Panel, Query, here, now, quantiles, rate, total
 from dashboards.promql import one_of, selector
 from dashboards.tables import Column
 from exporters.metrics import catalogue as c
@@ -162,7 +162,7 @@ def _of_runs(metric: c.Metric, part: str, by: str, runs: str = _BOTH, **labels: 
     series = selector(metric, part, fixed=HERE, **labels)
     info = selector(c.RUN_INFO, fixed=HERE, run_id=f"~{runs}")
     joined = f"{series} * on (job, instance) group_left (run_id) {info}"
-    return f"max_over_time((sum by ({by}) ({joined}))[$__range:])"
+    return f"max_over_time((sum by ({by}) ({joined}))[$__range:{RESOLUTION}])"
 
 
 def _quantile(share: float, metric: c.Metric, by: str, runs: str = _BOTH, **labels: str) -> str:

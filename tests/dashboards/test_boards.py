@@ -192,8 +192,8 @@ def test_objectives_stand_beside_their_bounds_and_each_indicator_in_its_unit() -
 
 def are_shown(indicator: str, expr: str) -> bool:
     """Whether the expression's series may have that indicator."""
-    (series,) = [node for node in nodes(parsed(expr)) if isinstance(node, p.VectorSelector)]
-    (matcher,) = [each for each in series.matchers.matchers if each.name == "indicator"]
+    series = [node for node in nodes(parsed(expr)) if isinstance(node, p.VectorSelector)]
+    (matcher,) = [each for node in series for each in node.matchers.matchers if each.name == "indicator"]
     return (re.fullmatch(matcher.value, indicator) is not None) == (matcher.op == p.MatchOp.Re)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from dashboards.boards.all import BOARDS
-from dashboards.panels import Board, Query
+from dashboards.panels import RESOLUTION, Board, Query
 from dashboards.stack import Ports, stack
 from tests.dashboards.promql import grounded
 from tests.dashboards.runbook import anchors
@@ -99,6 +99,7 @@ class History:
         expr = expr.replace(
             "10m", f"{math.ceil(watched.end_s - watched.start_s)}s"
         )  # `$__range`, as `grounded` put it in
+        expr = expr.replace(f":{RESOLUTION}]", ":1s]")  # of a scrape, as here
         if query.instant:
             result = ask(self.api, "query", query=expr, time=watched.end_s)
             found = [series["value"][1] for series in result]
