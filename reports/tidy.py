@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from loadtest.config.scenario import KINDS
-from loadtest.language.events import AnswerEnd, Step
+from loadtest.language.events import STEPS, AnswerEnd, Step
 from reports.data import frames, run_settings
 from reports.data.frames import Run
 from reports.verdict import rules as rule_rows
@@ -53,7 +53,7 @@ COLUMNS: Final[dict[str, dict[str, Column]]] = {
         "session": Column(TEXT, "id"),
         "scenario": Column(NAME, "name"),
         "purpose": Column(NAME, "load, or probe:RULE"),
-        "step": Column(NAME, ", ".join(Step)),
+        "step": Column(NAME, ", ".join(STEPS)),
         "attempt": Column(NUMBER, "a delete may be tried again"),
         "started_at": Column(TIME, "when it began"),
         "duration_s": Column(FIGURE, "how long it took"),

@@ -58,6 +58,12 @@ def test_every_table_has_the_documented_columns_and_types_whatever_was_seen(any_
     assert set(ROWS) == set(COLUMNS)
 
 
+def test_the_table_of_steps_holds_the_steps_that_the_page_lists(run_dir: Path) -> None:
+    j.write_file(run_dir, [*sessions(20), *one_of_each_trouble()])
+    _, listed = documented()["steps"]["step"]
+    assert set(loadtest.read_run(run_dir).steps["step"]) == set(listed.split(", "))
+
+
 def test_units_are_as_documented(run_dir: Path) -> None:
     j.write_file(run_dir, [*sessions(20), *one_of_each_trouble()])
     frames = loadtest.read_run(run_dir)
