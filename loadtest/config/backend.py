@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, GetCoreSchemaHandler, field_validator, model_validator
 from pydantic_core import CoreSchema, core_schema
 
-from loadtest.config.headers import flaw_of_url, flaw_of_value
 from loadtest.config.scenario import Section
+from loadtest.config.sendable import checked_json, flaw_of_url, flaw_of_value
 
 _PLACES = ("user", "iteration", "trace_id")
 _WITH_BODY = ("POST", "PUT", "PATCH")
@@ -125,6 +125,12 @@ class BackendTarget(Section):
     @classmethod
     def _is_url(cls, url: str) -> str:
         return checked_url(url, _PLACES)
+
+    @field_validator("body")
+    @classmethod
+    def _is_json(cls, body: Hidden) -> Hidden:
+        checked_json(body.reveal())
+        return body
 
     @model_validator(mode="after")
     def _fits(self) -> "BackendTarget":

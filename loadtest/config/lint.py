@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 from loadtest.config.scenario import Scenario
+from loadtest.config.session_object import table
 
 VOICES = frozenset({"alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"})
 SHUTDOWN = {
@@ -63,12 +64,6 @@ def findings(scenario: Scenario, *, today: date) -> list[Finding]:
     ]
 
 
-def table(tree: dict[str, Any], key: str) -> dict[str, Any]:
-    """A sub-table of `[realtime]`, empty where it is lacking or is something else."""
-    value = tree.get(key)
-    return value if isinstance(value, dict) else {}
-
-
 def _modes(realtime: dict[str, Any]) -> Iterator[Finding]:
     if realtime.get("type") != "realtime":
         yield Finding("GA-4", f"a secret of type {realtime.get('type')!r} drives no avatar")
@@ -89,7 +84,7 @@ def _turn_detection(given: dict[str, Any]) -> Iterator[Finding]:
     detection = given["turn_detection"]
     if not detection:
         yield Finding("AUD-2", "turn_detection is off: nobody commits the user's audio, so the avatar never answers")
-    elif isinstance(detection, dict) and detection.get("create_response") is False:
+    elif detection.get("create_response") is False:
         yield Finding("AUD-2", "create_response is false: the avatar hears and never answers")
 
 
@@ -106,7 +101,7 @@ def models_of(realtime: dict[str, Any]) -> dict[str, str]:
     audio = table(realtime, "audio")
     transcriber = table(table(audio, "input"), "transcription").get("model")
     found = {"model": realtime.get("model"), "transcription model": transcriber}
-    return {model: what for what, model in found.items() if isinstance(model, str)}
+    return {model: what for what, model in found.items() if model}
 
 
 def ends(end: date, today: date) -> str:
@@ -133,7 +128,7 @@ def _voice(given: dict[str, Any]) -> Iterator[Finding]:
 
 def _tools(realtime: dict[str, Any]) -> Iterator[Finding]:
     tools = realtime.get("tools") or []
-    kinds = {tool.get("type") for tool in tools if isinstance(tool, dict)}
+    kinds = {tool.get("type") for tool in tools if tool}
     if "function" in kinds:
         yield Finding("TOOL-3", "function tools are not executed: such a turn ends without an answer")
     if "mcp" in kinds:

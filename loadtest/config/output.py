@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from loadtest.config.headers import flaw_of_url
 from loadtest.config.scenario import DurationS, Section
+from loadtest.config.sendable import flaw_of_url
 from loadtest.journal import run_of
 
 _PLACEHOLDERS: Final = {

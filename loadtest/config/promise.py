@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
-from loadtest.config.lint import OPENAI_LIMIT_S, findings, table
-from loadtest.config.scenario import Ignore, Scenario, Waive, announces_calls
+from loadtest.config.lint import OPENAI_LIMIT_S, findings
+from loadtest.config.scenario import Ignore, Scenario, Waive
+from loadtest.config.session_object import announces_calls, table
 from loadtest.config.tables.caller import QUIET_DBFS
 from loadtest.criteria.rules_by_engine import unjudged
 from loadtest.criteria.statements import RULES, Group
@@ -92,7 +93,7 @@ def manner(scenario: Scenario, *, by_backend: bool) -> Manner:
     return Manner(
         writes_sentences=engine_of(scenario, by_backend=by_backend) == "openai-realtime",
         speaks_unasked=bool(scenario.realtime.get("tools")) or not waits,
-        speed=float(speed) if isinstance(speed, int | float) and speed > 0 else 1.0,
+        speed=float(speed) if speed is not None and speed > 0 else 1.0,
     )
 
 

@@ -13,7 +13,8 @@ from loadtest.config.access.scrapers import check_scrapers
 from loadtest.config.access.trust import check_trust
 from loadtest.config.backend import BackendTarget
 from loadtest.config.environment import BETWEEN_PROCESSES, PREFIX, READ
-from loadtest.config.scenario import default_realtime, sections
+from loadtest.config.scenario import sections
+from loadtest.config.session_object import default_realtime
 from loadtest.config.settings import Settings
 from loadtest.config.written.places import Written
 from loadtest.criteria.slo import parse_slos
@@ -229,7 +230,7 @@ def _read_mix(entries: Any, toml_path: Path | None) -> tuple[list[dict[str, Any]
     for number, entry in enumerate(entries, start=1):
         if set(entry) - {"scenario", "weight"} or not isinstance(entry.get("scenario"), str):
             raise ConfigError(f"mix[{number}]: scenario (a file) and weight are needed, nothing else")
-        tree = _read_scenario(folder / entry["scenario"])
+        tree = _read_sort(folder / entry["scenario"])
         taken: dict[str, Any] = {
             key: tree[key] for key in (*_OF_SCENARIOS, "waive") if key in tree and key != "realtime"
         }
@@ -238,9 +239,24 @@ def _read_mix(entries: Any, toml_path: Path | None) -> tuple[list[dict[str, Any]
         name = tree.get("name", Path(entry["scenario"]).stem)
         scenarios.append({"name": name, "weight": entry.get("weight", 1.0), "realtime": realtime, **taken})
     names = [scenario["name"] for scenario in scenarios]
-    if len(set(names)) < len(names):
+    if any(names.count(name) > 1 for name in names):
         raise ConfigError("mix: two scenarios have the same name")
     return scenarios, [folder / entry["scenario"] for entry in entries]
+
+
+def _read_sort(path: Path) -> dict[str, Any]:
+    """A scenario that a mix names. What is a run's may stand in it; what nobody knows would be missed in the report."""
+    tree = _read_scenario(path)
+    if not tree:
+        raise ConfigError(f"{path}: is empty; `avaload init NAME` writes a scenario")
+    written = Written(path, (), mix=())
+    unknown = [key for key in tree if key not in Settings.model_fields]
+    problems = [line for key in unknown for line in written.sentences({"type": "extra_forbidden", "loc": (key,)})]
+    if "mix" in tree:
+        problems.append(written.at("mix: a scenario of a mix is one sort of session; name those of this one instead"))
+    if problems:
+        raise ConfigError(problems)
+    return tree
 
 
 def _leave_unspoken(tree: dict[str, Any]) -> None:

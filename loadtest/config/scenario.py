@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from loadtest.config.session_object import SessionObject
 from loadtest.config.tables.caller import Caller
 from loadtest.config.tables.section import DurationS as DurationS
 from loadtest.config.tables.section import Section as Section
@@ -18,14 +19,6 @@ from loadtest.config.tables.section import sections as sections
 from loadtest.sound.languages import LANGUAGES, is_tag, nearest
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-
-_REASONING_MODELS: Final = re.compile(r"gpt-realtime-2(?![0-9])")
-"""How the names of the models begin that reason: their default silence is longer, and they announce calls of tools.
-gpt-realtime-2025-08-28 is none of them, but gpt-realtime of that day."""
-_SILENCE_MS, _PATIENT_SILENCE_MS = 200, 500
-"""`silence_duration_ms` of a session that asks for none, as recordings of the service show it for gpt-realtime and
-gpt-realtime-2.1; the kin of the two are assumed alike. The documents say 500 for all."""
-
 
 ABSENCE_S = 60
 DURATION_S = 3600
@@ -311,66 +304,10 @@ class Scenario(Section):
     """One of the sorts of session that a run is mixed of; `weight` is its share against the others'."""
 
     name: str = Field(pattern=NAME, description="what the sort of session is called; by default its file's name")
-    weight: float = Field(1.0, gt=0, description="its share of the sessions, against the others' weights")
+    weight: float = Field(1.0, gt=0, le=1e9, description="its share of the sessions, against the others' weights")
     secret: Secret = Field(Secret(), description="the client secret that each session mints")
     session: SessionFields = Field(SessionFields(), description="optional fields of the create call")
-    realtime: dict[str, Any] = Field(description="the session object of the mint, passed on as it stands")
+    realtime: SessionObject = Field(description="the session object of the mint, passed on as it stands")
     conversation: Conversation = Field(Conversation(), description="what a virtual user says and does")
     caller: Caller = Field(Caller(), description="what the caller's microphone hears besides, and how")
     waive: tuple[Waive, ...] = Field((), description="rules whose breach is known and accepted")
-
-
-def default_realtime() -> dict[str, Any]:
-    """The mint's session object; how long a silence ends a turn is left to the service, as most users do. Its models
-    are those that OpenAI recommends instead of the ones with an announced end (`lint.SHUTDOWN`), which have none."""
-    return {
-        "type": "realtime",
-        "model": "gpt-realtime-2.1",
-        "instructions": "You are a helpful assistant. Answer in one short sentence.",
-        "audio": {
-            "input": {
-                "transcription": {"model": "gpt-transcribe"},
-                "turn_detection": {"type": "server_vad", "threshold": 0.5},
-            },
-            "output": {"voice": "marin"},
-        },
-    }
-
-
-def vad_silence_s(realtime: dict[str, Any]) -> float | None:
-    """The silence after which the service takes a turn as ended; None where no server VAD is configured."""
-    detection = _turn_detection(realtime)
-    if detection.get("type", "server_vad") != "server_vad":
-        return None
-    asked_ms = detection.get("silence_duration_ms")
-    return (_default_silence_ms(realtime) if asked_ms is None else float(asked_ms)) / 1000
-
-
-def assumed(realtime: dict[str, Any]) -> list[str]:
-    """What of the session is left to the service and was taken for its default, one phrase each."""
-    detection = _turn_detection(realtime)
-    if detection.get("type", "server_vad") != "server_vad" or detection.get("silence_duration_ms") is not None:
-        return []
-    return [f"silence_duration_ms {_default_silence_ms(realtime)}, the default of {_model(realtime)}"]
-
-
-def announces_calls(realtime: dict[str, Any]) -> bool:
-    """Whether the model may speak before it calls a tool, in the same response, as gpt-realtime-2.1 was recorded to."""
-    return _reasons(realtime)
-
-
-def _turn_detection(realtime: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = ((realtime.get("audio") or {}).get("input") or {}).get("turn_detection") or {}
-    return found
-
-
-def _model(realtime: dict[str, Any]) -> str:
-    return str(realtime.get("model") or "gpt-realtime")
-
-
-def _reasons(realtime: dict[str, Any]) -> bool:
-    return _REASONING_MODELS.match(_model(realtime)) is not None
-
-
-def _default_silence_ms(realtime: dict[str, Any]) -> int:
-    return _PATIENT_SILENCE_MS if _reasons(realtime) else _SILENCE_MS

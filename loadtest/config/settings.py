@@ -10,7 +10,6 @@ from pydantic import Field, field_validator, model_validator
 
 from loadtest.config.backend import BackendTarget
 from loadtest.config.cost import Cost
-from loadtest.config.headers import flaw_of_url
 from loadtest.config.output import Output
 from loadtest.config.promise import Promise, promises, unwaivable
 from loadtest.config.scenario import (
@@ -23,8 +22,9 @@ from loadtest.config.scenario import (
     SessionFields,
     Spoken,
     Waive,
-    default_realtime,
 )
+from loadtest.config.sendable import flaw_of_url
+from loadtest.config.session_object import SessionObject, default_realtime
 from loadtest.config.spoken.lengths import nominal_s
 from loadtest.config.tables.caller import Caller
 from loadtest.config.workload import Capacity, Load
@@ -168,7 +168,7 @@ class Settings(Section):
     target: Target = Field(Target(), description="what is loaded, and how long each step may take")
     secret: Secret = Field(Secret(), description="the client secret that each session mints")
     session: SessionFields = Field(SessionFields(), description="optional fields of the create call")
-    realtime: dict[str, Any] = Field(
+    realtime: SessionObject = Field(
         default_factory=default_realtime,
         description='the session object of the mint, passed on as it stands; "null" leaves a default out',
     )

@@ -11,13 +11,16 @@ from loadtest.config.scenario import DurationS, Section
 from loadtest.criteria.words import plural
 from loadtest.language.durations import parse_s
 
+_MOST = 100_000
+"""Users, or arrivals per second. No run reaches it: beyond, a number is mistyped."""
+
 
 class LoadStage(Section):
     """One of several stages: `users` or `rate` from its start on, or after rising or falling to it for `ramp`."""
 
     name: str | None = Field(None, min_length=1, max_length=64, description="what it is called in reports")
-    users: int | None = Field(None, ge=0, description="users of a closed population")
-    rate: float | None = Field(None, ge=0, description="open arrivals per second")
+    users: int | None = Field(None, ge=0, le=_MOST, description="users of a closed population")
+    rate: float | None = Field(None, ge=0, le=_MOST, description="open arrivals per second")
     duration: DurationS = Field(gt=0, description="how long the stage is, its ramp included")
     ramp: DurationS = Field(0.0, description="time from the level before to this one; not in the steady part")
 
@@ -45,15 +48,15 @@ class Load(Section):
     """Either a closed population, where a user's next session follows his last one. Or open arrivals: sessions start
     when they are due, however many are still going on."""
 
-    users: int = Field(20, ge=1, description="virtual users of a closed population")
+    users: int = Field(20, ge=1, le=_MOST, description="virtual users of a closed population")
     rate: float | None = Field(
-        None, gt=0, le=100_000, description="open arrivals per second instead of a closed population"
+        None, gt=0, le=_MOST, description="open arrivals per second instead of a closed population"
     )
     arrivals: Literal[Spacing, RateShape] = Field(
         "constant",
         description="how open arrivals are spaced (constant, poisson), or how their rate changes (ramp, steps, spike)",
     )
-    peak: float | None = Field(None, gt=0, description="rate of the spike (default: five times rate)")
+    peak: float | None = Field(None, gt=0, le=_MOST, description="rate of the spike (default: five times rate)")
     step_count: int = Field(5, ge=2, le=100, description="how many steps the rate rises in")
     stages: tuple[LoadStage, ...] = Field((), description="levels of load, one after the other")
     # As an option and in a file it is the path of the CSV file; `resolve` reads the offsets, in s.
@@ -73,7 +76,7 @@ class Load(Section):
     max_users: int | None = Field(
         None,
         ge=1,
-        le=100_000,
+        le=_MOST,
         description="open arrivals: sessions at once, at most (default: for twice the expected length)",
     )
     processes: int = Field(1, ge=1, le=64, description="load processes on this host")
@@ -201,7 +204,7 @@ class Capacity(Section):
 
     by: Literal["users", "arrivals"] = Field("users", description="what levels are: users, or arrivals per second")
     start: float = Field(5.0, gt=0, description="first level")
-    most: float = Field(1000.0, gt=0, le=100_000, description="no level above it is tried")
+    most: float = Field(1000.0, gt=0, le=_MOST, description="no level above it is tried")
     stage: DurationS = Field(10.0, ge=1, description="how long each level is held and judged, after it has settled")
     settle: DurationS | None = Field(
         None, description="held before that, unjudged (default: 2 s more than a conversation)"

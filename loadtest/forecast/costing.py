@@ -5,8 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, assert_never
 
-from loadtest.config.lint import table as section
 from loadtest.config.scenario import Backchannel, BargeIn, Hesitate, Ignore, Pause, Say, Scenario, Silence, Spoken, Turn
+from loadtest.config.session_object import table
 from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError
 from loadtest.prices.table import Prices
@@ -30,7 +30,7 @@ def transcriber_of(settings: Settings, scenario: Scenario) -> str | None:
     """What writes down what they say; None: nothing that is known of."""
     if settings.target.backend is not None:
         return settings.cost.transcription
-    return _word(section(section(section(scenario.realtime, "audio"), "input"), "transcription").get("model"))
+    return _word(table(table(table(scenario.realtime, "audio"), "input"), "transcription").get("model"))
 
 
 def instructions_of(scenario: Scenario) -> int:

@@ -2,6 +2,7 @@
 
 import re
 
+_LONGEST_S = 366 * 86_400
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 WRITTEN = r"^(\d+(\.\d+)?(ms|s|m|h))+$|^\d+(\.\d+)?$"
@@ -9,9 +10,11 @@ WRITTEN = r"^(\d+(\.\d+)?(ms|s|m|h))+$|^\d+(\.\d+)?$"
 
 
 def parse_s(text: object) -> float:
-    """Seconds. Raises ValueError with a sentence for anything else than a length of time >= 0."""
+    """Seconds. Raises ValueError with a sentence for anything else than a length of time >= 0, a year
+    at most."""
+    seconds: float
     if isinstance(text, int | float) and not isinstance(text, bool):
-        seconds = float(text)
+        seconds = text
     else:
         written = str(text).strip().lower()
         parts = _PART.findall(written)
@@ -25,7 +28,9 @@ def parse_s(text: object) -> float:
                 raise ValueError(said + _meant(written)) from None
     if not 0 <= seconds < float("inf"):
         raise ValueError(f"{text!r} is not a length of time >= 0")
-    return seconds
+    if seconds > _LONGEST_S:
+        raise ValueError("is longer than a year")
+    return float(seconds)
 
 
 def _meant(written: str) -> str:

@@ -11,6 +11,8 @@ from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 
 _KEY_AND_COLON: Final = re.compile(r"""\s*["']?[\w.-]+["']?\s*:(\s|$)""")
+_DEEPEST: Final = 100
+"""Tables in tables: what reads them does so by recursion."""
 _BARE_WORD: Final = re.compile(r"=\s*(?!true\b|false\b|inf\b|nan\b)[A-Za-z_/~.]")
 
 
@@ -34,11 +36,29 @@ def parse(raw: bytes) -> tuple[dict[str, Any], str]:
     except UnicodeDecodeError as error:
         raise ValueError(f"not valid TOML: {_no_text(raw, error.start)}") from None
     try:
-        return tomllib.loads(text), text
+        tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"not valid TOML: {error}{_instead(text, str(error))}") from None
     except RecursionError:
         raise ValueError("not valid TOML: it is nested too deep") from None
+    if flaw := _flaw(tree):
+        raise ValueError(flaw)
+    return tree, text
+
+
+def _flaw(tree: dict[str, Any]) -> str | None:
+    """What TOML allows, and nobody means."""
+    level: list[Any] = [tree]
+    for _ in range(_DEEPEST + 1):
+        inside = [value for each in level for value in (each.values() if isinstance(each, dict) else each)]
+        if any(isinstance(value, str) and "\0" in value for value in inside):
+            return "a text in it holds a NUL (\\u0000), which no path and no name can have"
+        if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in inside):
+            return "a whole number in it has more than 64 bits"
+        level = [value for value in inside if isinstance(value, dict | list)]
+        if not level:
+            return None
+    return f"it is nested too deep: more than {_DEEPEST} tables in each other"
 
 
 def _no_text(raw: bytes, at: int) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 from loadtest.commands.printing import complain
 from loadtest.config.access.guard import endpoints_of
 from loadtest.config.lint import findings
-from loadtest.config.scenario import Scenario, default_realtime
+from loadtest.config.scenario import Scenario
+from loadtest.config.session_object import default_realtime
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
 from loadtest.language.errors import Exit

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from loadtest.config.backend import BackendTarget
-from loadtest.config.headers import flaw_of_key, flaw_of_value
+from loadtest.config.sendable import flaw_of_key, flaw_of_value
 from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError
 from loadtest.language.validation import is_loopback as is_loopback

@@ -15,8 +15,8 @@ from loadtest.config.scenario import (
     Scenario,
     Silence,
     Turn,
-    vad_silence_s,
 )
+from loadtest.config.session_object import vad_silence_s
 from loadtest.language.errors import ConfigError
 from loadtest.sound.recordings import is_ours, lengths_s, pauses_s
 

@@ -16,7 +16,7 @@ DurationS = Annotated[float, BeforeValidator(parse_s, json_schema_input_type=_Wr
 class Section(BaseModel):
     """A closed, frozen table of the scenario file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

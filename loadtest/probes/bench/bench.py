@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from loadtest.config.scenario import default_realtime
+from loadtest.config.session_object import default_realtime
 from loadtest.criteria.statements import RULES, Prod
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import HarnessError

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from loadtest.config.scenario import announces_calls
+from loadtest.config.session_object import announces_calls
 from loadtest.language.errors import GATEWAY_STATUS, Code, Kind, StepError
 from loadtest.language.events import RuleOutcome
 from loadtest.language.validation import plain, token

@@ -5,7 +5,8 @@ import pytest
 
 from loadtest.config.access.guard import LIVE_AVATURN, is_loopback
 from loadtest.config.resolve import resolve
-from loadtest.config.scenario import Say, assumed, vad_silence_s
+from loadtest.config.scenario import Say
+from loadtest.config.session_object import assumed, vad_silence_s
 from loadtest.config.settings import Settings
 from loadtest.config.workload import Load
 from loadtest.language.durations import parse_s
@@ -101,6 +102,74 @@ def test_a_mistake_in_a_file_of_the_mix_names_that_file(tmp_path: Path) -> None:
     other.write_text("[load]\nusers = 3\n[session]\nmodle = 'x'")
     toml = file(tmp_path, "[[mix]]\nscenario = 'other.toml'")
     assert problems(toml=toml) == [f"{other}:4: session.modle: unknown key (did you mean model?)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[converstion]\nthink_max_s = 1", ":1: converstion: unknown key (did you mean conversation?)"),
+        ("weight = 2", ":1: weight: unknown key"),
+        ("ttl_s = 60", ":1: ttl_s: unknown key (it belongs into [secret])"),
+        ("[[mix]]\nscenario = 'x.toml'", ":1: mix: a scenario of a mix is one sort of session; name those of this one"),
+        ("", ": is empty; `avaload init NAME` writes a scenario"),
+        ("# nothing yet", ": is empty; `avaload init NAME` writes a scenario"),
+        ("name = ['x']", ":1: name: must be text, in quotes; got a list"),
+        ("name = {a = 1}", ":1: name: must be text, in quotes; got a table"),
+    ],
+)
+def test_a_file_of_the_mix_is_a_scenario_of_known_keys(tmp_path: Path, text: str, says: str) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text(text)
+    toml = file(tmp_path, "[[mix]]\nscenario = 'other.toml'")
+    (problem,) = problems(toml=toml)
+    assert problem.startswith(f"{other}{says}")
+
+
+def test_of_a_file_of_the_mix_what_is_the_runs_may_stand_there(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text(
+        "[load]\nusers = 7\n[[slo]]\nname = 'n'\nindicator = 'create.max'\nmax = 9\n[secret]\nttl_s = 60"
+    )
+    settings = resolved(toml=file(tmp_path, "[[mix]]\nscenario = 'other.toml'\nweight = 2"))
+    (scenario,) = settings.scenarios
+    assert (scenario.name, scenario.weight, scenario.secret.ttl_s) == ("other", 2, 60)
+    assert (settings.load.users, settings.slo) == (20, ())
+
+
+BACKEND = '[target]\navaturn_base_url = "http://127.0.0.1:1"\n[target.backend]\nurl = "http://127.0.0.1:2"\n'
+NO_JSON = "JSON has no dates and no times; write it as text, in quotes"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[load]\nrate = inf", ":2: load.rate: must be a finite number; got inf"),
+        ("[[load.stages]]\nrate = inf\nduration = 5", ":2: load.stages[1].rate: must be a finite number; got inf"),
+        ("[[load.stages]]\nrate = nan\nduration = 5", ":2: load.stages[1].rate: must be a finite number; got nan"),
+        ("[[mix]]\nscenario = 'other.toml'\nweight = inf", ":3: mix[1].weight: must be a finite number; got inf"),
+        ("[[mix]]\nscenario = 'other.toml'\nweight = nan", ":3: mix[1].weight: must be a finite number; got nan"),
+        ("[load]\nusers = 99999999999999999999", ": a whole number in it has more than 64 bits"),
+        ("[load]\nusers = 100001", ":2: load.users: must be at most 100000; got 100001"),
+        ("[[load.stages]]\nrate = 1e300\nduration = 5", ":2: load.stages[1].rate: must be at most 100000"),
+        ("[load]\nrate = 1\narrivals = 'spike'\npeak = 1e300", ":4: load.peak: must be at most 100000"),
+        ("[load]\nduration = 1e300", ":2: load.duration: is longer than a year"),
+        (f"[load]\nduration = 1{'0' * 400}", ": a whole number in it has more than 64 bits"),
+        ("[conversation]\nrepeat_for = '999999h'", ":2: conversation.repeat_for: is longer than a year"),
+        ("[probes]\nshare = nan", ":2: probes.share: must be a finite number; got nan"),
+        ("[caller.up]\nloss = nan", ":2: caller.up.loss: must be a finite number; got nan"),
+        (BACKEND + "body = { since = 2026-01-01 }", f":5: target.backend.body: since: {NO_JSON}"),
+        (BACKEND + "body = { a = [1, { at = 07:32:00 }] }", f":5: target.backend.body: a[2].at: {NO_JSON}"),
+        (BACKEND + "body = { a = -inf }", ":5: target.backend.body: a: JSON has no such number"),
+        ('[target]\nca_file = "a\\u0000.pem"', ": a text in it holds a NUL"),
+        ('[output]\nmetrics_cert = "a\\u0000.pem"\nmetrics_key = "x"', ": a text in it holds a NUL"),
+        (f"[realtime{'.a' * 900}]\nb = 1", ": it is nested too deep: more than 100 tables in each other"),
+        (f"[tags{'.a' * 900}]\nb = 'c'", ": it is nested too deep: more than 100 tables in each other"),
+    ],
+)
+def test_what_toml_allows_and_nothing_can_use_is_one_line(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "other.toml").write_text("name = 'other'")
+    toml = file(tmp_path, text)
+    (problem,) = problems(toml=toml)
+    assert problem.startswith(f"{toml}{says}")
 
 
 def test_what_an_option_or_a_variable_says_is_not_blamed_on_the_file(tmp_path: Path) -> None:

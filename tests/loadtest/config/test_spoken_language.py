@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from loadtest.config.scenario import BargeIn, Conversation, Say, Scenario, Spoken, default_realtime
+from loadtest.config.scenario import BargeIn, Conversation, Say, Scenario, Spoken
+from loadtest.config.session_object import default_realtime
 from loadtest.config.spoken.lengths import check_clips
 from loadtest.language.errors import ConfigError
 from loadtest.sound.languages import nearest

@@ -162,7 +162,7 @@ def test_what_cannot_be_waived_is_said_in_a_line(text: str, problem: str, tmp_pa
 
 def test_scenarios_of_a_mix_waive_for_themselves(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text('[[waive]]\nrule = "TR-2"\nreason = "known"\n')
-    (tmp_path / "b.toml").write_text("")
+    (tmp_path / "b.toml").write_text("name = 'b'")
     mix = '[[mix]]\nscenario = "a.toml"\n[[mix]]\nscenario = "b.toml"\n'
     (tmp_path / "mix.toml").write_text(mix)
     (tmp_path / "wrong.toml").write_text(f'{mix}[[waive]]\nrule = "TR-2"\nreason = "known"\n')

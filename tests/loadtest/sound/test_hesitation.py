@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from loadtest.config.scenario import Conversation, Hesitate, Say, Scenario, Turn, default_realtime
+from loadtest.config.scenario import Conversation, Hesitate, Say, Scenario, Turn
+from loadtest.config.session_object import default_realtime
 from loadtest.config.spoken.lengths import check_clips
 from loadtest.config.spoken.microphone import microphone, remarks
 from loadtest.config.tables.caller import Caller

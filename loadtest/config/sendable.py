@@ -1,4 +1,8 @@
-"""What can be sent in a header of HTTP, found out before anything is started. No value is quoted: it is a secret."""
+"""What can be sent by HTTP, found out before anything is started. No value is quoted: it may be a secret."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
 
 
 def flaw_of_key(key: str) -> str | None:
@@ -26,3 +30,26 @@ def flaw_of_value(value: str) -> str | None:
 def flaw_of_url(url: str) -> str | None:
     """What a parser of URLs would pass over in silence."""
     return "holds a blank or a line break" if any(sign.isspace() for sign in url) else None
+
+
+def checked_json(tree: Any) -> Any:
+    """The tree as it is, if it can be sent as JSON. Raises ValueError with a sentence for each value that can't."""
+    if flaws := list(_flaws_of_json(tree, "")):
+        raise ValueError("\n".join(flaws))
+    return tree
+
+
+def _flaws_of_json(tree: Any, place: str) -> Iterator[str]:
+    match tree:
+        case dict():
+            for key, value in tree.items():
+                yield from _flaws_of_json(value, f"{place}.{key}" if place else str(key))
+        case list() | tuple():
+            for number, value in enumerate(tree, start=1):
+                yield from _flaws_of_json(value, f"{place}[{number}]")
+        case float() if not math.isfinite(tree):
+            yield f"{place}: JSON has no such number"
+        case str() | bool() | int() | float() | None:
+            return
+        case _:
+            yield f"{place}: JSON has no dates and no times; write it as text, in quotes"
