@@ -193,14 +193,22 @@ class StepError(HarnessError):
     """The target failed a step.
 
     `sent` is False only where it is certain that the request never left this machine: it decides whether an
-    unanswered create may have left a session behind. `http_status` is None where no answer came.
+    unanswered create may have left a session behind. `http_status` is None where no answer came. `field`: of a good
+    answer that was read, the one that is missing or not what it must be.
     """
 
     def __init__(
-        self, kind: Kind, code: Code, detail: str = "", *, http_status: int | None = None, sent: bool = True
+        self,
+        kind: Kind,
+        code: Code,
+        detail: str = "",
+        *,
+        http_status: int | None = None,
+        sent: bool = True,
+        field: str | None = None,
     ) -> None:
         self.kind, self.code, self.detail = kind, code, detail
-        self.http_status, self.sent = http_status, sent
+        self.http_status, self.sent, self.field = http_status, sent, field
         super().__init__(f"{kind}/{code}: {detail}" if detail else f"{kind}/{code}")
 
 

@@ -59,6 +59,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     kind: Kind  # what sort of failure
     code: Code  # which one exactly
     detail: str = ""
+    field: str | None = None  # of the mint's answer, that is missing or not what it must be
 
 
 class RunStarted(_Fact, frozen=True, kw_only=True):

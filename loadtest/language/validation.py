@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
@@ -52,6 +53,16 @@ def reading(what: str) -> Iterator[None]:
         if own_limit(error) is not None:
             raise
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} can't be used ({type(error).__name__})") from error
+
+
+@contextmanager
+def field(name: str) -> Iterator[None]:
+    """For what reads that field of an answer: the StepError that is raised there says so."""
+    try:
+        yield
+    except StepError as error:
+        error.field = name
+        raise
 
 
 def is_unicode(text: str) -> bool:
@@ -190,9 +201,11 @@ def unix_s(value: Any, what: str) -> int:
 
 
 def http_date_s(date: str) -> int | None:
-    """An HTTP date as unix seconds; None: it is none."""
+    """An HTTP date as unix seconds, in any form that a recipient has to take (RFC 9110 5.6.7). One that names no zone
+    is UTC, too. None: it is none."""
     try:
-        value = int(parsedate_to_datetime(date[:64]).timestamp())
+        told = parsedate_to_datetime(date[:64])
+        value = int((told if told.tzinfo is not None else told.replace(tzinfo=UTC)).timestamp())
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
     return value if 0 <= value <= LATEST_S else None

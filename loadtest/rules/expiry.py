@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.language.errors import Code
 from loadtest.language.events import ROUNDING_S, Mark, Observed, Outcome, Step, StepFinished
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import Life
@@ -49,8 +48,8 @@ class LivesAsAskedFor(Fold):
 
     def _mint(self, event: StepFinished, life: Life) -> None:
         secret = life.secret
-        if event.failure is not None and event.failure.code == Code.BAD_SHAPE:
-            self.tally.broken(life.session, "the mint's answer has no expires_at in unix seconds, or no value")
+        if event.failure is not None and event.failure.field is not None:
+            self.tally.broken(life.session, event.failure.detail)
             return
         if secret is None or event.outcome != Outcome.OK:
             return

@@ -103,14 +103,13 @@ class Control:
         if not answered.is_good:
             raise _refused(answered, self._openai_key, creates=True, word=_word(answered.body))
         body = validation.json_object(answered.body, "the mint's answer")
-        value = validation.token(body.get("value"), "the mint's value")
+        with validation.field("value"):
+            value = validation.token(body.get("value"), "the mint's value")
         call.watch.sends(SecretKind.CLIENT_SECRET, value)
         remember(value, owner=call.watch)
-        return ClientSecret(
-            value=value,
-            expires_at_s=validation.unix_s(body.get("expires_at"), "the mint's expires_at"),
-            provider_s=_date_s(answered.header(b"date")),
-        )
+        with validation.field("expires_at"):
+            expires_at_s = validation.unix_s(body.get("expires_at"), "the mint's expires_at")
+        return ClientSecret(value=value, expires_at_s=expires_at_s, provider_s=_date_s(answered.header(b"date")))
 
     async def create(self, call: Call, *, secret: ClientSecret, fields: Mapping[str, Any], traceparent: str) -> Created:
         """An Avaturn session on that secret (docs/contract.md#creating-a-session). Raises StepError."""

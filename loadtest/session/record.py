@@ -186,4 +186,4 @@ def span_id() -> str:
 
 def failure(step: Step, error: StepError) -> Failure:
     """A raised StepError as data."""
-    return Failure(step=step, kind=error.kind, code=error.code, detail=redact(error.detail))
+    return Failure(step=step, kind=error.kind, code=error.code, detail=redact(error.detail), field=error.field)

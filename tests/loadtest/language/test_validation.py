@@ -1,4 +1,6 @@
 import json
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -69,3 +71,33 @@ def test_nothing_passes_as_usual_that_a_closer_look_would_refuse(address: str) -
 
     assert (parts.hostname or "").encode("idna")
     assert parts.port != 0
+
+
+@pytest.fixture
+def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine that isn't set to UTC."""
+    monkeypatch.setenv("TZ", "CET-1CEST")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_berlin")
+@pytest.mark.parametrize(
+    ("date", "expected_s"),
+    [
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", 784_111_777),
+        ("Sun Nov  6 08:49:37 1994", 784_111_777),
+        ("Sun, 06 Nov 1994 08:49:37 -0000", 784_111_777),
+        ("Sun, 06 Nov 1994 08:49:37", 784_111_777),
+        ("Sun, 06 Nov 1994 09:49:37 +0100", 784_111_777),
+        ("Wed, 01 Jul 2026 12:00:00", 1_782_907_200),
+        ("Thu Jan  1 00:00:00 1960", None),
+        ("Fri Dec 31 23:59:59 9999", validation.LATEST_S),
+        ("yesterday", None),
+    ],
+)
+def test_a_date_is_utc_wherever_it_is_read(date: str, expected_s: int | None) -> None:
+    assert validation.http_date_s(date) == expected_s

@@ -84,7 +84,11 @@ class Session:
 
     def step(self, step: Step, from_s: float, t_s: float, *, code: Code | None = None, **more: Any) -> Self:
         kind = {Code.TIMEOUT: Kind.TIMEOUT, Code.NO_ANSWER: Kind.NO_RESPONSE}.get(code or Code.BUG, Kind.REJECTED)
-        failure = None if code is None else Failure(step=step, kind=kind, code=code, detail=more.pop("detail", ""))
+        failure = (
+            None
+            if code is None
+            else Failure(step=step, kind=kind, code=code, detail=more.pop("detail", ""), field=more.pop("field", None))
+        )
         outcome = more.pop("outcome", Outcome.OK if code is None else Outcome.FAILED)
         return self._say(
             StepFinished, t_s, step=step, started_ns=self.at(from_s), outcome=outcome, span_id="", parent_id="",

@@ -101,7 +101,9 @@ ROWS = [
         lambda: Session().minted(9.0, lives_s=591, provider_s=None)),
     row("EXP-3", "a refused mint", NOTHING, lambda: Session().step(Step.MINT, 0, 1, code=Code.RATE_LIMITED)),
     row("EXP-3", "an answer without expires_at in seconds", BROKEN, lambda: Session().step(
-        Step.MINT, 0, 1, code=Code.BAD_SHAPE)),
+        Step.MINT, 0, 1, code=Code.BAD_SHAPE, detail="the mint's expires_at is missing", field="expires_at")),
+    row("EXP-3", "an answer that could not be read", NOTHING, lambda: Session().step(
+        Step.MINT, 0, 1, code=Code.BAD_SHAPE, http_status=200)),
     row("EXP-5", "its own secret", (2, 0), lambda: [up(1), up(2)]),
     row("EXP-5", "the secret of another", (2, 1), lambda: [Session(1).up(secret="x"), Session(2).up(secret="x")]),
     row("EXP-5", "an old secret", BROKEN, lambda: Session().minted().step(Step.CREATE, 90, 91)),

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from loadtest.language.errors import Code, Kind, StepError
+from loadtest.language.events import Step
 from loadtest.services.control import Control
 from loadtest.session.ports import Call
+from loadtest.session.record import failure
 from tests.loadtest.services.test_both_ways import (
     DEADLINE_S,
     WAYS,
@@ -114,3 +116,26 @@ def test_a_refusal_longer_than_is_read_is_one_by_its_status(http: str) -> None:
     with pytest.raises(StepError) as raised:
         run(http, Service({"sessions": [long]}), create)
     assert (raised.value.kind, raised.value.code) == (Kind.REJECTED, Code.HTTP_5XX)
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"value": "ek_1", "expires_at": 1e12}', "expires_at"),
+        (b'{"value": "ek_1"}', "expires_at"),
+        (b'{"expires_at": 1900000000}', "value"),
+        (b"[]", None),
+        (b"<html>", None),
+        (b"[" * 200 + b"]" * 200, None),
+        (b" " * 5_000_000, None),
+    ],
+)
+def test_a_failed_mint_says_which_field_of_its_answer_was_wrong_and_only_then(
+    http: str, body: bytes, field: str | None
+) -> None:
+    script = b"HTTP/1.1 200 x\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    with pytest.raises(StepError) as raised:
+        run(http, Service({"client_secrets": [script]}), mint)
+    assert (raised.value.kind, raised.value.field) == (Kind.PROTOCOL, field)
+    assert failure(Step.MINT, raised.value).field == field
