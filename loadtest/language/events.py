@@ -6,6 +6,7 @@ journal row, a span and the target's own trace agree. `purpose` is "load", or "p
 made to provoke something; service levels read "load" alone.
 """
 
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -150,10 +151,20 @@ class SecretMinted(_Fact, frozen=True, kw_only=True):
         """How old it is then."""
         return (at_ns - self.t_ns) / 1e9
 
+    def share_used(self, at_ns: int) -> float | None:
+        """How much of its life is over then, 1 at its end; None where `lives_s` is not known."""
+        lives_s = self.lives_s
+        return None if lives_s is None else share_used(self.age_s(at_ns), lives_s)
+
     def left_s(self, at_ns: int) -> float | None:
         """How much life it has left then, below 0 after its end; None where `lives_s` is not known."""
         expires_ns = self.expires_ns
         return None if expires_ns is None else (expires_ns - at_ns) / 1e9
+
+
+def share_used(age_s: float, lives_s: float) -> float:
+    """Of a life; infinite of one that was over before it began: such a secret had expired when it was handed out."""
+    return math.inf if lives_s <= 0 else age_s / lives_s
 
 
 class RemainsChanged(_Fact, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """Secrets that every load session uses (docs/contract.md#rules-of-expiry)."""
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -100,11 +101,12 @@ class LeavesAMargin(Fold):
         return {Step.CONNECT: self._connect}
 
     def _connect(self, event: StepFinished, life: Life) -> None:
-        lives_s = None if life.secret is None else life.secret.lives_s
-        if not lives_s or event.outcome != Outcome.OK:
+        share = None if life.secret is None else life.secret.share_used(event.t_ns)
+        if share is None or event.outcome != Outcome.OK:
             return
-        share = life.secret.age_s(event.t_ns) / lives_s
-        if share > _MOST_OF_LIFE:
+        if share == math.inf:
+            self.tally.broken(life.session, "up on a secret that had expired when it was handed out")
+        elif share > _MOST_OF_LIFE:
             self.tally.broken(life.session, f"up after {share:.0%} of its secret's life")
         else:
             self.tally.held()

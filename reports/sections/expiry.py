@@ -1,11 +1,11 @@
 """The client secret's life: how old it was at each use, what became of uses near its end, and whose clock said so."""
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
 
-from loadtest.language.events import ON_A_SECRET, Outcome, RuleOutcome, Step
+from loadtest.language.events import ON_A_SECRET, Outcome, RuleOutcome, Step, share_used
 from reports.data.frames import Run
 from reports.data.measures import counts, quantile, quantiles
 from reports.sections.sessions import first_ok
@@ -46,7 +46,7 @@ def uses(run: Run) -> pd.DataFrame:
             "age_at_connect_s": age_at_connect_s,
             "left_at_create_s": lives_s - age_at_create_s,
             "margin_s": lives_s - age_at_connect_s,
-            "share": age_s / lives_s,
+            "share": list(map(share_used, age_s, lives_s)),
             "outcome": last["outcome"],
             "skew_s": secrets["expires_at_s"] - lives_s.fillna(secrets["ttl_s"]) - wall_s,
             "date_skew_s": secrets["provider_s"] - wall_s,
@@ -101,7 +101,8 @@ def _near_the_end(run: Run, found: pd.DataFrame) -> list[dict[str, Any]]:
     found = found[~found.index.isin(run.checks["session"])]
     rows, below = [], -np.inf
     for percent, limit in BANDS:
-        outcome = counts(found.loc[found["share"].between(below, limit, inclusive="left"), "outcome"])
+        inclusive: Literal["left", "both"] = "both" if limit == np.inf else "left"
+        outcome = counts(found.loc[found["share"].between(below, limit, inclusive=inclusive), "outcome"])
         below = limit
         checks = run.checks[
             run.checks["rule"].isin(_PROBED.get(percent, ())) & (run.checks["outcome"] != RuleOutcome.NOT_TESTED)

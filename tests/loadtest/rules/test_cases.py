@@ -110,6 +110,10 @@ ROWS = [
     row("EXP-5", "no create", NOTHING, lambda: Session().minted()),
     row("EXP-8", "up in time", KEPT, up),
     row("EXP-8", "up late", BROKEN, lambda: Session().up(9.5, ttl_s=10, lives_s=10)),
+    row("EXP-8", "up on a secret that had expired when it was handed out", BROKEN, lambda: Session().up(lives_s=-30)),
+    row("EXP-8", "up on one that expired in that second", BROKEN, lambda: Session().up(lives_s=0)),
+    row("EXP-8", "nobody knows how long it lives", NOTHING, lambda: Session().minted(
+        lives_s=60, provider_s=None).step(Step.CONNECT, 0.2, 1)),
     row("EXP-8", "never up", NOTHING, lambda: Session().minted().step(Step.CONNECT, 0, 9, code=Code.TIMEOUT)),
     row("TD-1", "gone at once", KEPT, lambda: up().deleted(5).looked(5.2, deleted_s=5)),
     row("TD-1", "still alive", BROKEN, lambda: up().deleted(5).looked(10, Gone.STILL_ALIVE, deleted_s=5)),

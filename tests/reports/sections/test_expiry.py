@@ -54,6 +54,17 @@ def test_what_nothing_tried_is_not_tested(run_dir: Path) -> None:
     assert [row["tested"] for row in rows] == [True, False, False, False, False]
 
 
+@pytest.mark.parametrize("granted_s", [0, -30])
+def test_a_secret_that_had_expired_when_it_was_handed_out_is_used_after_its_end(run_dir: Path, granted_s: int) -> None:
+    told_s = (j.WALL_NS + j.ns(1.5)) // 10**9
+    events = connected_at_age(1, 1, provider_s=told_s, skew_s=granted_s - 100)
+    j.write_file(run_dir, events)
+
+    rows = j.reported(run_dir)["secrets"]["at_share_of_ttl"]
+
+    assert [(row["uses"], row["connected"]) for row in rows] == [(0, 0), (0, 0), (0, 0), (0, 0), (1, 1)]
+
+
 def test_a_probe_of_an_expired_secret_is_told_and_in_no_other_figure(run_dir: Path) -> None:
     probe = "probe:EXP-1"
     check = RuleChecked(
