@@ -16,6 +16,8 @@ class Fold(ABC):
     """One rule's evidence from load sessions. A case counts only where it really could be observed."""
 
     rule: ClassVar[str]
+    counts_messages: ClassVar[bool] = False
+    """It concludes something from app-messages that didn't come, or from how many did."""
 
     def __init__(self) -> None:
         self.tally = Tally()
@@ -23,6 +25,10 @@ class Fold(ABC):
     @abstractmethod
     def handlers(self) -> Mapping[Key, Handler]:
         """What it wants to see; each is called with the event and its session."""
+
+    def handlers_after_cut(self) -> Mapping[Key, Handler]:
+        """The same from where so many app-messages had come that further ones are not in the journal."""
+        return {} if self.counts_messages else self.handlers()
 
     def value(self) -> Tally:
         """Its evidence so far."""

@@ -55,6 +55,7 @@ class SilencesWhatIsGenerated(Silences):
     """Barge-ins into an answer whose transcript had come: it comes when all of it is generated."""
 
     rule = "INT-2"
+    counts_messages = True
 
     def _turn(self, event: StepFinished, life: Life) -> None:
         if life.before_phrases and life.before_transcripts >= life.before_phrases:
@@ -66,6 +67,7 @@ class StaysDiscarded(Fold):
     second says nothing where answers that nobody interrupted lack transcripts, too."""
 
     rule = "INT-3"
+    counts_messages = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,6 +119,7 @@ class Balanced(Fold):
     """Two starts without an end between them; an end that is only late is none of it."""
 
     rule = "INT-4"
+    counts_messages = True
 
     def handlers(self) -> Mapping[Key, Handler]:
         return {Mark.AVATAR_STARTED: self._started, Mark.AVATAR_ENDED: self._ended}
@@ -136,6 +139,7 @@ class IgnoresNoise(Fold):
     """Answers end by themselves too: only if most noises are followed by silence at once do they cause it."""
 
     rule = "INT-5"
+    counts_messages = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,6 +173,7 @@ class AnnouncedOnTime(Fold):
     """The message against the sound, in answers that were asked for by a whole utterance."""
 
     rule = "AUD-3"
+    counts_messages = True
 
     def handlers(self) -> Mapping[Key, Handler]:
         return {Step.TURN: self._turn}
@@ -193,6 +198,7 @@ class ToolsStayInside(Fold):
     """Messages that carry a call, in any session; without tools in the settings their absence says nothing."""
 
     rule = "TOOL-1"
+    counts_messages = True
 
     def handlers(self) -> Mapping[Key, Handler]:
         return {Mark.TOOL_DATA: self._tool, SessionFinished: self._finished}

@@ -58,7 +58,7 @@ class Rulebook:
         self._seen: dict[str, dict[str, RuleOutcome]] = {}  # by rule, what its probes saw
         self._probed_s: dict[str, float] = {}  # by purpose, how long its sessions went on
         self._probed_by: dict[str, set[str]] = {}  # by rule, purposes
-        own = {**OWN, Mark.MESSAGES_CUT: self._messages_cut}
+        own = {**OWN}
         after = {**AFTER}
         if (user := self._unsaid.get("TR-1")) is not None:
             after[Mark.USER_TRANSCRIPT] = after[Mark.TRANSCRIPT_FAILED] = _both(user.hear, AFTER[Mark.USER_TRANSCRIPT])
@@ -71,13 +71,21 @@ class Rulebook:
     def _table(self, promise: Promise | None) -> dict[Any, list[Handler]]:
         """What is done about which event of a session with that promise: rules that it says nothing about see none of
         it, and what it waives is counted apart."""
+        after_cut = self._handlers_of(promise, after_cut=True)
+
+        def cut(_event: Observed, life: Life) -> None:
+            life.handlers = after_cut
+
+        return {**self._handlers_of(promise), Mark.MESSAGES_CUT: [cut]}
+
+    def _handlers_of(self, promise: Promise | None, *, after_cut: bool = False) -> dict[Any, list[Handler]]:
         table: dict[Any, list[Handler]] = {key: [handler] for key, handler in self._own.items()}
         for rule, fold in self._folds.items():
             if promise is not None and rule in promise.unjudged and rule not in ALWAYS_JUDGED:
                 continue
             if promise is not None and rule in promise.waived:
                 fold = self._waived.setdefault(rule, type(fold)())
-            for key, handler in fold.handlers().items():
+            for key, handler in (fold.handlers_after_cut() if after_cut else fold.handlers()).items():
                 table.setdefault(key, []).append(handler)
         for key, handler in self._after.items():
             table.setdefault(key, []).append(handler)
@@ -96,7 +104,7 @@ class Rulebook:
         elif kind is RuleChecked:
             self._checked(event)  # type: ignore[arg-type]
             return
-        elif kind is SecretGivenBack:  # also of a check, and after messages were cut
+        elif kind is SecretGivenBack:  # also of a check
             self._probed["SEC-2"].broken(event.session, refusals.given_back(event))  # type: ignore
             return
         if kind not in self._handlers:
@@ -187,10 +195,6 @@ class Rulebook:
         life.handlers = self._tables.get(event.scenario, self._handlers)
         for handler in life.handlers.get(SessionStarted, ()):
             handler(event, life)
-
-    def _messages_cut(self, event: Observed, _life: Life) -> None:
-        """What comes from now on isn't in the journal: nothing can be missed in this session any more."""
-        del self._lives[event.session]
 
     def _checked(self, event: RuleChecked) -> None:
         tally = self._probed.get(event.rule)

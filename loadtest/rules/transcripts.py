@@ -33,6 +33,7 @@ class UserTranscripts(Fold):
     them than speeches are a breach only where most sessions have them. So may a pause for thought, one more each."""
 
     rule = "TR-1"
+    counts_messages = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,6 +86,7 @@ class AvatarTranscripts(Fold):
     """
 
     rule = "TR-2"
+    counts_messages = True
 
     def handlers(self) -> Mapping[Key, Handler]:
         return {
@@ -135,6 +137,7 @@ class EitherOrder(Fold):
     """Which of a turn's two transcripts came first."""
 
     rule = "TR-3"
+    counts_messages = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,6 +164,7 @@ class FailureIsTold(Fold):
     """A failed transcription has a marker of its own; one of many that never comes may have been swallowed."""
 
     rule = "TR-4"
+    counts_messages = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -219,6 +223,7 @@ class MoreThanHeard(Fold):
     """Whether the whole transcript of an answer had come when it was interrupted."""
 
     rule = "TR-6"
+    counts_messages = True
 
     def __init__(self) -> None:
         super().__init__()

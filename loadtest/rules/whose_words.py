@@ -54,6 +54,9 @@ class ItsOwn(Fold):
             SessionFinished: self._left,
         }
 
+    def handlers_after_cut(self) -> Mapping[Key, Handler]:
+        return {Mark.SDK_SESSION: self._granted, Step.CONVERSE: self._left, SessionFinished: self._left}
+
     def _granted(self, event: Observed, life: Life) -> None:
         if event.digest is None:
             return
