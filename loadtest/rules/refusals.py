@@ -228,7 +228,8 @@ def given_back(event: SecretGivenBack) -> str:
 
 
 class SettlesInTime(Fold):
-    """The call that the SDK's init() waits for is answered, well or badly."""
+    """The call that the SDK's init() waits for is answered, well or badly. One that broke off unanswered, or that never
+    left this machine, says nothing."""
 
     rule = "SDK-1"
 
@@ -243,7 +244,7 @@ class SettlesInTime(Fold):
             self.tally.broken(
                 life.session, f"GET /sessions unanswered for {(event.t_ns - event.started_ns) / 1e9:.0f} s"
             )
-        else:
+        elif life.sdk_session or event.http_status is not None:
             self.tally.held()
 
 

@@ -94,6 +94,9 @@ class Record:
         self, step: Step, call: Call, *, span: str, started_ns: int, t_ns: int, outcome: Outcome, **facts: Any
     ) -> None:
         """An HTTP step, or converse. `facts`: further fields of StepFinished."""
+        server_ns = call.server_ns
+        if server_ns is not None and server_ns > t_ns - started_ns:
+            server_ns = None  # nobody works longer on a call than it takes
         self._say(
             StepFinished,
             t_ns=t_ns,
@@ -103,7 +106,7 @@ class Record:
             span_id=span,
             parent_id=self.root,
             http_status=call.http_status,
-            server_ns=call.server_ns,
+            server_ns=server_ns,
             pool_wait_ns=call.pool_wait_ns,
             lag_ns=self._lag_ns(),
             **facts,

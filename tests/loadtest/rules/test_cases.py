@@ -271,7 +271,12 @@ ROWS = [
     row("SEC-2", "an answer with the token", (3, 1), lambda: up().gives_back(2).over(9, answers_searched=2)),
     row("SEC-2", "a journal of before it was looked for", NOTHING, lambda: up().over(9)),
     row("SDK-1", "settles", KEPT, up),
-    row("SDK-1", "fails in time", KEPT, lambda: Session().step(Step.CONNECT, 0, 1, code=Code.NOT_FOUND)),
+    row("SDK-1", "fails in time", KEPT, lambda: Session().step(
+        Step.CONNECT, 0, 1, code=Code.NOT_FOUND, http_status=404)),
+    row("SDK-1", "answered, and its room was not reached", KEPT, lambda: Session().mark(0.3, Mark.SDK_SESSION).step(
+        Step.CONNECT, 0, 20, code=Code.TIMEOUT, http_status=200)),
+    *(row("SDK-1", f"not answered: {code}", NOTHING, lambda code=code: Session().step(Step.CONNECT, 0, 1, code=code))
+      for code in (Code.CONNECT_FAILED, Code.CONNECTION_LOST, Code.BAD_SHAPE, Code.OPEN_FILES)),
     row("SDK-1", "hangs", BROKEN, lambda: Session().step(Step.CONNECT, 0, 20, code=Code.TIMEOUT)),
     row("SDK-1", "cancelled", NOTHING, lambda: Session().step(Step.CONNECT, 0, 9, outcome=Outcome.CANCELLED)),
     row("SDK-2", "the room ends", KEPT, lambda: up().mark(5, Mark.ROOM_ENDED)),
