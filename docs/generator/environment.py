@@ -3,12 +3,13 @@
 from typing import Final
 
 from docs.generator.markdown import code, table
-from loadtest.config.environment import BETWEEN_PROCESSES, CI_VARIABLES, INHERITED, NOT_USED, READ
+from loadtest.config import pipeline
+from loadtest.config.environment import BETWEEN_PROCESSES, INHERITED, NOT_USED, READ
 
 _HEAD: Final = """\
 # The environment
 
-Generated from `loadtest/config/environment.py` by `make generated`; do not edit.
+Generated from `environment.py` and `pipeline.py` in `loadtest/config/` by `make generated`; do not edit.
 
 `avaload` is the same program in any directory and with any environment. Configuration files of Locust, variables
 `LOCUST_…`, and modules in the working directory or in `PYTHONPATH` don't reach a run. Who starts `locust -f` himself
@@ -37,6 +38,8 @@ _BETWEEN: Final = """\
 Nobody else sets these.
 """
 
+_PIPELINE: Final = "Read when the run starts, into `settings.json`: an export from another pipeline changes nothing."
+
 
 def page(_before: str) -> str:
     """The whole page."""
@@ -44,7 +47,7 @@ def page(_before: str) -> str:
     names = ((", ".join(map(code, each)), what) for what, each in INHERITED.items())
     lines += [_INHERITED, *table(("variables", "what for"), names)]
     lines += [_NOT_USED, *table(("variable", "instead"), ((code(n), text) for n, text in NOT_USED.items()))]
-    lines += ["", "## What a run's span tells of its pipeline", ""]
-    lines += table(("variable",), ((code(name),) for name in CI_VARIABLES))
+    lines += ["", "## What a run's span tells of its pipeline", "", _PIPELINE, ""]
+    lines += table(("variable",), ((code(name),) for name in pipeline.VARIABLES))
     lines += [_BETWEEN, *table(("variable", "meaning"), ((code(n), text) for n, text in BETWEEN_PROCESSES.items()))]
     return "\n".join(lines) + "\n"

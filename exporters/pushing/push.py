@@ -30,7 +30,6 @@ from opentelemetry.sdk.metrics.export import (
     ScopeMetrics,
     Sum,
 )
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from exporters.metrics import catalogue as c
 from exporters.metrics.live_file import EVERY_S, Live, read
@@ -39,14 +38,13 @@ from exporters.metrics.reading import edges_of
 from exporters.metrics.snapshot import EXEMPLARS, SEPARATOR, ids
 from exporters.traces.collector import REQUEST_S, Collector, endpoint_url
 from exporters.traces.conventions import SCHEMA_URL
-from exporters.traces.spans import resource
+from exporters.traces.spans import resource, scope
 from loadtest.language.errors import Exit, HarnessError
 from loadtest.language.outlets import keep_safe, line
 from loadtest.language.version import __version__
 from loadtest.secrecy.redact import redact
 
 _POLL_S: Final = 0.2
-_SCOPE: Final = InstrumentationScope("avaload", __version__, SCHEMA_URL)
 _UNITS: Final = {"_seconds": "s", "_bytes": "By", "_ratio": "1"}
 _CUMULATIVE: Final = AggregationTemporality.CUMULATIVE
 
@@ -63,9 +61,9 @@ def data(live: Live) -> MetricsData:
         for metric in c.METRICS
         if live.snapshot.get(metric.name)
     ]
-    scope = ScopeMetrics(scope=_SCOPE, metrics=metrics, schema_url=SCHEMA_URL)
-    own = resource(live)
-    return MetricsData([ResourceMetrics(resource=own, scope_metrics=[scope], schema_url=SCHEMA_URL)])
+    ours = ScopeMetrics(scope=scope(__version__), metrics=metrics, schema_url=SCHEMA_URL)
+    own = resource(live, version=__version__)
+    return MetricsData([ResourceMetrics(resource=own, scope_metrics=[ours], schema_url=SCHEMA_URL)])
 
 
 def _points(metric: c.Metric, live: Live) -> Sum | Gauge | Histogram:

@@ -41,17 +41,19 @@ class HttpCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a run's settings tell about its sessions: each step's host and request, and the model of each scenario."""
+    """What a run's settings tell about its sessions: each step's host and request, the model of each scenario, and the
+    version of avaload that it was."""
 
     hosts: Mapping[Step, tuple[str, int]] = field(default_factory=dict)
     calls: Mapping[Step, HttpCall] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
+    version: str | None = None
 
 
 NO_FACTS: Final = Facts()
 
 
-def facts(settings: Settings) -> Facts:
+def facts(settings: Settings, *, version: str | None = None) -> Facts:
     """Of a run with these settings."""
     calls = {step: call for step in Step if (call := _call(step, settings.target)) is not None}
     called = {step: call.url for step, call in calls.items()}
@@ -62,6 +64,7 @@ def facts(settings: Settings) -> Facts:
         hosts={step: _host(url) for step, url in called.items()},
         calls=calls,
         models={name: model for name, model in models.items() if model},
+        version=version,
     )
 
 

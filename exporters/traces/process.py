@@ -22,12 +22,12 @@ from opentelemetry.sdk.resources import Resource
 
 from exporters.traces import run_span, trace_counts
 from exporters.traces.collector import endpoint_url
-from exporters.traces.conventions import NO_FACTS, Facts, facts
+from exporters.traces.conventions import Facts, facts
 from exporters.traces.otlp import Sender
 from exporters.traces.spans import died, resource, spans
 from exporters.traces.tail import TailSampler
 from exporters.traces.trace_counts import Counts
-from loadtest.config.run_dir import load_resolved
+from loadtest.config.run_dir import read_or_nothing
 from loadtest.journal import Follower, JournalError, Source, not_a_run
 from loadtest.language.errors import ConfigError, Exit, HarnessError, Kind
 from loadtest.language.events import Event, SessionFinished, SessionStarted
@@ -55,11 +55,11 @@ class _Buffer:
 
 
 def facts_of(run_dir: Path) -> Facts:
-    """From the run's settings; none where they can't be read."""
-    try:
-        return facts(load_resolved(run_dir))
-    except ConfigError:
-        return NO_FACTS
+    """From the run's settings.json, as far as it can be read."""
+    written = read_or_nothing(run_dir)
+    if written.settings is None:
+        return Facts(version=written.version)
+    return facts(written.settings, version=written.version)
 
 
 class _Sessions:
@@ -123,7 +123,7 @@ class _Sessions:
             return
         run = buffer.source.started
         if run.host not in self._resources:
-            self._resources[run.host] = resource(run)
+            self._resources[run.host] = resource(run, version=self._facts.version)
         self.counts.sessions += 1
         self._sender.put(
             spans(

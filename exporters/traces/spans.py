@@ -35,9 +35,7 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
-from loadtest.language.version import __version__
 
-_SCOPE: Final = InstrumentationScope("avaload", __version__, SCHEMA_URL)
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
 
@@ -51,16 +49,23 @@ class Run(Protocol):
     def host(self) -> str: ...
 
 
-def resource(run: Run) -> Resource:
-    """Who speaks: avaload, this run on that host. OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME add to it, and win."""
+def resource(run: Run, *, version: str | None) -> Resource:
+    """Who speaks: avaload, this run on that host. OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME add to it, and win.
+    `version`: that ran it, which need not be the one that exports it; None: not known."""
     ours = {
         "service.name": "avaload",
-        "service.version": __version__,
+        **({} if version is None else {"service.version": version}),
         "service.instance.id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{run.run_id}/{run.host}")),
         "host.name": run.host,
     }
     named_by_the_company = OTELResourceDetector().detect()
     return Resource.create(ours, SCHEMA_URL).merge(named_by_the_company).merge(Resource({"avaload.run.id": run.run_id}))
+
+
+@lru_cache(maxsize=8)
+def scope(version: str | None) -> InstrumentationScope:
+    """Of the spans of a run of that version."""
+    return InstrumentationScope("avaload", version, SCHEMA_URL)
 
 
 @lru_cache(maxsize=8)
@@ -254,7 +259,7 @@ class _Trace:
             status=status,
             start_time=start_ns + self._offset_ns,
             end_time=end_ns + self._offset_ns,
-            instrumentation_scope=_SCOPE,
+            instrumentation_scope=scope(self._facts.version),
         )
 
     def _context(self, span_id: str) -> SpanContext:

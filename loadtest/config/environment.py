@@ -75,25 +75,6 @@ _OWN: Final = {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"
 _STEERING: Final = ("OTEL_", "LOCUST_", "GEVENT", "MPL", "SSLKEYLOGFILE")
 """Of our libraries, beginnings of names: they would change, or end, the command itself."""
 
-CI_SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "cicd.pipeline.name": ("GITHUB_WORKFLOW", "CI_PIPELINE_NAME", "JOB_NAME"),
-    "cicd.pipeline.run.id": ("GITHUB_RUN_ID", "CI_PIPELINE_ID", "BUILD_NUMBER"),
-    "cicd.pipeline.run.url.full": ("CI_PIPELINE_URL", "BUILD_URL"),
-    "cicd.pipeline.task.name": ("GITHUB_JOB", "CI_JOB_NAME"),
-    "cicd.pipeline.task.run.id": ("CI_JOB_ID",),
-    "cicd.pipeline.task.run.url.full": ("CI_JOB_URL",),
-    "vcs.change.id": ("CI_MERGE_REQUEST_IID", "CHANGE_ID"),
-    "vcs.ref.head.name": ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME", "BRANCH_NAME", "GIT_BRANCH"),
-    "vcs.ref.head.revision": ("GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT"),
-    "vcs.repository.name": ("CI_PROJECT_NAME",),
-    "vcs.repository.url.full": ("CI_PROJECT_URL", "GIT_URL"),
-}
-"""OpenTelemetry's name of what GitHub, GitLab and Jenkins tell a job → the variables that may say it."""
-CI_VARIABLES: Final = (
-    *("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_REF"),
-    *(name for names in CI_SERVERS.values() for name in names),
-)
-
 _COLLECTORS: Final = "collectors are named by --otlp-endpoint and --otlp-metrics"
 NOT_USED: Final = {
     "OTEL_EXPORTER_OTLP_ENDPOINT": _COLLECTORS,

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from loadtest import journal
+from loadtest.config import pipeline
 from loadtest.config.environment import HIDDEN, of_child
 from loadtest.config.settings import RUNS, Settings
 from loadtest.language import disk
@@ -74,6 +75,13 @@ class Written:
     seed: int | None = None
     calibration: Mapping[str, Any] | None = None
     host: Mapping[str, Any] = field(default_factory=dict)
+    pipeline: Mapping[str, str] = field(default_factory=dict)
+    """That the run was started by, as `config.pipeline` tells it."""
+
+    @property
+    def version(self) -> str | None:
+        """Of avaload, that ran it."""
+        return _of(str, self.versions, "avaload")
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, in the schema of today."""
@@ -118,7 +126,16 @@ def read_written(run_dir: Path) -> Written:
         seed=_of(int, found, "seed"),
         calibration=_of(dict, found, "calibration"),
         host=_of(dict, found, "host") or {},
+        pipeline={n: told for n, told in (_of(dict, found, "pipeline") or {}).items() if isinstance(told, str)},
     )
+
+
+def read_or_nothing(run_dir: Path) -> Written:
+    """The same for whoever can do without: one that isn't there, or can't be read, says nothing."""
+    try:
+        return read_written(run_dir)
+    except (ConfigError, FileNotFoundError):
+        return Written()
 
 
 def _of(kind: type[T], table: Mapping[str, Any], key: str) -> T | None:
@@ -169,7 +186,13 @@ def is_embedded(run_dir: Path) -> bool:
 
 
 def write_settings(
-    settings: Settings, run_dir: Path, *, started_at: datetime, embedded_twin: bool = False, run_id: str | None = None
+    settings: Settings,
+    run_dir: Path,
+    *,
+    started_at: datetime,
+    embedded_twin: bool = False,
+    run_id: str | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> None:
     """`settings.json`: what the run was told and where it ran, without secrets; its processes read it too."""
     written = Written(
@@ -186,6 +209,7 @@ def write_settings(
         seed=settings.load.seed,
         calibration=_calibration(),
         host={"name": socket.gethostname(), "cores": os.cpu_count(), "system": platform.platform()},
+        pipeline=pipeline.told(environ),
     )
     text = json.dumps(written.as_dict(), indent=1, ensure_ascii=False) + "\n"
     try:

@@ -98,7 +98,7 @@ def send_run_span(settings: Settings, run_dir: Path) -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment.of_child(environment.CI_VARIABLES, without=(environment.PROXIES,)),
+            env=environment.of_child(without=(environment.PROXIES,)),
             timeout=RUN_SPAN_S,
             check=False,
         )

@@ -59,6 +59,7 @@ class Receiver:
     pushes: list[dict[str, Metric]] = field(default_factory=list)
     resources: list[dict[str, object]] = field(default_factory=list)
     schemas: set[str] = field(default_factory=set)
+    scopes: set[tuple[str, str]] = field(default_factory=set)
     paths: list[str] = field(default_factory=list)
     encodings: list[str] = field(default_factory=list)
     forbidden: list[str] = field(default_factory=list)
@@ -116,6 +117,7 @@ class Receiver:
                 for part in request.resource_spans:
                     self.resources.append(attributes(part.resource.attributes))
                     self.schemas |= {part.schema_url, *(scope.schema_url for scope in part.scope_spans)}
+                    self.scopes |= {(each.scope.name, each.scope.version) for each in part.scope_spans}
                     spans = [span for scope in part.scope_spans for span in scope.spans]
                     self.spans += [span for span in spans[rest:] if span.name != "avaload.run"]
                     self.runs += [span for span in spans[rest:] if span.name == "avaload.run"]

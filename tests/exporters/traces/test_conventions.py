@@ -147,14 +147,16 @@ def test_every_name_that_is_not_ours_is_one_of_the_conventions(tmp_path: Path) -
         if name.isupper()
     }
     spans = exported(tmp_path, *changed(session(1, turn_fails=True), Step.DELETE, attempt=2))
-    names = {pair.key for span in spans for pair in span.attributes} | set(resource(run_started()).attributes)
+    names = {pair.key for span in spans for pair in span.attributes} | set(
+        resource(run_started(), version="1.2.3").attributes
+    )
 
     assert {name for name in names if not name.startswith("avaload.")} - known == set()
     assert SCHEMA_URL in {schema.value for schema in Schemas}
 
 
 def test_a_resource_is_one_instance_of_a_service_whoever_exports_it() -> None:
-    first, again, elsewhere = (resource(replace(run_started(), host=host)) for host in ("a", "a", "b"))
+    first, again, elsewhere = (resource(replace(run_started(), host=host), version="1.2.3") for host in ("a", "a", "b"))
 
     assert first.schema_url == SCHEMA_URL
     assert first.attributes["service.instance.id"] == again.attributes["service.instance.id"]
@@ -164,9 +166,9 @@ def test_a_resource_is_one_instance_of_a_service_whoever_exports_it() -> None:
 def test_a_companys_own_names_of_a_service_win(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=all,deployment.environment.name=ci,avaload.run.id=no")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "avatar-load")
-    found = resource(run_started()).attributes
+    found = resource(run_started(), version="1.2.3").attributes
 
     assert found["service.name"] == "avatar-load"
     assert found["deployment.environment.name"] == "ci"
     assert found["avaload.run.id"] == "run-1"
-    assert found["service.version"] != ""
+    assert found["service.version"] == "1.2.3"

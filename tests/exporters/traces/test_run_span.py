@@ -1,6 +1,8 @@
 """The run itself as a span: a test suite's, with its pipeline and revision."""
 
 import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,9 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from exporters.traces.process import export, main
-from exporters.traces.run_span import of_ci, send
+from exporters.traces.run_span import send
+from loadtest.config.run_dir import write_settings
+from loadtest.config.settings import Settings
 from loadtest.journal import Journal, encode
 from tests.exporters.traces.receiver import Receiver, attributes
 from tests.exporters.traces.script import WALL_S, S, run_finished, run_started, session
@@ -22,14 +26,16 @@ GITHUB = {
     "GITHUB_JOB": "load",
     "GITHUB_HEAD_REF": "quicker",
     "GITHUB_REF_NAME": "7/merge",
-    "GITHUB_SHA": "9d59409acf479dfa0df1aa568182e43e43df8bbe",
+    "GITHUB_SHA": "0000000000000000000000000000000000000007",  # the merge
 }
 
 
-def run_dir(directory: Path, outcome: str | None) -> Path:
+def run_dir(directory: Path, outcome: str | None, environ: Mapping[str, str] = GITHUB) -> Path:
+    """Of a run that was started with that environment."""
     with Journal(directory / "journal" / "engine.jsonl") as journal:
         for event in (run_started(), *session(1), run_finished()):
             journal.write(encode(event))
+    write_settings(Settings(name="support"), directory, started_at=datetime.now(UTC), environ=environ)
     if outcome is not None:
         report = {"verdict": {"outcome": outcome}, "duration_s": 60.5}
         (directory / "report.json").write_text(json.dumps(report))
@@ -44,9 +50,16 @@ def run_dir(directory: Path, outcome: str | None) -> Path:
         ("invalid", "aborted", Status.STATUS_CODE_UNSET),
     ],
 )
-def test_a_run_is_the_run_of_a_test_suite_in_its_pipeline(outcome: str, status: str, code: Any, tmp_path: Path) -> None:
+def test_a_run_is_the_run_of_a_test_suite_in_its_pipeline(
+    outcome: str, status: str, code: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = tmp_path / "event.json"
+    event.write_text('{"pull_request": {"head": {"sha": "9d59409acf479dfa0df1aa568182e43e43df8bbe"}}}')
+    directory = run_dir(tmp_path / "run", outcome, GITHUB | {"GITHUB_EVENT_PATH": str(event)})
+    for name in GITHUB:
+        monkeypatch.setenv(name, "of the job that exports it a week later")
     with Receiver() as receiver:
-        assert send(run_dir(tmp_path, outcome), f"{receiver.url}/v1/traces", environ=GITHUB)
+        assert send(directory, f"{receiver.url}/v1/traces")
     (span,) = receiver.runs
     assert (span.name, span.status.code, span.parent_span_id) == ("avaload.run", code, b"")
     assert (span.start_time_unix_nano, span.end_time_unix_nano) == (WALL_S * S, (WALL_S + 60) * S + S // 2)
@@ -62,7 +75,7 @@ def test_a_run_is_the_run_of_a_test_suite_in_its_pipeline(outcome: str, status: 
         "cicd.pipeline.task.name": "load",
         "vcs.change.id": "7",
         "vcs.ref.head.name": "quicker",
-        "vcs.ref.head.revision": GITHUB["GITHUB_SHA"],
+        "vcs.ref.head.revision": "9d59409acf479dfa0df1aa568182e43e43df8bbe",
         "vcs.repository.name": "avatars",
         "vcs.repository.url.full": "https://github.example/shop/avatars",
     }
@@ -78,27 +91,37 @@ def test_sessions_link_to_their_run(tmp_path: Path) -> None:
     assert links == [("avaload.session", run.trace_id, run.span_id)]
 
 
+def test_spans_are_of_the_version_that_ran_whichever_exports_them(tmp_path: Path) -> None:
+    directory = run_dir(tmp_path, "pass")
+    written = json.loads((directory / "settings.json").read_text())
+    (directory / "settings.json").write_text(json.dumps(written | {"versions": {"avaload": "0.0.7"}}))
+    with Receiver() as receiver:
+        export(directory, otlp_endpoint=receiver.url, follow=False)
+        assert send(directory, f"{receiver.url}/v1/traces")
+    assert [resource["service.version"] for resource in receiver.resources] == ["0.0.7"] * 2
+    assert receiver.scopes == {("avaload", "0.0.7")}
+
+
+def test_a_run_of_which_no_pipeline_was_written_down_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = run_dir(tmp_path, "pass")
+    (directory / "settings.json").unlink()
+    for name, value in GITHUB.items():
+        monkeypatch.setenv(name, value)
+    with Receiver() as receiver:
+        assert send(directory, f"{receiver.url}/v1/traces")
+    (span,) = receiver.runs
+    assert {name for name in attributes(span.attributes) if not name.startswith("avaload.")} == {
+        "test.suite.name",
+        "test.suite.run.status",
+    }
+    assert "service.version" not in receiver.resources[0]
+
+
 @pytest.mark.parametrize("report", [None, "[]", '{"verdict": {}}', '{"verdict": {"outcome": "?"}, "duration_s": 1}'])
 def test_a_run_without_a_verdict_is_no_span(report: str | None, tmp_path: Path) -> None:
     directory = run_dir(tmp_path, None)
     if report is not None:
         (directory / "report.json").write_text(report)
     with Receiver() as receiver:
-        assert not send(directory, f"{receiver.url}/v1/traces", environ={})
+        assert not send(directory, f"{receiver.url}/v1/traces")
     assert receiver.paths == []
-
-
-def test_gitlab_and_jenkins_tell_theirs_without_a_login() -> None:
-    gitlab = {"CI_PIPELINE_ID": "5", "CI_JOB_ID": "9", "CI_PROJECT_URL": "https://u:secret@git.example/a/b?token=1"}
-    jenkins = {"JOB_NAME": "load", "BUILD_NUMBER": "3", "GIT_URL": "https://bot:secret@git.example/b.git"}
-    assert of_ci(gitlab) == {
-        "cicd.pipeline.run.id": "5",
-        "cicd.pipeline.task.run.id": "9",
-        "vcs.repository.url.full": "https://git.example/a/b",
-    }
-    assert of_ci(jenkins) == {
-        "cicd.pipeline.name": "load",
-        "cicd.pipeline.run.id": "3",
-        "vcs.repository.url.full": "https://git.example/b.git",
-    }
-    assert of_ci({}) == {}
