@@ -9,6 +9,7 @@ from loadtest.commands.printing import say_lines, show
 from loadtest.commands.work import dry_option
 from loadtest.commands.work.warned_run import loaded
 from loadtest.language.errors import Exit
+from loadtest.language.events import RuleOutcome
 from loadtest.probes.catalogue import chosen
 
 EXAMPLE: Final = "avaload probe EXP-1 TD-3"
@@ -71,6 +72,6 @@ def table(report: Mapping[str, Any], rules: Sequence[str]) -> list[str]:
     lines = [f"{'rule':<8}{'outcome':<15}what was seen"]
     for row in report["rules"]:
         if row["id"] in wanted:
-            mark = "  BROKEN: " if row["violations"] else "  "
+            mark = "  BROKEN: " if row["outcome"] == RuleOutcome.FAIL else "  "
             lines.append(f"{row['id']:<8}{row['outcome']:<13}{mark}{seen(row)}")
     return lines
