@@ -525,8 +525,8 @@ _CAPACITY: Final = {
 }
 _SIDE: Final = {
     "count": "sessions",
-    "mean_s": "geometric mean",
-    **{f"{name}_s": f"its {name}" for name in ("p50", "p95", "p99")},
+    "mean_s": "geometric mean; of several runs that of theirs, each weighing the same",
+    **{f"{name}_s": f"its {name}, likewise" for name in ("p50", "p95", "p99")},
 }
 _FAILURES: Final = {key: text for key, text in _TAIL.items() if key.startswith("failures[].")}
 _BY_SCENARIO: Final = {

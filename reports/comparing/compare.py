@@ -8,6 +8,7 @@ worse only beyond a wider margin. The margin is never below what our own clock c
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any, Final
 
 import numpy as np
@@ -128,10 +129,7 @@ def _measure(measure: str, base: Sequence[Measured], new: Sequence[Measured], ma
     sides = {"base": [run.samples[measure] for run in base], "new": [run.samples[measure] for run in new]}
     row: Row = {"measure": measure, "verdict": "too_few"}
     for side, runs in sides.items():
-        values = np.concatenate([each.values for each in runs])
-        row[side] = {"count": len(values), "mean_s": None, **quantiles(values, SHOWN)}
-        if len(values):
-            row[side]["mean_s"] = float(np.exp(np.mean(np.log(np.maximum(values, 1e-6)))))
+        row[side] = _side([each.values for each in runs])
     grouped = [[stats.blocks(each) for each in runs] for runs in sides.values()]
     if any(each.count < stats.FEWEST for runs in grouped for each in runs):
         return row
@@ -151,6 +149,19 @@ def _measure(measure: str, base: Sequence[Measured], new: Sequence[Measured], ma
         "error_from": "runs" if means.between else "time" if any(b.in_time for g in grouped for b in g) else "sessions",
         "quantiles": _quantiles(measure, grouped, row, (*base, *new)),
     }
+
+
+def _side(runs: Sequence[stats.Floats]) -> Row:
+    """Mean and quantiles of one side, in which each run weighs the same however many samples it has, as in
+    `stats.contrast`: the change that is told is the ratio of the figures that are shown."""
+    found: list[Row] = [
+        {"mean_s": geometric_mean(values), **quantiles(values, SHOWN)}
+        for values in (np.maximum(values, stats.SHORTEST_S) for values in runs if len(values))
+    ]
+    row: Row = {"count": sum(map(len, runs)), "mean_s": None, **quantiles([], SHOWN)}
+    for name in found[0] if found else ():
+        row[name] = round(geometric_mean([each[name] for each in found]), 9)
+    return row
 
 
 def _quantiles(

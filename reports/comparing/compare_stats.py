@@ -31,7 +31,7 @@ _FINE_BLOCKS: Final = 200
 _FEWEST_OF_A_BLOCK: Final = 4
 _BINS: Final = 2000
 REPLICATES: Final = 1000
-_SHORTEST_S: Final = 1e-6
+SHORTEST_S: Final = 1e-6
 _NORMAL_DF: Final = 500
 
 
@@ -80,7 +80,7 @@ class Blocks:
 
 def blocks(samples: Samples) -> Blocks:
     """Group a run's samples. `samples` are in the order in which their sessions began."""
-    logs = np.log(np.maximum(samples.values, _SHORTEST_S))
+    logs = np.log(np.maximum(samples.values, SHORTEST_S))
     of, sessions = pd.factorize(samples.sessions)
     grouped = Blocks(logs, of, len(sessions), in_time=False)
     if grouped.count < BLOCKS * _FEWEST_OF_A_BLOCK:
@@ -118,7 +118,7 @@ def log_quantiles(grouped: Blocks, ranks: Sequence[float], chance: np.random.Gen
     found = []
     for rank in ranks:
         replicates = edges[np.argmax(cumulated >= rank * cumulated[:, -1:], axis=1)]
-        value = float(np.quantile(grouped.logs, rank))
+        value = math.log(np.quantile(np.exp(grouped.logs), rank))  # interpolated as all quantiles are that people read
         variance = float(np.var(replicates, ddof=1)) * number / (number - 1)
         found.append(Estimate(value=value, variance=variance, df=number - 1, replicates=replicates))
     return found

@@ -17,6 +17,7 @@ from reports.comparing import compare_runs, compare_stats
 from reports.comparing.compare import compare, contrast, percent
 from reports.comparing.compare_runs import Measured, check_baseline
 from reports.pages import compare_pages, terminal
+from reports.verdict.samples import Samples
 from tests.reports import journals as j
 
 PLAN: dict[str, Any] = {
@@ -337,3 +338,29 @@ def test_a_run_that_has_too_little_for_its_baseline_is_neither_worse_nor_passed(
         "can't be compared with the baseline: no step or turn has 20 samples on both sides"
         in (report["verdict"]["reasons"])
     )
+
+
+def of_create(base: Path, count: int, create_s: float) -> Measured:
+    """A run of so many creates around so long, and of no other step."""
+    numbers = np.arange(count)
+    values = create_s * np.exp(np.random.default_rng(count).normal(0, 0.2, count))
+    whole = compare_runs.load(base)
+    others = {name: each.where(slice(0)) for name, each in whole.samples.items()}
+    return replace(whole, samples=others | {"create": Samples(numbers, values, numbers)})
+
+
+def test_base_and_change_give_new_however_many_samples_each_run_has(base: Path) -> None:
+    """Runs of a side weigh the same in the change, so they do in the figures beside it."""
+    before, now = ([of_create(base, *run) for run in side] for side in ([(1000, 1), (100, 2)], [(100, 1), (1000, 2)]))
+    create = row(contrast(before, now), "create")
+    assert [create[side]["count"] for side in ("base", "new")] == [1100, 1100]
+    assert create["base"]["mean_s"] == pytest.approx(2**0.5, rel=0.03)
+    for name, change in {"mean": create, **create["quantiles"]}.items():
+        now_s = create["base"][f"{name}_s"] * (1 + change["change"])
+        assert create["new"][f"{name}_s"] == pytest.approx(now_s, abs=1e-8), name
+
+
+def test_a_quantile_of_one_run_is_the_one_that_its_report_has(base: Path) -> None:
+    run = of_create(base, 25, 1.0)
+    create = row(contrast([run], [run]), "create")
+    assert create["new"]["p95_s"] == pytest.approx(float(np.quantile(run.samples["create"].values, 0.95)), abs=1e-9)
