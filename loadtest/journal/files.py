@@ -43,6 +43,8 @@ def folder(run_dir: Path) -> Path:
 def run_of(given: Path | str) -> Path:
     """The run's directory, given by itself or by a file in it, such as its report.html."""
     path = Path(given)
+    if folder(path).is_dir():  # of whatever name: a run may be called journal
+        return path
     if (path.name == disk.JOURNAL or not path.is_dir()) and folder(path.parent).is_dir():
         return path.parent
     if path.is_file():

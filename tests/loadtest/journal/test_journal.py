@@ -301,4 +301,15 @@ def test_a_file_of_a_run_stands_for_its_directory(tmp_path: Path) -> None:
     for name in ("report.html", "report.json", "journal", "."):  # whether it was written or not
         assert journal.run_of(str(run / name)) == run, name
     assert journal.run_of(tmp_path) == tmp_path
+
+
+def test_a_run_may_be_called_journal(tmp_path: Path) -> None:
+    run = tmp_path / "journal"
+    (run / "journal").mkdir(parents=True)
+    (run / "report.html").touch()
+    for name in (".", "report.html", "report.json", "journal"):
+        assert journal.run_of(str(run / name)) == run, name
+
+
+def test_a_file_of_no_run_is_passed_on() -> None:
     assert journal.run_of("nowhere/report.json") == Path("nowhere/report.json")
