@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError
 
+from loadtest.config.sendable import flaw_of_url
 from loadtest.language.errors import ConfigError
 
 REQUEST_S: Final = 2.0
@@ -54,13 +55,9 @@ class Collector:
 
 def endpoint_url(text: str, *, signal: str = "traces", option: str = "--otlp-endpoint") -> str:
     """The URL of an OTLP/HTTP endpoint for a signal; `v1/<signal>` is appended to a base URL. Raises ConfigError."""
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or parts.query or parts.fragment or parts.username is not None:
+    if flaw_of_url(text) or urlsplit(text).query or urlsplit(text).fragment:
         raise ConfigError(f"{option}: must be like http://127.0.0.1:4318, without user, query or fragment")
+    parts = urlsplit(text)
     path = parts.path.rstrip("/")
     if not path.endswith(f"/v1/{signal}"):
         path += f"/v1/{signal}"

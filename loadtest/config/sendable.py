@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+NO_URL: Final = "is not an http(s) URL with a host"
 
 
 def flaw_of_key(key: str) -> str | None:
@@ -27,9 +30,25 @@ def flaw_of_value(value: str) -> str | None:
     return None
 
 
-def flaw_of_url(url: str) -> str | None:
+def blank_in(url: str) -> str | None:
     """What a parser of URLs would pass over in silence."""
     return "holds a blank or a line break" if any(sign.isspace() for sign in url) else None
+
+
+def flaw_of_url(url: str) -> str | None:
+    """Why nothing can be called there, or should; None: it is an http(s) URL."""
+    if flaw := blank_in(url):
+        return flaw
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return NO_URL
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or "{" in parts.netloc:
+        return NO_URL
+    if parts.username is not None or parts.password is not None:
+        return "a URL with a user name or password in it would end up in reports"
+    return None
 
 
 def checked_json(tree: Any) -> Any:

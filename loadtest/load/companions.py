@@ -18,6 +18,7 @@ from loadtest.config import environment
 from loadtest.config.settings import Settings
 from loadtest.language import disk
 from loadtest.language.errors import GeneratorError
+from loadtest.language.outlets import line
 
 TWIN_READY_S = 30.0
 TWIN_STOP_S = 5.0
@@ -72,13 +73,13 @@ def embedded_twin(read_fd: int, *, knobs: Iterable[str] = ()) -> Iterator[dict[s
 @contextlib.contextmanager
 def exporters(settings: Settings, run_dir: Path, *, say: Callable[[str], None]) -> Iterator[None]:
     """The processes that send spans and metrics to a collector, where the run names one. `say`: told in the end of
-    metrics that it did not take."""
+    spans and metrics that it did not take."""
     output = settings.output
     with contextlib.ExitStack() as stack:
         if (endpoint := output.otlp_endpoint) is not None:
             share = str(output.trace_share)
             command = ["exporters.traces.process", str(run_dir), "--follow", "--otlp-endpoint", endpoint]
-            stack.enter_context(_exporter([*command, "--trace-share", share], run_dir / "traces.log"))
+            stack.enter_context(_spans([*command, "--trace-share", share], run_dir / "traces.log", endpoint, say))
         if (endpoint := output.otlp_metrics) is not None:
             log = run_dir / "otlp-metrics.log"
             command = ["exporters.pushing.push", str(run_dir), "--otlp-metrics", endpoint]
@@ -105,7 +106,17 @@ def send_run_span(settings: Settings, run_dir: Path) -> None:
 
 
 @contextlib.contextmanager
-def _exporter(command: list[str], log: Path) -> Iterator[None]:
+def _spans(command: list[str], log: Path, endpoint: str, say: Callable[[str], None]) -> Iterator[None]:
+    """What did not get out is counted, and told with the report: unless whoever counts has failed."""
+    with _exporter(command, log) as child:
+        yield
+    if child.returncode:
+        *_, last = ["it was killed", *disk.read(log).decode(errors="replace").split("\n")[:-1]]
+        say(line(f"note: {endpoint} lacks spans of this run: {last.removeprefix('avaload: ')}"))
+
+
+@contextlib.contextmanager
+def _exporter(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with disk.open_write(log) as output:
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", *command],
@@ -118,7 +129,7 @@ def _exporter(command: list[str], log: Path) -> Iterator[None]:
         try:
             # The load comes first, from the exporter's first import on.
             os.setpriority(os.PRIO_PROCESS, child.pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10))
-            yield
+            yield child
         finally:
             _stop_exporter(child)
 

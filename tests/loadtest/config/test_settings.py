@@ -253,6 +253,13 @@ def test_live_alone_means_the_real_services_and_needs_a_bound_and_keys() -> None
         ({**LOOPBACK, "target.avaturn_base_url": "ftp://127.0.0.1"}, "is not an http(s) URL"),
         ({**LOOPBACK, "target.avaturn_base_url": "http://user:pw@127.0.0.1"}, "user name or password"),
         ({**LOOPBACK, "target.avaturn_base_url": "http://127.0.0.1:99999"}, "is not an http(s) URL"),
+        ({"output.otlp_endpoint": "http://127.0.0.1:99999"}, "is not an http(s) URL"),
+        ({"output.otlp_metrics": "http://127.0.0.1:0"}, "is not an http(s) URL"),
+        ({"output.otlp_metrics": "http://127.0.0.1:port"}, "is not an http(s) URL"),
+        ({"output.otlp_endpoint": "http://[::1"}, "is not an http(s) URL"),
+        ({"output.otlp_endpoint": "http://user@127.0.0.1"}, "user name or password"),
+        ({"output.otlp_endpoint": "http://127.0.0.1/?a=b"}, "without user, query or fragment"),
+        ({"target.proxy": "http://127.0.0.1:99999"}, "is not an http(s) URL"),
         ({"load.ramp": "2m"}, "ramp is longer than duration"),
         ({"load.processes": 30}, "more processes than users"),
         ({"target.max_active": 5}, "20 users, but target.max_active is 5"),
@@ -263,6 +270,11 @@ def test_live_alone_means_the_real_services_and_needs_a_bound_and_keys() -> None
 def test_bad_input_is_one_sentence(options: dict[str, Any], told: str) -> None:
     (problem,) = problems(options, **KEYS)
     assert told in problem
+
+
+def test_a_password_in_a_url_that_is_none_is_not_echoed() -> None:
+    (problem,) = problems({**LOOPBACK, "target.avaturn_base_url": "http://user:pw@127.0.0.1:99999"}, **KEYS)
+    assert problem == "target.avaturn_base_url: is not an http(s) URL with a host, such as https://api.example.com"
 
 
 def test_a_secret_in_the_wrong_place_is_not_echoed(tmp_path: Path) -> None:

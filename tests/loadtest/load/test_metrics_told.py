@@ -72,6 +72,16 @@ def test_metrics_that_the_collector_lacks_are_told_in_the_end(is_up: bool, tmp_p
     assert all(note.startswith(f"note: {url} lacks metrics of this run: ") for note in said)
 
 
+def test_an_exporter_of_spans_that_fails_is_told_of(tmp_path: Path) -> None:
+    url = "http://127.0.0.1:99999"
+    output = settings_of().output.model_copy(update={"otlp_endpoint": url})  # as no scenario can say it
+    said: list[str] = []
+    with exporters(settings_of().model_copy(update={"output": output}), tmp_path, say=said.append):
+        pass
+    why = "--otlp-endpoint: must be like http://127.0.0.1:4318, without user, query or fragment"
+    assert said == [f"note: {url} lacks spans of this run: {why}"]
+
+
 def test_a_run_without_a_collector_starts_nothing(tmp_path: Path) -> None:
     with exporters(settings_of(), tmp_path, say=lambda _: None):
         assert list(tmp_path.iterdir()) == []

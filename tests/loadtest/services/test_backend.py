@@ -129,6 +129,15 @@ OWN = {"target.backend.url": "http://127.0.0.1:1/x", "target.avaturn_base_url": 
             {},
             ["target.backend: {usr} is not known here; known: user, iteration, trace_id"],
         ),
+        *(
+            (OWN | {"target.backend.url": url}, {}, ["target.backend.url: is not an http(s) URL with a host"])
+            for url in ("http://127.0.0.1:99999/x", "http://127.0.0.1:0/x", "http://[::1/x", "http://{user}/x")
+        ),
+        (
+            OWN | {"target.backend.delete": {"url": "http://127.0.0.1:99999/{session_id}"}},
+            {},
+            ["target.backend.delete.url: is not an http(s) URL with a host"],
+        ),
         (OWN | {"target.backend.url": "ftp://x"}, {}, ["target.backend.url: is not an http(s) URL with a host"]),
     ],
 )
