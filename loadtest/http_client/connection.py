@@ -15,10 +15,15 @@ MAX_HEAD_BYTES: Final = 100 << 10
 """Of an answer's headers in all, as the official clients have it."""
 MAX_BODY_BYTES: Final = 4 << 20
 """Of an answer, unpacked. What these services answer has some kB; a longer one would be held for every session."""
+MAX_PIECES: Final = 1 << 16
+"""Of a body, in chunks of a few bytes: each costs what a kB costs."""
+_FRAMING: Final = 8
+"""Bytes around a byte of the body that are nothing special: a chunk of one byte has six."""
 _BODYLESS: Final = (204, 304)
 _SWITCHED: Final = 101
 _NOT_ASKED_FOR: Final = "another protocol, which was not asked for"
 _TOO_MUCH: Final = f"more than {MAX_HEAD_BYTES >> 10} kB of headers"
+_TOO_MUCH_BESIDE: Final = f"more than {MAX_HEAD_BYTES >> 10} kB of trailers, or of words beside its chunks"
 
 
 class BrokenAnswerError(Exception):
@@ -57,7 +62,7 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._is_tunnel = False
         self._head = b""
-        self._head_bytes = self._interim = 0
+        self._head_bytes = self._interim = self._beside = 0
         self._length: bytes | None = None
         self._transfer: bytes | None = None
         self._flaw: str | None = None
@@ -95,7 +100,9 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         answer.began = True
-        if not answer.status:
+        if answer.status:
+            self._beside += len(data)
+        else:
             self._head += data
         try:
             self._feed(data)
@@ -109,6 +116,8 @@ class Connection(asyncio.Protocol):
             return
         if not answer.status and len(self._head) > MAX_HEAD_BYTES:
             self._flaw = self._flaw or _TOO_MUCH
+        elif self._beside > MAX_HEAD_BYTES:
+            self._flaw = self._flaw or f"HTTP {answer.status} with {_TOO_MUCH_BESIDE}"
         if self._flaw is not None:
             self._fail(BrokenAnswerError(self._flaw))
 
@@ -176,8 +185,11 @@ class Connection(asyncio.Protocol):
             return
         answer.pieces.append(piece)
         answer.size += len(piece)
+        self._beside = max(0, self._beside - _FRAMING * len(piece))
         if answer.size > MAX_BODY_BYTES:
             self._flaw = f"HTTP {answer.status} with a body of more than {MAX_BODY_BYTES >> 20} MiB"
+        elif len(answer.pieces) > MAX_PIECES:
+            self._flaw = f"HTTP {answer.status} with a body in more than {MAX_PIECES} pieces"
 
     def on_message_complete(self) -> None:
         answer = self._answer
@@ -196,7 +208,7 @@ class Connection(asyncio.Protocol):
 
     def _expect(self) -> None:
         """Nothing is known of the answer yet."""
-        self._head, self._head_bytes, self._interim = b"", 0, 0
+        self._head, self._head_bytes, self._interim, self._beside = b"", 0, 0, 0
         self._length = self._transfer = self._flaw = None
 
     def _feed(self, data: bytes) -> None:

@@ -14,6 +14,7 @@ from loadtest.session.ports import Call
 from tests.serving import Serving
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 DEADLINE_S = 10.0
 Asked = Callable[..., Awaitable[bytes]]
 
@@ -128,6 +129,11 @@ def test_what_comes_while_nobody_asks_ends_the_connection() -> None:
         (b"HTTP/1.1 200 OK\r\nx: " + b"y" * (300 << 10), "more than 100 kB of headers"),
         (b"HTTP/1.1 103 x\r\n\r\n" * 101 + OK, "more than 100 answers of 1xx"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 9000000\r\n\r\n" + b"x" * 5_000_000, "a body of more than 4 MiB"),
+        (CHUNKED + b"2\r\nok\r\n0\r\nx: " + b"y" * (1 << 20), "HTTP 200 with more than 100 kB of trailers"),
+        (CHUNKED + b"2\r\nok\r\n0\r\n" + b"x: y\r\n" * (1 << 17), "HTTP 200 with more than 100 kB of trailers"),
+        (CHUNKED + b"2;" + b"y" * (1 << 20), "or of words beside its chunks"),
+        (CHUNKED + (b"1;" + b"y" * 1000 + b"\r\nx\r\n") * 1000, "or of words beside its chunks"),
+        (CHUNKED + b"1\r\nx\r\n" * 70_000, "a body in more than 65536 pieces"),
         (b"HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n", "another protocol"),
     ],
 )
@@ -146,6 +152,20 @@ def test_an_answer_beyond_the_bounds_is_refused_and_its_connection_closed(answer
 def test_headers_of_up_to_the_bound_are_taken() -> None:
     answer = b"HTTP/1.1 200 OK\r\nx: " + b"y" * (99 << 10) + b"\r\ncontent-length: 2\r\n\r\nok"
     assert played(Server(answer), lambda ask: asyncio.gather(ask())) == [b"ok"]
+
+
+@pytest.mark.parametrize(
+    ("framed", "size"),
+    [
+        (b"2\r\nok\r\n0\r\nx: " + b"y" * (99 << 10) + b"\r\n\r\n", 2),
+        (b"1\r\nx\r\n" * 60_000 + b"0\r\n\r\n", 60_000),
+        ((b"400;a=" + b"y" * 100 + b"\r\n" + b"x" * 1024 + b"\r\n") * 3000 + b"0\r\n\r\n", 3000 << 10),
+    ],
+    ids=["a trailer", "byte by byte", "extensions"],
+)
+def test_chunks_and_trailers_of_up_to_the_bound_are_taken(framed: bytes, size: int) -> None:
+    (body,) = played(Server(CHUNKED + framed), lambda ask: asyncio.gather(ask()))
+    assert len(body) == size
 
 
 def test_a_call_that_may_be_repeated_is_repeated_once_alone() -> None:
