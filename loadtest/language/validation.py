@@ -28,10 +28,16 @@ MAX_DELETABLE: Final = 16_384
 MAX_ADDRESS: Final = 8_192
 MAX_DEPTH: Final = 100
 """Of JSON within JSON: these services nest five deep, and what takes a value apart later must not run out of stack."""
+MAX_PARTS: Final = 20_000
+"""Lists and objects in one JSON value, counted by the brackets in it, those in its texts included. These services send
+some dozens; a MiB of small ones takes 150 ms to be read."""
+MAX_JSON: Final = 1 << 20
+"""Characters of JSON. What these services say has some kB."""
 LATEST_S: Final = 253_402_300_799
 """Unix time of the end of the year 9999: the last that dates can say."""
 _MOST: Final = 1 << 62
 
+_BRANCHES: Final = frozenset({dict, list})
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -84,12 +90,18 @@ def json_object(body: bytes | str, what: str) -> dict[str, Any]:
 
 def json_value(body: bytes | str, what: str) -> Any:
     """Any JSON value. Raises StepError."""
+    if len(body) > MAX_JSON:
+        raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} has more than {MAX_JSON >> 20} MiB")
+    opened = _opened(body)
     try:
+        if opened > MAX_PARTS:
+            raise RecursionError
         value = _parsed(body)
-        if _opened(body) > MAX_DEPTH and _is_deep(value):
+        if opened > MAX_DEPTH and _is_deep(value):
             raise RecursionError
     except RecursionError as error:
-        raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} nests too deep") from error
+        told = f"{what} nests too deep, or has more than {MAX_PARTS} lists and objects"
+        raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, told) from error
     except ValueError as error:
         raise StepError(Kind.PROTOCOL, Code.BAD_JSON, f"{what} is not JSON") from error
     return value
@@ -113,13 +125,13 @@ def _opened(body: bytes | str) -> int:
 
 def _is_deep(value: Any) -> bool:
     """Whether it nests deeper than MAX_DEPTH."""
-    level = [value]
+    level = [[value]]
     for _ in range(MAX_DEPTH + 1):
         level = [
             inner
             for each in level
-            if isinstance(each, dict | list)
             for inner in (each.values() if isinstance(each, dict) else each)
+            if type(inner) in _BRANCHES
         ]
         if not level:
             return False

@@ -37,6 +37,8 @@ _MARKS: Final = {
 }
 _CODE_WORD: Final = re.compile(r"\btwin-[0-9a-f]{8}\b")
 """A twin says it in every session, another one in each: whose words these are (TWIN.md)."""
+_CODE_WORD_WITHIN: Final = 1 << 14
+"""Signs of a transcript: the look for it takes 20 ms a MiB."""
 _TOOL_WORDS: Final = ("function_call", "tool_call", "mcp_call")
 _TOOL_FIELDS: Final = frozenset({"arguments", "call_id", "tool_calls", "function_call"})
 
@@ -69,7 +71,7 @@ def is_avatar(message: Mapping[str, Any], state: str) -> bool:
 def _transcript(mark: Mark, message: Mapping[str, Any]) -> Told:
     said, stamp = message.get("transcript"), stamp_s(message.get("timestamp"))
     text = _text(said)
-    code_word = None if text is None else _CODE_WORD.search(text)
+    code_word = None if text is None else _CODE_WORD.search(text, 0, _CODE_WORD_WITHIN)
     return Told(
         raw=message,
         mark=mark,
@@ -90,6 +92,13 @@ def _is_of_a_tool(kind: str, message: Mapping[str, Any]) -> bool:
     return any(word in kind for word in _TOOL_WORDS) or not _TOOL_FIELDS.isdisjoint(message)
 
 
+def bounded(size: int) -> None:
+    """Raises StepError where no message, or all of its fragments so far, may be of so many bytes."""
+    if size > MAX_MESSAGE_BYTES:
+        told = f"the room sent a message of more than {MAX_MESSAGE_BYTES >> 20} MiB"
+        raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, told)
+
+
 class RoomMessages:
     """Of a room of the twin. `on_joined` is called once we are in; `watch` looks through every message."""
 
@@ -98,7 +107,8 @@ class RoomMessages:
         self._has_joined = self._has_avatar = False
 
     def take(self, t_ns: int, text: bytes | str) -> None:
-        """A message that arrived at `t_ns`. Raises StepError for what is no JSON object with a type."""
+        """A message that arrived at `t_ns`. Raises StepError for what is no JSON object with a type, or too long."""
+        bounded(len(text))
         self._watch.look("room: app-message", text, in_room=True)
         what = "a text message that is no JSON object with a type"
         try:

@@ -17,11 +17,12 @@ from typing import Any
 import daily
 
 from loadtest.language.clock import now_ns
-from loadtest.language.errors import Code, Kind, StepError
+from loadtest.language.errors import Code, Kind, StepError, broken_by
 from loadtest.language.events import Mark
-from loadtest.rooms.app_messages import translated
+from loadtest.rooms.app_messages import bounded, translated
 from loadtest.rooms.caller.microphone import Marks
 from loadtest.rooms.caller.situations import Around
+from loadtest.rooms.flood import FloodGate, of_text
 from loadtest.rooms.native_stderr import quiet_stderr
 from loadtest.secrecy.redact import redact
 from loadtest.session.ports import Grant, Listener, Situation
@@ -68,6 +69,7 @@ class DailyRoom:
         self._last_error = ""
         self._is_in = self._is_over = self._has_frame = False
         self._in_flight = 0
+        self._gate = FloodGate(now_ns())
 
     @property
     def lost(self) -> int | None:
@@ -87,8 +89,7 @@ class DailyRoom:
             async with asyncio.timeout(JOIN_TIMEOUT_S):
                 await self._joined
         except TimeoutError:
-            said = redact(self._last_error, self._grant.token)
-            detail = f"not joined within {JOIN_TIMEOUT_S:g} s {said}".strip()
+            detail = f"not joined within {JOIN_TIMEOUT_S:g} s {redact(self._last_error, self._grant.token)}".strip()
             raise StepError(Kind.TIMEOUT, Code.DAILY_CONNECTION_ERROR, detail) from None
         await self._ready
 
@@ -150,9 +151,16 @@ class DailyRoom:
             self._end(t_ns, _gone("the avatar left the call"))
 
     def on_message(self, t_ns: int, message: Any) -> None:
-        if isinstance(message, dict) and not self._is_over:
-            self._grant.watch.look("room: app-message", json.dumps(message, default=str), in_room=True)
+        if not isinstance(message, dict) or self._is_over:
+            return
+        text = json.dumps(message, default=str)
+        try:
+            self._gate.take(t_ns, of_text(len(text)))
+            bounded(len(text))
+            self._grant.watch.look("room: app-message", text, in_room=True)
             self._listener.on_message(t_ns, translated(message))
+        except Exception as error:
+            self._end(t_ns, broken_by(error))
 
     def _on_join_answered(self, t_ns: int, data: Mapping[str, Any] | None, error: str | None) -> None:
         if self._is_over:

@@ -3,9 +3,20 @@
 from loadtest.language.errors import Code, Kind, StepError
 
 MOST_A_SECOND = 20_000
-"""Messages, or fragments of them. A conversation has some a second."""
-SOUND, PING = 10, 20
-"""What weighs as much as so many messages. 2,000 frames of sound are forty times what a second has room for."""
+"""Short messages, or fragments of them. A conversation has some a second."""
+SOUND, PING, DATAGRAM = 10, 20, 10
+"""What weighs as much as so many messages. 2,000 frames of sound are forty times what a second has room for; as many
+datagrams for aiortc are the longest message, twice."""
+
+
+def of_text(size: int) -> int:
+    """What a message of so many bytes weighs: the more it says, the longer it is read. 2.5 MB a second are too much."""
+    return 1 + (size >> 7)
+
+
+def of_sound(size: int) -> int:
+    """The same of PCM: a frame of 20 ms has 960 bytes."""
+    return SOUND * (1 + (size >> 10))
 
 
 class FloodGate:

@@ -20,6 +20,10 @@ from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpS
 from aiortc.rtp import RtcpPacket, RtcpRrPacket, RtcpSrPacket
 
 from loadtest.language.clock import now_ns
+from loadtest.language.errors import Code, Kind, StepError
+from loadtest.rooms import flood
+from loadtest.rooms.app_messages import bounded
+from loadtest.rooms.flood import FloodGate
 
 CHANNEL = "app"
 """Label of the data channel for app-messages (TWIN.md#rooms)."""
@@ -29,6 +33,10 @@ _RTP_STEP = 960
 """20 ms on Opus' RTP clock, 48 kHz whatever the sound has (RFC 7587 4.1)."""
 SILENT_NS = 200_000_000
 """A stream of which nothing came for so long may be followed by another one: a server that has begun anew."""
+MAX_PIECES = 2_048
+"""Of messages that aren't whole yet: each that comes is looked for among all of them."""
+MAX_CHANNELS = 16
+"""Streams of the one association that have ever said something."""
 
 
 class Ear(Protocol):
@@ -51,6 +59,9 @@ class Ear(Protocol):
 
     def on_text(self, t_ns: int, text: str | bytes) -> None:
         """A message on the data channel."""
+
+    def on_broken(self, t_ns: int, why: StepError) -> None:
+        """It has sent what no room may send: nothing of it is heard from now on."""
 
     def on_closed(self, t_ns: int) -> None:
         """The other side has hung up."""
@@ -84,7 +95,10 @@ class Peer:
         self._stream = b""
         """The SSRC that is listened to: two streams at once would be one muddle of numbers and of sound."""
         self._heard_ns = self._heard_sequence = self._renumbered = 0
-        self._is_closed = False
+        self._gate = FloodGate(now_ns())
+        """For whatever isn't sound that is heard."""
+        self._bound_reassembly()
+        self._is_closed = self._is_deaf = False
 
     async def offer(self) -> str:
         """The SDP to send, with all candidates in it. No packet leaves the host."""
@@ -149,23 +163,27 @@ class Peer:
 
         def received(data: bytes, address: Any) -> None:
             t_ns = now_ns()
-            if len(data) < 2:
+            if len(data) < 2 or self._is_deaf:
                 return
             if not 127 < data[0] < 192:
-                datagram_received(data, address)
+                if self._is_let_in(t_ns, flood.DATAGRAM):
+                    datagram_received(data, address)
             elif self._dtls._rx_srtp is not None and not self._is_closed:
                 try:
                     if 191 < data[1] < 224:
-                        self._hear_reports(t_ns, self._dtls._rx_srtp.unprotect_rtcp(data))
+                        if self._is_let_in(t_ns, flood.DATAGRAM):
+                            self._hear_reports(t_ns, self._dtls._rx_srtp.unprotect_rtcp(data))
                         return
                     stream = data[8:12]
                     if data[1] & 0x7F not in self._understood or (
                         stream != self._stream and t_ns - self._heard_ns < SILENT_NS
                     ):
+                        self._is_let_in(t_ns, 1)
                         return
                     packet = self._dtls._rx_srtp.unprotect(data)
                     payload = payload_of(packet)
                 except (pylibsrtp.Error, IndexError):  # a stranger's packet, one that came twice, or half a one
+                    self._is_let_in(t_ns, flood.SOUND)
                     return
                 sequence = packet[2] << 8 | packet[3]
                 if stream != self._stream:
@@ -174,6 +192,45 @@ class Peer:
                 self._ear.on_packet(t_ns, (sequence + self._renumbered) & 0xFFFF, payload)
 
         return received
+
+    def _bound_reassembly(self) -> None:
+        """Of the messages on data channels: aiortc keeps their fragments without an end, until the last one comes."""
+        association: Any = self._connection.sctp
+        receive, streams = association._receive_data_chunk, association._inbound_streams
+        window = association._advertised_rwnd
+
+        async def received(chunk: Any) -> None:
+            if self._is_deaf:
+                return
+            await receive(chunk)
+            pieces = len(association._sack_misordered) + sum([len(each.reassembly) for each in streams.values()])
+            if pieces > MAX_PIECES or len(streams) > MAX_CHANNELS:
+                what = f"more than {MAX_PIECES} pieces of messages, or on more than {MAX_CHANNELS} channels"
+                self._break(now_ns(), StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"the room sent {what}"))
+                return
+            try:
+                bounded(window - association._advertised_rwnd)
+            except StepError as error:
+                self._break(now_ns(), error)
+                return
+            self._is_let_in(now_ns(), 1 + (pieces >> 7))
+
+        association._receive_data_chunk = received
+
+    def _is_let_in(self, t_ns: int, weight: int) -> bool:
+        """Whether a second has room for something that weighs so much. If not, nothing is heard any more."""
+        try:
+            self._gate.take(t_ns, weight)
+        except StepError as error:
+            self._break(t_ns, error)
+            return False
+        return True
+
+    def _break(self, t_ns: int, why: StepError) -> None:
+        if not self._is_deaf:
+            self._is_deaf = True
+            if not self._is_closed:
+                self._ear.on_broken(t_ns, why)
 
     def _follow(self, stream: bytes, sequence: int) -> None:
         """From now on this stream is heard. Its numbers go on behind those of the one before."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
+from loadtest.language.errors import StepError
 from loadtest.rooms.peer import Peer
 
 LIMIT_S = 5.0
@@ -24,6 +25,9 @@ class _Silent:
         """Nothing to do."""
 
     def on_failed(self, t_ns: int, part: str) -> None:
+        """The limit ends it."""
+
+    def on_broken(self, t_ns: int, why: StepError) -> None:
         """The limit ends it."""
 
     def on_closed(self, t_ns: int) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import re
 import ssl
 from urllib.parse import urljoin, urlsplit
 
@@ -30,7 +29,8 @@ CLOSE_TIMEOUT_S = 1.0
 NEW_NUMBERS = 3000
 """A jump of a minute is a stream that was numbered anew, not a minute that was lost."""
 _ANSWER_BYTES = 64 * 1024
-_CANDIDATE = re.compile(r"^a=candidate:(?:\S+ ){4}(\S+) ", re.MULTILINE)
+_CANDIDATES = 64
+"""Addresses of one server; each is asked from each of ours. Some have a dozen."""
 
 
 class WebRtcRoom:
@@ -77,7 +77,11 @@ class WebRtcRoom:
         with reading("the room's answer"):
             answer = await self._signal(offer)
             self._listener.on_mark(now_ns(), Mark.SIGNALLED)
-            elsewhere = [a for a in _CANDIDATE.findall(answer) if not _is_local(a)] if self._on_this_machine else []
+            candidates = _candidates(answer)
+            elsewhere = [each for each in candidates if not _is_local(each)] if self._on_this_machine else []
+        if len(candidates) > _CANDIDATES:
+            told = f"a room with {len(candidates)} addresses, and {_CANDIDATES} are too many"
+            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, told)
         if elsewhere:
             raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"a room on this machine offers the address {elsewhere[0]}")
         try:
@@ -162,10 +166,13 @@ class WebRtcRoom:
         if self._is_over:
             return
         try:
-            self._gate.take(t_ns)
+            self._gate.take(t_ns, flood.of_text(len(text)))
             self._messages.take(t_ns, text)
         except Exception as error:
             self._end(t_ns, broken_by(error))
+
+    def on_broken(self, t_ns: int, why: StepError) -> None:
+        self._end(t_ns, why)
 
     def on_closed(self, t_ns: int) -> None:
         self._resource = None  # gone with the connection
@@ -262,6 +269,12 @@ async def _text(response: aiohttp.ClientResponse) -> str:
         if len(body) > _ANSWER_BYTES:
             raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"an answer of more than {_ANSWER_BYTES >> 10} KiB")
     return body.decode("utf-8", "replace")
+
+
+def _candidates(answer: str) -> list[str]:
+    """The addresses in an answer. Lines and words end where aiortc's parser has them end: it must find no others."""
+    words = [line.split() for line in answer.splitlines() if line.startswith("a=candidate:")]
+    return [each[4] for each in words if len(each) > 4]
 
 
 def _is_local(address: str) -> bool:

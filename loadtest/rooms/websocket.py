@@ -16,7 +16,7 @@ from loadtest.language.events import Mark
 from loadtest.language.outlets import text as printable
 from loadtest.language.validation import reading
 from loadtest.rooms import flood
-from loadtest.rooms.app_messages import MAX_MESSAGE_BYTES, RoomMessages
+from loadtest.rooms.app_messages import MAX_MESSAGE_BYTES, RoomMessages, bounded
 from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.caller.situations import Around
 from loadtest.rooms.flood import FloodGate
@@ -33,7 +33,6 @@ _CLOSE, _PING = picows.WSMsgType.CLOSE, picows.WSMsgType.PING
 
 
 NO_CODE = 1005
-_SOUND = flood.SOUND
 _UNASKED = ("Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol")
 """What an upgrade may only agree to where it was asked for (RFC 6455 4.1): browsers refuse such a room."""
 _NEVER_SENT = (picows.WSCloseCode.NO_INFO, picows.WSCloseCode.ABNORMAL_CLOSURE)
@@ -195,7 +194,7 @@ class WebSocketRoom(picows.WSListener):
                 if frame.rsv1 or frame.rsv2 or frame.rsv3:
                     raise _no_room("a frame with reserved bits, and no extension was agreed on")
                 if kind == _BINARY and self._parts_kind is None and frame.fin:  # nearly all: fifty a second
-                    self._gate.take(t_ns, _SOUND)
+                    self._gate.take(t_ns, flood.of_sound(frame.payload_size))
                     self._on_sound(t_ns, frame.get_payload_as_bytes())
                 else:
                     self._take(t_ns, kind, frame)
@@ -206,7 +205,9 @@ class WebSocketRoom(picows.WSListener):
 
     def _take(self, t_ns: int, kind: Any, frame: Any) -> None:
         """A frame that is neither a close nor a whole piece of sound. Raises StepError for what no room may send."""
-        self._gate.take(t_ns, _SOUND if kind == _BINARY else flood.PING if kind == _PING else 1)
+        size = frame.payload_size
+        weight = flood.PING if kind == _PING else flood.of_sound(size) if kind == _BINARY else flood.of_text(size)
+        self._gate.take(t_ns, weight)
         if kind == _PING:
             self._transport.send_pong(frame.get_payload_as_bytes())
         elif kind in (_BINARY, _TEXT, _CONTINUATION):
@@ -218,10 +219,8 @@ class WebSocketRoom(picows.WSListener):
             raise _no_room("a frame that continues nothing" if kind == _CONTINUATION else "a message within another")
         if kind != _CONTINUATION:
             self._parts_kind = kind
+        bounded(len(self._parts) + frame.payload_size)
         self._parts += frame.get_payload_as_memoryview()
-        if len(self._parts) > MAX_MESSAGE_BYTES:
-            self._parts = bytearray()
-            raise _no_room(f"a message of more than {MAX_MESSAGE_BYTES >> 20} MiB")
         if frame.fin:
             whole, self._parts = bytes(self._parts), bytearray()
             kind, self._parts_kind = self._parts_kind, None

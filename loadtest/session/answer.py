@@ -17,6 +17,8 @@ _SLACK_S: Final = 0.25
 """Where an onset is soft it is heard late, and an end early."""
 _WIDE: Final = 2.0
 """A sign of Chinese, Japanese or Korean stands for a syllable or more: so many letters."""
+_MEASURED: Final = 1 << 14
+"""Signs of a transcript that are measured, for a quarter of an hour: one of a MiB would hold up all other sessions."""
 _WORDS: Final = 4
 """A shorter text may be no sentence."""
 _BRIEF_NS: Final = 1_000_000_000
@@ -77,7 +79,7 @@ class Answer:
             self._letters += _letters(text) - _letters(unsaid)
         self._texts.append(known)
         self._is_open = self._manner.writes_sentences and _is_open(text)
-        self._words = len(text.split())
+        self._words = len(text.split(maxsplit=_WORDS))
 
     @property
     def is_told(self) -> bool:
@@ -135,7 +137,7 @@ class Answer:
 
 
 def _letters(text: str) -> float:
-    return sum(_WIDE if ord(sign) > 0x2E7F else 1.0 for sign in text if sign.isalnum())
+    return sum(_WIDE if ord(sign) > 0x2E7F else 1.0 for sign in text[:_MEASURED] if sign.isalnum())
 
 
 def _is_open(text: str) -> bool:

@@ -46,6 +46,23 @@ def test_the_text_of_an_unknown_code_is_kept_and_its_secrets_are_not() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("insufficient_quota" + " x" * 500_000, Code.QUOTA),
+        ("x " * 500_000 + "insufficient_quota", Code.OTHER),
+        ("a" * 1_000_000, Code.OTHER),
+        ("a-" * 500_000, Code.OTHER),
+        ("a" * 1_000 + " insufficient-quota: pay", Code.QUOTA),
+        ("code:_Rate_Limit_Exceeded", Code.RATE_LIMITED),
+        ("Unauthorized.", Code.UNAUTHORIZED),
+    ],
+    ids=["long", "long before it", "a word of 1 MB", "words of 1 MB", "behind a long word", "in capitals", "one word"],
+)
+def test_a_known_word_is_found_at_the_beginning_of_a_text_of_any_length(text: str, code: Code) -> None:
+    assert why_refused.of_message(nested(None, message=text)).code is code
+
+
+@pytest.mark.parametrize(
     ("close", "reason", "code"),
     [
         (1008, "limits_exceeded", Code.LIMITS_EXCEEDED),

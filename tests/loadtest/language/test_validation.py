@@ -40,11 +40,20 @@ def test_so_is_what_stricter_readers_refuse(body: bytes, value: Any) -> None:
 @pytest.mark.parametrize(
     ("body", "why"),
     [(b"NaN", "is not JSON"), (b"[1,]", "is not JSON"), (b"", "is not JSON"), (b'"\xff"', "is not JSON"),
-     (b"[" * 200_000, "nests too deep")],
+     (b"[" * 200_000, "nests too deep"), (b"[" * 101 + b"]" * 101, "nests too deep"),
+     (b"[" + b"[0]," * 20_000 + b"0]", "more than 20000 lists and objects"),
+     (b"[" + b"0," * (1 << 19) + b"0]", "1 MiB")],
 )  # fmt: skip
 def test_what_is_no_json_is_the_targets(body: bytes, why: str) -> None:
     with pytest.raises(StepError, match=why):
         validation.json_value(body, "it")
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 100 + b"]" * 100, b"[" + b"{}," * 19_998 + b"{}]", b'"' + b"x" * 1_000_000 + b'"']
+)
+def test_json_of_up_to_the_bounds_is_taken(body: bytes) -> None:
+    assert validation.json_value(body, "it") == json.loads(body)
 
 
 @pytest.mark.parametrize(

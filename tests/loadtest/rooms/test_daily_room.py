@@ -161,6 +161,24 @@ def test_messages_reach_the_listener_and_what_is_no_object_does_not(module: Any)
     assert asyncio.run(script()) == [{"type": "avatar_ended_speaking"}]
 
 
+@pytest.mark.parametrize(
+    ("times", "size", "heard", "why"),
+    [
+        (1, 1 << 20, 0, "the room sent a message of more than 1 MiB"),
+        (60, 50_000, 51, "the room sent more in a second than anybody could hear"),
+    ],
+)
+def test_messages_without_an_end_end_the_room(module: Any, times: int, size: int, heard: int, why: str) -> None:
+    async def script() -> tuple[int, list[tuple[Code, str]]]:
+        async with room_in(module, Call(answer=HERE)) as (room, listener, _):
+            await enter(room, listener)
+            for _ in range(times):
+                room.on_message(1, {"type": "x", "words": "x" * size})
+            return len(listener.messages), [(end.code, end.detail) for end in listener.ends]
+
+    assert asyncio.run(script()) == (heard, [(Code.BAD_SHAPE, why)])
+
+
 def test_a_bad_url_is_a_broken_protocol(module: Any) -> None:
     async def script() -> StepError:
         async with room_in(module, Call(answer=(None, fake_daily.BAD_URL))) as (room, _, _):

@@ -1,5 +1,7 @@
 """What a room may send in a second, and what is too much."""
 
+from collections.abc import Callable
+
 import pytest
 
 from loadtest.language.errors import Code, Kind, StepError
@@ -17,6 +19,24 @@ def test_so_much_may_come_in_a_second_and_no_more(weight: int) -> None:
     with pytest.raises(StepError) as raised:
         gate.take(11 * S - 1, weight)
     assert (raised.value.kind, raised.value.code) == (Kind.PROTOCOL, Code.BAD_SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("weight", "size", "within_a_second"),
+    [
+        (flood.of_text, 100, 20_000),
+        (flood.of_text, 1_000, 2_500),
+        (flood.of_text, 1 << 20, 2),
+        (flood.of_sound, 960, 2_000),
+        (flood.of_sound, 48_000, 42),
+    ],
+)
+def test_what_says_more_weighs_more(weight: Callable[[int], int], size: int, within_a_second: int) -> None:
+    gate = FloodGate(0)
+    for _ in range(within_a_second):
+        gate.take(1, weight(size))
+    with pytest.raises(StepError):
+        gate.take(1, weight(size))
 
 
 def test_a_room_that_says_as_much_in_longer_is_heard() -> None:

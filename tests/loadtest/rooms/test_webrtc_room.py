@@ -17,11 +17,13 @@ import pytest
 pytest.importorskip("aiortc", reason="needs the extra webrtc")
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.rtcsctptransport import DataChunk
 
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Mark
 from loadtest.rooms import opus
 from loadtest.rooms.caller.pacing import Ticker
+from loadtest.rooms.flood import DATAGRAM, MOST_A_SECOND
 from loadtest.rooms.peer import Peer, payload_of
 from loadtest.rooms.rehearsal import rehearse
 from loadtest.rooms.webrtc import WebRtcRoom
@@ -278,14 +280,34 @@ def failure_with(answer: Answer) -> StepError:
     return asyncio.run(script())
 
 
-def test_an_answer_that_names_another_machine_is_not_followed() -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        "\na=candidate:1 1 udp 2130706431 192.0.2.7 5000 typ host",
+        "\na=candidate:1  1\tudp 2130706431 192.0.2.7 5000 typ host",
+        "\ra=candidate:1 1 udp 2130706431 192.0.2.7 5000 typ host",
+        "\u2028a=candidate:1 1 udp 2130706431 192.0.2.7\t5000 typ host",
+    ],
+    ids=["plainly", "with other spaces", "on a line that ends with CR", "on a line of Unicode"],
+)
+def test_an_answer_that_names_another_machine_is_not_followed(line: str) -> None:
     async def answer(request: aiohttp.web.Request) -> aiohttp.web.Response:
-        sdp = "v=0\r\na=candidate:1 1 udp 2130706431 192.0.2.7 5000 typ host\r\n"
+        sdp = f"v=0\r{line}\r\n"
         return aiohttp.web.Response(status=201, text=sdp, content_type="application/sdp")
 
     error = failure_with(answer)
     assert (error.kind, error.code) == (Kind.PROTOCOL, Code.BAD_SHAPE)
     assert "192.0.2.7" in error.detail
+
+
+def test_an_answer_with_ever_so_many_addresses_is_a_broken_protocol() -> None:
+    async def answer(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        sdp = "v=0\r\n" + "a=candidate:1 1 udp 2130706431 127.0.0.1 5000 typ host\r\n" * 65
+        return aiohttp.web.Response(status=201, text=sdp, content_type="application/sdp")
+
+    error = failure_with(answer)
+    assert (error.kind, error.code) == (Kind.PROTOCOL, Code.BAD_SHAPE)
+    assert "65 addresses" in error.detail
 
 
 def test_an_answer_that_is_no_sdp_is_a_broken_protocol() -> None:
@@ -411,9 +433,17 @@ def test_an_answer_without_opus_does_not_fit_the_offer() -> None:
 
 @dataclass
 class Packets:
-    """An ear for what of the other side's sound is heard: when, and under which number."""
+    """An ear: which packets it heard, when and under which number; which texts; and what it was broken by."""
 
     heard: list[tuple[int, int]] = field(default_factory=list)
+    texts: list[str | bytes] = field(default_factory=list)
+    broken: list[StepError] = field(default_factory=list)
+
+    def on_text(self, _t_ns: int, text: str | bytes) -> None:
+        self.texts.append(text)
+
+    def on_broken(self, _t_ns: int, why: StepError) -> None:
+        self.broken.append(why)
 
     def on_packet(self, t_ns: int, sequence: int, _payload: bytes) -> None:
         self.heard.append((t_ns // 1_000_000, sequence))
@@ -429,10 +459,93 @@ class Open:
         return data
 
 
+def pieces_of(lengths: list[int], *, channel: int = 1, begin: int = 1, step: int = 1, last: bool = False) -> list[Any]:
+    """Fragments of one message that begins there, of so many bytes each, as SCTP numbers them."""
+    chunks = [DataChunk() for _ in lengths]
+    for place, (chunk, length) in enumerate(zip(chunks, lengths, strict=True)):
+        chunk.tsn, chunk.stream_id, chunk.user_data, chunk.protocol = begin + place * step, channel, b"x" * length, 51
+        chunk.flags = (2 if place == 0 else 0) | (1 if last and place == len(lengths) - 1 else 0)
+    return chunks
+
+
+def told_of(chunks: list[Any]) -> tuple[list[int], list[str]]:
+    """What a peer makes of data chunks: the lengths of messages, and what it is broken by."""
+    ear = Packets()
+
+    async def script() -> None:
+        peer = Peer(ear, loopback="127.0.0.1")  # type: ignore[arg-type]
+        try:
+            association: Any = peer._connection.sctp
+            association._last_received_tsn = 0
+            association._data_channels[1] = peer._channel
+            for chunk in chunks:
+                await association._receive_data_chunk(chunk)
+        finally:
+            association._data_channels.clear()
+            await peer.close()
+
+    asyncio.run(script())
+    assert {(why.kind, why.code) for why in ear.broken} <= {(Kind.PROTOCOL, Code.BAD_SHAPE)}
+    return [len(text) for text in ear.texts], [why.detail for why in ear.broken]
+
+
+def test_the_longest_message_in_fragments_is_heard() -> None:
+    assert told_of(pieces_of([1200] * 873, last=True)) == ([873 * 1200], [])
+
+
+TOO_LONG, TOO_MANY = "the room sent a message of more than 1 MiB", "the room sent more than 2048 pieces of messages"
+
+
+@pytest.mark.parametrize(
+    ("chunks", "told"),
+    [
+        (pieces_of([1200] * 900), TOO_LONG),
+        ([*pieces_of([1200] * 450), *pieces_of([1200] * 450, channel=3, begin=451)], TOO_LONG),
+        (pieces_of([1] * 2100), TOO_MANY),
+        (pieces_of([1] * 1100, begin=2, step=2), TOO_MANY),
+        ([chunk for at in range(17) for chunk in pieces_of([1], channel=2 * at + 1, begin=at + 1)], TOO_MANY),
+    ],
+    ids=["a long message", "on two channels", "tiny fragments", "with gaps between them", "many channels"],
+)
+def test_a_message_that_never_ends_ends_the_room(chunks: list[Any], told: str) -> None:
+    texts, broken = told_of(chunks)
+    assert texts == []
+    assert [why[: len(told)] for why in broken] == [told]
+
+
+def test_datagrams_without_an_end_end_the_room_and_are_handed_on_no_more() -> None:
+    ear, passed = Packets(), []
+
+    async def script() -> None:
+        peer = Peer(ear, loopback="127.0.0.1")  # type: ignore[arg-type]
+        try:
+            received = peer._demultiplexed(lambda data, _address: passed.append(data))
+            for _ in range(2 * MOST_A_SECOND):
+                received(b"\x16\xfe", None)
+        finally:
+            await peer.close()
+
+    asyncio.run(script())
+    assert len(passed) == MOST_A_SECOND // DATAGRAM
+    assert [(why.kind, why.code) for why in ear.broken] == [(Kind.PROTOCOL, Code.BAD_SHAPE)]
+
+
+@pytest.mark.parametrize(
+    ("size", "codes"), [(1 << 20, [Code.BAD_JSON]), ((1 << 20) + 1, [Code.BAD_SHAPE])], ids=["1 MiB", "a byte more"]
+)
+def test_a_message_of_any_room_has_a_bound(size: int, codes: list[Code]) -> None:
+    async def scene() -> list[Code]:
+        async with room_of(Grant(room_url="http://127.0.0.1:1/rooms/x/whip", token="t")) as (room, listener):
+            room.on_text(1, b" " * size)
+            return [why.code for why in listener.ends]
+
+    assert asyncio.run(scene()) == codes
+
+
 def numbers_heard(monkeypatch: pytest.MonkeyPatch, sent: list[tuple[int, int, int, int]]) -> list[tuple[int, int]]:
     """What a peer hears (ms, number) of packets: when they come in ms, payload type, SSRC, number."""
-    clock = iter([10**12 + t_ms * 1_000_000 for t_ms, *_ in sent])
-    monkeypatch.setattr("loadtest.rooms.peer.now_ns", lambda: next(clock))
+    clock = [10**12]
+    monkeypatch.setattr("loadtest.rooms.peer.now_ns", lambda: clock[0])
     ear = Packets()
 
     async def script() -> None:
@@ -441,7 +554,8 @@ def numbers_heard(monkeypatch: pytest.MonkeyPatch, sent: list[tuple[int, int, in
             peer._understood = (96, 111)
             dtls, peer._dtls = peer._dtls, Open()
             received = peer._demultiplexed(lambda _data, _address: None)
-            for _, payload_type, ssrc, number in sent:
+            for t_ms, payload_type, ssrc, number in sent:
+                clock[0] = 10**12 + t_ms * 1_000_000
                 received(struct.pack(">BBHII", 0x80, payload_type, number, 960, ssrc) + SILENT_OPUS, None)
             peer._dtls = dtls
         finally:

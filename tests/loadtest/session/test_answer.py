@@ -161,6 +161,17 @@ def test_what_is_only_written_need_not_be_said() -> None:
     assert answer.is_too_short
 
 
+def test_of_a_transcript_of_a_mib_the_first_quarter_of_an_hour_is_measured() -> None:
+    answer = Answer(0, USUAL)
+    answer.told("a " * 500_000)
+    answer.sound_ns = 400 * 1_000 * MS
+    assert answer.flaw(silent_ns=0, most_silent_ns=1, loud_frames=1, clipped_frames=0) == (
+        AnswerEnd.CUT,
+        Code.ANSWER_CUT,
+        "400.0 s of it, too short for its 8192 letters",
+    )
+
+
 def test_an_answer_that_is_said_twice_is_told_by_its_phrase_or_by_its_words() -> None:
     def same_phrase(line: Line) -> None:
         line.tell(STARTED)
