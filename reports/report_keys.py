@@ -264,8 +264,8 @@ _COST: Final = {
     "stopped": "whether the budget ended it",
     "avatar_minutes": "of all sessions from the create's answer to the confirmed delete, active checks included",
     "without_end": "sessions whose end nobody saw, counted until their last word; the rest is in `teardown.orphans`",
-    "answered_turns": "turns with an answer",
-    "user_speech_s": "of these turns, by the mean length of the scenario's clips",
+    "answered_turns": "answers that were heard, whole or not",
+    "user_speech_s": "of users in turns that ask for an answer, as it was sent",
     "avatar_speech_s": "of the answers, as far as they were heard",
     "prices[]": "days on which the prices were looked up",
     **{

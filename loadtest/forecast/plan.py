@@ -58,8 +58,8 @@ class Memory:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """What a run says of its sessions. `length_s`: mean, set-up to delete; `cpu_percent`: of all processes of the
-    harness, while `active` sessions were going on. `talks`: of each scenario its share of the sessions, and its mean
-    session."""
+    harness, while `active` sessions were going on. `talks`: mean talks of sessions that are alike, and
+    which share of the sessions they are."""
 
     length_s: Range
     active: float

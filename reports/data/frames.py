@@ -42,6 +42,7 @@ from reports.data import repeated
 from reports.data.away import away
 from reports.data.clocks import Anchors
 from reports.data.columns import FAILURE, Columns, Holds, Numbers
+from reports.data.speech import Speech
 
 SWEEP: Final = "sweep"
 """Role of the files that `avaload sweep` adds afterwards; they settle sessions and are no part of the run's time."""
@@ -103,7 +104,8 @@ class Run:
     sessions: id (32 hex digits, the trace id), purpose, scenario, started_ns, due_ns, outcome (NA: unfinished),
     failed_step, kind, code, detail, ended_by, gone, censored, end_ns (its end, or the last word of its engine), remains
     and reason (the last word). Its index is the session's number, and `session` in every other frame.
-    marks: those of KEPT_MARKS alone. secrets.fingerprint: a number, equal for equal ones.
+    marks: those of KEPT_MARKS alone. speech: `reports.data.speech.Speech.frame`. secrets.fingerprint: a number, equal
+    for equal ones.
     `end_ns` of the run is the last thing that happened in it; a later sweep doesn't count.
     """
 
@@ -120,6 +122,7 @@ class Run:
     sessions: pd.DataFrame
     steps: pd.DataFrame
     marks: pd.DataFrame
+    speech: pd.DataFrame
     secrets: pd.DataFrame
     remains: pd.DataFrame
     looks: pd.DataFrame
@@ -173,6 +176,7 @@ class Run:
             sessions=sessions,
             steps=of(self.steps),
             marks=of(self.marks),
+            speech=self.speech[self.speech.index.isin(sessions.index)],
             secrets=of(self.secrets),
             # A sweep doesn't know why a session was made: its rows carry the default purpose.
             remains=self.remains[self.remains["session"].isin(sessions.index)],
@@ -193,12 +197,12 @@ def load(run_dir: Path) -> Run:
     being_written = not journal.wait_until_closed(run_dir, timeout_s=0)
     ids = Numbers()
     columns = {cls: Columns(cls, holds, ids) for cls, holds in _COLUMNS.items()}
-    anchors = Anchors()
+    anchors, speech = Anchors(), Speech(ids)
     files: list[tuple[Any, ...]] = []
     first: RunStarted | None = None
     passed = journal.PassedOver()
     for path in sorted(journal.journals(run_dir, passed), key=lambda path: SWEEP in path.name):
-        started, last = _read(path, columns, anchors, passed, number=len(files))
+        started, last = _read(path, columns, anchors, speech, passed, number=len(files))
         first = started if first is None and started.role != SWEEP else first
         finish = last.reason if isinstance(last, RunFinished) else None
         files.append(
@@ -229,6 +233,7 @@ def load(run_dir: Path) -> Run:
         sessions=_sessions(frames, table, ids.texts),
         steps=frames[StepFinished],
         marks=frames[Observed],
+        speech=speech.frame(),
         secrets=frames[SecretMinted],
         remains=frames[RemainsChanged],
         looks=frames[GoneChecked],
@@ -245,7 +250,13 @@ def load(run_dir: Path) -> Run:
 
 
 def _read(
-    path: Path, columns: dict[type, Columns], anchors: Anchors, passed: journal.PassedOver, *, number: int
+    path: Path,
+    columns: dict[type, Columns],
+    anchors: Anchors,
+    speech: Speech,
+    passed: journal.PassedOver,
+    *,
+    number: int,
 ) -> tuple[RunStarted, Event]:
     """Read a file into the columns. Returns its first and its last event."""
     started: RunStarted | None = None
@@ -258,12 +269,16 @@ def _read(
             started = batch[0]
         for event in batch:
             sort_in[event.__class__](event)
-        kinds[Observed][:] = [event for event in kinds[Observed] if event.mark in KEPT_MARKS]
+        marks = kinds[Observed].copy()
+        kinds[Observed][:] = [event for event in marks if event.mark in KEPT_MARKS]
         samples += kinds[HealthSampled] + kinds[ClockCompared]
         for cls, events in kinds.items():
             if events and cls in columns:
                 _add(columns[cls], events, number, path, passed)
+        speech.add(marks, kinds[StepFinished], kinds[SessionFinished])
+        for events in kinds.values():
             events.clear()
+    speech.end_file()
     assert started is not None
     anchors.add(started, samples)
     return started, batch[-1]

@@ -1,25 +1,21 @@
 """A run's journals → what `loadtest.forecast.plan` needs to know of its sessions."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from loadtest import journal
-from loadtest.config.scenario import ANSWERED
 from loadtest.config.settings import Settings
-from loadtest.forecast.costing import talk_of
 from loadtest.forecast.plan import Measured, Memory, Range
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError
-from loadtest.language.events import LOAD, Mark, Observed, Outcome
+from loadtest.language.events import Outcome
 from loadtest.prices.table import Prices, prices
 from loadtest.prices.talk import Talk
 from reports.data import frames, run_settings
 from reports.data.frames import Run
-from reports.sections.costs.lives import lives
+from reports.sections.costs.talks import said, talks
 from reports.sections.generator import warm_health
 
 
@@ -45,7 +41,7 @@ def measured(run_dir: Path) -> Measured:
         cpu_percent=float(busy.groupby("file")["cpu_percent"].mean().sum()),
         memory=_memory(run.health, processes),
         processes=processes,
-        talks=_talks(run, run_dir, settings_of(run_dir)),
+        talks=_talks(run, settings_of(run_dir)),
         limit=_limit(run_dir),
     )
 
@@ -80,49 +76,19 @@ def _memory(health: pd.DataFrame, processes: int) -> Memory:
     return Memory(own + others / processes, float(np.mean(slopes)) if slopes else 0.0)
 
 
-def _talks(run: Run, run_dir: Path, settings: Settings | None) -> tuple[tuple[float, Talk], ...]:
-    """Of each scenario, its share of the sessions that went well, and its mean session."""
+def _talks(run: Run, settings: Settings | None) -> tuple[tuple[float, Talk], ...]:
+    """Of those that went well: which share of them had so many answers in which scenario, and their mean talk."""
     sessions = run.sessions[run.sessions["outcome"] == Outcome.OK]
-    scenario_of = dict(zip(sessions["id"], sessions["scenario"].astype("str"), strict=True))
-    lived_s = lives(run)["lived_s"]
-    spoken = _speech_s(run_dir, scenario_of)
-    talks = []
-    for name, of_it in sessions.groupby(sessions["scenario"].astype("str")):
-        turns = run.turns[run.turns["session"].isin(of_it.index) & run.turns["turn_kind"].isin(ANSWERED)]
-        count = round(len(turns) / len(of_it))
-        user_s, avatar_s = (seconds / len(of_it) / max(1, count) for seconds in spoken.get(str(name), (0.0, 0.0)))
+    of_all = said(run).loc[sessions.index]
+    found = []
+    for name, of_it in of_all.groupby(sessions["scenario"].astype("str")):
         scenario = None if settings is None else settings.scenario_of(str(name))
-        said, mean_s = [(user_s, avatar_s)] * count, float(lived_s[of_it.index].mean())
-        if settings is None or scenario is None:
-            talk = Talk(model=None, transcriber=None, turns=said, lived_s=mean_s)
-        else:
-            talk = talk_of(settings, scenario, said, mean_s)
-        talks.append((len(of_it) / len(sessions), talk))
-    return tuple(talks)
+        found += [(count / len(sessions), talk) for count, talk in talks(of_it, settings, scenario)]
+    return tuple(found)
 
 
 def _span_s(run: Run) -> float:
     return (run.end_ns - run.start_ns) / 1e9
-
-
-def _speech_s(run_dir: Path, scenario_of: Mapping[str, str]) -> dict[str, tuple[float, float]]:
-    """By scenario, how long users and avatars spoke, all sessions together: from the first voiced frame of a turn to
-    the last."""
-    began: dict[tuple[str, int | None, bool], int] = {}
-    spoken_ns: dict[str, list[int]] = {}
-    for path in journal.journals(run_dir):
-        for events in journal.batches(path):
-            for event in events:
-                if type(event) is not Observed or event.purpose != LOAD or event.session not in scenario_of:
-                    continue
-                is_user = event.mark in (Mark.SPEECH_START, Mark.SPEECH_END)
-                key = (event.session, event.turn, is_user)
-                if event.mark in (Mark.SPEECH_START, Mark.FIRST_AUDIO):
-                    began.setdefault(key, event.t_ns)
-                elif event.mark in (Mark.SPEECH_END, Mark.LAST_AUDIO) and key in began:
-                    sides = spoken_ns.setdefault(scenario_of[event.session], [0, 0])
-                    sides[not is_user] += event.t_ns - began.pop(key)
-    return {name: (user_ns / 1e9, avatar_ns / 1e9) for name, (user_ns, avatar_ns) in spoken_ns.items()}
 
 
 def _limit(run_dir: Path) -> dict[str, Any] | None:

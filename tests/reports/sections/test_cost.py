@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from loadtest.config.settings import Settings
 from loadtest.language.errors import Code, Kind
-from loadtest.language.events import Event, Gone, Outcome, Remains, Step
+from loadtest.language.events import Event, Gone, Mark, Observed, Outcome, Remains, Step
+from loadtest.prices.talk import Talk, bill
+from reports.data import run_settings
 from reports.sections.costs.planning import measured
 from tests.reports import journals as j
 
@@ -26,10 +29,44 @@ def cost(run_dir: Path, *events: Event, finish: str | None = "completed") -> dic
     return found
 
 
+def written(run_dir: Path) -> Settings:
+    found = run_settings.read(run_dir).settings
+    assert found is not None
+    return found
+
+
+def talking(number: int, *turns: Event | tuple[Mark, float, int]) -> list[Event]:
+    """A good session from 1 s on in which that was said: marks with their times and turns."""
+    marks = [
+        turn
+        if not isinstance(turn, tuple)
+        else Observed(t_ns=j.at(turn[1]), session=j.sid(number), mark=turn[0], turn=turn[2])
+        for turn in turns
+    ]
+    whole = [event for event in j.good_session(number, 1) if getattr(event, "step", None) is not Step.TURN]
+    return [*whole[:-5], *marks, *whole[-5:]]
+
+
+def turn(number: int, index: int, begin_s: float, end_s: float, kind: str, **more: Any) -> Event:
+    return j.step(number, Step.TURN, begin_s, end_s, turn=index, turn_kind=kind, **more)
+
+
+START, END, FIRST, LAST = Mark.SPEECH_START, Mark.SPEECH_END, Mark.FIRST_AUDIO, Mark.LAST_AUDIO
+
+
+def say(number: int, index: int, begin_s: float, *, answer_s: float = 3) -> list[Any]:
+    """A second of the user's, half a second later an answer, and a second until it is taken to be over."""
+    over_s = begin_s + 1.5 + answer_s
+    return [
+        (START, begin_s, index), (END, begin_s + 1, index), (FIRST, begin_s + 1.5, index), (LAST, over_s, index),
+        turn(number, index, begin_s, over_s + 1, "say", first_audio_ns=j.ns(0.5)),
+    ]  # fmt: skip
+
+
 def never_created(number: int) -> list[Event]:
     """Half a minute in vain: its mint times out, or its create is refused."""
     if number % 2:
-        failed = [j.failed_step(number, Step.MINT, 1, 31)]
+        failed: list[Event] = [j.failed_step(number, Step.MINT, 1, 31)]
     else:
         failed = [
             j.remains(number, 1, Remains.DOUBTFUL, "create_sent"),
@@ -76,4 +113,89 @@ def test_a_plan_is_made_with_the_same_minutes(run_dir: Path) -> None:
     sessions = [j.good_session(number, 1, mint_s=8, gone_s=9) for number in (1, 2)]
     cost(run_dir, *(event for events in sessions for event in events), *(j.health(t_s) for t_s in range(30)))
     ((share, talk),) = measured(run_dir).talks
-    assert (share, talk.lived_s) == (1, pytest.approx(LIVED_S))
+    assert share == 1
+    assert talk.lived_s == pytest.approx(LIVED_S)
+
+
+def told(found: dict[str, Any]) -> tuple[int, float, float]:
+    return found["answered_turns"], found["user_speech_s"], found["avatar_speech_s"]
+
+
+def test_an_answer_is_as_long_as_it_was_heard_and_a_user_speaks_as_long_as_was_sent(run_dir: Path) -> None:
+    """What is waited for after it, to be sure that it is over, is nobody's speech."""
+    assert told(cost(run_dir, *talking(1, *say(1, 0, 2), *say(1, 1, 7, answer_s=2)))) == (2, 2.0, 5.0)
+
+
+@pytest.mark.parametrize("kind", ["ignore", "backchannel"])
+def test_an_answer_into_which_a_sound_is_made_is_heard_to_its_end(run_dir: Path, kind: str) -> None:
+    """Its end is marked in the turn of the sound, which asks for nothing."""
+    events = talking(
+        1,
+        (START, 2, 0), (END, 3, 0), (FIRST, 3.5, 0), turn(1, 0, 2, 3.5, "say", first_audio_ns=j.ns(0.5)),
+        (START, 4, 1), (END, 4.8, 1), (LAST, 9.5, 1), turn(1, 1, 3.5, 10.5, kind),
+    )  # fmt: skip
+    assert told(cost(run_dir, *events)) == (1, 1.0, 6.0)
+
+
+def test_an_answer_that_a_sound_stops_ends_there_and_what_answers_the_sound_is_no_answer(run_dir: Path) -> None:
+    events = talking(
+        1,
+        (START, 2, 0), (END, 3, 0), (FIRST, 3.5, 0), turn(1, 0, 2, 3.5, "say", first_audio_ns=j.ns(0.5)),
+        # Both are told once the second answer is over: in the order of time the silence comes first.
+        (START, 4, 1), (END, 4.8, 1), (LAST, 9, 1), (Mark.SILENCED, 5.5, 1), turn(1, 1, 3.5, 10, "ignore"),
+    )  # fmt: skip
+    assert told(cost(run_dir, *events)) == (1, 1.0, 2.0)
+
+
+def test_an_answer_that_is_interrupted_is_heard_until_it_falls_silent(run_dir: Path) -> None:
+    events = talking(
+        1,
+        (START, 2, 0), (END, 3, 0), (FIRST, 3.5, 0), turn(1, 0, 2, 3.5, "say", first_audio_ns=j.ns(0.5)),
+        (START, 5, 1), (Mark.BARGE_IN, 5, 1), (END, 6, 1), (Mark.SILENCED, 5.5, 1), (FIRST, 6.5, 1), (LAST, 8.5, 1),
+        turn(1, 1, 3.5, 9.5, "barge_in", first_audio_ns=j.ns(0.5)),
+    )  # fmt: skip
+    assert told(cost(run_dir, *events)) == (2, 2.0, 4.0)
+
+
+def test_an_answer_whose_end_nobody_marked_is_heard_until_the_turn_that_waited_for_it_ended(run_dir: Path) -> None:
+    over = talking(
+        1,
+        (START, 2, 0), (END, 3, 0), (FIRST, 3.5, 0), turn(1, 0, 2, 3.5, "say", first_audio_ns=j.ns(0.5)),
+        turn(1, 1, 3.5, 4.5, "barge_in", outcome=Outcome.CANCELLED), *say(1, 2, 6),
+    )  # fmt: skip
+    cut = talking(
+        2, (START, 2, 0), (END, 3, 0), (FIRST, 3.5, 0), (Mark.LINE_CUT, 6, 0),
+        turn(2, 0, 2, 6.1, "say", outcome=Outcome.CANCELLED), *say(2, 1, 7),
+    )  # fmt: skip
+    assert told(cost(run_dir, *over, *cut)) == (4, 4.0, 1.0 + 3.0 + 2.5 + 3.0)
+
+
+def test_a_killed_engines_session_is_billed_for_what_it_had_said(run_dir: Path) -> None:
+    events = talking(1, *say(1, 0, 2))[:-5]
+    assert told(cost(run_dir, *events, finish=None)) == (1, 1.0, 3.0)
+
+
+def test_sessions_of_different_length_are_billed_each_by_its_own(run_dir: Path) -> None:
+    """Each answer reads all before it: half of them silent and half with twenty answers cost as much as those with
+    twenty do, and not as ten each."""
+    sessions = [talking(number, *(event for index in range(20) for event in say(number, index, 2 + 6 * index)))
+                for number in (1, 2)]  # fmt: skip
+    found = cost(run_dir, *(event for events in sessions for event in events), *talking(3), *talking(4))
+    settings = written(run_dir)
+    talk = Talk(
+        model=settings.realtime["model"], transcriber="gpt-transcribe", turns=[(1.0, 3.0)] * 20, lived_s=LIVED_S,
+        instructions=len(settings.realtime["instructions"]),
+    )  # fmt: skip
+    one = bill(talk, settings.cost.table)
+    assert told(found) == (40, 40.0, 120.0)
+    assert found["estimate"]["model"]["usd"] == pytest.approx(2 * one.model.value, rel=1e-6)
+    assert found["estimate"]["model"]["high_usd"] == pytest.approx(2 * one.model.high, rel=1e-6)
+    assert found["estimate"]["transcription"]["usd"] == pytest.approx(2 * one.transcription.value, rel=1e-6)
+    assert found["estimate"]["avatar"]["usd"] == pytest.approx(4 * LIVED_S / 60 * 0.6, rel=1e-6)
+
+
+def test_a_plan_takes_sessions_of_different_length_apart(run_dir: Path) -> None:
+    events = [*talking(1, *say(1, 0, 2), *say(1, 1, 7)), *talking(2), *talking(3, *say(3, 0, 2)), *talking(4)]
+    cost(run_dir, *events, *(j.health(t_s) for t_s in range(30)))
+    found = [(share, list(talk.turns)) for share, talk in measured(run_dir).talks]
+    assert found == [(0.5, []), (0.25, [(1.0, 3.0)]), (0.25, [(1.0, 3.0)] * 2)]
