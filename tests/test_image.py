@@ -85,7 +85,7 @@ def test_whoever_names_the_image_names_this_version_and_user() -> None:
         named |= set(re.findall(r"image: (avaload:\S+)", path.read_text()))
     assert named == {f"avaload:{PROJECT['project']['version']}"}
     user, group = values("USER")[0][0].split(":")
-    for path in (ROOT / "dashboards" / "k8s" / "load.yaml", ROOT / "dashboards" / "k8s" / "reports.yaml"):
+    for path in (ROOT / "dashboards" / "k8s" / "load.yaml", ROOT / "dashboards" / "k8s" / "reports" / "pod.yaml"):
         for each in yaml.safe_load_all(path.read_text()):
             if each["kind"] in ("Pod", "Job"):
                 pod = each["spec"] if each["kind"] == "Pod" else each["spec"]["template"]["spec"]

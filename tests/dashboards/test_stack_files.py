@@ -159,9 +159,13 @@ def test_the_master_is_fenced_in() -> None:
     assert ("NetworkPolicy", "avaload-master") in manifests()
 
 
+def shown_kustomizations() -> list[str]:
+    """Of docs/image.md: of the run, and of what gives it out."""
+    return re.findall(r"```yaml\n(resources:.*?)```", (ROOT / "docs" / "image.md").read_text(), re.DOTALL)
+
+
 def test_the_kustomization_that_the_page_shows_renders(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "image.md").read_text()
-    (shown,) = re.findall(r"```yaml\n(resources:.*?)```", page, re.DOTALL)
+    shown, _ = shown_kustomizations()
     shutil.copytree(HERE, tmp_path / "avaload" / "dashboards")
     (tmp_path / "kustomization.yaml").write_text(shown)
     found = rendered(tmp_path)
@@ -174,6 +178,23 @@ def test_the_kustomization_that_the_page_shows_renders(tmp_path: Path) -> None:
     for name in ("avaload-master", "avaload-worker"):
         container = at(found["Job", name], "spec.template.spec.containers")[0]
         assert container["image"] == "registry.example/load/avaload:0.1.0"
+
+
+def test_what_gives_the_reports_out_takes_the_image_and_the_namespace_of_the_run(tmp_path: Path) -> None:
+    run, reports = shown_kustomizations()
+    shutil.copytree(HERE, tmp_path / "avaload" / "dashboards")
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "kustomization.yaml").write_text(reports)
+    (tmp_path / "kustomization.yaml").write_text(f"namespace: load\n{run}")
+    ours = rendered(tmp_path)
+    ((kind, pod),) = rendered(tmp_path / "reports").items()
+    (plain,) = rendered(HERE / "k8s" / "reports").values()
+    master = at(ours["Job", "avaload-master"], "spec.template.spec.containers")[0]
+    claim = ours["PersistentVolumeClaim", pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"]]
+    assert kind == ("Pod", "avaload-reports")
+    assert pod["spec"]["containers"][0]["image"] == master["image"] == "registry.example/load/avaload:0.1.0"
+    assert pod["metadata"]["namespace"] == claim["metadata"]["namespace"] == "load"
+    assert ("namespace" in plain["metadata"], plain["spec"]["containers"][0]["image"]) == (False, "avaload:0.1.0")
 
 
 def test_the_scenario_of_the_manifests_is_valid_and_has_a_process_per_worker(
