@@ -164,6 +164,18 @@ def test_the_job_on_gitlab_leaves_what_it_says(tmp_path: Path) -> None:
         assert (tmp_path / path).exists(), path
 
 
+def test_a_pipeline_on_gitlab_includes_what_there_is_and_its_job_has_the_submodule() -> None:
+    page = (ROOT / "docs" / "ci.md").read_text()
+    (shown,) = re.findall(r"```yaml\n(include:.*?)```", page, re.DOTALL)
+    written = (ROOT / "loadtest" / "commands" / "authoring" / "pipelines" / "gitlab.yml").read_text()
+    for text in (shown, written):
+        (include,) = yaml.safe_load(text)["include"]
+        assert include.keys() == {"project", "file"}  # a local file is looked for in no submodule
+        job = yaml.safe_load((ROOT / include["file"].lstrip("/")).read_text())[".avaload"]
+        assert job["variables"]["GIT_SUBMODULE_STRATEGY"] == "recursive"
+        assert job["variables"]["AVALOAD_SOURCE"] == include["project"].rpartition("/")[2]
+
+
 GH = """#!{python}
 import json, os, pathlib, sys
 store = pathlib.Path({store!r})
@@ -246,6 +258,12 @@ chmod +x "$3/bin/pip"
 """
 
 
+GIT = """#!/bin/sh
+# A checkout whose submodule is not fetched yet.
+[ "$*" = "submodule update --init avaload" ] && ln -sfn {root} avaload
+"""
+
+
 def _shell_of(page: str) -> str:
     """Of docs/ci.md the block for a plain shell, of the Jenkinsfile all steps, one after the other."""
     text = (ROOT / "docs" / page).read_text()
@@ -261,7 +279,9 @@ def _shell_of(page: str) -> str:
 def test_the_lines_for_a_plain_shell_and_for_jenkins_install_and_run(tmp_path: Path, page: str) -> None:
     python = Path(sys.executable)
     _command(tmp_path / "bin" / "python3", PYTHON3.format(python=python, avaload=python.with_name("avaload")))
-    (tmp_path / "avaload").symlink_to(ROOT)
+    if page.endswith(".md"):
+        (tmp_path / "avaload").symlink_to(ROOT)
+    _command(tmp_path / "bin" / "git", GIT.format(root=ROOT))
     (tmp_path / "load").mkdir()
     (tmp_path / "load" / "release.toml").write_text(
         '[load]\nusers = 2\nduration = "4s"\n[target]\nroom = "none"\n[output]\nmetrics_port = "off"\n'

@@ -164,7 +164,7 @@ def test_init_writes_a_pipeline_where_the_service_looks_for_it(
         assert step["with"] == {"scenario": "load/gate.toml"}
         assert set(step["with"]) < set(inputs)
     else:
-        assert pipeline["include"] == [{"local": "avaload/docs/ci/gitlab.yml"}]
+        assert pipeline["include"] == [{"project": "your-group/avaload", "file": "/docs/ci/gitlab.yml"}]
         job = pipeline["load-test"]
         assert (job["extends"], job["variables"]) == (".avaload", {"SCENARIO": "load/gate.toml"})
         assert ".avaload" in yaml.safe_load((ROOT / "docs" / "ci" / "gitlab.yml").read_text())
