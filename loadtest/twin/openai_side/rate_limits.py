@@ -19,29 +19,35 @@ class Bucket:
         self._left = float(per_minute)
         self._at_s = timers.now_s()
 
-    def take(self, amount: float = 1, *, owed: bool = False) -> float:
-        """Take this much; returns 0, or the seconds to wait because there isn't enough (then nothing is taken).
-
-        With `owed` it is taken in any case: it was used up already.
-        """
+    def wait_s(self, amount: float = 1) -> float:
+        """Seconds until so much is left; 0 if it is. Takes nothing."""
         if not self._enforced:
             return 0.0
         self._refill()
-        missing = amount - self._left
-        if missing > 0 and not owed:
-            return missing / self.per_minute * _MINUTE_S
-        self._left = max(0.0, -missing)
-        return 0.0
+        return max(0.0, amount - self._left) / self.per_minute * _MINUTE_S
+
+    def take(self, amount: float = 1) -> float:
+        """Take this much; returns 0, or the seconds to wait because there isn't enough (then nothing is taken)."""
+        wait_s = self.wait_s(amount)
+        if not wait_s:
+            self.use(amount)
+        return wait_s
+
+    def use(self, amount: float) -> None:
+        """Take what was used up already, be there so much or not: what is missing is owed, and refilled first."""
+        if self._enforced:
+            self._refill()
+            self._left -= amount
 
     @property
     def remaining(self) -> int:
-        """What is left now."""
+        """What is left now; a debt is told as nothing."""
         self._refill()
-        return int(self._left)
+        return max(0, int(self._left))
 
     @property
     def reset_s(self) -> float:
-        """Seconds until it is full again."""
+        """Seconds until it is full again: with a debt, more than a minute."""
         self._refill()
         return (self.per_minute - self._left) / self.per_minute * _MINUTE_S
 

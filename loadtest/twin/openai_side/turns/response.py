@@ -80,7 +80,7 @@ class Response:
     def start(self) -> None:
         """Announce the response; its first delta follows after the injected latency. Call it once."""
         self._play(order.response_begins(self._around.profile.rate_limits))
-        if self._fate is None and self._around.limits.tokens.take() > 0:
+        if self._fate is None and self._around.limits.tokens.wait_s() > 0:
             self._fate = "inference_rate_limit_exceeded"
         latency_s = self._around.chance.latency_s("first_delta")
         if growth_s := self._around.profile.context_growth_s:
@@ -254,7 +254,7 @@ class Response:
             self._usage = self._conversation.usage(
                 instructions=self._config["instructions"], output=output, reasoning=self._tells_reasoning()
             )
-            self._around.limits.tokens.take(self._usage["total_tokens"], owed=True)
+            self._around.limits.tokens.use(self._usage["total_tokens"])
         self._play(order.response_ends(self._rate_limits()))
         self._on_end(self)
 
