@@ -214,6 +214,12 @@ class RealtimeSession:
         item = self._conversation.item(item_id, type=wanted["type"], **told)
         named = ("id", "type", "object", "status", "role", "content")
         item.extra = {name: value for name, value in wanted.items() if name not in named}
+        if item.type == "function_call":
+            item.extra.setdefault("call_id", self._new_id("call"))
+        if item.type == "function_call_output" and not self._conversation.has_call(item.extra["call_id"]):
+            raise RefusedError(
+                f"Tool call ID '{item.extra['call_id']}' not found in conversation.", code="invalid_tool_call_id"
+            )
         previous_item_id = self._conversation.add(item, after=after)
         for step in ("added", "done"):
             fields = {"previous_item_id": previous_item_id, "item": item.body()}

@@ -60,6 +60,7 @@ _ISSUED = {
     "task_id": "task",
     "item_id": "item",
     "response_id": "response",
+    "call_id": "call",
 }
 # Objects whose `id` is such a value, and named after them.
 _OBJECTS = frozenset({"item", "response"})
@@ -108,6 +109,13 @@ class Names:
                     if isinstance(own_id, str):
                         self._issue(key, own_id, source)
                     self.learn(value, source=source)
+
+    def learn_call(self, event: Any, *, source: str) -> None:
+        """Name the call that a client puts into a conversation itself: its result may follow before the service has told
+        that it is there."""
+        item = event.get("item") if isinstance(event, dict) else None
+        if isinstance(item, dict) and item.get("type") == "function_call":
+            self.learn({"call_id": item.get("call_id")}, source=source)
 
     def _issue(self, what: str, value: str, source: str) -> None:
         if value and value not in self._name_of:

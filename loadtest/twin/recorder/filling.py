@@ -1,6 +1,7 @@
 """Values for the shapes of a recording, so that a client can send them again."""
 
 import base64
+import re
 from typing import Any
 
 from loadtest.twin.recorder.contract import OBJECT, STRING, Names
@@ -31,7 +32,8 @@ def filled(shape: Any, names: Names, *, key: str = "") -> Any:
     made_up: dict[str, Any] = {"<number>": 0, "<boolean>": True, OBJECT: {}, "<string>": _FILLERS.get(key, "text")}
     if shape == OBJECT and key == "parameters":
         return {"type": "object", "properties": {}}
-    return made_up[shape] if shape in made_up else names.value(shape) or _FILLERS.get(key, "unknown")
+    # Who names a call itself does so here: the same name, so that its result finds it.
+    return made_up[shape] if shape in made_up else names.value(shape) or _FILLERS.get(key) or _spelled(shape)
 
 
 def without_strange_ids(shape: dict[str, Any]) -> dict[str, Any]:
@@ -41,3 +43,8 @@ def without_strange_ids(shape: dict[str, Any]) -> dict[str, Any]:
     if isinstance(item := left.get("item"), dict):
         left["item"] = {name: each for name, each in item.items() if (name, each) != ("id", STRING)}
     return left
+
+
+def _spelled(name: str) -> str:
+    """A name that nothing has, as an id: `<call 1s.2>` as call_1s_2."""
+    return "_".join(re.findall("[a-z0-9]+", name))

@@ -222,6 +222,8 @@ class Recorder:
         content = parsed(data)
         if who == "service":
             self.names.learn(content, source=f"{number}s")
+        else:
+            self.names.learn_call(content, source=f"{number}s")
         shaped = shape(content, self.names)
         if not isinstance(shaped, dict) or not isinstance(shaped.get("type"), str):
             return line | {"type": NOT_JSON if content == NOT_JSON else OBJECT}

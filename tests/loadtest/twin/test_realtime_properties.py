@@ -62,6 +62,8 @@ items = st.one_of(
         st.sampled_from(["user", "system"]),
         st.text(max_size=5),
     ),
+    st.just({"type": "function_call", "name": "look", "arguments": "{}"}),
+    st.just({"type": "function_call", "call_id": "call_1", "name": "look", "arguments": "{}"}),
     st.just({"type": "function_call_output", "call_id": "call_1", "output": "done"}),
 )
 responses = st.fixed_dictionaries(

@@ -258,6 +258,46 @@ def test_after_the_result_of_a_tool_the_model_speaks() -> None:
     in_no_time(script)
 
 
+def _output(call_id: str) -> dict[str, Any]:
+    return {"type": "function_call_output", "call_id": call_id, "output": "sunny"}
+
+
+def test_a_result_of_a_call_that_nobody_made_is_refused() -> None:
+    async def script() -> None:
+        talk = Talk()
+        talk.send("conversation.item.create", item=_output("call_nobody"), event_id="mine")
+        assert talk.last("error")["error"] == {
+            "type": "invalid_request_error",
+            "code": "invalid_tool_call_id",
+            "message": "Tool call ID 'call_nobody' not found in conversation.",
+            "param": None,
+            "event_id": "mine",
+        }
+        assert talk.all("conversation.item.added") == []
+        assert talk.closed is None
+
+    in_no_time(script)
+
+
+def test_a_call_that_is_made_by_hand_has_an_id_and_takes_its_result_until_it_is_deleted() -> None:
+    async def script() -> None:
+        talk = Talk()
+        call = {"type": "function_call", "name": "weather", "arguments": "{}"}
+        for own in ({}, {"call_id": "mine"}):
+            talk.send("conversation.item.create", item={**call, **own})
+        first, second = (event["item"] for event in talk.all("conversation.item.added"))
+        assert (first["call_id"].startswith("call_"), second["call_id"]) == (True, "mine")
+        for each in (first, second):
+            talk.send("conversation.item.create", item=_output(each["call_id"]))
+            assert talk.last("conversation.item.done")["item"]["call_id"] == each["call_id"]
+        assert talk.all("error") == []
+        talk.send("conversation.item.delete", item_id=second["id"])
+        talk.send("conversation.item.create", item=_output("mine"))
+        assert talk.last("error")["error"]["code"] == "invalid_tool_call_id"
+
+    in_no_time(script)
+
+
 @pytest.mark.parametrize(
     ("settings", "share", "kind"),
     [

@@ -110,8 +110,10 @@ def test_items_have_no_object_and_results_of_calls_no_status() -> None:
     async def script() -> None:
         for knob, more in (("shapes=recorded", set()), ("shapes=documented", {"object", "status"})):
             talk = Talk(knob)
-            item = {"type": "function_call_output", "call_id": "call_1", "output": "fog"}
-            talk.send("conversation.item.create", item=item)
+            call = {"type": "function_call", "call_id": "call_1", "name": "weather", "arguments": "{}"}
+            result = {"type": "function_call_output", "call_id": "call_1", "output": "fog"}
+            for item in (call, result):
+                talk.send("conversation.item.create", item=item)
             told = talk.last("conversation.item.done")["item"]
             assert set(told) == {"id", "type", "call_id", "output"} | more
 

@@ -48,6 +48,15 @@ async def _history(client: Client) -> None:
     await client.until("conversation.item.deleted")
     await client.send("conversation.item.delete", item_id="mine_0")
     await client.until("error")
+    for number in range(2):  # calls of earlier, under names of the client's own, and what came of them
+        call = {"type": "function_call", "call_id": f"call_mine_{number}", "name": "weather", "arguments": "{}"}
+        await client.send("conversation.item.create", item=call)
+    for _ in range(2):
+        await client.until("conversation.item.done")
+    for call_id, told in (("call_mine_1", "conversation.item.done"), ("call_nobody", "error")):
+        result = {"type": "function_call_output", "call_id": call_id, "output": "fog"}
+        await client.send("conversation.item.create", item=result)
+        await client.until(told)
     await client.send("response.create")
     await client.until("response.done")
 

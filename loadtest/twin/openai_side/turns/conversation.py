@@ -110,6 +110,10 @@ class Conversation:
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._items
 
+    def has_call(self, call_id: str) -> bool:
+        """Whether it holds the call of a function with this `call_id`."""
+        return any(item.type == "function_call" and item.extra["call_id"] == call_id for item in self._items.values())
+
     def delete(self, item_id: str) -> None:
         """Remove; the caller made sure that it is there."""
         del self._items[item_id]
