@@ -111,8 +111,8 @@ class Names:
                     self.learn(value, source=source)
 
     def learn_call(self, event: Any, *, source: str) -> None:
-        """Name the call that a client puts into a conversation itself: its result may follow before the service has told
-        that it is there."""
+        """Name the call that a client puts into a conversation itself: its result may follow before the service
+        has told that it is there."""
         item = event.get("item") if isinstance(event, dict) else None
         if isinstance(item, dict) and item.get("type") == "function_call":
             self.learn({"call_id": item.get("call_id")}, source=source)
