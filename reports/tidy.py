@@ -164,8 +164,8 @@ def _gaps(run: Run) -> Iterator[str]:
     """Why the tables don't hold all of the run."""
     if run.being_written:
         yield "the run is still being written: more will follow"
-    if (passed := run.passed_over).count:
-        yield f"passed over in the journals, since it can't be read: {passed.count}; {'; '.join(passed.first)}"
+    if unread := run.passed_over.line():
+        yield unread
 
 
 def _utc(run: Run, stamps_ns: "pd.Series[Any]") -> "pd.Series[Any]":

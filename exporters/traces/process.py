@@ -28,7 +28,7 @@ from exporters.traces.spans import died, resource, spans
 from exporters.traces.tail import TailSampler
 from exporters.traces.trace_counts import Counts
 from loadtest.config.run_dir import read_or_nothing
-from loadtest.journal import Follower, JournalError, Source, not_a_run
+from loadtest.journal import Follower, JournalError, Source, journals, not_a_run
 from loadtest.language.errors import ConfigError, Exit, HarnessError, Kind
 from loadtest.language.events import Event, SessionFinished, SessionStarted
 from loadtest.language.outlets import keep_safe, line
@@ -139,18 +139,27 @@ class _Sessions:
 
 
 def export(
-    run_dir: Path, *, otlp_endpoint: str, follow: bool, share: float = 1.0, stop: threading.Event | None = None
+    run_dir: Path,
+    *,
+    otlp_endpoint: str,
+    follow: bool,
+    files: Sequence[Path] | None = None,
+    share: float = 1.0,
+    stop: threading.Event | None = None,
 ) -> Counts:
-    """Send the spans of a run; with `follow` as its sessions end, until the run is over or `stop` is set.
+    """Send the spans of a run; with `follow` as its sessions end, until the run is over or `stop` is set. `files`: of
+    these journals; None: of those that count.
 
     Raises ConfigError for a bad endpoint and JournalError where there are no journals (with `follow`: after a minute)
-    or they are of another version. An endpoint that is down, hung or slow raises nothing: it shows in `dropped`. With
+    or all are of another version. An endpoint that is down, hung or slow raises nothing: it shows in `dropped`. With
     `follow` the counts so far are in the run directory, for /metrics and the report.
     """
     stop = stop or threading.Event()
     stop_by = float("inf")
     appear_by = time.monotonic() + (_APPEAR_S if follow else 0)
-    follower = Follower(run_dir)
+    if files is None and not follow:
+        files = journals(run_dir)
+    follower = Follower(run_dir, files)
     with Sender(endpoint_url(otlp_endpoint), patient=not follow, stop=stop) as sender:
         sessions = _Sessions(sender, TailSampler.of_run(run_dir, share), facts_of(run_dir))
         told_at = float("-inf")
@@ -189,9 +198,9 @@ def export(
         return tell()
 
 
-def run(run_dir: Path, *, otlp_endpoint: str, share: float, follow: bool) -> Exit:
-    """Export until done or told to stop by a signal. Prints one line; Exit.INVALID where spans of a finished run did
-    not get out. Raises what `export` does, and ConfigError for a share that is none."""
+def run(run_dir: Path, *, otlp_endpoint: str, share: float, follow: bool, files: Sequence[Path] | None = None) -> Exit:
+    """Export until done or told to stop by a signal; `files` as of `export`. Prints one line; Exit.INVALID where spans
+    of a finished run did not get out. Raises what `export` does, and ConfigError for a share that is none."""
     if not 0 <= share <= 1:
         raise ConfigError("--trace-share: must be from 0 to 1")
     stop = threading.Event()
@@ -202,7 +211,7 @@ def run(run_dir: Path, *, otlp_endpoint: str, share: float, follow: bool) -> Exi
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-    counts = export(run_dir, otlp_endpoint=otlp_endpoint, follow=follow, share=share, stop=stop)
+    counts = export(run_dir, otlp_endpoint=otlp_endpoint, follow=follow, files=files, share=share, stop=stop)
     if not follow:
         run_span.send(run_dir, endpoint_url(otlp_endpoint))
     print(counts.line(), flush=True)

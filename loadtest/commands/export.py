@@ -87,8 +87,13 @@ def _spans(arguments: argparse.Namespace) -> Exit:
             f"--otlp-endpoint: {endpoint}: not on this machine; spans go there only with --live"
             f" --allow-host {url.hostname}"
         )
+    files = None
     if not arguments.follow:
-        sessions = sum(map(_ended, journal.paths(arguments.run_dir)))
+        passed = journal.PassedOver()
+        files = journal.journals(arguments.run_dir, passed)
+        if unread := passed.line():
+            complain(f"warning: {unread}")
+        sessions = sum(map(_ended, files))
         if sessions:
             print(f"export: the spans of {plural(sessions, 'session')} to {url.netloc}", file=sys.stderr, flush=True)
     return run(
@@ -96,6 +101,7 @@ def _spans(arguments: argparse.Namespace) -> Exit:
         otlp_endpoint=endpoint,
         share=1.0 if arguments.trace_share is None else arguments.trace_share,
         follow=arguments.follow,
+        files=files,
     )
 
 

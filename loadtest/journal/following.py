@@ -1,7 +1,7 @@
 """Journals read while they grow: what was written since the last look, and whether the run is over."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -34,10 +34,11 @@ class Source:
 
 
 class Follower:
-    """Reads new lines of all files of a run, also of files that appear later. No file stays open between two looks."""
+    """Reads new lines of all files of a run, also of files that appear later; `files`: of these alone, as `journals`
+    finds them of a run that is over. No file stays open between two looks."""
 
-    def __init__(self, run_dir: Path) -> None:
-        self._run_dir = run_dir
+    def __init__(self, run_dir: Path, files: Sequence[Path] | None = None) -> None:
+        self._run_dir, self._files = run_dir, files
         self._sources: dict[Path, Source] = {}
         self.bad_lines = 0
         """Whole lines that are not events of this version, and files that can't be read; they are skipped."""
@@ -59,20 +60,19 @@ class Follower:
         return all(s.closed or (s.unlocked and s.started is None) for s in self._sources.values())
 
     def read(self) -> Iterator[tuple[Source, Event]]:
-        """What was written since the last call. Raises JournalError where a file is of another schema."""
-        for path in paths(self._run_dir):
+        """What was written since the last call."""
+        for path in paths(self._run_dir) if self._files is None else self._files:
             self._sources.setdefault(path, Source(path))
         for source in self._sources.values():
             if source.closed:
                 continue
             try:
-                file = disk.open_read(source.path)
-            except OSError:  # taken away, or not ours to read: no more comes of it
+                with disk.open_read(source.path) as file:
+                    yield from self._read(source, file)
+            except (OSError, JournalError):  # taken away, not ours to read, or of another schema: no more comes of it
                 source.unlocked = source.closed = True
+                source.read = _size(source.path)
                 self.bad_lines += 1
-                continue
-            with file:
-                yield from self._read(source, file)
 
     def _read(self, source: Source, file: IO[bytes]) -> Iterator[tuple[Source, Event]]:
         # Look at the lock before reading: what a writer wrote before it went is then in what is read.

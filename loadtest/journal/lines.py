@@ -68,6 +68,11 @@ class PassedOver:
         if len(self.first) < _TOLD:
             self.first.append(f"{where}: {why}")
 
+    def line(self) -> str:
+        """One line for people; nothing said of nothing."""
+        told = f"passed over in the journals, since it can't be read: {self.count}; {'; '.join(self.first)}"
+        return told if self.count else ""
+
 
 def raw_lines(file: IO[bytes]) -> Iterator[bytes]:
     """The lines of an open file as they are, for who searches them; of one that is longer than any of ours, pieces."""

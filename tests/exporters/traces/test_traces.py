@@ -9,6 +9,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from exporters.traces.collector import endpoint_url
 from exporters.traces.process import export
 from exporters.traces.trace_counts import Counts
+from loadtest.cli import main
 from loadtest.journal import Journal, JournalError, encode
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import Event, MediaMeasured, Remains, Step, StepFinished
@@ -324,6 +325,28 @@ def test_lines_that_are_no_events_are_skipped_and_counted(tmp_path: Path) -> Non
         counts = export_now(tmp_path, receiver)
     assert (counts.spans, counts.bad_lines) == (7, 1)
     assert counts.line() == "traces: 1 session, 7 spans sent, 0 dropped, 1 unreadable lines"
+
+
+def test_a_copy_another_run_and_another_schema_are_not_exported(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporters.traces.process.signal.signal", lambda *_: None)
+    write(tmp_path, "engine.jsonl", run_started(), *session(1), run_finished())
+    write(tmp_path, "copy.jsonl", run_started(), *session(1), run_finished())
+    write(tmp_path, "of-later.jsonl", replace(run_started(), schema=99), *session(2), run_finished())
+    write(tmp_path, "of-other.jsonl", replace(run_started(), run_id="run-2"), *session(3)[:-1])
+    (tmp_path / "journal" / "folder.jsonl").mkdir()
+    with Receiver() as receiver:
+        assert main(["export", str(tmp_path), "--otlp-endpoint", receiver.url]) == 0
+        assert receiver.traces().keys() == {session_id(1)}
+    assert len(receiver.spans) == 7
+    out, error = capfd.readouterr()
+    assert "traces: 1 session, 7 spans sent, 0 dropped\n" in out
+    warning, sent = error.splitlines()
+    assert sent.startswith("export: the spans of 1 session to 127.0.0.1:")
+    assert warning.startswith("avaload: warning: passed over in the journals, since it can't be read: 4; ")
+    for told in ("a copy of ", "belongs to run run-2, not to run-1", "schema 99", "folder.jsonl: not a file"):
+        assert told in warning
 
 
 def test_another_schema_is_refused(tmp_path: Path) -> None:

@@ -121,6 +121,25 @@ def test_a_file_that_is_taken_away_is_told_and_does_not_hold_the_end(tmp_path: P
     assert (follower.over, follower.bad_lines, follower.unread) == (True, 1, 0)
 
 
+def test_a_file_of_another_schema_is_told_and_does_not_hold_the_others(tmp_path: Path) -> None:
+    follower = journal.Follower(tmp_path)
+    with journal.Journal(tmp_path / "journal" / "a.jsonl") as file:
+        file.write(started().replace(b'"schema":2', b'"schema":99') + journal.encode(END) * 3)
+    with journal.Journal(tmp_path / "journal" / "b.jsonl") as file:
+        file.write(started() + journal.encode(END))
+    assert [type(event) for _, event in follower.read()] == [RunStarted, RunFinished]
+    assert (follower.over, follower.empty, follower.bad_lines, follower.unread) == (True, False, 1, 0)
+
+
+def test_of_a_run_that_is_over_only_the_files_that_count_are_read(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        with journal.Journal(tmp_path / "journal" / f"{name}.jsonl") as file:
+            file.write(started() + journal.encode(END))
+    follower = journal.Follower(tmp_path, [tmp_path / "journal" / "b.jsonl"])
+    assert [source.path.name for source, _ in follower.read()] == ["b.jsonl"] * 2
+    assert follower.over
+
+
 def test_a_line_without_an_end_takes_no_more_memory_than_the_longest_that_is_read(tmp_path: Path) -> None:
     follower = journal.Follower(tmp_path)
     with journal.Journal(tmp_path / "journal" / "a.jsonl") as file:
