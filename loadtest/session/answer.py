@@ -23,6 +23,8 @@ _WORDS: Final = 4
 """A shorter text may be no sentence."""
 _BRIEF_NS: Final = 1_000_000_000
 """An answer without a word that is over sooner may have been stopped."""
+_MOST: Final = 2_000
+"""So many phrases and transcripts of one answer are looked at; a room that floods has more."""
 _CLIPPED_SHARE: Final = 0.2
 _UNMARKED: Final = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x0F00, 0x0FFF))
 """Thai and Lao, Burmese, Khmer, Tibetan: writing that ends no sentence with a mark of its own."""
@@ -44,7 +46,9 @@ class Answer:
         "_letters",
         "_manner",
         "_phrases",
+        "_phrases_begun",
         "_texts",
+        "_times_told",
         "_words",
         "again",
         "is_announced",
@@ -64,20 +68,30 @@ class Answer:
         """What it said last ends in the middle of a sentence."""
         self._words = 0
         self._letters = 0.0
-        self._texts: list[int] = []
-        self._phrases: list[str | None] = []
+        self._times_told = self._phrases_begun = 0
+        self._texts: set[int] = set()
+        self._phrases: set[int] = set()
 
     def phrase_begins(self, phrase: str | None) -> None:
         """An item of it begins to be played."""
-        self.is_repeated = self.is_repeated or (phrase is not None and phrase in self._phrases)
-        self._phrases.append(phrase)
+        if self._phrases_begun == _MOST:
+            return
+        self._phrases_begun += 1
+        if phrase is None:
+            return
+        known = hash(phrase)
+        self.is_repeated = self.is_repeated or known in self._phrases
+        self._phrases.add(known)
 
     def told(self, text: str, *, unsaid: str = "") -> None:
         """A transcript of it came. `unsaid`: what of it is only written: the code word of a twin."""
+        if self._times_told == _MOST:
+            return
+        self._times_told += 1
         known = hash(text)
         if known not in self._texts:
             self._letters += _letters(text) - _letters(unsaid)
-        self._texts.append(known)
+        self._texts.add(known)
         self._is_open = self._manner.writes_sentences and _is_open(text)
         self._words = len(text.split(maxsplit=_WORDS))
 
@@ -128,7 +142,7 @@ class Answer:
         if self._is_open and self._words >= _WORDS:
             # Its words alone are no proof: an address, a list or a number ends without a mark as well.
             return AnswerEnd.CUT, None, f"{heard}, and its words end in the middle of a sentence"
-        if self.is_repeated or (len(set(self._texts)) < len(self._texts) <= len(self._phrases)):
+        if self.is_repeated or (len(self._texts) < self._times_told <= self._phrases_begun):
             return AnswerEnd.TWICE, Code.ANSWERED_TWICE, f"the same was said again within {heard}"
         if clipped_frames > _CLIPPED_SHARE * max(1, loud_frames):
             clipped_s = clipped_frames * FRAME_NS / 1e9

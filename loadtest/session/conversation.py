@@ -172,9 +172,10 @@ class Conversation:
                 if told.mark is Mark.AVATAR_STARTED:
                     self.is_announced = self.answer.is_announced = True
                 self._announces(t_ns)
+            turn = self._turn_of(told)  # heard, whether it is written down or not
             if self.messages <= MAX_MESSAGES:
                 kept = redact(told.text) if self._keep_transcripts and told.text is not None else None
-                self._observe(t_ns, told.mark, self._turn_of(told), kept, **self._facts(told))
+                self._observe(t_ns, told.mark, turn, kept, **self._facts(told))
         self._waiting.wake()
 
     def _facts(self, told: Told) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from loadtest.language.events import AnswerEnd, Mark
 from loadtest.rooms.app_messages import translated
 from loadtest.session import turns as turns_module
 from loadtest.session.answer import Answer
-from loadtest.session.conversation import Conversation
+from loadtest.session.conversation import MAX_MESSAGES, Conversation
 from loadtest.session.ports import Listener, Told
 from loadtest.session.turns import AnswerOverError, Heard, Turns
 from loadtest.sound.speech import FRAME_BYTES, FRAME_NS, SILENCE
@@ -194,6 +194,41 @@ def test_an_answer_that_is_said_twice_is_told_by_its_phrase_or_by_its_words() ->
     for script in (same_phrase, same_words):
         heard, failed, _ = judged(script)
         assert (heard.answer, failed) == (AnswerEnd.TWICE, Code.ANSWERED_TWICE)
+
+
+@pytest.mark.parametrize(
+    ("script", "answer", "code"),
+    [
+        (spoken(100, 13), AnswerEnd.WHOLE, None),
+        (spoken(20, 13), AnswerEnd.CUT, Code.ANSWER_CUT),
+        (spoken(100, 13, text="The shop opens at nine in the"), AnswerEnd.CUT, None),
+    ],
+)
+def test_an_answer_is_judged_by_its_words_though_no_message_is_written_down_any_more(
+    script: Callable[[Line], None], answer: AnswerEnd, code: Code | None
+) -> None:
+    def after_many(line: Line) -> None:
+        for _ in range(MAX_MESSAGES):
+            line.tell(translated({"type": "of no interest"}))
+        script(line)
+
+    heard, failed, talk = judged(after_many)
+    assert talk.messages > MAX_MESSAGES
+    assert (heard.answer, failed) == (answer, code)
+
+
+def test_a_flood_of_words_and_phrases_in_one_answer_is_looked_at_up_to_a_bound() -> None:
+    answer = Answer(0, USUAL)
+    for number in range(5_000):
+        answer.told(f"{number:04d}.")
+        answer.phrase_begins(str(number))
+    answer.phrase_begins("4999")
+    answer.sound_ns = int(8_000 / 20 * 1e9)
+    assert not answer.is_too_short  # 2,000 texts of 4 digits
+    answer.sound_ns -= 1_000 * MS
+    assert answer.is_too_short
+    answer.sound_ns += 1_000 * MS
+    assert answer.flaw(silent_ns=0, most_silent_ns=1, loud_frames=1, clipped_frames=0) is None
 
 
 def test_two_phrases_of_one_answer_are_not_the_same_twice() -> None:
