@@ -262,12 +262,18 @@ class WebRtcRoom:
 
 
 async def _text(response: aiohttp.ClientResponse) -> str:
-    """The body. Raises StepError where no SDP is as long."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > _ANSWER_BYTES:
-            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"an answer of more than {_ANSWER_BYTES >> 10} KiB")
+    """The body; of a refusal what of it can be read. Raises StepError where no SDP is as long."""
+    body, says_all = bytearray(), response.status // 100 != 2
+    try:
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > _ANSWER_BYTES:
+                if says_all:
+                    break
+                raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"an answer of more than {_ANSWER_BYTES >> 10} KiB")
+    except aiohttp.ClientPayloadError:
+        if not says_all:
+            raise
     return body.decode("utf-8", "replace")
 
 

@@ -300,6 +300,22 @@ def test_an_answer_that_names_another_machine_is_not_followed(line: str) -> None
     assert "192.0.2.7" in error.detail
 
 
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"no gzip", {"content-encoding": "gzip"}),
+        (b"no brotli", {"content-encoding": "br"}),
+        (b"<p>error page</p>" * 20_000, {}),
+    ],
+)
+def test_a_refusal_counts_by_its_status_whatever_its_body_is(body: bytes, headers: dict[str, str]) -> None:
+    async def answer(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        return aiohttp.web.Response(status=503, body=body, headers=headers)
+
+    error = failure_with(answer)
+    assert (error.kind, error.code, error.http_status) == (Kind.REJECTED, Code.HTTP_5XX, 503)
+
+
 def test_an_answer_with_ever_so_many_addresses_is_a_broken_protocol() -> None:
     async def answer(request: aiohttp.web.Request) -> aiohttp.web.Response:
         sdp = "v=0\r\n" + "a=candidate:1 1 udp 2130706431 127.0.0.1 5000 typ host\r\n" * 65
