@@ -8,6 +8,7 @@ from loadtest.config.scenario import ANSWERED, PAID_FOR, Scenario
 from loadtest.config.settings import Settings
 from loadtest.forecast.costing import check_budget, clip_lengths_s, talk_of
 from loadtest.language.events import (
+    LOAD,
     Event,
     Outcome,
     Remains,
@@ -49,7 +50,7 @@ class Spending:
 
     def take(self, event: Event) -> None:
         """Every event of the engine, load alone: what probes reserve stays reserved."""
-        if type(event) is SessionStarted and event.scenario in self._worst:
+        if type(event) is SessionStarted and event.purpose == LOAD:
             scenario = self._settings.scenario_of(event.scenario)
             if scenario is not None:
                 self._open[event.session] = _Account(scenario)

@@ -11,6 +11,7 @@ from loadtest.budget.spending import Spending
 from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import (
+    LOAD,
     EndedBy,
     Outcome,
     Remains,
@@ -88,8 +89,8 @@ def made(**changes: Any) -> Settings:
     )
 
 
-def started() -> SessionStarted:
-    return SessionStarted(t_ns=0, session="a", span_id="s", scenario="x", user=0, due_ns=0)
+def started(purpose: str = LOAD) -> SessionStarted:
+    return SessionStarted(t_ns=0, session="a", span_id="s", scenario="x", user=0, due_ns=0, purpose=purpose)
 
 
 def sent(at_s: int = 1) -> RemainsChanged:
@@ -137,6 +138,15 @@ def test_a_session_whose_create_was_never_sent_costs_nothing(tmp_path: Path) -> 
     reserved, left = spent(tmp_path, made(), started(), finished())
     assert reserved > 0.6
     assert left == 0
+
+
+def test_what_active_checks_reserve_stays_reserved_and_they_give_back_nobody_elses(tmp_path: Path) -> None:
+    """A check's session bears the name of the run's scenario, and some have reserved nothing."""
+    reserved, left = spent(
+        tmp_path, made(), started("probe:TD-1"), sent(), finished(), started("probe:TD-2"), finished()
+    )
+    assert reserved > 0.6
+    assert left == pytest.approx(reserved, abs=1e-6)
 
 
 @pytest.mark.parametrize("remains", [Remains.LEAKED, Remains.DOUBTFUL])
