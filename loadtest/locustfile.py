@@ -33,7 +33,6 @@ from loadtest.language.errors import Exit, GeneratorError
 from loadtest.load.conductor import LoadProcess
 from loadtest.load.duties import hear_master, on_owner_gone, report_to_master, tell_progress
 from loadtest.load.messages import READY
-from loadtest.load.users import ProbeUser as ProbeUser
 from loadtest.load.users import VirtualUser as VirtualUser
 
 _log = logging.getLogger(__name__)
@@ -76,10 +75,6 @@ def bring_up(environment: Environment, web_ui: Any) -> None:
     """The engine, the sinks, and who waits for the end of the run."""
     run_dir = Path(os.environ[RUN_DIR])
     settings = load_resolved(run_dir)
-    ProbeUser.fixed_count = settings.probe_users
-    unused = {0: ProbeUser, settings.pool: VirtualUser}.get(settings.probe_users)
-    if unused is not None:
-        environment.user_classes.remove(unused)
     if isinstance(environment.runner, MasterRunner):
         master = Master(environment, settings, run_dir)
         environment.events.quitting.add_listener(lambda **_: master.close())

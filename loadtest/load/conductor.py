@@ -41,7 +41,7 @@ from loadtest.language.events import (
 from loadtest.language.fanout import Fanout
 from loadtest.load.beginning import aggregate_of, open_journal, rulebook_of, worker_index
 from loadtest.load.messages import FULL
-from loadtest.load.tickets import Tickets, stages, steered_stage
+from loadtest.load.tickets import Place, Tickets, places, stages, steered_stage
 from loadtest.secrecy.redact import redact
 from loadtest.session.ticket import Ticket
 
@@ -74,7 +74,8 @@ class LoadProcess:
         steered = settings.capacity is not None
         self.tickets = Tickets(settings.load, process=self._index, processes=settings.load.processes, steered=steered)
         self._planned, self._stages = planned, [] if steered or not planned else stages(settings)
-        self._numbers, self._users, self._probe_users = itertools.count(), itertools.count(), itertools.count()
+        self._numbers, self._users = itertools.count(), itertools.count()
+        self._places = places(settings, process=self._index)
         self.aggregate = aggregate_of(settings)
         self._runner = environment.runner
         self.judged = settings.judged
@@ -146,12 +147,12 @@ class LoadProcess:
         self.tickets.add(shape, open_=self.settings.load.open, first_index=order["first_index"])
 
     def next_user(self) -> int:
-        """A number for a new user, unique in the run while workers are numbered from 0."""
-        return next(self._users) * self.settings.load.processes + self._index
+        """A number for a new user that no plan has a place for."""
+        return next(self._users)
 
-    def next_probe_user(self) -> int:
-        """A number for a new user that runs probes, unique in the run while workers are numbered from 0."""
-        return next(self._probe_users) * self.settings.load.processes + self._index
+    def next_place(self) -> Place | None:
+        """The plan's place for a new user; None: all are taken."""
+        return next(self._places, None)
 
     def probes_of(self, user: int) -> Iterator[str]:
         """The rules whose probes this user is to run, one after the other."""

@@ -6,7 +6,7 @@ Gevent only: users are greenlets, and nothing here may block for longer than it 
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gevent.event import Event as Signal
@@ -20,6 +20,23 @@ WAVES, WAVE_GAP_S, WAVE_S = 3, 0.2, 0.05
 """After a level whose sessions are done in milliseconds: all users begin one at the same moment, a few times. Else as
 many sessions as users would hardly ever be there at once, and a quota would not show. Nothing but a quota is read from
 these; they are over within the slack that a stage has before it is judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Who a user is. `number` counts those of his kind in the whole run, from 0 and without holes: checks are dealt by
+    it."""
+
+    number: int
+    checks: bool
+
+
+def places(settings: Settings, *, process: int) -> Iterator[Place]:
+    """Who the users of a process are, in the order in which they come. There are as many places in the run as its pool
+    has; whoever comes when all are taken goes home."""
+    checking = settings.probe_users
+    for number in range(process, settings.pool, settings.load.processes):
+        yield Place(number, True) if number < checking else Place(number - checking, False)
 
 
 class Tickets:

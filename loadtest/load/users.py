@@ -15,20 +15,25 @@ target that refuses at once would be asked 900 times a second by whoever has no 
 
 
 class VirtualUser(User):  # type: ignore[misc]  # locust's base is untyped
-    """One member of a closed population, or one of those that wait for open arrivals."""
+    """One member of a closed population, one of those that wait for open arrivals, or one that runs active checks. The
+    plan says which: Locust deals several classes of users to its workers by chance."""
 
     def on_start(self) -> None:
         self._process = cast("LoadProcess", self.environment.avaload)
-        self._user = self._process.next_user()
+        self._place = self._process.next_place()
         self._process.await_beginning()
 
     @task  # type: ignore[untyped-decorator]
-    def sessions(self) -> None:
-        """All sessions of this user, one after the other."""
-        if self._process.settings.load.open:
+    def work(self) -> None:
+        """All that this user ever does."""
+        if self._place is None:
+            pass
+        elif self._place.checks:
+            self._run_probes(self._place.number)
+        elif self._process.settings.load.open:
             self._take_arrivals()
         else:
-            self._keep_own_pace()
+            self._keep_own_pace(self._place.number)
         raise StopUser
 
     def _take_arrivals(self) -> None:
@@ -36,34 +41,23 @@ class VirtualUser(User):  # type: ignore[misc]  # locust's base is untyped
         while not process.stopping and (arrival := process.tickets.take()) is not None:
             process.run_arrival(arrival)
 
-    def _keep_own_pace(self) -> None:
+    def _keep_own_pace(self, user: int) -> None:
         process, tickets = self._process, self._process.tickets
-        place = self._user + random.Random(f"{process.settings.load.seed}:{self._user}").random()
+        place = user + random.Random(f"{process.settings.load.seed}:{user}").random()
         due_s, iteration = tickets.first_s(place, 0.0), 0
         while due_s is not None and not process.stopping:
-            outcome = process.run_session(user=self._user, iteration=iteration, due_s=due_s)
+            outcome = process.run_session(user=user, iteration=iteration, due_s=due_s)
             if outcome in ("dropped", "refused"):
                 break
             iteration += 1
             now_s = process.elapsed_s() + (AFTER_FAILURE_S if outcome == "failed" else 0.0)
             due_s = tickets.next_s(place, due_s, now_s)
 
-
-class ProbeUser(User):  # type: ignore[misc]  # locust's base is untyped
-    """Runs active checks of the contract, one after the other. `fixed_count` is set from the run's settings."""
-
-    def on_start(self) -> None:
-        self._process = cast("LoadProcess", self.environment.avaload)
-        self._user = self._process.next_probe_user()
-        self._process.await_beginning()
-
-    @task  # type: ignore[untyped-decorator]
-    def probes(self) -> None:
-        """This user's share of the checks."""
+    def _run_probes(self, user: int) -> None:
+        """This user's share of the checks, one after the other."""
         process = self._process
-        for iteration, rule in enumerate(process.probes_of(self._user)):
+        for iteration, rule in enumerate(process.probes_of(user)):
             if process.stopping:
                 break
-            if process.run_probe(user=self._user, iteration=iteration, rule=rule) not in ("done", "failed"):
+            if process.run_probe(user=user, iteration=iteration, rule=rule) not in ("done", "failed"):
                 break
-        raise StopUser
