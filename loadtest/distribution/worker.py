@@ -32,6 +32,7 @@ from loadtest.distribution import parcel
 from loadtest.distribution.attendance import Attendance
 from loadtest.distribution.channel import Channel, CorruptError, unpack
 from loadtest.distribution.port.keys import NAME, Keys
+from loadtest.forecast.costing import check_budget
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError, Exit, GeneratorError, HarnessError
 from loadtest.language.outlets import line
@@ -183,7 +184,7 @@ def _take(
     of_master = tree["target"]["max_sessions"]
     tree["target"]["max_sessions"] = own_limit(place.max_sessions, of_master, numbers=numbers, processes=processes)
     if tree["cost"]["budget"] is not None:
-        tree["cost"]["budget"] *= len(list(numbers)) / processes
+        tree["cost"]["budget"] = tree["cost"]["budget"] * len(numbers) / processes
     tree["distribution"] = {}
     tree["output"] |= {
         "metrics_port": "off",
@@ -201,6 +202,8 @@ def _take(
     check_variables(settings, place.variables)
     guard(settings, environ)
     check_clips(settings.spoken)
+    if settings.cost.budget is not None:
+        check_budget(settings, settings.cost.table)
     check_names(settings)
     found = machine.examine(settings, run_dir, processes=len(numbers))
     if bad := machine.bad(found):

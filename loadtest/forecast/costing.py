@@ -8,6 +8,7 @@ from typing import Any, assert_never
 from loadtest.config.scenario import Backchannel, BargeIn, Hesitate, Ignore, Pause, Say, Scenario, Silence, Spoken, Turn
 from loadtest.config.session_object import table
 from loadtest.config.settings import Settings
+from loadtest.criteria.words import plural
 from loadtest.language.errors import ConfigError
 from loadtest.prices.table import Prices
 from loadtest.prices.talk import Bill, Talk, bill
@@ -130,7 +131,7 @@ def _word(value: Any) -> str | None:
 
 def check_budget(settings: Settings, prices: Prices) -> dict[str, Bill]:
     """By scenario, what is reserved for a session. Raises ConfigError where a price is missing, or where the budget is
-    below one session."""
+    below one session; a master's, where the share of a load process is: it may be alone on its host."""
     found = {scenario.name: worst(settings, scenario, prices) for scenario in settings.scenarios}
     lacking = sorted({name for each in found.values() for name in each.total.unknown})
     if lacking:
@@ -139,10 +140,12 @@ def check_budget(settings: Settings, prices: Prices) -> dict[str, Bill]:
             " --prices FILE (`avaload prices` shows the table)"
         )
     budget = settings.cost.budget
+    shares = settings.load.processes if settings.distribution.master else 1
     dearest = max((each.total.high for each in found.values()), default=0.0)
-    if budget is not None and dearest > budget:
+    if budget is not None and dearest > budget / shares:
+        share = "" if shares == 1 else f", shared by {plural(shares, 'load process')},"
         raise ConfigError(
-            f"cost.budget: {budget:g} USD is less than the {dearest:.2f} USD that one session may cost at most;"
+            f"cost.budget: {budget:g} USD{share} is less than the {dearest:.2f} USD that one session may cost at most;"
             " max_duration in [session] and max_output_tokens in [realtime] bound it"
         )
     return found

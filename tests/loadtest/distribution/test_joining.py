@@ -7,6 +7,7 @@ import pytest
 
 from loadtest import cli
 from loadtest.config.backend import BackendTarget
+from loadtest.config.cost import Cost
 from loadtest.config.settings import Load, Settings, Target
 from loadtest.distribution import worker
 from loadtest.distribution.worker import Place, check_allowed, check_variables, own_limit, share, work
@@ -141,6 +142,19 @@ def test_a_worker_whose_machine_can_not_hold_its_part_leaves_and_its_master_says
     assert raised.value.problems[0] in str(master.hosts.why_left)
     detail = next(e.detail for e in master.events if isinstance(e, WorkerChanged) and e.state == "withdrawn")
     assert detail == raised.value.problems[0]
+
+
+def test_a_worker_whose_share_of_the_budget_is_below_one_session_starts_nothing(tmp_path: Path) -> None:
+    """Its master says so itself, unless it is of another mind about what a session costs."""
+    cost = Cost(budget=0.01, prices={"avatar": {"per_minute": 0.1}})
+    with serving(settings().model_copy(update={"cost": cost}), tmp_path / "master") as master:
+        with pytest.raises(
+            ConfigError, match=r"cost\.budget: 0\.005 USD is less than the \d+\.\d\d USD that one session"
+        ):
+            work(place(master.port, tmp_path), environ=KEYS)
+        assert not (tmp_path / "worker").exists()
+        wait_for_leave(master)
+    assert master.states() == ["joined", "withdrawn"]
 
 
 def _fail_as_the_last_check(_target: Target) -> None:

@@ -76,6 +76,22 @@ def test_a_budget_below_one_session_is_refused_and_says_what_bounds_one() -> Non
         check_budget(made, made.cost.table)
 
 
+def test_a_masters_budget_is_shared_by_its_load_processes_and_each_share_has_to_pay_for_a_session() -> None:
+    target = {"openai_base_url": "http://127.0.0.1:1/v1", "avaturn_base_url": "http://127.0.0.1:2"}
+    one = settings().scenarios[0]
+    dearest = worst(settings(), one, settings().cost.table).total.high
+
+    def bounded(usd: float, *, master: bool) -> Settings:
+        cost = {"budget": usd, "prices": AVATAR}
+        return settings(cost=cost, target=target, load={"processes": 4}, distribution={"master": master})
+
+    for made in (bounded(4.1 * dearest, master=True), bounded(1.1 * dearest, master=False)):
+        assert check_budget(made, made.cost.table)[one.name].total.high == pytest.approx(dearest)
+    made = bounded(3.9 * dearest, master=True)
+    with pytest.raises(ConfigError, match=r"USD, shared by 4 load processes, is less than the \d+\.\d\d USD that one"):
+        check_budget(made, made.cost.table)
+
+
 def test_the_model_of_ones_own_endpoint_is_known_where_it_is_told() -> None:
     target = {"backend": {"url": "http://127.0.0.1:1/x"}, "avaturn_base_url": "http://127.0.0.1:2"}
     silent = settings(target=target)
