@@ -10,12 +10,16 @@ import io
 import itertools
 import math
 import random
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from loadtest.language import disk
+
+_Row = tuple[int, list[str]]
+_WHOLE: Final = re.compile(r"[+-]?[0-9]+")
 
 WARM_UP: Final = "warm_up"
 """Name of the spans that no verdict reads."""
@@ -159,20 +163,20 @@ def read_trace(path: Path) -> list[float]:
     Raises OSError, and ValueError with a sentence.
     """
     text = _text(disk.read_named(path))
-    delimiter = next((sign for sign in ";\t" if sign in text.partition("\n")[0]), ",")
+    by_sign = ((sign, _rows(text, sign)) for sign in ";\t" if sign in text)
+    delimiter, rows = next(
+        ((sign, rows) for sign, rows in by_sign if all(len(cells) > 1 for _, cells in rows)), (",", _rows(text, ","))
+    )
+    has_heading = bool(rows) and rows[0][1][0][0] not in "+-.,0123456789"
+    heading, rows = (len(rows[0][1]) if has_heading else None), rows[has_heading:]
+    if delimiter == ",":
+        rows = _with_decimals(rows, heading)
     starts_s: list[float] = []
-    try:
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        cells = [(number, row[0].strip()) for number, row in enumerate(rows, start=1) if row and row[0].strip()]
-    except csv.Error as error:
-        raise ValueError(f"not a CSV file: {error}") from error
-    for place, (number, cell) in enumerate(cells):
+    for number, (cell, *_) in rows:
         try:
             at_s = float(cell if delimiter == "," else cell.replace(",", "."))
         except ValueError:
-            if place or cell[0] in "+-.,0123456789":
-                raise ValueError(f"line {number}: {cell!r} is not a number of seconds") from None
-            continue
+            raise ValueError(f"line {number}: {cell!r} is not a number of seconds") from None
         if not math.isfinite(at_s):
             raise ValueError(f"line {number}: {cell!r} is not a number of seconds")
         starts_s.append(at_s)
@@ -180,6 +184,36 @@ def read_trace(path: Path) -> list[float]:
         raise ValueError("holds no start time")
     starts_s.sort()
     return [round(at_s - starts_s[0], 6) for at_s in starts_s]
+
+
+def _rows(text: str, delimiter: str) -> list[_Row]:
+    """Those that begin with something. Raises ValueError."""
+    try:
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        stripped = ((number, [cell.strip() for cell in row]) for number, row in enumerate(rows, start=1))
+        return [(number, row) for number, row in stripped if row and row[0]]
+    except csv.Error as error:
+        raise ValueError(f"not a CSV file: {error}") from error
+
+
+def _with_decimals(rows: list[_Row], heading: int | None) -> list[_Row]:
+    """Rows between whose cells commas are, where a comma may be a number's as well. `heading`: how many columns have
+    one. Under a heading of one column it is; where nothing tells, nothing is guessed. Raises ValueError."""
+    lengths = [len(cells) - (not cells[-1]) for _, cells in rows]  # a line may end in a comma
+    cut = [
+        (number, cells, length)
+        for (number, cells), length in zip(rows, lengths, strict=True)
+        if length > (heading or 1) and _WHOLE.fullmatch(cells[0]) and cells[1].isdecimal()
+    ]
+    if not cut or (heading is None and len(cut) < len(rows) and len(set(lengths)) == 1):
+        return rows
+    if heading == 1 and max(lengths) == 2 and all(cells[1:2] == [""] or cells[-1].isdecimal() for _, cells in rows):
+        return [(number, [".".join(filter(None, cells))]) for number, cells in rows]
+    number, (whole, rest, *_), _ = cut[0]
+    raise ValueError(
+        f"line {number}: is {whole},{rest} one number, or two columns? write {whole}.{rest}, put semicolons between"
+        " columns, or give each column a heading"
+    )
 
 
 def _text(content: bytes) -> str:

@@ -137,6 +137,14 @@ def test_a_trace_is_sorted_shifted_to_its_first_start_and_may_have_a_heading(tmp
     assert Settings.model_validate_json(settings.model_dump_json()) == settings
 
 
+OR_TWO = r", or two columns\? write {}, put semicolons between columns, or give each column a heading"
+
+
+def test_two_columns_of_whole_numbers_are_told_by_their_headings(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("start,user\n0,5\n1,5\n2,75\n")
+    assert read_trace(tmp_path / "t.csv") == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -147,8 +155,30 @@ def test_a_trace_is_sorted_shifted_to_its_first_start_and_may_have_a_heading(tmp
         b"0;a\n2,5;b\n8;c\n",
         b"start\tuser\n0\ta\n2.5\tb\n8\tc",
         b'"0","a"\n"2.5","b"\n\n"8","c"\n',
+        b"start\n1,0\n3,5\n9,0\n",
+        b"start\n1\n3,5\n9\n",
+        b"start\n1,\n3,5\n9,\n",
+        b"start (s; since midnight),id\n0,a\n2.5,b\n8,c\n",
+        b"start (s; since midnight),id\n0,7\n2.5,8\n8,9\n",
+        b"0,7\n2.5,8\n8,9\n",
+        b"start,\n0,a\n2.5,b\n8,c\n",
     ],
-    ids=["byte-order mark", "and a heading", "line ends of Windows", "UTF-16", "semicolons", "tabs", "quotes"],
+    ids=[
+        "byte-order mark",
+        "and a heading",
+        "line ends of Windows",
+        "UTF-16",
+        "semicolons",
+        "tabs",
+        "quotes",
+        "decimal commas",
+        "some without",
+        "and a comma at the end",
+        "a semicolon in a heading",
+        "and numbers below",
+        "numbers beside",
+        "a heading less",
+    ],
 )
 def test_a_trace_is_read_as_spreadsheets_write_it_without_losing_an_arrival(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(content)
@@ -165,6 +195,11 @@ def test_a_trace_is_read_as_spreadsheets_write_it_without_losing_an_arrival(cont
         (b"2026-01-02T03:04:05Z\n", "line 1: '2026-01-02T03:04:05Z' is not a number of seconds"),
         (b"0\n\xff\n", "not a text in UTF-8"),
         (b"0\n" + b"x" * 200_000, "not a CSV file: .+"),
+        (b"0,5\n1,5\n2,75\n", f"line 1: is 0,5 one number{OR_TWO.format('0.5')}"),
+        (b"1\n2,5\n", f"line 2: is 2,5 one number{OR_TWO.format('2.5')}"),
+        (b"0,5,a\n1,b\n", f"line 1: is 0,5 one number{OR_TWO.format('0.5')}"),
+        (b"start,user\n0,5,17\n1,5,18\n", f"line 2: is 0,5 one number{OR_TWO.format('0.5')}"),
+        (b"start\n0,5,17\n", f"line 2: is 0,5 one number{OR_TWO.format('0.5')}"),
     ],
 )
 def test_a_trace_that_can_not_be_read_is_one_clear_line(content: bytes, told: str, tmp_path: Path) -> None:
