@@ -1,7 +1,9 @@
 """`avaload init [NAME]`: writes a commented scenario to begin with, the schema beside it, and a pipeline if asked."""
 
 import argparse
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -38,18 +40,32 @@ def main(arguments: argparse.Namespace) -> Exit:
         files[PIPELINES[arguments.ci]] = _filled(f"pipelines/{arguments.ci}.yml", path)
     if not (beside := path.with_name(FILE)).exists():
         files[beside] = schema.text() + "\n"
-    problems = [f"{each}: is there already; nothing was written" for each in files if each.exists()]
+    problems = [f"{each}: is there already; nothing was written" for each in files if os.path.lexists(each)]
     if not path.parent.is_dir():
         problems.append(f"{path.parent}: no such directory; nothing was written")
     if problems:
         raise ConfigError(problems)
     disk.follow_umask()  # they are meant to be shared, unlike what a run writes
-    for each, text in files.items():
-        each.parent.mkdir(parents=True, exist_ok=True)
-        with each.open("x", encoding="utf-8") as file:
-            file.write(text)
+    _write(files)
     say_lines([*(f"wrote {each}" for each in files), f"next: avaload run {path}", "more: avaload examples"])
     return Exit.PASS
+
+
+def _write(files: Mapping[Path, str]) -> None:
+    """All of them, each anew; where one can't be, none. Raises ConfigError."""
+    made: list[Path] = []
+    try:
+        for path, text in files.items():
+            for folder in reversed([each for each in path.parents if not each.exists()]):
+                folder.mkdir()
+                made.append(folder)
+            with path.open("x", encoding="utf-8") as file:
+                made.append(path)
+                file.write(text)
+    except OSError as error:
+        for each in reversed(made):
+            (each.rmdir if each.is_dir() else each.unlink)()
+        raise ConfigError(f"{error.filename or path}: {error.strerror}; nothing was written") from error
 
 
 def _filled(template: str, path: Path, *, name: str = "") -> str:
