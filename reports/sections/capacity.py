@@ -70,14 +70,15 @@ def section(
 
 def apply(report: Report, capacity: dict[str, Any]) -> None:
     """A search is judged by whether it found what it looked for: that levels past the limit failed is its result, not
-    a missed objective, and a generator that was at its end there is told with the limit."""
+    a missed objective, and a generator that was at its end there is told with the limit. Its objectives are those of
+    the highest level that held them; where none did, of the lowest that didn't."""
     report["capacity"] = capacity
-    best = capacity["max_passing"]
-    stage = next((row for row in capacity["stages"] if best is not None and row["number"] == best["number"]), None)
+    level = capacity["max_passing"] or capacity["first_failing"]
+    stage = next((row for row in capacity["stages"] if level is not None and row["number"] == level["number"]), None)
     asked = {slo["name"] for slo in report["slos"] if slo["asked"]}
     report["slos"] = [
         {
-            "name": f"{slo['name']} at {load_words(best['level'], capacity['unit'])}",
+            "name": f"{slo['name']} at {load_words(level['level'], capacity['unit'])}",
             "indicator": slo["indicator"],
             "asked": slo["name"] in asked,
             "outcome": slo["outcome"],

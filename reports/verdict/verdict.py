@@ -132,7 +132,7 @@ def _broken(report: Report) -> list[Reason]:
     if report["aborted"]:
         found.insert(0, Reason(Exit.FAIL, objective_words.stopped_early(report["aborted"]), About.ABORTED))
     if (searched := report["capacity"]) and searched["first_failing"] and not searched["max_passing"]:
-        found.append(Reason(Exit.FAIL, f"no level held its objectives: {searched['sentence']}", About.WHOLE))
+        found.insert(0, Reason(Exit.FAIL, f"no level held its objectives: {searched['sentence']}", About.WHOLE))
     if not found and _none_completed(report) and (refusals := _refusals(report)):
         none = f"none of {plural(report['sessions']['started'])} was completed: the target answered {refusals}"
         found.append(Reason(Exit.FAIL, none, About.WHOLE))

@@ -207,19 +207,22 @@ def test_hosts_are_listed_with_what_came_home_and_how_well_their_clocks_are_know
     assert "far-engine-0-0.jsonl: cut short, its process was killed" in text
 
 
-def test_a_search_says_its_answer_first_and_every_number_with_its_unit(tmp_path: Path) -> None:
-    slo = Slo(name="quick", indicator="create.p95", max=0.3)
-    target, settings = Target(seed=1, slots=3), {"capacity": {"by": "users"}, "load": {"users": 64}}
-    (tmp_path / "settings.json").write_text(json.dumps({"scenario": settings}))
-    levels = ((2, "grow"), (4, "grow"), (16, "grow"), (4, "sustain"))
+def searched(path: Path, target: Target, *levels: tuple[int, str]) -> tuple[dict[str, Any], str]:
+    """Report and text of the page of a search by users for `create.p95` within 300 ms, with 5 s a stage."""
+    settings = {"capacity": {"by": "users"}, "load": {"users": 64}}
+    (path / "settings.json").write_text(json.dumps({"scenario": settings}))
     stages = [
         event
         for number, (level, purpose) in enumerate(levels, 1)
         for event in target.stage(f"{number} {purpose}", level, open_=False, settle_s=1, hold_s=5)
     ]
-    j.write_file(tmp_path, stages)
-    report = build(tmp_path, slos=[slo])
-    text = Page((tmp_path / "report.html").read_text()).text
+    j.write_file(path, stages)
+    report = build(path, slos=[Slo(name="quick", indicator="create.p95", max=0.3)])
+    return report, Page((path / "report.html").read_text()).text
+
+
+def test_a_search_says_its_answer_first_and_every_number_with_its_unit(tmp_path: Path) -> None:
+    report, text = searched(tmp_path, Target(seed=1, slots=3), (2, "grow"), (4, "grow"), (16, "grow"), (4, "sustain"))
     found, sentence = report["capacity"], report["capacity"]["sentence"]
     assert (found["max_passing"]["level"], found["first_failing"]["level"]) == (4, 16)
     assert re.match(r"quick \(create\.p95\): \d+ ms, wanted at most 300 ms$", found["broke_first"])
@@ -228,7 +231,30 @@ def test_a_search_says_its_answer_first_and_every_number_with_its_unit(tmp_path:
     assert f"every objective: 4 users, {per_minute} good sessions per minute, sustained for 5 s." in text
     assert f"Lowest load that did not: 16 users. What broke first: {found['broke_first']}." in text
     assert "a dot passed, a × failed; dashed: the highest that held, 4 users." in text
+    assert "Judged over the stage at that level, after its settling" in text
+    assert "Figures are of the whole search" in text
     assert f"**Capacity: {sentence}.**" in render_md.render(report)
+
+
+def test_a_search_in_which_no_level_held_shows_what_the_lowest_missed(tmp_path: Path) -> None:
+    report, text = searched(tmp_path, Target(seed=1, slots=1), (8, "grow"), (16, "grow"))
+    assert (report["capacity"]["max_passing"], report["capacity"]["first_failing"]["level"]) == (None, 8)
+    (missed,) = (slo for slo in report["slos"] if slo["name"].startswith("quick"))
+    (of_stage,) = (slo for slo in report["capacity"]["stages"][0]["slos"] if slo["name"] == "quick")
+    assert (missed["name"], missed["outcome"], missed["judged_over"]) == ("quick at 8 users", "fail", "stage")
+    assert missed["observed"] == of_stage["observed"] > 0.3
+    reasons = report["verdict"]["reasons"]
+    assert report["verdict"]["exit_code"] == 3
+    assert [reason.partition(": ")[0] for reason in reasons] == ["no level held its objectives", "objective missed"]
+    assert reasons[1].startswith("objective missed: quick at 8 users (create.p95): ")
+    assert "quick at 8 users" in text[text.index("Judged over the stage at that level") :]
+    assert "nothing was observed" not in text
+
+
+def test_a_search_without_any_level_that_can_be_judged_says_so(tmp_path: Path) -> None:
+    report, text = searched(tmp_path, Target(seed=1, slots=3, lags_from=0), (2, "grow"))
+    assert (report["capacity"]["max_passing"], report["capacity"]["first_failing"], report["slos"]) == (None, None, [])
+    assert "None could be judged: no level of the search says anything of the target." in text
 
 
 def test_bars_too_thin_to_see_are_drawn_as_one() -> None:
