@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from exporters.locust_ui import sessions_page
 from exporters.metrics.snapshot import Snapshot
 from exporters.visitors import meant_only
+from loadtest.criteria.slo import COUNT, SECONDS, SHARE
+from loadtest.criteria.words import amount
 from loadtest.language.outlets import cleaned
 
 if TYPE_CHECKING:
@@ -17,18 +20,7 @@ REFUSAL: Final = (
 )
 
 _KEY: Final = "sessions"  # the UI pairs tab, table and rows by one key
-_SECONDS: Final = frozenset(
-    {
-        "age_s",
-        "gap_p95_s",
-        "half_had_over_s",
-        "lag_s",
-        "p5_had_over_s",
-        "p95_at_connect_under_s",
-        "stalled_s",
-        "start_lag_p99_s",
-    }
-)
+_SECONDS: Final = frozenset({"age_s", "lag_s", "stalled_s"})
 """Keys of the page's values that are lengths of time."""
 GROUPS: Final = {
     "states": "Running sessions, by step",
@@ -45,6 +37,7 @@ _ITEMS: Final = {
     "open": "at the target",
     "started": "sessions",
     "dropped": "iterations",
+    "errors_left_out": "kinds",
     "doubtful": "sessions",
     "target": "sessions planned",
 }
@@ -103,17 +96,21 @@ def rows(now: Mapping[str, Any]) -> Iterator[dict[str, str]]:
 def _cells(value: Any, key: str) -> Iterator[tuple[tuple[str, ...], str]]:
     """Of what the texts are, and the texts."""
     match value:
-        case {"name": str(name), "first": float(first_s), "last": float(last_s)}:
-            yield (name, "count"), f"{value['count']:g}"
-            for quantile in ("p50", "p95", "p99"):
-                yield (name, quantile), _quantile(value[quantile], first_s, last_s)
+        case {"first": float(first_s), "last": float(last_s), "count": count}:
+            own = (value["name"],) if "name" in value else ()
+            yield (*own, "count"), amount(count, COUNT)
+            for quantile in (each for each in value if each not in ("name", "count", "first", "last")):
+                yield (*own, quantile), _quantile(value[quantile], first_s, last_s) if count else "–"
+        case {"over": over_s, "under": under_s}:
+            yield (), _between(over_s, under_s)
         case dict():
             for name, each in value.items():
                 for item, text in _cells(each, name):
                     yield (_words(name), *item), text
-        case [str(), *_]:  # labels, and what was counted of them
+        case [str(), *_]:  # labels, and what was counted of them; False: of a rule that is only assumed
             *labels, count = (each for each in value if not isinstance(each, bool))
-            yield tuple(labels), f"{count:g}"
+            labels[-1] += " (assumed)" if value[-1] is False else ""
+            yield tuple(labels), amount(count, COUNT)
         case list():
             for number, each in enumerate(value):
                 own = () if isinstance(each, list | tuple) or "name" in each else (str(each.get("worker", number)),)
@@ -124,13 +121,22 @@ def _cells(value: Any, key: str) -> Iterator[tuple[tuple[str, ...], str]]:
         case bool():
             yield (), "yes" if value else "no"
         case int() | float():
-            yield (), f"{value:.3g} s" if key in _SECONDS else f"{value:g}"
+            yield (), _number(value, key)
         case _:
             yield (), str(value)
 
 
+def _number(value: float, key: str) -> str:
+    """With its unit, as the page has it."""
+    if key == "started_s":
+        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC" if value else "–"
+    if key == "bytes":
+        return f"{value / 1e6:,.0f} MB"
+    return amount(value, SECONDS if key in _SECONDS else SHARE if key == "cpu" else COUNT)
+
+
 def _words(key: str) -> str:
-    return (key.removesuffix("_s") if key in _SECONDS else key).replace("_", " ")
+    return (key.removesuffix("_s") if key in _SECONDS or key == "started_s" else key).replace("_", " ")
 
 
 def _quantile(value_s: float | None, first_s: float, last_s: float) -> str:
@@ -138,3 +144,9 @@ def _quantile(value_s: float | None, first_s: float, last_s: float) -> str:
     if value_s is None:
         return f"> {last_s:g} s"
     return f"< {first_s:g} s" if value_s <= first_s else f"{value_s:.3f} s"
+
+
+def _between(over_s: float | None, under_s: float | None) -> str:
+    if over_s is None:
+        return "–" if under_s is None else f"≤ {under_s:g} s"
+    return f"> {over_s:g} s" if under_s is None else f"{over_s:g} s to {under_s:g} s"

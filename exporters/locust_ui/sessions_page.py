@@ -1,12 +1,14 @@
 """The page `/sessions` of Locust's web UI: the run at a glance, each second, from the same snapshot as /metrics."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from exporters.metrics import catalogue as c
 from exporters.metrics.labels import DOUBTFUL, LEAKED, OUTCOME
-from exporters.metrics.reading import at_most, bounds, histogram, labelled, quantile_of, total
+from exporters.metrics.metric import Metric
+from exporters.metrics.reading import at_most, bounds, edges_of, histogram, labelled, quantile_of, total
 from exporters.metrics.snapshot import SEPARATOR, Snapshot
 from loadtest.criteria.statements import RULES
 from loadtest.language.events import STEPS, Step
@@ -71,8 +73,12 @@ def install(web_ui: "WebUI", snapshot: Callable[[], Snapshot]) -> None:
 
 
 def view(snapshot: Snapshot) -> dict[str, Any]:
-    """What the page shows. Seconds, of the run so far; None = not observed, or above the last bucket."""
-    errors = sorted(labelled(snapshot, c.LIFECYCLE_ERRORS), key=lambda row: -row[1])
+    """What the page shows. Seconds, of the run so far.
+
+    Quantiles stand beside their count and the outermost edges of their buckets: without a value but with a count they
+    are above the last edge. Of wide buckets only the edges are told that a quantile lies between, `over` and `under`;
+    None on one side: beyond the outermost edge; on both: nothing observed."""
+    errors = _errors(snapshot)
     info = next(iter(snapshot.get(c.RUN_INFO.name, {})), "").split(SEPARATOR)
     return {
         "run": {
@@ -90,28 +96,28 @@ def view(snapshot: Snapshot) -> dict[str, Any]:
         "dropped": total(snapshot, c.ITERATIONS_DROPPED),
         "left": {reason: total(snapshot, c.SESSIONS_LEFT, reason) for reason in LEAKED},
         "doubtful": total(snapshot, c.SESSIONS_LEFT, DOUBTFUL),
-        "errors": [[*labels[1:], count] for labels, count in errors if count][:_LISTED_ERRORS],
+        "errors": errors[:_LISTED_ERRORS],
+        "errors_left_out": len(errors[_LISTED_ERRORS:]),
         "rules": _rules(snapshot),
         "waived": [[labels[0], count] for labels, count in labelled(snapshot, c.RULE_VIOLATIONS_WAIVED) if count],
         "latency": list(_latencies(snapshot)),
         "secrets": {
-            "p5_had_over_s": bounds(snapshot, c.SECRET_MARGIN, 0.05)[0],
-            "half_had_over_s": bounds(snapshot, c.SECRET_MARGIN, 0.5)[0],
+            "p5_left": _between(snapshot, c.SECRET_MARGIN, 0.05),
+            "half_left": _between(snapshot, c.SECRET_MARGIN, 0.5),
             "under_10_s": at_most(snapshot, c.SECRET_MARGIN, 10.0),
-            "p95_at_connect_under_s": bounds(snapshot, c.SECRET_AGE, 0.95, Step.CONNECT)[1],
+            "p95_age_at_connect": _between(snapshot, c.SECRET_AGE, 0.95, Step.CONNECT),
         },
         "sound": {
             "frames": total(snapshot, c.MEDIA_FRAMES),
             "underruns": total(snapshot, c.MEDIA_UNDERRUNS),
             "stalled_s": total(snapshot, c.MEDIA_STALLED),
-            "gap_p95_s": quantile_of(snapshot, c.MEDIA_GAP, 0.95),
-            "jitter_p95_s": quantile_of(snapshot, c.MEDIA_JITTER, 0.95),
-            "spoke": sum(histogram(snapshot, c.MEDIA_GAP)),
+            "gap": _quantiles(snapshot, c.MEDIA_GAP, (0.95,)),
+            "jitter": _quantiles(snapshot, c.MEDIA_JITTER, (0.95,)),
             "lost": total(snapshot, c.MEDIA_LOST),
             "expected": total(snapshot, c.MEDIA_PACKETS),
         },
         "workers": _workers(snapshot),
-        "start_lag_p99_s": quantile_of(snapshot, c.SCHEDULE_LAG, 0.99),
+        "start_lag": _quantiles(snapshot, c.SCHEDULE_LAG, (0.99,)),
         "faults": {labels[0]: count for labels, count in labelled(snapshot, c.GENERATOR_FAULTS) if count},
         "telemetry": {
             "events lost": total(snapshot, c.EVENTS_LOST),
@@ -120,6 +126,14 @@ def view(snapshot: Snapshot) -> dict[str, Any]:
             "spans sent": total(snapshot, c.SPANS_EXPORTED),
         },
     }
+
+
+def _errors(snapshot: Snapshot) -> list[list[Any]]:
+    """Step, type and how many, of all scenarios of a mix, the most frequent first."""
+    found: defaultdict[tuple[str, ...], float] = defaultdict(float)
+    for (_, *labels), count in labelled(snapshot, c.LIFECYCLE_ERRORS):
+        found[tuple(labels)] += count
+    return [[*labels, count] for labels, count in sorted(found.items(), key=lambda row: -row[1]) if count]
 
 
 def _rules(snapshot: Snapshot) -> list[tuple[str, str, float, bool]]:
@@ -139,11 +153,23 @@ def _latencies(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
         ("gone", c.TIME_TO_GONE, ()),
     ]
     for name, metric, labels in steps + rest:
-        if count := sum(histogram(snapshot, metric, *labels)):
-            quantiles = {
-                f"p{share * 100:g}": quantile_of(snapshot, metric, share, *labels) for share in (0.5, 0.95, 0.99)
-            }
-            yield {"name": name, "count": count, "first": metric.buckets[0], "last": metric.buckets[-1], **quantiles}
+        found = _quantiles(snapshot, metric, (0.5, 0.95, 0.99), *labels)
+        if found["count"]:
+            yield {"name": name, **found}
+
+
+def _quantiles(snapshot: Snapshot, metric: Metric, shares: tuple[float, ...], *labels: str) -> dict[str, float | None]:
+    edges = edges_of(snapshot, metric)
+    return {
+        "count": sum(histogram(snapshot, metric, *labels)),
+        "first": float(edges[0]),
+        "last": float(edges[-1]),
+        **{f"p{share * 100:g}": quantile_of(snapshot, metric, share, *labels) for share in shares},
+    }
+
+
+def _between(snapshot: Snapshot, metric: Metric, share: float, *labels: str) -> dict[str, float | None]:
+    return dict(zip(("over", "under"), bounds(snapshot, metric, share, *labels), strict=True))
 
 
 def _workers(snapshot: Snapshot) -> list[dict[str, Any]]:

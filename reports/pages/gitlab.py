@@ -9,8 +9,13 @@ from typing import Any
 
 def render(report: dict[str, Any]) -> str:
     """What a merge request compares with its target branch. A figure that was not observed has no line."""
-    lines = [f"{name} {value:.6g}" for name, value in _figures(report) if value is not None]
+    lines = [f"{name} {_number(value)}" for name, value in _figures(report) if value is not None]
     return "\n".join([*lines, "# EOF", ""])
+
+
+def _number(value: float) -> str:
+    """In full, to a billionth: a count of more than six digits is a count."""
+    return f"{value:.9f}".rstrip("0").rstrip(".")
 
 
 def _figures(report: dict[str, Any]) -> Iterator[tuple[str, float | None]]:

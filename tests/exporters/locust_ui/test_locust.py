@@ -20,7 +20,10 @@ from exporters.locust_ui.locust_stats import bucket_response_time, forget_old
 from exporters.locust_ui.sessions_page import LEFT_OUT, view
 from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
+from exporters.metrics.metric import Metric
 from exporters.metrics.reading import quantile
+from exporters.metrics.snapshot import SEPARATOR, Snapshot
+from loadtest.language.errors import Code
 from loadtest.language.events import STEPS, MediaMeasured, Step, StepFinished
 from tests.exporters.traces.script import S, session, session_id
 
@@ -82,12 +85,14 @@ def test_the_table_has_the_snapshots_values_however_often_it_is_asked(ui: Ui) ->
     assert ("Left behind", "delete_failed") not in found
     assert found["Times, run so far", "first audio · p50"] == "0.850 s"
     assert found["Times, run so far", "create · p50"] == "0.175 s"
-    assert found["Client secrets", "p5 had over"] == "300 s"
+    assert found["Client secrets", "p5 left"] == "300 s to 600 s"
+    assert found["run", "started"] == "2027-01-15 08:00:00 UTC"
     assert found["Client secrets", "under 10 s"] == "0"
     assert found["unknown", ""] == "0"
     assert found["Generator", "0 · up"] == "yes"
-    assert found["Generator", "0 · processes · engine · cpu"] == "0.25"
-    assert found["Generator", "0 · processes · engine · lag"] == "0.001 s"
+    assert found["Generator", "0 · processes · engine · cpu"] == "25 %"
+    assert found["Generator", "0 · processes · engine · lag"] == "1 ms"
+    assert found["Generator", "0 · processes · engine · bytes"] == "100 MB"
     assert ("Errors, by step and type", "mint · timeout") not in found
 
 
@@ -109,10 +114,10 @@ def test_the_page_shows_the_same_run_and_loads_nothing_from_elsewhere(ui: Ui) ->
     assert times["mint"] == (3, pytest.approx(0.085))
     assert times["first audio"] == (1, pytest.approx(0.85))
     assert now["secrets"] == {
-        "p5_had_over_s": 300,
-        "half_had_over_s": 300,
+        "p5_left": {"over": 300, "under": 600},
+        "half_left": {"over": 300, "under": 600},
         "under_10_s": 0,
-        "p95_at_connect_under_s": 0.3,
+        "p95_age_at_connect": {"over": 0.1, "under": 0.3},
     }
     assert now["workers"] == [
         {
@@ -202,9 +207,8 @@ def test_the_page_says_what_was_heard_and_what_a_broken_rule_says() -> None:
         "frames": 100,
         "underruns": 2,
         "stalled_s": 0.5,
-        "gap_p95_s": pytest.approx(0.295),
-        "jitter_p95_s": None,
-        "spoke": 1,
+        "gap": {"count": 1, "first": 0.025, "last": 5.0, "p95": pytest.approx(0.295)},
+        "jitter": {"count": 0, "first": 0.0002, "last": 0.2, "p95": None},
         "lost": 25,
         "expected": 125,
     }
@@ -212,7 +216,66 @@ def test_the_page_says_what_was_heard_and_what_a_broken_rule_says() -> None:
         ("TD-1", "DELETE ends the session within 5 s", 3, True),
         ("TD-6", "Deleting an ended or unknown session is harmless", 1, False),
     ]
-    assert view({})["sound"]["gap_p95_s"] is None
+    table = table_of(aggregate.snapshot(rule_violations={"TD-1": 3, "TD-6": 1234567}))
+    assert table["Rules broken", "TD-1 · DELETE ends the session within 5 s"] == "3"
+    assert table["Rules broken", "TD-6 · Deleting an ended or unknown session is harmless (assumed)"] == "1,234,567"
+
+
+def table_of(snapshot: Snapshot) -> dict[tuple[str, str], str]:
+    """Locust's Sessions tab: values by group and item."""
+    return {(row["group"], row["item"]): row["value"] for row in rows(view(snapshot))}
+
+
+def test_errors_of_a_mix_are_told_once_and_what_is_cut_is_said() -> None:
+    codes = list(Code)[:25]
+    errors = {SEPARATOR.join((name, "create", code)): 10.0 for code in codes for name in ("sales", "support")}
+    errors[SEPARATOR.join(("sales", "turn", codes[0]))] = 100.0
+    now = view({c.LIFECYCLE_ERRORS.name: errors})
+    assert now["errors"][:2] == [["turn", codes[0], 100.0], ["create", codes[0], 20.0]]
+    assert (len(now["errors"]), now["errors_left_out"]) == (20, 6)
+    assert table_of({c.LIFECYCLE_ERRORS.name: errors})["errors left out", "kinds"] == "6"
+
+
+@pytest.mark.parametrize(
+    ("metric", "item", "worst"),
+    [
+        (c.SCHEDULE_LAG, ("start lag", "p99"), "> 5 s"),
+        (c.MEDIA_JITTER, ("The avatar's sound", "jitter · p95"), "> 0.2 s"),
+        (c.MEDIA_GAP, ("The avatar's sound", "gap · p95"), "> 5 s"),
+    ],
+)
+def test_a_quantile_above_the_last_edge_is_not_told_as_unobserved(
+    metric: Metric, item: tuple[str, str], worst: str
+) -> None:
+    def counted(place: int) -> Snapshot:
+        counts = [0.0] * (len(metric.buckets) + 2)  # one above the last edge, and the sum
+        counts[place] = 10.0
+        return {metric.name: {"": counts}}
+
+    assert table_of({})[item] == "–"
+    assert table_of(counted(-2))[item] == worst
+    assert table_of(counted(0))[item] == f"< {metric.buckets[0]:g} s"
+
+
+def test_edges_of_the_run_itself_are_told() -> None:
+    own = {"edges": {c.MEDIA_JITTER.name: [0.001, 7.0]}, c.MEDIA_JITTER.name: {"": [0.0, 0.0, 3.0, 30.0]}}
+    assert table_of(own)["The avatar's sound", "jitter · p95"] == "> 7 s"
+
+
+def test_secrets_that_had_expired_and_old_ones_are_not_told_as_unobserved() -> None:
+    margins = [9.0, *[0.0] * (len(c.SECRET_MARGIN.buckets) + 1)]
+    ages = [*[0.0] * len(c.SECRET_AGE.buckets), 9.0, 99999.0]
+    table = table_of({c.SECRET_MARGIN.name: {"": margins}, c.SECRET_AGE.name: {"connect": ages}})
+    assert table["Client secrets", "half left"] == "≤ 0 s"
+    assert table["Client secrets", "p95 age at connect"] == "> 7200 s"
+    assert table_of({})["Client secrets", "half left"] == "–"
+
+
+def test_numbers_of_the_table_are_whole_and_have_units() -> None:
+    table = table_of({c.RUN_START.name: {"": 1_785_312_345.6}, c.MEDIA_FRAMES.name: {"": 1_234_567.0}})
+    assert table["run", "started"] == "2026-07-29 08:05:45 UTC"
+    assert table["The avatar's sound", "frames"] == "1,234,567"
+    assert table_of({})["run", "started"] == "–"
 
 
 def test_what_is_below_the_first_edge_is_not_told_more_exactly_than_it_is_known() -> None:
@@ -232,7 +295,7 @@ def test_an_empty_snapshot_has_a_table_too() -> None:
         "0",
         "0",
     )
-    assert (found["The avatar's sound", "gap p95"], found["run", "active"]) == ("–", "no")
+    assert (found["The avatar's sound", "gap · p95"], found["run", "active"]) == ("–", "no")
 
 
 class Asked(dict[str, Any]):
