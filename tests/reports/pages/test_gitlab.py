@@ -11,7 +11,7 @@ def test_figures_are_written_in_full_and_what_was_not_observed_has_no_line() -> 
     report = {
         "sessions": {**states, "failed_rate": 0.5},
         "steps": {"create": quantiles},
-        "turns": dict.fromkeys(("time_to_first_audio", "barge_in"), {"p50_s": 1.5, "p95_s": None}),
+        "turns": {what: {"p50_s": 1.5, "p95_s": None} for what in ("time_to_first_audio", "barge_in")},
     }
     assert render(report).splitlines() == [
         'avaload_report_sessions{state="started"} 1234567',
