@@ -50,9 +50,10 @@ class Budget:
             fcntl.lockf(self._fd, fcntl.LOCK_UN)
 
     def settle(self, *, reserved: float, spent: float) -> None:
-        """A session has ended for certain: what it did not cost of what was reserved for it may be used again."""
+        """A session has ended for certain: what it did not cost of what was reserved for it may be used again, and what
+        it cost above that may not."""
         back = math.ceil(reserved * _MICRO) - math.ceil(max(0.0, spent) * _MICRO)
-        if self._micro is None or back <= 0:
+        if self._micro is None or not back:
             return
         fcntl.lockf(self._fd, fcntl.LOCK_EX)
         try:
@@ -75,7 +76,7 @@ class Budget:
 
 
 def spent_usd(path: Path) -> float | None:
-    """Of a run's file: reserved and not given back. None: it counts no money, or isn't there."""
+    """Of a run's file: reserved and not given back, or spent. None: it counts no money, or isn't there."""
     try:
         written = path.read_bytes()
     except OSError:

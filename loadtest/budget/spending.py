@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from loadtest.budget.reserving import Budget
 from loadtest.config.scenario import ANSWERED, PAID_FOR, Scenario
 from loadtest.config.settings import Settings
-from loadtest.forecast.costing import check_budget, clip_lengths_s, talk_of
+from loadtest.forecast.costing import check_budget, longest_answer_s, said_s, talk_of
 from loadtest.language.events import (
     LOAD,
     Event,
@@ -39,9 +39,13 @@ class Spending:
         self._table = settings.cost.table
         self._worst: Mapping[str, Bill] = check_budget(settings, self._table)
         self._longest_s = {
-            scenario.name: max((longest for _, longest in clip_lengths_s(scenario).values()), default=0.0)
+            scenario.name: (
+                max((lengths.longest for _, lengths in said_s(scenario)), default=0.0),
+                longest_answer_s(settings, scenario, self._table),
+            )
             for scenario in settings.scenarios
         }
+        """By scenario, of what users say and of an answer: none is longer."""
         self._open: dict[str, _Account] = {}
 
     def reserved(self) -> float:
@@ -66,13 +70,13 @@ class Spending:
         account = self._open.get(event.session)
         if account is None or event.turn_kind not in PAID_FOR:
             return
-        longest_s = self._longest_s[account.scenario.name]
+        longest_s, answer_s = self._longest_s[account.scenario.name]
         if event.outcome is not Outcome.OK or event.turn_kind not in ANSWERED:
             # What of it was said, and what of that we heard, isn't known.
-            account.turns.append((longest_s, account.scenario.conversation.answer_max_s))
+            account.turns.append((longest_s, answer_s))
             return
         heard_s = (event.t_ns - event.started_ns - (event.first_audio_ns or 0)) / 1e9
-        account.turns.append((longest_s, heard_s))
+        account.turns.append((longest_s, min(heard_s, answer_s)))
 
     def _settle(self, event: SessionFinished, account: _Account) -> None:
         """At the most that it can have cost: the avatar from the sending of its create to its last word, its delete's
@@ -82,7 +86,8 @@ class Spending:
         scenario, reserved = account.scenario, self.reserved()
         if any(turn.interrupts for turn in scenario.conversation.turns):
             # An answer that was cut off is paid for as it was made, not as it was heard.
-            account.turns = [(user_s, scenario.conversation.answer_max_s) for user_s, _ in account.turns]
+            answer_s = self._longest_s[scenario.name][1]
+            account.turns = [(user_s, answer_s) for user_s, _ in account.turns]
         lived_s = 0.0 if account.sent_ns is None else (event.t_ns - account.sent_ns) / 1e9
         spent = bill(talk_of(self._settings, scenario, account.turns, lived_s), self._table)
-        self._budget.settle(reserved=reserved, spent=min(reserved, spent.total.high))
+        self._budget.settle(reserved=reserved, spent=spent.total.high)

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from loadtest.config.scenario import Backchannel, BargeIn, Hesitate, Ignore, Pause, Say, Scenario, Silence, Spoken, Turn
 from loadtest.config.session_object import table
@@ -40,12 +40,20 @@ def instructions_of(scenario: Scenario) -> int:
     return len(str(scenario.realtime.get("instructions") or "")) + (len(json.dumps(tools)) if tools else 0)
 
 
-def clip_lengths_s(scenario: Scenario) -> dict[str, tuple[float, float]]:
-    """Of each source of clips: mean and longest, in s. Raises ConfigError where one can't be read."""
+class Lengths(NamedTuple):
+    """Of the clips of a source, in s."""
+
+    shortest: float
+    mean: float
+    longest: float
+
+
+def clip_lengths_s(scenario: Scenario) -> dict[str, Lengths]:
+    """Of each source of clips. Raises ConfigError where one can't be read."""
     found = {}
     for source in scenario.conversation.clips():
         lengths = lengths_s(source)
-        found[source] = (sum(lengths) / len(lengths), max(lengths))
+        found[source] = Lengths(min(lengths), sum(lengths) / len(lengths), max(lengths))
     return found
 
 
@@ -54,7 +62,7 @@ def expected(settings: Settings, scenario: Scenario, *, answer_s: float, around_
     turns: list[tuple[float, float]] = []
     lived_s = around_s
     if settings.target.room != "none":
-        lengths_s = {source: mean for source, (mean, _) in clip_lengths_s(scenario).items()}
+        lengths_s = {source: lengths.mean for source, lengths in clip_lengths_s(scenario).items()}
         plan = scenario.conversation
         think_s = (plan.think_min_s + plan.think_max_s) / 2
         round_s, answered = _round(plan.turns, lengths_s, think_s, answer_s)
@@ -64,20 +72,42 @@ def expected(settings: Settings, scenario: Scenario, *, answer_s: float, around_
 
 
 def worst(settings: Settings, scenario: Scenario, prices: Prices) -> Bill:
-    """The most that a session can cost: it lives for `max_duration`, and each answer is as long as one may be."""
+    """The most that a session can cost: it lives for `max_duration`, and each answer is as long as one may be. Each
+    answer reads all before it again, so the most rounds cost the most: as many as there is time for with the shortest
+    clips, and each at the price of the longest ones."""
     turns: list[tuple[float, float]] = []
     if settings.target.room != "none":
         plan = scenario.conversation
-        longest_s = {source: longest for source, (_, longest) in clip_lengths_s(scenario).items()}
-        answer_s = _longest_answer_s(settings, scenario, prices)
-        paid_for = [turn for turn in plan.turns if turn.avatar_may_speak]
-        said_s = [longest_s[turn.clip] if isinstance(turn, Spoken) else 0.0 for turn in paid_for]
-        rounds = 1 if plan.repeat_for is None else math.ceil(plan.repeat_for / max(sum(said_s), SHORTEST_ROUND_S)) + 1
-        turns = [(of_user_s, answer_s) for of_user_s in said_s] * rounds
+        answer_s = longest_answer_s(settings, scenario, prices)
+        rounds = 1 if plan.repeat_for is None else math.ceil(plan.repeat_for / _shortest_round_s(scenario)) + 1
+        turns = [(lengths.longest, answer_s) for _, lengths in said_s(scenario)] * rounds
     return bill(talk_of(settings, scenario, turns, scenario.session.duration_s), prices)
 
 
-def _longest_answer_s(settings: Settings, scenario: Scenario, prices: Prices) -> float:
+def said_s(scenario: Scenario) -> list[tuple[Spoken, Lengths]]:
+    """The turns with a sound, each of which may be paid for: how long the user speaks in them, a pause for thought
+    included."""
+    clips_s = clip_lengths_s(scenario)
+    found: list[tuple[Spoken, Lengths]] = []
+    for turn in scenario.conversation.turns:
+        if isinstance(turn, Spoken):
+            pause_s = turn.pause_s if isinstance(turn, Hesitate) else 0.0
+            found.append((turn, Lengths(*(length_s + pause_s for length_s in clips_s[turn.clip]))))
+    return found
+
+
+def _shortest_round_s(scenario: Scenario) -> float:
+    """That all turns take at least, however soon they are answered. One that interrupts says nothing where there is no
+    answer any more."""
+    plan = scenario.conversation
+    spoken_s = sum(lengths.shortest for turn, lengths in said_s(scenario) if not turn.interrupts)
+    waits_s = (
+        turn.for_s if isinstance(turn, Pause) else 0.0 if turn.interrupts else plan.think_min_s for turn in plan.turns
+    )
+    return max(spoken_s + sum(waits_s), SHORTEST_ROUND_S)
+
+
+def longest_answer_s(settings: Settings, scenario: Scenario, prices: Prices) -> float:
     """By the scenario's patience, or by the tokens that an answer may take."""
     price = prices.model(model_of(settings, scenario))
     most = scenario.realtime.get("max_output_tokens")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from loadtest.budget.reserving import Budget, spent_usd
 from loadtest.budget.spending import Spending
@@ -66,8 +67,9 @@ def test_what_a_session_did_not_cost_may_be_spent_by_others(tmp_path: Path) -> N
         budget.settle(reserved=0.6, spent=0.4)
         assert budget.reserve(0.6) is None
         assert spent_usd(tmp_path / "budget") == pytest.approx(1.0)
-        budget.settle(reserved=0.6, spent=0.7)  # dearer than thought: nothing comes back
-        assert spent_usd(tmp_path / "budget") == pytest.approx(1.0)
+        budget.settle(reserved=0.6, spent=0.7)  # dearer than thought: the file says so
+        assert spent_usd(tmp_path / "budget") == pytest.approx(1.1)
+        assert budget.reserve(0.0) is DropReason.BUDGET
 
 
 def test_a_successor_goes_on_where_the_dead_one_stood(tmp_path: Path) -> None:
@@ -173,6 +175,26 @@ def test_an_answer_that_is_cut_off_is_paid_for_as_it_was_made(tmp_path: Path) ->
     talk = {"turns": [{"kind": "say"}, {"kind": "barge_in"}]}
     _, cut = spent(tmp_path, made(conversation=talk), started(), turn(), finished())
     assert cut > whole + 40 * 20 * 64e-6
+
+
+def test_a_session_that_costs_more_than_was_reserved_takes_the_rest_of_the_budget_too(tmp_path: Path) -> None:
+    """The service let it live for two minutes instead of one."""
+    late = replace(finished(), t_ns=121 * S)
+    reserved, left = spent(tmp_path, made(), started(), sent(), turn(), late)
+    assert left > 120 / 60 * 0.6 > reserved
+
+
+def test_a_turn_that_failed_had_no_longer_answer_than_an_answer_can_be(tmp_path: Path) -> None:
+    realtime = Settings().realtime | {"max_output_tokens": 100}
+    _, left = spent(
+        tmp_path,
+        made(realtime=realtime),
+        started(),
+        sent(),
+        turn(outcome=Outcome.FAILED),
+        replace(finished(), t_ns=2 * S),
+    )
+    assert left < 1 / 60 * 0.6 + 0.02
 
 
 def test_without_a_price_for_everything_no_engine_begins(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """What a scenario's sessions cost: as expected, and at the very most."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loadtest.config.settings import Settings
-from loadtest.forecast.costing import check_budget, expected, worst
+from loadtest.forecast.costing import check_budget, expected, longest_answer_s, talk_of, worst
 from loadtest.language.errors import ConfigError
+from loadtest.prices.talk import bill
+from tests.loadtest.sound.test_speech import tone, wav
 
 AVATAR = {"avatar": {"per_minute": 0.1}}
 SAY = {"kind": "say", "clip": "corpus:en"}
@@ -99,3 +102,51 @@ def test_the_model_of_ones_own_endpoint_is_known_where_it_is_told() -> None:
     told = settings(target=target, cost={"model": "gpt-realtime-2.1", "transcription": "whisper-1"})
     talk = expected(told, told.scenarios[0], answer_s=2, around_s=0)
     assert (talk.model, talk.transcriber) == ("gpt-realtime-2.1", "whisper-1")
+
+
+def clips(folder: Path, *lengths_s: float) -> str:
+    folder.mkdir(exist_ok=True)
+    for length_s in lengths_s:
+        wav(folder / f"{length_s:g}.wav", tone(5_000, round(24_000 * length_s)))
+    return str(folder)
+
+
+def repeating(clip: str, *more: dict[str, Any], **changes: Any) -> Settings:
+    """A quarter of an hour, with short answers and long instructions."""
+    realtime = {"model": "gpt-realtime-1.5", "instructions": "x" * 8000, "max_output_tokens": 150}
+    talk = {"turns": [{"kind": "say", "clip": clip}, *more], "repeat_for": 900, "think_min_s": 0.3, "think_max_s": 0.3}
+    return settings(session={"max_duration": 900}, realtime=Settings().realtime | realtime, conversation=talk | changes)
+
+
+def cost(made: Settings, turns: list[tuple[float, float]]) -> float:
+    """Of a session that lived for its `max_duration`."""
+    return bill(talk_of(made, made.scenarios[0], turns, 900), made.cost.table).total.high
+
+
+def test_a_session_of_many_short_clips_costs_no_more_than_what_is_reserved(tmp_path: Path) -> None:
+    made = repeating(clips(tmp_path / "clips", 1, 20))
+    reserved = worst(made, made.scenarios[0], made.cost.table).total.high
+    answer_s = longest_answer_s(made, made.scenarios[0], made.cost.table)
+    for short, long in ((187, 0), (692, 0), (300, 25), (0, 45)):
+        assert short * 1.3 + long * 20.3 < 915
+        assert cost(made, [(1.0, answer_s)] * short + [(20.0, answer_s)] * long) < reserved
+    assert reserved == pytest.approx(cost(made, [(20.0, answer_s)] * 694))  # one in 1.3 s, and one more
+
+
+@pytest.mark.parametrize("kind", ["ignore", "backchannel", "barge_in"])
+def test_a_turn_that_finds_no_answer_any_more_makes_no_round_longer(tmp_path: Path, kind: str) -> None:
+    """It says nothing then, and the next round begins as soon as without it."""
+    into = {"kind": kind, "clip": clips(tmp_path / "long", 20)}
+    made = repeating(clips(tmp_path / "short", 1), into)
+    answer_s = longest_answer_s(made, made.scenarios[0], made.cost.table)
+    reserved = worst(made, made.scenarios[0], made.cost.table).total.high
+    assert reserved == pytest.approx(cost(made, [(1.0, answer_s), (20.0, answer_s)] * 694))
+
+
+def test_what_a_round_takes_beside_its_clips_bounds_how_many_there_are(tmp_path: Path) -> None:
+    clip = clips(tmp_path / "clips", 2)
+    hesitating = {"turns": [{"kind": "hesitate", "clip": clip, "pause_s": 1.7}, {"kind": "pause", "for_s": 5}]}
+    made = repeating(clip, **hesitating)
+    answer_s = longest_answer_s(made, made.scenarios[0], made.cost.table)
+    reserved = worst(made, made.scenarios[0], made.cost.table).total.high
+    assert reserved == pytest.approx(cost(made, [(3.7, answer_s)] * 101))  # 0.3 + 2 + 1.7 + 5 s: a hundred, and one
