@@ -11,7 +11,7 @@ MAX_INTERIM: Final = 100
 _ONE: Final = ord("1")
 END: Final = re.compile(rb"\r?\n\r?\n")
 STATUS: Final = re.compile(rb"HTTP/\d\.\d +(\d{3})\b")
-_LENGTH: Final = re.compile(rb"^content-length[ \t]*:[ \t]*([^\r\n]*)\r?\n", re.IGNORECASE | re.MULTILINE)
+_LENGTH: Final = re.compile(rb"^content-length[ \t]*+:[ \t]*+([^\r\n]*+)\r?\n", re.IGNORECASE | re.MULTILINE)
 
 
 def with_one_length(data: bytes) -> bytes:

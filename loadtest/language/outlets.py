@@ -23,7 +23,7 @@ _UNSHOWABLE: Final = re.compile(
     "\ud800-\udfff]"  # halves of characters
 )
 _LINE_ENDS: Final = re.compile(r"[\r\n\t]+")
-_COMMAND: Final = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
+_COMMAND: Final = re.compile(r"^([^\S\n]*+):(?=:)", re.MULTILINE)
 """https://docs.github.com/actions/reference/workflow-commands-for-github-actions: a line that begins so."""
 _BRACKET_COMMAND: Final = re.compile(r"#(?=#(?:\[|\w+\[))")
 """The older form, `##[error]`, and those of other CI servers, `##vso[` and `##teamcity[`: anywhere in a line."""

@@ -15,9 +15,11 @@ Place = Callable[[int, int], Span]
 """Where in the text that stands which is decoded from one sign to before another."""
 
 _ROUNDS: Final = 3
+_BACKSLASHES: Final = r"\\(?<!\\\\)\\*+"
+"""A whole run of them: looked at from each of its signs on, 2,000 would take 70 ms."""
 _ESCAPE: Final = re.compile(  # each begins with a sign that is rare: that is five times as fast
-    r"%([0-9A-Fa-f]{2})|\\\\*[ux]([0-9A-Fa-f]{4}|[0-9A-Fa-f]{2})|\\\\*([0-3][0-7]{2})|&#[xX]([0-9A-Fa-f]{1,6});?"
-    r"|&#([0-9]{1,7});?|&([A-Za-z]{2,8};)|\\\\*[nrtbf]|=([0-9A-F]{2})"
+    rf"%([0-9A-Fa-f]{{2}})|{_BACKSLASHES}[ux]([0-9A-Fa-f]{{4}}|[0-9A-Fa-f]{{2}})|{_BACKSLASHES}([0-3][0-7]{{2}})"
+    rf"|&#[xX]([0-9A-Fa-f]{{1,6}});?|&#([0-9]{{1,7}});?|&([A-Za-z]{{2,8}};)|{_BACKSLASHES}[nrtbf]|=([0-9A-F]{{2}})"
 )
 _BASE: Final = (16, 16, 8, 16, 10, 0, 16)
 _ENCODED: Final = re.compile(r"[A-Za-z0-9+/=_\-]")

@@ -35,3 +35,8 @@ def test_usual_answers_pass_as_usual() -> None:
     assert answers._is_usual(b"HTTP/1.1 204 No Content\r\nServer: x\r\n\r\n")
     assert not answers._is_usual(head[:-2])
     assert not answers._is_usual(b"HTTP/1.1 204 No Content\r\nServer: x\r\n\r\nand more")
+
+
+def test_a_head_of_100_kb_with_a_length_that_never_ends_is_read_in_one_pass() -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-length:" + b"\t" * 100_000 + b"\rx\r\n\r\n"
+    assert heads.one_length(head) == head

@@ -148,3 +148,7 @@ def test_a_record_of_a_log_file_is_one_line() -> None:
     assert done.stderr == "[WARNING] host a [INFO] all is well\ufffd[31m\ufffd\n"
     assert done.stdout == "out\ufffd\n"
     assert logging.getLogRecordFactory() is logging.LogRecord
+
+
+def test_a_command_behind_ever_so_many_empty_lines_is_none() -> None:
+    assert outlets.terminal("\n" * 200_000 + " \t::error::x") == "\n" * 200_000 + " \t: :error::x"

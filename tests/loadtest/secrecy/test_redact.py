@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtest.secrecy import redact as redacting
+from loadtest.secrecy.decodings import readings
 from loadtest.secrecy.redact import (
     HIDDEN,
     MAX_DETAIL,
@@ -193,3 +194,9 @@ def test_words_of_a_body_in_a_file_are_no_leak() -> None:
     know("You are a helpful assistant, 24 hours a day", name="instructions")
     text = b'"model": "gpt-realtime", "instructions": "You are a helpful assistant, 24 hours a day"'
     assert file_tells(text) is None
+
+
+def test_ever_so_many_backslashes_are_one_escape_or_none() -> None:
+    many = "\\" * 300_000
+    assert list(readings(many + " ")) == [many + " "]
+    assert list(readings(many + "u0041b")) == [many + "u0041b", "Ab"]
