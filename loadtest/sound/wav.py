@@ -5,6 +5,7 @@ samples.
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -48,8 +49,9 @@ def read(path: Path) -> Wav:
         if is_audible(kind) and (found := _decoded(path, content)) is not None:
             return found
         raise ConfigError(f"{path}: not a readable WAV file, but {kind}{advice(path, kind)}")
+    content = _with_its_size(content)
     chunks = _chunks(content)
-    form, pcm = chunks.get(b"fmt ", b""), chunks.get(b"data")
+    form, pcm = chunks.get(b"fmt ", b""), chunks.get(b"data") or None
     if len(form) < _FMT_BYTES or pcm is None:
         lacks = "no samples" if pcm is None else "no format"
         raise ConfigError(f"{path}: not a readable WAV file (it holds {lacks})")
@@ -76,17 +78,40 @@ def _decoded(path: Path, content: bytes) -> Wav | None:
 
 
 def _chunks(content: bytes) -> dict[bytes, bytes]:
-    """The first chunk of each name. A size that goes beyond the file, as a pipe's unknown one, means the rest of it."""
+    """The first chunk of each name."""
     found: dict[bytes, bytes] = {}
+    for name, at, size in _places(content):
+        found.setdefault(name, content[at : at + size])
+    return found
+
+
+def _places(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Of each chunk its name, where its content begins, and the size that it says. A size that goes beyond the file, as
+    a pipe's unknown one, means the rest of it."""
     at, long_bytes = 12, 0
     while at + 8 <= len(content):
         name, size = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "little")
+        at += 8
         if name == b"data" and size == 0xFFFFFFFF and long_bytes:
             size = long_bytes
-        found.setdefault(name, content[at + 8 : at + 8 + size])
+        yield name, at, size
         if name == b"ds64":
-            long_bytes = int.from_bytes(content[at + 16 : at + 24], "little")
-        at += 8 + size
+            long_bytes = int.from_bytes(content[at + 8 : at + 16], "little")
+        at += size
         if size % 2 and content[at : at + 1] == b"\0":
             at += 1  # filled up to an even size, which not everybody does
-    return found
+
+
+def _with_its_size(content: bytes) -> bytes:
+    """A recorder that was killed has written samples, and no size of them."""
+    for name, at, size in _places(content):
+        if name == b"data" and not size and _are_samples(content, at):
+            return content[: at - 4] + struct.pack("<I", len(content) - at) + content[at:]
+    return content
+
+
+def _are_samples(content: bytes, at: int) -> bool:
+    """Whether what begins there is no other chunk; a header that says nothing at all of sizes leaves nothing else."""
+    name, size = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "little")
+    is_chunk = len(content) >= at + 8 + size and all(0x20 <= sign < 0x7F for sign in name)
+    return not is_chunk or not any(content[4:8])

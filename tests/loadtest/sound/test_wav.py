@@ -48,8 +48,24 @@ def file(*chunks: bytes, begins: bytes = b"RIFF", size: int | None = None) -> by
             begins=b"RF64",
             size=0xFFFFFFFF,
         ),
+        file(fmt(), chunk(b"data", PCM, 0), size=36),
+        file(fmt(), chunk(b"data", PCM, 0), size=0),
+        file(fmt(), chunk(b"data", PCM + b"\1", 0), size=36),
+        file(chunk(b"LIST", b"abcd"), fmt(), chunk(b"data", PCM, 0), size=0),
     ],
-    ids=["plain", "extensible", "odd junk", "padded junk", "from a pipe", "cut in mid-sample", "RF64"],
+    ids=[
+        "plain",
+        "extensible",
+        "odd junk",
+        "padded junk",
+        "from a pipe",
+        "cut in mid-sample",
+        "RF64",
+        "recorder killed",
+        "and sizes none",
+        "and in mid-sample",
+        "and after a list",
+    ],
 )
 def test_sixteen_bit_pcm_is_read_in_whatever_it_comes(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "clip.wav"
@@ -87,7 +103,8 @@ def test_sixteen_bit_pcm_is_read_in_whatever_it_comes(content: bytes, tmp_path: 
         ("Hällo".encode(), r"but text$"),
         (b"version https://git-lfs.github.com/spec/v1\n", r"but a pointer of Git LFS; `git lfs pull`"),
         (b"\x00\x01\x02" * 50, r"but data of no kind that is known$"),
-        (file(fmt(), chunk(b"data", b"")), r"no speech in it"),
+        (file(fmt(), chunk(b"data", b"")), r"not a readable WAV file \(it holds no samples\)"),
+        (file(fmt(), chunk(b"data", b""), chunk(b"LIST", PCM)), r"not a readable WAV file \(it holds no samples\)"),
         (file(fmt(), chunk(b"data", b"\1")), r"no speech in it"),
     ],
 )
@@ -97,6 +114,14 @@ def test_anything_else_is_one_clear_line(content: bytes, told: str, tmp_path: Pa
     with pytest.raises(ConfigError, match=told) as caught:
         corpus(str(path))
     assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("size", [0, 36])
+def test_samples_of_another_sort_are_read_where_their_recorder_was_killed(size: int, tmp_path: Path) -> None:
+    path = tmp_path / "clip.wav"
+    wide = (np.frombuffer(PCM, "<i2").astype("<i4") << 16).tobytes()
+    path.write_bytes(file(fmt(bits=32), chunk(b"data", wide, 0), size=size))
+    assert wav.read(path) == wav.Wav(rate_hz=24_000, channels=1, pcm=PCM)
 
 
 def test_no_beginning_of_a_file_is_more_than_a_clear_line(tmp_path: Path) -> None:
