@@ -49,6 +49,9 @@ class RealtimeSession:
         self._conversation = Conversation(self._new_id("conv"), is_as_documented=is_as_documented)
         self._alarms = Alarms()
         self._response: Response | None = None
+        """The one that writes to the conversation."""
+        self._beside: dict[str, Response] = {}
+        """Those that write to none, by id: any number at a time, and no concern of the user's turns."""
         self._responses = 0
         self._turns = UserTurns(
             config=self._config,
@@ -78,6 +81,7 @@ class RealtimeSession:
         """Stop everything, without a word."""
         self._alarms.close()
         self._response = None
+        self._beside.clear()
 
     def handle(self, event: object) -> None:
         """Do what a client event asks; one that can't be obeyed brings an `error` event and changes nothing."""
@@ -153,14 +157,15 @@ class RealtimeSession:
     def _respond(self, request: Mapping[str, Any]) -> None:
         if self._config["type"] != "realtime":
             raise RefusedError("A transcription session gives no responses.", code="invalid_event")
-        if self._response is not None:
+        is_beside = request.get("conversation") == "none"
+        if self._response is not None and not is_beside:
             raise RefusedError(
                 f"Conversation already has an active response in progress: {self._response.id}. "
                 "Wait until the response is finished before creating a new one.",
                 code="conversation_already_has_active_response",
             )
         self._responses += 1
-        self._response = Response(
+        response = Response(
             number=self._responses,
             config=self._config_of(request),
             conversation=self._conversation,
@@ -168,10 +173,14 @@ class RealtimeSession:
             alarms=self._alarms,
             emit=self._emit,
             new_id=self._new_id,
-            on_half=self._turns.answer_half_done,
-            on_end=self._response_ended,
+            on_half=(lambda: None) if is_beside else self._turns.answer_half_done,
+            on_end=self._ended_beside if is_beside else self._response_ended,
         )
-        self._response.start()
+        if is_beside:
+            self._beside[response.id] = response
+        else:
+            self._response = response
+        response.start()
         error = self._around.chance.mishap("realtime")
         if error is not None and not self._alarms.closed:
             refusal = faults.refusal(error)
@@ -189,6 +198,9 @@ class RealtimeSession:
             raise session_config.voice_is_fixed("response.audio.output.voice")
         return config
 
+    def _ended_beside(self, response: Response) -> None:
+        self._beside.pop(response.id, None)
+
     def _response_ended(self, response: Response) -> None:
         self._response = None
         audio_s = response.audio_ms / 1000
@@ -202,9 +214,12 @@ class RealtimeSession:
             self._respond({})
 
     def _cancel(self, response_id: object) -> None:
-        if self._response is None or response_id not in (None, self._response.id):
+        response = self._beside.get(response_id) if isinstance(response_id, str) else None
+        if self._response is not None and response_id in (None, self._response.id):
+            response = self._response
+        if response is None:
             raise RefusedError("Cancellation failed: no active response found", code="response_cancel_not_active")
-        self._response.cancel("client_cancelled")
+        response.cancel("client_cancelled")
 
     def _create_item(self, wanted: Mapping[str, Any], *, after: str | None) -> None:
         item_id = wanted.get("id") or self._new_id("item")

@@ -152,31 +152,32 @@ def _known(value: Any, talk: Talk) -> Any:
 
 
 def _every_response_is_whole(talk: Talk) -> None:
-    open_id: str | None = None
+    running: dict[str, bool] = {}
+    """Whether they write to the conversation, which one does at a time."""
     seen: set[str] = set()
     items: dict[str, str] = {}
     for event in talk.events:
         kind = event["type"]
         if kind == "response.created":
-            assert open_id is None
-            open_id = event["response"]["id"]
-            assert open_id not in seen
-            seen.add(open_id)
+            response = event["response"]
+            running[response["id"]] = response["conversation_id"] is not None
+            assert list(running.values()).count(True) <= 1
+            assert response["id"] not in seen
+            seen.add(response["id"])
         elif kind == "response.done":
             response = event["response"]
-            assert response["id"] == open_id
+            del running[response["id"]]
             assert response["status"] in ("completed", "cancelled", "incomplete", "failed")
             assert [item["id"] for item in response["output"]] == [
-                item_id for item_id, of in items.items() if of == open_id
+                item_id for item_id, of in items.items() if of == response["id"]
             ]
-            open_id = None
         elif kind.startswith("response."):
-            assert event["response_id"] == open_id
+            assert event["response_id"] in running
             if kind == "response.output_item.added":
                 items[event["item"]["id"]] = event["response_id"]
             elif "item_id" in event:
-                assert items[event["item_id"]] == open_id
-    assert open_id is None
+                assert items[event["item_id"]] == event["response_id"]
+    assert running == {}
 
 
 def _every_item_is_known(talk: Talk) -> None:

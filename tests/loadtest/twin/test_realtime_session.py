@@ -434,6 +434,74 @@ def test_a_response_out_of_band_leaves_the_conversation_alone() -> None:
     in_no_time(script)
 
 
+BESIDE = {"conversation": "none"}
+
+
+def test_responses_out_of_band_run_beside_each_other_and_beside_an_answer() -> None:
+    async def script() -> None:
+        talk = Talk(session={"output_modalities": ["text"]})
+        for request in (BESIDE, {}, BESIDE, {}):
+            talk.send("response.create", response=request)
+        ids = [event["response"]["id"] for event in talk.all("response.created")]
+        (error,) = talk.all("error")
+        assert error["error"]["code"] == "conversation_already_has_active_response"
+        assert ids[1] in error["error"]["message"]
+        await asyncio.sleep(LONG_S)
+        ended = {event["response"]["id"]: event["response"] for event in talk.all("response.done")}
+        assert set(ended) == set(ids)
+        assert [ended[each]["status"] for each in ids] == ["completed"] * 3
+        assert [ended[each]["conversation_id"] is None for each in ids] == [True, False, True]
+        assert len(talk.all("conversation.item.done")) == 1
+
+    in_no_time(script)
+
+
+def test_a_user_interrupts_and_is_answered_whatever_runs_out_of_band() -> None:
+    async def script() -> None:
+        talk = Talk()
+        talk.send("response.create", response=BESIDE)
+        talk.say(speech_ms=600)
+        talk.say(speech_ms=600)
+        await asyncio.sleep(LONG_S)
+        assert talk.all("error") == []
+        told = {event["response"]["id"]: event["response"]["status"] for event in talk.all("response.done")}
+        assert [told[event["response"]["id"]] for event in talk.all("response.created")] == [
+            *("completed", "cancelled", "completed")
+        ]
+
+    in_no_time(script)
+
+
+def test_a_response_is_cancelled_by_its_id_and_without_one_that_of_the_conversation() -> None:
+    async def script() -> None:
+        talk = Talk()
+        for request in (BESIDE, BESIDE, {}):
+            talk.send("response.create", response=request)
+        first, second, own = (event["response"]["id"] for event in talk.all("response.created"))
+        for fields in ({}, {}, {"response_id": second}, {"response_id": second}, {"response_id": "resp_nobody"}):
+            talk.send("response.cancel", **fields)
+        cancelled = [event["response"]["id"] for event in talk.all("response.done")]
+        assert cancelled == [own, second]
+        assert [event["error"]["code"] for event in talk.all("error")] == ["response_cancel_not_active"] * 3
+        await asyncio.sleep(LONG_S)
+        assert talk.last("response.done")["response"]["id"] == first
+
+    in_no_time(script)
+
+
+def test_what_is_said_out_of_band_fixes_no_voice_and_waits_for_no_user() -> None:
+    async def script() -> None:
+        talk = Talk(session=_input(turn_detection={"type": "server_vad", "idle_timeout_ms": 5000}))
+        talk.send("response.create", response=BESIDE)
+        await asyncio.sleep(LONG_S)
+        assert len(talk.all("response.output_audio.delta")) == 10
+        assert talk.all("input_audio_buffer.timeout_triggered") == []
+        talk.send("session.update", session={"type": "realtime", "audio": {"output": {"voice": "cedar"}}})
+        assert talk.last("session.updated")["session"]["audio"]["output"]["voice"] == "cedar"
+
+    in_no_time(script)
+
+
 def test_an_item_goes_behind_the_one_it_names() -> None:
     async def script() -> None:
         talk = Talk()

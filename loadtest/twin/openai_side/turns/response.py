@@ -210,7 +210,8 @@ class Response:
         self._deltas += 1
         self._say(current.grow())
         self.audio_ms = sum(each.item.audio_ms for each in self._items)
-        self._conversation.has_spoken = self._conversation.has_spoken or self.audio_ms > 0
+        if self._is_in_conversation and self.audio_ms:
+            self._conversation.has_spoken = True
         if not self._is_half and self._is_in_its_middle():
             self._is_half = True
             self._on_half()
