@@ -180,6 +180,7 @@ class RealtimeSession:
             self._beside[response.id] = response
         else:
             self._response = response
+            self._turns.response_started()
         response.start()
         error = self._around.chance.mishap("realtime")
         if error is not None and not self._alarms.closed:

@@ -130,18 +130,31 @@ def test_the_item_of_a_turn_lasts_from_its_padded_start_to_its_end() -> None:
     in_no_time(script)
 
 
+def _idle(**more: Any) -> dict[str, Any]:
+    detection = {"type": "server_vad", "idle_timeout_ms": 5000, **more}
+    return _input(turn_detection=detection, transcription={"model": "gpt-transcribe"})
+
+
+async def _silence(talk: Talk, seconds: float) -> None:
+    """A microphone that nobody speaks into, for so long."""
+    for _ in range(round(seconds / 0.05)):
+        await asyncio.sleep(0.05)
+        talk.say(speech_ms=0, silence_ms=50)
+
+
 @pytest.mark.parametrize("scale", [1, 10])
 def test_an_idle_user_is_answered_too(scale: float) -> None:
     async def script() -> None:
-        detection = {"type": "server_vad", "idle_timeout_ms": 5000}
-        talk = Talk("generation_speed=1000", "answer_s=1", session=_input(turn_detection=detection), scale=scale)
+        talk = Talk("generation_speed=1000", "answer_s=1", session=_idle(), scale=scale)
         talk.say(speech_ms=600)
-        await asyncio.sleep(1 + 5 / scale - 0.05)
+        await _silence(talk, 1 + 5 / scale - 0.1)
         assert talk.all("input_audio_buffer.timeout_triggered") == []
-        await asyncio.sleep(0.1)
+        await _silence(talk, 0.15)
         index = [event["type"] for event in talk.events].index("input_audio_buffer.timeout_triggered")
         triggered = talk.events[index]
-        assert (triggered["audio_start_ms"], triggered["audio_end_ms"]) == (800, 1200)
+        # What the avatar said for a second is no part of the silence, nor what the user said before it.
+        assert triggered["audio_start_ms"] == pytest.approx(1200 + 1000, abs=60)
+        assert triggered["audio_end_ms"] - triggered["audio_start_ms"] == pytest.approx(5000 / scale, abs=60)
         assert talk.types(since=index)[1:4] == [
             "input_audio_buffer.committed",
             "conversation.item.added",
@@ -149,6 +162,91 @@ def test_an_idle_user_is_answered_too(scale: float) -> None:
         ]
         assert talk.events[index + 1]["item_id"] == triggered["item_id"]
         assert len(talk.all("response.created")) == 2
+
+    in_no_time(script)
+
+
+@pytest.mark.parametrize("manner", ["early", "late", "streamed"])
+def test_a_silence_is_transcribed_as_nothing_and_costs_its_own_length(manner: str) -> None:
+    async def script() -> None:
+        talk = Talk(f"transcript={manner}", "generation_speed=1000", "answer_s=1", session=_idle())
+        talk.say(speech_ms=900)
+        await _silence(talk, 6.1)
+        item_id = talk.last("input_audio_buffer.timeout_triggered")["item_id"]
+        await asyncio.sleep(0.5)
+        first, second = talk.all("conversation.item.input_audio_transcription.completed")
+        assert (bool(first["transcript"]), second["transcript"], second["item_id"]) == (True, "", item_id)
+        assert second["usage"]["input_tokens"] == 50
+        assert item_id not in {
+            each["item_id"] for each in talk.all("conversation.item.input_audio_transcription.delta")
+        }
+
+    in_no_time(script)
+
+
+@pytest.mark.parametrize("silence_ms", [0, 400])
+def test_silence_that_is_committed_after_speech_is_transcribed_as_nothing(silence_ms: int) -> None:
+    async def script() -> None:
+        talk = Talk(session=_input(transcription={"model": "gpt-transcribe"}))
+        talk.say(speech_ms=600, silence_ms=silence_ms)
+        talk.say(speech_ms=0, silence_ms=400)
+        talk.send("input_audio_buffer.commit")
+        told = [bool(each["transcript"]) for each in talk.all("conversation.item.input_audio_transcription.completed")]
+        assert told == [True, False]
+
+    in_no_time(script)
+
+
+def test_an_answer_that_the_client_asks_for_ends_the_wait() -> None:
+    async def script() -> None:
+        talk = Talk("answer_s=8", "generation_speed=4", session=_idle())
+        talk.say(speech_ms=600)
+        await asyncio.sleep(2 + 8 + 4.9)
+        assert len(talk.all("response.done")) == 1
+        talk.send("response.create")
+        await asyncio.sleep(2 + 8 + 4.8)
+        assert (len(talk.all("response.done")), talk.all("error")) == (2, [])
+        assert talk.all("input_audio_buffer.timeout_triggered") == []
+        await asyncio.sleep(0.4)
+        assert len(talk.all("input_audio_buffer.timeout_triggered")) == 1
+
+    in_no_time(script)
+
+
+@pytest.mark.parametrize(
+    ("patch", "at_s"),
+    [
+        ({"instructions": "Be brief."}, 6),
+        (_input(turn_detection={"type": "server_vad", "threshold": 0.6}), 6),
+        (_input(turn_detection={"type": "server_vad", "idle_timeout_ms": 7000}), 4 + 7),
+        (_input(turn_detection={"type": "server_vad", "idle_timeout_ms": None}), None),
+        (_input(turn_detection=None), None),
+    ],
+)
+def test_an_update_leaves_the_wait_alone_unless_it_changes_it(patch: dict[str, Any], at_s: float | None) -> None:
+    async def script() -> None:
+        talk = Talk("generation_speed=1000", "answer_s=1", session=_idle())
+        talk.say(speech_ms=600)
+        await asyncio.sleep(4)
+        talk.send("session.update", session={"type": "realtime", **patch})
+        await asyncio.sleep((at_s or LONG_S) - 4 - 0.1)
+        assert talk.all("input_audio_buffer.timeout_triggered") == []
+        await asyncio.sleep(0.2)
+        assert len(talk.all("input_audio_buffer.timeout_triggered")) == (at_s is not None)
+
+    in_no_time(script)
+
+
+def test_nobody_waits_for_a_user_who_interrupts() -> None:
+    async def script() -> None:
+        talk = Talk(session=_idle(create_response=False))
+        talk.send("response.create")
+        await asyncio.sleep(0.3)
+        talk.say(speech_ms=600, silence_ms=0)
+        assert talk.last("response.done")["response"]["status"] == "cancelled"
+        talk.say(speech_ms=0)
+        await asyncio.sleep(LONG_S)
+        assert talk.all("input_audio_buffer.timeout_triggered") == []
 
     in_no_time(script)
 

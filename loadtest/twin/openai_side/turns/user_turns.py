@@ -3,7 +3,6 @@
 Source: docs/contract.md#a-voice-turn.
 """
 
-import asyncio
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from loadtest.twin.openai_side.errors import RefusedError
 from loadtest.twin.openai_side.surroundings import Around, Emit, NewId
 from loadtest.twin.openai_side.turns import order
 from loadtest.twin.openai_side.turns.conversation import CHARACTERS_PER_TOKEN, Conversation, Item
+from loadtest.twin.openai_side.turns.patience import Patience
 from loadtest.twin.openai_side.turns.vad import SpeechStarted, Vad
 
 _SHORTEST_COMMIT_MS = 100
@@ -66,7 +66,13 @@ class UserTurns:
         """Where in the audio the buffer begins: all before it was committed or cleared."""
         self._item_id = ""
         """Of the turn that the user is in."""
-        self._idle: asyncio.TimerHandle | None = None
+        self._patience = Patience(
+            alarms=alarms,
+            scale=around.timers.scale,
+            position_ms=lambda: self._vad.position_ms,
+            on_over=self._give_up_waiting,
+        )
+        self._patience.configure(self._idle_timeout_ms)
         self._waiting: list[tuple[Item, str]] = []
         """Transcripts that wait for the end of the response."""
 
@@ -74,6 +80,11 @@ class UserTurns:
     def turn_detection(self) -> Mapping[str, Any] | None:
         """The settings of the VAD; None: it is off."""
         found: Mapping[str, Any] | None = self._input["turn_detection"]
+        return found
+
+    @property
+    def _idle_timeout_ms(self) -> int | None:
+        found: int | None = (self.turn_detection or {}).get("idle_timeout_ms")
         return found
 
     @property
@@ -87,7 +98,7 @@ class UserTurns:
         self._include = config.get("include") or []
         self._manner = self._manner_of_transcripts()
         self._vad.configure(self.turn_detection, self._input.get("noise_reduction"))
-        self._alarms.cancel(self._idle)
+        self._patience.configure(self._idle_timeout_ms)
 
     def hear(self, pcm: bytes) -> None:
         """Take in sound (PCM16LE, 24 kHz, mono)."""
@@ -96,7 +107,12 @@ class UserTurns:
                 self._start(found.audio_start_ms)
             else:
                 self._stream()
-                self._end_turn(order.USER_TURN, since_ms=self._vad.started_ms, until_ms=found.audio_end_ms)
+                self._end_turn(
+                    order.USER_TURN,
+                    since_ms=self._vad.started_ms,
+                    until_ms=found.audio_end_ms,
+                    voiced_ms=self._vad.voiced_ms,
+                )
         if self._vad.speaking:
             self._stream()
 
@@ -111,7 +127,10 @@ class UserTurns:
             )
         if not self._vad.speaking:
             self._item_id = self._new_id("item")
-        self._transcribe(self._take(order.USER_TURN[1:], since_ms=self._taken_ms, until_ms=self._vad.position_ms))
+        voiced_ms = self._vad.voiced_ms if self._vad.speaking else 0
+        item = self._take(order.USER_TURN[1:], since_ms=self._taken_ms, until_ms=self._vad.position_ms)
+        # Without turn detection nobody has looked for voice: the client knows what it commits.
+        self._transcribe(item, voiced_ms=voiced_ms if self.turn_detection is not None else _SHORTEST_WORD_MS)
         self._vad.forget_rest()
         self._vad.forget_speech()
 
@@ -126,38 +145,36 @@ class UserTurns:
         if self._manner == "streamed":
             self._tell_waiting()
 
+    def response_started(self) -> None:
+        """The model answers."""
+        self._patience.end()
+
     def response_ended(self, *, audio_s: float) -> None:
-        """The model has finished a response of this length; the user's patience runs from when it has been heard."""
+        """The model has finished a response of this length; what silence follows counts from when it has been heard."""
         self._tell_waiting()
-        idle_ms = (self.turn_detection or {}).get("idle_timeout_ms")
-        if idle_ms is not None:
-            self._alarms.cancel(self._idle)
-            # Playing takes real time, whatever the scale of the services' own timers.
-            delay_s = audio_s + idle_ms / 1000 / self._around.timers.scale
-            self._idle = self._alarms.after(delay_s, self._give_up_waiting)
+        if not self._vad.speaking:
+            self._patience.answered(audio_s)
 
     def _start(self, audio_start_ms: int) -> None:
-        self._alarms.cancel(self._idle)
+        self._patience.end()
         self._item_id = self._new_id("item")
         self._streamed = 0
         told = {"audio_start_ms": audio_start_ms, "item_id": self._item_id}
         self._emit({"type": "input_audio_buffer.speech_started", **told})
         self._on_speech()
 
-    def _give_up_waiting(self) -> None:
+    def _give_up_waiting(self, since_ms: int) -> None:
         """Nobody spoke: OpenAI takes that for a turn."""
-        if self._vad.speaking:
-            return
         self._item_id = self._new_id("item")
-        self._end_turn(order.IDLE_TURN, since_ms=self._taken_ms, until_ms=self._vad.position_ms)
+        self._end_turn(order.IDLE_TURN, since_ms=since_ms, until_ms=self._vad.position_ms, voiced_ms=0)
 
-    def _end_turn(self, steps: tuple[str, ...], *, since_ms: int, until_ms: int) -> None:
+    def _end_turn(self, steps: tuple[str, ...], *, since_ms: int, until_ms: int, voiced_ms: int) -> None:
         item = self._take(steps, since_ms=since_ms, until_ms=until_ms)
         if self._manner == "early":
-            self._transcribe(item)
+            self._transcribe(item, voiced_ms=voiced_ms)
         self._on_turn()
         if self._manner != "early":
-            self._transcribe(item)
+            self._transcribe(item, voiced_ms=voiced_ms)
 
     def _take(self, steps: tuple[str, ...], *, since_ms: int, until_ms: int) -> Item:
         since_ms = max(since_ms, self._taken_ms)
@@ -173,10 +190,9 @@ class UserTurns:
     def _words_said(self) -> str:
         return _TRANSCRIPT.format(self._conversation.code_word)
 
-    def _transcribe(self, item: Item) -> None:
+    def _transcribe(self, item: Item, *, voiced_ms: int) -> None:
         if self._input["transcription"] is not None:
-            was_short = self.turn_detection is not None and self._vad.voiced_ms < _SHORTEST_WORD_MS
-            transcript = "" if was_short else self._words_said
+            transcript = "" if voiced_ms < _SHORTEST_WORD_MS else self._words_said
             said, self._streamed = self._streamed, 0
             self._alarms.after(
                 self._around.chance.latency_s("transcription"), lambda: self._transcribed(item, transcript, said=said)
