@@ -88,6 +88,15 @@ def test_a_user_keeps_as_many_cookies_as_a_browser_and_those_that_came_last() ->
     assert kept == [f"c{number}=1" for number in range(1_000 - MAX_COOKIES, 1_000)]
 
 
+def test_of_an_answer_that_sets_thousands_only_the_last_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+    monkeypatch.setattr("loadtest.services.cookies.remember", lambda value, **_: taken.append(value))
+    cookies = Cookies()
+    cookies.keep(HERE, [(b"Set-Cookie", f"c{number}={number}; Path=/".encode()) for number in range(5_000)])
+    assert taken == [str(number) for number in range(5_000 - MAX_COOKIES, 5_000)]
+    assert len((cookies.header(HERE) or "").split("; ")) == MAX_COOKIES
+
+
 def test_a_cookie_that_no_server_would_take_back_is_passed_over() -> None:
     assert sent("long=" + "x" * MAX_COOKIE_BYTES) is None
 
