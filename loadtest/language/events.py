@@ -254,12 +254,12 @@ class Observed(_Fact, frozen=True, kw_only=True):
 class MediaMeasured(_Fact, frozen=True, kw_only=True):
     """What a session heard of its avatar, said once it has left the room. All of its own measuring (`playout.py`).
 
-    `frames` of audio arrived, the last one `heard_ns` after the first. `underruns`: how often the avatar's speech ran
-    dry in a player with a buffer of 100 ms, for `stalled_ns` in all; `gap_max_ns`: the longest wait for the next frame
-    of speech, None where none was heard. `jitter_ns`: by how much those waits differed from the length of what came,
-    on average. `ahead_ns`: so much of the speech came faster than it plays that a player would not have kept it.
-    `packets_lost`: by the room's numbering, those that came too late among them; None: this room numbers
-    nothing.
+    `frames` of audio arrived, within `heard_ns` of listening: from the first to the last, without the time for which
+    the caller's line was cut. `underruns`: how often the avatar's speech ran dry in a player with a buffer of 100 ms,
+    for `stalled_ns` in all; `gap_max_ns`: the longest wait for the next frame of speech, None where none was heard.
+    `jitter_ns`: by how much those waits differed from the length of what came, on average. `ahead_ns`: so much of the
+    speech came faster than it plays that a player would not have kept it. `packets_lost`: by the room's numbering,
+    those that came too late among them; None: no room of it numbers anything.
     `messages_unwritten`: app-messages that came after the most that are written down of a session.
     """
 
@@ -269,9 +269,9 @@ class MediaMeasured(_Fact, frozen=True, kw_only=True):
     underruns: int
     stalled_ns: int  # how long the avatar's speech stood still, in all
     gap_max_ns: int | None = None
-    packets_lost: int | None = None
+    packets_lost: int | None = None  # of all its rooms
     messages_unwritten: int = 0
-    heard_ns: int | None = None  # from the first frame to the end of the last one
+    heard_ns: int | None = None  # from the first frame to the end of the last one, a cut of the line left out
     jitter_ns: int | None = None  # mean deviation of the waits for frames of speech
     ahead_ns: int | None = None  # sound that came faster than it plays, more than a player keeps
     purpose: str = LOAD

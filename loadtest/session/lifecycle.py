@@ -86,6 +86,8 @@ class Lifecycle:
         """Where the caller's line was cut for longer than the session lives without him: he calls again, with a new
         secret and a new session, and goes on from there."""
         self._room: Room | None = None
+        self._rooms: list[Room] = []
+        """All that were entered: one more after a cut of the line, and what each has counted is the session's."""
         self._talk: Conversation | None = None
         self._situation: Situation | None = None
 
@@ -157,6 +159,7 @@ class Lifecycle:
         )
         between = self._around.microphones[self._scenario.name].between
         self._room = self._around.open_room(grant, self._talk, between, situation)
+        self._rooms.append(self._room)
         call.server_ns = None  # of one call among several: says nothing about the step
         await self._talk.unless_over(self._room.connect())
 
@@ -193,6 +196,7 @@ class Lifecycle:
         talk.cut(now_ns())
         if self._room is not None:
             await self._room.cut()
+        talk.playout.leave()
         await asyncio.sleep(caller.cut_for_s)
         try:
             async with asyncio.timeout(target.connect_timeout_s):
@@ -201,6 +205,7 @@ class Lifecycle:
                 grant = await self._control.grant(call, token=created.token, traceparent=traceparent)
                 between = self._around.microphones[self._scenario.name].between
                 self._room = self._around.open_room(grant, talk, between, self._situation)
+                self._rooms.append(self._room)
                 await talk.unless_over(self._room.connect())
         except TimeoutError:
             limit_s = target.connect_timeout_s
@@ -230,19 +235,19 @@ class Lifecycle:
             place=self._place,
         )
 
-    def _tell_media(self, room: Room, talk: Conversation | None) -> None:
+    def _tell_media(self, talk: Conversation | None) -> None:
         if talk is None or not (talk.playout.frames or talk.messages > MAX_MESSAGES):
             return
         if talk.line is not None:
             self._record.line(talk.line.up)
             self._record.line(talk.line.down)
-        heard = talk.playout
+        heard, lost = talk.playout, [room.lost for room in self._rooms if room.lost is not None]
         self._record.media(
             frames=heard.frames,
             underruns=heard.underruns,
             stalled_ns=heard.stalled_ns,
             gap_max_ns=heard.longest_gap_ns,
-            packets_lost=room.lost,
+            packets_lost=sum(lost) if lost else None,
             messages_unwritten=max(0, talk.messages - MAX_MESSAGES),
             heard_ns=heard.heard_ns,
             jitter_ns=heard.jitter_ns,
@@ -255,6 +260,6 @@ class Lifecycle:
         try:
             if self._room is not None:
                 await self._room.close()
-                self._tell_media(self._room, self._talk)
+                self._tell_media(self._talk)
         finally:  # whatever leaving the room came to
             await self._owned.end(prove=self._settings.target.prove_gone)

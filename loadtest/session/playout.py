@@ -13,9 +13,9 @@ MOST_NS = 300_000_000
 
 
 class Playout:
-    """One stream. Only holes in speech count: a room that sends nothing while the avatar is silent is none the worse.
-    `ahead_ns`: so much of the speech came faster than it plays that a player would not have kept it. Who sends the file
-    of an answer does so, and no rule forbids it.
+    """What is heard of an avatar: one stream, or one of each room that was entered. Only holes in speech count: a room
+    that sends nothing while the avatar is silent is none the worse. `ahead_ns`: so much of the speech came faster than
+    it plays that a player would not have kept it. Who sends the file of an answer does so, and no rule forbids it.
 
     `frames`: stretches of audio that arrived, normally 20 ms each. `underruns`: how often the buffer ran dry, and
     `stalled_ns` for how long in all. `longest_gap_ns`: the longest wait for the next frame; None: nothing was said.
@@ -25,6 +25,7 @@ class Playout:
         "_astray_ns",
         "_ends_ns",
         "_first_ns",
+        "_heard_ns",
         "_last_ns",
         "_length_ns",
         "_said_ns",
@@ -39,13 +40,15 @@ class Playout:
     def __init__(self) -> None:
         self.frames = self.underruns = self.stalled_ns = self.ahead_ns = 0
         self.longest_gap_ns: int | None = None
-        self._first_ns = self._last_ns = self._ends_ns = self._length_ns = 0
+        self._first_ns: int | None = None
+        self._heard_ns = self._last_ns = self._ends_ns = self._length_ns = 0
         self._waits = self._astray_ns = self._said_ns = 0
 
     @property
     def heard_ns(self) -> int | None:
-        """From the arrival of the first stretch to the end of the last one; None: none came."""
-        return self._last_ns + self._length_ns - self._first_ns if self.frames else None
+        """From the arrival of the first frame to the end of the last one, without the times between two streams; None:
+        none came."""
+        return self._heard_ns + self._of_stream_ns() if self.frames else None
 
     @property
     def jitter_ns(self) -> int | None:
@@ -53,9 +56,17 @@ class Playout:
         3550 (6.4.1), over the whole stream instead of its last sixteen packets. None: nothing was said."""
         return self._astray_ns // self._waits if self._waits else None
 
+    def leave(self) -> None:
+        """The room was left: what comes then is of another stream, and nothing was missed between them."""
+        self._heard_ns += self._of_stream_ns()
+        self._first_ns = None
+
+    def _of_stream_ns(self) -> int:
+        return 0 if self._first_ns is None else self._last_ns + self._length_ns - self._first_ns
+
     def take(self, t_ns: int, pcm: bytes, *, speaking: bool, lost: int = 0) -> None:
         """A stretch arrived at `t_ns`. `speaking`: the avatar was, before it; `lost`: so many before it never came."""
-        if not self.frames:
+        if self._first_ns is None:
             self._first_ns = t_ns
         self.frames += 1
         length_ns = FRAME_NS if len(pcm) == FRAME_BYTES else len(pcm) // 2 * 1_000_000_000 // RATE_HZ

@@ -85,6 +85,9 @@ class FakeRoom:
         if self._on_speak is not None:
             self._on_speak(self.listener)
 
+    async def cut(self) -> None:
+        self.listener = None
+
     async def close(self) -> None:
         self.closed += 1
 

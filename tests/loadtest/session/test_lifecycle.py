@@ -1,8 +1,10 @@
 import asyncio
+import dataclasses
 from typing import Any
 
 import pytest
 
+from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import (
     STEPS,
@@ -10,6 +12,7 @@ from loadtest.language.events import (
     Event,
     Gone,
     GoneChecked,
+    MediaMeasured,
     Outcome,
     Remains,
     RemainsChanged,
@@ -20,9 +23,11 @@ from loadtest.language.events import (
     StepFinished,
 )
 from loadtest.rooms.app_messages import translated
-from loadtest.session.lifecycle import CENSORED
-from loadtest.session.ports import Call, ClientSecret
-from tests.loadtest.fakes import FakeControl, FakeRoom, forever, lifecycle, refused
+from loadtest.session.lifecycle import CENSORED, Lifecycle
+from loadtest.session.ports import Call, ClientSecret, Grant, Listener
+from loadtest.session.ticket import Ticket
+from loadtest.sound.speech import FRAME_NS, SILENCE
+from tests.loadtest.fakes import FakeControl, FakeRoom, around, forever, lifecycle, refused
 
 QUICK = {"target": {"create_timeout_s": 0.05, "delete_timeout_s": 0.05, "gone_timeout_s": 0.2, "mint_timeout_s": 0.05}}
 
@@ -393,3 +398,56 @@ def test_a_cancellation_while_a_room_is_silent_reaches_its_connect() -> None:
     events = asyncio.run(script())
     assert finished(events).outcome is Outcome.CANCELLED
     assert (room.cancelled, room.closed, control.alive) == (True, 1, set())
+
+
+class SoundingRoom(FakeRoom):
+    """Sends that many frames at once, stamped from `in_s` from now on; `lost` more had a number and never came."""
+
+    def __init__(self, in_s: float, frames: int, lost: int | None) -> None:
+        super().__init__()
+        self.lost, self._in_s, self._frames = lost, in_s, frames
+
+    async def connect(self) -> None:
+        await super().connect()
+        assert self.listener is not None
+        from_ns = now_ns() + int(self._in_s * 1e9)
+        for number in range(self._frames):
+            self.listener.on_audio(from_ns + number * FRAME_NS, SILENCE)
+
+
+@pytest.mark.parametrize(("lost", "in_all"), [((100, 0), 100), ((100, 3), 103), ((None, 3), 3), ((None, None), None)])
+def test_after_a_cut_what_both_rooms_lost_is_told_of_what_both_sent(
+    lost: tuple[int | None, int | None], in_all: int | None
+) -> None:
+    rooms = [SoundingRoom(0, 1900, lost[0]), SoundingRoom(3600, 2000, lost[1])]
+    opened = iter(rooms)
+
+    def open_room(_grant: Grant, listener: Listener, *_: Any) -> SoundingRoom:
+        room = next(opened)
+        room.listener = listener
+        return room
+
+    events: list[Event] = []
+    surroundings = around(
+        FakeControl(),
+        events,
+        room=rooms[0],
+        caller={"cut_after_s": 0.02, "cut_for_s": 0.01},
+        conversation={"turns": [{"kind": "pause", "for_s": 0.5}]},
+    )
+    ticket = Ticket(number=0, user=0, iteration=0, due_ns=0)
+    asyncio.run(Lifecycle(dataclasses.replace(surroundings, open_room=open_room), ticket).run())
+    (media,) = of(events, MediaMeasured)
+    assert finished(events).failure is None
+    assert (media.frames, media.packets_lost) == (3900, in_all)
+    assert media.heard_ns == 3900 * FRAME_NS
+
+
+def test_a_room_that_was_cut_and_not_entered_again_is_counted_once() -> None:
+    room = SoundingRoom(0, 1900, 100)
+    control = FakeControl(grant=[None, refused(500)])
+    caller = {"cut_after_s": 0.02, "cut_for_s": 0.01}
+    events = run(control, room=room, caller=caller, conversation={"turns": [{"kind": "pause", "for_s": 0.5}]})
+    (media,) = of(events, MediaMeasured)
+    assert finished(events).outcome is Outcome.FAILED
+    assert (media.frames, media.packets_lost, media.heard_ns) == (1900, 100, 1900 * FRAME_NS)

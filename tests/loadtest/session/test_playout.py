@@ -88,3 +88,18 @@ def test_what_only_catches_up_with_a_hole_is_not_ahead() -> None:
     held_up = [20.0 * n if not 20 <= n < 70 else 1400.0 for n in range(120)]
     assert played(*held_up).ahead_ns == 0
     assert played(*[0.0] * 100, speaking=False).ahead_ns == 0  # silence at once is nothing that anybody misses
+
+
+def test_the_time_between_two_streams_is_not_listened_to_and_nothing_was_missed_in_it() -> None:
+    playout = played(*(20.0 * n for n in range(100)))
+    assert playout.heard_ns == 2_000 * MS
+    playout.leave()
+    playout.leave()
+    assert playout.heard_ns == 2_000 * MS
+    for number in range(50):
+        playout.take((10_000 + 20 * number) * MS, LOUD_FRAME, speaking=number > 0)
+    assert playout.heard_ns == 3_000 * MS
+    assert playout.frames == 150
+    assert told(playout) == (0, 0, 20)
+    assert playout.jitter_ns == 0
+    assert Playout().heard_ns is None
