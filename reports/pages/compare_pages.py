@@ -86,14 +86,30 @@ def table(comparison: Mapping[str, Any]) -> list[str]:
             counts = f"{row['base']['count']:,} and {row['new']['count']:,} samples"
             lines.append(f"| {row['measure']} | | | | | too few ({counts}) | |")
             continue
-        p95 = row["quantiles"]["p95"]
-        worse = row["verdict"] == "worse" or any(each["verdict"] == "worse" for each in row["quantiles"].values())
-        word = "**slower**" if worse else _verdict(row)
+        p95, word = row["quantiles"]["p95"], f"**{verdict(row)}**" if is_slower(row) else verdict(row)
         lines.append(
             f"| {row['measure']} | {_s(row['base']['mean_s'])} | {_s(row['new']['mean_s'])} | {_interval(row)} "
             f"| {_interval(p95)} | {word} | {percent(row['smallest_seen'])} |"
         )
     return lines
+
+
+def is_slower(row: Mapping[str, Any]) -> bool:
+    """Whether a measure got worse: its mean, or a tail alone."""
+    return row["verdict"] == "worse" or bool(_slower_tails(row))
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """What became of a measure, in a word: the same on every page. One without a change may still have changed by less
+    than its samples can show: the column beside tells how much that is."""
+    tails = _slower_tails(row)
+    if not tails or row["verdict"] == "worse":
+        return _VERDICTS[row["verdict"]] + (" seen" if row["verdict"] == "no_change" else "")
+    return ("faster, but " if row["verdict"] == "better" else "") + f"slower at {' and '.join(tails)}"
+
+
+def _slower_tails(row: Mapping[str, Any]) -> list[str]:
+    return [name for name, each in row.get("quantiles", {}).items() if each["verdict"] == "worse"]
 
 
 def failures_table(comparison: Mapping[str, Any]) -> list[str]:
@@ -158,7 +174,8 @@ def html(comparison: Mapping[str, Any]) -> str:
         "seconds": _s,
         "percent": percent,
         "interval": _interval,
-        "verdict": _verdict,
+        "verdict": verdict,
+        "is_slower": is_slower,
         "plural": plural,
     }
     page = environment.get_template("compare.html.j2")
@@ -191,12 +208,6 @@ def _chart(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
-
-
-def _verdict(row: Mapping[str, Any]) -> str:
-    """A measure without one may still have changed by less than its samples can show: the column beside tells how much
-    that is."""
-    return _VERDICTS[row["verdict"]] + (" seen" if row["verdict"] == "no_change" else "")
 
 
 def _s(value: float | None) -> str:

@@ -14,10 +14,11 @@ from loadtest.criteria.words import amount, load_words, plural
 from loadtest.language.errors import Exit
 from loadtest.language.events import EndedBy
 from loadtest.language.outlets import html
+from reports.comparing.compare import percent
 from reports.data.frames import Run
 from reports.data.run_settings import HTTP
 from reports.data.taking import WORDS
-from reports.pages import settings_rows
+from reports.pages import compare_pages, settings_rows
 from reports.pages.drawn import age_chart, capacity_chart, charts, secret_charts, spread_charts
 from reports.pages.drawn.chart import Chart
 from reports.pages.explore import chosen, stories
@@ -186,7 +187,7 @@ def _environment() -> Environment:
     environment.filters["clock_seconds"] = lambda value: "–" if value is None else f"{value:z.1f} s".replace("-", "−")
     environment.filters["level"] = lambda value: f"{value:,.1f}".removesuffix(".0")
     environment.filters["load"] = lambda value, unit: load_words(round(value, 1), unit)
-    environment.filters["change"] = lambda value: f"{value * 100:+z.1f} %".replace("-", "−")
+    environment.filters |= {"percent": percent, "verdict": compare_pages.verdict, "is_slower": compare_pages.is_slower}
     environment.filters["amount"] = amount
     environment.globals |= {"TAKING": TAKING, "TAKING_WORDS": WORDS}
     return environment

@@ -1,6 +1,7 @@
 """`avaload compare` and the baseline of a report: what counts as worse, what can't be compared, and what is written."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from reports.build import build
 from reports.comparing import compare_runs, compare_stats
 from reports.comparing.compare import compare, contrast, percent
 from reports.comparing.compare_runs import Measured, check_baseline
-from reports.pages import compare_pages, terminal
+from reports.pages import compare_pages, render_html, terminal
 from reports.verdict.samples import Samples
 from tests.reports import journals as j
 
@@ -338,6 +339,37 @@ def test_a_run_that_has_too_little_for_its_baseline_is_neither_worse_nor_passed(
         "can't be compared with the baseline: no step or turn has 20 samples on both sides"
         in (report["verdict"]["reasons"])
     )
+
+
+@pytest.mark.parametrize(
+    ("mean", "tails", "word"),
+    [
+        ("worse", {"p95": "worse"}, "slower"),
+        ("no_change", {"p95": "worse", "p99": "worse"}, "slower at p95 and p99"),
+        ("better", {"p99": "worse"}, "faster, but slower at p99"),
+        ("better", {"p95": "not_worse"}, "faster"),
+        ("no_change", {"p95": "not_worse"}, "no change seen"),
+    ],
+)
+def test_a_measure_has_one_word_and_one_change_on_every_page(
+    mean: str, tails: dict[str, str], word: str, base: Path
+) -> None:
+    before = compare_runs.load(base)
+    compared = contrast([before], [replace(before, name="now", run_id="now")])
+    create = row(compared, "create")
+    create |= {"verdict": mean, "change": 0.123}
+    for name, quantile in create["quantiles"].items():
+        quantile["verdict"] = tails.get(name, "shown")
+    table = "\n".join(compare_pages.table(compared))
+    baseline = render_html._environment().get_template("baseline.html.j2").render(report={"baseline": compared})
+    for page, begins, ends in (
+        (table, "| create |", "\n"),
+        (compare_pages.html(compared), ">create</th>", "</tr>"),
+        (baseline, ">create</th>", "</tr>"),
+    ):
+        line = page.partition(begins)[2].partition(ends)[0]
+        assert word in re.split(r" ?[<>|*]+ ?", line)
+        assert "+12 %" in line
 
 
 def of_create(base: Path, count: int, create_s: float) -> Measured:
