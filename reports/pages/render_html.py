@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import shlex
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,7 +81,7 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, written: Written,
     page = _environment().get_template("page.html.j2")
     return page.render(
         report=report,
-        run_name=run_name,
+        typed=lambda command, *words: shlex.join(("avaload", command, run_name, *words)),
         exit_words=_exit_words(report),
         charts={chart.name: chart for chart in drawn if chart is not None},
         health=_health(report["generator"]),

@@ -298,6 +298,17 @@ def test_evidence_is_a_command_that_can_be_run(page: Page) -> None:
     assert "avaload sweep run-1" in page.text
 
 
+def test_commands_are_quoted_as_a_shell_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_dir = tmp_path / "runs" / "PR 12; rm"
+    j.write_file(run_dir, [*j.good_session(1, 1), *one_of_each_trouble()], finish=None)
+    build(run_dir)
+    page = Page((run_dir / "report.html").read_text())
+    commands = [*re.findall(r"avaload (?:session|sweep) .{20}", page.text), *page.values("data-copy")]
+    assert {command.split()[1] for command in commands} >= {"session", "sweep"}
+    assert [command for command in commands if not re.match(r"avaload \w+ 'runs/PR 12; rm'", command)] == []
+
+
 def test_nothing_secret_is_in_any_file(run_dir: Path) -> None:
     for name in ("report.json", "report.md", "report.html", "junit.xml"):
         text = (run_dir / name).read_text()
