@@ -5,6 +5,7 @@ A run and a twin are processes of their own, as on the command line: nothing of 
 
 import contextlib
 import json
+import os
 import selectors
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from loadtest.config.environment import of_child
+from loadtest.config.environment import OWNER, TOLD_FD, of_child
 from loadtest.http_client import loopback
 from loadtest.language.errors import Exit
 
@@ -31,6 +32,8 @@ _AVALOAD: Final = (sys.executable, "-P", "-m", "avaload")
 def run_scenario(scenario: Path | str | None = None, **settings: Any) -> "Report":
     """Run a scenario in a process of its own and return its report, whatever the verdict.
 
+    Ctrl-C, and the death of this process, interrupt the run: its sessions are deleted and its report is written.
+
     scenario: a TOML file; None is the built-in one. settings: the options of `avaload run`, named as there with `_` for
     `-`: `users=2, duration="12s", run_dir=…, max_sessions=10, live=True, tag={"build": "7"}`. True is an option without
     a value; False and None are left out; a list or a dict repeats the option.
@@ -41,15 +44,14 @@ def run_scenario(scenario: Path | str | None = None, **settings: Any) -> "Report
     from reports.figures import report_of
 
     command = [*_AVALOAD, "run", *([] if scenario is None else [str(scenario)]), "--json", *_options(settings)]
-    done = _finished(command)
+    done, told = _finished(command)
     if done.returncode == Exit.BAD_INPUT:
         raise ValueError(done.stderr.strip())
     try:
         content = json.loads(done.stdout)
     except ValueError:
         raise RuntimeError(f"avaload run ended with exit code {done.returncode}: {done.stderr.strip()}") from None
-    run_dir = Path(settings["run_dir"]) if settings.get("run_dir") else Path("runs", content["run_id"])
-    return report_of(content, run_dir)
+    return report_of(content, Path(settings.get("run_dir") or told))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +92,18 @@ def start_twin(**knobs: Any) -> Iterator[Twin]:
     sets = [(name.replace("__", "."), value) for name, given in knobs.items() for value in _each(given)]
     command = [sys.executable, "-P", "-m", "loadtest.twin", *_options(options)]
     command += [word for name, value in sets for word in ("--set", f"{name}={_text(value)}")]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=of_child()
-    ) as process:
+    with (
+        _pipe() as (lifeline, _),
+        subprocess.Popen(
+            [*command, "--lifeline-fd", str(lifeline)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            env=of_child(),
+            pass_fds=(lifeline,),
+            start_new_session=True,  # the terminal's Ctrl-C is not for it: runs still delete their sessions there
+        ) as process,
+    ):
         try:
             told = json.loads(_first_line(process))
             yield Twin(**{name: told[name] for name in Twin.__dataclass_fields__})
@@ -153,18 +164,45 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _finished(command: list[str]) -> subprocess.CompletedProcess[str]:
-    """The command's end; an interruption is the command's, too, which deletes its sessions first."""
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
-    ) as process:
+@contextlib.contextmanager
+def _pipe() -> Iterator[tuple[int, int]]:
+    """(read end, write end). No child has the latter unless it is given to him: a pipe that says that we live."""
+    read_fd, write_fd = os.pipe()
+    try:
+        yield read_fd, write_fd
+    finally:
+        os.close(read_fd)
+        os.close(write_fd)
+
+
+def _finished(command: list[str]) -> tuple[subprocess.CompletedProcess[str], str]:
+    """The command's end, and where it wrote its run. An interruption is the command's, too, which deletes its sessions
+    first: it hears of it once, from here. So does it of our end, whatever that is."""
+    with (
+        _pipe() as (lifeline, _),
+        _pipe() as (read_fd, write_fd),
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=lifeline,
+            env=os.environ | {OWNER: "stdin", TOLD_FD: str(write_fd)},
+            pass_fds=(write_fd,),
+            start_new_session=True,
+            text=True,
+        ) as process,
+    ):
         try:
             out, err = process.communicate()
         except BaseException:
             process.send_signal(signal.SIGINT)
             process.communicate()
             raise
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
+        os.set_blocking(read_fd, False)
+        told = b""
+        with contextlib.suppress(BlockingIOError):  # it ended before it had a directory
+            told = os.read(read_fd, 65536)
+    return subprocess.CompletedProcess(command, process.returncode, out, err), os.fsdecode(told)
 
 
 def _first_line(process: subprocess.Popen[bytes]) -> bytes:

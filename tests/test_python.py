@@ -37,17 +37,17 @@ def modes(directory: Path) -> set[str]:
 
 
 def test_what_a_run_from_python_leaves_is_its_owners_alone_unless_the_umask_is_to_be_followed(
-    run_dir: Path, tmp_path: Path
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert {"metrics.txt", "report.html", "settings.json", "log.jsonl"} <= {path.name for path in run_dir.iterdir()}
     assert modes(run_dir) == {"d700", "-600"}
     before = os.umask(0o027)
+    monkeypatch.setenv("AVALOAD_OUTPUT__RUN_DIR", str(tmp_path / "open"))
     try:
-        loadtest.run_scenario(
-            users=1, duration="1s", room="none", run_dir=tmp_path / "open", metrics_port="off", permissions="umask"
-        )
+        report = loadtest.run_scenario(users=1, duration="1s", room="none", metrics_port="off", permissions="umask")
     finally:
         os.umask(before)
+    assert report.run_dir == tmp_path / "open"
     assert modes(tmp_path / "open") == {"d750", "-640"}
 
 

@@ -56,11 +56,13 @@ PROCESS: Final = "AVALOAD_PROCESS"
 PROGRESS_FD: Final = "AVALOAD_PROGRESS_FD"
 METRICS_FD: Final = "AVALOAD_METRICS_FD"
 LIFELINE_FD: Final = "AVALOAD_LIFELINE_FD"
+TOLD_FD: Final = "AVALOAD_TOLD_FD"
 BETWEEN_PROCESSES: Final = {
     RUN_DIR: "The run's directory.",
     OWNER: "`stdin`: the end of its standard input ends the process.",
     HIDDEN: "Header and body values of [target.backend], for the processes that send them.",
     SALT: "Of the hashes in the run's journals.",
+    TOLD_FD: "Where `run` tells the Python function that started it which directory it writes.",
     PROCESS: "Number of a worker's load process.",
     PROGRESS_FD: "Where progress is told.",
     METRICS_FD: "The listening socket of /metrics.",

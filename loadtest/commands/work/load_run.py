@@ -14,6 +14,7 @@ from loadtest.commands.work.checks import check_machine, check_start, looks_firs
 from loadtest.commands.work.reporting import write_reports
 from loadtest.config.access.cluster import cluster_token, fresh_token
 from loadtest.config.access.guard import KEYS
+from loadtest.config.environment import TOLD_FD
 from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.settings import RUNS, Settings
 from loadtest.http_client.user_agent import introduce
@@ -63,7 +64,9 @@ def run(
         if metrics is not None:
             stack.enter_context(metrics)
         make_run_dir(run_dir, private=settings.output.permissions == "private")
-        stack.enter_context(interruption.heard())
+        if told_fd := environ.get(TOLD_FD):
+            os.write(int(told_fd), os.fsencode(run_dir))
+        stack.enter_context(interruption.heard(environ))
         read_fd, write_fd = stack.enter_context(companions.lifeline())
         keys = {key: environ.get(key, "") for key in KEYS}
         embedded = settings.embedded_twin

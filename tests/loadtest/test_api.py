@@ -1,0 +1,95 @@
+"""What avaload from Python starts: it is in nobody's way, and it never outlives the process that it was started for."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from loadtest import api
+from loadtest.config.environment import OWNER, TOLD_FD
+from loadtest.load.ctrl_c import Interruption
+from tests.support import end_all, environment, eventually, marked
+
+RUN = """
+import json, os, sys
+os.write(int(os.environ["AVALOAD_TOLD_FD"]), b"/some/where")
+print(json.dumps({"leads": os.getsid(0) == os.getpid(), "owner": os.environ["AVALOAD_OWNER"]}))
+"""
+ENDLESS = "import sys, pathlib; sys.stdin.read(); pathlib.Path(sys.argv[1]).write_text('cleaned up')"
+
+
+def test_a_run_tells_where_it_writes_and_no_signal_of_the_terminal_reaches_it() -> None:
+    done, told = api._finished([sys.executable, "-P", "-c", RUN])
+    assert (done.returncode, told) == (0, "/some/where")
+    assert json.loads(done.stdout) == {"leads": True, "owner": "stdin"}
+    assert (OWNER in os.environ, TOLD_FD in os.environ) == (False, False)
+
+
+def test_of_a_run_that_ends_before_it_has_a_directory_none_is_told() -> None:
+    done, told = api._finished([sys.executable, "-P", "-c", "raise SystemExit(2)"])
+    assert (done.returncode, told) == (2, "")
+
+
+@contextmanager
+def caller(script: str, *words: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A process whose children bear the mark; it says a line when they are up."""
+    mark = uuid.uuid4().hex
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", script, *words], env=environment(mark), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process, mark
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+        end_all(mark)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_hears_of_the_death_of_who_started_it(number: signal.Signals, tmp_path: Path) -> None:
+    script = f"import sys; from loadtest import api; api._finished([sys.executable, '-c', {ENDLESS!r}, sys.argv[1]])"
+    with caller(script, str(tmp_path / "end")) as (process, mark):
+        eventually(lambda: len(marked(mark)) == 2, within_s=20, what="both processes")
+        os.kill(process.pid, number)
+        assert process.wait(10) == -number
+        eventually((tmp_path / "end").exists, within_s=20, what="the run's end")
+        eventually(lambda: not marked(mark), within_s=20, what="the end of both")
+
+
+def test_a_twin_ends_with_who_started_it() -> None:
+    script = (
+        "import os, time, loadtest\n"
+        "with loadtest.start_twin() as twin:\n"
+        "    print(twin.state()['counters'] is not None, flush=True)\n"
+        "    time.sleep(60)"
+    )
+    with caller(script) as (process, mark):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "True\n"
+        children = set(marked(mark)) - {process.pid}
+        assert {os.getsid(pid) for pid in children} == children, "the terminal's Ctrl-C would end it under its runs"
+        process.kill()
+        eventually(lambda: not marked(mark), within_s=20, what="the twin's end")
+
+
+def test_the_end_of_who_started_it_interrupts_a_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_fd, write_fd = os.pipe()
+    with os.fdopen(read_fd) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        ours, nobodys = Interruption(), Interruption()
+        with nobodys.heard({}), ours.heard({OWNER: "stdin"}):
+            os.kill(os.getpid(), signal.SIGINT)
+            assert ours.count == 1
+            os.write(write_fd, b"still here")
+            os.close(write_fd)
+            eventually(lambda: ours.count == 2, within_s=10, what="the end of its owner")
+        assert (ours.count, nobodys.count) == (2, 0)
