@@ -53,7 +53,7 @@ class Master:
         self._workers = Workers(run_dir, lambda: aggregate_of(settings), lambda: rulebook_of(settings))
         self._judge, self._objectives = Judge(settings.judged), len(settings.judged)
         self._reason = "completed"
-        self._closed = False
+        self._closed = self._is_written = False
         self._own, self._log = aggregate_of(settings), Log(run_dir)
         self._journal, started = open_journal(
             settings, run_dir, journal.path_of(run_dir, "master"), role="master", process=-1
@@ -245,10 +245,14 @@ class Master:
             return
         self._closed = True
         self._record(RunFinished(t_ns=clock.now_ns(), reason=self._reason))
+        self._is_written = True
         self._journal.close()
         self._log.close()
 
     def _record(self, event: Event) -> None:
+        """Nothing after the last word: a worker may still come while a scraper is waited for."""
+        if self._is_written:
+            return
         self._journal.write(journal.encode(event))
         self._own.add(event)
         with contextlib.suppress(OSError):  # a full disk: the log is a view

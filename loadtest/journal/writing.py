@@ -27,7 +27,10 @@ class Journal:
         self._spare = disk.Spare(path.parent, spare_bytes) if spare_bytes else None
 
     def write(self, line: bytes) -> None:
-        """Append one encoded event, whole or not at all. Raises OSError (a full disk) where there is no `on_full`."""
+        """Append one encoded event, whole or not at all. Raises OSError (a full disk) where there is no `on_full`, and
+        ValueError once it is closed: the disk has nothing to do with that."""
+        if self._fd < 0:
+            raise ValueError(f"{self.path.name} is closed")
         try:
             disk.append(self._fd, line)
         except OSError as error:

@@ -313,3 +313,12 @@ def test_a_run_may_be_called_journal(tmp_path: Path) -> None:
 
 def test_a_file_of_no_run_is_passed_on() -> None:
     assert journal.run_of("nowhere/report.json") == Path("nowhere/report.json")
+
+
+def test_a_closed_journal_takes_no_line_and_takes_that_for_no_full_disk(tmp_path: Path) -> None:
+    full: list[OSError] = []
+    with journal.Journal(tmp_path / "journal" / "a.jsonl") as file:
+        file.on_full = full.append
+    with pytest.raises(ValueError, match=r"a\.jsonl is closed"):
+        file.write(b"{}\n")
+    assert full == []
