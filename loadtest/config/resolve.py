@@ -223,7 +223,7 @@ def _refuse_unused(tree: Mapping[str, Any]) -> None:
 def _read_mix(entries: Any, toml_path: Path | None) -> tuple[list[dict[str, Any]], list[Path]]:
     """`[[mix]]` tables with their files read, and those files. Of a file only what makes a session counts; load and
     target are the run's."""
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+    if not entries or not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ConfigError("mix: [[mix]] tables are needed")
     folder = toml_path.parent if toml_path is not None else Path()
     scenarios: list[dict[str, Any]] = []

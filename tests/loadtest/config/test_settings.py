@@ -125,6 +125,12 @@ def test_a_file_of_the_mix_is_a_scenario_of_known_keys(tmp_path: Path, text: str
     assert problem.startswith(f"{other}{says}")
 
 
+@pytest.mark.parametrize("text", ["mix = []", "mix = 'other.toml'", "mix = ['other.toml']", "[mix]"])
+def test_a_mix_of_nothing_is_none(tmp_path: Path, text: str) -> None:
+    toml = file(tmp_path, text)
+    assert problems(toml=toml) == [f"{toml}:1: mix: [[mix]] tables are needed"]
+
+
 def test_of_a_file_of_the_mix_what_is_the_runs_may_stand_there(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text(
         "[load]\nusers = 7\n[[slo]]\nname = 'n'\nindicator = 'create.max'\nmax = 9\n[secret]\nttl_s = 60"
