@@ -66,7 +66,7 @@ def expected(settings: Settings, scenario: Scenario, *, answer_s: float, around_
         plan = scenario.conversation
         think_s = (plan.think_min_s + plan.think_max_s) / 2
         round_s, answered = _round(plan.turns, lengths_s, think_s, answer_s)
-        rounds = 1 if plan.repeat_for is None else max(1, math.ceil(plan.repeat_for / max(round_s, SHORTEST_ROUND_S)))
+        rounds = _rounds(scenario, max(round_s, SHORTEST_ROUND_S))
         turns, lived_s = answered * rounds, around_s + rounds * round_s
     return talk_of(settings, scenario, turns, min(lived_s, scenario.session.duration_s))
 
@@ -77,9 +77,10 @@ def worst(settings: Settings, scenario: Scenario, prices: Prices) -> Bill:
     clips, and each at the price of the longest ones."""
     turns: list[tuple[float, float]] = []
     if settings.target.room != "none":
-        plan = scenario.conversation
         answer_s = longest_answer_s(settings, scenario, prices)
-        rounds = 1 if plan.repeat_for is None else math.ceil(plan.repeat_for / _shortest_round_s(scenario)) + 1
+        rounds = _rounds(scenario, _shortest_round_s(scenario))
+        if scenario.conversation.repeat_for is not None:
+            rounds += 1  # the one that a cut of the line ends early
         turns = [(lengths.longest, answer_s) for _, lengths in said_s(scenario)] * rounds
     return bill(talk_of(settings, scenario, turns, scenario.session.duration_s), prices)
 
@@ -94,6 +95,12 @@ def said_s(scenario: Scenario) -> list[tuple[Spoken, Lengths]]:
             pause_s = turn.pause_s if isinstance(turn, Hesitate) else 0.0
             found.append((turn, Lengths(*(length_s + pause_s for length_s in clips_s[turn.clip]))))
     return found
+
+
+def _rounds(scenario: Scenario, round_s: float) -> int:
+    """How many of that length are begun: nobody talks for longer than the session lives."""
+    repeat_s = scenario.conversation.repeat_for
+    return 1 if repeat_s is None else max(1, math.ceil(min(repeat_s, scenario.session.duration_s) / round_s))
 
 
 def _shortest_round_s(scenario: Scenario) -> float:

@@ -197,6 +197,8 @@ class Lifecycle:
         if self._room is not None:
             await self._room.cut()
         talk.playout.leave()
+        if talk.line is not None:
+            talk.line.down.heard.leave()
         await asyncio.sleep(caller.cut_for_s)
         try:
             async with asyncio.timeout(target.connect_timeout_s):

@@ -67,7 +67,7 @@ class Playout:
     def take(self, t_ns: int, pcm: bytes, *, speaking: bool, lost: int = 0) -> None:
         """A stretch arrived at `t_ns`. `speaking`: the avatar was, before it; `lost`: so many before it never came."""
         if self._first_ns is None:
-            self._first_ns = t_ns
+            self._first_ns, speaking = t_ns, False  # whoever spoke before it was not to be heard here
         self.frames += 1
         length_ns = FRAME_NS if len(pcm) == FRAME_BYTES else len(pcm) // 2 * 1_000_000_000 // RATE_HZ
         if speaking:

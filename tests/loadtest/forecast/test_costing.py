@@ -150,3 +150,11 @@ def test_what_a_round_takes_beside_its_clips_bounds_how_many_there_are(tmp_path:
     answer_s = longest_answer_s(made, made.scenarios[0], made.cost.table)
     reserved = worst(made, made.scenarios[0], made.cost.table).total.high
     assert reserved == pytest.approx(cost(made, [(3.7, answer_s)] * 101))  # 0.3 + 2 + 1.7 + 5 s: a hundred, and one
+
+
+def test_nobody_talks_for_longer_than_the_session_lives(tmp_path: Path) -> None:
+    bounded = repeating(clips(tmp_path / "clips", 2))
+    longer = repeating(clips(tmp_path / "clips", 2), repeat_for=3600)
+    for bill_of in (worst, lambda made, scenario, table: bill(expected(made, scenario, answer_s=2, around_s=1), table)):
+        costs = [bill_of(made, made.scenarios[0], made.cost.table).total.high for made in (bounded, longer)]
+        assert costs[0] == costs[1] > 0

@@ -97,7 +97,7 @@ def test_the_time_between_two_streams_is_not_listened_to_and_nothing_was_missed_
     playout.leave()
     assert playout.heard_ns == 2_000 * MS
     for number in range(50):
-        playout.take((10_000 + 20 * number) * MS, LOUD_FRAME, speaking=number > 0)
+        playout.take((10_000 + 20 * number) * MS, LOUD_FRAME, speaking=True)
     assert playout.heard_ns == 3_000 * MS
     assert playout.frames == 150
     assert told(playout) == (0, 0, 20)
