@@ -14,7 +14,7 @@ from loadtest.config.access.trust import check_trust
 from loadtest.config.backend import BackendTarget
 from loadtest.config.environment import BETWEEN_PROCESSES, PREFIX, READ
 from loadtest.config.scenario import sections
-from loadtest.config.session_object import default_realtime
+from loadtest.config.session_object import completed
 from loadtest.config.settings import Settings
 from loadtest.config.written.places import Written
 from loadtest.criteria.slo import parse_slos
@@ -59,7 +59,7 @@ def resolve(
     _read_trace(tree.get("load"), toml_path, options)
     if "mix" in tree:
         _refuse_unused(tree)
-    tree["realtime"] = _session_object(tree.get("realtime", {}))
+    tree["realtime"] = completed(tree.get("realtime", {}))
     _leave_unspoken(tree)
     mixed: list[Path] = []
     if "mix" in tree:
@@ -235,7 +235,7 @@ def _read_mix(entries: Any, toml_path: Path | None) -> tuple[list[dict[str, Any]
             key: tree[key] for key in (*_OF_SCENARIOS, "waive") if key in tree and key != "realtime"
         }
         _leave_unspoken(taken)
-        realtime = _session_object(tree.get("realtime", {}))
+        realtime = completed(tree.get("realtime", {}))
         name = tree.get("name", Path(entry["scenario"]).stem)
         scenarios.append({"name": name, "weight": entry.get("weight", 1.0), "realtime": realtime, **taken})
     names = [scenario["name"] for scenario in scenarios]
@@ -283,29 +283,3 @@ def _flat(tags: dict[str, Any]) -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
-
-
-def _deep_merge(base: dict[str, Any], over: Any) -> Any:
-    """`over` wins; tables are merged key by key, so that a scenario may set one field of the mint alone. A table of
-    another `type` is another thing: nothing of a server_vad is left in a semantic_vad."""
-    if not isinstance(over, dict) or over.get("type", base.get("type")) != base.get("type"):
-        return over
-    merged = dict(base)
-    for key, value in over.items():
-        merged[key] = _deep_merge(base[key], value) if isinstance(base.get(key), dict) else value
-    return merged
-
-
-def _session_object(given: Any) -> Any:
-    """The mint's, with what the scenario doesn't say. A stored prompt has instructions of its own."""
-    default = default_realtime()
-    if isinstance(given, dict) and given.get("prompt") and "instructions" not in given:
-        del default["instructions"]
-    return _with_nulls(_deep_merge(default, given))
-
-
-def _with_nulls(tree: Any) -> Any:
-    """TOML has no null, and a mint needs one to switch a default off: there it is written "null"."""
-    if isinstance(tree, dict):
-        return {key: _with_nulls(value) for key, value in tree.items()}
-    return None if tree == "null" else tree

@@ -89,6 +89,14 @@ def default_realtime() -> dict[str, Any]:
     }
 
 
+def completed(given: Any) -> Any:
+    """The mint's, with what the scenario doesn't say. A stored prompt has instructions of its own."""
+    default = default_realtime()
+    if isinstance(given, dict) and given.get("prompt") and "instructions" not in given:
+        del default["instructions"]
+    return _with_nulls(_deep_merge(default, given))
+
+
 def vad_silence_s(realtime: dict[str, Any]) -> float | None:
     """The silence after which the service takes a turn as ended; None where no server VAD is configured."""
     detection = _turn_detection(realtime)
@@ -130,3 +138,21 @@ def _reasons(realtime: dict[str, Any]) -> bool:
 
 def _default_silence_ms(realtime: dict[str, Any]) -> int:
     return _PATIENT_SILENCE_MS if _reasons(realtime) else _SILENCE_MS
+
+
+def _deep_merge(base: dict[str, Any], over: Any) -> Any:
+    """`over` wins; tables are merged key by key, so that a scenario may set one field of the mint alone. A table of
+    another `type` is another thing: nothing of a server_vad is left in a semantic_vad."""
+    if not isinstance(over, dict) or over.get("type", base.get("type")) != base.get("type"):
+        return over
+    merged = dict(base)
+    for key, value in over.items():
+        merged[key] = _deep_merge(base[key], value) if isinstance(base.get(key), dict) else value
+    return merged
+
+
+def _with_nulls(tree: Any) -> Any:
+    """TOML has no null, and a mint needs one to switch a default off: there it is written "null"."""
+    if isinstance(tree, dict):
+        return {key: _with_nulls(value) for key, value in tree.items()}
+    return None if tree == "null" else tree
