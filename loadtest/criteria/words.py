@@ -1,5 +1,6 @@
 """Numbers as people read them, the same on a terminal, on every page and in every sentence."""
 
+from collections.abc import Sequence, Sized
 from typing import assert_never
 
 from loadtest.criteria.slo import PER_MINUTE, RATIOS, Unit
@@ -55,6 +56,17 @@ def plural(count: int, word: str = "session") -> str:
 def plural_of(word: str) -> str:
     """More than one of it: of the words that we use."""
     return f"{word}es" if word.endswith(("s", "sh", "ch", "x")) else f"{word}s"
+
+
+def more(items: Sized, most: int, where: str = "report.json") -> list[str]:
+    """What stands below the first `most` of a list or a table: how many more there are, and where; nothing of none."""
+    left_out = len(items) - most
+    return [f"and {left_out:,} more, in {where}"] if left_out > 0 else []
+
+
+def cut(sentences: Sequence[str], most: int, where: str = "report.json") -> list[str]:
+    """The first `most`, and a last one that says how many more there are, and where."""
+    return [*sentences[:most], *more(sentences, most, where)]
 
 
 def _three_digits(value: float) -> str:

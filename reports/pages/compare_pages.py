@@ -7,7 +7,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from loadtest.criteria.slo import SECONDS
-from loadtest.criteria.words import amount, plural
+from loadtest.criteria.words import amount, cut, more, plural
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from loadtest.language.outlets import code, json_text
@@ -29,6 +29,8 @@ _VERDICTS: Final = {
     "not_worse": "not slower",
 }
 _MOST: Final = 20
+COMPARISON, REPORT = "compare.json", "report.json"
+"""Which file has all of a comparison: of `avaload compare`, and of a run's baseline."""
 
 
 def write(comparison: Mapping[str, Any], directory: Path) -> Path:
@@ -53,18 +55,18 @@ def sentences(comparison: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def reasons(comparison: Mapping[str, Any]) -> list[str]:
-    """The worst first; then what one should know all the same."""
+def reasons(comparison: Mapping[str, Any], *, where: str = COMPARISON) -> list[str]:
+    """The worst first; then what one should know all the same. `where`: the file that has what is left out."""
     found = [*comparison["not_comparable_because"], *comparison["regressions"], *comparison["improvements"]]
     if comparison["outcome"] in ("no_change", "improvement", "regression"):
         found.append(sensitivity(comparison))
     new = comparison["failures"]["new"]
     if new and comparison["outcome"] != "not_comparable":
-        kinds = ", ".join(f"{row['failure']} ({row['count']:,})" for row in new[:5])
+        kinds = ", ".join(cut([f"{row['failure']} ({row['count']:,})" for row in new], 5, where))
         found.append(f"{plural(len(new), 'failure')} of a kind that the base had not: {kinds}")
     changed = [f"{row['id']} {row['base']} → {row['new']}" for row in comparison["rules"]]
     if changed:
-        found.append(f"rules that changed: {', '.join(changed[:10])}")
+        found.append(f"rules that changed: {', '.join(cut(changed, 10, where))}")
     return [*found, *comparison["notes"]]
 
 
@@ -132,15 +134,15 @@ def failures_table(comparison: Mapping[str, Any]) -> list[str]:
 def markdown(comparison: Mapping[str, Any]) -> str:
     """compare.md: the verdict, why, and the table; the rest folded away."""
     lines = [f"## {BADGES[comparison['outcome']]}: {as_markdown(comparison['new'][0]['scenario'])}", ""]
-    lines += [f"- {as_markdown(reason)}" for reason in reasons(comparison)[:_MOST]]
+    lines += [f"- {as_markdown(reason)}" for reason in cut(reasons(comparison), _MOST, COMPARISON)]
     lines += ["", *table(comparison), ""]
     details: list[str] = []
     if failing := failures_table(comparison):
         details += [*failing, ""]
     for title, rows in (("New failures", comparison["failures"]["new"]), ("Gone", comparison["failures"]["gone"])):
         if rows:
-            listed = ", ".join(f"{as_markdown(row['failure'])} ({row['count']:,})" for row in rows[:_MOST])
-            details += [f"{title}: {listed}", ""]
+            listed = [f"{as_markdown(row['failure'])} ({row['count']:,})" for row in rows]
+            details += [f"{title}: {', '.join(cut(listed, _MOST, COMPARISON))}", ""]
     if comparison["settings"]:
         details += ["| differs | base | new |", "|---|---|---|"]
         details += [
@@ -148,6 +150,7 @@ def markdown(comparison: Mapping[str, Any]) -> str:
             for row in comparison["settings"][:_MOST]
         ]
         details.append("")
+        details += [f"{words}\n" for words in more(comparison["settings"], _MOST, COMPARISON)]
     details += ["| | run | started | sessions | generator |", "|---|---|---|--:|---|"]
     for side in ("base", "new"):
         details += [
@@ -176,6 +179,8 @@ def html(comparison: Mapping[str, Any]) -> str:
         "interval": _interval,
         "verdict": verdict,
         "is_slower": is_slower,
+        "cut": cut,
+        "more": more,
         "plural": plural,
     }
     page = environment.get_template("compare.html.j2")

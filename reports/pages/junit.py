@@ -11,6 +11,7 @@ from typing import Any, Final
 from xml.etree import ElementTree
 
 from loadtest.criteria.slo import SECONDS, SloOutcome
+from loadtest.criteria.words import more
 from loadtest.language.events import RuleOutcome
 from loadtest.language.outlets import xml
 from reports.verdict import rules, tables
@@ -71,10 +72,12 @@ def render(report: dict[str, Any], *, run_name: str = tables.RUN_DIR) -> str:
 def _told(report: dict[str, Any], run_name: str) -> Iterator[str]:
     """What the run as a whole has to say: why its verdict, what failed, how long steps took."""
     yield from report["verdict"]["reasons"]
-    for failure in tables.failures(report, run_name=run_name)[:_FAILURES]:
+    failures = tables.failures(report, run_name=run_name)
+    for failure in failures[:_FAILURES]:
         yield f"failed: {failure.words}: {failure.often}: {failure.typed}"
         if failure.detail:
             yield f"    {failure.detail}"
+    yield from more(failures, _FAILURES)
     if report["sessions"]["started"]:
         yield from aligned([tables.STEP_COLUMNS, *tables.steps(report)])
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from loadtest.config.run_dir import Written
 from loadtest.criteria import stage_health
 from loadtest.criteria.slo import SECONDS, SHARE, TAKING
-from loadtest.criteria.words import amount, load_words, plural
+from loadtest.criteria.words import amount, cut, load_words, more, plural
 from loadtest.language.errors import Exit
 from loadtest.language.events import EndedBy
 from loadtest.language.outlets import html
@@ -47,7 +47,7 @@ _CAPS: Final = {
     "concurrency": "Sessions at once",
 }
 _MOST_SCENARIOS: Final = 12
-"""Of a mix of more, the others are in "all" and in report.json."""
+"""Of a mix of more, the others are in "all" and in report.json, and the page says so."""
 _LONGEST: Final = 4000
 _SCRIPT: Final = " ".join(
     line.strip()
@@ -181,6 +181,7 @@ def _environment() -> Environment:
     environment.filters["seconds"] = lambda value: "–" if value is None else amount(value, SECONDS)
     environment.filters["share"] = lambda value: "–" if value is None else amount(value, SHARE)
     environment.filters["count"] = lambda value: "–" if value is None else f"{value:,}"
+    environment.filters |= {"cut": cut, "more": more, "worst_first": objective_words.worst_first}
     environment.filters["objective"] = objective_words.cells
     environment.filters["seen"] = rules.seen
     environment.filters["plural"] = plural

@@ -1,16 +1,18 @@
 """report dict → a short Markdown text that fits into a pull request."""
 
+from collections.abc import Sized
 from typing import Any, Final
 
 from loadtest.criteria.slo import SECONDS
-from loadtest.criteria.words import amount, plural
+from loadtest.criteria.words import amount, cut, more, plural
 from loadtest.language.outlets import code, command, markdown
 from reports.data.run_settings import HTTP
 from reports.pages import compare_pages
 from reports.sections import hosts
 from reports.verdict import objective_words, rules, tables
 
-_FAILURES: Final = 10
+_REASONS, _OBJECTIVES, _FAILURES, _CHANGES = 15, 20, 10, 10
+"""So many of each, so that the text stays short."""
 _MOST: Final = 60_000
 _BADGES: Final = {"pass": "✅ pass", "fail": "❌ fail", "invalid": "⚠️ invalid"}
 
@@ -28,15 +30,15 @@ def render(report: dict[str, Any], *, run_name: str = tables.RUN_DIR) -> str:
             else []
         ),
         *([f"**Capacity: {markdown(report['capacity']['sentence'])}.**", ""] if report["capacity"] else []),
-        *(f"- {markdown(reason)}" for reason in verdict["reasons"][:15]),
+        *(f"- {markdown(reason)}" for reason in cut(verdict["reasons"], _REASONS)),
         "",
     ]
     if report["slos"]:
         lines += [f"| {' | '.join(objective_words.COLUMNS)} |", "|---|---|---|---|---|"]
-        for slo in report["slos"][:20]:
+        for slo in objective_words.worst_first(report["slos"])[:_OBJECTIVES]:
             cells = objective_words.cells(slo)
             lines.append(f"| {' | '.join(markdown(cells[name]) for name in objective_words.COLUMNS)} |")
-        lines.append("")
+        lines += ["", *_more(report["slos"], _OBJECTIVES)]
     lines += _failures(report, run_name)
     if report["baseline"] is not None:
         lines += _since(report["baseline"])
@@ -50,13 +52,21 @@ def _within(text: str) -> str:
     return text if len(text) <= _MOST else f"{text[:_MOST].rpartition(chr(10))[0]}\n\n(cut short)\n"
 
 
+def _more(rows: Sized, most: int) -> list[str]:
+    """The lines below a table that holds the first `most` of them."""
+    return [line for words in more(rows, most) for line in (f"{words.capitalize()}.", "")]
+
+
 def _since(compared: dict[str, Any]) -> list[str]:
     """What changed since the baseline, or why that can't be said, with the figures before and after."""
     failing, base = compare_pages.failures_table(compared), str(compared["base"][0]["run_id"])
     return [
         f"### Since the baseline {code(base)}: {compare_pages.BADGES[compared['outcome']]}",
         "",
-        *(f"- {markdown(reason)}" for reason in compare_pages.reasons(compared)[:10]),
+        *(
+            f"- {markdown(reason)}"
+            for reason in cut(compare_pages.reasons(compared, where=compare_pages.REPORT), _CHANGES)
+        ),
         "",
         *compare_pages.table(compared),
         "",
@@ -94,8 +104,7 @@ def _failures(report: dict[str, Any], run_name: str) -> list[str]:
         detail = f"{markdown(failure.detail)}: " if failure.detail else ""
         counts = [f"{failure.sessions:,}", f"{failure.steps:,}"]
         lines.append(f"| {' | '.join([*words, *counts, detail + command(failure.command)])} |")
-    more = [f"And {len(found) - _FAILURES} more, in the report.", ""] if len(found) > _FAILURES else []
-    return ["### Failures", "", *lines, "", *more]
+    return ["### Failures", "", *lines, "", *_more(found, _FAILURES)]
 
 
 def _http(report: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from loadtest import journal
 from loadtest.criteria.slo import SECONDS
-from loadtest.criteria.words import amount
+from loadtest.criteria.words import amount, more
 from loadtest.language.events import ClockCompared, WorkerChanged, WorkerState
 from loadtest.language.outlets import code
 from loadtest.language.outlets import markdown as as_markdown
@@ -15,6 +15,7 @@ from reports.data.clocks import Anchors
 if TYPE_CHECKING:
     from reports.data.frames import Run
 
+_LISTED: Final = 20
 _STATES: Final = {
     WorkerState.HOME: "all here",
     WorkerState.JOINED: "not all here; what it wrote is in {directory}",
@@ -121,12 +122,13 @@ def rows(hosts: dict[str, Any]) -> list[dict[str, Any]]:
 def markdown(hosts: dict[str, Any]) -> list[str]:
     """A line for each worker's command, nothing for a run of one host."""
     lines = [""] if hosts["workers"] else []
-    for row in rows(hosts)[:20]:
+    found = rows(hosts)
+    for row in found[:_LISTED]:
         line = f"- worker on {code(row['host'])}, load processes {row['numbers']}: {as_markdown(row['state'])}"
         if row["skew"] != "–":
             line += f"; its wall clock is ahead of the master's by {row['skew']} ({row['error']})"
         lines.append(line)
-    return lines
+    return [*lines, *(f"- {words}" for words in more(found, _LISTED))]
 
 
 def _where(hosts: dict[str, Any], number: int) -> str:

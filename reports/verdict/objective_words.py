@@ -13,6 +13,7 @@ Row = Mapping[str, Any]
 
 COLUMNS: Final = ("objective", "bound", "observed", "samples", "outcome")
 OUTCOMES: Final = {SloOutcome.PASS: "met", SloOutcome.FAIL: "missed", SloOutcome.NOT_ENOUGH: "not enough samples"}
+_WORST: Final = (SloOutcome.FAIL, SloOutcome.NOT_ENOUGH, SloOutcome.PASS)
 _BAD: Final = {
     "failed_rate": ("failed", "failing"),
     "failed": ("failed", "failing"),
@@ -46,6 +47,11 @@ def cells(row: Row) -> dict[str, str]:
         "count": _samples(row),
         "outcome": OUTCOMES[SloOutcome(row["outcome"])],
     }
+
+
+def worst_first(rows: Sequence[Row]) -> list[Row]:
+    """Those that were missed, then those that could not be judged: what a short table leaves out was met."""
+    return sorted(rows, key=lambda row: _WORST.index(SloOutcome(row["outcome"])))
 
 
 def table(rows: Sequence[Row]) -> list[str]:
