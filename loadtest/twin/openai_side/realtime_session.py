@@ -12,19 +12,19 @@ from typing import Any
 from loadtest.twin.openai_side import faults
 from loadtest.twin.openai_side.alarms import Alarms
 from loadtest.twin.openai_side.config import client_events, session_config
+from loadtest.twin.openai_side.config.session_rules import SPEECH, check_whole
 from loadtest.twin.openai_side.errors import RefusedError
 from loadtest.twin.openai_side.padding import padded
 from loadtest.twin.openai_side.surroundings import Around, Emit
-from loadtest.twin.openai_side.turns.conversation import Conversation
+from loadtest.twin.openai_side.turns.conversation import Conversation, Item
 from loadtest.twin.openai_side.turns.response import Response
 from loadtest.twin.openai_side.turns.user_turns import UserTurns
 
 LONGEST_S = 3600
 """No session lives longer (docs/contract.md#a-realtime-session)."""
 
-_OVERRIDES = (
-    *("instructions", "output_modalities", "max_output_tokens", "metadata", "conversation", "tools", "tool_choice"),
-)
+_OVERRIDES = (*SPEECH, "metadata", "conversation")
+"""What `response.create` says as the session does, and what it alone says."""
 
 HangUp = Callable[[int, str], None]
 """Closes the socket with a code and a reason; 1006 drops it."""
@@ -164,11 +164,13 @@ class RealtimeSession:
                 "Wait until the response is finished before creating a new one.",
                 code="conversation_already_has_active_response",
             )
+        config, own_input = self._config_of(request), self._own_input(request)
         self._responses += 1
         response = Response(
             number=self._responses,
-            config=self._config_of(request),
+            config=config,
             conversation=self._conversation,
+            own_input=own_input,
             around=self._around,
             alarms=self._alarms,
             emit=self._emit,
@@ -197,7 +199,19 @@ class RealtimeSession:
         voice = self._config["audio"]["output"]["voice"]
         if self._conversation.has_spoken and config["audio"]["output"]["voice"] != voice:
             raise session_config.voice_is_fixed("response.audio.output.voice")
+        check_whole(config, path="response")
         return config
+
+    def _own_input(self, request: Mapping[str, Any]) -> list[Item] | None:
+        """What a response reads in place of the conversation: items of its own, and some of those that are there."""
+        if request.get("input") is None:
+            return None
+        return [
+            self._conversation.get(each["id"], param=f"response.input[{index}].id")
+            if each["type"] == "item_reference"
+            else self._conversation.described(each.get("id") or self._new_id("item"), each)
+            for index, each in enumerate(request["input"])
+        ]
 
     def _ended_beside(self, response: Response) -> None:
         self._beside.pop(response.id, None)
@@ -226,10 +240,7 @@ class RealtimeSession:
         item_id = wanted.get("id") or self._new_id("item")
         if item_id in self._conversation:
             raise RefusedError(f"Item {item_id!r} already exists.", code="invalid_value", param="item.id")
-        told = {"role": wanted.get("role"), "content": wanted.get("content", [])}
-        item = self._conversation.item(item_id, type=wanted["type"], **told)
-        named = ("id", "type", "object", "status", "role", "content")
-        item.extra = {name: value for name, value in wanted.items() if name not in named}
+        item = self._conversation.described(item_id, wanted)
         if item.type == "function_call":
             item.extra.setdefault("call_id", self._new_id("call"))
         if item.type == "function_call_output" and not self._conversation.has_call(item.extra["call_id"]):

@@ -1,6 +1,7 @@
 """What the knobs and the session's settings change in a Realtime session; without sockets."""
 
 import asyncio
+import base64
 from typing import Any
 
 import pytest
@@ -443,12 +444,54 @@ def test_a_response_can_end_early(reason: str) -> None:
     assert done["usage"]["output_token_details"]["audio_tokens"] == 20
 
 
-def test_max_output_tokens_is_kept() -> None:
-    talk = _answered(session={"max_output_tokens": 30})
+_MANY = {f"field_{number}": {"type": "string"} for number in range(60)}
+LARGE_TOOL = {"type": "function", "name": "fill_in", "parameters": {"type": "object", "properties": _MANY}}
+TEXT = {"output_modalities": ["text"]}
+THINKING = {"model": "gpt-realtime-2.1", "reasoning": {"effort": "low"}}
+
+
+@pytest.mark.parametrize("most", [1, 20, 30, 40, 50])
+@pytest.mark.parametrize(
+    ("session", "least_left"),
+    [
+        ({}, 6),
+        (TEXT, 0),
+        ({"tools": [LARGE_TOOL]}, 0),
+        (THINKING, 14),
+        ({**THINKING, **TEXT}, 1),
+        ({**THINKING, "tools": [LARGE_TOOL]}, 1),
+    ],
+)
+def test_max_output_tokens_is_what_usage_counts(session: dict[str, Any], least_left: int, most: int) -> None:
+    talk = _answered("answer_s=60", "commentary=0", session={**session, "max_output_tokens": most})
 
     done = talk.last("response.done")["response"]
-    assert done["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
-    assert 20 <= done["usage"]["output_tokens"] <= 30
+    assert (done["status"], done["status_details"]["reason"]) == ("incomplete", "max_output_tokens")
+    assert done["output"][0]["status"] == "incomplete"
+    spent = done["usage"]["output_tokens"]
+    assert spent <= most
+    # The name of the function alone is more than one token: then nothing of the call is said.
+    assert most - spent <= (most if most == 1 else least_left)
+
+
+def test_a_call_is_cut_within_its_arguments() -> None:
+    talk = _answered(session={"tools": [LARGE_TOOL], "max_output_tokens": 20})
+
+    told = talk.last("response.function_call_arguments.done")["arguments"]
+    assert told.startswith('{"field_0": "example", "field_1"')
+    assert len("fill_in") + len(told) == 20 * 4
+    assert "".join(event["delta"] for event in talk.all("response.function_call_arguments.delta")) == told
+    assert talk.last("response.output_item.done")["item"]["arguments"] == told
+    assert talk.types().count("conversation.item.done") == 1  # of the user's item
+
+
+def test_a_limit_that_is_just_enough_cuts_nothing() -> None:
+    for session in ({}, TEXT, {"tools": [LARGE_TOOL]}, {**THINKING, **TEXT}, {**THINKING, "tools": [WEATHER]}):
+        whole = _answered(session=session).last("response.done")["response"]
+        spent = whole["usage"]["output_tokens"]
+        for most, status in ((spent, "completed"), (spent - 1, "incomplete")):
+            limited = _answered(session={**session, "max_output_tokens": most}).last("response.done")["response"]
+            assert (limited["status"], limited["usage"]["output_tokens"] <= most) == (status, True)
 
 
 def test_an_empty_bucket_of_tokens_fails_the_response() -> None:
@@ -566,6 +609,148 @@ def test_a_user_interrupts_and_is_answered_whatever_runs_out_of_band() -> None:
         assert [told[event["response"]["id"]] for event in talk.all("response.created")] == [
             *("completed", "cancelled", "completed")
         ]
+
+    in_no_time(script)
+
+
+def _message(role: str, *content: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "message", "role": role, "content": list(content)}
+
+
+def _usage(talk: Talk) -> dict[str, int]:
+    """What the last response read."""
+    told: dict[str, int] = talk.last("response.done")["response"]["usage"]["input_token_details"]
+    return {name: told[name] for name in ("text_tokens", "audio_tokens", "cached_tokens")}
+
+
+def test_a_response_with_an_input_of_its_own_reads_that_alone() -> None:
+    async def script() -> None:
+        talk = Talk(session={**TEXT, "instructions": ""})
+        long = {"type": "input_text", "text": "x" * 4000}
+        talk.send("conversation.item.create", item={**_message("user", long), "id": "long"})
+        short = {**_message("user", {"type": "input_text", "text": "y" * 40})}
+        for own, read in (([], 0), ([short], 10), ([{"type": "item_reference", "id": "long"}, short], 1010)):
+            talk.send("response.create", response={**BESIDE, "input": own})
+            await asyncio.sleep(LONG_S)
+            assert _usage(talk) == {"text_tokens": read, "audio_tokens": 0, "cached_tokens": 0}
+        talk.send("response.create")
+        await asyncio.sleep(LONG_S)
+        assert _usage(talk) == {"text_tokens": 1000, "audio_tokens": 0, "cached_tokens": 0}
+        assert len(talk.all("conversation.item.added")) == 2
+
+    in_no_time(script)
+
+
+@pytest.mark.parametrize(
+    ("item", "code", "param"),
+    [
+        (5, "invalid_type", "response.input[0]"),
+        ({"type": "poem"}, "invalid_value", "response.input[0].type"),
+        ({"type": "message", "role": "user"}, "missing_required_parameter", "response.input[0].content"),
+        ({"type": "item_reference", "id": "nobody"}, "item_not_found", "response.input[0].id"),
+    ],
+)
+def test_an_input_that_cannot_be_read_is_refused(item: Any, code: str, param: str) -> None:
+    async def script() -> None:
+        talk = Talk()
+        talk.send("response.create", response={"input": [item]})
+        error = talk.last("error")["error"]
+        assert (error["code"], error["param"]) == (code, param)
+        talk.send("response.create")
+        await asyncio.sleep(LONG_S)
+        assert "Answer 1 " in talk.last("response.done")["response"]["output"][0]["content"][0]["transcript"]
+
+    in_no_time(script)
+
+
+def test_the_result_of_a_tool_in_the_input_is_answered_in_words() -> None:
+    async def script() -> None:
+        talk = Talk(session={**TEXT, "tools": [WEATHER]})
+        call = {"type": "function_call", "call_id": "mine", "name": "weather", "arguments": "{}"}
+        for own, kind in (([call, _output("mine")], "message"), ([call], "function_call")):
+            talk.send("response.create", response={**BESIDE, "input": own})
+            await asyncio.sleep(LONG_S)
+            assert talk.last("response.done")["response"]["output"][0]["type"] == kind
+
+    in_no_time(script)
+
+
+def test_what_comes_while_an_answer_is_made_is_read_by_the_next_one() -> None:
+    async def script() -> None:
+        talk = Talk(session={**TEXT, "instructions": ""})
+        text = {"type": "input_text", "text": "x" * 400}
+        talk.send("conversation.item.create", item=_message("user", text))
+        talk.send("response.create")
+        talk.send("conversation.item.create", item=_message("user", text))
+        await asyncio.sleep(LONG_S)
+        assert _usage(talk) == {"text_tokens": 100, "audio_tokens": 0, "cached_tokens": 0}
+        said = talk.last("response.done")["response"]["usage"]["output_tokens"]
+        talk.send("response.create")
+        await asyncio.sleep(LONG_S)
+        assert _usage(talk) == {"text_tokens": 200 + said, "audio_tokens": 0, "cached_tokens": 100}
+
+    in_no_time(script)
+
+
+@pytest.mark.parametrize(("role", "kind", "tokens"), [("user", "input_audio", 100), ("assistant", "output_audio", 200)])
+def test_sound_that_comes_in_an_item_is_read_like_any_other(role: str, kind: str, tokens: int) -> None:
+    async def script() -> None:
+        talk = Talk(session=TEXT)
+        for length_ms in (10_000, 1):  # the second with padding
+            sound = base64.b64encode(bytes(48 * length_ms)).decode()
+            talk.send("conversation.item.create", item=_message(role, {"type": kind, "audio": sound}))
+        odd = {"type": "input_image", "text": 5, "audio": 5}  # nobody has looked into these
+        talk.send("conversation.item.create", item=_message("user", odd))
+        talk.send("response.create")
+        await asyncio.sleep(LONG_S)
+        assert _usage(talk)["audio_tokens"] == tokens
+
+    in_no_time(script)
+
+
+# --- settings of one response
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "param"),
+    [
+        ({"reasoning": {"effort": "low"}}, "unsupported_parameter", "response.reasoning"),
+        ({"parallel_tool_calls": True}, "unsupported_parameter", "response.parallel_tool_calls"),
+        ({"tool_choice": {"type": "function", "name": "nope"}}, "invalid_value", "response.tool_choice"),
+        ({"tool_choice": {"type": "mcp", "server_label": "nope"}}, "invalid_value", "response.tool_choice"),
+        (
+            {"tools": [], "tool_choice": {"type": "function", "name": "weather"}},
+            "invalid_value",
+            "response.tool_choice",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_with_the_session_are_refused(settings: dict[str, Any], code: str, param: str) -> None:
+    async def script() -> None:
+        talk = Talk(session={"tools": [WEATHER]})
+        talk.send("response.create", response=settings)
+        error = talk.last("error")["error"]
+        assert (error["code"], error["param"]) == (code, param)
+        assert talk.all("response.created") == []
+
+    in_no_time(script)
+
+
+def test_a_response_has_the_tools_and_the_thoughts_that_it_is_told() -> None:
+    async def script() -> None:
+        talk = Talk(session={"model": "gpt-realtime-2.1", **TEXT})
+        own = {"tools": [WEATHER], "tool_choice": {"type": "function", "name": "weather"}, "parallel_tool_calls": True}
+        for settings, kind, thinks in (
+            (own, "function_call", False),
+            ({"reasoning": {"effort": "low"}, "prompt": {"id": "pmpt_1"}}, "message", True),
+            ({"reasoning": {"effort": None}}, "message", False),
+        ):
+            talk.send("response.create", response=settings)
+            await asyncio.sleep(LONG_S)
+            done = talk.last("response.done")["response"]
+            assert done["output"][-1]["type"] == kind
+            assert ("reasoning_tokens" in done["usage"]["output_token_details"]) is thinks
+        assert talk.all("error") == []
 
     in_no_time(script)
 

@@ -28,25 +28,26 @@ _CONTENT = tagged(
     }
 )
 _NAMED = {"type": text, "id": text, "object": text, "status": text}
-_ITEM = tagged(
-    {
-        "message": record(
-            {**_NAMED, "role": one_of("user", "assistant", "system"), "content": list_of(_CONTENT)},
-            required=("role", "content"),
-        ),
-        "function_call": record(
-            {**_NAMED, "call_id": text, "name": text, "arguments": text}, required=("name", "arguments")
-        ),
-        "function_call_output": record({**_NAMED, "call_id": text, "output": text}, required=("call_id", "output")),
-    }
-)
+_ITEMS: dict[str, Rule] = {
+    "message": record(
+        {**_NAMED, "role": one_of("user", "assistant", "system"), "content": list_of(_CONTENT)},
+        required=("role", "content"),
+    ),
+    "function_call": record(
+        {**_NAMED, "call_id": text, "name": text, "arguments": text}, required=("name", "arguments")
+    ),
+    "function_call_output": record({**_NAMED, "call_id": text, "output": text}, required=("call_id", "output")),
+}
+_ITEM = tagged(_ITEMS)
+_INPUT = tagged({**_ITEMS, "item_reference": record({"type": text, "id": text}, required=("id",))})
+"""What a response reads instead of the conversation."""
 _RESPONSE = record(
     {
         **SPEECH,
         "instructions": nullable(text),  # null: the session's. LiveKit's agents send it after each tool call
         "audio": RESPONSE_AUDIO,
         "conversation": one_of("auto", "none"),
-        "input": list_of(anything),
+        "input": list_of(_INPUT),
         "metadata": nullable(map_of(text)),
     }
 )

@@ -1,15 +1,17 @@
 """The items of one Realtime conversation and the tokens they cost (docs/contract.md#client-events, #a-voice-turn)."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from loadtest.twin.openai_side.errors import RefusedError
+from loadtest.twin.pcm import BYTES_PER_MS
 
 _USER_TOKENS_PER_S = 10
 ASSISTANT_TOKENS_PER_S = 20
 CHARACTERS_PER_TOKEN = 4
+_SOUND = ("input_audio", "output_audio")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,21 +44,59 @@ class Item:
     def audio_tokens(self) -> int:
         """Tokens of its sound."""
         per_s = ASSISTANT_TOKENS_PER_S if self.role == "assistant" else _USER_TOKENS_PER_S
-        return round(self.audio_ms / 1000 * per_s)
+        return audio_tokens(self.audio_ms, per_s=per_s)
 
     @property
     def text_tokens(self) -> int:
         """Tokens of its text; a transcript of user speech is not read by the model."""
-        characters = sum(len(part.get("text") or "") for part in self.content)
-        characters += sum(len(self.extra.get(name, "")) for name in ("name", "arguments", "output"))
+        characters = sum(_characters(part.get("text")) for part in self.content)
+        characters += sum(_characters(self.extra.get(name)) for name in ("name", "arguments", "output"))
         return -(-characters // CHARACTERS_PER_TOKEN)
 
     @property
     def spoken_tokens(self) -> int:
-        """Tokens of the text that the model wrote or spoke in it."""
+        """Tokens of the text that the model wrote or spoke in it; a call that was cut before its arguments is none."""
         characters = sum(len(part.get("transcript") or part.get("text") or "") for part in self.content)
-        characters += sum(len(self.extra.get(name, "")) for name in ("name", "arguments"))
+        if self.extra.get("arguments"):
+            characters += len(self.extra["name"]) + len(self.extra["arguments"])
         return -(-characters // CHARACTERS_PER_TOKEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a response reads, counted when it begins: what happens to the items afterwards is no matter of its bill."""
+
+    text_tokens: int
+    audio_tokens: int
+    cached_text_tokens: int
+    cached_audio_tokens: int
+    answers: int
+    """Messages of the model among it."""
+    last_type: str | None
+    """Of the newest item; None: there is none."""
+
+    def usage(self, output: Sequence[Item], *, reasoning: bool) -> dict[str, Any]:
+        """What a response that produced `output` cost. With `reasoning` its tokens are told, too: the twin thinks as
+        much as it says."""
+        text_out = sum(item.spoken_tokens for item in output)
+        audio_out = sum(item.audio_tokens for item in output)
+        thought = {"reasoning_tokens": text_out} if reasoning else {}
+        text_out += sum(thought.values())
+        cached = {"text_tokens": self.cached_text_tokens, "audio_tokens": self.cached_audio_tokens}
+        input_tokens = self.text_tokens + self.audio_tokens
+        return {
+            "total_tokens": input_tokens + text_out + audio_out,
+            "input_tokens": input_tokens,
+            "output_tokens": text_out + audio_out,
+            "input_token_details": {
+                "text_tokens": self.text_tokens,
+                "audio_tokens": self.audio_tokens,
+                "image_tokens": 0,
+                "cached_tokens": sum(cached.values()),
+                "cached_tokens_details": {**cached, "image_tokens": 0},
+            },
+            "output_token_details": {"text_tokens": text_out, "audio_tokens": audio_out, **thought},
+        }
 
 
 class Conversation:
@@ -72,21 +112,25 @@ class Conversation:
         self.has_spoken = False
         """Whether assistant sound was ever generated."""
         self._items: dict[str, Item] = {}
-        self._cached = {"text_tokens": 0, "audio_tokens": 0}
-
-    @property
-    def last(self) -> Item | None:
-        """The newest item."""
-        return next(reversed(self._items.values()), None)
-
-    @property
-    def answers(self) -> int:
-        """Messages of the model that it holds."""
-        return sum(item.type == "message" and item.role == "assistant" for item in self._items.values())
+        self._read: Context | None = None
+        """What was read of it last."""
 
     def item(self, item_id: str, **fields: Any) -> Item:
         """A new item, not yet in the conversation."""
         return Item(id=item_id, is_as_documented=self._is_as_documented, **fields)
+
+    def described(self, item_id: str, wanted: Mapping[str, Any]) -> Item:
+        """The item that a client describes, not yet in the conversation."""
+        named = ("id", "type", "object", "status", "role", "content")
+        content = wanted.get("content", [])
+        return self.item(
+            item_id,
+            type=wanted["type"],
+            role=wanted.get("role"),
+            content=content,
+            audio_ms=sum(_sound_ms(part["audio"]) for part in content if "audio" in part and part["type"] in _SOUND),
+            extra={name: value for name, value in wanted.items() if name not in named},
+        )
 
     def add(self, item: Item, *, after: str | None = None) -> str | None:
         """Put behind the item with the id `after` ("root": first), by default the last; returns the id before it."""
@@ -141,32 +185,35 @@ class Conversation:
         for part in item.content:
             part["transcript"] = None
 
-    def usage(self, *, instructions: str, output: Sequence[Item], reasoning: bool) -> dict[str, Any]:
-        """What a response that produced `output` cost; call it once per response. With `reasoning` its tokens are told,
-        too: the twin thinks as much as it says."""
-        new = {item.id for item in output}
-        before = [item for item in self._items.values() if item.id not in new]
-        text_in = -(-len(instructions) // CHARACTERS_PER_TOKEN) + sum(item.text_tokens for item in before)
-        audio_in = sum(item.audio_tokens for item in before)
-        cached = {
-            "text_tokens": min(self._cached["text_tokens"], text_in),
-            "audio_tokens": min(self._cached["audio_tokens"], audio_in),
-        }
-        self._cached = {"text_tokens": text_in, "audio_tokens": audio_in}
-        text_out = sum(item.spoken_tokens for item in output)
-        audio_out = sum(item.audio_tokens for item in output)
-        thought = {"reasoning_tokens": text_out} if reasoning else {}
-        text_out += sum(thought.values())
-        return {
-            "total_tokens": text_in + audio_in + text_out + audio_out,
-            "input_tokens": text_in + audio_in,
-            "output_tokens": text_out + audio_out,
-            "input_token_details": {
-                "text_tokens": text_in,
-                "audio_tokens": audio_in,
-                "image_tokens": 0,
-                "cached_tokens": sum(cached.values()),
-                "cached_tokens_details": {**cached, "image_tokens": 0},
-            },
-            "output_token_details": {"text_tokens": text_out, "audio_tokens": audio_out, **thought},
-        }
+    def context(self, instructions: str, items: Sequence[Item] | None = None) -> Context:
+        """What a response reads that begins now: the conversation, or `items` in its place. Of those nothing is
+        cached."""
+        read = self._items.values() if items is None else items
+        before = self._read if items is None else None
+        text_tokens = -(-len(instructions) // CHARACTERS_PER_TOKEN) + sum(item.text_tokens for item in read)
+        audio_tokens = sum(item.audio_tokens for item in read)
+        context = Context(
+            text_tokens=text_tokens,
+            audio_tokens=audio_tokens,
+            cached_text_tokens=min(before.text_tokens, text_tokens) if before else 0,
+            cached_audio_tokens=min(before.audio_tokens, audio_tokens) if before else 0,
+            answers=sum(item.type == "message" and item.role == "assistant" for item in read),
+            last_type=next((item.type for item in reversed(read)), None),
+        )
+        if items is None:
+            self._read = context
+        return context
+
+
+def audio_tokens(length_ms: float, *, per_s: int) -> int:
+    """Tokens of so much sound."""
+    return round(length_ms / 1000 * per_s)
+
+
+def _characters(text: object) -> int:
+    return len(text) if isinstance(text, str) else 0
+
+
+def _sound_ms(base64: str) -> float:
+    """Length of PCM by that of its base64."""
+    return (len(base64) * 3 // 4 - base64[-2:].count("=")) / BYTES_PER_MS

@@ -7,7 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from loadtest.twin.openai_side.turns import order
-from loadtest.twin.openai_side.turns.conversation import ASSISTANT_TOKENS_PER_S, CHARACTERS_PER_TOKEN, Item
+from loadtest.twin.openai_side.turns.conversation import (
+    ASSISTANT_TOKENS_PER_S,
+    CHARACTERS_PER_TOKEN,
+    Item,
+    audio_tokens,
+)
 from loadtest.twin.pcm import BYTES_PER_MS, tone
 
 DELTA_MS = 200
@@ -15,8 +20,6 @@ DELTA_MS = 200
 
 CHARACTERS_PER_DELTA = 3
 """Of what is spoken in one: 15 a second, as people speak."""
-_OPENING_CHARACTERS = 30
-"""An answer begins with its number and the code word, whatever its length."""
 _SAID = "this is what the twin has to say about it for as long as the answer lasts"
 _SENTENCE = (
     ", and",
@@ -76,6 +79,30 @@ class OutputItem:
     def left(self) -> int:
         """Deltas still to come."""
         return len(self._pieces) - self._said
+
+    @property
+    def text_tokens(self) -> int:
+        """Tokens of what it has written or spoken by now."""
+        characters = len(self._text())
+        return -(-(self._named + characters) // CHARACTERS_PER_TOKEN) if characters else 0
+
+    @property
+    def next_audio_tokens(self) -> int:
+        """Tokens of its sound with that of the next delta."""
+        return audio_tokens(self.item.audio_ms + min(DELTA_MS, self._left_ms), per_s=ASSISTANT_TOKENS_PER_S)
+
+    def fits(self, room: int) -> bool:
+        """Whether its text has no more than so many tokens with the next delta. One without sound is split for that."""
+        left = room * CHARACTERS_PER_TOKEN - self._named - len(self._text())
+        following = self._pieces[self._said]
+        if 0 < left < len(following) and not self._left_ms:
+            self._pieces[self._said : self._said + 1] = [following[:left], following[left:]]
+        return left >= len(self._pieces[self._said])
+
+    @property
+    def _named(self) -> int:
+        """Length of what it has to say first: the name of the function."""
+        return len(self.item.extra["name"]) if self.sequence is order.CALL else 0
 
     def opening(self) -> list[dict[str, Any]]:
         """The events that announce it."""
@@ -161,12 +188,6 @@ def words(number: int, code_word: str, *, deltas: int) -> list[str]:
     count = deltas - len(pieces)
     pieces += [text[len(text) * each // count : len(text) * (each + 1) // count] for each in range(count)]
     return ended(pieces)
-
-
-def tokens(deltas: int) -> float:
-    """How many tokens an answer of so many deltas has, sound and text, about."""
-    sound = deltas * DELTA_MS / 1000 * ASSISTANT_TOKENS_PER_S
-    return sound + (_OPENING_CHARACTERS + deltas * CHARACTERS_PER_DELTA) / CHARACTERS_PER_TOKEN
 
 
 def ended(pieces: list[str]) -> list[str]:

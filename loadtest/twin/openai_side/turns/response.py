@@ -4,28 +4,16 @@ Source: docs/contract.md#a-voice-turn, #interruption.
 """
 
 import asyncio
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from loadtest.twin.openai_side import faults
 from loadtest.twin.openai_side.alarms import Alarms
-from loadtest.twin.openai_side.config.session_rules import reasons
 from loadtest.twin.openai_side.surroundings import Around, Emit, NewId
 from loadtest.twin.openai_side.turns import order
-from loadtest.twin.openai_side.turns.conversation import (
-    Conversation,
-    Item,
-)
-from loadtest.twin.openai_side.turns.output_item import (
-    DELTA_MS,
-    OutputItem,
-    announcement,
-    arguments,
-    ended,
-    tokens,
-    words,
-)
+from loadtest.twin.openai_side.turns.conversation import Conversation, Item
+from loadtest.twin.openai_side.turns.output_item import DELTA_MS, OutputItem
+from loadtest.twin.openai_side.turns.plan import Plan
 
 _SOMETIMES = 0.5
 """Recordings of the real service have rate_limits.updated after about half of the responses."""
@@ -34,7 +22,8 @@ _SOMETIMES = 0.5
 class Response:
     """Generates one response on its own timer and says through `emit` what a client sees of it.
 
-    `config` is the session's, with the overrides of `response.create`; `on_half` is called once in the middle of the
+    `config` is the session's, with the overrides of `response.create`; `own_input` what it reads instead of the
+    conversation, if that isn't None; `on_half` is called once in the middle of the
     answer, `on_end` once after its last event.
     """
 
@@ -44,6 +33,7 @@ class Response:
         number: int,
         config: Mapping[str, Any],
         conversation: Conversation,
+        own_input: Sequence[Item] | None,
         around: Around,
         alarms: Alarms,
         emit: Emit,
@@ -54,16 +44,23 @@ class Response:
         self.id = new_id("resp")
         self.audio_ms = 0.0
         """Speech generated so far."""
-        self._number = number
         self._config = config
         self._conversation = conversation
         self._around = around
         self._alarms = alarms
         self._emit = emit
-        self._new_id = new_id
         self._on_half = on_half
         self._on_end = on_end
-        self._reasons = reasons(config.get("model", ""))
+        self._context = conversation.context(config["instructions"], own_input)
+        self._plan = Plan(
+            number=number,
+            response_id=self.id,
+            config=config,
+            context=self._context,
+            conversation=conversation,
+            around=around,
+            new_id=new_id,
+        )
         self._is_in_conversation = config.get("conversation") != "none"
         self._next: asyncio.TimerHandle | None = None
         self._status = "in_progress"
@@ -84,11 +81,13 @@ class Response:
             self._fate = "inference_rate_limit_exceeded"
         latency_s = self._around.chance.latency_s("first_delta")
         if growth_s := self._around.profile.context_growth_s:
-            latency_s += growth_s * self._conversation.answers
+            latency_s += growth_s * self._context.answers
         if self._fate in faults.RESPONSE_FAILURES:
             self._in(latency_s, self._fail)
             return
-        self._planned = self._plan()
+        self._planned = self._plan.items()
+        if self._fate is not None and not any(each.sequence is order.CALL for each in self._planned):
+            self._cut_at = sum(each.left for each in self._planned) // 2
         self._open_next()
         self._in(latency_s, self._generate)
 
@@ -101,94 +100,6 @@ class Response:
             self._next = self._alarms.after(delay_s, callback)
         else:
             callback()
-
-    # --- what it is going to say
-
-    def _plan(self) -> list[OutputItem]:
-        """The items of the response, as the script has them or as the session asks for them."""
-        kinds = next(self._around.script, None)
-        if kinds is None:
-            kinds = self._decided()
-        if "call" not in kinds or not self._tools():
-            return self._message(len(kinds))
-        tool = self._tools()[0]
-        planned: list[OutputItem] = []
-        for kind in kinds:
-            planned.append(self._call(tool, index=len(planned)) if kind == "call" else self._aside(len(planned)))
-        return planned
-
-    def _decided(self) -> tuple[str, ...]:
-        """What the twin makes of a request by itself."""
-        choice = self._config["tool_choice"]
-        last = self._conversation.last
-        has_result = last is not None and last.type == "function_call_output"
-        chance, profile = self._around.chance, self._around.profile
-        messages = ("message",) * profile.output_items
-        if choice == "auto" and (has_result or not chance.happens("tool_calls", profile.tool_calls)):
-            return messages
-        if choice == "none" or not self._tools():
-            return messages
-        is_told = self._reasons and chance.happens("commentary", profile.commentary)
-        return ("commentary", "call") if is_told else ("call",)
-
-    def _tools(self) -> list[Mapping[str, Any]]:
-        """The functions that may be called."""
-        choice = self._config["tool_choice"]
-        tools = [each for each in self._config["tools"] if each["type"] == "function"]
-        return [each for each in tools if not isinstance(choice, dict) or each["name"] == choice.get("name")]
-
-    def _call(self, tool: Mapping[str, Any], *, index: int) -> OutputItem:
-        item = self._conversation.item(self._new_id("item"), type="function_call", status="in_progress")
-        item.extra = {"name": tool["name"], "call_id": self._new_id("call"), "arguments": ""}
-        return self._output_item(item, order.CALL, index=index, pieces=arguments(tool), sound_ms=0)
-
-    def _aside(self, index: int) -> OutputItem:
-        """A short message beside a call."""
-        pieces = announcement()
-        sound_ms = 0 if self._is_text else len(pieces) * DELTA_MS
-        return self._message_item("commentary", index=index, pieces=pieces, sound_ms=sound_ms)
-
-    def _message(self, count: int) -> list[OutputItem]:
-        """The spoken or written answer, split into so many items."""
-        length_ms = round(self._around.profile.answer_s / self._config["audio"]["output"]["speed"] * 1000)
-        pieces = words(self._number, self._conversation.code_word, deltas=max(1, math.ceil(length_ms / DELTA_MS)))
-        if self._fate is not None:
-            self._cut_at = len(pieces) // 2
-        count = min(count, len(pieces))
-        planned = []
-        for index in range(count):
-            first, last = (len(pieces) * each // count for each in (index, index + 1))
-            sound_ms = 0 if self._is_text else min(last * DELTA_MS, length_ms) - first * DELTA_MS
-            part = pieces[first:last]
-            if index:
-                part[0] = f"{self._conversation.code_word}{part[0]}"
-            planned.append(self._message_item("final_answer", index=index, pieces=ended(part), sound_ms=sound_ms))
-        return planned
-
-    def _message_item(self, phase: str, *, index: int, pieces: list[str], sound_ms: int) -> OutputItem:
-        """A message of the model."""
-        item = self._conversation.item(self._new_id("item"), role="assistant", status="in_progress")
-        if self._reasons and self._around.profile.shapes == "recorded":
-            item.extra = {"phase": phase}
-        sequence = order.TEXT if self._is_text else order.AUDIO
-        return self._output_item(item, sequence, index=index, pieces=pieces, sound_ms=sound_ms)
-
-    @property
-    def _is_text(self) -> bool:
-        return bool(self._config["output_modalities"] == ["text"])
-
-    def _output_item(
-        self, item: Item, sequence: order.Order, *, index: int, pieces: list[str], sound_ms: int
-    ) -> OutputItem:
-        return OutputItem(
-            item,
-            sequence=sequence,
-            response_id=self.id,
-            index=index,
-            pieces=pieces,
-            sound_ms=sound_ms,
-            is_in_conversation=self._is_in_conversation,
-        )
 
     # --- saying it
 
@@ -236,9 +147,17 @@ class Response:
         if self._cut_at is not None and self._deltas >= self._cut_at:
             return self._fate
         most = self._config["max_output_tokens"]
-        if most == "inf":
+        if most == "inf" or self._items[-1].fits(self._room(most)):
             return None
-        return "max_output_tokens" if tokens(self._deltas + 1) > most else None
+        return "max_output_tokens"
+
+    def _room(self, most: int) -> int:
+        """Tokens of text that the item which is being said may have in all, if the whole answer has no more than
+        `most`: those of its sound count, too, and those of thought."""
+        *others, current = self._items
+        left = most - sum(each.item.audio_tokens for each in others) - current.next_audio_tokens
+        # What is thought costs as much as what is said.
+        return left // (2 if self._tells_reasoning() else 1) - sum(each.text_tokens for each in others)
 
     def _fail(self) -> None:
         assert self._fate is not None
@@ -252,9 +171,7 @@ class Response:
         self._status, self._status_details = status, details
         if status != "failed":
             output = [each.item for each in self._items]
-            self._usage = self._conversation.usage(
-                instructions=self._config["instructions"], output=output, reasoning=self._tells_reasoning()
-            )
+            self._usage = self._context.usage(output, reasoning=self._tells_reasoning())
             self._around.limits.tokens.use(self._usage["total_tokens"])
         self._play(order.response_ends(self._rate_limits()))
         self._on_end(self)
@@ -269,7 +186,7 @@ class Response:
     def _tells_reasoning(self) -> bool:
         asked = (self._config.get("reasoning") or {}).get("effort") is not None
         told = self._around.profile.reasoning_tokens
-        return self._reasons and (told == "always" or (told == "asked" and asked))
+        return self._plan.reasons and (told == "always" or (told == "asked" and asked))
 
     def _say(self, events: list[dict[str, Any]]) -> None:
         for event in events:
