@@ -51,7 +51,9 @@ class Attendance:
         self._next_ping_ns = 0
         self._unanswered = 0
         self._ended_ns: int | None = None
-        self._home = self._said_bye = False
+        self._begun = self._said_bye = self._home = False
+        self.has_left = False
+        """Whether its place was given back: the run hadn't begun, and nothing of it is here."""
         self._over: str | None = None
         self._written_ns: int | None = None
 
@@ -62,19 +64,22 @@ class Attendance:
             self._ping()
             self._watch()
             self._ship()
+        self._terminate()
+        return self._verdict()
+
+    def _terminate(self) -> None:
         for locust in self._locusts.values():
             locust.terminate()
         for locust in self._locusts.values():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 locust.wait(EXIT_LIMIT_S)
-        return self._verdict()
 
     def _hear(self) -> None:
         message = self._channel.hear(QUICK_PING_S)
         while message is not None:
             match message["op"]:
                 case "pong":
-                    self._unanswered = 0
+                    self._unanswered, self._begun = 0, message["begun"]
                     self._offset.answered(
                         sent_ns=message["sent_ns"], master_ns=message["master_ns"], heard_ns=clock.now_ns()
                     )
@@ -84,6 +89,8 @@ class Attendance:
                     )
                 case "noted":
                     self._home = not message["missing"]
+                case "left":
+                    self.has_left = True
                 case "over":
                     self._over = str(message["reason"])
             message = self._channel.hear(0)
@@ -123,9 +130,23 @@ class Attendance:
         written = self._is_written()
         if written and self._written_ns is None:
             self._written_ns = clock.now_ns()
+        if not self._begun:
+            if written and self._bye_due():
+                self._leave()
+            return
         self._shipper.step(clock.now_ns(), written=written)
         if written and not self._home and not self._shipper.missing() and self._bye_due():
             self._channel.say("bye", files=self._shipper.files())
+
+    def _leave(self) -> None:
+        """Another one may have our place, once Locust's master doesn't count our load processes any more. What they
+        wrote is no part of the run. A master that has just begun with us doesn't answer: its pong says so."""
+        self._terminate()
+        self._channel.say("leave", reason="" if self._interruption.count else self._why_ended())
+
+    def _why_ended(self) -> str:
+        numbers = ", ".join(map(str, self._locusts))
+        return f"load process {numbers} ended before the run began"
 
     def _bye_due(self) -> bool:
         """At once, then with each ping."""
@@ -145,7 +166,7 @@ class Attendance:
     def _finished(self) -> bool:
         if self._written_ns is None:
             return False
-        if self._master_gone or self._over is not None:
+        if self._master_gone or self.has_left or self._over is not None:
             return True
         if self._home:
             return self._ended_ns is not None or all(locust.poll() is not None for locust in self._locusts.values())
@@ -162,7 +183,9 @@ class Attendance:
             problems.append(f"the master ended the run: {self._over}")
         elif self._master_gone and not self._home:
             problems.append("the master is gone")
-        if missing := self._shipper.missing():
+        elif self.has_left and not fallen and not self._interruption.count:
+            problems.append(f"{self._why_ended()}; see {self._run_dir}")
+        if self._begun and (missing := self._shipper.missing()):
             problems.append(
                 f"{plural(sum(missing.values()), 'byte')} of {plural(len(missing), 'journal')} never came home: they"
                 f" are in {self._run_dir}/journal; copy them into the master's run directory and report again"
@@ -174,5 +197,6 @@ class Attendance:
                 print(f"avaload: {line('; '.join(problems))}", file=sys.stderr)
                 return Exit.LEFT_BEHIND
             raise GeneratorError("; ".join([*problems, f"nothing is left but {len(left.doubtful)} doubtful sessions"]))
-        print(line(f"all journals are at the master; copies are in {self._run_dir}"), flush=True)
+        at_home = f"all journals are at the master; copies are in {self._run_dir}"
+        print(line(at_home if self._begun else "the run had not begun: nothing was started"), flush=True)
         return Exit.INTERRUPTED if self._interruption.count else Exit.PASS

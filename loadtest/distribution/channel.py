@@ -6,7 +6,7 @@ Without Locust on the command's side: importing it patches the process for geven
 From the command: `join` (version, processes, host, directory), `fetch` (name, offset), `leave` (reason), `ping`
 (sent_ns, host, boot_id, clock), `chunk` (name, offset, packed, crc), `closed` (name, size), `bye` (files).
 To it: `welcome` (run_id, numbers, salt, hidden, items), `refused` (reason), `piece` (name, offset, packed),
-`pong` (sent_ns, master_ns), `ack` (name, size, closed), `noted` (missing), `over` (reason).
+`pong` (sent_ns, master_ns, begun), `left`, `ack` (name, size, closed), `noted` (missing), `over` (reason).
 """
 
 import contextlib

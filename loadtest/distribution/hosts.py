@@ -130,19 +130,16 @@ class Hosts:
                 self._join(node, message)
             case "ping":
                 self._answer(node, message)
+            case "leave" if command is None or not self._begun:
+                if command is not None:
+                    self._withdraw(node, command, reason=_text(message.get("reason", ""))[:300])
+                self._send(node, {"op": "left"})
             case _ if command is None:
                 REFUSALS.note(Refused.STRANGER, node, f"{message['op']!r}: it has not joined")
             case "fetch":
                 name, offset = str(message["name"]), _size(message["offset"])
                 packed = pack(self._parcel.piece(name, offset))
                 self._send(node, {"op": "piece", "name": name, "offset": offset, "packed": packed})
-            case "leave":
-                if not self._begun:
-                    reason = _text(message.get("reason", ""))[:300]
-                    self._changed(node, command, WorkerState.WITHDRAWN, detail=reason)
-                    del self._commands[node]
-                    if reason:
-                        self.why_left = f"the worker on {command.host} left: {reason}"
             case "chunk":
                 name = str(message["name"])
                 size = self._receiver.take(
@@ -198,13 +195,19 @@ class Hosts:
             return "the run has begun without it"
         for node, command in list(self._commands.items()):
             if self._silent(command):
-                self._changed(node, command, WorkerState.WITHDRAWN)
-                del self._commands[node]
+                self._withdraw(node, command)
         free = self._settings.load.processes - self.joined
         if not 0 < processes <= free:
             expected = self._settings.load.processes
             return f"it has {plural(processes, 'load process')}, the master expects {free} more of {expected}"
         return None
+
+    def _withdraw(self, node: str, command: _Command, *, reason: str = "") -> None:
+        """Its place is free again."""
+        self._changed(node, command, WorkerState.WITHDRAWN, detail=reason)
+        del self._commands[node]
+        if reason:
+            self.why_left = f"the worker on {command.host} left: {reason}"
 
     def _taken(self) -> Iterable[int]:
         return (number for command in self._commands.values() for number in command.numbers)
@@ -212,7 +215,8 @@ class Hosts:
     def _answer(self, node: str, message: dict[str, Any]) -> None:
         read_ns = clock.now_ns()
         if (command := self._commands.get(node)) is not None:
-            self._send(node, {"op": "pong", "sent_ns": int(message["sent_ns"]), "master_ns": read_ns})
+            pong = {"op": "pong", "sent_ns": int(message["sent_ns"]), "master_ns": read_ns, "begun": self._begun}
+            self._send(node, pong)
             if message["clock"] is not None:
                 offset_ns, rtt_ns = map(int, message["clock"])
                 compared = ClockCompared(

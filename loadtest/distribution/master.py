@@ -273,6 +273,9 @@ class Master:
         if (numbers := renumbered(self._numbers, node, number, is_closed=self._runner.closed)) is None:
             REFUSALS.note(Refused.STRANGER, node, f"load process {number} is another one")
             return
+        for other in self._numbers.keys() - numbers.keys():  # before the run: in its place
+            self._workers.forget(self._numbers[other])
+            self._fitness.pop(other, None)
         self._numbers = numbers
         self._runner.worker_indexes[node] = number
 

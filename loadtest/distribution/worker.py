@@ -101,19 +101,25 @@ def work(place: Place, environ: Mapping[str, str] = os.environ) -> Exit:
         welcome = _join(channel, place, interruption)
         if welcome is None:
             return Exit.INTERRUPTED
-        run_dir = _directory(place, welcome)
+        run_dir = None
         try:
+            run_dir = _directory(place, welcome)
             _take(channel, place, welcome, run_dir, environ)
         except BaseException as error:
             channel.say("leave", reason=str(error) if isinstance(error, HarnessError) else "")
-            shutil.rmtree(run_dir, ignore_errors=True)
+            if run_dir is not None:
+                shutil.rmtree(run_dir, ignore_errors=True)
             raise
         numbers = ", ".join(map(str, welcome["numbers"]))
         said = f"load process {numbers} of the run {welcome['run_id']}; writing {run_dir}"
         print(line(said), file=sys.stderr, flush=True)
         given = {key: environ.get(key, "") for key in KEYS} | {TOKEN: token}
         with _locusts(place, welcome, run_dir, given) as locusts:
-            return Attendance(channel, run_dir, locusts, interruption).run()
+            attendance = Attendance(channel, run_dir, locusts, interruption)
+            code = attendance.run()
+        if attendance.has_left:  # so that it may be started again here
+            shutil.rmtree(run_dir, ignore_errors=True)
+        return code
 
 
 def _join(channel: Channel, place: Place, interruption: Interruption) -> dict[str, Any] | None:

@@ -64,6 +64,11 @@ class Workers:
         worker.latest, worker.heard_ns, worker.silent = report, now_ns, False
         worker.done = worker.done or done
 
+    def forget(self, index: int) -> None:
+        """Another one has taken its place before the run began: what it reported, and that it is done, is no part of
+        the run."""
+        self._all.pop(index, None)
+
     def look(self, now_ns: int) -> list[int]:
         """Who has been lost since the last look."""
         self._find_stillborn()

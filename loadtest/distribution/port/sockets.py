@@ -187,9 +187,21 @@ class InvitingMaster(MasterRunner):  # type: ignore[misc]  # locust is untyped
             try:
                 if (check := self.checks.get(msg.type)) is not None:
                     check(msg.data)
-                super().handle_message(client_id, msg)
+                if msg.type == "quit":
+                    self._part_from(client_id)
+                else:
+                    super().handle_message(client_id, msg)
             except Exception as error:  # the listener goes on, whatever a message was like
                 REFUSALS.note(Refused.SHAPE, client_id, f"{msg.type}: {type(error).__name__}: {error}")
+
+    def _part_from(self, node: str) -> None:
+        """Locust's own would end the master with its last worker, and hear nobody who comes in its place, no journal on
+        its way. It would give the others its users, too. When it is over is said by who conducts the run."""
+        if (client := self.clients.pop(node, None)) is None:
+            return
+        if self._users_dispatcher is not None:
+            self._users_dispatcher.remove_worker(client)
+        self.check_stopped()
 
     def _is_invited(self, node: str, kind: str) -> bool:
         if kind == "client_ready" and not self.closed and len(self.guests) < MAX_GUESTS:

@@ -12,14 +12,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loadtest.config.environment import SALT
-from loadtest.distribution.master import Master  # Locust, before anything that it patches
+from locust import User, constant
+from locust import __version__ as locust_version
+from locust.env import Environment
+from locust.rpc import Message
 
-from loadtest import journal  # isort: skip
-from loadtest.config.run_dir import make_run_dir, write_settings  # isort: skip
-from loadtest.config.settings import Distribution, Load, Settings, Target  # isort: skip
-from loadtest.distribution.channel import HOST  # isort: skip
-from loadtest.language.version import __version__  # isort: skip
+from loadtest import journal
+from loadtest.config.environment import SALT
+from loadtest.config.run_dir import make_run_dir, write_settings
+from loadtest.config.settings import Distribution, Load, Settings, Target
+from loadtest.distribution.channel import HOST
+from loadtest.distribution.master import Master
+from loadtest.distribution.port import sockets
+from loadtest.language.version import __version__
+from loadtest.load import messages as m
+from tests.support import free_port
 
 JOIN = {"op": "join", "version": __version__, "processes": 1, "host": "far", "directory": "/over/there"}
 
@@ -74,7 +81,36 @@ def late(run_dir: Path) -> dict[str, Any]:
     }
 
 
-SCENES: dict[str, Callable[[Path], dict[str, Any]]] = {scene.__name__: scene for scene in (late,)}
+def replaced(run_dir: Path) -> dict[str, Any]:
+    """Before the run begins the only load process is interrupted, and another one comes in its place."""
+    master, runner = mastering(run_dir)
+    counts = master.snapshot()
+    for node, reports in (("first", (m.SNAPSHOT, m.DONE)), ("second", (m.SNAPSHOT,)), ("first", (m.DONE,))):
+        if node not in runner.worker_indexes:
+            runner.say(m.NUMBERED, {"number": 0}, node=node)
+        for kind in reports:
+            runner.say(kind, counts, node=node)
+    return {"numbers": runner.worker_indexes, "done": master._workers.finished, "known": list(master._numbers)}
+
+
+def parted(_run_dir: Path) -> dict[str, Any]:
+    """The only worker quits, and another one comes. Locust's own master."""
+    sockets.install("a token of the tests")
+    environment = Environment(user_classes=[type("Waiting", (User,), {"wait_time": constant(1), "abstract": False})])
+    environment.parsed_options = types.SimpleNamespace(headless=True)
+    runner = environment.create_master_runner("127.0.0.1", free_port())
+    ended: list[str] = []
+    runner.quit, quit_at_last = lambda: ended.append("quit"), runner.quit
+    here = []
+    for kind, node in (("client_ready", "a"), ("quit", "a"), ("quit", "a"), ("client_ready", "b")):
+        runner.handle_message(node, Message(kind, locust_version, node))
+        here.append(len(runner.clients.ready))
+    listening = len(runner.greenlet)
+    quit_at_last()
+    return {"here": here, "ended": ended, "listens": listening > 0, "after_our_own_end": len(runner.greenlet)}
+
+
+SCENES: dict[str, Callable[[Path], dict[str, Any]]] = {scene.__name__: scene for scene in (late, replaced, parted)}
 
 if __name__ == "__main__":
     os.environ[SALT] = "00" * 16

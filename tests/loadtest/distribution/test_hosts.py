@@ -77,6 +77,27 @@ def test_the_place_of_one_that_fell_silent_before_the_beginning_is_given_to_anot
     assert it.states() == [("a", "joined"), ("b", "refused"), ("a", "withdrawn"), ("c", "joined")]
 
 
+def test_a_place_that_is_given_back_is_another_ones_until_the_run_has_begun(
+    told: Callable[..., Told],
+) -> None:
+    it = told(processes=1)
+    it.ask("a", JOIN)
+    assert [it.ask("a", {"op": "leave", "reason": ""}) for _ in range(2)] == [{"op": "left"}] * 2
+    welcome = it.ask("b", JOIN)
+    assert welcome is not None
+    assert welcome["numbers"] == [0]
+    ping = {"op": "ping", "sent_ns": 7, "host": "far", "boot_id": "b", "clock": None}
+    begun = []
+    for begin in (lambda: None, it.hosts.begin):
+        begin()
+        pong = it.ask("b", ping)
+        assert pong is not None
+        begun.append(pong["begun"])
+    assert begun == [False, True]
+    assert it.ask("b", {"op": "leave", "reason": ""}) is None
+    assert (it.hosts.joined, it.states()) == (1, [("a", "joined"), ("a", "withdrawn"), ("b", "joined")])
+
+
 def test_another_version_is_refused(told: Callable[..., Told]) -> None:
     answer = told().ask("a", {**JOIN, "version": "0.0.1"})
     assert answer == {"op": "refused", "reason": f"the master is avaload {__version__}, this worker 0.0.1"}
