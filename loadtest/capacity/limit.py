@@ -187,7 +187,8 @@ def _broke_first(failing: Facts | None, stages: Sequence[Facts], found: Sequence
     if failing is None:
         return None
     if failing.met_quota:
-        return f"{len(failing.evidence.refusals)} sessions were refused for their number"
+        refused = len(failing.evidence.refusals)
+        return f"{plural(refused)} {'was' if refused == 1 else 'were'} refused for their number"
     if failing.broken:
         slo = failing.broken[0]
         seen = "nothing" if slo.observed is None else amount(slo.observed, slo.unit)

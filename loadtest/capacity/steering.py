@@ -18,7 +18,7 @@ from loadtest.capacity.search import Found, Probe, Purpose, Search
 from loadtest.capacity.stages import Stages
 from loadtest.config.settings import SET_UP_S, Settings
 from loadtest.config.workload import Capacity
-from loadtest.criteria.words import amount, load_words
+from loadtest.criteria.words import amount, load_words, plural
 from loadtest.language.errors import ConfigError, GeneratorError
 
 _WHY: Final = {
@@ -190,7 +190,7 @@ class Steering:
                 seen, wanted = amount(first.observed, first.unit), amount(first.objective, first.unit)
                 why = f": {first.name}: {seen}, wanted at {side} {wanted}"
             elif not facts.keeps_up:
-                why = f": {facts.growth} more sessions in progress at its end than at its begin"
+                why = f": {plural(facts.growth, 'more session')} in progress at its end than at its begin"
             else:
                 why = ": no more sessions were done than at a lower level"
         if found is Found.PASSED:

@@ -172,7 +172,8 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
         f"  sessions at once     {shown(found['sessions_at_once'])}",
         f"  arrivals per minute  {shown(found['arrivals_per_minute'])}",
         f"  secrets per minute   {shown(found['secrets_per_minute'])}, of {found['secrets_limit_per_minute']} allowed",
-        f"  load processes       {shown(found['load_processes'])}, on {shown(found['hosts'])} hosts",
+        f"  load processes       {shown(found['load_processes'])}, on {shown(found['hosts'])}"
+        f" {'host' if found['hosts']['high'] == 1 else 'hosts'}",
         f"  memory               {shown(memory, ' MiB')}",
         f"  per hour, model      {Usd.of(hour['model']).words()}",
         f"  transcription        {Usd.of(hour['transcription']).words()}",

@@ -84,9 +84,9 @@ class Usd:
 
     def words(self) -> str:
         """For people."""
-        known = f"{_shown(self.value)} USD"
-        if _shown(self.low) != _shown(self.high):
-            known += f" ({_shown(self.low)} to {_shown(self.high)})"
+        known = f"{usd_words(self.value)} USD"
+        if usd_words(self.low) != usd_words(self.high):
+            known += f" ({usd_words(self.low)} to {usd_words(self.high)})"
         if self.is_known:
             return known
         lacking = ", ".join(sorted(self.unknown))
@@ -202,6 +202,6 @@ def _rounded(usd: float) -> float:
     return round(usd, 6)
 
 
-def _shown(usd: float) -> str:
-    """Cents, or three digits where it is less than ten of them."""
-    return f"{usd:,.2f}" if usd >= 0.1 else f"{usd:.3g}"
+def usd_words(usd: float) -> str:
+    """An amount for people: cents, or three digits where it is less than ten of them; of millionths what is known."""
+    return f"{usd:,.2f}" if usd >= 0.1 else f"{usd:.3g}" if usd >= 1e-4 else f"{usd:.6f}".rstrip("0").rstrip(".")

@@ -15,6 +15,7 @@ from loadtest.criteria.words import amount, cut, load_words, more, plural
 from loadtest.language.errors import Exit
 from loadtest.language.events import EndedBy
 from loadtest.language.outlets import html
+from loadtest.prices.talk import usd_words
 from reports.comparing.compare import percent
 from reports.data.frames import Run
 from reports.data.run_settings import HTTP
@@ -190,6 +191,7 @@ def _environment() -> Environment:
     environment.filters["level"] = lambda value: f"{value:,.1f}".removesuffix(".0")
     environment.filters["load"] = lambda value, unit: load_words(round(value, 1), unit)
     environment.filters |= {"percent": percent, "verdict": compare_pages.verdict, "is_slower": compare_pages.is_slower}
+    environment.filters["usd"] = usd_words
     environment.filters["amount"] = amount
     environment.globals |= {"TAKING": TAKING, "TAKING_WORDS": WORDS}
     return environment

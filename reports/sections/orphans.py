@@ -43,7 +43,7 @@ def section(run: Run, settings: Settings | None, *, tags: Mapping[str, Any]) -> 
     seconds = round(float(rows["seconds"].sum()), 3)
     price = _price(tags, settings)
     per_minute = price[PRICE_TAG]
-    usd = 0.0 if not seconds else None if per_minute is None else round(seconds / 60 * per_minute, 4)
+    usd = 0.0 if not seconds else None if per_minute is None else round(seconds / 60 * per_minute, 6)
     return {
         "count": len(rows),
         "seconds": seconds,

@@ -131,10 +131,10 @@ def _describe(event: Event) -> tuple[int | None, str]:
         case Observed():
             return None, f"· {event.mark}{_turn(event.turn)}{_extra([('stamped late', event.lag_ns)])}"
         case MediaMeasured():
-            lost = "" if event.packets_lost is None else f", {event.packets_lost} packets lost"
+            lost = "" if event.packets_lost is None else f", {plural(event.packets_lost, 'packet')} lost"
             gap = "" if event.gap_max_ns is None else f", longest gap in speech {event.gap_max_ns / 1e6:.0f} ms"
             jitter = "" if event.jitter_ns is None else f", jitter {event.jitter_ns / 1e6:.1f} ms"
-            dry = f"{event.underruns} underruns ({event.stalled_ns / 1e6:.0f} ms)"
+            dry = f"{plural(event.underruns, 'underrun')} ({event.stalled_ns / 1e6:.0f} ms)"
             unwritten = event.messages_unwritten
             untold = f", {plural(unwritten, 'app-message')} not written" if unwritten else ""
             ahead = f", {event.ahead_ns / 1e6:.0f} ms ahead of its time" if event.ahead_ns else ""
@@ -142,11 +142,16 @@ def _describe(event: Event) -> tuple[int | None, str]:
         case LineMeasured():
             said = f"{event.lost} of {plural(event.packets, 'packet')} lost, {event.held} held up"
             took = f"{event.delay_ns / 1e6:.0f} ms each, {event.delay_max_ns / 1e6:.0f} ms at most"
-            dry = f", {event.underruns} underruns ({event.stalled_ns / 1e6:.0f} ms)" if event.underruns else ""
+            dry = (
+                f", {plural(event.underruns, 'underrun')} ({event.stalled_ns / 1e6:.0f} ms)" if event.underruns else ""
+            )
             return None, f"the caller's line, {event.way}: {said}, {took}{dry}"
         case GoneChecked():
             status = "no answer" if event.http_status is None else f"http {event.http_status}"
-            return event.t_ns - event.deleted_ns, f"gone: {event.gone} ({event.looks} looks, the last: {status})"
+            return (
+                event.t_ns - event.deleted_ns,
+                f"gone: {event.gone} ({plural(event.looks, 'look')}, the last: {status})",
+            )
         case StepFinished():
             attempt = f" attempt {event.attempt}" if event.attempt > 1 else ""
             status = f" http {event.http_status}" if event.http_status is not None else ""

@@ -14,15 +14,15 @@ from loadtest.config.access.guard import endpoints_of
 from loadtest.config.settings import Settings, place
 from loadtest.config.spoken.lengths import check_clips
 from loadtest.config.workload import LoadStage
-from loadtest.criteria.words import load_words
+from loadtest.criteria.words import load_words, plural
 from loadtest.forecast.expected import forecast
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError, Exit
 from loadtest.language.validation import is_loopback
 from loadtest.preflight import machine
 
-_SESSIONS_OF_A_CHECK: Final = 3
-"""About what an active check creates; see `tests/e2e/test_dry_run.py`."""
+_SESSIONS_OF_A_CHECK: Final = 3, 1, 9
+"""What an active check creates: about, at least, at most; see `tests/e2e/test_dry_run.py`."""
 
 
 def of_run(settings: Settings, arguments: argparse.Namespace) -> Exit:
@@ -58,22 +58,21 @@ def of_search(settings: Settings, arguments: argparse.Namespace) -> Exit:
 
 def of_checks(settings: Settings, arguments: argparse.Namespace, *, count: int) -> Exit:
     """Of active checks: how many sessions they make is known about."""
-    sessions = count * _SESSIONS_OF_A_CHECK
     most = settings.target.max_sessions
+    about, low, high = (count * each if most is None else min(count * each, most) for each in _SESSIONS_OF_A_CHECK)
     found = {
         "checks": count,
-        "sessions": {"value": min(sessions, most or sessions), "low": count, "high": most or sessions * 3},
+        "sessions": {"value": about, "low": low, "high": high},
         "cost": None,
         "notes": ["what a check costs isn't known: --max-sessions bounds it"],
     }
     if arguments.json:
         say_json(found)
     else:
-        bound = f", at most {most}" if most is not None else ""
         say_lines(
             [
-                f"{count} checks; nobody was contacted",
-                f"  sessions             about {sessions}{bound}",
+                f"{plural(count, 'check')}; nobody was contacted",
+                f"  sessions             about {about:,} ({low:,} to {high:,})",
                 "  cost                 unknown: what a check says and hears isn't planned; --max-sessions bounds it",
             ]
         )

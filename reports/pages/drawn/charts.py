@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from loadtest.criteria.slo import SECONDS
-from loadtest.criteria.words import amount
+from loadtest.criteria.words import amount, plural
 from loadtest.language.events import STEPS, Outcome, Step
 from reports.data.frames import Run
 from reports.data.measures import seconds
@@ -146,8 +146,8 @@ def first_audio(run: Run) -> Chart | None:
     return chart_of(
         "first-audio",
         "How long does a user wait for an answer?",
-        f"{len(values_s):,} answered turns, by the time from the end of the user's speech to the first audible sample."
-        f"{spread.beyond_words}",
+        f"{plural(len(values_s), 'answered turn')}, by the time from the end of the user's speech to the first audible"
+        f" sample.{spread.beyond_words}",
         draw,
         ("from", "to", "turns"),
         spread.rows(),

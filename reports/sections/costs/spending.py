@@ -7,7 +7,7 @@ from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
 from loadtest.language.events import DropReason
 from loadtest.language.validation import is_loopback
-from loadtest.prices.talk import NOTHING, Usd, bills
+from loadtest.prices.talk import NOTHING, Usd, bills, usd_words
 from reports.data.frames import Run
 from reports.sections.costs.talks import said, talks
 
@@ -58,6 +58,6 @@ def lines(cost: dict[str, Any], orphans: dict[str, Any]) -> list[str]:
         said.append(f"without a confirmed end: {plural(cost['without_end'], 'session')}, counted until the last word")
     if orphans["count"]:
         usd = orphans["price"]["usd"]
-        price = "unknown: no price for the avatar's minutes" if usd is None else f"about {usd:.2f} USD"
+        price = "unknown: no price for the avatar's minutes" if usd is None else f"about {usd_words(usd)} USD"
         said.append(f"lived on after their end: {orphans['seconds']:g} s, {price}")
     return said

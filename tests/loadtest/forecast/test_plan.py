@@ -106,4 +106,6 @@ def test_people_get_every_figure_with_its_error_bars() -> None:
     lines = sentences(planned())
     assert lines[0] == "1,000 users, 30 s from a session to the next, sessions of 30 s (27 to 33)"
     assert lines[1] == "  sessions at once     500 (474 to 524)"
+    assert sentences(planned(users=1))[4].endswith(", on 1 (1 to 1) host")
+    assert lines[4].endswith(" hosts")
     assert lines[3] == "  secrets per minute   1,000 (952 to 1,050), of 400 allowed"

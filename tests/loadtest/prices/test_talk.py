@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from loadtest.prices.table import prices
-from loadtest.prices.talk import NOTHING, Talk, Usd, bill, bills, tokens
+from loadtest.prices.talk import NOTHING, Talk, Usd, bill, bills, tokens, usd_words
 
 TABLE = prices({"avatar": {"per_minute": 0.1}, "speech": {"text_per_audio_token": 0.5, "cached_share": 0.75}})
 TALK = Talk(model="gpt-realtime-2.1", transcriber="whisper-1", instructions=400, turns=[(2.0, 3.0)] * 2, lived_s=60.0)
@@ -69,3 +69,11 @@ def test_many_talks_are_the_sum_of_each() -> None:
 )
 def test_money_is_told_in_cents_or_three_digits(usd: Usd, words: str) -> None:
     assert usd.words() == words
+
+
+@pytest.mark.parametrize(
+    ("usd", "words"),
+    [(1234.5, "1,234.50"), (0.1, "0.10"), (0.004, "0.004"), (0.0123, "0.0123"), (0.00004, "0.00004"), (0.0, "0")],
+)
+def test_small_amounts_are_told_in_full(usd: float, words: str) -> None:
+    assert usd_words(usd) == words

@@ -72,7 +72,7 @@ def test_the_price_is_an_estimate_with_a_date(run_dir: Path) -> None:
     settings(run_dir)
     j.write_file(run_dir, left(1))
     price = orphans(run_dir)["price"]
-    assert (price["usd"], price["estimate"]) == (round(10 / 60 * price["usd_per_session_minute"], 4), True)
+    assert (price["usd"], price["estimate"]) == (round(10 / 60 * price["usd_per_session_minute"], 6), True)
     assert (price["as_of"], price["source"]) == ("2026-11-22", "contract")
 
 
@@ -82,7 +82,7 @@ def test_without_a_price_the_time_is_told_and_no_money(run_dir: Path) -> None:
     assert (found["seconds"] > 0, found["price"]["usd"], found["price"]["usd_per_session_minute"]) == (True, None, None)
 
 
-@pytest.mark.parametrize(("tag", "usd"), [("0.6", 0.1), ("much", 0.0167), ("-1", 0.0167), ("nan", 0.0167)])
+@pytest.mark.parametrize(("tag", "usd"), [("0.6", 0.1), ("much", 0.016667), ("-1", 0.016667), ("nan", 0.016667)])
 def test_a_tag_gives_the_price_of_ones_own_contract(run_dir: Path, tag: str, usd: float) -> None:
     settings(run_dir, tags={"usd_per_session_minute": tag})
     j.write_file(run_dir, left(1))

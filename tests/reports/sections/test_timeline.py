@@ -6,7 +6,20 @@ import pytest
 
 from loadtest.journal import JournalError
 from loadtest.language.errors import Code, ConfigError, Kind
-from loadtest.language.events import Gone, Mark, Observed, Outcome, Remains, RuleChecked, RuleOutcome, Step
+from loadtest.language.events import (
+    Gone,
+    GoneChecked,
+    LineMeasured,
+    Mark,
+    MediaMeasured,
+    Observed,
+    Outcome,
+    Remains,
+    RuleChecked,
+    RuleOutcome,
+    Step,
+    Way,
+)
 from reports.sections.timeline import timeline
 from tests.reports import journals as j
 
@@ -103,3 +116,19 @@ def test_a_probes_finding_is_told(tmp_path: Path) -> None:
     j.write_file(tmp_path, [*j.good_session(1, 1), finding])
 
     assert "rule TD-1: fail: alive after 5 s" in timeline(tmp_path, j.sid(1))
+
+
+@pytest.mark.parametrize(("count", "s"), [(1, ""), (2, "s")])
+def test_counts_have_the_noun_of_their_number(count: int, s: str, run_dir: Path) -> None:
+    session, wait = {"t_ns": j.at(9), "session": j.sid(1)}, {"packets": 5, "lost": 0, "held": 0}
+    events = [
+        j.started(1, 1),
+        MediaMeasured(**session, frames=count, underruns=count, stalled_ns=0, packets_lost=count),
+        LineMeasured(**session, way=Way.DOWN, **wait, delay_ns=0, delay_max_ns=0, underruns=count),
+        GoneChecked(**session, gone=Gone.CONFIRMED, looks=count, deleted_ns=j.at(8), http_status=404),
+    ]
+    j.write_file(run_dir, events)
+    story = timeline(run_dir, j.sid(1))
+    assert f"heard: {count} frame{s} of audio, {count} underrun{s} (0 ms), {count} packet{s} lost" in story
+    assert f"0 ms at most, {count} underrun{s} (0 ms)" in story
+    assert f"({count} look{s}, the last: http 404)" in story
