@@ -23,6 +23,14 @@ WEATHER = {
     "description": "The weather.",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
 }
+MCP_CALL = {"server_label": "maps", "name": "find", "arguments": "{}"}
+MCP_ITEMS: list[dict[str, Any]] = [
+    {"type": "mcp_list_tools", "server_label": "maps", "tools": [{"name": "find", "input_schema": {}}]},
+    {"type": "mcp_approval_request", **MCP_CALL},
+    {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True},
+    {"type": "mcp_call", **MCP_CALL, "output": "here"},
+    {"type": "mcp_call", **MCP_CALL, "output": None, "error": {"type": "http_error", "code": 502, "message": "Bad"}},
+]
 LOGPROBS = "item.input_audio_transcription.logprobs"
 
 
@@ -49,12 +57,16 @@ async def _tool() -> Talk:
 
 async def _items() -> Talk:
     talk = await _turn("conversation_created=yes", session={"output_modalities": ["text"]})
+    items: list[dict[str, Any]] = [*MCP_ITEMS]
     for role, kind in (("system", "input_text"), ("user", "input_text"), ("assistant", "output_text")):
         content = [{"type": kind, "text": "Hello."}]
-        talk.send("conversation.item.create", item={"type": "message", "role": role, "content": content})
+        items.append({"type": "message", "role": role, "content": content})
+    for item in items:
+        talk.send("conversation.item.create", item=item)
         item_id = talk.last("conversation.item.done")["item"]["id"]
         talk.send("conversation.item.retrieve", item_id=item_id)
         talk.send("conversation.item.delete", item_id=item_id)
+    assert talk.all("error") == []
     talk.send("session.update", session={"type": "realtime", "tools": [WEATHER], "tool_choice": "required"})
     talk.send("conversation.item.delete", item_id="nobody")
     return talk

@@ -50,7 +50,7 @@ _CLOSED = {
 _WORD = re.compile(r"(?:audio/)?[A-Za-z][A-Za-z0-9_.\-\[\]]{0,63}")
 _KEY_LIKE = re.compile(r"(?:sk|ek|pk|sess)[-_]|eyJ|.*\d{9}|.*[0-9a-f]{16}")
 # Their members are named by whoever uses the service.
-_OPAQUE = frozenset({"parameters", "metadata", "variables", "headers", "data"})
+_OPAQUE = frozenset({"parameters", "input_schema", "annotations", "metadata", "variables", "headers", "data"})
 # Values that a later request needs, and the kind of name they get.
 _ISSUED = {
     "value": "secret",

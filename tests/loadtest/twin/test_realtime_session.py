@@ -708,6 +708,45 @@ def test_sound_that_comes_in_an_item_is_read_like_any_other(role: str, kind: str
     in_no_time(script)
 
 
+def test_items_of_mcp_are_kept_read_and_given_back() -> None:
+    async def script() -> None:
+        server = {"type": "mcp", "server_label": "maps", "server_url": "https://maps.example/mcp"}
+        talk = Talk(session={**TEXT, "instructions": "", "tools": [server]})
+        call = {"type": "mcp_call", "id": "call", "server_label": "maps", "name": "find", "arguments": "{}"}
+        answer = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": False, "reason": "No."}
+        for item in ({**call, "output": "x" * 394}, answer, {**call, "id": "other", "output": None}):
+            talk.send("conversation.item.create", item=item)
+            done = talk.last("conversation.item.done")["item"]
+            assert done == {**item, "id": done["id"]}
+        talk.send("conversation.item.retrieve", item_id="call")
+        assert talk.last("conversation.item.retrieved")["item"]["output"] == "x" * 394
+        talk.send("response.create")
+        await asyncio.sleep(LONG_S)
+        assert (_usage(talk)["text_tokens"], talk.all("error")) == (102, [])
+        assert [each for each in talk.types() if "mcp" in each] == []
+
+    in_no_time(script)
+
+
+@pytest.mark.parametrize(
+    ("item", "param"),
+    [
+        ({"type": "mcp_approval_response", "approve": True}, "item.approval_request_id"),
+        ({"type": "mcp_approval_response", "approval_request_id": "a", "approve": "yes"}, "item.approve"),
+        ({"type": "mcp_approval_request", "server_label": "maps", "name": "find"}, "item.arguments"),
+        ({"type": "mcp_list_tools", "server_label": "maps", "tools": [{"name": "find"}]}, "item.tools[0].input_schema"),
+        ({"type": "mcp_call", "server_label": "maps", "name": "find", "arguments": "", "error": 5}, "item.error"),
+    ],
+)
+def test_items_of_mcp_are_checked_like_any_other(item: dict[str, Any], param: str) -> None:
+    async def script() -> None:
+        talk = Talk()
+        talk.send("conversation.item.create", item=item)
+        assert talk.last("error")["error"]["param"] == param
+
+    in_no_time(script)
+
+
 # --- settings of one response
 
 

@@ -13,7 +13,7 @@ import httpx
 import openai
 import pytest
 
-from loadtest.twin.recorder.contract import NOT_JSON, ContractError, parsed, read
+from loadtest.twin.recorder.contract import NOT_JSON, ContractError, Names, parsed, read, shape
 from tests.loadtest.twin.process import DEADLINE_S, RunningTwin, running_twin
 from tests.loadtest.twin.talking import in_room, realtime
 
@@ -226,6 +226,15 @@ def test_turns_by_commit_text_and_tools_are_replayed(tmp_path: Path) -> None:
 
     assert "walrus" not in path.read_text()
     assert _compare(path) == (0, ["no difference"])
+
+
+def test_what_a_tool_of_mcp_takes_is_no_part_of_a_shape() -> None:
+    schema = {"type": "object", "properties": {"walrus": {"type": "string"}}}
+    tool = {"name": "feed", "input_schema": schema, "annotations": {"walrus": True}}
+
+    told = shape({"type": "mcp_list_tools", "tools": [tool]}, Names())
+
+    assert told["tools"] == [{"name": "<string>", "input_schema": "<object>", "annotations": "<object>"}]
 
 
 def test_a_recorder_stops_with_a_socket_open(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from loadtest.twin.openai_side.config.session_rules import RESPONSE_AUDIO, SESSI
 from loadtest.twin.openai_side.config.validation import (
     Rule,
     anything,
+    boolean,
     integer,
     list_of,
     map_of,
@@ -28,6 +29,20 @@ _CONTENT = tagged(
     }
 )
 _NAMED = {"type": text, "id": text, "object": text, "status": text}
+_WHOLE = integer(-(2**31), 2**31 - 1)
+_MCP = {"type": text, "id": text}
+_MCP_CALL = {**_MCP, "server_label": text, "name": text, "arguments": text}
+_MCP_ERROR = tagged(
+    {
+        "protocol_error": record({"type": text, "code": _WHOLE, "message": text}, required=("code", "message")),
+        "tool_execution_error": record({"type": text, "message": text}, required=("message",)),
+        "http_error": record({"type": text, "code": _WHOLE, "message": text}, required=("code", "message")),
+    }
+)
+_MCP_TOOL = record(
+    {"name": text, "input_schema": anything, "description": nullable(text), "annotations": anything},
+    required=("name", "input_schema"),
+)
 _ITEMS: dict[str, Rule] = {
     "message": record(
         {**_NAMED, "role": one_of("user", "assistant", "system"), "content": list_of(_CONTENT)},
@@ -37,6 +52,23 @@ _ITEMS: dict[str, Rule] = {
         {**_NAMED, "call_id": text, "name": text, "arguments": text}, required=("name", "arguments")
     ),
     "function_call_output": record({**_NAMED, "call_id": text, "output": text}, required=("call_id", "output")),
+    "mcp_list_tools": record(
+        {**_MCP, "server_label": text, "tools": list_of(_MCP_TOOL)}, required=("server_label", "tools")
+    ),
+    "mcp_approval_request": record(_MCP_CALL, required=("server_label", "name", "arguments")),
+    "mcp_approval_response": record(
+        {**_MCP, "approval_request_id": text, "approve": boolean, "reason": nullable(text)},
+        required=("approval_request_id", "approve"),
+    ),
+    "mcp_call": record(
+        {
+            **_MCP_CALL,
+            "approval_request_id": nullable(text),
+            "error": nullable(_MCP_ERROR),
+            "output": nullable(text),
+        },
+        required=("server_label", "name", "arguments"),
+    ),
 }
 _ITEM = tagged(_ITEMS)
 _INPUT = tagged({**_ITEMS, "item_reference": record({"type": text, "id": text}, required=("id",))})

@@ -32,6 +32,8 @@ class Item:
     def body(self) -> dict[str, Any]:
         """The item as the wire has it."""
         body: dict[str, Any] = {"id": self.id, "type": self.type}
+        if self.type.startswith("mcp_"):
+            return body | self.extra
         if self.is_as_documented:
             body["object"] = "realtime.item"
         if self.is_as_documented or self.type != "function_call_output":
