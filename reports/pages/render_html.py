@@ -91,6 +91,7 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, written: Written,
         numbers={part["name"]: number for number, part in enumerate(parts)},
         stories=stories.stories(run, picked, links, report.get("audio", []) if up is not None else []),
         left_out=picked.left_out,
+        trace_share=None if links.trace is None or links.trace_share == 1 else links.trace_share,
         board=links.of_run(run.start_ns, run.end_ns),
         audio=report.get("audio", []),
         up=up,
@@ -118,6 +119,7 @@ def _links(report: dict[str, Any], run: Run, written: Written) -> Links:
     told = written.settings
     return Links(
         trace=None if told is None else told.output.trace_url,
+        trace_share=1.0 if told is None else told.output.trace_share,
         grafana=None if told is None else told.output.grafana_url,
         run_id=str(report["run_id"]),
         offset_ns=run.wall_start_ns - run.start_ns,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from loadtest.criteria.slo import SECONDS
 from loadtest.criteria.words import amount
-from loadtest.language.events import Gone, Outcome, Step
+from loadtest.language.events import Gone, Outcome, Remains, Step
 from reports.data.frames import Run
 from reports.pages.explore.chosen import SAMPLED, SLOW, Chosen
 from reports.pages.explore.links import Links
@@ -101,11 +101,18 @@ def _story(
         first_audio_s=max(waits_s, default=None),
         failure=_words(session["failed_step"], session["kind"], session["code"]),
         details=_details(session, steps),
-        trace=None if span_ns is None else links.of_session(identity, *span_ns),
+        trace=None if span_ns is None else links.of_session(identity, *span_ns, kept=_is_kept(session)),
         audio=audio,
         drawing=drawing,
         troubled=not set(picked.why[number]) <= {SLOW, SAMPLED},
     )
+
+
+def _is_kept(session: Any) -> bool:
+    """Whether its trace is exported for what became of it: see `exporters.traces.tail`. Being slow is one reason, too,
+    but compared with what had been before: that can't be told from here."""
+    unsaid = pd.isna(session["outcome"])
+    return bool(unsaid or session["outcome"] == Outcome.FAILED or session["remains"] != Remains.NOTHING)
 
 
 def _span_ns(session: Any, steps: list[Any], looks: list[Any]) -> tuple[int, int] | None:

@@ -158,6 +158,21 @@ def test_links_lead_to_the_trace_and_to_the_board_at_the_right_time(run_dir: Pat
     ]
 
 
+def test_of_the_sessions_that_went_well_those_have_a_link_whose_traces_are_kept(run_dir: Path) -> None:
+    """Ids of the journals are small numbers, and so in any share; a failed session is kept whatever its id."""
+    good, failed = 0xFF_FF_FF_FF_FF_FF_FF, 0xFF_FF_FF_FF_FF_FF_FE
+    settings = {"output": {**SETTINGS["output"], "trace_share": 0.1}}
+    why = failing(failed, 3, Step.CREATE, Kind.REJECTED, Code.HTTP_5XX)
+    html = page_of(run_dir, [*j.good_session(1, 1), *j.good_session(good, 2), *why], settings)
+    linked = re.findall(r'href="https://tempo\.example/([0-9a-f]+)', html)
+    assert set(linked) == {j.sid(1), j.sid(failed)}
+    assert j.sid(good) in html
+    assert "sure to be kept: of what failed, and of 10 % of the rest." in html
+    everybody = page_of(run_dir, [*j.good_session(1, 1), *j.good_session(good, 2), *why], SETTINGS)
+    assert "sure to be kept" not in everybody
+    assert j.sid(good) in re.findall(r'href="https://tempo\.example/([0-9a-f]+)', everybody)
+
+
 @pytest.mark.parametrize("url", ["javascript:alert(1)//{trace_id}", "https://x/{trace_id}{other}"])
 def test_a_template_that_no_run_would_take_makes_no_link(url: str, run_dir: Path) -> None:
     html = page_of(run_dir, j.good_session(1, 1), {"output": {"trace_url": url}})
