@@ -182,6 +182,8 @@ class Settings(Section):
         problems = []
         if self.load.processes > self.pool:
             problems.append("load: more processes than users")
+        elif self.load.open and self.load.processes > self.pool - self.probe_users:
+            problems.append("probes.share: too few users are left to take the open arrivals, one in each load process")
         # A search has a pool of its own (loadtest/capacity/steering.py).
         if self.capacity is None and self.target.max_active is not None and self.pool > self.target.max_active:
             problems.append(f"load: {plural(self.pool, 'user')}, but target.max_active is {self.target.max_active}")

@@ -268,6 +268,8 @@ def test_live_alone_means_the_real_services_and_needs_a_bound_and_keys() -> None
         ({"target.proxy": "http://127.0.0.1:99999"}, "is not an http(s) URL"),
         ({"load.ramp": "2m"}, "ramp is longer than duration"),
         ({"load.processes": 30}, "more processes than users"),
+        ({"load.rate": 1, "probes.share": 1}, "too few users are left to take the open arrivals"),
+        ({"load.rate": 1, "load.max_users": 4, "load.processes": 3, "probes.share": 0.5}, "one in each load process"),
         ({"target.max_active": 5}, "20 users, but target.max_active is 5"),
         ({"output.metrics_port": "70000"}, "70000 is not a port"),
         ({"slo": [{"name": "x", "indicator": "mint.p94", "max": 1}]}, "mint.p94"),
