@@ -143,7 +143,9 @@ def _quantile(value_s: float | None, first_s: float, last_s: float) -> str:
     """Of wide buckets: what is below the first edge or above the last isn't known more exactly."""
     if value_s is None:
         return f"> {last_s:g} s"
-    return f"< {first_s:g} s" if value_s <= first_s else f"{value_s:.3f} s"
+    if value_s <= first_s:
+        return f"< {first_s:g} s"
+    return f"{value_s:.3f} s" if value_s >= 0.01 else amount(value_s, SECONDS)
 
 
 def _between(over_s: float | None, under_s: float | None) -> str:

@@ -238,5 +238,5 @@ def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _word(value: Any) -> str:
-    text = "not set" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    text = "not set" if value is None else f"{value:.15g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 80 else f"{text[:79]}…"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from loadtest.config.scenario import absence_words
 from loadtest.criteria.slo import DROPPED, EXPOSED, SECONDS, SloOutcome
-from loadtest.criteria.words import amount, plural
+from loadtest.criteria.words import amount, cut, plural
 from loadtest.language.errors import Code, Exit, Kind
 from loadtest.language.events import DropReason
 from reports.sections.sessions import CERTAIN, LEFT_WORDS
@@ -147,7 +147,7 @@ def _none_completed(report: Report) -> bool:
 def _refusals(report: Report) -> str:
     """What the target answered that made sessions fail."""
     rows = [row for row in report["failures"] if row["kind"] in _ANSWERED and row["sessions"]]
-    return ", ".join(f"{row['step']} {row['code']} ({row['sessions']:,})" for row in rows[:3])
+    return ", ".join(cut([f"{row['step']} {row['code']} ({row['sessions']:,})" for row in rows], 3))
 
 
 def _unreached(report: Report) -> str | None:

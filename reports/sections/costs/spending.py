@@ -4,7 +4,8 @@ from typing import Any
 
 from loadtest.config.access.guard import endpoints_of
 from loadtest.config.settings import Settings
-from loadtest.criteria.words import plural
+from loadtest.criteria.slo import SECONDS
+from loadtest.criteria.words import amount, plural
 from loadtest.language.events import DropReason
 from loadtest.language.validation import is_loopback
 from loadtest.prices.talk import NOTHING, Usd, bills, usd_words
@@ -59,5 +60,5 @@ def lines(cost: dict[str, Any], orphans: dict[str, Any]) -> list[str]:
     if orphans["count"]:
         usd = orphans["price"]["usd"]
         price = "unknown: no price for the avatar's minutes" if usd is None else f"about {usd_words(usd)} USD"
-        said.append(f"lived on after their end: {orphans['seconds']:g} s, {price}")
+        said.append(f"lived on after their end: {amount(orphans['seconds'], SECONDS)}, {price}")
     return said

@@ -257,6 +257,11 @@ def test_a_quantile_above_the_last_edge_is_not_told_as_unobserved(
     assert table_of(counted(0))[item] == f"< {metric.buckets[0]:g} s"
 
 
+def test_a_jitter_is_told_to_its_tenth_of_a_millisecond() -> None:
+    own = {"edges": {c.MEDIA_JITTER.name: [0.001, 0.0014, 7.0]}, c.MEDIA_JITTER.name: {"": [0.0, 20.0, 0.0, 0.0, 0.03]}}
+    assert table_of(own)["The avatar's sound", "jitter · p95"] == "1.38 ms"
+
+
 def test_edges_of_the_run_itself_are_told() -> None:
     own = {"edges": {c.MEDIA_JITTER.name: [0.001, 7.0]}, c.MEDIA_JITTER.name: {"": [0.0, 0.0, 3.0, 30.0]}}
     assert table_of(own)["The avatar's sound", "jitter · p95"] == "> 7 s"

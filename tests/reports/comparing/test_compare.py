@@ -158,12 +158,12 @@ def test_runs_of_different_plans_are_not_comparable(
 
 
 def test_what_else_differs_is_told_and_is_no_obstacle(base: Path, tmp_path: Path) -> None:
-    plan = PLAN | {"realtime": {"model": "gpt-realtime-mini"}, "load": {"users": 20, "duration": 90.0}}
+    plan = PLAN | {"realtime": {"model": "gpt-realtime-mini"}, "load": {"users": 20, "duration": 1234567.5}}
     compared = compare([base], [written(tmp_path / "now", sessions(), plan=plan, git_revision="def")])
     assert compared["outcome"] == "no_change"
     assert compared["settings"] == [
         {"key": "realtime.model", "base": "gpt-realtime", "new": "gpt-realtime-mini", "default_changed": False},
-        {"key": "load.duration", "base": "60", "new": "90", "default_changed": False},
+        {"key": "load.duration", "base": "60", "new": "1234567.5", "default_changed": False},
         {"key": "git_revision", "base": "abc", "new": "def", "default_changed": False},
     ]
 

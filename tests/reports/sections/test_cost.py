@@ -9,8 +9,9 @@ import pytest
 from loadtest.config.settings import Settings
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import Event, Gone, Mark, Observed, Outcome, Remains, Step
-from loadtest.prices.talk import Talk, bill
+from loadtest.prices.talk import Talk, Usd, bill
 from reports.data import run_settings
+from reports.sections.costs import spending
 from reports.sections.costs.planning import measured
 from tests.reports import journals as j
 
@@ -199,3 +200,11 @@ def test_a_plan_takes_sessions_of_different_length_apart(run_dir: Path) -> None:
     cost(run_dir, *events, *(j.health(t_s) for t_s in range(30)))
     found = [(share, list(talk.turns)) for share, talk in measured(run_dir).talks]
     assert found == [(0.5, []), (0.25, [(1.0, 3.0)]), (0.25, [(1.0, 3.0)] * 2)]
+
+
+def test_what_lived_on_is_told_with_its_price_however_small_and_its_time_however_long() -> None:
+    cost = {"estimate": {"total": Usd().as_dict()}, "charged": True, "budget_usd": None, "without_end": 0}
+    small = {"count": 1, "seconds": 2.4, "price": {"usd": 0.004}}
+    long = {"count": 9, "seconds": 1_234_567.0, "price": {"usd": 2057.61}}
+    assert spending.lines(cost, small)[-1] == "lived on after their end: 2.4 s, about 0.004 USD"
+    assert spending.lines(cost, long)[-1] == "lived on after their end: 1,234,567 s, about 2,057.61 USD"
