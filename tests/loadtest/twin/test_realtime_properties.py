@@ -65,6 +65,7 @@ items = st.one_of(
     st.just({"type": "function_call", "name": "look", "arguments": "{}"}),
     st.just({"type": "function_call", "call_id": "call_1", "name": "look", "arguments": "{}"}),
     st.just({"type": "function_call_output", "call_id": "call_1", "output": "done"}),
+    st.just({"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True}),
 )
 responses = st.fixed_dictionaries(
     {},
@@ -74,6 +75,7 @@ responses = st.fixed_dictionaries(
         "tool_choice": st.sampled_from(["auto", "none", "required"]),
         "max_output_tokens": st.integers(1, 4096),
         "metadata": st.none(),
+        "input": st.lists(st.one_of(items, st.just({"type": "item_reference", "id": "mine"})), max_size=2),
     },
 )
 
@@ -168,6 +170,7 @@ def _every_response_is_whole(talk: Talk) -> None:
             response = event["response"]
             del running[response["id"]]
             assert response["status"] in ("completed", "cancelled", "incomplete", "failed")
+            assert response["status"] == "failed" or _is_within_its_limit(response)
             assert [item["id"] for item in response["output"]] == [
                 item_id for item_id, of in items.items() if of == response["id"]
             ]
@@ -178,6 +181,11 @@ def _every_response_is_whole(talk: Talk) -> None:
             elif "item_id" in event:
                 assert items[event["item_id"]] == event["response_id"]
     assert running == {}
+
+
+def _is_within_its_limit(response: dict[str, Any]) -> bool:
+    most = response["max_output_tokens"]
+    return most == "inf" or response["usage"]["output_tokens"] <= most
 
 
 def _every_item_is_known(talk: Talk) -> None:
