@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, assert_never
 from pydantic import Field, field_validator, model_validator
 
 from loadtest.config.backend import BackendTarget
+from loadtest.config.clips.lengths import nominal_s
 from loadtest.config.cost import Cost
 from loadtest.config.output import Output
 from loadtest.config.promise import Promise, promises, unwaivable
@@ -24,7 +25,6 @@ from loadtest.config.scenario import (
 )
 from loadtest.config.sendable import NO_URL, flaw_of_url
 from loadtest.config.session_object import SessionObject, default_realtime
-from loadtest.config.spoken.lengths import nominal_s
 from loadtest.config.tables.caller import Caller
 from loadtest.config.workload import Capacity, Load
 from loadtest.criteria.slo import DEFAULT_SLOS, Slo, parse_slos

@@ -22,11 +22,11 @@ from pydantic import Field, ValidationError
 
 from loadtest.config.access.cluster import ADVICE, TOKEN, cluster_token
 from loadtest.config.access.guard import KEYS, endpoints_of, guard, is_loopback
+from loadtest.config.clips.lengths import check_clips
 from loadtest.config.environment import PROCESS
 from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.scenario import DurationS, Section
 from loadtest.config.settings import Settings
-from loadtest.config.spoken.lengths import check_clips
 from loadtest.config.written.sentences import words
 from loadtest.distribution import parcel
 from loadtest.distribution.attendance import Attendance

@@ -20,9 +20,9 @@ from loadtest import journal
 from loadtest.budget.reserving import Budget
 from loadtest.budget.spending import Spending
 from loadtest.config.access.guard import KEYS
+from loadtest.config.clips.microphone import microphone
 from loadtest.config.environment import SALT
 from loadtest.config.settings import Settings
-from loadtest.config.spoken.microphone import microphone
 from loadtest.criteria.words import plural
 from loadtest.engine.health import PROBE_S, Health
 from loadtest.engine.link import Orders, Outbox

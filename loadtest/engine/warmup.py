@@ -12,8 +12,8 @@ from typing import Any
 
 import picows
 
+from loadtest.config.clips.microphone import Microphone
 from loadtest.config.scenario import Conversation, Pause
-from loadtest.config.spoken.microphone import Microphone
 from loadtest.config.tables.caller import CLEAN
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import GeneratorError, Kind

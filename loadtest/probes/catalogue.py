@@ -9,8 +9,7 @@ from loadtest.config.settings import Probes
 from loadtest.criteria.statements import RULES
 from loadtest.language.errors import ConfigError
 from loadtest.language.mistyped import did_you_mean
-from loadtest.probes.bench.bench import Probe
-from loadtest.probes.checks import (
+from loadtest.probes.active_checks import (
     expiry,
     faults,
     interruption,
@@ -21,6 +20,7 @@ from loadtest.probes.checks import (
     timers,
     transcripts,
 )
+from loadtest.probes.bench.bench import Probe
 
 PURPOSE: Final = "probe:"
 

@@ -11,10 +11,10 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from loadtest.config.clips.microphone import Microphone
 from loadtest.config.promise import manner
 from loadtest.config.scenario import Scenario
 from loadtest.config.settings import Settings
-from loadtest.config.spoken.microphone import Microphone
 from loadtest.config.tables.caller import CLEAN
 from loadtest.language.clock import now_ns, sleep_until
 from loadtest.language.errors import Code, Kind, StepError, own_limit

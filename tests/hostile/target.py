@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from loadtest.config.clips.microphone import Microphone
 from loadtest.config.settings import Settings
-from loadtest.config.spoken.microphone import Microphone
 from loadtest.engine.health import PROBE_S
 from loadtest.journal import decode, encode
 from loadtest.language.events import Event

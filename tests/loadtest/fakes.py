@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from loadtest.config.clips.microphone import Microphone
 from loadtest.config.settings import Settings
-from loadtest.config.spoken.microphone import Microphone
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Event, Mark
 from loadtest.services.creating import created

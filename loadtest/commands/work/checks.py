@@ -6,9 +6,9 @@ from pathlib import Path
 
 from loadtest.commands.printing import complain
 from loadtest.config.access.guard import KEYS
+from loadtest.config.clips.lengths import check_clips
 from loadtest.config.run_dir import check_unused
 from loadtest.config.settings import Settings
-from loadtest.config.spoken.lengths import check_clips
 from loadtest.forecast.costing import check_budget
 from loadtest.language.errors import ConfigError
 from loadtest.preflight import machine

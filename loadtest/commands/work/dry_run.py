@@ -11,8 +11,8 @@ from loadtest.capacity.steering import prepared, settle_s
 from loadtest.commands.printing import say_json, say_lines
 from loadtest.commands.work.expected_samples import too_few
 from loadtest.config.access.guard import endpoints_of
+from loadtest.config.clips.lengths import check_clips
 from loadtest.config.settings import Settings, place
-from loadtest.config.spoken.lengths import check_clips
 from loadtest.config.workload import LoadStage
 from loadtest.criteria.words import load_words, plural
 from loadtest.forecast.expected import forecast

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
+from loadtest.config.clips.lengths import nominal_s
 from loadtest.config.scenario import ANSWERED, BARGING_IN, Scenario
 from loadtest.config.settings import Settings
-from loadtest.config.spoken.lengths import nominal_s
 from loadtest.criteria.samples import SAMPLERS, Source
 from loadtest.criteria.slo import Slo
 from loadtest.criteria.words import plural

@@ -20,7 +20,7 @@ from loadtest.language.validation import is_loopback
 def warn(settings: Settings) -> None:
     """Of what can't work as meant. What our own default is warned of is no news while the target is the twin."""
     from loadtest.commands.work.expected_samples import too_few
-    from loadtest.config.spoken.lengths import brings_clips
+    from loadtest.config.clips.lengths import brings_clips
 
     today = datetime.now(UTC).date()
     old_news = findings(Scenario(name="default", realtime=default_realtime()), today=today)
@@ -31,7 +31,7 @@ def warn(settings: Settings) -> None:
                 complain(f"warning: {scenario.name}: {finding.text} ({finding.rule})")
     said = [*too_few(settings)]
     if brings_clips(settings.spoken):
-        from loadtest.config.spoken.microphone import remarks
+        from loadtest.config.clips.microphone import remarks
 
         said += remarks(settings.spoken)
     for sentence in said:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from loadtest.commands.work.expected_samples import too_few
+from loadtest.config.clips.lengths import ANSWER_S
 from loadtest.config.resolve import resolve
 from loadtest.config.settings import Settings
-from loadtest.config.spoken.lengths import ANSWER_S
 
 AUDIO = {"name": "first audio", "indicator": "turn.time_to_first_audio.p95", "max": 2}
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from loadtest.config.clips.lengths import check_clips
 from loadtest.config.scenario import BargeIn, Conversation, Say, Scenario, Spoken
 from loadtest.config.session_object import default_realtime
-from loadtest.config.spoken.lengths import check_clips
 from loadtest.language.errors import ConfigError
 from loadtest.sound.languages import nearest
 from loadtest.sound.sources import corpus

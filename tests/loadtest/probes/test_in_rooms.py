@@ -9,12 +9,12 @@ import pytest
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Event, Mark
+from loadtest.probes.active_checks import sound, termination, timers, transcripts
+from loadtest.probes.active_checks.interruption import unannounced_s
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.reference import Spoken
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.visit import Visit
-from loadtest.probes.checks import sound, termination, timers, transcripts
-from loadtest.probes.checks.interruption import unannounced_s
 from loadtest.rooms.app_messages import ENDED, OF_AVATAR, OF_USER, STARTED, translated
 from loadtest.twin.pcm import tone
 from tests.loadtest.fakes import FakeControl, FakeRoom, forever

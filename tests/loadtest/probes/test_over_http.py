@@ -13,12 +13,12 @@ from loadtest.language.clock import wall_ns
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Event, Mark
 from loadtest.probes import running
+from loadtest.probes.active_checks import expiry, lifetimes, shapes, termination
+from loadtest.probes.active_checks.expiry import Start
+from loadtest.probes.active_checks.faults import quota
 from loadtest.probes.bench import wire
 from loadtest.probes.bench.bench import Bench, Probe
 from loadtest.probes.bench.wire import Answer, Wire
-from loadtest.probes.checks import expiry, lifetimes, shapes, termination
-from loadtest.probes.checks.expiry import Start
-from loadtest.probes.checks.faults import quota
 from loadtest.session import owned
 from tests.loadtest.fakes import FakeControl, FakeRoom, refused
 from tests.loadtest.probes.doubles import TICKET, FakeWire, answer, findings, ground
@@ -214,7 +214,7 @@ def test_keys_and_tokens_on_the_wrong_side_of_the_wall(
 def test_a_refusal_for_quota_is_a_refusal_and_ends_none_of_the_others(
     faults: tuple[str, ...], full: int, outcome: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("loadtest.probes.checks.faults.MORE_TRIES_S", (0.0, 0.0))
+    monkeypatch.setattr("loadtest.probes.active_checks.faults.MORE_TRIES_S", (0.0, 0.0))
     control = FakeControl()
 
     seen = tried(quota, ("LIM-1",), control, Backend(control, *faults, places=4, full=full), monkeypatch)

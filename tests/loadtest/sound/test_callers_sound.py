@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loadtest.config.clips.microphone import microphone
 from loadtest.config.scenario import Conversation, Ignore, Say
-from loadtest.config.spoken.microphone import microphone
 from loadtest.config.tables.caller import Caller
 from loadtest.language.errors import ConfigError
 from loadtest.sound.levels import at_level, driven, phoned, speech_rms

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from loadtest.config.clips.lengths import check_pauses
+from loadtest.config.clips.microphone import remarks
 from loadtest.config.scenario import Conversation, Say, Scenario
-from loadtest.config.spoken.lengths import check_pauses
-from loadtest.config.spoken.microphone import remarks
 from loadtest.language.errors import ConfigError
 from loadtest.sound.languages import LANGUAGES
 from loadtest.sound.noises import samples_of

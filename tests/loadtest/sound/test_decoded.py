@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from loadtest.config.clips.microphone import remarks
 from loadtest.config.scenario import Conversation, Say, Scenario
-from loadtest.config.spoken.microphone import remarks
 from loadtest.language.errors import ConfigError
 from loadtest.sound import decoded
 from loadtest.sound.noises import samples_of

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from loadtest.config.clips.lengths import check_clips
+from loadtest.config.clips.microphone import microphone, remarks
 from loadtest.config.scenario import Conversation, Hesitate, Say, Scenario, Turn
 from loadtest.config.session_object import default_realtime
-from loadtest.config.spoken.lengths import check_clips
-from loadtest.config.spoken.microphone import microphone, remarks
 from loadtest.config.tables.caller import Caller
 from loadtest.language.errors import ConfigError
 from loadtest.sound.hesitation import hesitating

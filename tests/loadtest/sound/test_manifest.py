@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.config.clips.microphone import remarks
 from loadtest.config.scenario import Conversation, Say, Scenario
-from loadtest.config.spoken.microphone import remarks
 from loadtest.language.errors import ConfigError
 from loadtest.sound.recordings import recordings
 from loadtest.sound.sources import corpus

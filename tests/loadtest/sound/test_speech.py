@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadtest.config.spoken.lengths import check_pauses
+from loadtest.config.clips.lengths import check_pauses
 from loadtest.language.errors import ConfigError
 from loadtest.sound.ear import QUIET_NS, Ear
 from loadtest.sound.sources import corpus, read_wav

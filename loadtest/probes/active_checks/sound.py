@@ -4,11 +4,11 @@ import asyncio
 
 import numpy as np
 
+from loadtest.probes.active_checks.interruption import SLOW_SPEECH
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.reference import Spoken, spoken_by_openai
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.visit import Visit
-from loadtest.probes.checks.interruption import SLOW_SPEECH
 from loadtest.rooms.app_messages import ENDED, PHRASE_ENDED, PHRASE_STARTED, STARTED
 from loadtest.sound.speech import FRAME_MS, RATE_HZ
 

@@ -3,10 +3,10 @@
 from loadtest.language.clock import now_ns, wall_ns
 from loadtest.language.events import ROUNDING_S, SecretMinted
 from loadtest.language.validation import plain, stamp_s
+from loadtest.probes.active_checks.expiry import start_refused
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS
 from loadtest.probes.bench.wire import Answer
-from loadtest.probes.checks.expiry import start_refused
 from loadtest.rules.expiry import TTL_TOLERANCE_S, WRONGEST_CLOCK_S
 
 BOUNDS = {9: False, 10: True, 7200: True, 7201: False}

@@ -70,7 +70,7 @@ def _pauses_s(scenario: Scenario) -> Mapping[str, Mapping[str, float]]:
     sources, caller = scenario.conversation.clips(), scenario.caller
     if all(map(is_ours, sources)) and not caller.changes_speech and caller.noise_dbfs is None:
         return {source: pauses_s(source) for source in sorted(sources)}
-    from loadtest.config.spoken.microphone import microphone
+    from loadtest.config.clips.microphone import microphone
 
     spoken = microphone(scenario.conversation, caller).clips
     return {source: {clip.name: clip.longest_pause_s for clip in clips} for source, clips in spoken.items()}

@@ -11,10 +11,10 @@ from loadtest.config.session_object import announces_calls
 from loadtest.language.errors import GATEWAY_STATUS, Code, Kind, StepError
 from loadtest.language.events import RuleOutcome
 from loadtest.language.validation import plain, token
+from loadtest.probes.active_checks.expiry import start_refused
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS
 from loadtest.probes.bench.wire import MORE_TRIES_S, Answer
-from loadtest.probes.checks.expiry import start_refused
 from loadtest.rooms.app_messages import OF_AVATAR, STARTED
 from loadtest.session.ports import ClientSecret
 
