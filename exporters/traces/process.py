@@ -203,6 +203,7 @@ def run(run_dir: Path, *, otlp_endpoint: str, share: float, follow: bool, files:
     of a finished run did not get out. Raises what `export` does, and ConfigError for a share that is none."""
     if not 0 <= share <= 1:
         raise ConfigError("--trace-share: must be from 0 to 1")
+    endpoint = endpoint_url(otlp_endpoint)  # before the run is looked at: a slip in it is said at once
     stop = threading.Event()
 
     def on_signal(number: int, _frame: object) -> None:
@@ -213,7 +214,7 @@ def run(run_dir: Path, *, otlp_endpoint: str, share: float, follow: bool, files:
     signal.signal(signal.SIGINT, on_signal)
     counts = export(run_dir, otlp_endpoint=otlp_endpoint, follow=follow, files=files, share=share, stop=stop)
     if not follow:
-        run_span.send(run_dir, endpoint_url(otlp_endpoint))
+        run_span.send(run_dir, endpoint)
     print(counts.line(), flush=True)
     return Exit.INVALID if counts.dropped and not follow else Exit.PASS
 

@@ -38,7 +38,9 @@ def reaching(twin: RunningTwin) -> dict[str, str]:
 
 
 def events(run_dir: Path) -> list[Event]:
-    """All events of the run so far, in order of time."""
+    """All events of the run so far, in order of time; none before its first journal has a line."""
+    if not any(path.stat().st_size for path in journal.paths(run_dir)):
+        return []
     return list(journal.merged(journal.read_run(run_dir)))
 
 
