@@ -25,18 +25,33 @@ def run(cwd: Path, room: str, caller: str, *knobs: str, more: str = "", turns: i
     return done, json.loads((cwd / "run" / "report.json").read_text()), sessions
 
 
+def echo_ms(sessions: list[Any], *, least: float = 0.0) -> float:
+    """From the avatar's first sound to its echo, as the other side sees it: the lower median of those of `least` ms."""
+    turns = [turn for session in sessions for turn in session["turns"] if turn["echo_heard_ns"] is not None]
+    took_ms = sorted((turn["echo_heard_ns"] - turn["first_audio_sent_ns"]) / 1e6 for turn in turns)
+    took_ms = [ms for ms in took_ms if ms > least]
+    return took_ms[(len(took_ms) - 1) // 2]
+
+
+@pytest.fixture(scope="module", params=["websocket", "webrtc"])
+def clean(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, float]:
+    """A kind of room, and an echo's time there after 100 ms and nothing else: coding and decoding have their share."""
+    caller = "echo_dbfs = -30\necho_delay_s = 0.1"
+    _, _, sessions = run(tmp_path_factory.mktemp("clean"), request.param, caller, "answer_after=fixed:0.8")
+    return request.param, echo_ms(sessions)
+
+
 @pytest.mark.alone
-@pytest.mark.parametrize("room", ["websocket", "webrtc"])
 def test_an_echo_has_the_level_and_the_delay_that_were_set_and_makes_the_avatar_interrupt_itself(
-    room: str, tmp_path: Path
+    clean: tuple[str, float], tmp_path: Path
 ) -> None:
-    done, report, sessions = run(tmp_path, room, "echo_dbfs = -30\necho_delay_s = 0.1")
+    room, clean_ms = clean
+    done, report, sessions = run(tmp_path, room, "echo_dbfs = -30\necho_delay_s = 0.2")
     assert {row["id"]: row["summary"] for row in report["rules"] if row["violations"]} == {}, done
     heard = [session["heard"]["over_avatar_dbfs"] for session in sessions]
     assert heard == pytest.approx([-30] * len(heard), abs=1)
     turns = [turn for session in sessions for turn in session["turns"] if turn["echo_heard_ns"] is not None]
-    delays_ms = sorted((turn["echo_heard_ns"] - turn["first_audio_sent_ns"]) / 1e6 for turn in turns)
-    assert delays_ms[len(delays_ms) // 2] == pytest.approx(100, abs=2), delays_ms
+    assert echo_ms(sessions) - clean_ms == pytest.approx(100, abs=2), (echo_ms(sessions), clean_ms)
     # It stops because of what nobody said, and takes its own voice for a turn.
     assert sum(turn["barge_in_heard_ns"] is not None for turn in turns) >= 2
     assert sum(len(session["turns"]) for session in sessions) > report["turns"]["count"]
@@ -50,18 +65,17 @@ def test_an_echo_below_the_threshold_of_the_vad_interrupts_nobody(tmp_path: Path
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("room", ["websocket", "webrtc"])
 def test_both_ways_of_a_line_take_as_long_as_was_set_and_no_figure_of_the_target_has_any_of_it(
-    room: str, tmp_path: Path
+    clean: tuple[str, float], tmp_path: Path
 ) -> None:
     """The echo goes both ways: the other side itself sees how long that takes."""
+    room, clean_ms = clean
     line = "[caller.up]\ndelay_s = 0.08\n[caller.down]\ndelay_s = 0.05"
     echo = "echo_dbfs = -30\necho_delay_s = 0.1"
     done, report, sessions = run(tmp_path, room, echo, "answer_after=fixed:0.8", more=line)
-    turns = [turn for session in sessions for turn in session["turns"] if turn["echo_heard_ns"] is not None]
-    took_ms = sorted((turn["echo_heard_ns"] - turn["first_audio_sent_ns"]) / 1e6 for turn in turns)
-    alone_ms = [ms for ms in took_ms if ms > 200]  # of an answer into which nothing else came
-    assert alone_ms[(len(alone_ms) - 1) // 2] == pytest.approx(230, abs=2), (took_ms, done)
+    took_ms = echo_ms(sessions, least=200)  # of an answer into which nothing else came
+    assert took_ms - clean_ms == pytest.approx(80 + 50, abs=2), (took_ms, clean_ms, done)
+    assert clean_ms == pytest.approx(100, abs=5)
     assert report["media"]["line"]["added"]["p50_s"] == pytest.approx(0.13, abs=0.001)
     assert report["turns"]["time_to_first_audio"]["p50_s"] == pytest.approx(0.8, abs=0.03)
     assert "line:    added 130 ms to an answer (median), lost 0 % up and 0 % down" in done.out
