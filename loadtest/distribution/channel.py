@@ -67,6 +67,8 @@ class Channel:
         keys.guard_worker(self._socket)
         self._monitor = self._socket.get_monitor_socket(_FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
         self._failures, self._master = 0, (host, port)
+        self._greeted = False
+        """A master had greeted before the failures that are counted now."""
         self._socket.connect(f"tcp://{host}:{port}")
 
     def __enter__(self) -> Self:
@@ -81,16 +83,18 @@ class Channel:
     @property
     def is_shut_out(self) -> bool:
         """Whether a master is there that does not share our token. A line that ends at nobody fails in the same way, so
-        it is asked how it greets."""
+        it is asked how it greets. A master may have come up behind the line just then: only what fails after it has
+        greeted is its refusal."""
         from zmq.utils.monitor import recv_monitor_message  # asyncio, for those who join
 
         while self._monitor.poll(0):
             failed = recv_monitor_message(self._monitor)["event"] != zmq.EVENT_HANDSHAKE_SUCCEEDED
-            self._failures = self._failures + 1 if failed else 0
+            self._failures, self._greeted = (self._failures + 1, self._greeted) if failed else (0, False)
         if self._failures < FAILURES:
             return False
-        self._failures = 0
-        return _greets(*self._master)
+        had_greeted = self._greeted
+        self._failures, self._greeted = 0, _greets(*self._master)
+        return had_greeted and self._greeted
 
     def say(self, op: str, **fields: Any) -> bool:
         """Whether it could be sent; the master need not have got it."""

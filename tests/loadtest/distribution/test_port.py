@@ -10,6 +10,7 @@ import msgpack
 import pytest
 import zmq
 
+from loadtest.distribution import channel as channel_module
 from loadtest.distribution.channel import FAILURES, HOST, Channel
 from loadtest.distribution.port.keys import MAX_MESSAGE_BYTES, Keys
 from loadtest.distribution.port.turned_away import ALL_UP_TO, Refusals, Refused
@@ -54,8 +55,14 @@ def test_a_worker_with_another_token_is_shut_out_and_never_heard(tmp_path: Path)
     assert master.heard == []
 
 
-def test_a_line_that_ends_at_nobody_is_not_a_wrong_token() -> None:
-    """A load balancer in front of a master that is not up takes connections and drops them."""
+@pytest.mark.parametrize("comes_up_then", [False, True])
+def test_a_line_that_ends_at_nobody_is_not_a_wrong_token(
+    *, comes_up_then: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load balancer in front of a master that is not up takes connections and drops them; the master may come up
+    between the last of them and the look who greets."""
+    once, looks = iter([comes_up_then]), channel_module._greets
+    monkeypatch.setattr(channel_module, "_greets", lambda *master: next(once, False) or looks(*master))
     dropped = 0
     with socket.create_server(("127.0.0.1", 0)) as balancer:
 
