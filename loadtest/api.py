@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from loadtest.config.environment import OWNER, TOLD_FD, of_child
 from loadtest.http_client import loopback
 from loadtest.language.errors import Exit
+from loadtest.language.lifeline import pipe
 
 if TYPE_CHECKING:
     from reports.figures import Comparison, Report
@@ -93,7 +94,7 @@ def start_twin(**knobs: Any) -> Iterator[Twin]:
     command = [sys.executable, "-P", "-m", "loadtest.twin", *_options(options)]
     command += [word for name, value in sets for word in ("--set", f"{name}={_text(value)}")]
     with (
-        _pipe() as (lifeline, _),
+        pipe() as (lifeline, _),
         subprocess.Popen(
             [*command, "--lifeline-fd", str(lifeline)],
             stdout=subprocess.PIPE,
@@ -164,23 +165,12 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-@contextlib.contextmanager
-def _pipe() -> Iterator[tuple[int, int]]:
-    """(read end, write end). No child has the latter unless it is given to him: a pipe that says that we live."""
-    read_fd, write_fd = os.pipe()
-    try:
-        yield read_fd, write_fd
-    finally:
-        os.close(read_fd)
-        os.close(write_fd)
-
-
 def _finished(command: list[str]) -> tuple[subprocess.CompletedProcess[str], str]:
     """The command's end, and where it wrote its run. An interruption is the command's, too, which deletes its sessions
     first: it hears of it once, from here. So does it of our end, whatever that is."""
     with (
-        _pipe() as (lifeline, _),
-        _pipe() as (read_fd, write_fd),
+        pipe() as (lifeline, _),
+        pipe() as (read_fd, write_fd),
         subprocess.Popen(
             command,
             stdout=subprocess.PIPE,

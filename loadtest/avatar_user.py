@@ -33,6 +33,7 @@ from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.settings import RUNS, Probes, Settings
 from loadtest.config.workload import Load
 from loadtest.language.errors import ConfigError, Exit, GeneratorError
+from loadtest.language.lifeline import pipe
 from loadtest.load import companions, supervisor
 from loadtest.load.conductor import LoadProcess
 from loadtest.load.users import AFTER_FAILURE_S
@@ -87,7 +88,7 @@ class _Run:
         self._embedded, self._is_over = settings.embedded_twin, False
         make_run_dir(run_dir, private=settings.output.permissions == "private")
         with contextlib.ExitStack() as stack:
-            read_fd, write_fd = stack.enter_context(companions.lifeline())
+            read_fd, write_fd = stack.enter_context(pipe())
             keys = {key: os.environ.get(key, "") for key in KEYS}
             if self._embedded:
                 knobs = [*(["room=webrtc"] if settings.target.room == "webrtc" else []), *settings.target.twin_set]

@@ -30,17 +30,6 @@ RUN_SPAN_S = 10.0
 
 
 @contextlib.contextmanager
-def lifeline() -> Iterator[tuple[int, int]]:
-    """(read end, write end) of the pipe that says whether anybody of the run is alive."""
-    read_fd, write_fd = os.pipe()
-    try:
-        yield read_fd, write_fd
-    finally:
-        os.close(read_fd)
-        os.close(write_fd)
-
-
-@contextlib.contextmanager
 def embedded_twin(read_fd: int, *, knobs: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
     """The twin as a process and session of its own; yields the line it announces itself with. Raises GeneratorError."""
     command = [sys.executable, "-P", "-m", "loadtest.twin", "--lifeline-fd", str(read_fd)]

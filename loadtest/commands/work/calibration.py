@@ -22,6 +22,7 @@ from loadtest.http_client import loopback
 from loadtest.journal import read_run
 from loadtest.language import disk
 from loadtest.language.events import Event, Mark, Observed, Outcome, Step, StepFinished
+from loadtest.language.lifeline import pipe
 from loadtest.load import companions
 
 KNOWN_DELAYS = (
@@ -119,7 +120,7 @@ def calibrate() -> dict[str, Any]:
     Raises GeneratorError or ConfigError.
     """
     with contextlib.ExitStack() as stack:
-        read_fd, _ = stack.enter_context(companions.lifeline())
+        read_fd, _ = stack.enter_context(pipe())
         twin = stack.enter_context(companions.embedded_twin(read_fd, knobs=KNOWN_DELAYS))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         output = {"metrics_port": "off", "run_dir": folder / "run"}

@@ -20,6 +20,7 @@ from loadtest.config.settings import RUNS, Settings
 from loadtest.http_client.user_agent import introduce
 from loadtest.language import disk
 from loadtest.language.errors import Exit, GeneratorError
+from loadtest.language.lifeline import pipe
 from loadtest.load import companions, supervisor, tcp_ports
 from loadtest.load.ctrl_c import Interruption
 from loadtest.load.glance import Glance
@@ -67,7 +68,7 @@ def run(
         if told_fd := environ.get(TOLD_FD):
             os.write(int(told_fd), os.fsencode(run_dir))
         stack.enter_context(interruption.heard(environ))
-        read_fd, write_fd = stack.enter_context(companions.lifeline())
+        read_fd, write_fd = stack.enter_context(pipe())
         keys = {key: environ.get(key, "") for key in KEYS}
         embedded = settings.embedded_twin
         if embedded:
