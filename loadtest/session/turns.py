@@ -104,8 +104,7 @@ class Turns:
             silenced_ns = talk.silenced_ns
             assert silenced_ns is not None
             heard.barge_in_ns = silenced_ns - started_ns if silenced_ns >= started_ns else None
-            speech_end_ns = await self._stamp(lambda: talk.speech_end_ns, clip)
-            left_s = self.plan.answer_timeout_s - (now_ns() - speech_end_ns) / 1e9
+            _, left_s = await self._spoken(clip)
             await talk.until(lambda: talk.onset_ns is not None or talk.silenced_ns is None, left_s)
             if talk.silenced_ns == silenced_ns:
                 return silenced_ns
@@ -159,8 +158,7 @@ class Turns:
         await self.talk.until(lambda: False, for_s)
 
     async def _hear_answer(self, clip: Clip, number: int, heard: Heard, *, hear_out: bool) -> None:
-        speech_end_ns = await self._stamp(lambda: self.talk.speech_end_ns, clip)
-        left_s = self.plan.answer_timeout_s - (now_ns() - speech_end_ns) / 1e9
+        speech_end_ns, left_s = await self._spoken(clip)
         if not await self.talk.until(lambda: self.talk.onset_ns is not None, left_s):
             nothing = f"nothing audible within {self.plan.answer_timeout_s:g} s"
             if self.talk.answer.is_announced:
@@ -205,6 +203,11 @@ class Turns:
         heard.answer, code, detail = flaw
         if code is not None:
             raise StepError(Kind.PROTOCOL, code, detail)
+
+    async def _spoken(self, clip: Clip) -> tuple[int, float]:
+        """Once the user has ended: when, and for how many s an answer may still be waited for. Raises StepError."""
+        speech_end_ns = await self._stamp(lambda: self.talk.speech_end_ns, clip)
+        return speech_end_ns, self.plan.answer_timeout_s - (now_ns() - speech_end_ns) / 1e9
 
     async def _stamp(self, read: Callable[[], int | None], clip: Clip) -> int:
         """The stamp once the clip has got that far. Raises StepError if it can't be sent in time."""
