@@ -77,7 +77,9 @@ def contrast(base: Sequence[Measured], new: Sequence[Measured], *, margin: float
     settings = differences(base[0].written, new[0].written)
     failing, failures, rules = _failing(base, new), _failures(base, new), _rules(base, new)
     if not because and not any(row["verdict"] != "too_few" for row in measures):
-        because = [f"no step or turn has {stats.FEWEST} samples on both sides"]
+        because = [
+            f"no step or turn has {stats.FEWEST} sessions that began in {stats.FEWEST_SECONDS} different seconds"
+        ]
     regressions = [] if because else _regressions(measures, failing, rules)
     improvements = [] if because else _improvements(measures, rules)
     outcome = "regression" if regressions else "improvement" if improvements else "no_change"
@@ -131,9 +133,10 @@ def _measure(measure: str, base: Sequence[Measured], new: Sequence[Measured], ma
     for side, runs in sides.items():
         row[side] = _side([each.values for each in runs])
     grouped = [[stats.blocks(each) for each in runs] for runs in sides.values()]
-    if any(each.count < stats.FEWEST for runs in grouped for each in runs):
+    if not all(stats.is_told(each) for runs in grouped for each in runs):
         return row
-    means = stats.contrast(*[[stats.log_mean(each) for each in runs] for runs in grouped])
+    estimates = [[stats.log_mean(each) for each in runs] for runs in grouped]
+    means = stats.contrast(*estimates)
     bound = math.log1p(_margin(measure, margin, row["base"]["mean_s"], (*base, *new)))
     return row | {
         "verdict": "no_change",
@@ -146,7 +149,11 @@ def _measure(measure: str, base: Sequence[Measured], new: Sequence[Measured], ma
         "error": means.error,
         "df": means.df,
         "smallest_seen": None,
-        "error_from": "runs" if means.between else "time" if any(b.in_time for g in grouped for b in g) else "sessions",
+        "error_from": "runs"
+        if means.between
+        else "time"
+        if any(e.in_time for runs in estimates for e in runs)
+        else "sessions",
         "quantiles": _quantiles(measure, grouped, row, (*base, *new)),
     }
 

@@ -1,14 +1,15 @@
 """Did a measure change between two sets of runs? Estimates with honest errors, and tests against a practical margin.
 
 A run gives one estimate of each statistic: the mean of the logarithms (so that a change is a ratio, and a rare slow one
-doesn't drown it), or the logarithm of a quantile. Its error is that of independent sessions, unless stretches of time
-differ by more than chance: then it is that of whole blocks of time. With several runs a side the error is never smaller
-than what the runs of a side show among themselves.
+doesn't drown it), or the logarithm of a quantile. Its error is that of independent sessions, or of the seconds in which
+samples began where that is larger: those of one burst meet the same queue. Where stretches of time differ by more than
+chance it is that of whole blocks of time. With several runs a side the error is never smaller than what the runs of a
+side show among themselves.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import NormalDist
 from typing import Final
@@ -22,7 +23,9 @@ from reports.verdict.samples import Samples
 Floats = npt.NDArray[np.float64]
 
 FEWEST: Final = 20
-"""Samples a side below which nothing is said."""
+"""Sessions a side below which nothing is said."""
+FEWEST_SECONDS: Final = 3
+"""The same of the seconds in which their samples began: one burst may straddle two."""
 BLOCKS: Final = 25
 """Stretches of a run that are asked whether they differ."""
 LONG_BLOCKS: Final = 12
@@ -37,12 +40,13 @@ _NORMAL_DF: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """One run's estimate of a statistic on the log scale. `df`: how well its variance is known. `replicates`: of a
-    bootstrap, where there was one."""
+    """One run's estimate of a statistic on the log scale. `df`: how well its variance is known. `in_time`: it is
+    that of stretches of time, not of sessions. `replicates`: of a bootstrap, where there was one."""
 
     value: float
     variance: float
     df: float
+    in_time: bool = False
     replicates: Floats | None = None
 
 
@@ -69,45 +73,58 @@ class Contrast:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """A run's samples by session, in the order in which these began: `of` says which of `count` sessions each is of.
-    `in_time`: stretches of time differ by more than chance."""
+    """A run's samples by session, in the order in which these began: `of` says which of `count` sessions each is of,
+    `at` in which of `seconds` it began. `in_time`: stretches of time differ by more than chance."""
 
     logs: Floats
     of: npt.NDArray[np.int64]
     count: int
-    in_time: bool
+    at: npt.NDArray[np.int64]
+    seconds: int
+    in_time: bool = False
 
 
 def blocks(samples: Samples) -> Blocks:
     """Group a run's samples. `samples` are in the order in which their sessions began."""
     logs = np.log(np.maximum(samples.values, SHORTEST_S))
     of, sessions = pd.factorize(samples.sessions)
-    grouped = Blocks(logs, of, len(sessions), in_time=False)
+    at, seconds = pd.factorize(((samples.t_ns / 1e9) - samples.values).astype(np.int64))
+    grouped = Blocks(logs, of, len(sessions), at, len(seconds))
     if grouped.count < BLOCKS * _FEWEST_OF_A_BLOCK:
         return grouped
-    influence = _influence(grouped)
-    of_blocks = float(np.var([part.mean() for part in np.array_split(influence, BLOCKS)], ddof=1)) / BLOCKS
-    independent = float(np.var(influence, ddof=1)) / len(influence)
-    return Blocks(logs, of, len(sessions), in_time=of_blocks > independent * _chance_ratio(BLOCKS - 1))
+    influence = _influence(grouped, of, grouped.count)
+    of_blocks = _error(np.array([part.mean() for part in np.array_split(influence, BLOCKS)]))
+    return replace(grouped, in_time=of_blocks > _error(influence) * _chance_ratio(BLOCKS - 1))
+
+
+def is_told(grouped: Blocks) -> bool:
+    """Whether its samples are enough, and of enough moments, to say how much they differ by chance."""
+    return grouped.count >= FEWEST and grouped.seconds >= FEWEST_SECONDS
 
 
 def log_mean(grouped: Blocks) -> Estimate:
-    """Mean of the logarithms. The unit is the session: its turns are not independent of each other."""
-    influence = _influence(grouped)
-    parts = influence
+    """Mean of the logarithms. The unit is the session: its turns are not independent of each other. Where seconds, or
+    blocks of time, differ by more than chance, the error is theirs; and of a few seconds nobody can say that."""
+    of_sessions = _influence(grouped, grouped.of, grouped.count)
+    of_seconds = _influence(grouped, grouped.at, grouped.seconds)
+    units = [of_sessions]
+    if grouped.seconds < BLOCKS or _error(of_seconds) > _error(of_sessions) * _chance_ratio(grouped.seconds - 1):
+        units.append(of_seconds)
     if grouped.in_time:
-        parts = np.array([part.mean() for part in np.array_split(influence, LONG_BLOCKS)])
+        units.append(np.array([part.mean() for part in np.array_split(of_sessions, LONG_BLOCKS)]))
+    variances = [_error(unit) for unit in units]
     return Estimate(
         value=float(grouped.logs.mean()),
-        variance=float(np.var(parts, ddof=1)) / len(parts),
-        df=len(parts) - 1,
+        variance=max(variances),
+        df=min(map(len, units)) - 1,
+        in_time=max(variances) > variances[0],
     )
 
 
 def log_quantiles(grouped: Blocks, ranks: Sequence[float], chance: np.random.Generator) -> list[Estimate]:
-    """Logarithms of quantiles, with a bootstrap over blocks of sessions that follow each other: small blocks, or
-    LONG_BLOCKS where stretches of time differ."""
-    number = min(grouped.count, LONG_BLOCKS if grouped.in_time else _FINE_BLOCKS)
+    """Logarithms of quantiles, with a bootstrap over blocks of sessions that follow each other: small blocks, but no
+    more than there are seconds, or LONG_BLOCKS where stretches of time differ."""
+    number = min(grouped.count, grouped.seconds, LONG_BLOCKS if grouped.in_time else _FINE_BLOCKS)
     block = grouped.of * number // grouped.count
     edges = np.unique(np.quantile(grouped.logs, np.linspace(0, 1, _BINS)))
     bins = np.searchsorted(edges, grouped.logs)
@@ -193,10 +210,15 @@ def _tails(df: float) -> tuple[Floats, Floats]:
     return angles, 0.5 * (1 - below / below[-1])
 
 
-def _influence(grouped: Blocks) -> Floats:
-    """What each session adds to the mean, around 0, in the order of `grouped`."""
-    sums = np.bincount(grouped.of, weights=grouped.logs - grouped.logs.mean(), minlength=grouped.count)
-    return np.asarray(sums / (len(grouped.logs) / grouped.count), dtype=np.float64)
+def _influence(grouped: Blocks, unit: npt.NDArray[np.int64], count: int) -> Floats:
+    """What each of `count` units adds to the mean, around 0, in their order; `unit` says of which each sample is."""
+    sums = np.bincount(unit, weights=grouped.logs - grouped.logs.mean(), minlength=count)
+    return np.asarray(sums / (len(grouped.logs) / count), dtype=np.float64)
+
+
+def _error(parts: Floats) -> float:
+    """Variance of the mean of parts that are independent of each other."""
+    return float(np.var(parts, ddof=1)) / len(parts)
 
 
 def _chance_ratio(df: int) -> float:

@@ -25,7 +25,7 @@ _VERDICTS: Final = {
     "worse": "slower",
     "better": "faster",
     "no_change": "no change",
-    "too_few": "too few",
+    "too_few": "too few, or too near in time",
     "not_worse": "not slower",
 }
 _MOST: Final = 20
@@ -86,7 +86,7 @@ def table(comparison: Mapping[str, Any]) -> list[str]:
     for row in comparison["measures"]:
         if row["verdict"] == "too_few":
             counts = f"{row['base']['count']:,} and {row['new']['count']:,} samples"
-            lines.append(f"| {row['measure']} | | | | | too few ({counts}) | |")
+            lines.append(f"| {row['measure']} | | | | | too few, or too near in time ({counts}) | |")
             continue
         p95, word = row["quantiles"]["p95"], f"**{verdict(row)}**" if is_slower(row) else verdict(row)
         lines.append(

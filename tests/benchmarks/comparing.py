@@ -18,17 +18,20 @@ from reports.verdict.samples import Samples
 
 REALISTIC = {"mint": 0.626, "create": 0.668, "connect": 0.732, "converse": 0.08, "delete": 0.668}
 TURN = 0.5
+STEADY_S = 300
 FAILED = 0.004
 
 
 def run(name: str, sessions: int, chance: np.random.Generator, *, sigma: float | None, slower: float = 1.0) -> Measured:
     """A run of so many sessions, two turns each; `slower`: its creates. `sigma`: of all steps (None: realistic)."""
     found = {}
+    arrivals_s = np.sort(np.random.default_rng(sum(name.encode())).uniform(0, STEADY_S, sessions))
     for measure in MEASURES:
         each = 2 if measure.startswith("turn.") else 1
         spread = sigma or REALISTIC.get(measure, TURN)
         values = 0.3 * np.exp(chance.normal(0, spread, sessions * each)) * (slower if measure == "create" else 1)
-        found[measure] = Samples(np.arange(len(values)), values, np.arange(len(values)) // each)
+        numbers = np.arange(len(values)) // each
+        found[measure] = Samples((arrivals_s[numbers] * 1e9).astype(np.int64), values, numbers)
     return Measured(
         name=name, run_id=name, scenario="s", started_at=None, written=Written(), sessions=sessions, generator="valid",
         generator_why=[], aborted=False, interrupted=False, own_s=0.0005, samples=found, failures={}, rules={},

@@ -21,8 +21,8 @@ from tests.e2e.target import unless_late
 from tests.support import end_all, environment, eventually, marked
 
 SMALL = {
-    "AVALOAD_LOAD__USERS": "24",  # a session each has enough samples for a p95
-    "AVALOAD_LOAD__DURATION": "3s",
+    "AVALOAD_LOAD__RATE": "8",  # enough samples for a p95, of seconds enough to be compared
+    "AVALOAD_LOAD__DURATION": "4s",
     "AVALOAD_LOAD__RAMP": "0s",
     "AVALOAD_CONVERSATION__THINK_MAX_S": "0.3",
     "AVALOAD_OUTPUT__METRICS_PORT": "off",

@@ -199,7 +199,19 @@ def test_an_invalid_generator_says_nothing_about_the_target(base: Path, tmp_path
 def test_too_few_samples_say_nothing(base: Path, tmp_path: Path) -> None:
     few = [event for number in range(5) for event in j.good_session(number, number)]
     compared = compare([base], [written(tmp_path / "now", few)])
-    assert compared["not_comparable_because"] == ["no step or turn has 20 samples on both sides"]
+    assert compared["not_comparable_because"] == ["no step or turn has 20 sessions that began in 3 different seconds"]
+
+
+def test_sessions_of_one_burst_are_one_sample_however_alike_they_are(base: Path, tmp_path: Path) -> None:
+    """They met the same queue. The next run's burst meets another one, and both builds are equal."""
+    sides = [
+        written(tmp_path / name, [e for n in range(24) for e in j.good_session(n, 0.6 + n / 50, create_s=create_s)])
+        for name, create_s in (("a", 0.0187), ("b", 0.0301))
+    ]
+    compared = compare([sides[0]], [sides[1]])
+    assert (compared["outcome"], compared["regressions"]) == ("not_comparable", [])
+    assert compared["not_comparable_because"] == ["no step or turn has 20 sessions that began in 3 different seconds"]
+    assert "| create | | | | | too few, or too near in time (24 and 24 samples) | |" in compare_pages.table(compared)
 
 
 def rules_of(measured: Measured, **outcomes: str) -> Measured:
@@ -335,10 +347,8 @@ def test_a_run_that_has_too_little_for_its_baseline_is_neither_worse_nor_passed(
     report = j.reported(now)
     assert (report["baseline"]["outcome"], report["baseline"]["regressions"]) == ("not_comparable", [])
     assert (report["verdict"]["outcome"], report["verdict"]["exit_code"]) == ("invalid", 4)
-    assert (
-        "can't be compared with the baseline: no step or turn has 20 samples on both sides"
-        in (report["verdict"]["reasons"])
-    )
+    why = "no step or turn has 20 sessions that began in 3 different seconds"
+    assert f"can't be compared with the baseline: {why}" in report["verdict"]["reasons"]
 
 
 @pytest.mark.parametrize(
@@ -378,7 +388,7 @@ def of_create(base: Path, count: int, create_s: float) -> Measured:
     values = create_s * np.exp(np.random.default_rng(count).normal(0, 0.2, count))
     whole = compare_runs.load(base)
     others = {name: each.where(slice(0)) for name, each in whole.samples.items()}
-    return replace(whole, samples=others | {"create": Samples(numbers, values, numbers)})
+    return replace(whole, samples=others | {"create": Samples(numbers * 1_000_000_000, values, numbers)})
 
 
 def test_base_and_change_give_new_however_many_samples_each_run_has(base: Path) -> None:

@@ -88,10 +88,25 @@ def test_runs_that_differ_by_themselves_widen_the_interval() -> None:
     assert all(each.df == 4 for each in pairs if each.between)
 
 
+def bursts(chance: np.random.Generator, slower: float = 1.0) -> Samples:
+    """Ten arrivals at once, every minute, for ten minutes: what they queue behind is another thing each time."""
+    values = 0.3 * slower * np.exp(np.repeat(chance.normal(0, 0.2, 10), 10) + chance.normal(0, 0.02, 100))
+    return Samples(np.repeat(np.arange(10) * 60_000_000_000 + 500_000_000, 10), values, np.arange(100))
+
+
+def test_what_began_in_the_same_second_does_not_count_as_independent() -> None:
+    chance = np.random.default_rng(7)
+    pairs = [stats.contrast(*[[stats.log_mean(stats.blocks(bursts(chance)))] for _ in range(2)]) for _ in range(200)]
+    assert np.mean([each.p_above(np.log1p(MARGIN)) < ALPHA for each in pairs]) <= 0.02
+    assert {stats.log_mean(stats.blocks(bursts(chance))).df for _ in range(20)} == {9}
+    slow = stats.contrast(*[[stats.log_mean(stats.blocks(bursts(chance, slower)))] for slower in (1.0, 2.0)])
+    assert slow.p_above(np.log1p(MARGIN)) < ALPHA
+
+
 def test_turns_of_a_session_are_one_unit() -> None:
     chance = np.random.default_rng(5)
     of_session = np.exp(chance.normal(0, 0.3, 200))
-    turns = Samples(np.arange(800), np.repeat(of_session, 4), np.repeat(np.arange(200), 4))
+    turns = Samples(np.arange(800) * 1_000_000_000, np.repeat(of_session, 4), np.repeat(np.arange(200), 4))
     alone = of_sessions(of_session)
     assert stats.log_mean(stats.blocks(turns)).variance == pytest.approx(stats.log_mean(stats.blocks(alone)).variance)
 
