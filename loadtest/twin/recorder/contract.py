@@ -51,6 +51,8 @@ _WORD = re.compile(r"(?:audio/)?[A-Za-z][A-Za-z0-9_.\-\[\]]{0,63}")
 _KEY_LIKE = re.compile(r"(?:sk|ek|pk|sess)[-_]|eyJ|.*\d{9}|.*[0-9a-f]{16}")
 # Their members are named by whoever uses the service.
 _OPAQUE = frozenset({"parameters", "input_schema", "annotations", "metadata", "variables", "headers", "data"})
+# Their `token` is a word of what was said, and nothing that is issued: "user" said in one would be a secret everywhere.
+_SAID = frozenset({"logprobs"})
 # Values that a later request needs, and the kind of name they get.
 _ISSUED = {
     "value": "secret",
@@ -104,7 +106,7 @@ class Names:
             for key, value in content.items():
                 if key in _ISSUED and isinstance(value, str):
                     self._issue(_ISSUED[key], value, source)
-                elif key not in _OPAQUE:
+                elif key not in _OPAQUE | _SAID:
                     own_id = value.get("id") if key in _OBJECTS and isinstance(value, dict) else None
                     if isinstance(own_id, str):
                         self._issue(key, own_id, source)

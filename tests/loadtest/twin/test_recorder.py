@@ -237,6 +237,18 @@ def test_what_a_tool_of_mcp_takes_is_no_part_of_a_shape() -> None:
     assert told["tools"] == [{"name": "<string>", "input_schema": "<object>", "annotations": "<object>"}]
 
 
+def test_a_word_that_was_said_is_no_secret_where_it_is_said_again() -> None:
+    names = Names()
+    said = [{"token": word, "logprob": -0.01, "bytes": [1]} for word in ("user", "completed")]
+    names.learn({"item_id": "item_1", "logprobs": said}, source="1s")
+    assert shape({"item_id": "item_1", "role": "user", "status": "completed", "logprobs": said}, names) == {
+        "item_id": "<item 1s>",
+        "role": "user",
+        "status": "completed",
+        "logprobs": [{"token": "<string>", "logprob": "<number>", "bytes": ["<number>"]}],
+    }
+
+
 def test_a_recorder_stops_with_a_socket_open(tmp_path: Path) -> None:
     path = tmp_path / "open.jsonl"
     with running_twin("--set", "answers_close=no") as real:
