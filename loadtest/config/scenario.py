@@ -311,3 +311,8 @@ class Scenario(Section):
     conversation: Conversation = Field(Conversation(), description="what a virtual user says and does")
     caller: Caller = Field(Caller(), description="what the caller's microphone hears besides, and how")
     waive: tuple[Waive, ...] = Field((), description="rules whose breach is known and accepted")
+
+    @property
+    def is_of_openai(self) -> bool:
+        """Whether OpenAI listens, as far as is known: an endpoint of one's own needn't say what its sessions run on."""
+        return self.session.engine in (None, "openai-realtime")

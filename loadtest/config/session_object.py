@@ -99,8 +99,8 @@ def completed(given: Any) -> Any:
 
 def vad_silence_s(realtime: dict[str, Any]) -> float | None:
     """The silence after which the service takes a turn as ended; None where no server VAD is configured."""
-    detection = _turn_detection(realtime)
-    if detection.get("type", "server_vad") != "server_vad":
+    detection = _server_vad(realtime)
+    if detection is None:
         return None
     asked_ms = detection.get("silence_duration_ms")
     return (_default_silence_ms(realtime) if asked_ms is None else float(asked_ms)) / 1000
@@ -108,8 +108,8 @@ def vad_silence_s(realtime: dict[str, Any]) -> float | None:
 
 def assumed(realtime: dict[str, Any]) -> list[str]:
     """What of the session is left to the service and was taken for its default, one phrase each."""
-    detection = _turn_detection(realtime)
-    if detection.get("type", "server_vad") != "server_vad" or detection.get("silence_duration_ms") is not None:
+    detection = _server_vad(realtime)
+    if detection is None or detection.get("silence_duration_ms") is not None:
         return []
     return [f"silence_duration_ms {_default_silence_ms(realtime)}, the default of {_model(realtime)}"]
 
@@ -124,8 +124,15 @@ def table(tree: dict[str, Any], key: str) -> dict[str, Any]:
     return tree.get(key) or {}
 
 
-def _turn_detection(realtime: dict[str, Any]) -> dict[str, Any]:
-    return table(table(table(realtime, "audio"), "input"), "turn_detection")
+def _server_vad(realtime: dict[str, Any]) -> dict[str, Any] | None:
+    """What is asked of it; None where there is none. What is left out is the service's default, which is one; a null
+    switches it off."""
+    found = realtime
+    for key in ("audio", "input", "turn_detection"):
+        found = found.get(key, {})
+        if found is None:
+            return None
+    return found if found.get("type", "server_vad") == "server_vad" else None
 
 
 def _model(realtime: dict[str, Any]) -> str:

@@ -34,7 +34,7 @@ def assumed(settings: Settings | None) -> list[str]:
     found = [
         (f"{scenario.name}: " if len(scenarios) > 1 else "") + phrase
         for scenario in scenarios
-        if scenario.session.engine in (None, "openai-realtime")
+        if scenario.is_of_openai
         for phrase in scenario_assumed(scenario.realtime)
     ]
     return list(dict.fromkeys(found))

@@ -20,7 +20,7 @@ from loadtest.language.validation import is_loopback
 def warn(settings: Settings) -> None:
     """Of what can't work as meant. What our own default is warned of is no news while the target is the twin."""
     from loadtest.commands.work.expected_samples import too_few
-    from loadtest.config.clips.lengths import brings_clips
+    from loadtest.config.clips.lengths import brings_clips, long_pauses
 
     today = datetime.now(UTC).date()
     old_news = findings(Scenario(name="default", realtime=default_realtime()), today=today)
@@ -30,6 +30,8 @@ def warn(settings: Settings) -> None:
             if not settings.embedded_twin or finding not in old_news:
                 complain(f"warning: {scenario.name}: {finding.text} ({finding.rule})")
     said = [*too_few(settings)]
+    if settings.target.backend is not None:
+        said += [f"{sentence}, unless your endpoint asks for another" for sentence in long_pauses(settings.spoken)]
     if brings_clips(settings.spoken):
         from loadtest.config.clips.microphone import remarks
 

@@ -54,15 +54,26 @@ def _longest_s(source: str) -> float:
         return 0.0
 
 
-def check_clips(scenarios: tuple[Scenario, ...]) -> None:
+def check_clips(scenarios: tuple[Scenario, ...], *, by_backend: bool = False) -> None:
     """Raises ConfigError unless every clip can be read, and spoken without a pause that the service takes for the end
-    of the turn."""
+    of the turn. What an endpoint of one's own asks of it isn't known: of that `long_pauses` only warn."""
+    found = long_pauses(scenarios)
+    if found and not by_backend:
+        waits = "silence_duration_ms in [realtime.audio.input.turn_detection] makes it wait longer"
+        raise ConfigError([f"{sentence}; {waits}" for sentence in found])
+
+
+def long_pauses(scenarios: tuple[Scenario, ...]) -> list[str]:
+    """Of the clips of turns that are to be fluent, a sentence for each that pauses as long as the service waits: it
+    would answer into the user's sentence. Raises ConfigError for a clip that can't be read."""
+    found = []
     for scenario in scenarios:
-        silence_s = vad_silence_s(scenario.realtime)
+        silence_s = vad_silence_s(scenario.realtime) if scenario.is_of_openai else None
         spoken = scenario.conversation.fluent()
         for source, pauses in _pauses_s(scenario).items():
             if silence_s is not None and source in spoken:
-                check_pauses(pauses, silence_s)
+                found += too_long(pauses, silence_s)
+    return found
 
 
 def _pauses_s(scenario: Scenario) -> Mapping[str, Mapping[str, float]]:
@@ -76,17 +87,14 @@ def _pauses_s(scenario: Scenario) -> Mapping[str, Mapping[str, float]]:
     return {source: {clip.name: clip.longest_pause_s for clip in clips} for source, clips in spoken.items()}
 
 
-def check_pauses(pauses_s: Mapping[str, float], vad_silence_s: float) -> None:
-    """Raises ConfigError for clips that pause as long as the service waits: it would answer into the user's
-    sentence."""
-    problems = [
+def too_long(pauses_s: Mapping[str, float], vad_silence_s: float) -> list[str]:
+    """A sentence for each clip that pauses as long as the service waits."""
+    return [
         f"{name}: pauses for {pause_s:.2f} s, but the service takes {vad_silence_s:.2f} s of silence"
-        " as the end of the turn; silence_duration_ms in [realtime.audio.input.turn_detection] makes it wait longer"
+        " as the end of the turn"
         for name, pause_s in pauses_s.items()
         if pause_s >= vad_silence_s
     ]
-    if problems:
-        raise ConfigError(problems)
 
 
 def brings_clips(scenarios: tuple[Scenario, ...]) -> bool:

@@ -202,6 +202,8 @@ def test_one_field_of_the_mint_can_be_set_without_the_others(tmp_path: Path) -> 
         ('model = "gpt-realtime-2025-08-28"', 0.2, ["silence_duration_ms 200, the default of gpt-realtime-2025-08-28"]),
         ("audio.input.turn_detection.silence_duration_ms = 350", 0.35, []),
         ('audio.input.turn_detection.type = "semantic_vad"', None, []),
+        ('audio.input.turn_detection = "null"', None, []),
+        ('audio.input = "null"', None, []),
     ],
 )
 def test_a_silence_that_is_left_to_the_service_is_that_of_its_model(

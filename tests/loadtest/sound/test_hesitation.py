@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from loadtest.config.clips.lengths import check_clips
+from loadtest.config.clips.lengths import check_clips, long_pauses
 from loadtest.config.clips.microphone import microphone, remarks
-from loadtest.config.scenario import Conversation, Hesitate, Say, Scenario, Turn
+from loadtest.config.scenario import Conversation, Hesitate, Say, Scenario, SessionFields, Turn
 from loadtest.config.session_object import default_realtime
 from loadtest.config.tables.caller import Caller
 from loadtest.language.errors import ConfigError
@@ -66,6 +66,16 @@ def test_clips_that_pause_by_themselves_are_for_turns_that_hesitate(calls: str) 
         check_clips(scenario(Say(clip=calls)))
     with pytest.raises(ConfigError, match=r"slow\.wav: pauses for 0\.80 s"):
         check_clips(scenario(Hesitate(clip=calls), Say(clip=calls)))
+
+
+def test_no_clip_is_refused_where_nobody_knows_after_which_silence_a_turn_ends(calls: str) -> None:
+    (said,) = scenario(Say(clip=calls))
+    external = said.model_copy(update={"session": SessionFields(engine="external")})
+    assert long_pauses((external,)) == []
+    check_clips((said,), by_backend=True)
+    assert long_pauses((said,)) == [
+        "slow.wav: pauses for 0.80 s, but the service takes 0.50 s of silence as the end of the turn"
+    ]
 
 
 def test_clips_of_ones_own_are_looked_at_before_a_run_that_hesitates_with_them(calls: str) -> None:

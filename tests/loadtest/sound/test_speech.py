@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadtest.config.clips.lengths import check_pauses
+from loadtest.config.clips.lengths import too_long
 from loadtest.language.errors import ConfigError
 from loadtest.sound.ear import QUIET_NS, Ear
 from loadtest.sound.sources import corpus, read_wav
@@ -58,18 +58,19 @@ def test_a_clip_knows_its_voiced_frames_and_its_longest_pause() -> None:
     assert {len(frame) for frame in clip.frames} == {FRAME_BYTES}
 
 
-def test_a_clip_that_pauses_as_long_as_the_service_waits_is_refused() -> None:
+def test_a_clip_that_pauses_as_long_as_the_service_waits_is_named() -> None:
     clip = clip_of("slow.wav", tone(5_000) + SILENCE * 25 + tone(5_000))
-    check_pauses({clip.name: clip.longest_pause_s}, 0.52)
-    with pytest.raises(ConfigError, match=r"slow\.wav: pauses for 0\.50 s"):
-        check_pauses({clip.name: clip.longest_pause_s}, 0.5)
+    assert too_long({clip.name: clip.longest_pause_s}, 0.52) == []
+    assert too_long({clip.name: clip.longest_pause_s}, 0.5) == [
+        "slow.wav: pauses for 0.50 s, but the service takes 0.50 s of silence as the end of the turn"
+    ]
 
 
 def test_the_corpus_that_is_shipped_can_be_spoken() -> None:
     clips = corpus("corpus:en")
     assert len(clips) == 6
     assert all(1.0 < clip.duration_s < 2.5 for clip in clips)
-    check_pauses({clip.name: clip.longest_pause_s for clip in clips}, 0.2)
+    assert too_long({clip.name: clip.longest_pause_s for clip in clips}, 0.2) == []
 
 
 def test_a_folder_of_wavs_is_read_in_the_order_of_names(tmp_path: Path) -> None:
