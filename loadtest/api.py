@@ -115,14 +115,15 @@ def start_twin(**knobs: Any) -> Iterator[Twin]:
 def read_run(run_dir: Path | str) -> "Frames":
     """A run as pandas tables: `sessions steps turns rules secrets health`; reports/tidy.py says what each column holds.
 
-    Raises ValueError, one line, where there is no journal that can be read.
+    Raises ValueError, one line, where no journal can be read, or settings.json is broken.
     """
     from loadtest.journal import JournalError
+    from loadtest.language.errors import ConfigError
     from reports import tidy
 
     try:
         return tidy.read(Path(run_dir))
-    except JournalError as error:
+    except (ConfigError, JournalError) as error:
         raise ValueError(str(error)) from error
 
 

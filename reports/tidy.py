@@ -146,7 +146,8 @@ class Frames:
 
 
 def read(run_dir: Path) -> Frames:
-    """All tables of a run directory. Raises JournalError, one line, where no journal can be read."""
+    """All tables of a run directory. Raises JournalError, one line, where no journal can be read, and ConfigError for
+    broken settings."""
     run = frames.load(run_dir)
     steps = run.steps[run.steps["step"] != Step.TURN]
     return Frames(

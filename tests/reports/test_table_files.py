@@ -84,6 +84,13 @@ def test_tables_say_why_they_do_not_hold_all_of_a_run(run_dir: Path) -> None:
     assert "host-a-engine-0-0.jsonl:" in gap
 
 
+def test_tables_of_a_run_whose_settings_were_cut_are_a_value_error(run_dir: Path) -> None:
+    j.write_file(run_dir, sessions(3))
+    (run_dir / "settings.json").write_text('{"schema": 2, "sett')
+    with pytest.raises(ValueError, match=r"settings\.json: can't be read"):
+        loadtest.read_run(run_dir)
+
+
 @pytest.mark.parametrize("format_", TableFormat)
 def test_files_of_each_format_hold_the_tables(any_run: Path, tmp_path: Path, format_: str, capsys: Any) -> None:
     assert main(["export", str(any_run), "--format", format_, "--out", str(tmp_path / "out")]) == 0
