@@ -142,7 +142,10 @@ def other_plan(base: Settings | None, new: Settings | None) -> list[str]:
     if base is None or new is None:
         return []
     changes = [(key, old, now) for key, old, now in _changes(_plan(base), _plan(new)) if "auto" not in (old, now)]
-    return [f"{key} is {_word(now)}, not {_word(old)}" for key, old, now in changes]
+    return [
+        f"{key} is {_word(now)}, {'and was not set' if old is None else f'not {_word(old)}'}"
+        for key, old, now in changes
+    ]
 
 
 def differences(base: Written, new: Written) -> list[dict[str, Any]]:
@@ -197,7 +200,8 @@ def _rules(run_dir: Path) -> list[dict[str, Any]]:
 def _plan(settings: Settings) -> dict[str, Any]:
     return {
         "load": settings.load.model_dump(mode="json", exclude=set(_FREE_OF_LOAD)),
-        **_of_sessions(settings, "weight", "conversation"),
+        **_of_sessions(settings, "weight", "conversation", "caller"),
+        "probes": {"share": settings.probes.share},
         "target": {"room": settings.target.room, "http": settings.target.http},
     }
 
@@ -217,6 +221,7 @@ def _free(written: Written) -> dict[str, Any]:
         of_run = {"room", "http", *(("openai_base_url", "avaturn_base_url") if written.embedded_twin else ())}
         kept = _of_sessions(settings, "secret", "session", "realtime")
         kept["load"] = settings.load.model_dump(mode="json", include=set(_FREE_OF_LOAD))
+        kept["probes"] = settings.probes.model_dump(mode="json", exclude={"share", "once"})
         kept["target"] = settings.target.model_dump(mode="json", exclude=of_run)
     return kept | {key: getattr(written, key) for key in _OTHER}
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from loadtest.config.run_dir import Written
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import amount
 from loadtest.language.errors import Code, ConfigError, Kind
@@ -146,6 +147,9 @@ def test_only_the_steady_part_and_load_sessions_count(base: Path, tmp_path: Path
             "conversation.turns is [{'kind': 'silence', 'for_s': 2.0}], not [{'kind",
         ),
         ({"target": {"room": "none"}}, "now: target.room is none, not websocket"),
+        ({"caller": {"noise_dbfs": -50.0}}, "now: caller.noise_dbfs is -50, and was not set"),
+        ({"caller": {"cut_after_s": 2.0}}, "now: caller.cut_after_s is 2, and was not set"),
+        ({"probes": {"share": 0.5}}, "now: probes.share is 0.5, not 0"),
     ],
 )
 def test_runs_of_different_plans_are_not_comparable(
@@ -155,6 +159,36 @@ def test_runs_of_different_plans_are_not_comparable(
     compared = compare([base], [now])
     assert (compared["outcome"], compared["exit_code"], compared["regressions"]) == ("not_comparable", 4, [])
     assert any(why in reason for reason in compared["not_comparable_because"])
+
+
+def test_callers_of_a_mix_are_compared_by_scenario(tmp_path: Path) -> None:
+    sides = []
+    for name, caller in (("quiet", {}), ("loud", {"noise_dbfs": -40.0})):
+        plan = PLAN | {"mix": [{"name": "support", "realtime": {"model": "gpt-realtime"}, "caller": caller}]}
+        del plan["realtime"], plan["conversation"]
+        sides.append(written(tmp_path / name, sessions(), plan=plan))
+    why = compare(sides[:1], sides[1:])["not_comparable_because"]
+    assert [each.partition(": ")[2] for each in why] == ["mix.support.caller.noise_dbfs is -40, and was not set"]
+
+
+def test_which_checks_ran_beside_is_told(tmp_path: Path) -> None:
+    sides = [
+        written(tmp_path / name, sessions(), plan=PLAN | {"probes": {"share": 0.1, "slow": slow}})
+        for name, slow in (("a", False), ("b", True))
+    ]
+    compared = compare(sides[:1], sides[1:])
+    assert compared["outcome"] == "no_change"
+    assert compared["settings"] == [{"key": "probes.slow", "base": "False", "new": "True", "default_changed": False}]
+
+
+NOT_COMPARED = {"name", "tags", "capacity", "waive", "output", "distribution", "cost", "slo"}
+"""What names, judges, pays and watches: no user meets it."""
+
+
+def test_no_part_of_the_settings_is_forgotten_by_comparisons() -> None:
+    plan = Settings.model_validate(PLAN)
+    compared = {*compare_runs._plan(plan), *compare_runs._free(Written(settings=plan)), "mix"}
+    assert compared >= set(Settings.model_fields) - NOT_COMPARED
 
 
 def test_what_else_differs_is_told_and_is_no_obstacle(base: Path, tmp_path: Path) -> None:
