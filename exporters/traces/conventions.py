@@ -1,14 +1,17 @@
 """What OpenTelemetry's semantic conventions call what a span tells, beside avaload's own names: HTTP (stable), GenAI,
 test and user agent (in development: they rename their attributes, here alone)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from loadtest.config.backend import PLACE
+from loadtest.config.promise import engine_of
+from loadtest.config.scenario import ANSWERED, BARGING_IN, NOISES, Scenario
 from loadtest.config.settings import Settings, Target
-from loadtest.language.events import Outcome, Step, StepFinished
+from loadtest.forecast.costing import model_of
+from loadtest.language.events import AnswerEnd, Outcome, Step, StepFinished
 from loadtest.secrecy.redact import redact
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
@@ -39,14 +42,21 @@ class HttpCall:
         return found
 
 
+class Answering(NamedTuple):
+    """Who answers in a scenario's rooms. None: not known."""
+
+    provider: str | None = None
+    model: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a run's settings tell about its sessions: each step's host and request, the model of each scenario, and the
-    version of avaload that it was."""
+    """What a run's settings tell about its sessions: each step's host and request, who answers in each scenario, and
+    the version of avaload that it was."""
 
     hosts: Mapping[Step, tuple[str, int]] = field(default_factory=dict)
     calls: Mapping[Step, HttpCall] = field(default_factory=dict)
-    models: Mapping[str, str] = field(default_factory=dict)
+    answering: Mapping[str, Answering] = field(default_factory=dict)
     version: str | None = None
 
 
@@ -59,13 +69,17 @@ def facts(settings: Settings, *, version: str | None = None) -> Facts:
     called = {step: call.url for step, call in calls.items()}
     if (avaturn := settings.target.avaturn_base_url) is not None:
         called[Step.CONNECT] = avaturn  # its first call, for the room's address; the room is where it says
-    models = {scenario.name: str(scenario.realtime.get("model", "")) for scenario in settings.scenarios}
     return Facts(
         hosts={step: _host(url) for step, url in called.items()},
         calls=calls,
-        models={name: model for name, model in models.items() if model},
+        answering={scenario.name: _answering(settings, scenario) for scenario in settings.scenarios},
         version=version,
     )
+
+
+def _answering(settings: Settings, scenario: Scenario) -> Answering:
+    engine = engine_of(scenario, by_backend=settings.target.backend is not None)
+    return Answering("openai" if engine == "openai-realtime" else None, model_of(settings, scenario))
 
 
 def _call(step: Step, target: Target) -> HttpCall | None:
@@ -108,17 +122,19 @@ def _host(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def answered(step: StepFinished, *, model: str | None, conversation: str) -> Attributes:
-    """Of a turn, which a model answered. Its operation is named as the conventions for live models are about to."""
+def answered(*, ended: str | None, answering: Answering, conversation: str) -> Attributes:
+    """Of a turn that is to be answered. Its operation is named as the conventions for live models are about to.
+    `ended`: by `ends_of_answers`."""
     found: Attributes = {
         "gen_ai.operation.name": "realtime_inference",
-        "gen_ai.provider.name": "openai",
         "gen_ai.conversation.id": conversation,
         "gen_ai.output.type": "speech",
     }
-    if (reason := _finish_reason(step)) is not None:
-        found["gen_ai.response.finish_reasons"] = (reason,)
-    return found | ({} if model is None else asked_for(model))
+    if answering.provider is not None:
+        found["gen_ai.provider.name"] = answering.provider
+    if ended is not None:
+        found["gen_ai.response.finish_reasons"] = (ended,)
+    return found | ({} if answering.model is None else asked_for(answering.model))
 
 
 def asked_for(model: str) -> Attributes:
@@ -126,11 +142,22 @@ def asked_for(model: str) -> Attributes:
     return {"gen_ai.request.model": model}
 
 
-def _finish_reason(step: StepFinished) -> str | None:
-    """As heard in the room: what the model itself said of it goes to the avatar and is told to nobody else. None where
-    the answer was not heard out."""
-    if step.outcome is Outcome.FAILED:
-        return "error"
-    if step.outcome is not Outcome.OK or step.censored:
-        return None
-    return "interrupted" if step.barge_in_ns is not None else "stop"
+def ends_of_answers(turns: Iterable[StepFinished]) -> dict[str, str]:
+    """By span of the turn that asked, as heard in the room: what the model itself said of it goes to the avatar and is
+    told to nobody else. An answer that nobody heard out, or that had a flaw, is left out."""
+    found: dict[str, str] = {}
+    asked: str | None = None
+    for turn in turns:
+        if asked is not None and turn.turn_kind in BARGING_IN and turn.barge_in_ns is not None:
+            found[asked] = "interrupted"
+        if turn.turn_kind in ANSWERED:
+            asked = turn.span_id
+            if turn.outcome is Outcome.FAILED:
+                found[asked] = "error"
+        if asked is not None and turn.answer is AnswerEnd.WHOLE:
+            found[asked] = "stop"
+        # A noise is made into the answer of the turn before, which goes on: its end is still to come.
+        may_go_on = turn.turn_kind in ANSWERED | NOISES and turn.outcome is not Outcome.FAILED
+        if turn.answer is not None or not may_go_on:
+            asked = None
+    return found

@@ -17,7 +17,17 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from exporters.traces.conventions import NO_FACTS, SCHEMA_URL, Attributes, Facts, answered, asked_for
+from exporters.traces.conventions import (
+    NO_FACTS,
+    SCHEMA_URL,
+    Answering,
+    Attributes,
+    Facts,
+    answered,
+    asked_for,
+    ends_of_answers,
+)
+from loadtest.config.scenario import ANSWERED
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
     STEPS,
@@ -145,9 +155,10 @@ class _Trace:
             elif isinstance(event, GoneChecked):
                 attributes: Attributes = {"avaload.gone": event.gone.value, "avaload.looks": event.looks}
                 marks[self._started.span_id].append(self._mark("gone_checked", event.t_ns, attributes))
+        ends = ends_of_answers(step for step in steps if step.step is Step.TURN)
         return [
             self._session(events, marks[self._started.span_id]),
-            *(self._step(step, marks[step.span_id]) for step in steps),
+            *(self._step(step, marks[step.span_id], ended=ends.get(step.span_id)) for step in steps),
         ]
 
     def _session(self, events: Sequence[Event], marks: list[SpanEvent]) -> ReadableSpan:
@@ -184,7 +195,7 @@ class _Trace:
             failure=finished.failure,
         )
 
-    def _step(self, step: StepFinished, marks: list[SpanEvent]) -> ReadableSpan:
+    def _step(self, step: StepFinished, marks: list[SpanEvent], *, ended: str | None) -> ReadableSpan:
         attributes: Attributes = {"avaload.step": step.step.value, "avaload.outcome": step.outcome.value}
         if step.http_status is not None:
             attributes["http.response.status_code"] = step.http_status
@@ -196,11 +207,12 @@ class _Trace:
             attributes["server.address"], attributes["server.port"] = host
         if (call := self._facts.calls.get(step.step)) is not None:
             attributes |= call.attributes(step, self._places)
-        model = self._facts.models.get(self._started.scenario)
-        if model is not None and step.step is Step.MINT:
-            attributes |= asked_for(model)
+        answering = self._facts.answering.get(self._started.scenario, Answering())
+        if step.step is Step.MINT and answering.model is not None:
+            attributes |= asked_for(answering.model)
+        if step.turn_kind in ANSWERED:
+            attributes |= answered(ended=ended, answering=answering, conversation=self._started.session)
         if step.step is Step.TURN:
-            attributes |= answered(step, model=model, conversation=self._started.session)
             if step.turn_kind is not None:
                 attributes["avaload.turn.kind"] = step.turn_kind
             if step.turn is not None:

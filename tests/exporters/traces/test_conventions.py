@@ -17,17 +17,20 @@ from exporters.traces.process import export
 from exporters.traces.spans import resource
 from loadtest.config.settings import Settings
 from loadtest.journal import Journal, encode
-from loadtest.language.events import Event, Outcome, Step, StepFinished
+from loadtest.language.events import AnswerEnd, Event, Outcome, Step, StepFinished
 from tests.exporters.traces.receiver import Receiver
 from tests.exporters.traces.receiver import attributes as told
 from tests.exporters.traces.script import run_finished, run_started, session
 
 TARGET = {"openai_base_url": "http://127.0.0.1:8001/v1", "avaturn_base_url": "https://live.example"}
+OWN = TARGET | {"backend": {"url": "http://127.0.0.1:9/{iteration}"}}
 
 
-def exported(run_dir: Path, *events: Event, **of_target: Any) -> list[Span]:
-    given = {"name": "support", "target": TARGET | of_target, "realtime": {"model": "gpt-realtime"}}
-    settings = Settings.model_validate(given)
+def exported(run_dir: Path, *events: Event, **given: Any) -> list[Span]:
+    """`given`: of the settings."""
+    settings = Settings.model_validate(
+        {"name": "support", "target": TARGET, "realtime": {"model": "gpt-realtime"}} | given
+    )
     (run_dir / "settings.json").write_text(json.dumps({"scenario": settings.model_dump(mode="json")}))
     with Journal(run_dir / "journal" / "engine.jsonl") as journal:
         for event in (run_started(), *events, run_finished()):
@@ -100,7 +103,7 @@ def test_a_backends_request_is_told_without_what_its_url_may_hide(tmp_path: Path
         "method": "PUT",
         "delete": {"url": "http://127.0.0.1:9/end/{session_id}?key=hush", "method": "POST"},
     }
-    found = named(exported(tmp_path, *session(1), backend=backend))
+    found = named(exported(tmp_path, *session(1), target=TARGET | {"backend": backend}))
 
     full = {name: each.get("url.full") for name, each in found.items() if "http.request.method" in each}
     assert full == {
@@ -111,31 +114,77 @@ def test_a_backends_request_is_told_without_what_its_url_may_hide(tmp_path: Path
 
 
 def test_a_url_that_is_not_wholly_known_is_left_out(tmp_path: Path) -> None:
-    found = named(exported(tmp_path, *session(1), backend={"url": "http://127.0.0.1:9/{iteration}"}))
+    found = named(exported(tmp_path, *session(1), target=OWN))
 
     assert "url.full" not in found["step create"]
     assert found["step create"]["url.template"] == "/{iteration}"
     assert "http.request.method" not in found["step mint"]  # the backend mints: that request is not ours
 
 
+def talked(*turns: dict[str, Any]) -> list[Event]:
+    """A session with these turns."""
+    events = session(1)
+    at = next(n for n, event in enumerate(events) if isinstance(event, StepFinished) and event.step is Step.TURN)
+    turn = events[at]
+    assert isinstance(turn, StepFinished)
+    said = [replace(turn, turn=n, span_id=f"{110 + n:016x}", **fields) for n, fields in enumerate(turns)]
+    return [*events[:at], *said, *events[at + 1 :]]
+
+
+WHOLE, INTO_IT = {"answer": AnswerEnd.WHOLE}, {"barge_in_ns": 1}
+SAY, BARGE_IN, IGNORE, SILENCE = ({"turn_kind": kind} for kind in ("say", "barge_in", "ignore", "silence"))
+FAILED = {"outcome": Outcome.FAILED}
+
+
 @pytest.mark.parametrize(
-    ("fields", "reasons"),
+    ("turns", "reasons"),
     [
-        ({}, ["stop"]),
-        ({"barge_in_ns": 1}, ["interrupted"]),
-        ({"outcome": Outcome.FAILED}, ["error"]),
-        ({"outcome": Outcome.CANCELLED}, None),
-        ({"censored": True}, None),
+        ([SAY | WHOLE], [["stop"]]),
+        ([SAY, BARGE_IN | INTO_IT | WHOLE], [["interrupted"], ["stop"]]),
+        ([SAY, BARGE_IN | INTO_IT, BARGE_IN | INTO_IT | WHOLE], [["interrupted"], ["interrupted"], ["stop"]]),
+        # The barge-in came too late, or the avatar spoke on: nobody heard how the first answer ended.
+        ([SAY, BARGE_IN | WHOLE | {"outcome": Outcome.CANCELLED}], [None, ["stop"]]),
+        ([SAY, BARGE_IN | FAILED | {"censored": True}], [None, ["error"]]),
+        ([SAY, BARGE_IN | INTO_IT | FAILED], [["interrupted"], ["error"]]),
+        # A noise into an answer leaves it to be heard out, or to be interrupted.
+        ([SAY, IGNORE | WHOLE], [["stop"], None]),
+        ([SAY, IGNORE, BARGE_IN | INTO_IT | WHOLE], [["interrupted"], None, ["stop"]]),
+        ([SAY, IGNORE | FAILED, BARGE_IN | INTO_IT | WHOLE], [None, None, ["stop"]]),
+        ([SAY | WHOLE, SILENCE, SILENCE | FAILED], [["stop"], None, None]),
+        ([SAY, SILENCE, BARGE_IN | INTO_IT], [None, None, None]),
+        ([SAY | FAILED], [["error"]]),
+        ([SAY | {"outcome": Outcome.CANCELLED}], [None]),
+        ([SAY | {"answer": AnswerEnd.CUT}], [None]),
     ],
 )
-def test_a_turn_says_how_its_answer_ended_where_that_was_heard(
-    fields: dict[str, Any], reasons: list[str] | None, tmp_path: Path
+def test_a_turn_says_how_the_answer_to_it_ended_where_that_was_heard(
+    turns: list[dict[str, Any]], reasons: list[list[str] | None], tmp_path: Path
 ) -> None:
-    turn = named(exported(tmp_path, *changed(session(1), Step.TURN, **fields)))["turn"]
+    spans = exported(tmp_path, *talked(*turns))
 
-    assert turn.get("gen_ai.response.finish_reasons") == reasons
-    assert turn["gen_ai.operation.name"] == "realtime_inference"
-    assert turn["gen_ai.request.model"] == "gpt-realtime"
+    found = [told(span.attributes) for span in spans if span.name == "avaload.turn"]
+    assert [each.get("gen_ai.response.finish_reasons") for each in found] == reasons
+    answered = [each.get("gen_ai.operation.name") == "realtime_inference" for each in found]
+    assert answered == [turn["turn_kind"] in ("say", "barge_in") for turn in turns]
+
+
+@pytest.mark.parametrize(
+    ("given", "provider", "model"),
+    [
+        ({}, "openai", "gpt-realtime"),
+        ({"target": OWN}, None, None),
+        ({"target": OWN, "cost": {"model": "gpt-mini"}}, None, "gpt-mini"),
+        ({"target": OWN, "session": {"engine": "openai-realtime"}, "cost": {"model": "mini"}}, "openai", "mini"),
+        ({"target": OWN, "session": {"engine": "openai-realtime"}}, "openai", None),
+        ({"target": OWN, "session": {"engine": "cartesia"}}, None, None),
+    ],
+)
+def test_a_turn_says_who_answers_it_where_that_is_known(
+    given: dict[str, Any], provider: str | None, model: str | None, tmp_path: Path
+) -> None:
+    turn = named(exported(tmp_path, *talked(SAY), **given))["turn"]
+
+    assert (turn.get("gen_ai.provider.name"), turn.get("gen_ai.request.model")) == (provider, model)
 
 
 def test_every_name_that_is_not_ours_is_one_of_the_conventions(tmp_path: Path) -> None:
@@ -146,7 +195,7 @@ def test_every_name_that_is_not_ours_is_one_of_the_conventions(tmp_path: Path) -
         for name, value in vars(import_module(module.name)).items()
         if name.isupper()
     }
-    spans = exported(tmp_path, *changed(session(1, turn_fails=True), Step.DELETE, attempt=2))
+    spans = exported(tmp_path, *changed(talked(SAY | FAILED), Step.DELETE, attempt=2))
     names = {pair.key for span in spans for pair in span.attributes} | set(
         resource(run_started(), version="1.2.3").attributes
     )

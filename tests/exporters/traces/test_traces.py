@@ -12,7 +12,7 @@ from exporters.traces.trace_counts import Counts
 from loadtest.cli import main
 from loadtest.journal import Journal, JournalError, encode
 from loadtest.language.errors import ConfigError
-from loadtest.language.events import Event, MediaMeasured, Remains, Step, StepFinished
+from loadtest.language.events import AnswerEnd, Event, MediaMeasured, Remains, Step, StepFinished
 from tests.exporters.traces.receiver import Receiver, attributes
 from tests.exporters.traces.script import (
     WALL_S,
@@ -74,7 +74,7 @@ def test_a_session_says_what_it_heard_and_a_turn_in_the_words_of_genai(tmp_path:
         t_ns=4 * S, session=session_id(1), frames=100, underruns=1, stalled_ns=S // 4, gap_max_ns=S // 2, packets_lost=3
     )
     events = [
-        replace(event, turn_kind="barge_in", barge_in_ns=S // 5)
+        replace(event, turn_kind="barge_in", barge_in_ns=S // 5, answer=AnswerEnd.WHOLE)
         if isinstance(event, StepFinished) and event.step is Step.TURN
         else event
         for event in session(1)
@@ -98,11 +98,11 @@ def test_a_session_says_what_it_heard_and_a_turn_in_the_words_of_genai(tmp_path:
         "avaload.turn.kind": "barge_in",
         "avaload.time_to_first_audio_s": 0.8,
         "avaload.barge_in_s": 0.2,
+        "avaload.answer": "whole",
         "gen_ai.operation.name": "realtime_inference",
-        "gen_ai.provider.name": "openai",
         "gen_ai.conversation.id": session_id(1),
         "gen_ai.output.type": "speech",
-        "gen_ai.response.finish_reasons": ["interrupted"],
+        "gen_ai.response.finish_reasons": ["stop"],
     }
 
 
