@@ -1,13 +1,15 @@
 """`avaload capacity [SCENARIO.toml]`: a search for the limit. It prints the limit, and the verdict."""
 
 import argparse
+from pathlib import Path
 from typing import Final
 
 from loadtest.capacity.steering import prepared
 from loadtest.commands import options, plan
-from loadtest.commands.printing import say_lines, show
+from loadtest.commands.printing import complain, say_lines, show
 from loadtest.commands.work import dry_option
 from loadtest.commands.work.warned_run import loaded, warn
+from loadtest.journal import JournalError
 from loadtest.language.errors import ConfigError, Exit
 
 EXAMPLE: Final = "avaload capacity scenario.toml --by arrivals --start 5 --most 200"
@@ -29,6 +31,8 @@ def main(arguments: argparse.Namespace) -> Exit:
     """Searches; then, if asked, says what so many users would need."""
     wanted = None
     if arguments.plan is not None:
+        if arguments.json:
+            raise ConfigError("--plan: it is told in sentences, not with --json; `avaload plan RUN_DIR --json` has it")
         wanted = plan.Wanted(arguments.plan, arguments, option="--plan")
     elif arguments.think is not None:
         raise ConfigError("--think is for --plan")
@@ -46,6 +50,14 @@ def main(arguments: argparse.Namespace) -> Exit:
         if not arguments.json and report["capacity"] is not None:
             say_lines([report["capacity"]["sentence"]])
         show(report, run_dir, as_json=arguments.json, quiet=arguments.quiet)
-        if wanted is not None and not arguments.json:
-            say_lines(wanted.sentences(run_dir))
+        if wanted is not None:
+            _tell(wanted, run_dir)
     return code
+
+
+def _tell(wanted: plan.Wanted, run_dir: Path) -> None:
+    """The plan, or why there is none: the search has its verdict all the same."""
+    try:
+        say_lines(wanted.sentences(run_dir))
+    except (ConfigError, JournalError) as error:
+        complain(f"no plan: {error}")
