@@ -10,10 +10,11 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from loadtest.config.environment import OWNER, TOLD_FD, of_child
 from loadtest.http_client import loopback
@@ -95,10 +96,11 @@ def start_twin(**knobs: Any) -> Iterator[Twin]:
     command += [word for name, value in sets for word in ("--set", f"{name}={_text(value)}")]
     with (
         pipe() as (lifeline, _),
+        tempfile.TemporaryFile() as said,  # a pipe that nobody reads would be full one day, and hold the twin up
         subprocess.Popen(
             [*command, "--lifeline-fd", str(lifeline)],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=said,
             stdin=subprocess.DEVNULL,
             env=of_child(),
             pass_fds=(lifeline,),
@@ -106,7 +108,7 @@ def start_twin(**knobs: Any) -> Iterator[Twin]:
         ) as process,
     ):
         try:
-            told = json.loads(_first_line(process))
+            told = json.loads(_first_line(process, said))
             yield Twin(**{name: told[name] for name in Twin.__dataclass_fields__})
         finally:
             _end(process)
@@ -152,7 +154,7 @@ def _options(settings: Mapping[str, Any]) -> list[str]:
     for name, given in settings.items():
         option = f"--{name.replace('_', '-')}"
         for value in _each(given):
-            words += [option] if value is True else [] if value in (None, False) else [option, _text(value)]
+            words += [option] if value is True else [] if value is None or value is False else [option, _text(value)]
     return words
 
 
@@ -196,10 +198,10 @@ def _finished(command: list[str]) -> tuple[subprocess.CompletedProcess[str], str
     return subprocess.CompletedProcess(command, process.returncode, out, err), os.fsdecode(told)
 
 
-def _first_line(process: subprocess.Popen[bytes]) -> bytes:
-    """What the twin announces. Raises ValueError for bad input, RuntimeError where nothing comes in time."""
+def _first_line(process: subprocess.Popen[bytes], said: IO[bytes]) -> bytes:
+    """What the twin announces. Raises ValueError for bad input, RuntimeError where nothing comes in time, with what it
+    `said` instead."""
     assert process.stdout is not None
-    assert process.stderr is not None
     with selectors.DefaultSelector() as ready:
         ready.register(process.stdout, selectors.EVENT_READ)
         line = process.stdout.readline() if ready.select(TWIN_READY_S) else b""
@@ -207,8 +209,11 @@ def _first_line(process: subprocess.Popen[bytes]) -> bytes:
         return line
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(1)
-    said = "it said nothing" if process.returncode is None else process.stderr.read().decode(errors="replace").strip()
-    raise ValueError(said) if process.returncode == Exit.BAD_INPUT else RuntimeError(f"the twin did not start: {said}")
+    said.seek(0)
+    words = said.read().decode(errors="replace").strip() or "it said nothing"
+    raise (
+        ValueError(words) if process.returncode == Exit.BAD_INPUT else RuntimeError(f"the twin did not start: {words}")
+    )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import uuid
@@ -35,6 +36,23 @@ def test_a_run_tells_where_it_writes_and_no_signal_of_the_terminal_reaches_it() 
 def test_of_a_run_that_ends_before_it_has_a_directory_none_is_told() -> None:
     done, told = api._finished([sys.executable, "-P", "-c", "raise SystemExit(2)"])
     assert (done.returncode, told) == (2, "")
+
+
+def test_a_setting_of_zero_is_told_and_one_of_none_or_false_is_left_out() -> None:
+    given = {"seed": 0, "ramp": 0, "trace_share": 0.0, "clips": None, "live": False, "quiet": True, "tag": {"a": 0}}
+    assert api._options(given) == [
+        "--seed", "0", "--ramp", "0", "--trace-share", "0.0", "--quiet", "--tag", "a=0",
+    ]  # fmt: skip
+
+
+def test_a_twin_that_has_much_to_complain_of_goes_on_serving() -> None:
+    with api.start_twin() as twin:
+        host, port = twin.state_url.removeprefix("http://").partition("/")[0].split(":")
+        for _ in range(2200):  # 31 bytes each: more than a pipe of 64 KiB holds
+            with socket.create_connection((host, int(port)), timeout=10) as client:
+                client.sendall(b"\x16\x03\x01 the hello of TLS\r\n\r\n")
+                assert client.recv(64).startswith(b"HTTP/1.1 400")
+        assert twin.state()["sessions"] == []
 
 
 @contextmanager
