@@ -84,7 +84,9 @@ def avaload_run(
             for name, key in twin.environment.items():
                 if name.endswith("_API_KEY"):
                     monkeypatch.setenv(name, key)
-        if bounds and "slo" not in settings:
+        if bounds:
+            if settings.get("slo"):
+                pytest.fail("avaload_slo and slo= both say what the run must hold: give one of them", pytrace=False)
             settings["slo"] = _slo_file(bounds, tmp_path / f"avaload-{runs}.toml")
         try:
             report: Report = _api().run_scenario(scenario, **settings)

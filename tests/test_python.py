@@ -158,6 +158,19 @@ def test_a_bound_that_is_broken_fails_the_test_and_says_what_was_seen(tmp_path: 
     assert "Traceback" not in done.stdout
 
 
+def test_bounds_of_the_marker_beside_a_file_of_objectives_fail_the_test_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "test_two.py").write_text(
+        "import pytest\n\n"
+        "@pytest.mark.avaload_slo({'create.p50': 0.05})\n"
+        "def test_two(avaload_run):\n"
+        "    avaload_run(users=1, slo='mine.toml')\n"
+    )
+    done = _pytest(tmp_path, str(tmp_path), "--basetemp", str(tmp_path / "kept"))
+    assert done.returncode == 1
+    assert "avaload_slo and slo= both say what the run must hold: give one of them" in done.stdout
+    assert [path.name for path in (tmp_path / "kept").rglob("avaload-*")] == []
+
+
 @pytest.mark.parametrize("mode", ["prepend", "importlib"])
 def test_a_project_with_a_loadtest_folder_of_its_own_still_collects_its_tests(tmp_path: Path, mode: str) -> None:
     for name in ("loadtest", "reports"):
