@@ -15,7 +15,9 @@ Generated from `environment.py` and `pipeline.py` in `loadtest/config/` by `make
 `LOCUST_…`, and modules in the working directory or in `PYTHONPATH` don't reach a run. Who starts `locust -f` himself
 has them as ever.
 
-Every [key of a scenario](scenario.md) can be given as `AVALOAD_<SECTION>__<KEY>`: `AVALOAD_LOAD__USERS=50`.
+Every [key of a scenario's sections](scenario.md) can be given as `AVALOAD_<SECTION>__<KEY>`: `AVALOAD_LOAD__USERS=50`.
+Tags too: `AVALOAD_TAGS__BUILD=7`. `name`, `[[slo]]`, `[[mix]]` and `[[waive]]` are said by files. What looks like a
+setting and is none is refused.
 
 ## What avaload reads
 """

@@ -22,7 +22,7 @@ _HEAD: Final = """\
 Generated from `loadtest/config` and `loadtest/criteria/slo.py` by `make generated`; do not edit.
 
 A scenario is a TOML file. An unknown key is an error. Times are seconds, or text such as `"90s"`, `"10m"`, `"1h30m"`.
-Each value may also come as `AVALOAD_<SECTION>__<KEY>` from the environment, and many as an option
+Each value of a section may also come as `AVALOAD_<SECTION>__<KEY>` from the environment, and many as an option
 ([commands](commands.md)).
 An option wins over the environment, the environment over the file, the file over the default."""
 _NAMES: Final = {

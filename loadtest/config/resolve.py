@@ -12,11 +12,11 @@ from loadtest.config.access.guard import LIVE_AVATURN, LIVE_OPENAI, endpoints_of
 from loadtest.config.access.scrapers import check_scrapers
 from loadtest.config.access.trust import check_trust
 from loadtest.config.backend import BackendTarget
-from loadtest.config.environment import BETWEEN_PROCESSES, PREFIX, READ
-from loadtest.config.scenario import sections
+from loadtest.config.environment import PREFIX
 from loadtest.config.session_object import completed
 from loadtest.config.settings import Settings
 from loadtest.config.written.places import Written
+from loadtest.config.written.variables import problem_of
 from loadtest.criteria.slo import parse_slos
 from loadtest.language import toml_text
 from loadtest.language.durations import parse_s
@@ -88,23 +88,9 @@ def _from(environ: Mapping[str, str]) -> dict[str, str]:
     """Settings that the environment has, and the variables' names."""
     ours = sorted(name for name in environ if name.startswith(PREFIX))
     names = [name for name in ours if "__" in name]
-    if problems := [problem for name in ours if name not in names and (problem := _one_underscore(name))]:
+    if problems := [problem for name in ours if name not in names and (problem := problem_of(name))]:
         raise ConfigError(problems)
     return {name[len(PREFIX) :].lower().replace("__", "."): name for name in names}
-
-
-def _one_underscore(name: str) -> str | None:
-    """What would be a setting, were it written as one: passed over in silence it would be missed in the report."""
-    if name in READ or name in BETWEEN_PROCESSES:
-        return None
-    rest = name.removeprefix(PREFIX).lower()
-    for section, field in Settings.model_fields.items():
-        key = rest.removeprefix(f"{section}_")
-        if any(key in table.model_fields for table in sections(field)) and section != "mix":
-            meant = f"{PREFIX}{section}__{key}".upper()
-            said = "its section comes first" if key == rest else "two underscores follow the section"
-            return f"{name}: unknown; {said}: {meant}"
-    return None
 
 
 def _two_models(load: Any, *, origin: str) -> str | None:
