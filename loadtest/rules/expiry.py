@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from loadtest.language.events import ROUNDING_S, Mark, Observed, Outcome, Step, StepFinished
-from loadtest.rules.fold import Fold, Handler, Key
+from loadtest.rules.fold import AtOneMoment, Fold, Handler, Key
 from loadtest.rules.life import Life
 
 TTL_TOLERANCE_S: Final = 5.0
@@ -16,7 +16,7 @@ _OLDEST_S: Final = 60.0
 _MOST_OF_LIFE: Final = 0.8
 
 
-class OutlivesItsSecret(Fold):
+class OutlivesItsSecret(AtOneMoment):
     """A turn that began after the expiry went well; a room that ended at that very moment didn't survive it."""
 
     rule = "EXP-2"
@@ -32,10 +32,10 @@ class OutlivesItsSecret(Fold):
 
     def _ended(self, event: Observed, life: Life) -> None:
         left_s = None if life.secret is None else life.secret.left_s(event.t_ns)
-        if left_s is None or life.connected_ns is None or life.error_ns is not None:
+        if left_s is None or life.connected_ns is None or life.error_ns is not None or life.is_over_by_age(event.t_ns):
             return
-        if abs(left_s) * 1e9 <= _AT_EXPIRY_NS and life.once(self.rule):
-            self.tally.broken(life.session, f"the room ended {-left_s:+.1f} s from the expiry of its secret")
+        at_expiry = abs(left_s) * 1e9 <= _AT_EXPIRY_NS
+        self.ended(life, f"the room ended {-left_s:+.1f} s from the expiry of its secret" if at_expiry else None)
 
 
 class LivesAsAskedFor(Fold):

@@ -33,3 +33,24 @@ class Fold(ABC):
     def value(self) -> Tally:
         """Its evidence so far."""
         return self.tally
+
+
+class AtOneMoment(Fold):
+    """A room must not end for one reason, and that reason has its moment. Rooms that end for another one (their server
+    is started again) may do so then, too: ends at that moment count where most ends that nothing explains came at it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._then = Tally()
+        self._elsewhere = 0
+
+    def ended(self, life: Life, note: str | None) -> None:
+        """A room ended, and nothing explains it. `note`: what to say of it, if that was at the moment."""
+        if note is None:
+            self._elsewhere += 1
+        elif life.once(self.rule):
+            self._then.broken(life.session, note)
+
+    def value(self) -> Tally:
+        return self.tally.plus(self._then) if self._then.violations > self._elsewhere else self.tally

@@ -138,6 +138,16 @@ class Life:
         told_twice = self.user_told > 1 and self.user_transcripts > self.speeches
         return self.impaired or self.before_impaired or told_twice
 
+    def is_over_by_age(self, t_ns: int) -> bool:
+        """Whether the room may end now because `max_duration` is over. Whether that counts from the create or from the
+        first frame, no one knows."""
+        if self.promise is None or self.created_ns is None:
+            return False
+        limit_s = self.promise.max_duration_s
+        latest_s = limit_s + max(5.0, 0.05 * limit_s)
+        latest_ns = (self.first_frame_ns or self.created_ns) + latest_s * 1e9
+        return self.created_ns + (limit_s - 1) * 1e9 <= t_ns <= latest_ns
+
     def once(self, rule: str) -> bool:
         """True for the first time that the rule asks."""
         if rule in self.noted:

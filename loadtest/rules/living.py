@@ -26,7 +26,8 @@ _CLOCK_DOUBT_S: Final = 30.0
 
 def _minted(event: SecretMinted, life: Life) -> None:
     life.secret, life.expires_ns = event, event.expires_ns
-    if event.provider_s is None or abs(event.provider_s - event.wall_ns / 1e9) < _CLOCK_DOUBT_S:
+    clock_off_s = event.off_s if event.provider_s is None else event.provider_s - event.wall_ns / 1e9
+    if abs(clock_off_s) < _CLOCK_DOUBT_S:  # without the provider's clock, what it says of the secret's life shows ours
         life.wall_offset_ns = event.wall_ns - event.t_ns
 
 

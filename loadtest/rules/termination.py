@@ -4,8 +4,18 @@ from collections.abc import Mapping
 from typing import Final
 
 from loadtest.language.errors import NOBODYS_WORD, Code
-from loadtest.language.events import Gone, GoneChecked, Mark, Observed, Outcome, SessionStarted, Step, StepFinished
-from loadtest.rules.fold import Fold, Handler, Key
+from loadtest.language.events import (
+    Gone,
+    GoneChecked,
+    Mark,
+    Observed,
+    Outcome,
+    SessionFinished,
+    SessionStarted,
+    Step,
+    StepFinished,
+)
+from loadtest.rules.fold import AtOneMoment, Fold, Handler, Key
 from loadtest.rules.life import CUT, ENDED_STATUS, Life, ended_before
 from loadtest.rules.tally import Tally
 
@@ -70,16 +80,29 @@ class DeadForGood(Fold):
         if event.gone == Gone.CONFIRMED:
             self.tally.held()
         elif event.gone == Gone.STILL_ALIVE and ended_by_itself:
-            self.tally.broken(life.session, "ended by itself, and its token is still good")
+            self.tally.broken(life.session, "its delete found nothing any more, and its token is still good")
 
 
 class SurvivesLeaving(Fold):
-    """We leave, then delete at once: a delete that finds nothing shows that leaving had ended it."""
+    """We leave, then delete at once: a delete that finds nothing shows that leaving had ended it. Unless its token is
+    looked at and answers: then the delete was told something that isn't so, and nothing had ended."""
 
     rule = "TD-2"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._found_nothing: dict[str, str] = {}  # what to say of sessions that are not finished
+
     def handlers(self) -> Mapping[Key, Handler]:
-        return {Step.DELETE: self._delete}
+        return {Step.DELETE: self._delete, GoneChecked: self._look, SessionFinished: self._finished}
+
+    def _look(self, event: GoneChecked, life: Life) -> None:
+        if event.gone == Gone.STILL_ALIVE:
+            self._found_nothing.pop(life.session, None)
+
+    def _finished(self, _event: SessionFinished, life: Life) -> None:
+        if (note := self._found_nothing.pop(life.session, None)) is not None:
+            self.tally.broken(life.session, note)
 
     def _delete(self, event: StepFinished, life: Life) -> None:
         if not ended_before(event) or life.room_ended_ns is not None or life.error_ns is not None:
@@ -93,10 +116,10 @@ class SurvivesLeaving(Fold):
         by_age = event.started_ns - created_ns > (promise.max_duration_s - 1) * _S
         if not by_absence and not by_age:
             left_s = (event.started_ns - talked_ns) / 1e9
-            self.tally.broken(life.session, f"had ended {left_s:.2f} s after its user left, before its delete")
+            self._found_nothing[life.session] = f"had ended {left_s:.2f} s after its user left, before its delete"
 
 
-class ComingStopsAbsence(Fold):
+class ComingStopsAbsence(AtOneMoment):
     """A session with its user in the room that ends as if he had never come."""
 
     rule = "TD-3b"
@@ -110,11 +133,10 @@ class ComingStopsAbsence(Fold):
         age_s, there_s = (event.t_ns - life.created_ns) / 1e9, (event.t_ns - life.joined_ns) / 1e9
         absence_s = life.promise.absence_s
         left_s = None if life.secret is None else life.secret.left_s(event.t_ns)
-        if left_s is not None and abs(left_s) <= 2:
+        if there_s < 2 or life.is_over_by_age(event.t_ns) or (left_s is not None and abs(left_s) <= 2):
             return  # or is that why it ended?
-        if there_s >= 2 and -0.5 <= age_s - absence_s <= 1.5 and life.once(self.rule):
-            note = f"ended {age_s:.1f} s after its create with its user there; user_absent_timeout is {absence_s:g} s"
-            self.tally.broken(life.session, note)
+        note = f"ended {age_s:.1f} s after its create with its user there; user_absent_timeout is {absence_s:g} s"
+        self.ended(life, note if -0.5 <= age_s - absence_s <= 1.5 else None)
 
     def _turn(self, event: StepFinished, life: Life) -> None:
         if life.promise is None or life.created_ns is None or event.outcome != Outcome.OK:
@@ -124,7 +146,7 @@ class ComingStopsAbsence(Fold):
 
 
 class CappedInTime(Fold):
-    """Sessions that last as long as max_duration: it counts from create or from the first frame, no one knows."""
+    """Sessions that last as long as max_duration."""
 
     rule = "TD-4"
 
@@ -132,12 +154,7 @@ class CappedInTime(Fold):
         return {Mark.ROOM_ENDED: self._ended, Step.TURN: self._turn}
 
     def _ended(self, event: Observed, life: Life) -> None:
-        if life.promise is None or life.created_ns is None or life.first_frame_ns is None:
-            return
-        limit_s = life.promise.max_duration_s
-        latest_s = limit_s + max(5.0, 0.05 * limit_s)
-        soonest, latest = life.created_ns + (limit_s - 1) * _S, life.first_frame_ns + latest_s * _S
-        if soonest <= event.t_ns <= latest and life.once(self.rule):
+        if life.first_frame_ns is not None and life.is_over_by_age(event.t_ns) and life.once(self.rule):
             self.tally.held()
 
     def _turn(self, event: StepFinished, life: Life) -> None:

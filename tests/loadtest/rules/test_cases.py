@@ -90,6 +90,8 @@ ROWS = [
     row("EXP-2", "talks on after the expiry", KEPT, lambda: Session().up(lives_s=10, ttl_s=10).say(15)),
     row("EXP-2", "ends at the expiry", BROKEN, lambda: Session().up(lives_s=10, ttl_s=10).mark(10.3, Mark.ROOM_ENDED)),
     row("EXP-2", "ends long before it", NOTHING, lambda: Session().up(lives_s=10, ttl_s=10).mark(5, Mark.ROOM_ENDED)),
+    row("EXP-2", "ends with it, at max_duration", NOTHING, lambda: Session().up(lives_s=100, ttl_s=100).mark(
+        100.4, Mark.ROOM_ENDED)),
     row("EXP-2", "is told an error at that moment", NOTHING, lambda: Session().up(lives_s=10, ttl_s=10).mark(
         10, Mark.SESSION_ERROR, well_formed=True).mark(10.1, Mark.ROOM_ENDED)),
     row("EXP-3", "as asked for", KEPT, lambda: Session().minted(lives_s=600)),
@@ -127,13 +129,17 @@ ROWS = [
         up(n).deleted(5).looked(5.2, deleted_s=5) for n in range(3, 7)]),
     row("TD-1", "denied at first, done then", NOTHING, lambda: [denied(n, 500, 200) for n in range(3)]),
     row("TD-1", "a gateway says no", NOTHING, lambda: [denied(n, 503, 503, 503) for n in range(3)]),
-    row("TD-2", "had ended before its delete", BROKEN, lambda: up().say(1).talked(4).deleted(4.1, status=404)),
+    row("TD-2", "had ended before its delete", BROKEN, lambda: up().say(1).talked(4).deleted(4.1, status=404).over(
+        4.2)),
+    row("TD-2", "its delete found nothing, and it lives", NOTHING, lambda: up().say(1).talked(4).deleted(
+        4.1, status=404).looked(9, Gone.STILL_ALIVE, deleted_s=4.1).over(9.1)),
     row("TD-2", "over before, as its last turn shows", NOTHING, lambda: up().turn(1, 9, code=Code.NO_ANSWER).talked(
-        9.1).deleted(9.2, status=404)),
+        9.1).deleted(9.2, status=404).over(9.3)),
     row("TD-2", "the room had shown its end", NOTHING, lambda: up().mark(3, Mark.ROOM_ENDED).talked(3).deleted(
-        4, status=404)),
-    row("TD-2", "deleted after the absence", NOTHING, lambda: up().say(1).talked(4).deleted(40, status=404)),
-    row("TD-2", "a repeated delete", NOTHING, lambda: up().say(1).talked(4).deleted(4.1, status=404, attempt=2)),
+        4, status=404).over(5)),
+    row("TD-2", "deleted after the absence", NOTHING, lambda: up().say(1).talked(4).deleted(40, status=404).over(41)),
+    row("TD-2", "a repeated delete", NOTHING, lambda: up().say(1).talked(4).deleted(4.1, status=404, attempt=2).over(
+        5)),
     row("TD-3b", "there after user_absent_timeout", KEPT, lambda: up().say(36)),
     row("TD-3b", "ends as if nobody had come", BROKEN, lambda: up().mark(30.3, Mark.ROOM_ENDED)),
     row("TD-3b", "ends at another time", NOTHING, lambda: up().mark(20, Mark.ROOM_ENDED)),
@@ -184,6 +190,9 @@ ROWS = [
     row("TR-4", "no transcripts at all", NOTHING, lambda: up().say(1, heard=0).talked(20).over(21)),
     row("TR-5", "in seconds", KEPT, lambda: up().transcript(1, Mark.AVATAR_TRANSCRIPT)),
     row("TR-5", "in milliseconds", BROKEN, lambda: up().transcript(1, Mark.AVATAR_TRANSCRIPT, stamped_s=1.79e12)),
+    row("TR-5", "five minutes off", BROKEN, lambda: up().transcript(1, Mark.AVATAR_TRANSCRIPT, skew_s=-300)),
+    row("TR-5", "five minutes off, as its secret's expiry is: our clock", KEPT, lambda: Session().minted(
+        lives_s=300, provider_s=None).transcript(1, Mark.AVATAR_TRANSCRIPT, skew_s=-300)),
     row("TR-5", "a text", BROKEN, lambda: up().transcript(1, Mark.AVATAR_TRANSCRIPT, well_formed=False,
                                                          stamped_s=None)),
     row("TR-5", "backwards", (2, 1), lambda: up().transcript(1, Mark.AVATAR_TRANSCRIPT).transcript(

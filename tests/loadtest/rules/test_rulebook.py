@@ -272,12 +272,27 @@ def test_what_will_stop_working_one_day_is_no_breach_today() -> None:
     assert re.match("model gpt-realtime was shut down", promise(scenario, today=date(2027, 1, 21)).lint["AUD-2"])
 
 
+@pytest.mark.parametrize(("rule", "then_s", "lives_s"), [("EXP-2", 10.3, 10), ("TD-3b", 30.3, 600)])
+def test_a_room_that_ends_when_it_must_not_is_no_breach_where_most_rooms_end_at_any_time(
+    rule: str, then_s: float, lives_s: int
+) -> None:
+    """Their server is started again: whose time it happens to be is no finding."""
+
+    def ended(number: int, t_s: float) -> Session:
+        return Session(number).up(lives_s=lives_s, ttl_s=lives_s).mark(t_s, Mark.ROOM_ENDED).over(t_s + 1)
+
+    then, others = [ended(n, then_s) for n in (1, 2)], [ended(n, 14.0 + n) for n in (3, 4)]
+    assert counts(judged(rule, *then, others[0])) == (2, 2)
+    assert judged(rule, *then, others[0]).evidence == [each.id for each in then]
+    assert counts(judged(rule, *then, *others)) == (0, 0)
+
+
 def test_timers_that_run_faster_are_no_broken_word_where_the_settings_say_so() -> None:
     """A twin with --clock-scale 60: ten seconds of absence are a sixth of one, and OpenAI's hour is a minute."""
     settings = resolve(None, {"session.user_absent_timeout": 10, "target.clock_scale": 60}, {})
     (real,), scale = settings.scenarios, settings.target.clock_scale or 0
     promised = {each: replace(promise(real, today=date(2026, 11, 1), clock_scale=each), lint={}) for each in (1, scale)}
-    left = Session().up().say(1).talked(4).deleted(5, status=404)
+    left = Session().up().say(1).talked(4).deleted(5, status=404).over(6)
     mute = Session().up().turn(70, 80, code=Code.NO_ANSWER)
 
     assert scale == 60
