@@ -97,6 +97,7 @@ class _Run:
                 self._settings = settings.with_endpoints(
                     openai_base_url=twin["openai_base_url"], avaturn_base_url=twin["avaturn_base_url"]
                 ).with_room_of_twin()
+            self._keys = keys
             for name, key in keys.items():
                 know(key, name=name)
             self._write(self._settings)
@@ -138,7 +139,8 @@ class _Run:
         load = Load(users=max(1, self._most), duration=max(duration_s, 0.001), ramp=0)
         self._stack.close()
         self._write(self._settings.model_copy(update={"load": load}))
-        report = write_reports(self._run_dir, is_enough=lambda: False)
+        backend = self._settings.target.backend
+        report = write_reports(self._run_dir, backend, keys=self._keys, is_enough=lambda: False)
         verdict = cast("dict[str, Any]", report)["verdict"]
         self._environment.process_exit_code = int(verdict["exit_code"])
         _log.info("avaload's verdict: %s", "; ".join([verdict["outcome"], *verdict["reasons"]]))

@@ -60,7 +60,7 @@ TOLD_FD: Final = "AVALOAD_TOLD_FD"
 BETWEEN_PROCESSES: Final = {
     RUN_DIR: "The run's directory.",
     OWNER: "`stdin`: the end of its standard input ends the process.",
-    HIDDEN: "Header and body values of [target.backend], for the processes that send them.",
+    HIDDEN: "Header and body values of [target.backend], for who sends them, and for the report that looks for them.",
     SALT: "Of the hashes in the run's journals.",
     TOLD_FD: "Where `run` tells the Python function that started it which directory it writes.",
     PROCESS: "Number of a worker's load process.",
@@ -98,6 +98,12 @@ def of_child(
     wanted, useless = set(named), {name for sort in without for name in INHERITED[sort]}
     inherited = {name: value for name, value in environ.items() if _is_inherited(name) and name not in useless}
     return inherited | {name: value for name, value in environ.items() if name in wanted} | _OWN
+
+
+def of_senders(keys: Mapping[str, str], hidden: str | None) -> dict[str, str]:
+    """What the processes that send secrets get besides, and the one that looks for them in a run's files. `hidden`:
+    what settings.json doesn't tell of the run's endpoint."""
+    return {**keys} if hidden is None else {**keys, HIDDEN: hidden}
 
 
 def forget_steering() -> list[str]:

@@ -19,7 +19,6 @@ import msgspec
 from loadtest import journal
 from loadtest.config import environment
 from loadtest.config.access.cluster import TOKEN
-from loadtest.config.access.guard import KEYS
 from loadtest.config.access.scrapers import PASSWORD
 from loadtest.config.run_dir import load_resolved
 from loadtest.config.settings import Settings
@@ -64,9 +63,8 @@ def process_environ(
     they know each other; `hidden`: what settings.json doesn't tell of its endpoint."""
     backend = load_resolved(run_dir).target.backend
     environ = environment.of_child(backend.variables if backend is not None else ())
-    environ |= {key: keys[key] for key in KEYS}
     own = {environment.RUN_DIR: str(run_dir), environment.OWNER: "stdin", environment.SALT: salt}
-    return environ | own | {TOKEN: token} | ({} if hidden is None else {environment.HIDDEN: hidden})
+    return environ | environment.of_senders(keys, hidden) | own | {TOKEN: token}
 
 
 def run_locust(

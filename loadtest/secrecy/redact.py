@@ -9,7 +9,7 @@ import mmap
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -28,9 +28,11 @@ _SECRETS = re.compile(r"(?:\b(?:sk|ek)[-_][A-Za-z0-9_\-]{4,}|(?i:\bbearer\s+)\S+
 _OPAQUE = re.compile(r"\b(?!(?:req|resp|sess|item|task|event)_)(?=\w*[0-9])(?=\w*[A-Za-z])\w{24,}\b")
 """A token that says nothing of itself: long, of letters and digits, and not one of the ids that errors are asked by."""
 _SECRETS_IN_BYTES = re.compile(
-    rb"\b(?:sk|ek)[-_][A-Za-z0-9_\-]{8,}|(?i:\bbearer\s+)[A-Za-z0-9_\-.]{12,}|\beyJ[\w\-.]{10,}"
+    rb"(?:\b(?:sk|ek)[-_]|(?i:\bbearer\s+))(?=[\w\-.]{20})[\w\-.]*?(?<![A-Za-z0-9])"
+    rb"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{12}|\beyJ[\w\-.]{10,}"
 )
-"""The same in a whole file, where short words such as a name in a path are no keys."""
+"""The same in a whole file, where names of branches, clips and hosts are no keys (sk-bratislava-2024): a key has 20
+signs or more, and among them 12 letters and digits in a row."""
 _TELLS = re.compile(r"KEY|PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|COOKIE|AUTHORIZATION", re.IGNORECASE)
 """Names whose values are secrets, whatever they look like."""
 _HARMLESS = frozenset({"accept", "accept-charset", "accept-encoding", "accept-language", "content-type"})
@@ -45,7 +47,6 @@ class _Process:
         self.spellings = Spellings()
         self.by_name: dict[tuple[str, str], re.Pattern[str]] = {}
         self.recent = Recent()
-        self.credentials: set[str] = set()
         self.is_primed = False
 
     def primed(self) -> "_Process":
@@ -61,22 +62,28 @@ _process = _Process()
 def know(value: str, *, name: str = "") -> None:
     """This process holds it as long as it lives: no text may tell it. What is shorter than 8 characters is no word to
     look for; it is hidden where `name` stands before it."""
+    for called, part in _parts(name, value):
+        if len(part) >= SHORTEST:
+            _process.spellings.add(part)
+        elif called and (called, part) not in _process.by_name:
+            before = rf"(\b{re.escape(called)}\b[\"']?\s*[:=]\s*[\"']?)"
+            _process.by_name[called, part] = re.compile(before + re.escape(part) + r"\b", re.IGNORECASE)
+
+
+def _parts(name: str, value: str) -> Iterator[tuple[str, str]]:
+    """The value, and what in it is secret by itself, each with its name."""
     if not value or name.lower() in _HARMLESS:
         return
+    yield name, value
     if len(value) < SHORTEST:
-        if name and (name, value) not in _process.by_name:
-            before = rf"(\b{re.escape(name)}\b[\"']?\s*[:=]\s*[\"']?)"
-            _process.by_name[name, value] = re.compile(before + re.escape(value) + r"\b", re.IGNORECASE)
         return
-    _process.spellings.add(value)
-    if _is_credential(value, name):
-        _process.credentials.add(value)
     scheme, _, rest = value.partition(" ")
     if rest and scheme.isalpha() and " " not in rest and len(rest) >= SHORTEST:  # Bearer, Basic, Token …
-        know(rest, name=name)
+        yield from _parts(name, rest)
     if "cookie" in name.lower():
         for pair in value.split(";"):
-            know(pair.partition("=")[2].strip(), name=pair.partition("=")[0].strip() + "-cookie")
+            key, _, told = pair.partition("=")
+            yield from _parts(key.strip() + "-cookie", told.strip())
 
 
 def remember(value: str, *, owner: object = None, is_cookie: bool = False) -> None:
@@ -87,15 +94,22 @@ def remember(value: str, *, owner: object = None, is_cookie: bool = False) -> No
 
 def know_environment(environ: Mapping[str, str]) -> None:
     """What variables hold whose names say that they are secrets, the collector's headers, and proxies' passwords."""
+    for name, value in collector_headers(environ):
+        know(value, name=name)
+    for name, value in environ.items():
+        if name.lower().endswith("_proxy"):
+            know(_password(value), name="password")
+        elif _TELLS.search(name) is not None and not name.endswith(("_FILE", "_PATH", "_DIR")):
+            know(value, name=name)
+
+
+def collector_headers(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What is sent to a collector besides spans and metrics: names and values."""
     for name, value in environ.items():
         if name.startswith("OTEL_EXPORTER_OTLP_") and name.endswith("HEADERS"):
             for pair in value.split(","):
                 key, _, told = pair.partition("=")
-                know(unquote(told.strip()), name=key.strip())
-        elif name.lower().endswith("_proxy"):
-            know(_password(value), name="password")
-        elif _TELLS.search(name) is not None and not name.endswith(("_FILE", "_PATH", "_DIR")):
-            know(value, name=name)
+                yield key.strip(), unquote(told.strip())
 
 
 def redact(text: str, *known: str | None) -> str:
@@ -104,9 +118,17 @@ def redact(text: str, *known: str | None) -> str:
 
     422 bodies echo what was sent, so a session's own secrets are always among `known`.
     """
+    return _hidden(text, known)[:MAX_DETAIL]
+
+
+def redact_said(text: str) -> str:
+    """The same of what was said, as far as it is read at all: an ellipsis tells that it went on."""
+    return f"{_hidden(text).rstrip()} …" if len(text) > MAX_READ else _hidden(text)
+
+
+def _hidden(text: str, known: Iterable[str | None] = ()) -> str:
     cut = text if len(text) <= MAX_READ else _without_last_word(text[:MAX_READ])
-    hidden = printable(_without(cut, known))
-    return _OPAQUE.sub(HIDDEN, _SECRETS.sub(HIDDEN, hidden))[:MAX_DETAIL]
+    return _OPAQUE.sub(HIDDEN, _SECRETS.sub(HIDDEN, printable(_without(cut, known))))
 
 
 def _without(text: str, known: Iterable[str | None] = ()) -> str:
@@ -158,11 +180,11 @@ def is_secret(text: str) -> bool:
     return _SECRETS.search(text.replace(f"Bearer {HIDDEN}", "")) is not None
 
 
-def file_tells(data: bytes | mmap.mmap) -> str | None:
-    """What of a file (bytes, or a map of it) is a secret, in words; None: nothing. The real values are looked for as
-    well as what looks like one."""
-    process = _process.primed()
-    needles = {form.encode() for value in process.credentials for form in forms(value) if form.isascii()}
+def file_tells(data: bytes | mmap.mmap, values: Iterable[str] = ()) -> str | None:
+    """What of a file (bytes, or a map of it) is a secret, in words; None: nothing. `values` are looked for, in any
+    spelling, as well as what looks like one. This process's own environment is not: a file is judged by what its run
+    sent, whoever judges it."""
+    needles = {form.encode() for value in values for form in forms(value) if form.isascii()}
     for at in range(0, len(data), _PIECE_BYTES):
         piece = bytes(data[at : at + _PIECE_BYTES + _OVERLAP_BYTES])
         texts = [piece]
@@ -175,12 +197,17 @@ def file_tells(data: bytes | mmap.mmap) -> str | None:
     return None
 
 
+def credentials(named: Iterable[tuple[str, str]]) -> set[str]:
+    """Of values by their names those that mean themselves wherever they are found."""
+    return {part for pair in named for name, part in _parts(*pair) if _is_credential(part, name)}
+
+
 def _is_credential(value: str, name: str) -> bool:
-    """Whether the value means itself wherever it is found. A word, a URL or a sentence doesn't."""
-    if _TELLS.search(name) is not None:
-        return not value.isspace()
+    """A word, a number, a URL or a sentence isn't one."""
     mixed = any(each.isdigit() for each in value) and any(each.isalpha() for each in value)
-    return len(value) >= 16 and mixed and "://" not in value and " " not in value.removeprefix("Bearer ")
+    if _TELLS.search(name) is not None:
+        return mixed and len(value) >= SHORTEST
+    return mixed and len(value) >= 16 and "://" not in value and " " not in value.removeprefix("Bearer ")
 
 
 def _password(url: str) -> str:

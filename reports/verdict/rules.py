@@ -1,16 +1,21 @@
 """`rules` of report.json: every rule of docs/contract.md, judged by its fold over the journals."""
 
+import contextlib
+import json
 import mmap
-from collections.abc import Iterable
+import os
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from loadtest import journal
+from loadtest.config.access.guard import secrets_sent, variables_of
 from loadtest.config.promise import Promise
-from loadtest.config.run_dir import Written
+from loadtest.config.run_dir import Written, load_for_sending
 from loadtest.criteria.statements import Group, Standing
 from loadtest.language import disk
+from loadtest.language.errors import ConfigError
 from loadtest.language.events import RuleOutcome
 from loadtest.language.outlets import markdown as as_markdown
 from loadtest.rules.rulebook import Rulebook
@@ -54,7 +59,12 @@ def section(run_dir: Path, written: Written) -> list[Row]:
         for batch in journal.batches(path):
             for event in batch:
                 book.add(event)
-    return book.rows({"SEC-1": _searched(run_dir)})
+    values, unknown = _sent(run_dir, written)
+    rows = book.rows({"SEC-1": _searched(run_dir, values)})
+    for row in rows:
+        if row["id"] == "SEC-1" and unknown:
+            row["seen"].append(f"not looked for, since not known here: {', '.join(unknown)}")
+    return rows
 
 
 def broken(rows: Iterable[Row]) -> list[Row]:
@@ -119,8 +129,22 @@ def _day(started_at: object) -> date:
         return datetime.now(UTC).date()
 
 
-def _searched(run_dir: Path) -> Tally:
-    """SEC-1 over what the run has left: a case for each file."""
+def _sent(run_dir: Path, written: Written) -> tuple[set[str], list[str]]:
+    """Values that the run has sent and that are known here, and names of those that aren't."""
+    settings = written.settings
+    if settings is None:
+        return set(), []
+    unknown = [] if written.embedded_twin else [name for name in variables_of(settings) if not os.environ.get(name)]
+    with contextlib.suppress(ConfigError):
+        settings = load_for_sending(run_dir)
+    backend = settings.target.backend
+    unknown += backend.withheld if backend is not None else []
+    openly = json.dumps(written.as_dict(), ensure_ascii=False)
+    return secrets_sent(settings, os.environ, openly=openly), unknown
+
+
+def _searched(run_dir: Path, values: Collection[str]) -> Tally:
+    """SEC-1 over what the run has left: a case for each file. `values`: what it has sent."""
     tally = Tally()
     found = [path for pattern in _ARTEFACTS for path in run_dir.glob(pattern)]
     ours = [path for path in found if not path.name.startswith(_OF_REPORTS)]
@@ -128,7 +152,7 @@ def _searched(run_dir: Path) -> Tally:
         if not disk.is_plain(path) or not 0 < path.stat().st_size <= _LARGEST_SEARCHED:
             continue
         with disk.open_read(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            told = file_tells(text)
+            told = file_tells(text, values)
             if told is None:
                 tally.held()
             else:

@@ -111,7 +111,7 @@ def run(
             return run_dir, None, Exit.INTERRUPTED
         progress.stop()
         progress.line("writing the reports")
-        report = write_reports(run_dir, is_enough=lambda: interruption.count > 1)
+        report = write_reports(run_dir, settings.target.backend, keys=keys, is_enough=lambda: interruption.count > 1)
     if report is None:
         return run_dir, None, Exit.INTERRUPTED
     companions.send_run_span(settings, run_dir)

@@ -5,11 +5,12 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest.config.environment import of_child
+from loadtest.config.backend import BackendTarget
+from loadtest.config.environment import CLUSTER_TOKEN, METRICS_PASSWORD, of_child, of_senders
 from loadtest.language.errors import ConfigError, Exit, GeneratorError
 
 LIMIT_S: Final = 3600.0
@@ -17,20 +18,25 @@ LIMIT_S: Final = 3600.0
 _LOOK_S: Final = 0.1
 
 
-def write_reports(run_dir: Path, *, is_enough: Callable[[], bool]) -> dict[str, Any] | None:
-    """The report of the run, which is written by then; None where `is_enough()` said that nobody waits for it.
+def write_reports(
+    run_dir: Path, backend: BackendTarget | None, *, keys: Mapping[str, str], is_enough: Callable[[], bool]
+) -> dict[str, Any] | None:
+    """The report of the run, which is written by then; None where `is_enough()` said that nobody waits for it. Of
+    `backend` and `keys`, what the run has sent, SEC-1 looks for the values.
 
     Raises ConfigError, one line per problem, where the run can't be judged; GeneratorError where no report was made.
     """
     command = [sys.executable, "-P", "-m", "avaload", "report", str(run_dir), "--json"]
     again = f"`avaload report {run_dir}` tries again"
+    environ = of_child((METRICS_PASSWORD, CLUSTER_TOKEN, *(backend.variables if backend is not None else ())))
+    environ |= of_senders(keys, None if backend is None else backend.hidden())
     # A session of its own: Ctrl-C is for the command, which says what it is to mean.
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=of_child(),
+        env=environ,
         start_new_session=True,
         text=True,
         encoding="utf-8",

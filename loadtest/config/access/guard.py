@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterable, Mapping
 
 from loadtest.config.backend import BackendTarget
+from loadtest.config.environment import CLUSTER_TOKEN, METRICS_PASSWORD
 from loadtest.config.sendable import flaw_of_key, flaw_of_value
 from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError
 from loadtest.language.validation import is_loopback as is_loopback
-from loadtest.secrecy.redact import know
+from loadtest.secrecy.redact import collector_headers, credentials, know
+from loadtest.secrecy.spellings import letters
 
 LIVE_OPENAI = "https://api.openai.com/v1"
 LIVE_AVATURN = "https://api.avaturn.live"
@@ -28,9 +30,6 @@ def guard(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     """Raises ConfigError unless everything that could be reached was allowed by the operator."""
     target, endpoints = settings.target, endpoints_of(settings)
     know_secrets(settings, environ)
-    keys: tuple[str, ...] = KEYS
-    if target.backend is not None:
-        keys = tuple(target.backend.variables) + (() if target.backend.delete is not None else KEYS[1:])
     remote = [url for url in endpoints if not is_loopback(url)]
     problems = []
     if remote and not target.live:
@@ -45,10 +44,29 @@ def guard(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     if target.live and target.max_sessions is None:
         problems.append("--live needs --max-sessions N: how many sessions may be created in total")
     if endpoints:
-        problems += [f"{key} is not set in the environment" for key in keys if not environ.get(key)]
+        problems += [f"{key} is not set in the environment" for key in variables_of(settings) if not environ.get(key)]
         problems += flaws(target.backend.variables if target.backend is not None else (), environ)
     if problems:
         raise ConfigError(problems)
+
+
+def variables_of(settings: Settings) -> tuple[str, ...]:
+    """Names of what a run of these settings sends and takes from the environment."""
+    backend = settings.target.backend
+    return KEYS if backend is None else (*backend.variables, *(() if backend.delete is not None else KEYS[1:]))
+
+
+def secrets_sent(settings: Settings, environ: Mapping[str, str], *, openly: str) -> set[str]:
+    """What a run of these settings has sent or asked for, as far as it is known here, and no file of it may tell.
+    `openly`: the text of its settings.json; what the scenario itself sends and that tells anyway is no secret."""
+    backend, output = settings.target.backend, settings.output
+    names = (*KEYS, *(backend.variables if backend is not None else ()), METRICS_PASSWORD, CLUSTER_TOKEN)
+    named = [(name, environ.get(name, "")) for name in names]
+    if output.otlp_endpoint is not None or output.otlp_metrics is not None:
+        named += collector_headers(environ)
+    told = letters(openly)
+    literals = credentials(backend.literals if backend is not None else ())
+    return credentials(named) | {value for value in literals if letters(value) not in told}
 
 
 def know_secrets(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:

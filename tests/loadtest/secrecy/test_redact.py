@@ -14,6 +14,7 @@ from loadtest.secrecy.decodings import readings
 from loadtest.secrecy.redact import (
     HIDDEN,
     MAX_DETAIL,
+    credentials,
     file_tells,
     know,
     know_environment,
@@ -181,19 +182,62 @@ def test_of_a_long_page_no_more_is_read_than_its_beginning(monkeypatch: pytest.M
 @pytest.mark.parametrize("spelling", sorted(set(SPELLINGS) - {"UTF-16"}))
 def test_a_file_that_holds_the_real_value_is_told_whatever_its_spelling(spelling: str) -> None:
     secret = "Zq8-rT1v.W3yB5nM7kL9pX"
-    know(secret, name="X-Api-Key")
     rest = b'{"kind": "step_finished", "detail": "HTTP 500"}\n' * 30_000
     clean = b"x" * 50 + rest
     planted = rest + SPELLINGS[spelling](secret).encode() + rest
-    assert file_tells(clean) is None
-    assert file_tells(planted) == "holds a key, header value or password of this run"
+    assert file_tells(clean, [secret]) is None
+    assert file_tells(planted, [secret]) == "holds a key, header value or password of this run"
 
 
-def test_words_of_a_body_in_a_file_are_no_leak() -> None:
-    know("gpt-realtime", name="model")
-    know("You are a helpful assistant, 24 hours a day", name="instructions")
-    text = b'"model": "gpt-realtime", "instructions": "You are a helpful assistant, 24 hours a day"'
-    assert file_tells(text) is None
+def test_words_numbers_and_sentences_are_no_values_to_look_for() -> None:
+    named = [
+        ("model", "gpt-realtime"),
+        ("instructions", "You are a helpful assistant, 24 hours a day"),
+        ("SECRET_NAME", "production"),
+        ("API_KEY_HEADER", "Authorization"),
+        ("KEYCLOAK_TOKEN_HOST", "10.43.70.12"),
+    ]
+    assert credentials(named) == set()
+    assert credentials([("Authorization", "Bearer one-of-ours-1"), ("Cookie", "a=dark; sid=Kx81mmnQ4z77")]) == {
+        "Bearer one-of-ours-1",
+        "one-of-ours-1",
+        "a=dark; sid=Kx81mmnQ4z77",
+        "Kx81mmnQ4z77",
+    }
+
+
+def test_what_this_process_knows_beside_is_not_looked_for_in_a_file() -> None:
+    know("a-build-of-2026", name="DEPLOY_KEY")
+    assert file_tells(b'{"tags": {"build": "a-build-of-2026"}}') is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "refs/heads/feature/sk-localization",
+        "sk_SK-lili-medium.wav",
+        "sk-callcentre-night-2026-11-30-at-last",
+        "runner-7d9f8b6c5d-sk-bratislava-prod-x2x9z.internal.example",
+        "we issue bearer certificates-of-2026-and-later",
+    ],
+)
+def test_a_name_that_begins_like_a_key_is_none(name: str) -> None:
+    assert file_tells(f'{{"name": "{name}"}}'.encode()) is None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sk-proj-Ab_9xZ-q7mPz4Wk9TnX2vBs8_RyL5dHc3FgJ6aUe",
+        "sk-twin-4e7c0a3d9b5f4c1e8a2d6b0f7c3e9a15",
+        "ek_4e7c0a3d9b5f4c1e8a2d6b0f7c3e9a15",
+        "Bearer q7mPz4Wk9TnX2vBs8RyL5dHc3FgJ6aUe",
+        "bearer 0f8fad5b-d9cb-469f-a165-70867728950e",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0",
+    ],
+)
+def test_what_looks_like_a_key_is_told_of_a_file(key: str) -> None:
+    assert file_tells(f"sent {key} there".encode()) == "holds something that looks like a key or a token"
 
 
 def test_ever_so_many_backslashes_are_one_escape_or_none() -> None:

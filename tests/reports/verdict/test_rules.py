@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -6,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from loadtest.config.resolve import resolve
+from loadtest.config.run_dir import write_settings
 from loadtest.criteria.statements import RULES
 from loadtest.language.events import RuleChecked, RuleOutcome
 from reports.build import build
@@ -133,11 +135,27 @@ def test_a_key_in_what_the_run_has_left_breaks_sec_1(tmp_path: Path) -> None:
     j.write_file(tmp_path, j.good_session(1, 1))
     assert row_of(j.reported(tmp_path), "SEC-1")["outcome"] == "pass"
 
-    (tmp_path / "locust.log").write_text("sent Authorization: Bearer abcdef0123456789")
+    (tmp_path / "locust.log").write_text("sent Authorization: Bearer abcdef0123456789abcdef")
 
     row = row_of(j.reported(tmp_path), "SEC-1")
     assert (row["outcome"], row["violations"], row["evidence"]) == ("fail", 1, [])
     assert row["summary"].endswith("locust.log holds something that looks like a key or a token")
+
+
+def test_a_run_that_is_judged_again_is_not_searched_for_what_else_is_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_settings(resolve(None, {"tags.env": "production-1"}, {}), tmp_path, started_at=datetime.now(UTC))
+    j.write_file(tmp_path, j.good_session(1, 1))
+    monkeypatch.delenv("AVATURN_API_KEY", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "key-4711-of-ours")
+    monkeypatch.setenv("SECRET_NAME", "production-1")
+
+    row = row_of(j.reported(tmp_path), "SEC-1")
+    assert (row["outcome"], row["seen"]) == ("pass", ["not looked for, since not known here: AVATURN_API_KEY"])
+
+    (tmp_path / "locust.log").write_text("sent key-4711-of-ours")
+    assert row_of(j.reported(tmp_path), "SEC-1")["outcome"] == "fail"
 
 
 def test_a_file_whose_first_line_was_cut_is_passed_over(tmp_path: Path) -> None:
