@@ -19,8 +19,11 @@ _PLACES = ("user", "iteration", "trace_id")
 _WITH_BODY = ("POST", "PUT", "PATCH")
 _DELETE_PLACES = ("session_id",)
 PLACE = re.compile(r"\{([^{}]*)\}")
+_FILLED: Final = re.compile(rf"\{{(?:{'|'.join(_PLACES)})\}}")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 FROM_ENVIRONMENT = "env:"
+_VARIABLE: Final = re.compile(r"\benv:[A-Z][A-Z0-9_]*\b")
+"""Meant as one, wherever it stands: `env:prod`, a tag of some monitoring, isn't."""
 MOST_HIDDEN: Final = 100_000
 """Characters of it: an environment holds no longer text."""
 _MASK: Final = re.compile(r"\(\d+ characters?\)")
@@ -41,7 +44,7 @@ class Hidden:
     @property
     def is_withheld(self) -> bool:
         """Whether it comes from a file that tells lengths alone: what it was is not known."""
-        return any(isinstance(leaf, str) and _MASK.fullmatch(leaf) for _, leaf in leaves(self._value))
+        return any(isinstance(leaf, str) and is_masked(leaf) for _, leaf in leaves(self._value))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Hidden) and self._value == other._value
@@ -59,6 +62,16 @@ class Hidden:
             json_schema_input_schema=core_schema.any_schema(),
             serialization=core_schema.plain_serializer_function_ser_schema(lambda hidden: _masked(hidden.reveal())),
         )
+
+
+def is_filled(text: str) -> bool:
+    """Whether something of a user stands in what is sent. Other braces are the value's own."""
+    return _FILLED.search(text) is not None
+
+
+def is_masked(text: str) -> bool:
+    """Whether it is what a file tells of a value: its length."""
+    return _MASK.fullmatch(text) is not None
 
 
 def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -82,7 +95,7 @@ def _masked(tree: Any) -> Any:
             return [_masked(value) for value in tree]
         case bool() | None:
             return tree
-        case str() if not tree or tree.startswith(FROM_ENVIRONMENT) or _MASK.fullmatch(tree):
+        case str() if not tree or tree.startswith(FROM_ENVIRONMENT) or is_masked(tree):
             return tree
     length = len(str(tree))
     return f"({length} character{'' if length == 1 else 's'})"
@@ -132,6 +145,20 @@ class BackendTarget(Section):
         return body
 
     @model_validator(mode="after")
+    def _variables_are_whole_values(self) -> "BackendTarget":
+        problems = []
+        for name, text in zip(self.headers, self._texts, strict=True):
+            if not text.startswith(FROM_ENVIRONMENT) and (found := _VARIABLE.search(text)):
+                problems.append(
+                    f"headers.{name}: {found[0]} has to be all of the value: the variable holds the rest too"
+                )
+        if found := _VARIABLE.search(json.dumps(self.body.reveal())):
+            problems.append(f"body: {found[0]} is read in headers alone")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @model_validator(mode="after")
     def _fits(self) -> "BackendTarget":
         self.hidden()
         return self
@@ -169,11 +196,11 @@ class BackendTarget(Section):
     @property
     def literals(self) -> list[tuple[str, str]]:
         """(name, value) of what stands in the scenario itself, the fixed parts around its places: what nobody may be
-        told."""
+        told. Of what is withheld, nothing."""
         named = [(name, value.reveal()) for name, value in self.headers.items()]
         named += [(name, str(leaf)) for name, leaf in leaves(self.body.reveal()) if not isinstance(leaf, bool | None)]
-        named = [(name, value) for name, value in named if not value.startswith(FROM_ENVIRONMENT)]
-        return [(name, part) for name, value in named for part in PLACE.split(value)[::2] if part]
+        named = [(n, value) for n, value in named if not value.startswith(FROM_ENVIRONMENT) and not is_masked(value)]
+        return [(name, part) for name, value in named for part in _FILLED.split(value) if part]
 
     @property
     def _texts(self) -> list[str]:

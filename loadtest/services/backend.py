@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from loadtest.config.backend import FROM_ENVIRONMENT, PLACE, BackendTarget
+from loadtest.config.backend import FROM_ENVIRONMENT, PLACE, BackendTarget, is_filled
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.validation import json_value
 from loadtest.services.cookies import Cookies
@@ -34,10 +34,12 @@ class Backend:
 
     def __init__(self, target: BackendTarget, environ: Mapping[str, str] = os.environ) -> None:
         self._target = target
+        texts = {name: value.reveal() for name, value in target.headers.items()}
         self._headers = {
             name: environ.get(text.removeprefix(FROM_ENVIRONMENT), "") if text.startswith(FROM_ENVIRONMENT) else text
-            for name, text in ((name, value.reveal()) for name, value in target.headers.items())
+            for name, text in texts.items()
         }
+        self._of_user = {name for name, text in texts.items() if is_filled(text)}
         self.secrets = [environ[name] for name in target.variables if environ.get(name)]
         self._cookies: dict[int, Cookies] = {}
         self._users: dict[str, int] = {}
@@ -47,7 +49,8 @@ class Backend:
         values = {"user": str(user), "iteration": str(iteration), "trace_id": trace_id}
         tree = self._target.sent_body
         body = None if tree is None else json.dumps(_filled(tree, values)).encode()
-        headers = {name: _fill(value, values) for name, value in self._headers.items()} | {"traceparent": traceparent}
+        headers = {**self._headers, "traceparent": traceparent}
+        headers |= {name: _fill(self._headers[name], values) for name in self._of_user}
         if body is not None:
             headers.setdefault("Content-Type", "application/json")
         url = _fill(self._target.url, {name: quote(value, safe="") for name, value in values.items()})
@@ -86,7 +89,7 @@ class Backend:
         delete = self._target.delete
         if delete is None:
             return None
-        headers = {name: value for name, value in self._headers.items() if not PLACE.search(value)}
+        headers = {name: value for name, value in self._headers.items() if name not in self._of_user}
         user = self._users.get(session_id)
         url = _fill(delete.url, {"session_id": quote(session_id, safe="")})
         return Request(

@@ -54,6 +54,23 @@ def test_an_endpoint_of_which_only_the_address_is_said_gets_an_empty_object(
     assert (request.body, request.headers.get("Content-Type")) == (body, kind)
 
 
+def test_a_value_with_braces_of_its_own_goes_with_the_delete_too() -> None:
+    headers = {"X-Client": '{"app":"web"}', "Authorization": "env:SHOP_TOKEN", "X-User": "u-{user}", "X-Kind": "a"}
+    target = TARGET.model_copy(update={"headers": {name: Hidden(value) for name, value in headers.items()}})
+    backend = Backend(target, {"SHOP_TOKEN": "s3{user}cret"})
+    always = {"X-Client": '{"app":"web"}', "Authorization": "s3{user}cret", "X-Kind": "a"}
+    deleting = backend.delete_request("a/b", traceparent="00-x")
+    assert deleting is not None
+    assert deleting.headers == always | {"traceparent": "00-x"}
+    sent = request_of(backend, 5).headers
+    assert sent == always | {"X-User": "u-5", "traceparent": "00-abc", "Content-Type": "application/json"}
+
+
+def test_what_stands_in_braces_of_its_own_is_hidden_like_the_rest() -> None:
+    target = TARGET.model_copy(update={"headers": {"X-Key": Hidden('{"key":"h3ader-v4lue"} for {user}!')}})
+    assert [value for name, value in target.literals if name == "X-Key"] == ['{"key":"h3ader-v4lue"} for ', "!"]
+
+
 def test_cookies_are_each_users_own_and_go_with_the_delete() -> None:
     backend = Backend(TARGET, {})
     backend.keep_cookies(
@@ -128,6 +145,16 @@ OWN = {"target.backend.url": "http://127.0.0.1:1/x", "target.avaturn_base_url": 
             OWN | {"target.backend.body": {"a": "{usr}"}},
             {},
             ["target.backend: {usr} is not known here; known: user, iteration, trace_id"],
+        ),
+        (
+            OWN | {"target.backend.headers": {"A": "Bearer env:MY_TOKEN"}},
+            {},
+            ["target.backend: headers.A: env:MY_TOKEN has to be all of the value: the variable holds the rest too"],
+        ),
+        (
+            OWN | {"target.backend.body": {"a": ["env:MY_TOKEN"], "tag": "env:prod"}},
+            {},
+            ["target.backend: body: env:MY_TOKEN is read in headers alone"],
         ),
         *(
             (OWN | {"target.backend.url": url}, {}, ["target.backend.url: is not an http(s) URL with a host"])
