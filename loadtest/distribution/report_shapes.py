@@ -1,7 +1,6 @@
 """What reports of load processes look like. Each check raises ValueError for anything else: what can't be merged must
 reach neither the run's figures nor /metrics."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -17,6 +16,9 @@ from loadtest.language.events import Step
 MAX_SERIES: Final = 20_000
 MAX_LABELS: Final = 1000
 """Characters of all labels of a series."""
+_MOST: Final = float(1 << 53)
+"""Of anything that is counted or measured: a sum of larger ones may be no number."""
+_MOST_ID: Final = float(1 << 64)
 _FITNESS: Final = ("valid", "suspect", "invalid")
 _STEPS, _KINDS, _CODES = (frozenset(each.value for each in words) for words in (Step, Kind, Code))
 
@@ -46,7 +48,7 @@ def check_snapshot(data: Any, *, like: Snapshot) -> None:
             if any(edges.get(histogram) != own for histogram, own in series.items()):
                 raise ValueError("buckets that are not those of this run")
         elif name == EXEMPLARS:
-            _check_numbers(name, series.values(), size=EXEMPLAR_SIZE)
+            _check_numbers(name, series.values(), size=EXEMPLAR_SIZE, most=_MOST_ID)
         elif name == FAILURES:
             if any(not _is_failure(key.split(SEPARATOR)) for key in series):
                 raise ValueError(f"{name}: words that it does not have")
@@ -64,8 +66,9 @@ def check_snapshot(data: Any, *, like: Snapshot) -> None:
 def check_objectives(data: Any, *, count: int) -> None:
     """Of so many objectives."""
     value = msgspec.convert(data, _Objectives)
-    counts = [n for slots in value.slots for _, samples, beyond in slots for n in (samples, beyond)]
-    if len(value.slots) != count or min([value.complete_ns, *counts]) < 0:
+    counts = [(samples, beyond) for slots in value.slots for _, samples, beyond in slots]
+    fits = all(0 <= beyond <= samples <= _MOST for samples, beyond in counts)
+    if len(value.slots) != count or value.complete_ns < 0 or not fits:
         raise ValueError(f"not the counts of {count} objectives")
 
 
@@ -92,11 +95,11 @@ def _is_failure(words: Sequence[str]) -> bool:
     return len(words) == 3 and all(word in known for word, known in zip(words, (_STEPS, _KINDS, _CODES), strict=True))
 
 
-def _check_numbers(name: str, values: Any, *, size: int | None, falling: bool = False) -> None:
-    """All are lists of `size` numbers, or numbers (None); below zero only what may fall."""
+def _check_numbers(name: str, values: Any, *, size: int | None, falling: bool = False, most: float = _MOST) -> None:
+    """All are lists of `size` numbers, or numbers (None), of at most `most`; below zero only what may fall."""
     for value in values:
         if isinstance(value, list) != (size is not None) or (size is not None and len(value) != size):
             raise ValueError(f"{name}: not so many numbers")
         numbers: Sequence[float] = value if isinstance(value, list) else (value,)
-        if not all(map(math.isfinite, numbers)) or (not falling and min(numbers, default=0) < 0):
+        if not all(-most * falling <= number <= most for number in numbers):  # nor what is no number
             raise ValueError(f"{name}: numbers that can't be")
