@@ -68,12 +68,19 @@ class Parcel:
         _check_size(self.items)
 
     def piece(self, name: str, offset: int) -> bytes:
-        """At most CHUNK_BYTES of an item. Raises KeyError for one that isn't there."""
+        """At most CHUNK_BYTES of an item. Raises KeyError for one that isn't there, ValueError for a place beyond its
+        end, and for one that can't be read any more."""
         if name in self._made:
             return self._made[name][offset : offset + CHUNK_BYTES]
-        with self._paths[name].open("rb") as file:
-            file.seek(offset)
-            return file.read(CHUNK_BYTES)
+        path = self._paths[name]
+        if offset > MAX_BYTES:
+            raise ValueError(f"{name}: has no place {offset}")
+        try:
+            with path.open("rb") as file:
+                file.seek(offset)
+                return file.read(CHUNK_BYTES)
+        except OSError as error:
+            raise ValueError(f"{path}: {error.strerror}") from error
 
 
 def fetch(items: list[Mapping[str, Any]], piece: Callable[[str, int], bytes], run_dir: Path) -> dict[str, Any]:

@@ -10,12 +10,14 @@ import pytest
 
 from loadtest import journal
 from loadtest.config.settings import Distribution
+from loadtest.config.tables.caller import Caller
 from loadtest.distribution.channel import pack
 from loadtest.distribution.hosts import UNSEEN_NS, Hosts
 from loadtest.language import clock
 from loadtest.language.events import ClockCompared, Event, GeneratorFailed, WorkerChanged
 from loadtest.language.version import __version__
 from tests.loadtest.distribution.test_joining import settings
+from tests.loadtest.sound.test_speech import tone, wav
 
 JOIN = {"op": "join", "version": __version__, "processes": 1, "host": "far", "directory": "/over/there"}
 
@@ -23,13 +25,15 @@ JOIN = {"op": "join", "version": __version__, "processes": 1, "host": "far", "di
 class Told:
     """A Hosts with its clock in the test's hand, what it sent and what it recorded."""
 
-    def __init__(self, run_dir: Path, *, processes: int = 2, disk_mib: int = 10) -> None:
+    def __init__(self, run_dir: Path, *, processes: int = 2, disk_mib: int = 10, **more: Any) -> None:
         (run_dir / "journal").mkdir(parents=True)
         self.run_dir, self.now_ns = run_dir, 0
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.events: list[Event] = []
         self.hosts = Hosts(
-            settings(processes=processes).model_copy(update={"distribution": Distribution(worker_disk_mib=disk_mib)}),
+            settings(processes=processes).model_copy(
+                update={"distribution": Distribution(worker_disk_mib=disk_mib), **more}
+            ),
             run_dir,
             "00",
             send=lambda node, message: self.sent.append((node, message)),
@@ -75,6 +79,21 @@ def test_the_place_of_one_that_fell_silent_before_the_beginning_is_given_to_anot
     assert welcome is not None
     assert welcome["numbers"] == [0]
     assert it.states() == [("a", "joined"), ("b", "refused"), ("a", "withdrawn"), ("c", "joined")]
+
+
+def test_a_clip_that_can_not_be_read_is_no_full_disk(tmp_path: Path, told: Callable[..., Told]) -> None:
+    street = wav(tmp_path / "street.wav", tone(5_000, 4_800))
+    it = told(caller=Caller(noise=str(street), noise_dbfs=-50))
+    it.ask("a", JOIN)
+    fetch = {"op": "fetch", "name": "parcel/noise-0.wav", "offset": 0}
+    piece = it.ask("a", fetch)
+    assert piece is not None
+    assert piece["op"] == "piece"
+    assert it.ask("a", {**fetch, "offset": 1 << 62}) is None
+    street.unlink()
+    assert it.ask("a", fetch) is None
+    it.hosts.begin()
+    assert not it.hosts.settled()
 
 
 def test_a_place_that_is_given_back_is_another_ones_until_the_run_has_begun(
