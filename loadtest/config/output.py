@@ -55,7 +55,8 @@ class Output(Section):
         "none", description="keep both tracks of failed turns as WAV files in the run's directory"
     )
     keep_transcripts: bool = Field(
-        False, description="keep the texts of transcripts in the journal; without it only their length"
+        False,
+        description="keep the first 2,048 characters of each transcript in the journal; without it only their length",
     )
     web_port: int | None = Field(
         None, ge=0, le=65535, description="port of Locust's live UI with the Sessions tab; 0: any free one"

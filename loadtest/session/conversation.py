@@ -12,7 +12,7 @@ from loadtest.language.clock import now_ns
 from loadtest.language.errors import StepError
 from loadtest.language.events import Mark
 from loadtest.rules.life import HOLE_NS
-from loadtest.secrecy.redact import redact
+from loadtest.secrecy.redact import redact_said
 from loadtest.session.answer import Answer, Flaw
 from loadtest.session.line import CallersLine
 from loadtest.session.playout import Playout
@@ -146,7 +146,7 @@ class Conversation:
     def _said(self) -> str | None:
         """The text of the clip that is being spoken, where it is known and the operator keeps texts."""
         text = None if self._clip is None else self._clip.text
-        return redact(text) if text is not None and self._keep_transcripts else None
+        return redact_said(text) if text is not None and self._keep_transcripts else None
 
     def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0) -> None:
         gap_ns, self._waiting.last_frame_ns = t_ns - self._waiting.last_frame_ns, t_ns
@@ -174,7 +174,7 @@ class Conversation:
                 self._announces(t_ns)
             turn = self._turn_of(told)  # heard, whether it is written down or not
             if self.messages <= MAX_MESSAGES:
-                kept = redact(told.text) if self._keep_transcripts and told.text is not None else None
+                kept = redact_said(told.text) if self._keep_transcripts and told.text is not None else None
                 self._observe(t_ns, told.mark, turn, kept, **self._facts(told))
         self._waiting.wake()
 

@@ -465,6 +465,14 @@ def test_the_text_of_a_transcript_is_told_only_on_request_and_redacted() -> None
         assert texts == [told]
 
 
+def test_a_long_transcript_is_kept_up_to_a_bound_and_says_where_it_was_cut() -> None:
+    texts: list[str | None] = []
+    talk = Conversation(observe=lambda _t, _mark, _turn, text, **_: texts.append(text), keep_transcripts=True)
+    for said in ("seven words that " * 100, "seven words that " * 1000):
+        talk.on_message(1, translated({"type": "ce_events.realtime.input_transcript", "transcript": said}))
+    assert texts == ["seven words that " * 100, ("seven words that " * 1000)[:2045].rstrip() + " …"]
+
+
 def facts_of(message: dict[str, Any]) -> list[tuple[Mark, dict[str, Any]]]:
     told: list[tuple[Mark, dict[str, Any]]] = []
     talk = Conversation(observe=lambda _t, mark, _turn, _text, **facts: told.append((mark, facts)), digest=str.upper)
