@@ -1,13 +1,14 @@
 """`settings.json`: what is written of a run, and that directories of every schema can be read."""
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from loadtest import journal
-from loadtest.config.run_dir import is_embedded, load_resolved, read_written, run_id, write_settings
+from loadtest.config.run_dir import is_embedded, load_resolved, make_run_dir, read_written, run_id, write_settings
 from loadtest.config.settings import Load, Settings
 from loadtest.language.errors import ConfigError
 
@@ -51,6 +52,20 @@ def test_settings_of_another_version_leave_the_rest_of_the_file_readable(tmp_pat
     written = read_written(tmp_path)
     assert (written.settings, written.problem) == (None, "settings.warp: Extra inputs are not permitted")
     assert (written.name, written.run_id, written.tags, written.host) == ("talk", "r", {"build": "7"}, {})
+
+
+def test_a_directory_that_another_account_made_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    ours.mkdir()
+    make_run_dir(ours)
+    assert journal.folder(ours).is_dir()
+    theirs.mkdir()
+    if os.geteuid() == 0:  # root's are trusted
+        os.chown(theirs, 12345, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 12346)
+    with pytest.raises(ConfigError, match="theirs: belongs to another account"):
+        make_run_dir(theirs)
+    assert list(theirs.iterdir()) == []
 
 
 def test_a_directory_without_a_journal_is_no_run_and_one_with_one_lacks_its_settings(tmp_path: Path) -> None:
