@@ -41,6 +41,9 @@ async def sweep(control: ControlApi, left: Leftovers, *, emit: Callable[[Event],
             except (StepError, TimeoutError) as error:
                 swept.failed[session] = redact(str(error)) or f"no answer within {timeout_s:g} s"
                 return
+            except Exception as error:  # ours: the others are to be deleted all the same
+                swept.failed[session] = redact(repr(error))
+                return
         swept.gone.append(session)
         emit(
             RemainsChanged(

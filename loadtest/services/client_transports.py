@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httpx
 import httpx2
@@ -14,11 +14,18 @@ from loadtest.session.ports import Call
 
 _UNSENDABLE: Final = re.compile(rb"[^\x20-\x7e]")
 _TOUCHED: Final = frozenset(
-    {b"content-encoding", b"transfer-encoding", b"content-length", b"content-type", b"set-cookie"}
+    {b"content-encoding", b"transfer-encoding", b"content-length", b"content-type", b"set-cookie", b"location"}
 )
+_ANSWERED: Final = "avaload.answered"
+"""The extension of a client's response that is the answer as it came."""
 
 current_call: ContextVar[Call] = ContextVar("current_call")
 """Set by the caller before the client's method; the clients have no place to pass it through."""
+
+
+def answered(response: httpx.Response | httpx2.Response) -> Answered:
+    """The answer that the client made its response of."""
+    return cast("Answered", response.extensions[_ANSWERED])
 
 
 async def _carry(session: Pool, asked: Any, proxy: str | None) -> Answered:
@@ -42,8 +49,9 @@ class HttpxTransport(httpx.AsyncBaseTransport):
         self._session, self._proxy = session, proxy
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        status, headers, body = await _carry(self._session, request, self._proxy)
-        return httpx.Response(status, headers=_plain(headers), content=body)
+        came = await _carry(self._session, request, self._proxy)
+        status, headers, body = came
+        return httpx.Response(status, headers=_plain(headers), content=body, extensions={_ANSWERED: came})
 
 
 class Httpx2Transport(httpx2.AsyncBaseTransport):
@@ -53,15 +61,17 @@ class Httpx2Transport(httpx2.AsyncBaseTransport):
         self._session, self._proxy = session, proxy
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        status, headers, body = await _carry(self._session, request, self._proxy)
+        came = await _carry(self._session, request, self._proxy)
+        status, headers, body = came
         # A refusal's body is taken apart by the client, in whatever charset its headers claim, and printed as a whole.
         content = body if status // 100 == 2 else body[:MAX_ERROR_BYTES]
-        return httpx2.Response(status, headers=_plain(headers), content=content)
+        return httpx2.Response(status, headers=_plain(headers), content=content, extensions={_ANSWERED: came})
 
 
 def _plain(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """The body is already decoded and whole: its transfer's headers no longer hold. Nor does a charset: JSON is UTF-8,
-    and Python's codecs by the name of hex or punycode are none of text."""
+    and Python's codecs by the name of hex or punycode are none of text. Nor a Location: the clients read one that they
+    don't follow, and stumble over what is no address."""
     kept = []
     for header in headers:
         name = header[0].lower()

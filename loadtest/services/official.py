@@ -15,7 +15,7 @@ from loadtest.http_client.pool import Pool
 from loadtest.http_client.user_agent import user_agent
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.secrecy.redact import redact
-from loadtest.services.client_transports import Httpx2Transport, HttpxTransport, current_call
+from loadtest.services.client_transports import Httpx2Transport, HttpxTransport, answered, current_call
 from loadtest.services.cookies import BoundedJar
 from loadtest.services.transport import ENCODINGS, Answered
 from loadtest.session.ports import Call
@@ -67,7 +67,7 @@ class Official:
             # call); it validates nothing either way (docs/contract.md#what-a-mint-may-ask).
             answer = await self._create_secret(extra_body=body, extra_headers={"traceparent": traceparent})
         except openai.APIStatusError as error:
-            return Answered(error.status_code, error.response.headers.raw, error.response.content)
+            return answered(error.response)
         except openai.APIConnectionError as error:
             if isinstance(error.__cause__, StepError):
                 raise error.__cause__ from None
@@ -78,7 +78,7 @@ class Official:
             raise StepError(
                 Kind.PROTOCOL, Code.BAD_SHAPE, f"the mint's answer can't be used ({type(error).__name__})"
             ) from error
-        return Answered(answer.status_code, answer.headers.raw, answer.content)
+        return answered(answer.http_response)
 
     async def create(self, call: Call, body: Mapping[str, Any], *, traceparent: str) -> Answered:
         """Likewise."""
@@ -95,7 +95,6 @@ class Official:
     async def _send(self, call: Call, request: Awaitable[httpx.Response]) -> Answered:
         current_call.set(call)
         try:
-            response = await request
+            return answered(await request)
         except httpx.HTTPError as error:
             raise StepError(Kind.TRANSPORT, Code.CONNECTION_LOST, redact(str(error))) from error
-        return Answered(response.status_code, response.headers.raw, response.content)

@@ -181,6 +181,24 @@ def test_a_refusal_that_says_the_key_back_is_told_without_it(http: str) -> None:
 
 
 @WAYS
+@pytest.mark.parametrize("ask", [mint, create, delete])
+@pytest.mark.parametrize(
+    "location", ["/login", "localhost:8080/login", "about:blank", "https:login", "https://xn--/", "http://h/\x7f"]
+)
+def test_a_redirect_is_a_refusal_whatever_its_location_is(
+    http: str, ask: Callable[[Control], Awaitable[Any]], location: str
+) -> None:
+    redirect = answer({}, f"Location: {location}", status="307 x")
+    service = Service({path: [redirect] for path in ("client_secrets", "sessions", "DELETE")})
+    with pytest.raises(StepError) as raised:
+        run(http, service, ask)
+    error = raised.value
+    assert (error.kind, error.code, error.http_status) == (Kind.REJECTED, Code.HTTP_3XX, 307)
+    assert (f"a redirect to {location}".rstrip("\x7f") in error.detail) == (ask is not delete)
+    assert len(service.heard) == 1
+
+
+@WAYS
 def test_cookies_are_taken_back_by_the_service_that_set_them(http: str) -> None:
     service = Service({"sessions": [answer(CREATED, "Set-Cookie: node=7; Path=/", status="201 Created")]})
 
