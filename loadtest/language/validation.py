@@ -247,3 +247,9 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_at_daily(url: str) -> bool:
+    """Whether the URL is that of a Daily room."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" and f".{parts.hostname}".endswith(".daily.co")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from loadtest.config.access.guard import is_loopback
 from loadtest.config.settings import Settings
 from loadtest.language.errors import Code, ConfigError, Kind, StepError
+from loadtest.language.validation import is_at_daily
 from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.extras import PACKAGES, is_installed, missing
 from loadtest.rooms.websocket import WebSocketRoom
@@ -16,20 +17,16 @@ from loadtest.session.ports import Grant, Listener, Room, Situation
 from loadtest.sound.speech import Clip
 
 RoomKind = Literal["websocket", "webrtc", "daily"]
-DAILY_DOMAIN = "daily.co"
 
 
 def kind_of(room_url: str) -> RoomKind | None:
     """The sort of room that the address tells of; None: of none that is known."""
     parts = urlsplit(room_url)
-    host = parts.hostname or ""
     if parts.scheme in ("ws", "wss"):
         return "websocket"
     if parts.scheme in ("http", "https") and parts.path.endswith("/whip"):
         return "webrtc"
-    if parts.scheme == "https" and (host == DAILY_DOMAIN or host.endswith("." + DAILY_DOMAIN)):
-        return "daily"
-    return None
+    return "daily" if is_at_daily(room_url) else None
 
 
 def open_room(

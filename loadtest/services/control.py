@@ -161,7 +161,8 @@ class Control:
         room_token = validation.token(body.get("limited_access_token"), "limited_access_token")
         call.watch.sends(SecretKind.ROOM_TOKEN, room_token)
         remember(room_token, owner=call.watch)
-        return Grant(room_url=room_url, token=room_token, watch=call.watch)
+        is_by_address = validation.is_at_daily(room_url)
+        return Grant(room_url=room_url, token=room_token, is_by_address=is_by_address, watch=call.watch)
 
     async def look(self, call: Call, *, token: str, traceparent: str) -> int:
         """HTTP status of the SDK session: 200 = alive, GONE_STATUS = ended. Raises StepError below HTTP."""

@@ -145,7 +145,7 @@ class Lifecycle:
     async def _connect(self, call: Call, span: str, created: Created) -> None:
         grant = await self._control.grant(call, token=created.token, traceparent=self._record.traceparent(span))
         self._owned.alive_seen = True
-        self._record.observe(now_ns(), Mark.SDK_SESSION, None, digest=self._around.digest(grant.room_url))
+        self._record.observe(now_ns(), Mark.SDK_SESSION, None, digest=self._around.digest(grant.room))
         if self._settings.target.room == "none":
             return
         situation = self._situation = self._situated()

@@ -70,11 +70,18 @@ class Created:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """The way into a room: its address and the token that opens it. `watch` looks through what is said there."""
+    """The way into a room: its address and the token that opens it. `is_by_address`: the address alone says which room
+    it is; elsewhere the token may choose among those behind one. `watch` looks through what is said there."""
 
     room_url: str
     token: str = field(repr=False)
+    is_by_address: bool = False
     watch: Watch = field(default_factory=Watch, repr=False, compare=False)
+
+    @property
+    def room(self) -> str:
+        """Equal for two ways into one room."""
+        return self.room_url if self.is_by_address else f"{self.room_url} {self.token}"
 
 
 class ControlApi(Protocol):

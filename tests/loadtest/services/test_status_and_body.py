@@ -9,7 +9,7 @@ import pytest
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Step
 from loadtest.services.control import Control
-from loadtest.session.ports import Call
+from loadtest.session.ports import Call, Grant
 from loadtest.session.record import failure
 from tests.loadtest.services.test_both_ways import (
     DEADLINE_S,
@@ -60,6 +60,26 @@ def test_a_delete_at_ones_own_endpoint_is_done_by_the_answer_that_a_post_gets() 
 
     assert asyncio.run(main()) == 201
     assert [first for first, _, _ in service.heard] == ["POST /stop/av-1 HTTP/1.1"]
+
+
+@pytest.mark.parametrize(
+    ("room_url", "is_same"),
+    [
+        ("wss://rt.example/", False),
+        ("https://rt.example/whip", False),
+        ("https://notdaily.co/room", False),
+        ("https://x.daily.co/room", True),
+    ],
+)
+def test_one_address_is_one_room_for_two_tokens_only_where_the_address_is_the_room(
+    room_url: str, is_same: bool
+) -> None:
+    def granted(token: str) -> Grant:
+        service = Service({"sessions": [answer({"room_url": room_url, "limited_access_token": token})]})
+        return run("lean", service, lambda control: control.grant(Call(), token="t", traceparent="00-a-b-01"))  # type: ignore[no-any-return]
+
+    first, second, again = granted("token-1"), granted("token-2"), granted("token-1")
+    assert (first.room == second.room, first.room == again.room) == (is_same, True)
 
 
 def packed(encoding: str, body: bytes = b"\x0b\x80{}\x03", *, status: str) -> bytes:

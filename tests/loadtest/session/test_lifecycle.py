@@ -12,7 +12,9 @@ from loadtest.language.events import (
     Event,
     Gone,
     GoneChecked,
+    Mark,
     MediaMeasured,
+    Observed,
     Outcome,
     Remains,
     RemainsChanged,
@@ -93,6 +95,15 @@ def test_the_fingerprint_is_equal_for_equal_secrets_and_hides_them() -> None:
     assert first.fingerprint == second.fingerprint != other.fingerprint
     assert "ek_one" not in first.fingerprint
     assert (first.ttl_s, first.expires_at_s) == (600, 1_600)
+
+
+def test_two_sessions_behind_one_address_that_have_tokens_of_their_own_are_in_two_rooms() -> None:
+    def room_of(token: str) -> str | None:
+        control = FakeControl(grant=[Grant(room_url="wss://rt.example/", token=token)])
+        return next(event.digest for event in of(run(control), Observed) if event.mark is Mark.SDK_SESSION)
+
+    first, second, again = room_of("token-1"), room_of("token-2"), room_of("token-1")
+    assert first == again != second
 
 
 def test_a_failed_mint_creates_and_deletes_nothing() -> None:
