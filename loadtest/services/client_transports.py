@@ -38,7 +38,6 @@ async def _carry(session: Pool, asked: Any, proxy: str | None) -> Answered:
         lines=header_lines(asked.headers.raw),
         body=asked.content or None,
         proxy=proxy,
-        repeatable=asked.method == "DELETE",
     )
 
 

@@ -139,7 +139,7 @@ class Control:
             raise _refused(answered, *self._backend.secrets, creates=True)
         return known(self._backend.created(user=user, body=answered.body), call)
 
-    async def _exchange(self, call: Call, request: Request, *, repeatable: bool = False) -> Answered:
+    async def _exchange(self, call: Call, request: Request) -> Answered:
         return await fetch(
             self._session,
             call,
@@ -148,7 +148,6 @@ class Control:
             headers=request.headers,
             body=request.body,
             proxy=self._proxy,
-            repeatable=repeatable,
         )
 
     async def grant(self, call: Call, *, token: str, traceparent: str) -> Grant:
@@ -175,7 +174,7 @@ class Control:
         if self._backend is not None:
             own = self._backend.delete_request(target_session_id, traceparent=traceparent)
             if own is not None:
-                answered = await self._exchange(call, own, repeatable=own.method == "DELETE")
+                answered = await self._exchange(call, own)
                 if not is_deleted(answered.status):
                     raise _refused(answered, *self._backend.secrets)
                 self._backend.deleted(target_session_id)

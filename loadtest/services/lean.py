@@ -85,7 +85,6 @@ class _Service:
             lines=lines,
             body=body,
             proxy=self._proxy,
-            repeatable=method == "DELETE",
         )
         if any(name.lower() == b"set-cookie" for name, _ in answered.headers):
             self._has_cookies = True

@@ -213,11 +213,11 @@ def test_cookies_are_taken_back_by_the_service_that_set_them(http: str) -> None:
 
 
 @WAYS
-@pytest.mark.parametrize(("ask", "path"), [(mint, "client_secrets"), (create, "sessions")])
-def test_what_makes_something_is_sent_once_though_its_connection_was_used_before(
+@pytest.mark.parametrize(("ask", "path"), [(mint, "client_secrets"), (create, "sessions"), (delete, "DELETE")])
+def test_what_makes_or_ends_something_is_sent_once_though_its_connection_was_used_before(
     http: str, ask: Callable[[Control], Awaitable[Any]], path: str
 ) -> None:
-    first = answer(MINTED if path == "client_secrets" else CREATED)
+    first = answer({**MINTED, **CREATED})
     service = Service({path: [first, None]})
 
     async def twice(control: Control) -> None:
@@ -227,18 +227,6 @@ def test_what_makes_something_is_sent_once_though_its_connection_was_used_before
     with pytest.raises(StepError) as raised:
         run(http, service, twice)
     assert (raised.value.code, raised.value.sent, len(service.heard)) == (Code.CONNECTION_LOST, True, 2)
-
-
-@WAYS
-def test_a_delete_is_sent_again_where_a_connection_from_before_breaks(http: str) -> None:
-    gone = answer({}, status="404 Not Found")
-    service = Service({"DELETE": [gone, None, gone]})
-
-    async def twice(control: Control) -> list[int]:
-        return [await delete(control), await delete(control)]
-
-    assert run(http, service, twice) == [404, 404]
-    assert len(service.heard) == 3
 
 
 @WAYS
