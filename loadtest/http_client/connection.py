@@ -175,6 +175,9 @@ class Connection(asyncio.Protocol):
             answer.encoding, self._length, self._transfer = b"", None, None
         else:
             answer.status, self._head = status, b""
+            if self._length is not None and self._transfer is not None:  # the chunks count, and no call follows
+                self.is_over = True
+                self._flaw = None if self._is_framed else f"HTTP {status} with a length besides its transfer"
             if self._is_tunnel or (status in _BODYLESS and self._is_framed):
                 self.is_over = True  # nobody knows where the next answer would begin
                 self._finish()
@@ -202,7 +205,10 @@ class Connection(asyncio.Protocol):
     def _lenient_parser(self) -> Any:
         parser = httptools.HttpResponseParser(self)
         parser.set_dangerous_leniencies(
-            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+            lenient_headers=True,
+            lenient_chunked_length=True,
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
         )
         return parser
 

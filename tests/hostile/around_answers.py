@@ -105,9 +105,15 @@ def _around(endpoint: str) -> tuple[Hostile, ...]:
             ),
             (
                 "a length and chunks",
-                (good, BAD_SHAPE),
+                good,
                 framed(length + "transfer-encoding: chunked\r\n", chunked(body)),
-                True,
+                False,
+            ),
+            (
+                "a length and a transfer that is none",
+                BAD_SHAPE,
+                framed(length + "transfer-encoding: x\r\n", body),
+                False,
             ),
             (
                 "chunked twice",

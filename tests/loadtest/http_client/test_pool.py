@@ -95,6 +95,10 @@ def test_a_connection_that_nobody_used_for_a_minute_is_closed(monkeypatch: pytes
         pytest.param(OK + b"rubbish", id="something behind the answer"),
         pytest.param(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", id="the last one"),
         pytest.param(b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", id="of HTTP/1.0"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            id="with a length besides its chunks",
+        ),
     ],
 )
 def test_what_comes_behind_an_answer_is_nobodys(first: bytes) -> None:
@@ -134,6 +138,10 @@ def test_what_comes_while_nobody_asks_ends_the_connection() -> None:
         (CHUNKED + b"2;" + b"y" * (1 << 20), "or of words beside its chunks"),
         (CHUNKED + (b"1;" + b"y" * 1000 + b"\r\nx\r\n") * 1000, "or of words beside its chunks"),
         (CHUNKED + b"1\r\nx\r\n" * 70_000, "a body in more than 65536 pieces"),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: x\r\n\r\nok",
+            "HTTP 200 with a length besides its transfer",
+        ),
         (b"HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n", "another protocol"),
     ],
 )
