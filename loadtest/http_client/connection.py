@@ -167,6 +167,8 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status == _SWITCHED:
             self._flaw = _NOT_ASKED_FOR
+        elif status < 100:
+            self._flaw = "a status below 100"
         elif status // 100 == 1:
             self._interim += 1
             if self._interim > MAX_INTERIM:

@@ -37,7 +37,8 @@ _BY_STATUS: Final[Mapping[int, Code]] = {
     422: Code.INVALID_REQUEST,
     429: Code.RATE_LIMITED,
 }
-_BY_CLASS: Final[Mapping[int, Code]] = {1: Code.OTHER, 2: Code.OTHER, 3: Code.HTTP_3XX, 5: Code.HTTP_5XX}
+_BY_CLASS: Final[Mapping[int, Code]] = {1: Code.OTHER, 2: Code.OTHER, 3: Code.HTTP_3XX, 4: Code.HTTP_4XX}
+"""Beyond all classes is a server's error, too (RFC 9110 15)."""
 _FAULTS: Final = (Code.INTERNAL_ERROR, Code.OTHER)
 _WORD: Final = re.compile(r"(?<![a-z0-9])[a-z0-9]++(?:[_-][a-z0-9]++)+|unauthorized", re.IGNORECASE)
 """It begins where a word begins, and gives nothing back: in time that grows with the text, not with its square."""
@@ -63,7 +64,7 @@ def of_http(status: int, body: str, *, word: object = None) -> Code:
         return Code.LIMITS_EXCEEDED
     code = of_word(word)
     if code is None or code is Code.INTERNAL_ERROR:
-        code = _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, Code.HTTP_4XX)
+        code = _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, Code.HTTP_5XX)
     return code
 
 

@@ -206,7 +206,9 @@ def address(value: Any, what: str) -> str:
 
 
 def unix_s(value: Any, what: str) -> int:
-    """A time in whole unix seconds, up to the year 9999. Raises StepError."""
+    """A time in whole unix seconds, up to the year 9999; 1.0 is one, too. Raises StepError."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LATEST_S:
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} is missing or no time in unix seconds")
     return value

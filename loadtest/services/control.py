@@ -26,7 +26,7 @@ from loadtest.services.backend import Backend, Request
 from loadtest.services.creating import known, of_answer, salvaged_from_call
 from loadtest.services.lean import Lean
 from loadtest.services.transport import MAX_ERROR_BYTES, Answered, fetch, open_session
-from loadtest.session.ports import Call, ClientSecret, Created, Grant, is_deleted
+from loadtest.session.ports import Call, ClientSecret, Created, Grant, creates_nothing, is_deleted
 
 if TYPE_CHECKING:
     import aiohttp
@@ -241,14 +241,15 @@ class Control:
 
 
 def _refused(answered: Answered, *secrets: str, creates: bool = False, word: object = None) -> StepError:
-    """An HTTP refusal as data. `creates`: the call should have created something; a redirect, which is never followed,
-    is a refusal. `word`: the provider's own code."""
+    """An HTTP refusal as data. `creates`: the call should have created something; a redirect is never followed. `word`:
+    the provider's own code."""
     status, text = answered.status, answered.body[:MAX_ERROR_BYTES].decode("utf-8", "replace")
     code = why_refused.of_http(status, text, word=word)
     if status // 100 == 3 and creates:
         location = answered.header(b"location")
         whither = f"a redirect to {location[:MAX_LOCATION]}" if location else "a redirect without a Location"
-        text = f"{whither}; it was not followed, and nothing was created. {text}".rstrip()
+        left = "nothing was created" if creates_nothing(status) else "what was asked for may have been created"
+        text = f"{whither}; it was not followed, and {left}. {text}".rstrip()
     return StepError(Kind.REJECTED, code, redact(f"HTTP {status}: {text}", *secrets), http_status=status)
 
 

@@ -14,7 +14,7 @@ from loadtest.config.settings import Target
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import EndedBy, Failure, Gone, Outcome, Remains, RemainsReason, Step
-from loadtest.session.ports import GONE_STATUS, Call, ClientSecret, ControlApi, Created
+from loadtest.session.ports import GONE_STATUS, Call, ClientSecret, ControlApi, Created, creates_nothing
 from loadtest.session.record import Record, failure, span_id
 
 _T = TypeVar("_T")
@@ -122,7 +122,7 @@ class Owned:
         if error is None:
             self.created, self.created_ns = creating.result(), now_ns()
             self._record.remain(Remains.LEAKED, RemainsReason.CREATE_ANSWERED, self.created.target_session_id)
-        elif isinstance(error, StepError) and (not error.sent or (error.http_status or 0) // 100 in (3, 4)):
+        elif isinstance(error, StepError) and (not error.sent or creates_nothing(error.http_status or 0)):
             self._record.remain(Remains.NOTHING, RemainsReason.CREATE_REFUSED)
 
     async def end(self, *, prove: bool) -> None:

@@ -31,6 +31,12 @@ def is_deleted(status: int) -> bool:
     return status // 100 == 2 or status in (404, 410)
 
 
+def creates_nothing(status: int) -> bool:
+    """Whether a create that was answered so has made nothing: it was refused, or the same is to be asked elsewhere. By
+    any other redirect a page may tell where to look at what it has made."""
+    return status // 100 == 4 or status in (307, 308)
+
+
 @dataclass(slots=True)
 class Call:
     """Facts of one HTTP call, filled in while it runs; None = no answer came, or it didn't say. `what` it is, for

@@ -161,7 +161,7 @@ def _around(endpoint: str) -> tuple[Hostile, ...]:
                 True,
             ),
             ("204 with a body", BAD_JSON, framed(length, body, status="HTTP/1.1 204 x"), True),
-            ("304 with a body", ("rejected/http_3xx",), framed(length, body, status="HTTP/1.1 304 x"), False),
+            ("304 with a body", ("rejected/http_3xx",), framed(length, body, status="HTTP/1.1 304 x"), True),
             ("HTTP/2", (BAD_SHAPE, LOST), once(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", then=hang_up), True),
             ("TLS", (BAD_SHAPE, LOST), once(b"\x15\x03\x01\x00\x02\x02\x28", then=hang_up), True),
             ("a length that is said in two cases", good, framed(f"Content-LENGTH:{size}\r\n{length}", body), False),
@@ -186,7 +186,7 @@ AROUND: tuple[Hostile, ...] = (
         Hostile(f"mint: {name}", told, {"mint": answer({**SECRET, **fields})})
         for name, told, fields in (
             ("expires in ms", BAD_SHAPE, {"expires_at": 1_900_000_000_000}),
-            ("expires at a float", BAD_SHAPE, {"expires_at": 1.9e9}),
+            ("expires at a float", None, {"expires_at": 1.9e9}),
             ("expired in 1970", None, {"expires_at": 1}),
             ("expires at null", BAD_SHAPE, {"expires_at": None}),
         )

@@ -71,8 +71,11 @@ HTTP: tuple[Hostile, ...] = (
             ("HTTP/0.9", BAD_SHAPE, once(b"{}", then=hang_up)),
             ("endless headers", (BAD_SHAPE, TIMEOUT, LOST), endless(b"HTTP/1.1 200 OK\r\n", b"x: y\r\n" * 1000)),
             ("an endless header", (BAD_SHAPE, TIMEOUT, LOST), endless(b"HTTP/1.1 200 OK\r\nx: ", b"y" * 65536)),
-            ("a status of 999", ("rejected/http_4xx",), raw(b"{}", status="999 x")),
-            ("a redirect", "rejected/http_3xx", raw(b"", "location: http://127.0.0.1:1/\r\n", "302 Found")),
+            ("a status of 999", "rejected/http_5xx", raw(b"{}", status="999 x")),
+            ("a status of 099", BAD_SHAPE, raw(b"{}", status="099 x")),
+            ("a status of 000", BAD_SHAPE, raw(b"{}", status="000 x")),
+            ("a redirect", "rejected/http_3xx", raw(b"", "location: http://127.0.0.1:1/\r\n", "307 x")),
+            ("a page elsewhere", ("rejected/http_3xx",), raw(b"", "location: http://127.0.0.1:1/\r\n", "303 x")),
             ("a page of 336 kB", "rejected/http_5xx", raw(b"<p class=x>error page</p>" * 13_000, status="500 x")),
             (
                 "half an emoji in an error",

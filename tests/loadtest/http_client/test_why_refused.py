@@ -106,3 +106,12 @@ def test_an_http_refusal_is_what_its_words_say_before_its_status(
     status: int, body: str, word: str | None, code: Code
 ) -> None:
     assert why_refused.of_http(status, body, word=word) is code
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(302, Code.HTTP_3XX), (418, Code.HTTP_4XX), (503, Code.HTTP_5XX), (600, Code.HTTP_5XX)]
+)
+def test_a_status_that_is_not_known_is_one_of_its_class_and_beyond_all_classes_a_servers_error(
+    status: int, code: Code
+) -> None:
+    assert why_refused.of_http(status, "") is code

@@ -110,3 +110,15 @@ def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 )
 def test_a_date_is_utc_wherever_it_is_read(date: str, expected_s: int | None) -> None:
     assert validation.http_date_s(date) == expected_s
+
+
+@pytest.mark.parametrize("value", [0, 1_764_000_000, 1_764_000_000.0, 253_402_300_799.0])
+def test_a_time_in_whole_unix_seconds_may_be_written_with_a_point(value: float) -> None:
+    found = validation.unix_s(value, "it")
+    assert (found, type(found)) == (value, int)
+
+
+@pytest.mark.parametrize("value", [None, True, "1764000000", 1.5, -1.0, 1e12, float("inf"), float("nan")])
+def test_what_is_no_such_time_is_the_targets(value: Any) -> None:
+    with pytest.raises(StepError, match="it is missing or no time in unix seconds"):
+        validation.unix_s(value, "it")

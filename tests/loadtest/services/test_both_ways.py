@@ -198,6 +198,16 @@ def test_a_redirect_is_a_refusal_whatever_its_location_is(
     assert len(service.heard) == 1
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_of_a_create_says_that_nothing_was_created_only_where_the_same_is_to_be_asked_elsewhere(
+    status: int,
+) -> None:
+    with pytest.raises(StepError) as raised:
+        run("lean", Service({"sessions": [answer({}, "Location: /sessions/av-1", status=f"{status} x")]}), create)
+    left = "nothing was created" if status in (307, 308) else "what was asked for may have been created"
+    assert f"a redirect to /sessions/av-1; it was not followed, and {left}." in raised.value.detail
+
+
 @WAYS
 def test_cookies_are_taken_back_by_the_service_that_set_them(http: str) -> None:
     service = Service({"sessions": [answer(CREATED, "Set-Cookie: node=7; Path=/", status="201 Created")]})

@@ -120,6 +120,10 @@ def test_a_failed_mint_creates_and_deletes_nothing() -> None:
     [
         (refused(422), Remains.NOTHING),
         (refused(429), Remains.NOTHING),
+        (refused(307), Remains.NOTHING),
+        (refused(308), Remains.NOTHING),
+        (refused(301), Remains.DOUBTFUL),
+        (refused(303), Remains.DOUBTFUL),
         (refused(500), Remains.DOUBTFUL),
         (StepError(Kind.TRANSPORT, Code.CONNECTION_LOST), Remains.DOUBTFUL),
         (StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, sent=False), Remains.NOTHING),
