@@ -14,7 +14,7 @@ from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError, broken_by, transport_failure
 from loadtest.language.events import Mark
 from loadtest.language.outlets import text as printable
-from loadtest.language.validation import reading
+from loadtest.language.validation import reading, whole_number
 from loadtest.rooms import flood
 from loadtest.rooms.app_messages import MAX_MESSAGE_BYTES, RoomMessages, bounded
 from loadtest.rooms.caller.pacing import Ticker
@@ -286,11 +286,14 @@ def _refused(error: OSError | picows.WSError) -> StepError:
     if not isinstance(error, picows.WSHandshakeError) or error.response is None:
         kind = Kind.REJECTED if isinstance(error, picows.WSHandshakeError) else Kind.PROTOCOL
         return StepError(kind, Code.WS_REFUSED, redact(str(error)))
-    status, body = int(error.response.status), (error.raw_body or b"").decode(errors="replace")
+    status, packed, headers = int(error.response.status), error.raw_body or b"", error.response.headers
+    body = packed.decode(errors="replace")
     code = why_refused.of_http(status, body)
     if code not in (Code.LIMITS_EXCEEDED, Code.QUOTA, Code.RATE_LIMITED):
         code = Code.WS_REFUSED
-    return StepError(Kind.REJECTED, code, redact(f"{error}: {body}".rstrip(": ")), http_status=status)
+    due = whole_number(headers.get("Content-Length", "")) or int("Transfer-Encoding" in headers)
+    unread = " (its body came later, and was not read)" if len(packed) < due else ""  # picows waits for the head alone
+    return StepError(Kind.REJECTED, code, redact(f"{error}{unread}: {body}".rstrip(": ")), http_status=status)
 
 
 def _no_room(what: str) -> StepError:

@@ -296,11 +296,24 @@ def test_a_handshake_that_is_cancelled_is_hung_up_on_at_once_and_nothing_remains
     assert after == (before[0], before[1] - 1)
 
 
-def test_an_upgrade_that_is_refused_is_a_rejection() -> None:
+@pytest.mark.parametrize(
+    ("answered", "is_whole"),
+    [
+        (b"content-length: 0\r\n\r\n", True),
+        (b"\r\nno", True),
+        (b"content-length: 2\r\n\r\nno", True),
+        (b"content-length: 2\r\n\r\n", False),
+        (b"content-length: 2\r\n\r\nn", False),
+        (b"transfer-encoding: chunked\r\n\r\n", False),
+    ],
+)
+def test_an_upgrade_that_is_refused_is_a_rejection_which_says_if_its_body_was_not_read(
+    answered: bytes, is_whole: bool
+) -> None:
     async def script() -> StepError:
         async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")
+            writer.write(b"HTTP/1.1 403 Forbidden\r\n" + answered)
             await writer.drain()
             writer.close()
 
@@ -315,3 +328,4 @@ def test_an_upgrade_that_is_refused_is_a_rejection() -> None:
 
     error = asyncio.run(script())
     assert (error.kind, error.code) == (Kind.REJECTED, Code.WS_REFUSED)
+    assert ("its body came later, and was not read" in error.detail) is not is_whole
