@@ -141,8 +141,7 @@ def conduct(
     def finish() -> None:
         run.wait_ended()
         if server is not None:
-            linger_s = settings.output.metrics_linger
-            gevent.sleep(server.linger_s() if linger_s is None else linger_s)
+            server.linger(settings.output.metrics_linger, sleep=gevent.sleep)
             server.stop()
         if web_ui is not None:
             web_ui.stop()

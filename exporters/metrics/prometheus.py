@@ -20,6 +20,11 @@ _RECENT_S: Final = 300.0
 """A scraper that was silent for longer than this is gone: nobody lingers for it."""
 
 _MIN_LINGER_S: Final = 10.0
+_ONCE_S: Final = 70.0
+"""For a scraper that came once, so that its interval isn't known: Prometheus' default of a minute, and the 10 s that a
+scrape may take."""
+_SIGN: Final = "HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS"
+"""Prometheus and its like send it; who looks by hand doesn't, and isn't waited for."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +50,7 @@ class MetricsServer:
         self._snapshot, self._now = snapshot, now
         self._expected = None if login is None else b"Basic " + base64.b64encode(":".join(login).encode())
         self._recent: deque[float] = deque(maxlen=20)
+        self._by_scraper = False
         self.scrapes = 0
         """Answered so far."""
         app = meant_only(self._answer, bound=listener.getsockname()[0], served_as=served_as)
@@ -58,14 +64,21 @@ class MetricsServer:
         self._server.start()
 
     def linger_s(self) -> float:
-        """How long to keep serving once the run is over, so that a scraper sees the last values; 0 if none scrapes."""
-        now = self._now()
-        recent = [at for at in self._recent if now - at < _RECENT_S]
-        if not recent:
+        """How long to keep serving once the run is over, so that a scraper sees the last values; 0 if none scrapes. Ask
+        again meanwhile: the scrape that was waited for may be the one that tells the interval."""
+        if not self._recent or self._now() - self._recent[-1] >= _RECENT_S:
             return 0.0
+        recent = [at for at in self._recent if self._recent[-1] - at < _RECENT_S]
+        if len(recent) < 2:
+            return _ONCE_S if self._by_scraper else _MIN_LINGER_S
         # The median forgives a scraper's pause, and a look by hand between two scrapes.
-        interval_s = median(b - a for a, b in pairwise(recent)) if len(recent) > 1 else 0.0
-        return max(_MIN_LINGER_S, 2 * interval_s)
+        return max(_MIN_LINGER_S, 2 * median(b - a for a, b in pairwise(recent)))
+
+    def linger(self, for_s: float | None, *, sleep: Callable[[float], None]) -> None:
+        """Serve on once the run is over: so long, or as long as a scraper needs (None)."""
+        over = self._now()
+        while (left_s := over + (self.linger_s() if for_s is None else for_s) - self._now()) > 0:
+            sleep(min(1.0, left_s))
 
     def stop(self) -> None:
         """Close the socket; a scrape in flight gets a second."""
@@ -86,6 +99,7 @@ class MetricsServer:
         start_response("200 OK", [("Content-Type", kind), ("Content-Length", str(len(body)))])
         self.scrapes += 1
         self._recent.append(self._now())
+        self._by_scraper = self._by_scraper or _SIGN in environ
         return [body]
 
 

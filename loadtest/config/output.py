@@ -30,7 +30,8 @@ class Output(Section):
     metrics_host: str = Field("127.0.0.1", description="address of the Prometheus exposition")
     metrics_linger: DurationS | None = Field(
         None,
-        description="serve metrics so long after the run (default: two scrape intervals and 10 s at least, if scraped)",
+        description="serve metrics so long after the run (default, if scraped: two scrape intervals, 10 s at least;"
+        " if Prometheus came once: 70 s, or less once it comes again)",
     )
     metrics_cert: Path | None = Field(None, description="certificate (PEM): /metrics speaks TLS")
     metrics_key: Path | None = Field(None, description="the certificate's key (PEM)")

@@ -32,6 +32,8 @@ LOCUST = (sys.executable, "-P", "-m", "loadtest.locust_main", "-f", str(Path(__f
 START_UP_S = 120.0
 SETTLE_S = 180.0
 """How long engines may go on deleting after Locust is gone (each bounds itself to a minute)."""
+MOST_LINGER_S = 600.0
+"""For a scraper: twice the longest interval that is told from silence (exporters/metrics/prometheus.py)."""
 
 
 def locust_command(settings: Settings) -> list[str]:
@@ -123,7 +125,7 @@ def _follow(
 ) -> int:
     """Wait for Locust, passing its progress on, and to it what `on_tick` says; far beyond its time it is killed: its
     engines then delete by themselves."""
-    linger_s = settings.output.metrics_linger or 120.0
+    linger_s = MOST_LINGER_S if settings.output.metrics_linger is None else settings.output.metrics_linger
     deadline = time.monotonic() + START_UP_S + settings.load.duration + settings.graceful_stop_s + SETTLE_S + linger_s
     if settings.distribution.master:
         deadline += settings.distribution.max_wait

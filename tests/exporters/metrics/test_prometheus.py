@@ -305,7 +305,6 @@ def test_a_real_prometheus_scrapes_it_and_has_the_same_totals(tmp_path: Path) ->
 
 
 def test_linger_is_two_scrape_intervals_and_nothing_where_nobody_scrapes() -> None:
-    # In a process of its own: the server needs gevent, and this one must not get it.
     script = """
 import socket
 from exporters.metrics.prometheus import MetricsServer
@@ -322,16 +321,55 @@ now[0] = 500; said.append(server.linger_s())
 print(said, server.scrapes)
 server.stop()
 """
+    assert printed(script) == "[0.0, 10.0, 29.0, 0.0] 5"
+
+
+TIMEOUT = {"HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS": "10"}
+
+
+@pytest.mark.parametrize(
+    ("scrapes", "sign", "for_s", "over_s"),
+    [
+        ([], TIMEOUT, None, 100),
+        ([99], {}, None, 110),  # by hand
+        ([99], TIMEOUT, None, 170),
+        ([70, 130, 190], TIMEOUT, None, 220),  # the second one tells that it comes each minute
+        ([95, 110, 125], TIMEOUT, None, 130),
+        ([-190, 90, 370, 650], TIMEOUT, None, 660),
+        ([95, 110, 125], TIMEOUT, 3, 103),
+    ],
+)
+def test_a_scraper_that_came_once_is_waited_for_until_it_comes_again(
+    scrapes: list[float], sign: dict[str, str], for_s: float | None, over_s: float
+) -> None:
+    script = f"""
+import socket
+from exporters.metrics.prometheus import MetricsServer
+now, due = [-200.0], {scrapes}
+server = MetricsServer(socket.create_server(("127.0.0.1", 0)), dict, now=lambda: now[0])
+def sleep(for_s):
+    until = now[0] + for_s
+    while due and due[0] <= until:
+        now[0] = due.pop(0)
+        b"".join(server._answer({{"PATH_INFO": "/metrics", "REQUEST_METHOD": "GET"}} | {sign}, lambda *_: None))
+    now[0] = until
+sleep(300)  # the run, until 100
+server.linger({for_s}, sleep=sleep)
+print(now[0])
+server.stop()
+"""
+    assert float(printed(script)) == over_s
+
+
+def printed(script: str) -> str:
+    """By a process of its own: the server needs gevent, and this one must not get it."""
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT
     )
-    assert done.stdout == "[0.0, 10.0, 29.0, 0.0] 5\n"
+    return done.stdout.strip()
 
 
 def test_importing_the_module_brings_no_gevent() -> None:
     modules = "exporters.metrics.prometheus, exporters.traces.process, exporters.locust_ui.live"
     script = f"import sys, {modules}; print('gevent' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT
-    )
-    assert done.stdout == "False\n"
+    assert printed(script) == "False"
