@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from exporters.metrics.snapshot import Snapshot
+from loadtest.config.run_dir import read_or_nothing
 from loadtest.language import clock, disk
 
 FILE: Final = "metrics.live"
@@ -19,9 +20,10 @@ _MAX_BYTES: Final = 16 << 20
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):
-    """All values at `at_ns`, Unix time. `over`: they are the last."""
+    """All values at `at_ns`, Unix time. `over`: they are the last; `run_started_at`: as settings.json has it."""
 
     run_id: str
+    run_started_at: str | None = None
     host: str
     started_ns: int
     at_ns: int
@@ -47,9 +49,11 @@ def keep(run_dir: Path, *, run_id: str, snapshot: Callable[[], Snapshot], wait_e
     """Write the file as long as the run goes on, and once more when it is over. `wait_ended`: whether it is, by then;
     a full disk is not the run's end: all of it is in the journals."""
     started_ns, over = clock.wall_ns(), False
+    run_started_at = read_or_nothing(run_dir).started_at
     while True:
         live = Live(
             run_id=run_id,
+            run_started_at=run_started_at,
             host=socket.gethostname(),
             started_ns=started_ns,
             at_ns=clock.wall_ns(),

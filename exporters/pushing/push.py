@@ -62,7 +62,7 @@ def data(live: Live) -> MetricsData:
         if live.snapshot.get(metric.name)
     ]
     ours = ScopeMetrics(scope=scope(__version__), metrics=metrics, schema_url=SCHEMA_URL)
-    own = resource(live, version=__version__)
+    own = resource(live, version=__version__, started_at=live.run_started_at)
     return MetricsData([ResourceMetrics(resource=own, scope_metrics=[ours], schema_url=SCHEMA_URL)])
 
 

@@ -51,20 +51,21 @@ class Answering(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a run's settings tell about its sessions: each step's host and request, who answers in each scenario, and
-    the version of avaload that it was."""
+    """What a run's settings.json tells about its sessions: each step's host and request, who answers in each scenario,
+    the version of avaload that it was, and when it began."""
 
     hosts: Mapping[Step, tuple[str, int]] = field(default_factory=dict)
     calls: Mapping[Step, HttpCall] = field(default_factory=dict)
     answering: Mapping[str, Answering] = field(default_factory=dict)
     version: str | None = None
+    started_at: str | None = None
 
 
 NO_FACTS: Final = Facts()
 
 
-def facts(settings: Settings, *, version: str | None = None) -> Facts:
-    """Of a run with these settings."""
+def facts(settings: Settings) -> Facts:
+    """Of a run with these settings, as far as they tell."""
     calls = {step: call for step in Step if (call := _call(step, settings.target)) is not None}
     called = {step: call.url for step, call in calls.items()}
     if (avaturn := settings.target.avaturn_base_url) is not None:
@@ -73,7 +74,6 @@ def facts(settings: Settings, *, version: str | None = None) -> Facts:
         hosts={step: _host(url) for step, url in called.items()},
         calls=calls,
         answering={scenario.name: _answering(settings, scenario) for scenario in settings.scenarios},
-        version=version,
     )
 
 

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -57,9 +57,8 @@ class _Buffer:
 def facts_of(run_dir: Path) -> Facts:
     """From the run's settings.json, as far as it can be read."""
     written = read_or_nothing(run_dir)
-    if written.settings is None:
-        return Facts(version=written.version)
-    return facts(written.settings, version=written.version)
+    known = Facts() if written.settings is None else facts(written.settings)
+    return replace(known, version=written.version, started_at=written.started_at)
 
 
 class _Sessions:
@@ -123,7 +122,8 @@ class _Sessions:
             return
         run = buffer.source.started
         if run.host not in self._resources:
-            self._resources[run.host] = resource(run, version=self._facts.version)
+            known = self._facts
+            self._resources[run.host] = resource(run, version=known.version, started_at=known.started_at)
         self.counts.sessions += 1
         self._sender.put(
             spans(

@@ -35,8 +35,8 @@ def span(run: RunStarted, report: Mapping[str, Any], written: Written) -> Readab
     duration_ns = round(float(report["duration_s"]) * 1e9)
     return ReadableSpan(
         "avaload.run",
-        context=run_context(run.run_id),
-        resource=resource(run, version=written.version),
+        context=run_context(run.run_id, written.started_at),
+        resource=resource(run, version=written.version, started_at=written.started_at),
         attributes=attributes,
         kind=SpanKind.INTERNAL,
         status=Status(StatusCode.ERROR) if outcome == "fail" else Status(StatusCode.UNSET),

@@ -59,13 +59,14 @@ class Run(Protocol):
     def host(self) -> str: ...
 
 
-def resource(run: Run, *, version: str | None) -> Resource:
+def resource(run: Run, *, version: str | None, started_at: str | None) -> Resource:
     """Who speaks: avaload, this run on that host. OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME add to it, and win.
-    `version`: that ran it, which need not be the one that exports it; None: not known."""
+    `version`: that ran it, which need not be the one that exports it; `started_at`: of settings.json; None: not
+    known."""
     ours = {
         "service.name": "avaload",
         **({} if version is None else {"service.version": version}),
-        "service.instance.id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{run.run_id}/{run.host}")),
+        "service.instance.id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{_this_run(run.run_id, started_at)}/{run.host}")),
         "host.name": run.host,
     }
     named_by_the_company = OTELResourceDetector().detect()
@@ -78,10 +79,15 @@ def scope(version: str | None) -> InstrumentationScope:
     return InstrumentationScope("avaload", version, SCHEMA_URL)
 
 
+def _this_run(run_id: str, started_at: str | None) -> str:
+    """The id is the directory's name, which a pipeline may give to each of its runs; with the moment it is one's."""
+    return run_id if started_at is None else f"{run_id} {started_at}"
+
+
 @lru_cache(maxsize=8)
-def run_context(run_id: str) -> SpanContext:
+def run_context(run_id: str, started_at: str | None) -> SpanContext:
     """Trace and span of the run itself (`run_span.py`), the same whoever asks; its sessions' spans link to it."""
-    digest = hashlib.sha256(run_id.encode()).hexdigest()
+    digest = hashlib.sha256(_this_run(run_id, started_at).encode()).hexdigest()
     return SpanContext(int(digest[:32], 16), int(digest[32:48], 16), is_remote=False, trace_flags=_SAMPLED)
 
 
@@ -266,7 +272,7 @@ class _Trace:
             resource=self._resource,
             attributes=attributes,
             events=marks,
-            links=(Link(run_context(self._run.run_id)),) if parent_id is None else (),
+            links=(Link(run_context(self._run.run_id, self._facts.started_at)),) if parent_id is None else (),
             kind=kind,
             status=status,
             start_time=start_ns + self._offset_ns,

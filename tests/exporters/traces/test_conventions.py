@@ -197,7 +197,7 @@ def test_every_name_that_is_not_ours_is_one_of_the_conventions(tmp_path: Path) -
     }
     spans = exported(tmp_path, *changed(talked(SAY | FAILED), Step.DELETE, attempt=2))
     names = {pair.key for span in spans for pair in span.attributes} | set(
-        resource(run_started(), version="1.2.3").attributes
+        resource(run_started(), version="1.2.3", started_at=None).attributes
     )
 
     assert {name for name in names if not name.startswith("avaload.")} - known == set()
@@ -205,17 +205,20 @@ def test_every_name_that_is_not_ours_is_one_of_the_conventions(tmp_path: Path) -
 
 
 def test_a_resource_is_one_instance_of_a_service_whoever_exports_it() -> None:
-    first, again, elsewhere = (resource(replace(run_started(), host=host), version="1.2.3") for host in ("a", "a", "b"))
+    def instance(host: str, started_at: str | None) -> object:
+        found = resource(replace(run_started(), host=host), version="1.2.3", started_at=started_at)
+        assert found.schema_url == SCHEMA_URL
+        return found.attributes["service.instance.id"]
 
-    assert first.schema_url == SCHEMA_URL
-    assert first.attributes["service.instance.id"] == again.attributes["service.instance.id"]
-    assert first.attributes["service.instance.id"] != elsewhere.attributes["service.instance.id"]
+    runs = [("a", None), ("b", None), ("a", "2026-01-02T00:00:00.000Z"), ("a", "2026-01-02T00:01:00.000Z")]
+    assert [instance(*run) for run in runs] == [instance(*run) for run in runs]
+    assert len({instance(*run) for run in runs}) == len(runs)
 
 
 def test_a_companys_own_names_of_a_service_win(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=all,deployment.environment.name=ci,avaload.run.id=no")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "avatar-load")
-    found = resource(run_started(), version="1.2.3").attributes
+    found = resource(run_started(), version="1.2.3", started_at=None).attributes
 
     assert found["service.name"] == "avatar-load"
     assert found["deployment.environment.name"] == "ci"

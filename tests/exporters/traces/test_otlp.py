@@ -24,7 +24,7 @@ def of_session(number: int) -> Sequence[ReadableSpan]:
     assert isinstance(first, SessionStarted)
     assert isinstance(last, SessionFinished)
     run = run_started()
-    return spans(first, events, last, run=run, offset_ns=0, resource=resource(run, version="1.2.3"))
+    return spans(first, events, last, run=run, offset_ns=0, resource=resource(run, version="1.2.3", started_at=None))
 
 
 def sender_to(url: str, *, patient: bool = False) -> Sender:

@@ -29,13 +29,21 @@ GITHUB = {
     "GITHUB_SHA": "0000000000000000000000000000000000000007",  # the merge
 }
 
+STARTED = datetime(2026, 1, 2, tzinfo=UTC)
 
-def run_dir(directory: Path, outcome: str | None, environ: Mapping[str, str] = GITHUB) -> Path:
+
+def run_dir(
+    directory: Path,
+    outcome: str | None,
+    environ: Mapping[str, str] = GITHUB,
+    *,
+    started_at: datetime = STARTED,
+) -> Path:
     """Of a run that was started with that environment."""
     with Journal(directory / "journal" / "engine.jsonl") as journal:
         for event in (run_started(), *session(1), run_finished()):
             journal.write(encode(event))
-    write_settings(Settings(name="support"), directory, started_at=datetime.now(UTC), environ=environ)
+    write_settings(Settings(name="support"), directory, started_at=started_at, environ=environ)
     if outcome is not None:
         report = {"verdict": {"outcome": outcome}, "duration_s": 60.5}
         (directory / "report.json").write_text(json.dumps(report))
@@ -89,6 +97,20 @@ def test_sessions_link_to_their_run(tmp_path: Path) -> None:
     (run,) = receiver.runs
     links = [(span.name, link.trace_id, link.span_id) for span in receiver.spans for link in span.links]
     assert links == [("avaload.session", run.trace_id, run.span_id)]
+
+
+def test_two_runs_that_a_pipeline_calls_the_same_are_two_traces_and_two_instances(tmp_path: Path) -> None:
+    with Receiver() as receiver:
+        for minute in (0, 1):
+            directory = run_dir(tmp_path / f"{minute}" / "avaload-run", "pass", started_at=STARTED.replace(minute=minute))
+            export(directory, otlp_endpoint=receiver.url, follow=False)
+            assert send(directory, f"{receiver.url}/v1/traces")
+    assert len({run.trace_id for run in receiver.runs}) == 2
+    linked = [link.trace_id for span in receiver.spans for link in span.links]
+    assert linked == [run.trace_id for run in receiver.runs]
+    instances = [each["service.instance.id"] for each in receiver.resources]  # of a run's sessions, then of itself
+    assert instances[::2] == instances[1::2]
+    assert len(set(instances)) == 2
 
 
 def test_spans_are_of_the_version_that_ran_whichever_exports_them(tmp_path: Path) -> None:
