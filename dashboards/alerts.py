@@ -104,10 +104,10 @@ ALERTS: Final = (
         name="OpenAfterRun",
         severity="critical",
         held="1m",
-        expr=f"{_last(c.SESSIONS_OPEN, '1h')} > 0 and {_last(c.SESSIONS_ACTIVE, '1h')} == 0",
-        summary="{{ $value }} sessions are open and {{ $labels.instance }} runs none",
-        description="Created at the target, not confirmed deleted, and no session of the run is in progress: nobody "
-        "will delete them.",
+        # Not by SESSIONS_ACTIVE, which is of load alone: active checks hold sessions open on purpose.
+        expr=f"{_last(c.SESSIONS_OPEN, '1h')} > 0 and {_last(c.RUN_ACTIVE, '1h')} == 0",
+        summary="{{ $value }} sessions are open and {{ $labels.instance }} has ended",
+        description="Created at the target, not confirmed deleted, and the run is over: nobody will delete them.",
     ),
     Alert(
         name="OpenAboveTarget",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from loadtest.language.events import STEPS
 from tests.support import ROOT
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -40,7 +41,7 @@ class Scene:
     every_s: float = 0.25
     interval: str = "15s"
     altered: dict[str, str] = field(default_factory=dict)
-    """Series that no twin can cause, put over the recorded ones."""
+    """Series that no twin can cause, or that are younger than the recording, put over the recorded ones."""
     recorded_as: str = ""
     """Plays the fixture of another scene."""
 
@@ -67,6 +68,7 @@ SCENES = (
         fires={"SessionsLeftBehind", "OpenAfterRun"},
         twin=("--set", "mutant=TD-1-keeps-running"),
         run=_PACED,
+        altered={f"avaload_run_active{{{_HERE}}}": "1+0x51 0+0x7 stale"},
     ),
     Scene(
         name="failing",
@@ -148,6 +150,15 @@ SCENES = (
         altered={
             f"avaload_sessions_open{{{_HERE}}}": "0+0x20 8+0x12 0+0x30 stale",
             f"avaload_sessions_target{{{_HERE}}}": "6+0x60",
+        },
+    ),
+    Scene(
+        name="checking",  # an active check holds a session that is no load's, for minutes
+        recorded_as="clean",
+        fires=set(),
+        altered={
+            f"avaload_sessions_open{{{_HERE}}}": "0 1+0x45 0+0x8 stale",
+            **{f'avaload_sessions_active{{{_HERE},state="{step}"}}': "0+0x55 stale" for step in STEPS},
         },
     ),
     Scene(
