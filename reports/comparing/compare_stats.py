@@ -85,10 +85,11 @@ class Blocks:
 
 
 def blocks(samples: Samples) -> Blocks:
-    """Group a run's samples. `samples` are in the order in which their sessions began."""
+    """Group a run's samples, of steps or turns. They are in the order in which their sessions began."""
+    assert samples.began_ns is not None
     logs = np.log(np.maximum(samples.values, SHORTEST_S))
     of, sessions = pd.factorize(samples.sessions)
-    at, seconds = pd.factorize(((samples.t_ns / 1e9) - samples.values).astype(np.int64))
+    at, seconds = pd.factorize(samples.began_ns // 1_000_000_000)
     grouped = Blocks(logs, of, len(sessions), at, len(seconds))
     if grouped.count < BLOCKS * _FEWEST_OF_A_BLOCK:
         return grouped

@@ -28,21 +28,23 @@ FOREVER_NS: Final = 2**62
 @dataclass(frozen=True, slots=True)
 class Samples:
     """Samples in the order in which they ended: `t_ns` (int64), `values` (seconds; of ratios how many were bad; of
-    counts 1), the numbers of their sessions (−1 for iterations that never became one), and for how many samples each
-    speaks (`loadtest.criteria.samples.WEIGHTS`; None: for one)."""
+    counts 1), the numbers of their sessions (−1 for iterations that never became one), for how many samples each speaks
+    (`loadtest.criteria.samples.WEIGHTS`; None: for one), and when the step or turn began that was timed (int64; None: of
+    none)."""
 
     t_ns: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
     sessions: npt.NDArray[np.int64]
     weights: npt.NDArray[np.int64] | None = None
+    began_ns: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.t_ns)
 
     def where(self, places: npt.NDArray[np.bool_] | npt.NDArray[np.int64] | slice) -> "Samples":
         """Those that a mask keeps, or those at these places, in their order."""
-        weights = None if self.weights is None else self.weights[places]
-        return Samples(self.t_ns[places], self.values[places], self.sessions[places], weights)
+        weights, began_ns = (None if each is None else each[places] for each in (self.weights, self.began_ns))
+        return Samples(self.t_ns[places], self.values[places], self.sessions[places], weights, began_ns)
 
     @property
     def count(self) -> int:
@@ -64,6 +66,7 @@ def samples(run: Run, measure: str, *, scenario: str | None = None) -> Samples:
         rows["value"].to_numpy(dtype=np.float64),
         rows["session"].to_numpy(dtype=np.int64),
         rows["weight"].to_numpy(dtype=np.int64) if "weight" in rows else None,
+        rows["began_ns"].to_numpy(dtype=np.int64) if "began_ns" in rows else None,
     )
 
 
@@ -105,7 +108,8 @@ def within(t_ns: npt.NDArray[np.int64], stretches: list[tuple[int, int]]) -> npt
 
 
 def _rows(run: Run, measure: str) -> pd.DataFrame:
-    """Columns t_ns, value, session; of iterations that were dropped scenario, too; weight where one speaks for many."""
+    """Columns t_ns, value, session; of iterations that were dropped scenario, too; weight where one speaks for many;
+    began_ns where something was timed."""
     subject, _, what = measure.partition(".")
     if subject in STEPS:
         steps = run.steps[(run.steps["step"] == subject) & (run.steps["attempt"] == 1)]
@@ -144,9 +148,15 @@ def _table(rows: pd.DataFrame, value: Any, t_ns: str = "t_ns") -> pd.DataFrame:
     return pd.DataFrame({"t_ns": rows[t_ns].astype("int64"), "value": value, "session": rows["session"]})
 
 
+def _timed(rows: pd.DataFrame, value: Any) -> pd.DataFrame:
+    """The same of what began at a known moment: steps and turns. An answer that is heard out ends long after the time
+    to it is known, so that one can't be had from the other."""
+    return _table(rows, value).assign(began_ns=rows["started_ns"])
+
+
 def _lengths(rows: pd.DataFrame) -> pd.DataFrame:
     good = rows[rows["outcome"] == Outcome.OK]
-    return _table(good, (good["t_ns"] - good["started_ns"]) / 1e9)
+    return _timed(good, (good["t_ns"] - good["started_ns"]) / 1e9)
 
 
 def _outcomes(rows: pd.DataFrame, what: str, t_ns: str = "t_ns") -> pd.DataFrame:
@@ -159,10 +169,10 @@ def _outcomes(rows: pd.DataFrame, what: str, t_ns: str = "t_ns") -> pd.DataFrame
 def _of_turns(turns: pd.DataFrame, what: str) -> pd.DataFrame:
     if what == "time_to_first_audio":
         turns = turns[(turns["outcome"] == Outcome.OK) & turns["first_audio_ns"].notna()]
-        return _table(turns, turns["first_audio_ns"].astype("int64") / 1e9)
+        return _timed(turns, turns["first_audio_ns"].astype("int64") / 1e9)
     if what == "barge_in":
         turns = turns[turns["barge_in_ns"].notna()]
-        return _table(turns, turns["barge_in_ns"].astype("int64") / 1e9)
+        return _timed(turns, turns["barge_in_ns"].astype("int64") / 1e9)
     if what == "dead_air":
         turns = turns[(turns["outcome"] == Outcome.OK) & turns["dead_air_ns"].notna()]
         return _table(turns, turns["dead_air_ns"].astype("int64") / 1e9)

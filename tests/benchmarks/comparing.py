@@ -31,7 +31,8 @@ def run(name: str, sessions: int, chance: np.random.Generator, *, sigma: float |
         spread = sigma or REALISTIC.get(measure, TURN)
         values = 0.3 * np.exp(chance.normal(0, spread, sessions * each)) * (slower if measure == "create" else 1)
         numbers = np.arange(len(values)) // each
-        found[measure] = Samples((arrivals_s[numbers] * 1e9).astype(np.int64), values, numbers)
+        began_ns = (arrivals_s[numbers] * 1e9).astype(np.int64)
+        found[measure] = Samples(began_ns, values, numbers, began_ns=began_ns)
     return Measured(
         name=name, run_id=name, scenario="s", started_at=None, written=Written(), sessions=sessions, generator="valid",
         generator_why=[], aborted=False, interrupted=False, own_s=0.0005, samples=found, failures={}, rules={},

@@ -248,6 +248,21 @@ def test_sessions_of_one_burst_are_one_sample_however_alike_they_are(base: Path,
     assert "| create | | | | | too few, or too near in time (24 and 24 samples) | |" in compare_pages.table(compared)
 
 
+def test_turns_of_one_burst_are_one_sample_however_long_their_answers_are(tmp_path: Path) -> None:
+    """A turn ends with its answer, which is up to five seconds long; all began within one second."""
+    sides = []
+    for name, wait_s in (("a", 0.5), ("b", 0.8)):
+        events: list[Event] = []
+        for n in range(24):
+            begin_s = 3.0 + n / 50
+            turn = j.step(n, Step.TURN, begin_s, begin_s + 2 + wait_s + n / 5, turn=0, first_audio_ns=j.ns(wait_s))
+            events += [j.started(n, 0.6 + n / 50), turn, j.finished(n, 0.6 + n / 50, 12)]
+        sides.append(written(tmp_path / name, events))
+    compared = compare(sides[:1], sides[1:])
+    assert (compared["outcome"], compared["regressions"]) == ("not_comparable", [])
+    assert row(compared, "turn.time_to_first_audio")["verdict"] == "too_few"
+
+
 def rules_of(measured: Measured, **outcomes: str) -> Measured:
     return replace(measured, rules={name.replace("_", "-"): outcome for name, outcome in outcomes.items()})
 
@@ -422,7 +437,7 @@ def of_create(base: Path, count: int, create_s: float) -> Measured:
     values = create_s * np.exp(np.random.default_rng(count).normal(0, 0.2, count))
     whole = compare_runs.load(base)
     others = {name: each.where(slice(0)) for name, each in whole.samples.items()}
-    return replace(whole, samples=others | {"create": Samples(numbers * 1_000_000_000, values, numbers)})
+    return replace(whole, samples=others | {"create": Samples(numbers, values, numbers, began_ns=numbers * 1_000_000_000)})
 
 
 def test_base_and_change_give_new_however_many_samples_each_run_has(base: Path) -> None:

@@ -17,7 +17,12 @@ Values = Callable[[np.random.Generator, int, float], np.ndarray]
 
 def of_sessions(values: np.ndarray) -> Samples:
     """A sample a session, a second apart."""
-    return Samples(np.arange(len(values)) * 1_000_000_000, values, np.arange(len(values)))
+    return begun(np.arange(len(values)) * 1_000_000_000, values, np.arange(len(values)))
+
+
+def begun(began_ns: np.ndarray, values: np.ndarray, sessions: np.ndarray) -> Samples:
+    """Samples of what began then."""
+    return Samples(began_ns + (values * 1e9).astype(np.int64), values, sessions, began_ns=began_ns)
 
 
 def lognormal(sigma: float) -> Values:
@@ -91,7 +96,7 @@ def test_runs_that_differ_by_themselves_widen_the_interval() -> None:
 def bursts(chance: np.random.Generator, slower: float = 1.0) -> Samples:
     """Ten arrivals at once, every minute, for ten minutes: what they queue behind is another thing each time."""
     values = 0.3 * slower * np.exp(np.repeat(chance.normal(0, 0.2, 10), 10) + chance.normal(0, 0.02, 100))
-    return Samples(np.repeat(np.arange(10) * 60_000_000_000 + 500_000_000, 10), values, np.arange(100))
+    return begun(np.repeat(np.arange(10) * 60_000_000_000 + 500_000_000, 10), values, np.arange(100))
 
 
 def test_what_began_in_the_same_second_does_not_count_as_independent() -> None:
@@ -106,7 +111,7 @@ def test_what_began_in_the_same_second_does_not_count_as_independent() -> None:
 def test_turns_of_a_session_are_one_unit() -> None:
     chance = np.random.default_rng(5)
     of_session = np.exp(chance.normal(0, 0.3, 200))
-    turns = Samples(np.arange(800) * 1_000_000_000, np.repeat(of_session, 4), np.repeat(np.arange(200), 4))
+    turns = begun(np.arange(800) * 1_000_000_000, np.repeat(of_session, 4), np.repeat(np.arange(200), 4))
     alone = of_sessions(of_session)
     assert stats.log_mean(stats.blocks(turns)).variance == pytest.approx(stats.log_mean(stats.blocks(alone)).variance)
 
