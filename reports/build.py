@@ -17,7 +17,7 @@ from loadtest.config.settings import Settings
 from loadtest.criteria import slo
 from loadtest.criteria.slo import Slo
 from loadtest.language import disk
-from loadtest.language.errors import ConfigError
+from loadtest.language.errors import ConfigError, HarnessError
 from loadtest.language.outlets import json_text, line
 from reports.comparing import compare, compare_runs
 from reports.data import frames, run_settings
@@ -98,7 +98,7 @@ def judge(
     rule_rows: Sequence[dict[str, Any]] = (),
     host_rows: dict[str, Any] | None = None,
     searched: dict[str, Any] | None = None,
-    base: compare_runs.Measured | None = None,
+    base: compare_runs.Measured | compare_runs.Unread | None = None,
 ) -> dict[str, Any]:
     """The report.json dict of a run. A pure function: nothing is read or written. `rule_rows`: of `rules.section`,
     `host_rows`: of `hosts.section`, `searched`: of `capacity.section`; `base`: the run to hold it against."""
@@ -159,7 +159,10 @@ def judge(
     if base is not None:
         name = str(report["run_id"])
         new = compare_runs.measured(load, written, name=name, health=report["generator"], rules=report["rules"])
-        report["baseline"] = compare.contrast([base], [new])
+        if isinstance(base, compare_runs.Unread):
+            report["baseline"] = compare.without(base, new)
+        else:
+            report["baseline"] = compare.contrast([base], [new])
     if searched is not None:
         capacity.apply(report, searched)
     absences_s = run_settings.absences_s(load, resolved)[left.index[left == sessions.Left.CREATE_UNANSWERED]].dropna()
@@ -184,15 +187,23 @@ def _by_scenario(run: frames.Run, left: "pd.Series[Any]") -> dict[str, dict[str,
     return found
 
 
-def _baseline(run_dir: Path, settings: Settings | None, given: Path | None) -> compare_runs.Measured | None:
-    """The run to compare with. One that the settings name may be gone by now; one that is asked for must be there."""
+def _baseline(
+    run_dir: Path, settings: Settings | None, given: Path | None
+) -> compare_runs.Measured | compare_runs.Unread | None:
+    """The run to compare with. One that the settings name may be gone by now, or not to be read: the load has run, and
+    has its report all the same. One that is asked for must be there."""
     directory = given or (None if settings is None else settings.output.baseline)
     if directory is None or (given is None and not journal.folder(directory).is_dir()):
         return None
-    if directory.resolve() == run_dir.resolve():
-        raise ConfigError(f"--baseline {directory}: is the run itself")
-    compare_runs.check_baseline(directory, plan=settings)
-    return compare_runs.load(directory)
+    try:
+        if directory.resolve() == run_dir.resolve():
+            raise ConfigError(f"--baseline {directory}: is the run itself")
+        compare_runs.check_baseline(directory, plan=settings)
+        return compare_runs.load(directory)
+    except HarnessError as error:
+        if given is not None:
+            raise
+        return compare_runs.unread(directory, error)
 
 
 def _slos(settings: Settings | None) -> list[Slo]:

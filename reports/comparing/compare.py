@@ -24,6 +24,7 @@ from reports.comparing.compare_runs import (
     HEARD,
     MEASURES,
     Measured,
+    Unread,
     check_same_way,
     differences,
     incomparable,
@@ -100,6 +101,22 @@ def contrast(base: Sequence[Measured], new: Sequence[Measured], *, margin: float
         "failures": failures,
         "rules": rules,
         "settings": settings,
+    }
+
+
+def without(base: Unread, new: Measured) -> Row:
+    """The same where the base can't be read: why, and nothing else."""
+    nothing = ("regressions", "improvements", "notes", "measures", "failing", "rules", "settings")
+    return {
+        "schema": SCHEMA,
+        "outcome": "not_comparable",
+        "exit_code": int(Exit.INVALID),
+        "not_comparable_because": list(base.because),
+        "margin": MARGIN,
+        "base": [dict.fromkeys(_about(new)) | {"name": base.name}],
+        "new": [_about(new)],
+        "failures": {"new": [], "gone": []},
+        **{key: [] for key in nothing},
     }
 
 

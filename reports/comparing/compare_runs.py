@@ -13,7 +13,7 @@ from loadtest import journal
 from loadtest.config.run_dir import Written
 from loadtest.config.settings import Settings
 from loadtest.language import disk
-from loadtest.language.errors import ConfigError
+from loadtest.language.errors import ConfigError, HarnessError
 from loadtest.language.events import STEPS, RuleOutcome
 from reports.data import frames, run_settings
 from reports.data.frames import Run
@@ -58,6 +58,14 @@ class Measured:
     rules: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A run that can't be read, and `because` of what."""
+
+    name: str
+    because: Sequence[str]
+
+
 def load(run_dir: Path) -> Measured:
     """A run from its directory. Raises JournalError or ConfigError, one line."""
     written = run_settings.read(run_dir)
@@ -68,6 +76,13 @@ def load(run_dir: Path) -> Measured:
     return measured(
         load_only, written, name=_shown(run_dir), health=generator.section(load_only), rules=_rules(run_dir)
     )
+
+
+def unread(run_dir: Path, error: HarnessError) -> Unread:
+    """For pages, that of `error` which `load` or `check_baseline` raised."""
+    name = _shown(run_dir)
+    problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+    return Unread(name, [problem.replace(str(run_dir), name) for problem in problems])
 
 
 def measured(
@@ -171,6 +186,8 @@ def check_baseline(run_dir: Path, *, plan: Settings | None = None) -> None:
     """
     if not journal.paths(run_dir):
         raise ConfigError(f"--baseline {journal.not_a_run(run_dir)}")
+    if not journal.wait_until_closed(run_dir, timeout_s=0):
+        raise ConfigError(f"--baseline {run_dir}: the run is still being written")
     written = run_settings.read(run_dir)
     if plan is None:
         return

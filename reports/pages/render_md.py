@@ -59,9 +59,9 @@ def _more(rows: Sized, most: int) -> list[str]:
 
 def _since(compared: dict[str, Any]) -> list[str]:
     """What changed since the baseline, or why that can't be said, with the figures before and after."""
-    failing, base = compare_pages.failures_table(compared), str(compared["base"][0]["run_id"])
+    failing, (base, *_) = compare_pages.failures_table(compared), compared["base"]
     return [
-        f"### Since the baseline {code(base)}: {compare_pages.BADGES[compared['outcome']]}",
+        f"### Since the baseline {code(base['run_id'] or base['name'])}: {compare_pages.BADGES[compared['outcome']]}",
         "",
         *(
             f"- {markdown(reason)}"

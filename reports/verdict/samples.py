@@ -29,8 +29,8 @@ FOREVER_NS: Final = 2**62
 class Samples:
     """Samples in the order in which they ended: `t_ns` (int64), `values` (seconds; of ratios how many were bad; of
     counts 1), the numbers of their sessions (−1 for iterations that never became one), for how many samples each speaks
-    (`loadtest.criteria.samples.WEIGHTS`; None: for one), and when the step or turn began that was timed (int64; None: of
-    none)."""
+    (`loadtest.criteria.samples.WEIGHTS`; None: for one), and when the step or turn that was timed began (int64; None:
+    nothing was)."""
 
     t_ns: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]

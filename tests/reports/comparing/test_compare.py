@@ -1,5 +1,6 @@
 """`avaload compare` and the baseline of a report: what counts as worse, what can't be compared, and what is written."""
 
+import contextlib
 import json
 import re
 from dataclasses import replace
@@ -12,7 +13,8 @@ import pytest
 from loadtest.config.run_dir import Written
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import amount
-from loadtest.language.errors import Code, ConfigError, Kind
+from loadtest.journal import Journal
+from loadtest.language.errors import Code, ConfigError, HarnessError, Kind
 from loadtest.language.events import Event, Fault, GeneratorFailed, Outcome, StageStarted, Step
 from reports.build import build
 from reports.comparing import compare_runs, compare_stats
@@ -290,8 +292,6 @@ def test_a_run_cant_be_compared_with_itself_or_while_it_is_written(base: Path, t
     with pytest.raises(ConfigError, match="is there twice"):
         compare([base], [base.parent / "." / base.name])
     now = written(tmp_path / "now", sessions())
-    from loadtest.journal import Journal
-
     with Journal(next((now / "journal").iterdir())), pytest.raises(ConfigError, match="still being written"):
         compare([base], [now])
 
@@ -368,6 +368,55 @@ def test_a_baseline_is_refused_before_anything_is_started(base: Path, tmp_path: 
         check_baseline(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("written", "is still being written"),
+        ("no journal", "holds no journal"),
+        ("settings", "settings.json: can't be"),
+    ],
+)
+def test_a_baseline_that_cant_be_read_after_the_load_costs_neither_report_nor_verdict(
+    damage: str, told: str, tmp_path: Path
+) -> None:
+    before = written(tmp_path / "before", sessions())
+    now = written(tmp_path / "now", sessions(), plan=PLAN | {"output": {"baseline": str(before)}})
+    (file,) = (before / "journal").iterdir()
+    with contextlib.ExitStack() as writing:
+        if damage == "written":
+            writing.enter_context(Journal(file))
+        elif damage == "no journal":
+            file.write_bytes(file.read_bytes()[1:200])
+        else:
+            (before / "settings.json").write_text("{")
+        report = build(now)
+        with pytest.raises(HarnessError):
+            build(now, baseline=before)
+    (why,) = report["baseline"]["not_comparable_because"]
+    assert told in why
+    assert str(tmp_path.parent) not in why
+    assert (report["verdict"]["outcome"], report["verdict"]["exit_code"]) == ("invalid", 4)
+    assert f"can't be compared with the baseline: {why}" in report["verdict"]["reasons"]
+    for page in ("report.md", "report.html"):
+        assert "before" in (now / page).read_text()
+    assert json.loads((now / "report.json").read_text())["baseline"]["base"][0]["sessions"] is None
+
+
+def test_what_is_missed_fails_a_run_whose_baseline_cant_be_read(tmp_path: Path) -> None:
+    before = written(tmp_path / "before", sessions())
+    (before / "settings.json").write_text("{")
+    missed = {"name": "creates", "indicator": "create.p50", "max": 0.1}
+    plan = PLAN | {"output": {"baseline": str(before)}, "slo": [missed]}
+    report = j.reported(written(tmp_path / "now", sessions(), plan=plan))
+    assert (report["verdict"]["exit_code"], report["baseline"]["outcome"]) == (3, "not_comparable")
+
+
+def test_a_run_that_is_being_written_is_refused_as_a_baseline_before_the_start(tmp_path: Path) -> None:
+    before = written(tmp_path / "before", sessions())
+    with Journal(next((before / "journal").iterdir())), pytest.raises(ConfigError, match="still being written"):
+        check_baseline(before)
+
+
 EVIL = "<script>alert('x')</script>|b"
 
 
@@ -437,7 +486,9 @@ def of_create(base: Path, count: int, create_s: float) -> Measured:
     values = create_s * np.exp(np.random.default_rng(count).normal(0, 0.2, count))
     whole = compare_runs.load(base)
     others = {name: each.where(slice(0)) for name, each in whole.samples.items()}
-    return replace(whole, samples=others | {"create": Samples(numbers, values, numbers, began_ns=numbers * 1_000_000_000)})
+    return replace(
+        whole, samples=others | {"create": Samples(numbers, values, numbers, began_ns=numbers * 1_000_000_000)}
+    )
 
 
 def test_base_and_change_give_new_however_many_samples_each_run_has(base: Path) -> None:
