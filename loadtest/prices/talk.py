@@ -12,14 +12,16 @@ _MILLION: Final = 1e6
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Talk:
     """One session, as far as it is paid for. `turns`: seconds that the user spoke and that the avatar answered, per
-    answer, in order. `reasoning`: thoughts cost as text; they aren't known here. `lived_s`: from the create's answer to
-    the confirmed delete; 0: it never was."""
+    answer, in order. `unanswered_s`: that he spoke where no answer came at all: it is written down all the same.
+    `reasoning`: thoughts cost as text; they aren't known here. `lived_s`: from the create's answer to the confirmed
+    delete; 0: it never was."""
 
     model: str | None
     transcriber: str | None
     instructions: int = 0
     """Characters of the instructions and tools, which every answer reads."""
     turns: Sequence[tuple[float, float]]
+    unanswered_s: float = 0.0
     lived_s: float
 
 
@@ -177,7 +179,7 @@ def _side(rates: Rates, read: float, cached: float, out: float) -> float:
 
 
 def _of_transcription(talk: Talk, table: Prices) -> Usd:
-    spoken_s = sum(user_s for user_s, _ in talk.turns)
+    spoken_s = sum(user_s for user_s, _ in talk.turns) + talk.unanswered_s
     if talk.transcriber is None or not spoken_s:
         return Usd()
     price = table.transcriber(talk.transcriber)

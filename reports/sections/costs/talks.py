@@ -1,6 +1,7 @@
 """A run's sessions as talks with a price: those of equally many answers together."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pandas as pd
 
@@ -27,6 +28,7 @@ def talks(sessions: pd.DataFrame, settings: Settings | None, scenario: Scenario 
         user_s, avatar_s, lived_s = (float(group[name].mean()) for name in ("user_s", "avatar_s", "lived_s"))
         turns = [(user_s / answers, avatar_s / answers)] * answers if answers else []
         if settings is None or scenario is None:
-            yield len(group), Talk(model=None, transcriber=None, turns=turns, lived_s=lived_s)
+            talk = Talk(model=None, transcriber=None, turns=turns, lived_s=lived_s)
         else:
-            yield len(group), talk_of(settings, scenario, turns, lived_s)
+            talk = talk_of(settings, scenario, turns, lived_s)
+        yield len(group), talk if answers else replace(talk, unanswered_s=user_s)

@@ -195,6 +195,17 @@ def test_sessions_of_different_length_are_billed_each_by_its_own(run_dir: Path) 
     assert found["estimate"]["avatar"]["usd"] == pytest.approx(4 * LIVED_S / 60 * 0.6, rel=1e-6)
 
 
+def test_what_a_user_said_to_nobody_is_written_down_and_paid_for(run_dir: Path) -> None:
+    """Two sessions in which nobody answered three seconds of speech: the model made nothing of it."""
+    unheard = [(START, 2, 0), (END, 5, 0), turn(1, 0, 2, 11, "say", outcome=Outcome.FAILED)]
+    found = cost(run_dir, *talking(1, *unheard), *talking(2, *unheard[:2]))
+    per_minute = written(run_dir).cost.table.transcriber("gpt-transcribe")
+    assert per_minute is not None
+    assert told(found) == (0, 6.0, 0.0)
+    assert found["estimate"]["transcription"]["usd"] == pytest.approx(6 / 60 * per_minute.per_minute, abs=1e-6)
+    assert found["estimate"]["model"]["usd"] == 0
+
+
 def test_a_plan_takes_sessions_of_different_length_apart(run_dir: Path) -> None:
     events = [*talking(1, *say(1, 0, 2), *say(1, 1, 7)), *talking(2), *talking(3, *say(3, 0, 2)), *talking(4)]
     cost(run_dir, *events, *(j.health(t_s) for t_s in range(30)))
