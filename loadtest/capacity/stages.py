@@ -56,6 +56,7 @@ class _Session:
     running: Running
     due_ns: int
     started_ns: int
+    again: bool
     stay: Stay = field(default_factory=Stay)
     ended_ns: int | None = None
     ok: bool = False
@@ -124,7 +125,7 @@ class Stages:
                 self._drops.append(event)
                 self._take(event, None)
             case SessionStarted() if event.purpose == LOAD:
-                session = _Session(Running(event.scenario, event.due_ns), event.due_ns, event.t_ns)
+                session = _Session(Running(event.scenario, event.due_ns), event.due_ns, event.t_ns, event.again)
                 self._sessions[event.session] = session
                 self._take(event, session)
             case _:
@@ -227,7 +228,7 @@ class Stages:
         from_due = sorted(s.setup_from_due_s for s in sessions if s.setup_from_due_s is not None)
         refused = [s.refused for s in sessions if s.refused is not None]
         before, after = line.at(told.t_ns), line.at(stage.until_ns)
-        offered = len(sessions) + len(stage.drops)
+        offered = sum(not s.again for s in sessions) + len(stage.drops)
         chance = 1 + 2 * math.sqrt(before + 1) + (2 * math.sqrt(offered) if self._poisson else 0)
         health = stage_health.judge(
             [e for e in self._samples if told.t_ns <= e.t_ns - 1_000_000_000 and e.t_ns <= stage.until_ns],

@@ -93,7 +93,8 @@ class StageStarted(_Fact, frozen=True, kw_only=True):
 
 
 class SessionStarted(_Fact, frozen=True, kw_only=True):
-    """An iteration became a session; its mint is next."""
+    """An iteration became a session; its mint is next. `again`: it is its second one, which nobody planned: the
+    caller's line was cut for longer than the first could live."""
 
     t_ns: int
     session: str
@@ -101,6 +102,7 @@ class SessionStarted(_Fact, frozen=True, kw_only=True):
     scenario: str
     user: int  # number of the virtual user
     due_ns: int  # when it was to start; t_ns - due_ns is the generator's lateness
+    again: bool = False
     purpose: str = LOAD
 
 

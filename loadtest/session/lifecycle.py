@@ -94,7 +94,7 @@ class Lifecycle:
     async def run(self) -> Outcome:
         """Wait until the ticket is due, then the whole session. Re-raises a cancellation after its clean-up."""
         await sleep_until(self._ticket.due_ns)
-        self._record.started(user=self._ticket.user, due_ns=self._ticket.due_ns)
+        self._record.started(user=self._ticket.user, due_ns=self._ticket.due_ns, again=self._is_second)
         outcome, censored = Outcome.OK, False
         try:
             try:

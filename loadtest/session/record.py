@@ -64,10 +64,16 @@ class Record:
         """W3C header value for a call under that span."""
         return f"00-{self.session}-{span}-01"
 
-    def started(self, *, user: int, due_ns: int) -> None:
+    def started(self, *, user: int, due_ns: int, again: bool = False) -> None:
         self.started_ns = now_ns()
         self._say(
-            SessionStarted, t_ns=self.started_ns, span_id=self.root, scenario=self._scenario, user=user, due_ns=due_ns
+            SessionStarted,
+            t_ns=self.started_ns,
+            span_id=self.root,
+            scenario=self._scenario,
+            user=user,
+            due_ns=due_ns,
+            again=again,
         )
 
     def minted(self, *, fingerprint: str, ttl_s: int, expires_at_s: int, provider_s: int | None = None) -> None:

@@ -55,7 +55,7 @@ SMALL, WORD, TEXT, SAME, SESSION = Holds.SMALL, Holds.WORD, Holds.TEXT, Holds.SA
 _OF_SESSION: Final = {"t_ns": STAMP, "session": SESSION, "purpose": WORD}
 
 _COLUMNS: Final[dict[type, dict[str, Holds]]] = {
-    SessionStarted: {**_OF_SESSION, "scenario": WORD, "due_ns": STAMP},
+    SessionStarted: {**_OF_SESSION, "scenario": WORD, "due_ns": STAMP, "again": FLAG},
     SessionFinished: {
         **_OF_SESSION, "scenario": WORD, "started_ns": STAMP, "due_ns": STAMP, "outcome": WORD, "ended_by": WORD,
         "gone": WORD, "censored": FLAG, **FAILURE,
@@ -101,7 +101,7 @@ class Run:
     """A run as frames. A row per event, except `sessions` (a row per session) and `files`.
 
     files: name, role, host, process, incarnation, last_ns, finish (reason of RunFinished; NA: truncated).
-    sessions: id (32 hex digits, the trace id), purpose, scenario, started_ns, due_ns, outcome (NA: unfinished),
+    sessions: id (32 hex digits, the trace id), purpose, scenario, started_ns, due_ns, again, outcome (NA: unfinished),
     failed_step, kind, code, detail, ended_by, gone, censored, end_ns (its end, or the last word of its engine), remains
     and reason (the last word). Its index is the session's number, and `session` in every other frame.
     marks: those of KEPT_MARKS alone. speech: `reports.data.speech.Speech.frame`. secrets.fingerprint: a number, equal
@@ -315,6 +315,7 @@ def _sessions(frames: dict[type, pd.DataFrame], files: pd.DataFrame, ids: list[s
     for ours, other in (("t_ns", "started_ns"), ("due_ns", "due_ns")):
         stamp = started[ours].astype("Int64").reindex(sessions.index)
         sessions[other] = stamp.fillna(finished[other].astype("Int64").reindex(sessions.index))
+    sessions["again"] = started["again"].reindex(sessions.index).eq(True)
     for column in ("outcome", "ended_by", "gone", "censored", *FAILURE):
         sessions[column] = finished[column].reindex(sessions.index)
     seen = looks["gone"].astype("str").reindex(sessions.index)

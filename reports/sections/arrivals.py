@@ -56,6 +56,11 @@ def plan(run: Run) -> pd.DataFrame:
     return run.stages[run.stages["file"] == run.stages["file"].min()] if len(run.stages) else run.stages
 
 
+def _came(run: Run) -> pd.DataFrame:
+    """The sessions that are arrivals: all but those of callers who call again."""
+    return run.sessions[~run.sessions["again"]]
+
+
 def unaccounted(run: Run) -> int:
     """Arrivals that were due and of which no journal says what became of them. A run that ended early is not asked: an
     engine that has lost its load process ends early, but the run goes on."""
@@ -63,7 +68,7 @@ def unaccounted(run: Run) -> int:
     ends = run.files.loc[run.files["role"] != "engine", "finish"].dropna()
     if not len(told) or told["arrivals"].isna().any() or not len(ends) or not (ends == "completed").all():
         return 0
-    return max(0, int(told["arrivals"].sum()) - len(run.sessions) - len(run.drops))
+    return max(0, int(told["arrivals"].sum()) - len(_came(run)) - len(run.drops))
 
 
 def section(run: Run, *, planned_s: float | None = None) -> dict[str, Any] | None:
@@ -75,12 +80,13 @@ def section(run: Run, *, planned_s: float | None = None) -> dict[str, Any] | Non
     told = plan(run)
     if not len(told) or told["rate"].isna().all():
         return None
-    late_s = ((run.sessions["started_ns"] - run.sessions["due_ns"]).dropna() / 1e9).astype("float64")
+    came = _came(run)
+    late_s = ((came["started_ns"] - came["due_ns"]).dropna() / 1e9).astype("float64")
     scheduled = None if told["arrivals"].isna().any() else int(told["arrivals"].sum())
     planned, achieved = _rates(run, told, planned_s)
     return {
         "scheduled": scheduled,
-        "started": len(run.sessions),
+        "started": len(came),
         "dropped": len(run.drops) + unaccounted(run),
         "dropped_by": counts(run.drops["reason"]) | ({LOST: lost} if (lost := unaccounted(run)) else {}),
         "planned_per_s": planned,
@@ -92,8 +98,9 @@ def section(run: Run, *, planned_s: float | None = None) -> dict[str, Any] | Non
 def _rates(run: Run, told: pd.DataFrame, planned_s: float | None) -> tuple[float | None, float | None]:
     """Arrivals and starts per second of the steady stages. The last one ends with the plan, or where its length isn't
     known with the last thing that was due."""
-    due_ns = pd.concat([run.sessions["due_ns"].dropna(), run.drops["due_ns"]]).astype("int64")
-    starts = run.sessions["started_ns"].dropna().astype("int64")
+    sessions = _came(run)
+    due_ns = pd.concat([sessions["due_ns"].dropna(), run.drops["due_ns"]]).astype("int64")
+    starts = sessions["started_ns"].dropna().astype("int64")
     if not len(due_ns):
         return None, None
     begins_ns = told["t_ns"].astype("int64").tolist()

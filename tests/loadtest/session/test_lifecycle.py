@@ -25,6 +25,7 @@ from loadtest.language.events import (
     StepFinished,
 )
 from loadtest.rooms.app_messages import translated
+from loadtest.session.converse import Place
 from loadtest.session.lifecycle import CENSORED, Lifecycle
 from loadtest.session.ports import Call, ClientSecret, Grant, Listener
 from loadtest.session.ticket import Ticket
@@ -456,6 +457,14 @@ def test_after_a_cut_what_both_rooms_lost_is_told_of_what_both_sent(
     assert finished(events).failure is None
     assert (media.frames, media.packets_lost) == (3900, in_all)
     assert media.heard_ns == 3900 * FRAME_NS
+
+
+def test_only_a_session_that_goes_on_from_another_is_told_as_a_second_one() -> None:
+    for goes_on in (None, Place()):
+        events: list[Event] = []
+        ticket = Ticket(number=0, user=0, iteration=0, due_ns=0)
+        asyncio.run(Lifecycle(around(FakeControl(), events), ticket, goes_on=goes_on).run())
+        assert [event.again for event in of(events, SessionStarted)] == [goes_on is not None]
 
 
 def test_a_room_that_was_cut_and_not_entered_again_is_counted_once() -> None:

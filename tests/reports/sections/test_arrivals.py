@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from loadtest.config.run_dir import Written
@@ -65,6 +66,20 @@ def test_arrivals_of_a_lost_process_are_counted_as_dropped(tmp_path: Path) -> No
     found = report(tmp_path, *events)
     assert found["arrivals"]["dropped"] == 3
     assert found["arrivals"]["dropped_by"] == {"no_user": 1, "worker_lost": 2}
+
+
+def test_a_caller_who_calls_again_is_no_further_arrival_and_hides_none_that_was_lost(tmp_path: Path) -> None:
+    events = [
+        stage(0, "steady", rate=1, arrivals=4),
+        *(event for n in range(3) for event in j.good_session(n, n)),
+        msgspec.structs.replace(j.started(7, 3), again=True),
+        *j.good_session(7, 3)[1:],
+    ]
+    j.write_file(tmp_path, [], role="load")
+    found = report(tmp_path, *events)
+    assert (found["arrivals"]["started"], found["arrivals"]["dropped_by"]) == (3, {"worker_lost": 1})
+    assert (found["arrivals"]["planned_per_s"], found["arrivals"]["achieved_per_s"]) == (1.333333, 1)
+    assert found["sessions"]["started"] == 4
 
 
 def test_what_a_killed_load_process_left_is_counted_though_its_engine_ended_before_the_run(tmp_path: Path) -> None:
