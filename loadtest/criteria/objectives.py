@@ -86,9 +86,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 class Objectives:
     """The fold. `add` is a `Sink` and costs under a microsecond for an event. One process, one thread of greenlets."""
 
-    def __init__(self, slos: Sequence[Slo]) -> None:
-        self._slos = tuple(slos)
-        self._origin_ns = 0
+    def __init__(self, slos: Sequence[Slo], *, planned_s: float | None = None) -> None:
+        """`planned_s`: length of the plan, where there is one: windows end with it, as in the report."""
+        self._slos, self._planned_ns = tuple(slos), NEVER_NS if planned_s is None else round(planned_s * 1e9)
+        self._origin_ns, self._until_ns = 0, NEVER_NS
         self._borders_ns: list[int] = []  # a steady stretch begins, ends, begins …
         self._running: dict[str, Running] = {}
         self._slots: list[dict[int, list[int]]] = [{} for _ in slos]
@@ -117,9 +118,10 @@ class Objectives:
             if slo.window_s is not None and len(slots) > _KEPT_SLOTS:
                 for slot in sorted(slots)[:-_KEPT_SLOTS]:
                     del slots[slot]
+        complete_ns = min(now_ns - DELIVERY_NS, self._until_ns)
         return {
             "slots": [[[slot, *counts] for slot, counts in slots.items()] for slots in self._slots],
-            "complete_ns": max(0, now_ns - DELIVERY_NS - self._origin_ns) if self._origin_ns else 0,
+            "complete_ns": max(0, complete_ns - self._origin_ns) if self._origin_ns else 0,
             "steady_ns": [border_ns - self._origin_ns for border_ns in self._borders_ns],
         }
 
@@ -132,7 +134,7 @@ class Objectives:
 
         def take(event: Any, running: Running | None) -> None:
             value = sampler(event, running)
-            if value is None:
+            if value is None or (width_ns and event.t_ns >= self._until_ns):  # in no window: it would push others out
                 return
             if wanted is not None and wanted != scenario_of(event, running):
                 return
@@ -174,6 +176,7 @@ class Objectives:
 
     def _stage_started(self, event: StageStarted) -> None:
         borders_ns = self._borders_ns
+        self._until_ns = min(self._until_ns, event.t_ns + self._planned_ns)
         if event.steady and not self._origin_ns:
             self._origin_ns = event.t_ns
         if event.steady != bool(len(borders_ns) & 1):
@@ -240,21 +243,21 @@ class Judge:
         self._slos = slos
         self._heard: dict[int, tuple[int, Counts]] = {}
         self._missed: set[int] = set()  # places of those that had a window beyond their bound
+        self._at_abort: list[Standing] = []  # what ends afterwards is our doing: windows end with it
 
     def hear(self, process: int, value: Counts, *, now_ns: int) -> None:
         """The latest value of a load process; values are cumulative."""
         self._heard[process] = (now_ns, value)
 
     def look(self, *, now_ns: int) -> RunAborted | None:
-        """What to write down before the run is stopped. A process that is silent no longer says how far time has got;
-        what it counted stays."""
-        loud = any(now_ns - heard_ns < SILENT_NS for heard_ns, _ in self._heard.values())
+        """What to write down before the run is stopped."""
         values = self._values(now_ns)
         counts = zip(self._slos, _counted(self._slos, values), strict=True)
         found = (_breach(slo, windows) for slo, windows in counts if slo.abort)
-        broken = next(filter(None, found), None) if loud else None
+        broken = next(filter(None, found), None) if values else None
         if broken is None:
             return None
+        self._at_abort = self.standings(now_ns=now_ns)
         return RunAborted(
             t_ns=now_ns,
             slo=broken.slo.name,
@@ -269,7 +272,7 @@ class Judge:
         if not (values := self._values(now_ns)):
             return [Standing(state=State.OPEN, count=0, beyond=0) for _ in self._slos]
         return [
-            self._standing(place, slo, list(windows))
+            self._at_abort[place] if self._at_abort and slo.window_s else self._standing(place, slo, list(windows))
             for place, (slo, windows) in enumerate(zip(self._slos, _counted(self._slos, values), strict=True))
         ]
 
@@ -284,8 +287,10 @@ class Judge:
         return Standing(state=state, count=count, beyond=beyond)
 
     def _values(self, now_ns: int) -> list[Counts]:
+        """A process that is silent no longer says how far time has got, where others do; what it counted stays."""
+        loud = [value["complete_ns"] for heard_ns, value in self._heard.values() if now_ns - heard_ns < SILENT_NS]
         return [
-            value if now_ns - heard_ns < SILENT_NS else value | {"complete_ns": NEVER_NS}
+            value if now_ns - heard_ns < SILENT_NS else value | {"complete_ns": max(value["complete_ns"], *loud, 0)}
             for heard_ns, value in self._heard.values()
         ]
 

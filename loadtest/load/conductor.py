@@ -79,7 +79,8 @@ class LoadProcess:
         self.aggregate = aggregate_of(settings)
         self._runner = environment.runner
         self.judged = settings.judged
-        self.objectives, self._judge = Objectives(self.judged), Judge(self.judged)
+        self.objectives = Objectives(self.judged, planned_s=settings.load.duration)
+        self._judge = Judge(self.judged)
         if self.judged:
             sinks = {**sinks, "objectives": self.objectives.add}
         self._rules = rulebook_of(settings)

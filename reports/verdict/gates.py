@@ -181,12 +181,14 @@ def _worst(run: Run, slo: Slo, telling: Sequence[Window]) -> dict[str, Any]:
 
 
 def _until_ns(run: Run, planned_s: float | None) -> int:
-    """Windows end with the plan: afterwards the load falls, and what is counted with it."""
+    """Windows end with the plan, or where an objective ended the run: afterwards the load falls, and what is counted
+    with it."""
+    if len(run.aborts):
+        return int(run.aborts["t_ns"].min())
     started = run.sessions["started_ns"].dropna()
     ends = [int(started.max())] if len(started) else []
     if planned_s is not None and len(run.stages):
         ends.append(min(run.end_ns, int(run.stages["t_ns"].min()) + round(planned_s * 1e9)))
-    ends += [int(t_ns) for t_ns in run.aborts["t_ns"]]
     return max(ends, default=run.end_ns)
 
 

@@ -15,8 +15,9 @@ WINDOW_S: Final = 5.0
 
 
 def section(run: Run, slos: Sequence[Slo]) -> list[dict[str, Any]]:
-    """`recovery` of report.json: for each peak of the plan, a stage with more load than the one before and the one
-    after it, and for each objective that is a quantile or a rate. `run` is the load sessions alone.
+    """`recovery` of report.json: for each peak of the plan, a stage with more load than before it and than the steady
+    stage after it, and for each objective that is a quantile or a rate. `run` is the load sessions alone. A way down
+    between the two counts as after the peak.
 
     windows: how many windows of window_s there were that say something, each a 20th of its length after the one
     before; broken: how many of them missed the bound, `during` the stage and `after` it. recovered_s: from the stage's
@@ -27,11 +28,18 @@ def section(run: Run, slos: Sequence[Slo]) -> list[dict[str, Any]]:
     begins_ns = [*told["t_ns"].astype("int64"), run.end_ns]
     load = told["rate"].where(told["rate"].notna(), told["users"]).tolist()
     names = told["stage"].astype("str").tolist()
+    steady = [at for at, held in enumerate(told["steady"]) if held]
+    peaks = [
+        (at, after)
+        for at in range(1, len(told) - 1)
+        if load[at] > load[at - 1]
+        for after in [next((each for each in steady if each > at), None)]
+        if after is not None and load[at] > load[after]
+    ]
     return [
         {"stage": names[at], "ended_at_s": round((begins_ns[at + 1] - run.start_ns) / 1e9, 3)}
-        | _of(run, slo, begins_ns[at : at + 3])
-        for at in range(1, len(told) - 1)
-        if load[at] > max(load[at - 1], load[at + 1])
+        | _of(run, slo, (begins_ns[at], begins_ns[at + 1], begins_ns[after + 1]))
+        for at, after in peaks
         for slo in slos or DEFAULT_SLOS
         if slo.unit != COUNT
     ]

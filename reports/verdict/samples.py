@@ -78,7 +78,7 @@ def steady_ns(run: Run) -> list[tuple[int, int]]:
 
 def after_warm_up_ns(run: Run) -> list[tuple[int, int]]:
     """The same of all that is not the warm-up: the operator wants it in no verdict."""
-    return _stretches(run, lambda stage, _: stage != WARM_UP)
+    return _stretches(run, lambda stage, steady: steady or stage != WARM_UP)  # a stage of that name is judged
 
 
 def _stretches(run: Run, wanted: Callable[[str, bool], bool]) -> list[tuple[int, int]]:

@@ -127,6 +127,24 @@ def test_an_objective_that_stopped_the_run_is_missed_whatever_came_after(tmp_pat
     assert report["slos"][0]["outcome"] == "fail"
 
 
+def test_windows_end_where_an_objective_ended_the_run(tmp_path: Path) -> None:
+    stopped = RunAborted(t_ns=j.at(20), slo="other", indicator="create.p50", count=12, beyond=9, window_s=10)
+    ended = [event for number in range(40) for event in (j.started(number, 0), j.finished(number, 0, number / 2))]
+    enough = Slo(name="n", indicator="session.completed", min=10, window_s=10)
+    events = [*plan((0, True)), *ended, stopped, j.started(99, 22), j.finished(99, 22, 26)]
+    found = judged(tmp_path, events, enough)
+    assert (found["outcome"], found["observed"], found["worst"]["to_s"]) == ("pass", 20, 10.0)
+
+
+def test_a_stage_that_is_called_warm_up_is_judged_like_any_other(tmp_path: Path) -> None:
+    named = replace(plan((0, True))[0], stage="warm_up")
+    bad = [j.started(1, 11), j.failed_step(1, Step.CREATE, 12, 13)]
+    good = creates(2, *[(2 + index / 10, 0.1) for index in range(30)])
+    slo = Slo(name="n", indicator="create.failed_rate", max=0.01)
+    found = judged(tmp_path, [named, *plan((10, False)), *good, *bad], slo)
+    assert (found["judged_over"], found["count"], found["beyond"]) == ("run", 31, 1)
+
+
 def heard(*sessions: MediaMeasured) -> list[Event]:
     """Those sessions, each an hour long, and what they heard."""
     return [

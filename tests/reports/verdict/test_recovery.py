@@ -15,11 +15,24 @@ SPIKE = ((0, 10.0), (20, 50.0), (30, 10.0))
 """Begin of each stage in s, and its arrivals per second."""
 
 
-def run_of(path: Path, slow: tuple[float, float], stages: tuple[tuple[float, float], ...] = SPIKE) -> frames.Run:
-    """Ten creates a second for a minute; those that end between the two times of `slow` take a second, others 0.1 s."""
+def run_of(
+    path: Path,
+    slow: tuple[float, float],
+    stages: tuple[tuple[float, float], ...] = SPIKE,
+    ramps: tuple[float, ...] = (),
+) -> frames.Run:
+    """Ten creates a second for a minute; those that end between the two times of `slow` take a second, others 0.1 s.
+    `ramps`: begins of the stages that aren't steady."""
+    names = iter(("before", "peak", "after"))
     events: list[Event] = [
-        StageStarted(t_ns=j.at(at_s), stage=name, users=0, rate=rate, steady=True)
-        for name, (at_s, rate) in zip(("before", "peak", "after"), stages, strict=False)
+        StageStarted(
+            t_ns=j.at(at_s),
+            stage=f"to {at_s}" if at_s in ramps else next(names),
+            users=0,
+            rate=rate,
+            steady=at_s not in ramps,
+        )
+        for at_s, rate in stages
     ]
     for number in range(600):
         begin_s = number / 10
@@ -60,6 +73,13 @@ def test_from_the_end_of_the_peak_to_when_all_windows_hold(
 )
 def test_a_plan_without_a_peak_has_no_recovery(tmp_path: Path, stages: tuple[tuple[float, float], ...]) -> None:
     assert section(run_of(tmp_path, (24, 36), stages), [QUICK]) == []
+
+
+def test_a_ramp_down_from_the_peak_is_part_of_what_comes_after_it(tmp_path: Path) -> None:
+    run = run_of(tmp_path, (24, 38), ((0, 10.0), (10, 10.0), (20, 50.0), (30, 50.0), (35, 10.0)), ramps=(10, 30))
+    (row,) = section(run, [QUICK])
+    assert (row["stage"], row["ended_at_s"]) == ("peak", 30.0)
+    assert row["recovered_s"] == pytest.approx(8, abs=0.2)
 
 
 def test_a_window_of_too_few_samples_says_nothing(tmp_path: Path) -> None:
