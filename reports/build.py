@@ -145,6 +145,7 @@ def judge(
             load,
             missing=journals["missing"],
             probed=len(run.sessions) > len(load.sessions),
+            searched=searched is not None,
         ),
         "files": journals,
         "passed_over": asdict(run.passed_over),

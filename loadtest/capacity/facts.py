@@ -1,6 +1,7 @@
 """A stage of the search in figures, and what they say of the level: it was held, or missed, or can't be told."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ from loadtest.criteria.slo import RANKS, RATIOS, SloOutcome, Unit
 PER_USER: Final = 0.93
 """Of the best goodput per user: where no service level bounds a latency, a target below it doesn't keep up."""
 BUDGET_USED: Final = "--max-sessions or --budget was used up"
+BROKE_OFF: Final = "the run broke off"
+"""By hand, or by a fault whose name stands beside it."""
 NONE_DUE: Final = "no session began in it: a longer --stage"
 CLEARLY: Final = 3.0
 """So many times beyond a bound no second try is needed."""
@@ -96,9 +99,10 @@ class Facts:
     marks: tuple[tuple[bool, float | None], ...]
 
     @property
-    def budget_used(self) -> bool:
-        """Whether `--max-sessions` left some of its sessions out."""
-        return BUDGET_USED in self.health.because
+    def is_last(self) -> bool:
+        """Whether nothing can be told of a stage after it: no session may begin any more, or a part of the generator is
+        gone."""
+        return ended_early(self.health.because) is not None
 
     @property
     def keeps_up(self) -> bool:
@@ -118,7 +122,7 @@ class Facts:
     def found(self, *, best_per_user: float | None = None) -> Found:
         """`best_per_user`: goodput per s and user at lower levels of a closed population, where no latency is
         bounded. A refusal for their number is one however fit the generator was."""
-        if self.budget_used or not self.offered:
+        if self.is_last or not self.offered:
             return Found.INVALID
         if self.met_quota:
             return Found.REFUSED
@@ -137,6 +141,11 @@ class Facts:
             return False
         wanted = PER_USER * best_per_user * self.level * self.duration_s
         return self.goodput_per_s * self.duration_s + 2 * math.sqrt(self.level) < wanted
+
+
+def ended_early(because: Sequence[str]) -> str | None:
+    """What ended the search in that stage, if anything did."""
+    return next((why for why in (BUDGET_USED, BROKE_OFF) if why in because), None)
 
 
 _ROW: Final = (

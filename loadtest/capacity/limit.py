@@ -8,7 +8,7 @@ from statistics import median_low
 from typing import Any, Final
 
 from loadtest.capacity.confidence import confidence
-from loadtest.capacity.facts import BUDGET_USED, CLEARLY, NONE_DUE, Facts
+from loadtest.capacity.facts import CLEARLY, NONE_DUE, Facts, ended_early
 from loadtest.capacity.quota import quota_of
 from loadtest.capacity.search import Found, Purpose
 from loadtest.criteria.words import amount, load_words, plural
@@ -79,7 +79,7 @@ def limit(
     failing = last[failed[0]][0] if failed else None
     monotonic = not any(level > lowest_failed for level in passed)
     invalid = [facts for facts, one in zip(stages, found, strict=True) if one is Found.INVALID]
-    stopped_by_us = bool(invalid) and invalid[-1] is stages[-1] and (not failed or invalid[-1].budget_used)
+    stopped_by_us = bool(invalid) and invalid[-1] is stages[-1] and (not failed or invalid[-1].is_last)
     alone = _refusals_alone(passing, failing, stages, found)
     quota = _quota(stages, passing, failing, alone=alone)
     kind = _kind(passing, failing, quota, stopped_by_us=stopped_by_us, alone=alone)
@@ -237,8 +237,9 @@ def _sentence(
     unit: str,
 ) -> str:
     held = "no level was held" if passing is None else f"{load_words(passing.level, unit, ('was', 'were'))} held"
-    if kind is LimitKind.GENERATOR and generator is not None and BUDGET_USED in generator["because"]:
-        return f"{BUDGET_USED} before the limit was found; {held}"
+    early = None if generator is None else ended_early(generator["because"])
+    if kind is LimitKind.GENERATOR and early is not None:
+        return f"{early} before the limit was found; {held}"
     if kind is LimitKind.GENERATOR and generator is not None and NONE_DUE in generator["because"]:
         return f"at {load_words(generator['level'], unit)} no session began within the stage: a longer --stage; {held}"
     if kind is LimitKind.GENERATOR and generator is not None:

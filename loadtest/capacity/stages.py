@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from loadtest.capacity.at_once import Line
-from loadtest.capacity.facts import BUDGET_USED, NONE_DUE, Facts, Judged
+from loadtest.capacity.facts import BROKE_OFF, BUDGET_USED, NONE_DUE, Facts, Judged
 from loadtest.capacity.quota import Stay, evidence, is_refusal
 from loadtest.capacity.search import Purpose
 from loadtest.criteria import stage_health
 from loadtest.criteria.samples import REMEMBERED, SAMPLERS, WEIGHTS, Running, Sampler, Source, scenario_of, source_of
 from loadtest.criteria.slo import COUNT, DEFAULT_SLOS, DROPPED, RANKS, SECONDS, Slo, SloOutcome
 from loadtest.criteria.words import plural
+from loadtest.language.errors import OURS, Kind
 from loadtest.language.events import (
     LOAD,
     ON_A_SECRET,
@@ -33,6 +34,7 @@ from loadtest.language.events import (
     Remains,
     RemainsChanged,
     RemainsReason,
+    RunFinished,
     SessionFinished,
     SessionStarted,
     StageStarted,
@@ -43,6 +45,8 @@ from loadtest.language.vocabulary import USED_UP
 
 KEPT_UP: Final = 0.02
 """Of the arrivals of a stage: so much may the sessions in progress grow, chance apart, in a target that keeps up."""
+_OURS: Final = frozenset(OURS) - {Kind.CANCELLED}
+"""Of a session that had begun; an objective is charged with none of them, so the stage would hold without them."""
 MISSING: Final = 0.02
 """Of the arrivals of a stage: so many may have got lost on our side, neither started nor dropped."""
 
@@ -98,6 +102,7 @@ class Stages:
         self._drops: list[IterationDropped] = []
         self._samples: list[HealthSampled] = []
         self._faults: list[GeneratorFailed] = []
+        self._ends_ns: list[int] = []
         self._values: list[tuple[int, _Asked, tuple[float, int]]] = []
         self._judged: list[Facts] = []
         self._judged_until_ns = 0
@@ -121,6 +126,8 @@ class Stages:
                 self._samples.append(event)
             case GeneratorFailed():
                 self._faults.append(event)
+            case RunFinished():
+                self._ends_ns.append(event.t_ns)
             case IterationDropped() if event.purpose == LOAD:
                 self._drops.append(event)
                 self._take(event, None)
@@ -230,20 +237,6 @@ class Stages:
         before, after = line.at(told.t_ns), line.at(stage.until_ns)
         offered = sum(not s.again for s in sessions) + len(stage.drops)
         chance = 1 + 2 * math.sqrt(before + 1) + (2 * math.sqrt(offered) if self._poisson else 0)
-        health = stage_health.judge(
-            [e for e in self._samples if told.t_ns <= e.t_ns - 1_000_000_000 and e.t_ns <= stage.until_ns],
-            faults=[e for e in self._faults if told.t_ns <= e.t_ns < stage.until_ns],
-            drops=stage.drops,
-            users=told.users,
-        )
-        scheduled = 0 if told.rate is None or self._poisson else int(told.rate * duration_s)
-        if offered < (1 - MISSING) * scheduled:
-            gone = f"{scheduled - offered:,} of {plural(scheduled, 'arrival')} never came"
-            health = replace(health, outcome="invalid", because=(gone, *health.because))
-        if any(drop.reason in USED_UP for drop, _ in stage.drops):
-            health = replace(health, outcome="invalid", because=(BUDGET_USED, *health.because))
-        elif not offered:
-            health = replace(health, outcome="invalid", because=(NONE_DUE, *health.because))
         purpose = told.stage.split()[1] if len(told.stage.split()) > 1 else ""
         return Facts(
             number=number,
@@ -274,9 +267,34 @@ class Stages:
             failures=dict(Counter(" ".join(s.failed) for s in sessions if s.failed)),
             evidence=evidence((session.stay for session in self._sessions.values()), *stage.whole_ns),
             slos=tuple(_judged(slo, stage.values.get(_asked(slo), [])) for slo in self.slos),
-            health=health,
+            health=self._health(stage, offered=offered, duration_s=duration_s),
             marks=tuple((g, s.setup_s) for g, s in zip(good, sessions, strict=True)),
         )
+
+    def _health(self, stage: _Stage, *, offered: int, duration_s: float) -> stage_health.StageHealth:
+        """How fit the generator was; what voids the stage besides its figures stands first."""
+        told, until_ns = stage.told, stage.until_ns
+        faults = [e for e in self._faults if e.t_ns < until_ns]
+        lasting = [e for e in faults if e.fault not in stage_health.OF_ITS_STAGE]
+        health = stage_health.judge(
+            [e for e in self._samples if told.t_ns <= e.t_ns - 1_000_000_000 and e.t_ns <= until_ns],
+            faults=[e for e in faults if told.t_ns <= e.t_ns or e in lasting],
+            drops=stage.drops,
+            users=told.users,
+        )
+        void: list[str] = []
+        if any(drop.reason in USED_UP for drop, _ in stage.drops):
+            void.append(BUDGET_USED)
+        elif not offered:
+            void.append(NONE_DUE)
+        if lasting or any(end_ns < until_ns for end_ns in self._ends_ns):
+            void.append(BROKE_OFF)
+        if ours := [s.failed[1] for s in stage.sessions if s.failed is not None and s.failed[1] in _OURS]:
+            void.append(f"{plural(len(ours))} failed by a fault of ours ({', '.join(sorted(set(ours)))})")
+        scheduled = 0 if told.rate is None or self._poisson else int(told.rate * duration_s)
+        if offered < (1 - MISSING) * scheduled:
+            void.append(f"{scheduled - offered:,} of {plural(scheduled, 'arrival')} never came")
+        return replace(health, outcome="invalid", because=(*void, *health.because)) if void else health
 
 
 def _asked(slo: Slo) -> _Asked:

@@ -156,7 +156,7 @@ class Steering:
             found = verdicts(facts, bounds_latency=self._stages.bounds_latency)[-1]
             self._stages.forget()
             self._tell(probe, facts[-1], found)
-            if facts[-1].budget_used:
+            if facts[-1].is_last:
                 return
             search.tell(found)
 

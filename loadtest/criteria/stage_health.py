@@ -29,6 +29,10 @@ RECENT_SAMPLES: Final = 20
 MAX_BECAUSE: Final = 200
 """Characters of the reason that a load process tells."""
 
+OF_ITS_STAGE: Final = (Fault.ENGINE_DIED, Fault.OWN_LIMIT, Fault.SINK_FAILED)
+"""Faults that spoil the stage they fell into, and none after it. Of any other nobody knows what it takes from the rest
+of a run: a load process that is dead starts no sessions any more."""
+
 FITNESSES: Final = ("valid", "suspect", "invalid")
 """From good to bad."""
 Fitness = tuple[str, str]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest import journal
-from loadtest.capacity.facts import Facts, as_row
+from loadtest.capacity.facts import BROKE_OFF, Facts, as_row
 from loadtest.capacity.limit import Limit, limit, verdicts
 from loadtest.capacity.search import Found
 from loadtest.capacity.stages import Stages
@@ -70,8 +70,9 @@ def section(
 
 def apply(report: Report, capacity: dict[str, Any]) -> None:
     """A search is judged by whether it found what it looked for: that levels past the limit failed is its result, not
-    a missed objective, and a generator that was at its end there is told with the limit. Its objectives are those of
-    the highest level that held them; where none did, of the lowest that didn't."""
+    a missed objective, and a generator that was at its end there is told with the limit. What broke of the generator
+    stands against all of it. Its objectives are those of the highest level that held them; where none did, of the
+    lowest that didn't."""
     report["capacity"] = capacity
     level = capacity["max_passing"] or capacity["first_failing"]
     stage = next((row for row in capacity["stages"] if level is not None and row["number"] == level["number"]), None)
@@ -104,8 +105,9 @@ def apply(report: Report, capacity: dict[str, Any]) -> None:
         if slo["observed"] is not None or slo["name"] in asked
     ]
     generator = report["generator"]
-    because = [] if capacity["generator"] is None else list(capacity["generator"]["because"])
-    generator["invalid_because"] = because
+    because = generator["invalid_because"]
+    if not because and capacity["generator"] is not None:
+        because += [why for why in capacity["generator"]["because"] if why != BROKE_OFF]
     generator["suspect_because"] = [] if stage is None else [w for w in stage["generator"]["because"] if not because]
     generator["outcome"] = "invalid" if because else "suspect" if generator["suspect_because"] else "valid"
 

@@ -17,6 +17,7 @@ from loadtest.criteria.stage_health import (
     IDLE_SHARE,
     INVALID_LAG_NS,
     INVALID_POOL_NS,
+    OF_ITS_STAGE,
     SECONDS_SHARE,
     SUSPECT_CPU_PERCENT,
     SUSPECT_LAG_NS,
@@ -55,12 +56,13 @@ _FAULTS: Final = {
 """Faults that make a run invalid, in words. SINK_FAILED costs a view, not the truth: it only counts."""
 
 
-def section(run: Run, *, missing: Sequence[str] = (), probed: bool = False) -> dict[str, Any]:
+def section(run: Run, *, missing: Sequence[str] = (), probed: bool = False, searched: bool = False) -> dict[str, Any]:
     """`generator` of report.json; invalid_because and suspect_because are sentences, the worst first.
 
     engine_lag_p99_s, hub_lag_p99_s, pacing_error_p99_s: what 99 % of a second stayed under, in 95 % of the seconds.
     stamp_lag_p99_s: how late the ends of steps were stamped. pool_wait_p99_s: over the calls. `…_max`: true maxima.
     `missing`: journals that should be there, in words. `probed`: active checks ran, so there may be no load session.
+    `searched`: what spoils a stage alone is left out, for the stages of a search say it themselves.
     """
     warm = warm_health(run)
     engine, hub = warm[warm["source"] == "engine"], warm[warm["source"] == "hub"]
@@ -86,10 +88,9 @@ def section(run: Run, *, missing: Sequence[str] = (), probed: bool = False) -> d
         "faults": counts(run.faults["fault"]),
         "truncated": _truncated(run),
     }
-    invalid, suspect = (
-        [*_invalid_because(run, figures), *missing, *_unread(run.passed_over)],
-        _suspect_because(run, figures),
-    )
+    strained = [] if searched else _strained(run, figures)
+    invalid = [*_broken(run, figures, searched=searched), *strained, *missing, *_unread(run.passed_over)]
+    suspect = _suspect_because(run, figures)
     if not len(run.sessions) and not probed:
         invalid.insert(0, "no session was started")
     return {
@@ -130,15 +131,19 @@ def _truncated(run: Run) -> list[str]:
     return [str(name) for name in truncated[truncated["role"].isin(_LOAD_ROLES)]["name"]]
 
 
-def _invalid_because(run: Run, figures: dict[str, Any]) -> list[str]:
+def _broken(run: Run, figures: dict[str, Any], *, searched: bool) -> list[str]:
+    """What is missing from a run, whatever its figures are. In a search, an engine that died did so in one stage."""
     because: list[str] = []
     for fault, words in _FAULTS.items():
+        if searched and fault in OF_ITS_STAGE:
+            continue
         found = run.faults[run.faults["fault"] == fault]
         if len(found):
             detail = next((f" ({text})" for text in found["detail"].dropna() if text), "")
             times = "" if fault is Fault.DISK_FULL else _times(len(found))  # each process says it
             because.append(f"{words}{times}{detail}")
-    if truncated := figures["truncated"]:
+    engines = set(run.files[run.files["role"] == "engine"]["name"]) if searched else set()
+    if truncated := [name for name in figures["truncated"] if name not in engines]:
         names = ", ".join(truncated[:3]) + (" …" if len(truncated) > 3 else "")
         faults = set(run.faults["fault"])
         cause = "their disk was full" if Fault.DISK_FULL in faults else "their process was killed"
@@ -148,10 +153,15 @@ def _invalid_because(run: Run, figures: dict[str, Any]) -> list[str]:
     orphans = int((run.files["finish"] == "orphaned").sum())
     if orphans:
         because.append(f"an engine lost its load process{_times(orphans)} and stopped early")
-    because += _own_limits(run)
     bugs = int((run.sessions["kind"] == Kind.BUG).sum())
     if bugs:
         because.append(f"{plural(bugs)} hit a bug of avaload itself")
+    return because
+
+
+def _strained(run: Run, figures: dict[str, Any]) -> list[str]:
+    """What the generator could not carry."""
+    because = _own_limits(run)
     because += _above(figures, "engine_lag_p99_s", "event loop lag", INVALID_ENGINE_LAG_S)
     because += _above(figures, "stamp_lag_p99_s", "lateness of our own time stamps", INVALID_ENGINE_LAG_S)
     because += _above(figures, "pool_wait_p99_s", "waiting for our own connections", INVALID_POOL_WAIT_S)

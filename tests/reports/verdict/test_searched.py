@@ -1,0 +1,65 @@
+"""What a search for the limit is called in the end: its answer, unless its generator broke on the way to it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtest.language.events import Event, Fault, GeneratorFailed
+from tests.loadtest.capacity.simulated import Target
+from tests.reports import journals as j
+
+
+def written(path: Path, stages: list[Event], *more: Event, **options: Any) -> Path:
+    (path / "settings.json").write_text(json.dumps({"scenario": {"capacity": {"by": "users"}, "load": {"users": 64}}}))
+    j.write_file(path, [*stages, *more], **options)
+    return path
+
+
+def stages(target: Target, *levels: int) -> list[Event]:
+    return [
+        event
+        for number, level in enumerate(levels, 1)
+        for event in target.stage(f"{number} grow", level, open_=False, settle_s=1, hold_s=5)
+    ]
+
+
+def held() -> list[Event]:
+    return stages(Target(seed=1, alive_s=0.5), 2, 4)
+
+
+def judged(path: Path) -> tuple[int, list[str], list[str]]:
+    report = j.reported(path)
+    return report["verdict"]["exit_code"], report["generator"]["invalid_because"], report["verdict"]["reasons"]
+
+
+def test_a_search_whose_generator_was_fit_passes(run_dir: Path) -> None:
+    assert judged(written(run_dir, held()))[:2] == (0, [])
+
+
+def test_what_broke_of_the_generator_makes_a_search_invalid_as_it_does_a_run(run_dir: Path) -> None:
+    lost = GeneratorFailed(t_ns=held()[-1].t_ns, fault=Fault.WORKER_LOST, process=-1, detail="load process 1")
+    code, because, reasons = judged(written(run_dir, held(), lost))
+    assert (code, because) == (4, ["a worker was lost (load process 1)"])
+    assert reasons[0] == "the generator's numbers can't be trusted: a worker was lost (load process 1)"
+
+
+@pytest.mark.parametrize(
+    ("role", "options", "because"),
+    [
+        ("engine", {"finish": "orphaned"}, "an engine lost its load process and stopped early"),
+        ("load", {"finish": None}, "journals cut short because their process was killed"),
+        ("engine", {"tail": b"what can't be read\n"}, "passed over in the journals, since it can't be read"),
+    ],
+)
+def test_a_search_with_holes_in_its_journals_is_invalid(
+    run_dir: Path, role: str, options: dict[str, Any], because: str
+) -> None:
+    code, told, _ = judged(written(run_dir, held(), role=role, **options))
+    assert (code, [each[: len(because)] for each in told]) == (4, [because])
+
+
+def test_an_engine_that_died_in_one_stage_is_no_hole_in_the_others(run_dir: Path) -> None:
+    died = GeneratorFailed(t_ns=1, fault=Fault.ENGINE_DIED, process=0)
+    assert judged(written(run_dir, held(), died, finish=None))[:2] == (0, [])
