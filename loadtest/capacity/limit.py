@@ -280,7 +280,7 @@ def _bound(quota: dict[str, Any]) -> str:
     if quota["exact"]:
         late = quota["freed_after_s"]
         when = f", a place of which is free again only about {late:.2g} s after a delete" if late else ""
-        return f"a quota of exactly {quota['number']} {quota['what']}{when}"
+        return f"a quota of exactly {plural(quota['number'])} at once{when}"
     if "at_most" in quota:
         return f"a quota of {quota['number']} to {quota['at_most']} {quota['what']}"
     return ""

@@ -6,7 +6,7 @@ from typing import Any
 
 from loadtest import journal
 from loadtest.capacity.facts import BROKE_OFF, Facts, as_row
-from loadtest.capacity.limit import Limit, limit, verdicts
+from loadtest.capacity.limit import Limit, LimitKind, limit, verdicts
 from loadtest.capacity.search import Found
 from loadtest.capacity.stages import Stages
 from loadtest.config.settings import Settings
@@ -72,9 +72,9 @@ def apply(report: Report, capacity: dict[str, Any]) -> None:
     """A search is judged by whether it found what it looked for: that levels past the limit failed is its result, not
     a missed objective, and a generator that was at its end there is told with the limit. What broke of the generator
     stands against all of it. Its objectives are those of the highest level that held them; where none did, of the
-    lowest that didn't."""
+    lowest that didn't, unless a quota below it is the answer."""
     report["capacity"] = capacity
-    level = capacity["max_passing"] or capacity["first_failing"]
+    level = capacity["max_passing"] or (None if names_quota(capacity) else capacity["first_failing"])
     stage = next((row for row in capacity["stages"] if level is not None and row["number"] == level["number"]), None)
     asked = {slo["name"] for slo in report["slos"] if slo["asked"]}
     report["slos"] = [
@@ -110,6 +110,11 @@ def apply(report: Report, capacity: dict[str, Any]) -> None:
         because += [why for why in capacity["generator"]["because"] if why != BROKE_OFF]
     generator["suspect_because"] = [] if stage is None else [w for w in stage["generator"]["because"] if not because]
     generator["outcome"] = "invalid" if because else "suspect" if generator["suspect_because"] else "valid"
+
+
+def names_quota(capacity: dict[str, Any]) -> bool:
+    """Whether its answer is a quota of which the number is known; a level that holds is then no further one."""
+    return capacity["kind"] == LimitKind.QUOTA and capacity["quota"]["exact"]
 
 
 def _open(slo: dict[str, Any], side: str, bound: Callable[[int, int], float]) -> float | None:

@@ -10,6 +10,7 @@ from loadtest.criteria.slo import DROPPED, EXPOSED, SECONDS, SloOutcome
 from loadtest.criteria.words import amount, cut, plural
 from loadtest.language.errors import Code, Exit, Kind
 from loadtest.language.events import DropReason
+from reports.sections.capacity import names_quota
 from reports.sections.sessions import CERTAIN, LEFT_WORDS
 from reports.verdict import objective_words, rules
 
@@ -131,7 +132,8 @@ def _broken(report: Report) -> list[Reason]:
     found = [Reason(Exit.FAIL, text) for text in parts]
     if report["aborted"]:
         found.insert(0, Reason(Exit.FAIL, objective_words.stopped_early(report["aborted"]), About.ABORTED))
-    if (searched := report["capacity"]) and searched["first_failing"] and not searched["max_passing"]:
+    searched = report["capacity"]
+    if searched and searched["first_failing"] and not searched["max_passing"] and not names_quota(searched):
         found.insert(0, Reason(Exit.FAIL, f"no level held its objectives: {searched['sentence']}", About.WHOLE))
     if not found and _none_completed(report) and (refusals := _refusals(report)):
         none = f"none of {plural(report['sessions']['started'])} was completed: the target answered {refusals}"
@@ -153,9 +155,10 @@ def _refusals(report: Report) -> str:
 def _unreached(report: Report) -> str | None:
     """A run that never got through to its target says nothing about it: it may be the target, the network, a proxy, a
     certificate or a wrong address."""
+    sessions = report["sessions"]
     failures = [row for row in report["failures"] if row["kind"] != Kind.CANCELLED]
     answered = any(row["count"] > row["failed"] for row in report["steps"].values())
-    if not _none_completed(report) or answered or not failures:
+    if not sessions["started"] or sessions["completed"] or answered or not failures:
         return None
     if any(row["code"] != Code.CONNECT_FAILED for row in failures):
         return None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.criteria.words import plural
 from tests.e2e.target import alive, reaching
 from tests.loadtest.twin.process import running_twin
 from tests.support import avaload, call
@@ -64,7 +65,7 @@ def test_a_small_quota_is_found_exactly(quota: int, seed: int, tmp_path: Path) -
     capacity = json.loads((run_dir / "report.json").read_text())["capacity"]
     assert (capacity["kind"], capacity["quota"]["what"]) == ("quota", "sessions at once"), capacity["sentence"]
     assert (capacity["quota"]["number"], capacity["quota"]["exact"]) == (quota, True)
-    assert f"a quota of exactly {quota} sessions at once" in done.out.splitlines()[0]
+    assert f"a quota of exactly {plural(quota)} at once" in done.out.splitlines()[0]
 
 
 SHORT = """

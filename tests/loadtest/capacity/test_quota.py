@@ -9,6 +9,7 @@ from loadtest.capacity.limit import limit
 from loadtest.capacity.quota import Evidence, Refusal, quota_of
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.criteria.slo import Slo
+from loadtest.criteria.words import plural
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import Step
 from tests.loadtest.capacity.simulated import Target
@@ -47,7 +48,7 @@ def test_small_quotas_are_found_exactly(quota: int, alive_s: float) -> None:
         assert (kind, what, number, exact) == ("quota", "sessions at once", quota, True), (seed, sentence)
         assert levels == (quota, quota + 1), (seed, sentence)
         assert result.limit.sustained
-        assert sentence.startswith(f"a quota of exactly {quota} sessions at once; above it")
+        assert sentence.startswith(f"a quota of exactly {plural(quota)} at once; above it")
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from loadtest.language.events import Event, Fault, GeneratorFailed
+from loadtest.capacity.limit import LimitKind
+from loadtest.language.errors import Code, Kind
+from loadtest.language.events import Event, Fault, GeneratorFailed, Outcome, StageStarted, Step
 from tests.loadtest.capacity.simulated import Target
 from tests.reports import journals as j
 
@@ -63,3 +65,27 @@ def test_a_search_with_holes_in_its_journals_is_invalid(
 def test_an_engine_that_died_in_one_stage_is_no_hole_in_the_others(run_dir: Path) -> None:
     died = GeneratorFailed(t_ns=1, fault=Fault.ENGINE_DIED, process=0)
     assert judged(written(run_dir, held(), died, finish=None))[:2] == (0, [])
+
+
+def test_a_quota_of_one_is_an_answer_though_no_level_could_hold(run_dir: Path) -> None:
+    """The one user's next session is not due within the stage, so that the level can't be judged."""
+    refused = stages(Target(seed=1, quota=1, alive_s=0.5), 5, 2)
+    idle = Target(seed=1, _now_s=60).stage("3 bisect", 1, open_=False, settle_s=1, hold_s=5)
+    path = written(run_dir, [*refused, *(event for event in idle if isinstance(event, StageStarted))])
+    capacity = j.reported(path)["capacity"]
+    assert (capacity["kind"], capacity["quota"]["number"], capacity["max_passing"]) == (LimitKind.QUOTA, 1, None)
+    assert capacity["sentence"].startswith("a quota of exactly 1 session at once; above it sessions are refused")
+    code, _, reasons = judged(path)
+    assert (code, reasons[0].partition(",")[0]) == (0, "no objective was judged")
+
+
+def test_a_search_that_never_reached_its_target_says_nothing_of_it(run_dir: Path) -> None:
+    failed = j.failed_step(1, Step.MINT, 0, 0.01, Kind.TRANSPORT, Code.CONNECT_FAILED)
+    ended = j.finished(1, 0, 0.01, outcome=Outcome.FAILED, failure=failed.failure)
+    told = [
+        StageStarted(t_ns=j.at(at_s), stage=name, users=1, steady=name == "1 grow")
+        for at_s, name in ((-2, "settle 1 grow"), (-1, "1 grow"), (5, "rest 1 grow"))
+    ]
+    code, _, reasons = judged(written(run_dir, [*told, j.started(1, 0), failed, ended]))
+    assert code == 4
+    assert reasons[0].startswith("the target was never reached, so nothing is known of it: no connection could be made")
