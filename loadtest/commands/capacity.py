@@ -13,8 +13,8 @@ from loadtest.journal import JournalError
 from loadtest.language.errors import ConfigError, Exit
 
 EXAMPLE: Final = "avaload capacity scenario.toml --by arrivals --start 5 --most 200"
-_DECIDED: Final = ("--users", "--rate", "--ramp", "--duration", "--trace", "--warm-up", "--probes")
-"""By the search."""
+_DECIDED: Final = ("--users", "--rate", "--ramp", "--duration", "--trace", "--warm-up", "--probes", "--baseline")
+"""By the search; and it has no use for a baseline, which is of one level."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

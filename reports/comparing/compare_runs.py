@@ -32,6 +32,7 @@ _FIRST_DEFAULTS: Final = {
     "realtime": {"model": "gpt-realtime", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}
 }
 """Of the versions that didn't write theirs down, those that have changed since."""
+_SEARCH: Final = "a search for the limit, whose figures are of many levels"
 _IN_A_MIX: Final = re.compile(r"^mix\.[^.]+\.(?=realtime\.|session\.|secret\.)")
 
 
@@ -133,6 +134,8 @@ def incomparable(base: Sequence[Measured], new: Sequence[Measured]) -> list[str]
             because.append(f"{run.name}: its generator was invalid: {'; '.join(run.generator_why)}")
         if not run.sessions:
             because.append(f"{run.name}: holds no session")
+        if _is_search(run.written.settings):
+            because.append(f"{run.name}: {_SEARCH}")
     first = base[0]
     for run in (*base[1:], *new):
         if run.scenario != first.scenario:
@@ -189,6 +192,10 @@ def check_baseline(run_dir: Path, *, plan: Settings | None = None) -> None:
     if not journal.wait_until_closed(run_dir, timeout_s=0):
         raise ConfigError(f"--baseline {run_dir}: the run is still being written")
     written = run_settings.read(run_dir)
+    if _is_search(written.settings):
+        raise ConfigError(f"--baseline {run_dir}: {_SEARCH}")
+    if _is_search(plan):
+        raise ConfigError(f"--baseline {run_dir}: nothing is held against it by {_SEARCH}")
     if plan is None:
         return
     problems = other_plan(written.settings, plan)
@@ -196,6 +203,10 @@ def check_baseline(run_dir: Path, *, plan: Settings | None = None) -> None:
         problems.insert(0, f"scenario is {plan.name}, not {written.name}")
     if problems:
         raise ConfigError([f"--baseline {run_dir}: not comparable: {problem}" for problem in problems])
+
+
+def _is_search(settings: Settings | None) -> bool:
+    return settings is not None and settings.capacity is not None
 
 
 def _shown(run_dir: Path) -> str:

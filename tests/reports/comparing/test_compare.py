@@ -417,6 +417,24 @@ def test_a_run_that_is_being_written_is_refused_as_a_baseline_before_the_start(t
         check_baseline(before)
 
 
+SEARCHED = "a search for the limit, whose figures are of many levels"
+
+
+def test_a_search_is_compared_with_nothing(base: Path, tmp_path: Path) -> None:
+    """A target that carries more is driven higher, and would be called slower."""
+    plan = PLAN | {"capacity": {"by": "users"}}
+    search = written(tmp_path / "search", sessions(slower=1.2, seed=2), plan=plan)
+    compared = compare([base], [search])
+    assert (compared["exit_code"], compared["regressions"]) == (4, [])
+    assert [why.partition(": ")[2] for why in compared["not_comparable_because"]] == [SEARCHED]
+    with pytest.raises(ConfigError) as caught:
+        check_baseline(search, plan=Settings.model_validate(PLAN))
+    assert caught.value.problems == [f"--baseline {search}: {SEARCHED}"]
+    with pytest.raises(ConfigError) as caught:
+        check_baseline(base, plan=Settings.model_validate(plan))
+    assert caught.value.problems == [f"--baseline {base}: nothing is held against it by {SEARCHED}"]
+
+
 EVIL = "<script>alert('x')</script>|b"
 
 
