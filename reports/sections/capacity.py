@@ -74,7 +74,8 @@ def apply(report: Report, capacity: dict[str, Any]) -> None:
     stands against all of it. Its objectives are those of the highest level that held them; where none did, of the
     lowest that didn't, unless a quota below it is the answer."""
     report["capacity"] = capacity
-    level = capacity["max_passing"] or (None if names_quota(capacity) else capacity["first_failing"])
+    lowest = None if names_quota(capacity) else capacity["first_failing"]
+    level: Any = capacity["max_passing"] or lowest
     stage = next((row for row in capacity["stages"] if level is not None and row["number"] == level["number"]), None)
     asked = {slo["name"] for slo in report["slos"] if slo["asked"]}
     report["slos"] = [
@@ -114,7 +115,7 @@ def apply(report: Report, capacity: dict[str, Any]) -> None:
 
 def names_quota(capacity: dict[str, Any]) -> bool:
     """Whether its answer is a quota of which the number is known; a level that holds is then no further one."""
-    return capacity["kind"] == LimitKind.QUOTA and capacity["quota"]["exact"]
+    return capacity["kind"] == LimitKind.QUOTA and capacity["quota"]["exact"] is True
 
 
 def _open(slo: dict[str, Any], side: str, bound: Callable[[int, int], float]) -> float | None:
