@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         options = parse(sys.argv[1:] if argv is None else argv)
-        recorded = read(options.replay_diff) if options.replay_diff is not None else None
+        recorded = _recorded(options.replay_diff) if options.replay_diff is not None else None
         openai, avaturn = _bind(options)
     except (UsageError, ContractError) as error:
         for problem in error.problems if isinstance(error, UsageError) else [str(error)]:
@@ -52,6 +52,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"avaload twin: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _recorded(path: Path) -> list[Line]:
+    """Raises ContractError for what can't be compared; what won't be is told."""
+    from loadtest.twin.recorder.differences import answered
+
+    lines = read(path)
+    told, asked = answered(lines)
+    if not told:
+        raise ContractError(f"{path}: nothing to compare: it has no answer of a service")
+    if told < asked:
+        print(f"avaload twin: {path}: {asked - told} of {asked} requests had no answer: not compared", file=sys.stderr)
+    return lines
 
 
 def _record(options: Options, path: Path, *, openai: socket.socket, avaturn: socket.socket) -> int:

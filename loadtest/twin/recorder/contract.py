@@ -220,6 +220,11 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int)
 
 
+def _is_status(value: Any) -> bool:
+    """None: there was no answer."""
+    return value is None or _is_count(value)
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value.isprintable()
 
@@ -258,11 +263,11 @@ _REQUEST: Final[Mapping[str, Check]] = {
 }
 _KINDS: Final[tuple[tuple[str, Mapping[str, Check]], ...]] = (
     ("method", {"exchange": _is_count, **_REQUEST, "method": lambda value: _is_text(value) and value.isalpha()}),
-    ("exchange", {"status": lambda value: value is None or _is_count(value), "headers": _are_names}),
+    ("exchange", {"status": _is_status, "headers": _are_names}),
     ("path", {"socket": _is_count, **_REQUEST}),
     ("from", {"socket": _is_count, "from": ("client", "service").__contains__, "type": _is_text}),
     ("ended_by", {"socket": _is_count, "ended_by": _is_text, "code": _is_count}),
-    ("status", {"socket": _is_count, "status": _is_count}),
+    ("status", {"socket": _is_count, "status": _is_status}),
 )
 """By the first of these words that a line has, what it must have."""
 

@@ -38,7 +38,7 @@ class _Seen:
 
 
 def differences(recorded: Sequence[Line], twin: Sequence[Line]) -> list[str]:
-    """Compare exchange by exchange and socket by socket; an exchange that was never answered tells nothing."""
+    """Compare exchange by exchange and socket by socket; what was never answered tells nothing."""
     found: list[str] = []
     for number in _numbers(recorded, "exchange"):
         found += _of_exchange(_of(recorded, "exchange", number), _of(twin, "exchange", number))
@@ -47,13 +47,21 @@ def differences(recorded: Sequence[Line], twin: Sequence[Line]) -> list[str]:
     return list(dict.fromkeys(without_source(each) for each in found))
 
 
+def answered(recorded: Sequence[Line]) -> tuple[int, int]:
+    """Of how many requests of a recording there is an answer, and how many there are."""
+    kinds = ("exchange", "socket")
+    asked = {(kind, line[kind]) for line in recorded for kind in kinds if kind in line and "path" in line}
+    told = {(kind, line[kind]) for line in recorded for kind in kinds if kind in line and _is_answer(line)}
+    return len(asked & told), len(asked)
+
+
 def _of_exchange(recorded: list[Line], twin: list[Line]) -> Iterator[str]:
     asked = recorded[0]
     what = f"{asked['method']} {asked['path']}"
-    theirs, ours = _first(recorded, "status"), _first(twin, "status")
-    if theirs is None or theirs["status"] is None:
+    theirs, ours = _answer(recorded), _answer(twin)
+    if theirs is None:
         return
-    if ours is None or ours["status"] is None:
+    if ours is None:
         yield f"{what}: the twin gave no answer, recorded {theirs['status']}"
         return
     if theirs["status"] != ours["status"]:
@@ -70,9 +78,11 @@ def _of_exchange(recorded: list[Line], twin: list[Line]) -> Iterator[str]:
 
 def _of_socket(recorded: list[Line], twin: list[Line]) -> Iterator[str]:
     what = "realtime" if recorded[0]["path"].endswith("/realtime") else "room"
-    theirs, ours = _first(recorded, "status"), _first(twin, "status")
-    if theirs is None or ours is None or theirs["status"] != ours["status"]:
-        yield f"{what}: opening {_status(ours)}, recorded {_status(theirs)}"
+    theirs, ours = _answer(recorded), _answer(twin)
+    if theirs is None:
+        return
+    if ours is None or theirs["status"] != ours["status"]:
+        yield f"{what}: opening {_status(ours)}, recorded answered {theirs['status']}"
         return
     events, twin_events = _events(recorded), _events(twin)
     while_recorded = _events(_while_recorded(twin, recorded))
@@ -155,6 +165,14 @@ def _listed(kinds: set[str]) -> str:
 
 def _status(line: Line | None) -> str:
     return "not answered" if line is None else f"answered {line['status']}"
+
+
+def _is_answer(line: Line) -> bool:
+    return line.get("status") is not None
+
+
+def _answer(lines: list[Line]) -> Line | None:
+    return next(filter(_is_answer, lines), None)
 
 
 def _first(lines: list[Line], key: str) -> Line | None:

@@ -2,9 +2,10 @@
 
 import base64
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from loadtest.twin.recorder.contract import OBJECT, STRING, Names
+from loadtest.twin.recorder.contract import OBJECT, STRING, Line, Names
 
 _SILENCE = bytes(48 * 1_500)
 _FILLERS = {
@@ -18,6 +19,7 @@ _FILLERS = {
     "audio": base64.b64encode(_SILENCE).decode(),
 }
 """By the name of the member; an `id` is named with what it is the id of."""
+_BEYOND_ALL_MS = 10_000_000
 _STRANGE = (("previous_item_id", STRING), ("response_id", STRING))
 
 
@@ -43,6 +45,24 @@ def without_strange_ids(shape: dict[str, Any]) -> dict[str, Any]:
     if isinstance(item := left.get("item"), dict):
         left["item"] = {name: each for name, each in item.items() if (name, each) != ("id", STRING)}
     return left
+
+
+def with_lengths(lines: Sequence[Line]) -> list[Line]:
+    """The lines of a recording; a truncation that was refused asks for more than there can be, as it did then. Those
+    that were obeyed get a length like any other."""
+    done: set[tuple[object, str]] = set()
+    found = []
+    for line in reversed(lines):
+        shape = line.get("shape", {})
+        item = (line.get("socket"), str(shape.get("item_id")))
+        if line.get("type") == "conversation.item.truncated":
+            done.add(item)
+        elif line.get("type") == "conversation.item.truncate":
+            if item not in done:
+                line = {**line, "shape": {**shape, "audio_end_ms": _BEYOND_ALL_MS}}
+            done.discard(item)
+        found.append(line)
+    return found[::-1]
 
 
 def _spelled(name: str) -> str:

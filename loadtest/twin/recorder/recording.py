@@ -159,7 +159,7 @@ class Recorder:
             self._write({"socket": number, "status": error.status})
             return Response(status=error.status)
         except (ClientError, TimeoutError, OSError):
-            self._write({"socket": number, "status": 502})
+            self._write({"socket": number, "status": None})
             return Response(status=502)
         try:
             self._write({"socket": number, "status": 101})

@@ -19,13 +19,15 @@ from aiohttp import (
 
 from loadtest.twin.pcm import FRAME_BYTES, SILENT_FRAME, tone
 from loadtest.twin.recorder.contract import AUDIO, EMPTY, NOT_JSON, OBJECT, Line, Names, parsed
-from loadtest.twin.recorder.filling import filled, without_strange_ids
+from loadtest.twin.recorder.filling import filled, with_lengths, without_strange_ids
 from loadtest.twin.recorder.recording import Recorder
 from loadtest.twin.recorder.upstream import http_session
 
 _HTTP_DEADLINE_S = 20.0
 # Longer than the twin takes from one event of a turn to the next: the answer itself is the longest, 2 s by default.
 _EVENT_DEADLINE_S = 8.0
+_TIMEOUT = "input_audio_buffer.timeout_triggered"
+_LONGEST_IDLE_S = 30.0
 _FRAME_S = 0.020
 _SPEECH = tone(duration_ms=600)
 _PAUSE = bytes(48 * 10_500)
@@ -33,7 +35,9 @@ _PAUSE = bytes(48 * 10_500)
 # What only speech brings about: on the way to one of these the user speaks.
 _ANSWERED = "avatar_started_speaking"
 _CUES = ("input_audio_buffer.speech_started", "ce_events.realtime.input_transcript", _ANSWERED)
-_UTTERANCE = base64.b64encode(_SPEECH + _PAUSE).decode()
+# Before these the user falls silent; a client may commit or leave while he speaks. The real service's transcript may
+# begin in mid-speech, where the twin's doesn't.
+_SILENCED = ("input_audio_buffer.speech_stopped", "conversation.item.input_audio_transcription.")
 
 
 async def replay(lines: Sequence[Line], *, recorder: Recorder, keys: Mapping[str, str]) -> None:
@@ -45,7 +49,7 @@ async def replay(lines: Sequence[Line], *, recorder: Recorder, keys: Mapping[str
         http_session(deadline_s=_HTTP_DEADLINE_S) as http,
         _Replay(lines, recorder=recorder, keys=keys, http=http) as client,
     ):
-        for line in lines:
+        for line in with_lengths(lines):
             await client.follow(line)
 
 
@@ -119,6 +123,8 @@ class _Replay:
             await socket.close()
         elif line.get("from") == "service":
             socket.expected.append(line["type"])
+            if line["type"] in ("session.created", "session.updated"):
+                socket.idle_s = _idle_s(line.get("shape"))
         elif "ended_by" in line:
             socket.expected.append(None)
 
@@ -193,7 +199,10 @@ class _Socket:
         """Types of events in the order in which they were recorded, None for the close."""
         self.text_tasks = 0
         """Answers so far that nobody had to speak for."""
+        self.idle_s = 0.0
+        """How long the model waits for someone who says nothing, before it takes that for a turn."""
         self._utterances = 0
+        self._is_speaking = False
         self._ws = ws
         self._wanted: Counter[str | None] = Counter()
         self._received: Counter[str | None] = Counter()
@@ -215,6 +224,9 @@ class _Socket:
             if max(answers_to_speech, *(self._wanted[cue] for cue in _CUES if cue != _ANSWERED)) > self._utterances:
                 self._utterances += 1
                 await self._speak()
+            if self._is_speaking and str(kind).startswith(_SILENCED):
+                self._is_speaking = False
+                await self._say(_PAUSE)
             if kind not in self._missing and not await self._has_come(kind):
                 self._missing.add(kind)
 
@@ -239,7 +251,8 @@ class _Socket:
             return self._received[kind] >= self._wanted[kind] or self._received[None] > 0
 
         try:
-            async with asyncio.timeout(_EVENT_DEADLINE_S), self._changed:
+            idle_s = self.idle_s if kind == _TIMEOUT else 0
+            async with asyncio.timeout(_EVENT_DEADLINE_S + idle_s), self._changed:
                 await self._changed.wait_for(holds)
         except TimeoutError:
             return False
@@ -249,7 +262,11 @@ class _Socket:
         if self._is_room:
             self._frames += [_SPEECH[start : start + FRAME_BYTES] for start in range(0, len(_SPEECH), FRAME_BYTES)]
         else:
-            await self.send({"type": "input_audio_buffer.append", "audio": _UTTERANCE})
+            self._is_speaking = True
+            await self._say(_SPEECH)
+
+    async def _say(self, pcm: bytes) -> None:
+        await self.send({"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode()})
 
     async def _listen(self) -> None:
         while True:
@@ -275,6 +292,13 @@ class _Socket:
                 await self._ws.send_bytes(self._frames.pop(0) if self._frames else SILENT_FRAME)
                 due_s += _FRAME_S
                 await asyncio.sleep(max(0.0, due_s - loop.time()))
+
+
+def _idle_s(shape: Any) -> float:
+    """What a session says of it; 0 where it says nothing. No longer than it may be: anybody may have made the file."""
+    for name in ("session", "audio", "input", "turn_detection", "idle_timeout_ms"):
+        shape = shape.get(name) if isinstance(shape, dict) else None
+    return min(max(0.0, shape / 1000), _LONGEST_IDLE_S) if isinstance(shape, int) else 0.0
 
 
 def _id(names: Names, part: str) -> str:

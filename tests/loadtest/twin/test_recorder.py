@@ -14,6 +14,7 @@ import openai
 import pytest
 
 from loadtest.twin.recorder.contract import NOT_JSON, ContractError, Names, parsed, read, shape
+from loadtest.twin.serving import main
 from tests.loadtest.twin.process import DEADLINE_S, RunningTwin, running_twin
 from tests.loadtest.twin.talking import in_room, realtime
 
@@ -96,6 +97,11 @@ async def _turn(recorder: RunningTwin, recording: _Recording) -> None:
         await client.until("response.done")
         item = client.events[-1]["response"]["output"][0]
         recording.values += [item["id"], item["content"][0]["transcript"]]
+
+
+async def _nobody_there(recorder: RunningTwin) -> None:
+    async with realtime(recorder, query="?model=gpt-realtime", key=recorder.openai_key):
+        raise AssertionError("somebody answered")
 
 
 def _compare(path: Path, *options: str) -> tuple[int, list[str]]:
@@ -331,6 +337,7 @@ def test_a_member_that_one_side_lacks_is_named(honest: _Recording, tmp_path: Pat
         ("[1]\n", "not a recording of version 1"),
         ('{"contract": 1}\n{"exchange": 1', "not a recording: a line is not JSON"),
         ('{"contract": 1}\n{"exchange": "1"}\n', "not a recording: line 2 is of no known kind"),
+        ('{"contract": 1}\n', "nothing to compare: it has no answer of a service"),
     ],
 )
 def test_a_bad_file_is_one_line(tmp_path: Path, content: str | None, complaint: str) -> None:
@@ -362,6 +369,34 @@ def test_an_earlier_recording_is_not_overwritten(tmp_path: Path) -> None:
 
     assert _refused("--record", str(path), *urls) == [f"avaload twin: argument --record: {path}: File exists"]
     assert path.read_text() == "precious"
+
+
+def test_a_recording_in_which_nobody_answered_shows_no_twin_to_be_right(tmp_path: Path) -> None:
+    path, here = tmp_path / "down.jsonl", "http://127.0.0.1:9"
+    with running_twin("--record", str(path), "--openai-base-url", f"{here}/v1", "--avaturn-base-url", here) as recorder:
+        assert httpx.get(f"{recorder.avaturn_url}/api/v1/sessions").status_code == 502
+        recorder.openai_key = "sk-of-nobody"
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            asyncio.run(_nobody_there(recorder))
+
+    assert _refused("--replay-diff", str(path)) == [
+        f"avaload twin: {path}: nothing to compare: it has no answer of a service"
+    ]
+
+
+def test_what_was_not_answered_is_counted_and_differs_in_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unheard = OPENED | {"socket": 2}
+    lines = [{"contract": 1}, REQUEST, {"exchange": 1, "status": 405, "headers": []}, OPENED, unheard]
+    lines.append({"socket": 2, "status": None})
+    path = tmp_path / "half.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    assert main(["--replay-diff", str(path)]) == 3
+    told = capsys.readouterr()
+    assert told.err == f"avaload twin: {path}: 2 of 3 requests had no answer: not compared\n"
+    assert [line for line in told.out.splitlines() if "realtime" in line] == []
 
 
 REQUEST: dict[str, Any] = {

@@ -83,6 +83,8 @@ async def _cancelled(client: Client) -> None:
     item = (await client.until("response.done"))["response"]["output"][0]
     await client.send("conversation.item.truncate", item_id=item["id"], content_index=0, audio_end_ms=10)
     await client.until("conversation.item.truncated")
+    await client.send("conversation.item.truncate", item_id=item["id"], content_index=0, audio_end_ms=60_000)
+    await client.until("error")
     await client.send("response.cancel")
     await client.until("error")
 
@@ -93,6 +95,18 @@ async def _interrupted(client: Client) -> None:
     await client.say(speech_ms=600)
     for _ in range(2):
         await client.until("response.done")
+
+
+async def _committed_in_speech(client: Client) -> None:
+    await client.say(speech_ms=600, silence_ms=0)
+    await client.until("input_audio_buffer.speech_started")
+    await client.send("input_audio_buffer.commit")
+    await client.until("conversation.item.done")
+
+
+async def _left_in_speech(client: Client) -> None:
+    await client.say(speech_ms=600, silence_ms=0)
+    await client.until("input_audio_buffer.speech_started")
 
 
 async def _nobody_speaks(client: Client) -> None:
@@ -142,6 +156,7 @@ async def _tools_at_hand(client: Client) -> None:
 
 TALKS: tuple[Callable[[Client], Awaitable[None]], ...] = (
     *(_history, _picture, _beside, _cancelled, _interrupted, _nobody_speaks, _settings),
+    *(_committed_in_speech, _left_in_speech),
     _patient({"type": "server_vad", "silence_duration_ms": 2500}),
     _patient({"type": "semantic_vad", "eagerness": "low"}),
 )
