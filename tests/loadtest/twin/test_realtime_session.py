@@ -855,6 +855,53 @@ def test_only_the_sound_of_an_answer_can_be_truncated(fields: dict[str, Any], pa
     in_no_time(script)
 
 
+@pytest.mark.parametrize("modality", ["text", "audio"])
+def test_an_answer_without_sound_or_before_its_first_can_not_be_truncated(modality: str) -> None:
+    async def script() -> None:
+        talk = Talk("latency.first_delta=fixed:5", session={"output_modalities": [modality]})
+        talk.send("response.create")
+        item_id = talk.last("response.output_item.added")["item"]["id"]
+        if modality == "text":
+            await asyncio.sleep(LONG_S)
+        talk.send("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=0)
+        told = talk.last("error")["error"]
+        assert (told["message"], told["code"]) == (
+            "Only model output audio messages can be truncated",
+            "unsupported_content_type",
+        )
+        await asyncio.sleep(LONG_S)
+        (part,) = talk.last("response.done")["response"]["output"][0]["content"]
+        assert part.get("transcript", part.get("text", "")).startswith("Answer 1 of twin-")
+        talk.send("conversation.item.retrieve", item_id=item_id)
+        assert talk.last("conversation.item.retrieved")["item"]["content"] == [part]
+
+    in_no_time(script)
+
+
+def test_an_answer_truncated_before_it_is_cancelled_costs_what_was_made_and_keeps_no_words() -> None:
+    async def script() -> None:
+        talk = Talk("latency.first_delta=fixed:0", "answer_s=10", "generation_speed=1")
+        talk.send("response.create")
+        await asyncio.sleep(0.7)
+        (item_id,) = {event["item_id"] for event in talk.all("response.output_audio.delta")}
+        talk.send("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=100)
+        await asyncio.sleep(0.6)
+        talk.send("response.cancel")
+        assert len(talk.all("response.output_audio.delta")) == 7
+        response = talk.last("response.done")["response"]
+        assert response["output"][0]["content"] == [{"type": "output_audio", "transcript": None}]
+        said = talk.last("response.output_audio_transcript.done")["transcript"]
+        assert response["usage"]["output_token_details"] == {"text_tokens": -(-len(said) // 4), "audio_tokens": 28}
+        talk.send("conversation.item.retrieve", item_id=item_id)
+        assert talk.last("conversation.item.retrieved")["item"]["content"] == response["output"][0]["content"]
+        talk.send("response.create")
+        await asyncio.sleep(20)
+        read = talk.last("response.done")["response"]["usage"]["input_token_details"]
+        assert read["audio_tokens"] == 2
+
+    in_no_time(script)
+
+
 def test_tracing_stays_as_it_is_once_on() -> None:
     async def script() -> None:
         talk = Talk(session={"tracing": "auto"})

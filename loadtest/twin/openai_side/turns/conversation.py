@@ -16,7 +16,7 @@ _SOUND = ("input_audio", "output_audio")
 
 @dataclass(slots=True, kw_only=True)
 class Item:
-    """One item. Sound is kept only as its length in ms."""
+    """One item. Sound is kept only as its length in ms, as far as it was not truncated."""
 
     id: str
     type: str = "message"
@@ -24,6 +24,8 @@ class Item:
     status: str = "completed"
     content: list[dict[str, Any]] = field(default_factory=list)
     audio_ms: float = 0
+    is_truncated: bool = False
+    """What it says from here on is not kept, nor any word of it."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Fields of items that are no messages (function calls and their results), and the `phase` of those that are."""
     is_as_documented: bool = False
@@ -55,14 +57,6 @@ class Item:
         characters += sum(_characters(self.extra.get(name)) for name in ("name", "arguments", "output"))
         return -(-characters // CHARACTERS_PER_TOKEN)
 
-    @property
-    def spoken_tokens(self) -> int:
-        """Tokens of the text that the model wrote or spoke in it; a call that was cut before its arguments is none."""
-        characters = sum(len(part.get("transcript") or part.get("text") or "") for part in self.content)
-        if self.extra.get("arguments"):
-            characters += len(self.extra["name"]) + len(self.extra["arguments"])
-        return -(-characters // CHARACTERS_PER_TOKEN)
-
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -77,11 +71,9 @@ class Context:
     last_type: str | None
     """Of the newest item; None: there is none."""
 
-    def usage(self, output: Sequence[Item], *, reasoning: bool) -> dict[str, Any]:
-        """What a response that produced `output` cost. With `reasoning` its tokens are told, too: the twin thinks as
-        much as it says."""
-        text_out = sum(item.spoken_tokens for item in output)
-        audio_out = sum(item.audio_tokens for item in output)
+    def usage(self, *, text_out: int, audio_out: int, reasoning: bool) -> dict[str, Any]:
+        """What a response cost that was so many tokens long. With `reasoning` its tokens are told, too: the twin thinks
+        as much as it says."""
         thought = {"reasoning_tokens": text_out} if reasoning else {}
         text_out += sum(thought.values())
         cached = {"text_tokens": self.cached_text_tokens, "audio_tokens": self.cached_audio_tokens}
@@ -169,9 +161,9 @@ class Conversation:
 
         Raises RefusedError if there is no such sound (docs/contract.md#interruption).
         """
-        if item.type != "message" or item.role != "assistant":
+        if item.type != "message" or item.role != "assistant" or not (item.audio_ms or item.is_truncated):
             raise RefusedError(
-                "Only model output audio messages can be truncated", code="invalid_value", param="item_id"
+                "Only model output audio messages can be truncated", code="unsupported_content_type", param="item_id"
             )
         if content_index > 0:
             raise RefusedError(
@@ -183,9 +175,9 @@ class Conversation:
                 code=None,
                 param="audio_end_ms",
             )
-        item.audio_ms = audio_end_ms
-        for part in item.content:
-            part["transcript"] = None
+        item.audio_ms, item.is_truncated = audio_end_ms, True
+        # Not in place: earlier events have the same parts.
+        item.content = [without_transcript(part) for part in item.content]
 
     def context(self, instructions: str, items: Sequence[Item] | None = None) -> Context:
         """What a response reads that begins now: the conversation, or `items` in its place. Of those nothing is
@@ -205,6 +197,11 @@ class Conversation:
         if items is None:
             self._read = context
         return context
+
+
+def without_transcript(part: dict[str, Any]) -> dict[str, Any]:
+    """The part of a message whose sound was truncated."""
+    return {**part, "transcript": None} if part["type"] == "output_audio" else part
 
 
 def audio_tokens(length_ms: float, *, per_s: int) -> int:

@@ -120,7 +120,7 @@ class Response:
         current = self._items[-1]
         self._deltas += 1
         self._say(current.grow())
-        self.audio_ms = sum(each.item.audio_ms for each in self._items)
+        self.audio_ms = sum(each.sound_ms for each in self._items)
         if self._is_in_conversation and self.audio_ms:
             self._conversation.has_spoken = True
         if not self._is_half and self._is_in_its_middle():
@@ -155,7 +155,7 @@ class Response:
         """Tokens of text that the item which is being said may have in all, if the whole answer has no more than
         `most`: those of its sound count, too, and those of thought."""
         *others, current = self._items
-        left = most - sum(each.item.audio_tokens for each in others) - current.next_audio_tokens
+        left = most - sum(each.audio_tokens for each in others) - current.next_audio_tokens
         # What is thought costs as much as what is said.
         return left // (2 if self._tells_reasoning() else 1) - sum(each.text_tokens for each in others)
 
@@ -170,8 +170,11 @@ class Response:
                 self._say(each.close(is_complete=each.is_complete))
         self._status, self._status_details = status, details
         if status != "failed":
-            output = [each.item for each in self._items]
-            self._usage = self._context.usage(output, reasoning=self._tells_reasoning())
+            self._usage = self._context.usage(
+                text_out=sum(each.text_tokens for each in self._items),
+                audio_out=sum(each.audio_tokens for each in self._items),
+                reasoning=self._tells_reasoning(),
+            )
             self._around.limits.tokens.use(self._usage["total_tokens"])
         self._play(order.response_ends(self._rate_limits()))
         self._on_end(self)
