@@ -7,12 +7,13 @@ import asyncio
 import functools
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from picows import WSCloseCode, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 
+from loadtest.twin.json_text import parsed
 from loadtest.twin.keys import Keys
 from loadtest.twin.openai_side import faults
 from loadtest.twin.openai_side.config import session_config
@@ -122,7 +123,7 @@ class Realtime:
 class RealtimeSocket(EventSocket):
     """One connection: refused from the start, or a session."""
 
-    __slots__ = ("_created", "_event_prefix", "_events", "_expiry", "_owner", "_refusal", "_session")
+    __slots__ = ("_created", "_early", "_event_prefix", "_events", "_expiry", "_owner", "_refusal", "_session")
 
     def __init__(self, owner: Realtime, *, config: Mapping[str, Any] | None, refusal: RefusedError | None) -> None:
         super().__init__()
@@ -130,6 +131,8 @@ class RealtimeSocket(EventSocket):
         self._refusal = refusal
         self._session: RealtimeSession | None = None
         self._created: asyncio.TimerHandle | None = None
+        self._early: list[tuple[Callable[[Any], None], Any]] | None = None
+        """What comes before the session begins, and who takes it then; None: it has begun."""
         self._expiry: asyncio.TimerHandle | None = None
         self._events = 0
         self._event_prefix = f"event_{secrets.token_hex(6)}"
@@ -151,40 +154,55 @@ class RealtimeSocket(EventSocket):
         self._expiry = owner.around.timers.after(LONGEST_S, self._expire)
         latency_s = owner.around.chance.latency_s("session_created")
         if latency_s:
-            self._created = asyncio.get_running_loop().call_later(latency_s, self._session.open)
+            self._early = []
+            self._created = asyncio.get_running_loop().call_later(latency_s, self._begin)
         else:
             self._session.open()
 
     def on_text(self, payload: bytes) -> None:
         """One client event."""
         session = self._session
-        if session is None:
+        if session is None or self._is_early(self.on_text, payload):
             return
         pcm = append_event.decode(payload)
         if pcm is not None:
             session.hear(pcm)
             return
         try:
-            event = json.loads(payload)
+            event = parsed(payload)
         except ValueError:
-            session.complain(RefusedError("The event is not valid JSON.", code="invalid_event"))
+            session.complain(RefusedError("Invalid event: failed to parse JSON value.", code="invalid_json"))
         else:
             session.handle(event)
 
     def on_message(self, event: dict[str, Any]) -> None:
         """One client event."""
-        if self._session is not None:
+        if self._session is not None and not self._is_early(self.on_message, event):
             self._session.handle(event)
 
     def on_sound(self, pcm: bytes) -> None:
         """The user's sound."""
-        if self._session is not None:
+        if self._session is not None and not self._is_early(self.on_sound, pcm):
             self._session.hear(pcm)
 
     def on_binary(self, payload: bytes) -> None:
         """Not part of the protocol."""
-        if self._session is not None:
+        if self._session is not None and not self._is_early(self.on_binary, payload):
             self._session.complain(RefusedError("Events must be text messages.", code="invalid_event"))
+
+    def _is_early(self, take: Callable[[Any], None], what: object) -> bool:
+        """Whether nothing may be answered yet: the first event is session.created. Then it is taken afterwards."""
+        if self._early is None:
+            return False
+        self._early.append((take, what))
+        return True
+
+    def _begin(self) -> None:
+        early, self._early = self._early or [], None
+        if self._session is not None:
+            self._session.open()
+        for take, what in early:
+            take(what)
 
     def on_closing(self, code: WSCloseCode) -> None:
         """Answer the client's close, or leave it waiting for that until it gives up."""
@@ -238,8 +256,8 @@ class RealtimeSocket(EventSocket):
 @functools.lru_cache(maxsize=_KEPT_SESSIONS)
 def _parsed(session: str) -> Mapping[str, Any]:
     """The session object of a secret; equal ones are one object, which nobody changes."""
-    parsed: Mapping[str, Any] = json.loads(session)
-    return parsed
+    found: Mapping[str, Any] = json.loads(session)
+    return found
 
 
 def _offered(headers: Mapping[str, str]) -> list[str]:

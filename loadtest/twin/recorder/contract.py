@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from loadtest.twin import json_text
+
 Line = dict[str, Any]
 
 EMPTY, NOT_JSON = "<empty>", "<not JSON>"
@@ -28,6 +30,7 @@ REQUEST_HEADERS: Final = (
 )
 CREDENTIALS: Final = frozenset({"authorization", "x-session-token", "protocol"})
 _MOST_READ: Final = 64 << 20
+_DEEPEST: Final = 60
 
 # Closed enums of the two services, and configuration that decides what they answer. A value is kept only if it looks
 # like a word, too: "type" and "code" may be anything in the mouth of a service that nobody here has seen.
@@ -146,10 +149,10 @@ def shape_of_body(body: bytes, names: Names) -> Any:
 def parsed(body: bytes | str) -> Any:
     """The JSON value of `body`, or NOT_JSON. What is nested without an end is none."""
     try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
+        content = json_text.parsed(body)
+    except ValueError:
         return NOT_JSON
-    return NOT_JSON if is_deep(content) else content
+    return NOT_JSON if json_text.is_deep(content, _DEEPEST) else content
 
 
 def shape(value: Any, names: Names, *, key: str = "") -> Any:
@@ -238,7 +241,7 @@ def _are_names(value: Any) -> bool:
 
 
 def _is_query(value: Any) -> bool:
-    return isinstance(value, dict) and not is_deep(value)
+    return isinstance(value, dict) and not json_text.is_deep(value, _DEEPEST)
 
 
 def _is_path(value: Any) -> bool:
@@ -273,18 +276,10 @@ _KINDS: Final[tuple[tuple[str, Mapping[str, Check]], ...]] = (
 
 
 def _is_sound(line: Any) -> bool:
-    if not isinstance(line, dict) or is_deep(line) or not isinstance(line.get("shape", {}), dict):
+    if not isinstance(line, dict) or json_text.is_deep(line, _DEEPEST) or not isinstance(line.get("shape", {}), dict):
         return False
     checks = next((checks for word, checks in _KINDS if word in line), None)
     return checks is not None and all(check(line.get(word, ...)) for word, check in checks.items())
-
-
-def is_deep(value: Any, most: int = 60) -> bool:
-    """Whether it is nested beyond anything that a service or a client says."""
-    if not isinstance(value, dict | list):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return most == 0 or any(is_deep(each, most - 1) for each in inner)
 
 
 def _member(name: str, names: Names) -> str:

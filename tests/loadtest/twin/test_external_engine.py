@@ -98,6 +98,7 @@ def test_messages_pass_between_the_page_and_the_engine() -> None:
             await user.until(lambda: user.frames)
             told = {"type": "conversation_engine.external.message.send", "data": {"prompt_update": True}}
             await user.socket.send_str("no JSON")
+            await user.socket.send_str("[" * 100_000)
             await user.socket.send_json(told)
             assert await ours.message("sdk.message.receive") == {
                 "type": "sdk.message.receive",
@@ -119,6 +120,7 @@ def test_what_the_engine_does_wrong_is_an_error_and_no_end() -> None:
         ):
             await user.until(lambda: user.frames)
             await ours.send("{")
+            await ours.send("[" * 100_000)
             await ours.tell("avatar.dance")
             await ours.send(tone(duration_ms=20))
             await ours.tell("avatar.speech.segment.close", segment_uid="x")
@@ -126,9 +128,9 @@ def test_what_the_engine_does_wrong_is_an_error_and_no_end() -> None:
             await ours.tell("avatar.speech.segment.create", segment_uid="x")
             await ours.tell("avatar.speech.segment.create", segment_uid="y")
             await ours.send(b"odd")
-            await ours.message("error", count=7)
+            await ours.message("error", count=8)
             assert [each["subtype"] for each in ours.all("error")] == [
-                *("invalid_message", "unknown_message_type", "segment_not_open", "segment_not_open"),
+                *("invalid_message", "invalid_message", "unknown_message_type", "segment_not_open", "segment_not_open"),
                 *("invalid_message", "segment_already_open", "invalid_audio"),
             ]
             assert all(each["reason"] for each in ours.all("error"))

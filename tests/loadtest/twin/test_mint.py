@@ -224,10 +224,11 @@ def test_a_refusal_is_the_same_the_second_time(twin: RunningTwin) -> None:
     assert twin.mint(body).json() == twin.mint(body).json()
 
 
-def test_a_body_that_is_no_json_is_refused(twin: RunningTwin) -> None:
+@pytest.mark.parametrize("body", [b"{", b"[" * 100_000, b"[" * 300 + b"]" * 300])
+def test_a_body_that_is_no_json_is_refused(twin: RunningTwin, body: bytes) -> None:
     auth = {"authorization": f"Bearer {twin.openai_key}"}
 
-    answer = twin.http.post(f"{twin.openai_url}/realtime/client_secrets", content=b"{", headers=auth)
+    answer = twin.http.post(f"{twin.openai_url}/realtime/client_secrets", content=body, headers=auth)
 
     assert answer.status_code == 400
     assert answer.json()["error"]["type"] == "invalid_request_error"

@@ -5,6 +5,7 @@ Source: docs/contract.md#the-realtime-socket.
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -83,8 +84,9 @@ def test_items_can_be_created_retrieved_truncated_and_deleted(twin: RunningTwin)
     converse(twin, script)
 
 
-EVENT_REFUSALS: list[tuple[str, str]] = [
-    ("{", "invalid_event"),
+EVENT_REFUSALS = [
+    ("{", "invalid_json"),
+    pytest.param("[" * 100_000, "invalid_json", id="nested without an end"),
     ("[]", "invalid_event"),
     ("{}", "missing_required_parameter"),
     ('{"type": "response.wish"}', "invalid_value"),
@@ -107,6 +109,19 @@ def test_a_bad_event_brings_an_error_and_the_socket_stays_open(twin: RunningTwin
         await client.until("input_audio_buffer.cleared")
 
     converse(twin, script)
+
+
+def test_nothing_is_answered_before_the_session_is_there(start_twin: Callable[..., RunningTwin]) -> None:
+    async def run() -> None:
+        async with realtime(start_twin("--set", "latency.session_created=fixed:0.3")) as client:
+            await client.send("session.update", session={"type": "realtime", "instructions": "Say mango."})
+            await client.say(speech_ms=300)
+            await client.until("response.done")
+            kinds = [event["type"] for event in client.events[:3]]
+            assert kinds == ["session.created", "session.updated", "input_audio_buffer.speech_started"]
+            assert client.events[1]["session"]["instructions"] == "Say mango."
+
+    asyncio.run(run())
 
 
 def test_a_browser_may_bring_its_secret_in_the_subprotocol(twin: RunningTwin) -> None:

@@ -55,6 +55,8 @@ def test_broken_json_is_a_422(twin: RunningTwin) -> None:
 
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["type"] == "json_invalid"
+    deep = twin.http.post(f"{twin.avaturn_url}/api/v1/sessions", content=b"[" * 100_000, headers=headers)
+    assert deep.status_code in (400, 422)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import numpy as np
 from picows import WSError, ws_connect
 
 from loadtest.twin.avaturn_side.engines.engine import Stage
+from loadtest.twin.json_text import parsed
 from loadtest.twin.pcm import SAMPLE_RATE_HZ
 from loadtest.twin.sockets.messages import Socket
 
@@ -114,7 +115,7 @@ class External(Socket):
     def on_text(self, payload: bytes) -> None:
         """One JSON message; what can't be understood is answered with `error`."""
         try:
-            message = json.loads(payload)
+            message = parsed(payload)
         except ValueError:
             message = None
         if self._stage is None:

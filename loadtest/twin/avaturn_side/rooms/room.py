@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from loadtest.twin.json_text import parsed
 from loadtest.twin.sockets.messages import Socket
 
 CLOSE_ENDED = 1000
@@ -127,7 +128,7 @@ class Visit:
     def told(self, text: bytes | str) -> None:
         """An app-message; anything but a JSON object is lost, as it would be among any other participants."""
         with contextlib.suppress(ValueError):
-            message = json.loads(text)
+            message = parsed(text)
             if self._is_in and isinstance(message, dict):
                 self._room.host.user_told(message)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
+from loadtest.twin.json_text import parsed
 from loadtest.twin.keys import Keys
 from loadtest.twin.knobs.profiles import Chance, Profile
 from loadtest.twin.openai_side import faults, models
@@ -137,7 +138,7 @@ class Mint:
         known = self._known.get(body)
         if known is None:
             try:
-                request = json.loads(body or b"{}")
+                request = parsed(body or b"{}")
             except ValueError:
                 raise RefusedError("We could not parse the JSON body of your request.", code=None) from None
             known = self.understood(request)
