@@ -113,14 +113,14 @@ class RealtimeSession:
             case "conversation.item.create":
                 self._create_item(event["item"], after=event.get("previous_item_id"))
             case "conversation.item.retrieve":
-                item = self._conversation.get(event["item_id"], param="item_id")
+                item = self._conversation.named(event["item_id"], to="retrieve")
                 self._emit({"type": "conversation.item.retrieved", "item": item.body()})
             case "conversation.item.delete":
-                item = self._conversation.get(event["item_id"], param="item_id")
+                item = self._conversation.named(event["item_id"], to="delete")
                 self._conversation.delete(item.id)
                 self._emit({"type": "conversation.item.deleted", "item_id": item.id})
             case "conversation.item.truncate":
-                item = self._conversation.get(event["item_id"], param="item_id")
+                item = self._conversation.named(event["item_id"], to="truncate")
                 told = {name: event[name] for name in ("content_index", "audio_end_ms")}
                 self._conversation.truncate(item, **told)
                 self._emit({"type": "conversation.item.truncated", "item_id": item.id, **told})

@@ -77,7 +77,7 @@ def _of_exchange(recorded: list[Line], twin: list[Line]) -> Iterator[str]:
 
 
 def _of_socket(recorded: list[Line], twin: list[Line]) -> Iterator[str]:
-    what = "realtime" if recorded[0]["path"].endswith("/realtime") else "room"
+    what = "realtime" if recorded[0]["service"] == "openai" else "room"
     theirs, ours = _answer(recorded), _answer(twin)
     if theirs is None:
         return

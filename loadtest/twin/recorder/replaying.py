@@ -157,8 +157,7 @@ class _Replay:
                 ws = await self._http.ws_connect(
                     self._url(line), headers=self._headers(line), protocols=protocols, max_msg_size=0
                 )
-            is_room = not line["path"].endswith("/realtime")
-            self._sockets[line["socket"]] = _Socket(ws, is_room=is_room)
+            self._sockets[line["socket"]] = _Socket(ws, is_room=line["service"] == "avaturn")
 
     async def _send(self, socket: "_Socket", line: Line) -> None:
         # Sound is sent on the cue of what it brought about; where nobody found speech in it, right here and silent.

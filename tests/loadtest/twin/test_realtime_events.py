@@ -79,7 +79,7 @@ def test_items_can_be_created_retrieved_truncated_and_deleted(twin: RunningTwin)
         await client.send("conversation.item.delete", item_id=answer["id"])
         assert (await client.until("conversation.item.deleted"))["item_id"] == answer["id"]
         await client.send("conversation.item.delete", item_id=answer["id"])
-        assert (await client.until("error"))["error"]["param"] == "item_id"
+        assert (await client.until("error"))["error"]["code"] == "item_delete_invalid_item_id"
 
     converse(twin, script)
 

@@ -570,7 +570,7 @@ def test_a_response_out_of_band_leaves_the_conversation_alone() -> None:
         assert (done["conversation_id"], done["metadata"]) == (None, {"topic": "summary"})
         assert talk.all("conversation.item.added") == []
         talk.send("conversation.item.retrieve", item_id=done["output"][0]["id"])
-        assert talk.last("error")["error"]["code"] == "item_not_found"
+        assert talk.last("error")["error"]["code"] == "item_retrieve_invalid_item_id"
 
     in_no_time(script)
 
@@ -839,7 +839,7 @@ def test_an_item_goes_behind_the_one_it_names() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "param"),
-    [({"item_id": "mine"}, "item_id"), ({"content_index": 1}, "content_index"), ({"item_id": "gone"}, "item_id")],
+    [({"item_id": "mine"}, "item_id"), ({"content_index": 1}, "content_index")],
 )
 def test_only_the_sound_of_an_answer_can_be_truncated(fields: dict[str, Any], param: str) -> None:
     async def script() -> None:
@@ -851,6 +851,31 @@ def test_only_the_sound_of_an_answer_can_be_truncated(fields: dict[str, Any], pa
         request = {"item_id": item_id, "content_index": 0, "audio_end_ms": 100, **fields}
         talk.send("conversation.item.truncate", **request)
         assert talk.last("error")["error"]["param"] == param
+
+    in_no_time(script)
+
+
+@pytest.mark.parametrize(
+    ("verb", "doing", "more"),
+    [
+        ("retrieve", "retrieving", {}),
+        ("delete", "deleting", {}),
+        ("truncate", "truncating", {"content_index": 0, "audio_end_ms": 0}),
+    ],
+)
+def test_an_item_that_is_not_there_is_named_with_what_was_to_be_done(
+    verb: str, doing: str, more: dict[str, Any]
+) -> None:
+    async def script() -> None:
+        talk = Talk()
+        talk.send(f"conversation.item.{verb}", item_id="gone", **more)
+        assert talk.last("error")["error"] == {
+            "message": f"Error {doing} item: the item with id 'gone' does not exist.",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": f"item_{verb}_invalid_item_id",
+            "event_id": None,
+        }
 
     in_no_time(script)
 

@@ -145,6 +145,16 @@ class Conversation:
             raise RefusedError(f"Item with item_id {item_id!r} not found.", code="item_not_found", param=param)
         return item
 
+    def named(self, item_id: str, *, to: str) -> Item:
+        """The item that is there to `to` something with: delete, retrieve, truncate. Raises RefusedError."""
+        item = self._items.get(item_id)
+        if item is None:
+            raise RefusedError(
+                f"Error {to.removesuffix('e')}ing item: the item with id '{item_id}' does not exist.",
+                code=f"item_{to}_invalid_item_id",
+            )
+        return item
+
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._items
 
