@@ -17,7 +17,7 @@ from loadtest.twin.json_text import parsed
 from loadtest.twin.keys import Keys
 from loadtest.twin.openai_side import faults
 from loadtest.twin.openai_side.config import session_config
-from loadtest.twin.openai_side.config.session_rules import SESSION
+from loadtest.twin.openai_side.config.session_rules import MODELS
 from loadtest.twin.openai_side.errors import RefusedError, bad_key, beta_is_gone
 from loadtest.twin.openai_side.minting.client_secrets import ClientSecrets
 from loadtest.twin.openai_side.realtime_session import LONGEST_S, RealtimeSession
@@ -29,7 +29,8 @@ from loadtest.twin.truth import Truth
 PATH = "/v1/realtime"
 _KEY_PROTOCOL = "openai-insecure-api-key."
 _CLOSE_REFUSED = 3000
-_CLOSE_BETA = 4000
+_CLOSE_MALFORMED = 4000
+_MALFORMED = ("beta_api_shape_disabled", "missing_model", "invalid_model")
 _CLOSE_GOING_AWAY = 1001
 _CLOSE_MISSING = 1006
 _KEPT_SESSIONS = 256
@@ -104,11 +105,13 @@ class Realtime:
             return session
         if not self._keys.is_openai(key):
             raise bad_key()
+        if "transcription" in query.get("intent", []):
+            return session_config.effective({"type": "transcription"}, knobs=self.around.profile)
         if not model:
-            raise RefusedError("Missing required parameter: 'model'.", code="missing_required_parameter", param="model")
-        request_body = {"type": "realtime", "model": model}
-        SESSION(request_body, "session")
-        return session_config.effective(request_body, knobs=self.around.profile)
+            raise RefusedError("You must provide a model parameter.", code="missing_model")
+        if model not in MODELS:
+            raise RefusedError(f"Model '{model}' is not supported in realtime mode.", code="invalid_model")
+        return session_config.effective({"type": "realtime", "model": model}, knobs=self.around.profile)
 
     def _is_welcome(self, model: str, own: str | None) -> bool:
         """Whether an address may name this model beside a client secret whose model is `own`."""
@@ -244,7 +247,7 @@ class RealtimeSocket(EventSocket):
         refusal = self._refusal
         assert refusal is not None
         self._emit({"type": "error", "error": {**refusal.fields(), "event_id": None}})
-        code = _CLOSE_BETA if refusal.code == "beta_api_shape_disabled" else _CLOSE_REFUSED
+        code = _CLOSE_MALFORMED if refusal.code in _MALFORMED else _CLOSE_REFUSED
         self.close(code, refusal.kind if refusal.code is None else f"{refusal.kind}.{refusal.code}")
 
     def _expire(self) -> None:

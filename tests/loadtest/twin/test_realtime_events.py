@@ -151,6 +151,33 @@ def test_an_api_key_opens_a_session_for_the_model_in_the_query(twin: RunningTwin
     converse(twin, script, key=twin.openai_key, query="?model=gpt-realtime-2")
 
 
+@pytest.mark.parametrize(
+    ("query", "code"), [("", "missing_model"), ("?model=gpt-4o-realtime-preview-of-old", "invalid_model")]
+)
+def test_an_api_key_without_a_model_that_there_is_opens_nothing(twin: RunningTwin, query: str, code: str) -> None:
+    async def run() -> None:
+        async with realtime(twin, key=twin.openai_key, query=query) as client:
+            assert await client.closed() == (4000, f"invalid_request_error.{code}")
+            assert [event["error"]["code"] for event in client.events] == [code]
+
+    asyncio.run(run())
+
+
+def test_an_api_key_opens_a_transcription_by_its_intent(twin: RunningTwin) -> None:
+    async def script(client: Client) -> None:
+        session = client.events[0]["session"]
+        assert (session["type"], session["object"]) == ("transcription", "realtime.transcription_session")
+        transcription = {"model": "gpt-4o-transcribe"}
+        patch = {"type": "transcription", "audio": {"input": {"transcription": transcription}}}
+        await client.send("session.update", session=patch)
+        await client.until("session.updated")
+        await client.say(speech_ms=600)
+        completed = await client.until("conversation.item.input_audio_transcription.completed")
+        assert completed["transcript"].startswith("This is what the user of twin-")
+
+    converse(twin, script, key=twin.openai_key, query="?intent=transcription")
+
+
 @pytest.mark.parametrize("model", ["gpt-realtime", "gpt-realtime-2025-08-28"])
 def test_an_address_may_name_the_model_that_the_secret_has(twin: RunningTwin, model: str) -> None:
     async def script(client: Client) -> None:
@@ -162,7 +189,7 @@ def test_an_address_may_name_the_model_that_the_secret_has(twin: RunningTwin, mo
 REFUSED_OPENINGS: list[tuple[dict[str, Any], str, int]] = [
     ({"key": "ek_unknown"}, "invalid_api_key", 3000),
     ({"key": "sk-wrong"}, "invalid_api_key", 3000),
-    ({"query": "?model=gpt-realtime-2"}, "invalid_model", 3000),
+    ({"query": "?model=gpt-realtime-2"}, "invalid_model", 4000),
     ({"headers": {"OpenAI-Beta": "realtime=v1"}}, "beta_api_shape_disabled", 4000),
 ]
 
