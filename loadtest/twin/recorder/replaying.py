@@ -124,7 +124,7 @@ class _Replay:
         elif line.get("from") == "service":
             socket.expected.append(line["type"])
             if line["type"] in ("session.created", "session.updated"):
-                socket.idle_s = _idle_s(line.get("shape"))
+                socket.idle_s = idle_s(line.get("shape"))
         elif "ended_by" in line:
             socket.expected.append(None)
 
@@ -250,8 +250,8 @@ class _Socket:
             return self._received[kind] >= self._wanted[kind] or self._received[None] > 0
 
         try:
-            idle_s = self.idle_s if kind == _TIMEOUT else 0
-            async with asyncio.timeout(_EVENT_DEADLINE_S + idle_s), self._changed:
+            more_s = self.idle_s if kind == _TIMEOUT else 0
+            async with asyncio.timeout(_EVENT_DEADLINE_S + more_s), self._changed:
                 await self._changed.wait_for(holds)
         except TimeoutError:
             return False
@@ -293,7 +293,7 @@ class _Socket:
                 await asyncio.sleep(max(0.0, due_s - loop.time()))
 
 
-def _idle_s(shape: Any) -> float:
+def idle_s(shape: Any) -> float:
     """What a session says of it; 0 where it says nothing. No longer than it may be: anybody may have made the file."""
     for name in ("session", "audio", "input", "turn_detection", "idle_timeout_ms"):
         shape = shape.get(name) if isinstance(shape, dict) else None

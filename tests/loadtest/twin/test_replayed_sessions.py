@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from loadtest.twin.recorder.differences import differences
+from loadtest.twin.recorder.replaying import idle_s
 from tests.contract.cassettes import KEPT, compared
 from tests.loadtest.twin.process import running_twin
 from tests.loadtest.twin.talking import Client, realtime
@@ -195,6 +196,17 @@ def test_tools_that_the_recorded_model_left_alone_are_left_alone(tmp_path: Path)
 
 
 # --- orders
+
+
+@pytest.mark.parametrize(
+    ("idle_ms", "waits_s"), [(10_000, 10.0), (None, 0.0), ("<number>", 0.0), (-5, 0.0), (10**12, 30.0)]
+)
+def test_a_turn_of_silence_is_waited_for_as_long_as_the_session_says_within_what_it_may(
+    idle_ms: Any, waits_s: float
+) -> None:
+    detection = {"type": "server_vad", "idle_timeout_ms": idle_ms}
+    assert idle_s({"session": {"audio": {"input": {"turn_detection": detection}}}}) == waits_s
+    assert idle_s({"session": {"audio": {"input": {"turn_detection": None}}}}) == 0
 
 
 def _of(name: str) -> list[Line]:
