@@ -17,6 +17,8 @@ from loadtest.language.mistyped import did_you_mean
 _LEAVES: Final = frozenset({"TD-1", "TD-1b", "TD-3", "TD-7", "TD-9", "TD-10"})
 """Rules whose breach leaves something behind that goes on, and costs."""
 _SECURITY: Final = frozenset({"TD-11", "TR-7"})
+_QUICKEST: Final = 1.5
+"""The highest speed that OpenAI gives a voice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,7 @@ def engine_of(scenario: Scenario, *, by_backend: bool) -> str | None:
 class Manner:
     """How the avatar of a scenario speaks. `writes_sentences`: what it says is told as sentences are written, as models
     do. `speaks_unasked`: also though nobody has said anything, after a tool's result or tired of waiting. `speed`: of
-    its voice, 1 is the usual one."""
+    its voice at most, 1 is the usual one."""
 
     writes_sentences: bool = True
     speaks_unasked: bool = False
@@ -86,14 +88,14 @@ class Manner:
 
 
 def manner(scenario: Scenario, *, by_backend: bool) -> Manner:
-    """As far as the scenario says it."""
+    """As far as the scenario says it; what an endpoint of the integrator's asks for, only it knows."""
     audio = table(scenario.realtime, "audio")
     speed = table(audio, "output").get("speed")
     waits = table(table(audio, "input"), "turn_detection").get("idle_timeout_ms") is None
     return Manner(
         writes_sentences=engine_of(scenario, by_backend=by_backend) == "openai-realtime",
         speaks_unasked=bool(scenario.realtime.get("tools")) or not waits,
-        speed=float(speed) if speed is not None and speed > 0 else 1.0,
+        speed=float(speed) if speed is not None and speed > 0 else (_QUICKEST if by_backend else 1.0),
     )
 
 

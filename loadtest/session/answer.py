@@ -11,8 +11,9 @@ from loadtest.language.errors import Code
 from loadtest.language.vocabulary import AnswerEnd
 from loadtest.sound.speech import FRAME_NS
 
-_LETTERS_PER_S: Final = 20.0
-"""No voice says more letters and digits a second at its usual speed: a usual one says 12, a quick one 15."""
+_LETTERS_PER_S: Final = 24.0
+"""No voice says more letters and digits a second at its usual speed: a usual one says 12, one of French 20. One that is
+so low that its softest sounds aren't heard seems to say 22."""
 _SLACK_S: Final = 0.25
 """Where an onset is soft it is heard late, and an end early."""
 _WIDE: Final = 2.0

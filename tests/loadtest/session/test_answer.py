@@ -164,11 +164,11 @@ def test_what_is_only_written_need_not_be_said() -> None:
 def test_of_a_transcript_of_a_mib_the_first_quarter_of_an_hour_is_measured() -> None:
     answer = Answer(0, USUAL)
     answer.told("a " * 500_000)
-    answer.sound_ns = 400 * 1_000 * MS
+    answer.sound_ns = 300 * 1_000 * MS
     assert answer.flaw(silent_ns=0, most_silent_ns=1, loud_frames=1, clipped_frames=0) == (
         AnswerEnd.CUT,
         Code.ANSWER_CUT,
-        "400.0 s of it, too short for its 8192 letters",
+        "300.0 s of it, too short for its 8192 letters",
     )
 
 
@@ -223,7 +223,7 @@ def test_a_flood_of_words_and_phrases_in_one_answer_is_looked_at_up_to_a_bound()
         answer.told(f"{number:04d}.")
         answer.phrase_begins(str(number))
     answer.phrase_begins("4999")
-    answer.sound_ns = int(8_000 / 20 * 1e9)
+    answer.sound_ns = int(8_000 / 24 * 1e9)
     assert not answer.is_too_short  # 2,000 texts of 4 digits
     answer.sound_ns -= 1_000 * MS
     assert answer.is_too_short
