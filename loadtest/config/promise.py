@@ -91,10 +91,11 @@ def manner(scenario: Scenario, *, by_backend: bool) -> Manner:
     """As far as the scenario says it; what an endpoint of the integrator's asks for, only it knows."""
     audio = table(scenario.realtime, "audio")
     speed = table(audio, "output").get("speed")
+    is_openai = engine_of(scenario, by_backend=by_backend) == "openai-realtime"
     waits = table(table(audio, "input"), "turn_detection").get("idle_timeout_ms") is None
     return Manner(
-        writes_sentences=engine_of(scenario, by_backend=by_backend) == "openai-realtime",
-        speaks_unasked=bool(scenario.realtime.get("tools")) or not waits,
+        writes_sentences=is_openai,
+        speaks_unasked=bool(scenario.realtime.get("tools")) or not waits or not is_openai,
         speed=float(speed) if speed is not None and speed > 0 else (_QUICKEST if by_backend else 1.0),
     )
 

@@ -23,6 +23,8 @@ from loadtest.session.waiting import Waiting
 from loadtest.sound.ear import Ear
 from loadtest.sound.speech import FRAME_NS, Clip
 
+SPLITS_S = 0.2
+"""A detector that is quick takes a pause of that length in a speech for its end."""
 ANOTHER_NS = 1_000_000_000
 """What is said so long after an answer's end is another one, whatever it is called. Before that it may be a pause."""
 _ANNOUNCED_LATE_NS = 500_000_000
@@ -82,7 +84,8 @@ class Conversation:
         self.playout = Playout()
         self._ear = Ear(on_onset=self._on_onset, on_offset=self._on_offset)
         self._waiting = Waiting(line)
-        self.until, self.unless_over = self._waiting.until, self._waiting.unless_over
+        self.until, self.until_told = self._waiting.until, self._waiting.until_told
+        self.unless_over = self._waiting.unless_over
         self._words = Attribution()
         self._turn: int | None = None
         self._asks = True
@@ -129,7 +132,8 @@ class Conversation:
         if mark is Mark.SPEECH_START:
             self.speech_start_ns = t_ns
             if self._asks:
-                self._words.speech_begins(self._turn)
+                pauses = self._clip is not None and self._clip.longest_pause_s >= SPLITS_S
+                self._words.speech_begins(self._turn, most=1 + pauses)
             if self.tape is not None and self._clip is not None:
                 self.tape.said(t_ns, self._clip)
         elif mark is Mark.SPEECH_END:
@@ -327,6 +331,18 @@ class Conversation:
         An end that was a pause is taken back: `silenced_ns` is None again when it goes on."""
         self._interrupting, self._announced_anew = True, False
         self.silenced_ns = self._paused = None
+        if not self.avatar_speaking:  # in a pause, or before its first sound
+            self.silenced_ns, self.onset_ns = self.last_audio_ns or 0, None
+
+    @property
+    def speaks_unasked(self) -> bool:
+        """It may, though nobody has said anything."""
+        return self._manner.speaks_unasked
+
+    @property
+    def is_answering(self) -> bool:
+        """It can be heard, or pauses: it is announced as speaking, and nobody has waited in vain for more."""
+        return self.avatar_speaking or (self.is_announced and not self.was_misled)
 
     def flaw(self) -> Flaw | None:
         """What was wrong with the answer that is over."""

@@ -15,7 +15,7 @@ from loadtest.session.conversation import Conversation
 from loadtest.session.ports import Room
 from loadtest.session.record import Record, failure
 from loadtest.session.tape import KeepAudio
-from loadtest.session.turns import AnswerOverError, BrokenLineError, Heard, Turns
+from loadtest.session.turns import AnswerOverError, Heard, Turns, UndecidedError
 from loadtest.sound.speech import Clip, Clips
 
 
@@ -124,7 +124,7 @@ async def _play(
                 assert_never(turn)
     except AnswerOverError:
         outcome = Outcome.CANCELLED
-    except BrokenLineError as error:
+    except UndecidedError as error:
         outcome, failed = Outcome.CANCELLED, failure(Step.TURN, error)
     except StepError as error:
         outcome, failed = Outcome.FAILED, failure(Step.TURN, error)

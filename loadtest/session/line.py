@@ -28,13 +28,14 @@ _WANDERS: Final = 0.9
 
 
 class Direction:
-    """One way. `behind_ns`: how long the packet took that was delivered last; `heard`: what a player would have made of
-    the sound that came out of it."""
+    """One way. `sent_ns`: when the oldest was sent of what is still on it; None: nothing is. `heard`: what a player
+    would have made of the sound that came out of it."""
 
     def __init__(self, way: Way, line: caller.Line, chance: random.Random, *, round_trip_ns: int) -> None:
         self.way = way
         self._chance, self._round_trip_ns = chance, round_trip_ns
-        self._delay_ns = self.behind_ns = round(line.delay_s * 1e9)
+        self._delay_ns = round(line.delay_s * 1e9)
+        self.sent_ns: int | None = None
         self._jitter_ns, self._wander = line.jitter_s * 1e9, 0.0
         self._losses = _losses(line.loss, line.burst, chance) if line.loss else None
         self._ahead: list[bool] = []

@@ -20,6 +20,7 @@ class Attribution:
         self._answered: int | None = None
         # Of the user: transcripts since his last speech ended, and of the speech that goes on.
         self._told = self._told_early = 0
+        self._most = 1
         self._owed = False
         # Of the avatar: phrases and transcripts of the answer that is heard, and of the one that is not heard yet.
         self._phrases = self._words = 0
@@ -35,11 +36,11 @@ class Attribution:
     @property
     def tells_too_much(self) -> bool:
         """More of the user's words came than of one speech, since his last one ended."""
-        return self._speaking is None and self._told > 1
+        return self._speaking is None and self._told > self._most
 
-    def speech_begins(self, turn: int | None) -> None:
-        """The user begins to say what is to be answered."""
-        self._speaking = turn
+    def speech_begins(self, turn: int | None, *, most: int = 1) -> None:
+        """The user begins to say what is to be answered, in so many transcripts at most."""
+        self._speaking, self._most = turn, most
 
     def speech_ends(self, turn: int | None) -> None:
         """What comes now may be of this speech, or still of the one before."""

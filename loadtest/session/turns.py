@@ -14,7 +14,8 @@ from loadtest.language.errors import Code, HarnessError, Kind, StepError
 from loadtest.language.events import AnswerEnd, Mark
 from loadtest.session.conversation import Conversation
 from loadtest.session.ports import Room
-from loadtest.sound.speech import Clip
+from loadtest.sound.ear import QUIET_NS
+from loadtest.sound.speech import FRAME_NS, Clip
 
 SETTLE_S = 1.0
 """Quiet after which an answer is over where no app-message said so."""
@@ -28,15 +29,18 @@ FOLLOWED_S = 2.5
 user who had said nothing."""
 NOISE_WATCH_S = 1.0
 """How long after a noise a silence is blamed on it."""
+CROSSES_NS = 1_000_000_000
+"""What an avatar says by itself begins so long after the user did at the latest: then the service has heard him."""
 
 
 class AnswerOverError(HarnessError):
     """The answer that was to be interrupted had ended already: the turn says nothing about anybody."""
 
 
-class BrokenLineError(StepError):
-    """It answered before the user had finished, and the line had a hole until then: it may have heard an end of his
-    speech where there was none. The turn says nothing about anybody."""
+class UndecidedError(StepError):
+    """What it said may have been right. It answered before the user had finished, and the line had a hole until then:
+    it may have heard an end of his speech. Or it speaks by itself, and had begun to, or it was still answering. The
+    turn says nothing about anybody."""
 
 
 @dataclass(slots=True)
@@ -63,10 +67,14 @@ class Turns:
     plan: scenario.Conversation
 
     async def say(self, clip: Clip, number: int, heard: Heard, *, hear_out: bool) -> None:
-        """Speak once the avatar is silent, wait for the answer, hear it out."""
-        await self.talk.until(lambda: not self.talk.avatar_speaking, self.plan.answer_max_s)
+        """Speak once the avatar has said all, wait for the answer, hear it out. An answer that goes on for too long is
+        spoken into."""
+        await self._let_it_end()
         self.talk.begin(number, clip)
-        self.talk.forget_answer()
+        if self.talk.is_answering:
+            self.talk.interrupt()
+        else:
+            self.talk.forget_answer()
         self.room.speak(clip)
         await self._hear_answer(clip, number, heard, hear_out=hear_out)
 
@@ -91,9 +99,9 @@ class Turns:
         """When the interrupted avatar fell silent, and stayed so until it answered. A pause between two of its
         sentences is no silence, and shows only when it goes on."""
         talk = self.talk
+        limit_ns = started_ns + int(YIELD_LIMIT_S * 1e9) + QUIET_NS
         while True:
-            left_s = YIELD_LIMIT_S - (now_ns() - started_ns) / 1e9
-            if not await talk.until(lambda: talk.silenced_ns is not None, left_s):
+            if not await talk.until_told(lambda: talk.silenced_ns is not None, limit_ns):
                 heard.barge_in_ns = None
                 if talk.hears_nothing:  # neither sound nor silence: no judgement of who goes on
                     raise StepError(Kind.TRANSPORT, Code.MEDIA_STALLED, "no frame from the avatar in a barge-in")
@@ -104,8 +112,8 @@ class Turns:
             silenced_ns = talk.silenced_ns
             assert silenced_ns is not None
             heard.barge_in_ns = silenced_ns - started_ns if silenced_ns >= started_ns else None
-            _, left_s = await self._spoken(clip)
-            await talk.until(lambda: talk.onset_ns is not None or talk.silenced_ns is None, left_s)
+            _, answer_by_ns = await self._spoken(clip)
+            await talk.until_told(lambda: talk.onset_ns is not None or talk.silenced_ns is None, answer_by_ns)
             if talk.silenced_ns == silenced_ns:
                 return silenced_ns
 
@@ -123,9 +131,11 @@ class Turns:
         also where the answer ended by itself soon after: whole, and nothing came of the sound."""
         await self._into_the_answer(after_s)
         self.talk.begin(number, clip, asks=False)
-        made_ns = now_ns()
         self.room.speak(clip)
-        while await self.talk.until(lambda: not self.talk.avatar_speaking, NOISE_WATCH_S - (now_ns() - made_ns) / 1e9):
+        loud_ns = await self._stamp(lambda: self.talk.speech_start_ns, clip)
+        made_ns = loud_ns - clip.first_voiced * FRAME_NS
+        watched_ns = loud_ns + int(NOISE_WATCH_S * 1e9) + QUIET_NS
+        while await self.talk.until_told(lambda: not self.talk.avatar_speaking, watched_ns):
             silenced_ns = self.talk.last_audio_ns or made_ns
             answer = self.talk.answer
             # What took it for speech is about to answer it: that would run into the next turn's speech.
@@ -134,7 +144,8 @@ class Turns:
                 continue  # it had paused between two sentences
             if is_answered:
                 await self._hear_out()
-            if not (is_answered or answer.phantoms or answer.looks_stopped):
+            speaks_to_it = is_answered and not self.talk.speaks_unasked
+            if silenced_ns < made_ns or not (speaks_to_it or answer.phantoms or answer.looks_stopped):
                 raise AnswerOverError  # it had said all that it had to say
             heard.went_on = False
             self.talk.mark(silenced_ns, Mark.SILENCED)
@@ -146,20 +157,22 @@ class Turns:
 
     async def silence(self, for_s: float, number: int) -> None:
         """Say nothing; whatever the avatar says was not asked for."""
-        await self.talk.until(lambda: not self.talk.avatar_speaking, self.plan.answer_max_s)
+        await self._let_it_end()
+        may_speak = self.talk.is_answering or self.talk.speaks_unasked
         self.talk.begin(number)
         unasked = self.talk.unasked
         if await self.talk.until(lambda: self.talk.avatar_speaking, for_s):
-            self.talk.unasked = max(self.talk.unasked, unasked + 1)
-            raise StepError(Kind.PROTOCOL, Code.SPOKE_UNASKED, "the avatar spoke while the user said nothing")
+            error = UndecidedError if may_speak else StepError
+            self.talk.unasked = max(self.talk.unasked, unasked + (not may_speak))
+            raise error(Kind.PROTOCOL, Code.SPOKE_UNASKED, "the avatar spoke while the user said nothing")
 
     async def pause(self, for_s: float) -> None:
         """Let time pass; ends early only where the room does."""
         await self.talk.until(lambda: False, for_s)
 
     async def _hear_answer(self, clip: Clip, number: int, heard: Heard, *, hear_out: bool) -> None:
-        speech_end_ns, left_s = await self._spoken(clip)
-        if not await self.talk.until(lambda: self.talk.onset_ns is not None, left_s):
+        speech_end_ns, answer_by_ns = await self._spoken(clip)
+        if not await self.talk.until_told(lambda: self.talk.onset_ns is not None, answer_by_ns):
             nothing = f"nothing audible within {self.plan.answer_timeout_s:g} s"
             if self.talk.answer.is_announced:
                 heard.answer = AnswerEnd.SILENT
@@ -170,13 +183,18 @@ class Turns:
         self.talk.mark(onset_ns, Mark.FIRST_AUDIO)
         if onset_ns < speech_end_ns:
             broke = self.talk.line_broke(self.room.lost) or self.talk.line_broke_before
-            error = BrokenLineError if broke else StepError
+            error = UndecidedError if broke or self._crosses(onset_ns) else StepError
             await self._hear_out()
             early_ms = (speech_end_ns - onset_ns) / 1e6
             raise error(Kind.ANSWERED_EARLY, Code.ANSWERED_EARLY, f"{early_ms:.0f} ms before the user had finished")
         heard.first_audio_ns = onset_ns - speech_end_ns
         if hear_out:
             await self._hear_it_whole(heard)
+
+    def _crosses(self, onset_ns: int) -> bool:
+        """Whether it may have begun by itself as the user did."""
+        started_ns = self.talk.speech_start_ns
+        return self.talk.speaks_unasked and started_ns is not None and onset_ns - started_ns < CROSSES_NS
 
     async def _hear_it_whole(self, heard: Heard) -> None:
         """Hear the answer out and judge it. Raises StepError for one with a flaw. After a hole in the line, or where it
@@ -188,7 +206,7 @@ class Turns:
             if talk.avatar_speaking or talk.is_announced:
                 heard.answer = AnswerEnd.CUT
             raise
-        if talk.line_broke(self.room.lost) or talk.avatar_speaking:
+        if talk.line_broke(self.room.lost) or talk.is_answering:
             return
         heard.dead_air_ns = talk.dead_air_ns
         answer = talk.answer
@@ -204,10 +222,10 @@ class Turns:
         if code is not None:
             raise StepError(Kind.PROTOCOL, code, detail)
 
-    async def _spoken(self, clip: Clip) -> tuple[int, float]:
-        """Once the user has ended: when, and for how many s an answer may still be waited for. Raises StepError."""
+    async def _spoken(self, clip: Clip) -> tuple[int, int]:
+        """Once the user has ended: when, and until when an answer is waited for. Raises StepError."""
         speech_end_ns = await self._stamp(lambda: self.talk.speech_end_ns, clip)
-        return speech_end_ns, self.plan.answer_timeout_s - (now_ns() - speech_end_ns) / 1e9
+        return speech_end_ns, speech_end_ns + int(self.plan.answer_timeout_s * 1e9)
 
     async def _stamp(self, read: Callable[[], int | None], clip: Clip) -> int:
         """The stamp once the clip has got that far. Raises StepError if it can't be sent in time."""
@@ -226,8 +244,19 @@ class Turns:
             raise AnswerOverError
 
     async def _hear_out(self) -> None:
-        """Wait until the answer is over: quiet, and either announced as ended or quiet for SETTLE_S; for DEAD_AIR_S
-        where the avatar is announced as speaking. Who waited for that in vain believes it no more."""
+        """Wait until the answer is over."""
+        await self._ends()
+        if self.talk.last_audio_ns is not None:
+            self.talk.mark(self.talk.last_audio_ns, Mark.LAST_AUDIO)
+
+    async def _let_it_end(self) -> None:
+        """The same, before the user goes on."""
+        if self.talk.is_answering:
+            await self._ends()
+
+    async def _ends(self) -> None:
+        """Quiet, and either announced as ended or quiet for SETTLE_S; for DEAD_AIR_S where the avatar is announced as
+        speaking. Who waited for that in vain believes it no more."""
         talk = self.talk
         deadline_ns = now_ns() + int(self.plan.answer_max_s * 1e9)
         while now_ns() < deadline_ns:
@@ -240,5 +269,3 @@ class Turns:
             talk.was_misled = talk.was_misled or (quiet_s > SETTLE_S and not goes_on and not talk.avatar_ended)
             if not goes_on or not talk.avatar_speaking:
                 break
-        if talk.last_audio_ns is not None:
-            talk.mark(talk.last_audio_ns, Mark.LAST_AUDIO)

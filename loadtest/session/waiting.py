@@ -11,6 +11,8 @@ from loadtest.session.line import CallersLine
 STALLED_NS = 5_000_000_000
 """A joined room sends frames all the time, silence included; none for this long is a dead stream."""
 
+_GRAIN_NS = 5_000_000
+
 
 class Waiting:
     """Of one session; one waits at a time. `over`: why the room ended, once it did. `last_frame_ns`: when its last
@@ -27,9 +29,14 @@ class Waiting:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def _known_ns(self, t_ns: int) -> int:
+        """All that the room told before is known here; what came since is still on the caller's own line."""
+        sent_ns = None if self._line is None else self._line.down.sent_ns
+        return t_ns if sent_ns is None else sent_ns
+
     def without_frame_ns(self, t_ns: int) -> int:
         """How long none has come; what is still on the caller's own line has."""
-        return t_ns - self.last_frame_ns - (0 if self._line is None else self._line.down.behind_ns)
+        return self._known_ns(t_ns) - self.last_frame_ns
 
     async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Whether `condition` came true within `timeout_s`. Raises StepError at once if the room is over or its stream
@@ -53,6 +60,13 @@ class Waiting:
                 pass
             finally:
                 self._waiter = None
+
+    async def until_told(self, condition: Callable[[], bool], by_ns: int) -> bool:
+        """The same, of what the room told by then: the caller's own line may hand it on later."""
+        while (left_ns := by_ns - self._known_ns(now_ns())) > 0:
+            if await self.until(condition, max(left_ns, _GRAIN_NS) / 1e9):
+                return True
+        return await self.until(condition, 0)
 
     async def unless_over(self, work: Coroutine[Any, Any, None]) -> None:
         """Await `work`, which is given up as soon as the room says that it is over. Raises StepError: what the room

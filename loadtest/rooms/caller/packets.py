@@ -84,7 +84,8 @@ class Downlink:
     ) -> None:
         self._way, self._listener, self._later, self._echo = way, listener, later, echo
         self._sends_again = sends_again
-        self._sent: deque[tuple[int, int, Callable[[], None]]] = deque()
+        self._sent: deque[tuple[int, Callable[[], None]]] = deque()
+        way.sent_ns = None  # what a room before had sent arrives nowhere
         self.on_mark, self.on_sent = listener.on_mark, listener.on_sent
         self.is_cut = False
 
@@ -110,12 +111,13 @@ class Downlink:
         return self._way.carry(t_ns, _MESSAGE_BYTES, sends_again=True, may_be_lost=False)[0]
 
     def _hand_on(self, t_ns: int, due_ns: int, call: Callable[[], None]) -> None:
-        self._sent.append((t_ns, due_ns, call))
+        self._sent.append((t_ns, call))
+        self._way.sent_ns = self._sent[0][0]
         self._later.at(due_ns, self._arrive)
 
     def _arrive(self) -> None:
         if self.is_cut:
             return
-        t_ns, due_ns, call = self._sent.popleft()
-        self._way.behind_ns = due_ns - t_ns
+        _, call = self._sent.popleft()
+        self._way.sent_ns = self._sent[0][0] if self._sent else None
         call()

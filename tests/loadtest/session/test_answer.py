@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,7 @@ from loadtest.session.answer import Answer
 from loadtest.session.conversation import MAX_MESSAGES, Conversation
 from loadtest.session.ports import Listener, Told
 from loadtest.session.turns import AnswerOverError, Heard, Turns
-from loadtest.sound.speech import FRAME_BYTES, FRAME_NS, SILENCE
+from loadtest.sound.speech import FRAME_BYTES, FRAME_NS, SILENCE, Clip
 from tests.loadtest.fakes import CLIP, LOUD_FRAME, FakeRoom
 
 MS = 1_000_000
@@ -64,7 +65,9 @@ class Line:
         self.listener.on_message(self.t_ns, told)
 
 
-def judged(script: Callable[[Line], None], manner: Manner = USUAL) -> tuple[Heard, Code | None, Conversation]:
+def judged(
+    script: Callable[[Line], None], manner: Manner = USUAL, clip: Clip = CLIP
+) -> tuple[Heard, Code | None, Conversation]:
     """What became of the answer that `script` plays once the user has spoken."""
 
     async def scene() -> tuple[Heard, Code | None, Conversation]:
@@ -82,7 +85,7 @@ def judged(script: Callable[[Line], None], manner: Manner = USUAL) -> tuple[Hear
         room.listener = talk
         heard = Heard()
         try:
-            await Turns(talk=talk, room=room, plan=PLAN).say(CLIP, 0, heard, hear_out=True)
+            await Turns(talk=talk, room=room, plan=PLAN).say(clip, 0, heard, hear_out=True)
         except StepError as error:
             return heard, error.code, talk
         return heard, None, talk
@@ -282,6 +285,26 @@ def test_an_answer_that_stops_though_nobody_spoke_and_is_followed_by_one_to_nobo
     assert talk.take_unasked() == 0
 
 
+@pytest.mark.parametrize(
+    ("pause_s", "answer", "code"),
+    [(0.0, AnswerEnd.SELF_INTERRUPTED, Code.SELF_INTERRUPTED), (0.3, AnswerEnd.CUT, None)],
+)
+def test_a_speech_with_a_pause_may_be_told_in_two_parts_and_nobody_was_interrupted(
+    pause_s: float, answer: AnswerEnd, code: Code | None
+) -> None:
+    def script(line: Line) -> None:
+        line.tell(STARTED)
+        line.tell(of_user("What is, well,"))
+        line.tell(words("Your code is A B 7 2"))
+        line.play(100)
+        line.tell(of_user("my code?"))
+        line.play(0, 13)
+        line.tell(ENDED)
+
+    heard, failed, _ = judged(script, clip=replace(CLIP, longest_pause_s=pause_s))
+    assert (heard.answer, failed) == (answer, code)
+
+
 def test_what_the_avatar_goes_on_with_after_an_answer_that_is_whole_is_no_interruption_of_itself() -> None:
     def script(line: Line) -> None:
         spoken(100, 60)(line)
@@ -401,7 +424,8 @@ def disturbed(*, text: str, after: int, then: Callable[[Line], object] = lambda 
         line.tell(words(text))
         line.play(15)
 
-        def coughs(_listener: Listener) -> None:
+        def coughs(listener: Listener) -> None:
+            listener.on_mark(line.t_ns, Mark.SPEECH_START)
             line.play(after, 13)
             line.tell(ENDED)
             then(line)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from loadtest.config import scenario
+from loadtest.config.promise import Manner
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Event, Mark, Outcome, StepFinished
@@ -15,7 +16,7 @@ from loadtest.session.conversation import Conversation
 from loadtest.session.converse import converse
 from loadtest.session.ports import Listener
 from loadtest.session.record import Record
-from loadtest.session.turns import AnswerOverError, BrokenLineError, Heard, Turns
+from loadtest.session.turns import AnswerOverError, Heard, Turns, UndecidedError
 from loadtest.sound.ear import QUIET_NS
 from loadtest.sound.speech import FRAME_NS, SILENCE
 from tests.loadtest.fakes import CLIP, LOUD_FRAME, FakeRoom
@@ -108,8 +109,8 @@ def test_an_answer_into_the_users_sentence_is_answered_early_and_never_a_negativ
     [
         (tuple(range(20, 200, 20)), False, StepError),
         ((20, 110, 190), False, StepError),  # jitter
-        ((20, 40, 190), False, BrokenLineError),
-        (tuple(range(20, 200, 20)), True, BrokenLineError),
+        ((20, 40, 190), False, UndecidedError),
+        (tuple(range(20, 200, 20)), True, UndecidedError),
     ],
 )
 def test_an_early_answer_after_a_hole_in_the_line_says_nothing_about_anybody(
@@ -129,7 +130,7 @@ def test_an_early_answer_after_a_hole_in_the_line_says_nothing_about_anybody(
     assert error.kind is Kind.ANSWERED_EARLY
 
 
-@pytest.mark.parametrize(("turns_since", "whose"), [(1, BrokenLineError), (2, StepError)])
+@pytest.mark.parametrize(("turns_since", "whose"), [(1, UndecidedError), (2, StepError)])
 def test_the_answer_to_a_speech_that_the_line_has_split_may_come_in_the_turn_after(
     turns_since: int, whose: type[StepError]
 ) -> None:
@@ -267,7 +268,13 @@ def interrupt(
             talk.on_message(t0, STARTED)
         for frame in range(answer_frames):
             talk.on_audio(t0 + frame * FRAME_NS, LOUD_FRAME)
-        room = FakeRoom(on_speak=lambda listener: then(listener, t0))
+
+        def on_speak(listener: Listener) -> None:
+            if kind == "ignore":
+                listener.on_mark(t0 + 110 * MS, Mark.SPEECH_START)
+            then(listener, t0)
+
+        room = FakeRoom(on_speak=on_speak)
         room.listener = talk
         turns, heard = Turns(talk=talk, room=room, plan=PLAN), Heard()
         try:
@@ -614,6 +621,111 @@ def test_silence_of_a_line_with_a_hole_is_nobodys_dead_air() -> None:
         listener.on_message(t0, ENDED)
 
     assert silences(answer) is None
+
+
+def after_a_pause(turn: str, rest: Callable[[Listener, int], None]) -> Heard | StepError:
+    """A turn into an answer that outlasts `answer_max_s` and pauses just then; `rest` plays once the user speaks."""
+
+    async def scene() -> Heard | StepError:
+        t0, heard = now_ns(), Heard()
+        talk = Conversation(observe=lambda *_, **__: None)
+        talk.on_message(t0, STARTED)
+        t_ns = on_line(talk, t0, 20, 14)
+
+        def speaks(listener: Listener) -> None:
+            listener.on_mark(t_ns, Mark.SPEECH_START)
+            rest(listener, t_ns)
+
+        room = FakeRoom(on_speak=speaks)
+        room.listener = talk
+        turns = Turns(talk=talk, room=room, plan=PLAN.model_copy(update={"answer_max_s": 0.05}))
+        try:
+            if turn == "say":
+                await turns.say(CLIP, 1, heard, hear_out=False)
+            else:
+                asyncio.get_running_loop().call_later(0.1, on_line, talk, t_ns, 5)
+                await turns.silence(0.5, 1)
+        except StepError as error:
+            assert talk.take_unasked() == 0
+            return error
+        return heard
+
+    return asyncio.run(scene())
+
+
+@pytest.mark.parametrize("goes_on", [20, 0])
+def test_an_answer_that_outlasts_our_patience_is_spoken_into_and_its_rest_answers_nobody(goes_on: int) -> None:
+    def rest(listener: Listener, t0: int) -> None:
+        listener.on_message(on_line(listener, t0, goes_on, 13), ENDED)
+        listener.on_mark(t0 + 1_000 * MS, Mark.SPEECH_END)
+        listener.on_message(t0 + 1_700 * MS, STARTED)
+        on_line(listener, t0 + 1_700 * MS, 5)
+
+    assert after_a_pause("say", rest) == Heard(first_audio_ns=700 * MS)
+
+
+def test_what_goes_on_of_such_an_answer_is_not_blamed_on_a_silent_turn() -> None:
+    assert type(after_a_pause("silence", lambda _listener, _t0: None)) is UndecidedError
+
+
+def test_an_answer_that_is_not_over_is_not_judged() -> None:
+    text = "It is a long answer, and most of it has not been said when nobody waits for it any more."
+
+    async def scene() -> Heard:
+        talk = Conversation(observe=lambda *_, **__: None)
+
+        def answer(listener: Listener) -> None:
+            t0 = now_ns()
+            listener.on_mark(t0, Mark.SPEECH_END)
+            listener.on_message(t0, STARTED)
+            told = {"type": "ce_events.realtime.response_transcript", "transcript": text, "timestamp": 1.0}
+            listener.on_message(t0, translated(told))
+            on_line(listener, t0 + 20 * MS, 20, 14)
+
+        room, heard = FakeRoom(on_speak=answer), Heard()
+        room.listener = talk
+        plan = PLAN.model_copy(update={"answer_max_s": 0.05})
+        await Turns(talk=talk, room=room, plan=plan).say(CLIP, 0, heard, hear_out=True)
+        return heard
+
+    assert asyncio.run(scene()) == Heard(first_audio_ns=20 * MS)
+
+
+@pytest.mark.parametrize(
+    ("speaks_unasked", "onset_ms", "whose"),
+    [(True, 200, UndecidedError), (True, 1_200, StepError), (False, 200, StepError)],
+)
+def test_an_avatar_that_may_speak_by_itself_may_begin_as_the_user_does(
+    speaks_unasked: bool, onset_ms: int, whose: type[StepError]
+) -> None:
+    async def scene() -> None:
+        talk = Conversation(observe=lambda *_, **__: None, manner=Manner(speaks_unasked=speaks_unasked))
+
+        def speaks(listener: Listener) -> None:
+            t0 = now_ns()
+            listener.on_mark(t0, Mark.SPEECH_START)
+            listener.on_message(on_line(listener, t0 + onset_ms * MS, 5, 13), ENDED)
+            listener.on_mark(t0 + 2_000 * MS, Mark.SPEECH_END)
+
+        room = FakeRoom(on_speak=speaks)
+        room.listener = talk
+        await Turns(talk=talk, room=room, plan=PLAN).say(CLIP, 0, Heard(), hear_out=True)
+
+    with pytest.raises(StepError) as caught:
+        asyncio.run(scene())
+    assert (type(caught.value), caught.value.code) == (whose, Code.ANSWERED_EARLY)
+
+
+def test_an_avatar_that_may_speak_by_itself_may_do_so_in_a_silent_turn() -> None:
+    async def scene() -> Conversation:
+        talk = Conversation(observe=lambda *_, **__: None, manner=Manner(speaks_unasked=True))
+        talk.on_audio(now_ns(), SILENCE)
+        asyncio.get_running_loop().call_later(0.02, on_line, talk, now_ns(), 2)
+        with pytest.raises(UndecidedError):
+            await Turns(talk=talk, room=FakeRoom(), plan=PLAN).silence(5.0, 0)
+        return talk
+
+    assert asyncio.run(scene()).take_unasked() == 0
 
 
 def test_an_avatar_that_is_announced_as_speaking_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,3 +76,8 @@ def test_a_third_of_what_the_twin_says_in_3_s_is_too_short() -> None:
 
 def test_a_back_end_that_says_how_quick_its_voice_is_is_believed() -> None:
     assert manner_of(by_backend=True, audio={"output": {"speed": 0.8}}).speed == 0.8
+
+
+def test_what_a_back_end_of_an_engine_that_is_not_told_says_by_itself_nobody_knows() -> None:
+    assert manner_of(by_backend=True).speaks_unasked
+    assert not manner_of().speaks_unasked

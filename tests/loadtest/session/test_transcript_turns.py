@@ -129,3 +129,14 @@ def test_words_that_come_before_the_sound_are_written_down_with_the_turn_that_th
         talk.on_message(turn * 10**9 + 5, translated({"type": USER, "transcript": "a", "timestamp": 1.0}))
     assert [turn for mark, turn in marks if mark is Mark.AVATAR_TRANSCRIPT] == [0, 1]
     assert [turn for mark, turn in marks if mark is Mark.USER_TRANSCRIPT] == [0, 1]
+
+
+def test_of_a_speech_with_a_pause_a_detector_may_make_two() -> None:
+    words = Attribution()
+    words.speech_begins(0, most=2)
+    words.speech_ends(0)
+    told = []
+    for _ in range(3):
+        words.of_user()
+        told.append(words.tells_too_much)
+    assert told == [False, False, True]
