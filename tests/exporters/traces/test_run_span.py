@@ -102,7 +102,9 @@ def test_sessions_link_to_their_run(tmp_path: Path) -> None:
 def test_two_runs_that_a_pipeline_calls_the_same_are_two_traces_and_two_instances(tmp_path: Path) -> None:
     with Receiver() as receiver:
         for minute in (0, 1):
-            directory = run_dir(tmp_path / f"{minute}" / "avaload-run", "pass", started_at=STARTED.replace(minute=minute))
+            directory = run_dir(
+                tmp_path / f"{minute}" / "avaload-run", "pass", started_at=STARTED.replace(minute=minute)
+            )
             export(directory, otlp_endpoint=receiver.url, follow=False)
             assert send(directory, f"{receiver.url}/v1/traces")
     assert len({run.trace_id for run in receiver.runs}) == 2
