@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loadtest.config.scenario import HESITANT, Conversation, Scenario
+from loadtest.config.scenario import HESITANT, Conversation, Scenario, Spoken
 from loadtest.config.tables.caller import CLEAN, Caller
 from loadtest.language.errors import ConfigError
 from loadtest.sound.hesitation import hesitating
@@ -32,6 +32,9 @@ _CLIPPED_SHARE = 0.001
 """Of its samples at full scale: a loud peak has some, speech that was cut off many."""
 _LOUD_S, _FAINT = 0.1, 1.5
 """Less sound than that, or less above the threshold of loudness, may be missed by a detector of speech."""
+_NOISY = "never silent: its noise counts as speech, and an answer to its last word as one that came too early"
+_FLUENT_S, _NEVER_SILENT = 2.0, 0.95
+"""Who speaks for longer pauses for breath and before stops: where more of the frames are loud, the room is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,8 @@ def remarks(scenarios: tuple[Scenario, ...]) -> list[str]:
     """What of the clips may not be what somebody meant, a sentence each. Of those that `check_clips` lets pass."""
     said = []
     for scenario in scenarios:
+        turns = scenario.conversation.turns
+        asked = {turn.clip for turn in turns if isinstance(turn, Spoken) and turn.is_answered}
         for source, clips in microphone(scenario.conversation).clips.items():
             if HESITANT in source or is_made(source) or source.startswith("corpus:"):
                 continue
@@ -123,6 +128,8 @@ def remarks(scenarios: tuple[Scenario, ...]) -> list[str]:
                 about, "shifted off zero, which makes its silence loud", [c for c in clips if _is_shifted(c)]
             )
             said += _remark(about, "hardly loud enough to be heard as speech", [c for c in clips if _is_faint(c)])
+            if source in asked:
+                said += _remark(about, _NOISY, [c for c in clips if _is_never_silent(c)])
     return said
 
 
@@ -145,3 +152,9 @@ def _is_shifted(clip: Clip) -> bool:
 def _is_faint(clip: Clip) -> bool:
     loud_s = sum(map(is_loud, clip.frames)) * FRAME_MS / 1000
     return loud_s < _LOUD_S or speech_rms(samples_of(clip)) < _FAINT * LOUD_RMS
+
+
+def _is_never_silent(clip: Clip) -> bool:
+    """The noise in it is as loud as speech, so that nothing shows where the words end."""
+    is_told = _is_shifted(clip) or clip.duration_s <= _FLUENT_S
+    return not is_told and sum(map(is_loud, clip.frames)) > _NEVER_SILENT * len(clip.frames)

@@ -8,9 +8,10 @@ import pytest
 import soundfile
 
 from loadtest.config.clips.microphone import remarks
-from loadtest.config.scenario import Conversation, Say, Scenario
+from loadtest.config.scenario import Conversation, Ignore, Say, Scenario
 from loadtest.language.errors import ConfigError
 from loadtest.sound import decoded
+from loadtest.sound.made import noise
 from loadtest.sound.noises import samples_of
 from loadtest.sound.sources import corpus, read_wav
 
@@ -112,6 +113,24 @@ def test_a_clip_that_is_shifted_off_zero_is_told_since_its_pauses_cannot_be_seen
     ]
     (clip,) = corpus(str(tmp_path))
     assert clip.longest_pause_s == 0
+
+
+def test_a_recording_from_a_room_as_loud_as_speech_is_told_since_nothing_shows_where_its_words_end(
+    tmp_path: Path,
+) -> None:
+    said = samples_of(corpus("corpus:en")[0])
+    speech = np.concatenate([np.zeros(12_000, np.float32), said, np.zeros(30_000, np.float32)])
+    for name, level_dbfs in (("loud.wav", -42), ("low.wav", -50)):
+        soundfile.write(tmp_path / name, (speech + noise(level_dbfs, len(speech))) / 32768, 24_000, subtype="PCM_16")
+    assert remarks((_scenario(tmp_path),)) == [
+        f"s: {tmp_path}: loud.wav is never silent: its noise counts as speech, and an answer to its last word as one"
+        " that came too early"
+    ]
+    loud, low = corpus(str(tmp_path))
+    assert loud.last_voiced >= len(loud.frames) - 2
+    assert low.last_voiced < len(low.frames) - 60
+    into_an_answer = Conversation(turns=(Say(), Ignore(clip=str(tmp_path / "loud.wav"))))
+    assert remarks((Scenario(name="s", realtime={}, conversation=into_an_answer),)) == []
 
 
 def test_the_own_corpus_has_nothing_to_remark() -> None:
