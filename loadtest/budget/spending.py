@@ -9,6 +9,7 @@ from loadtest.config.settings import Settings
 from loadtest.forecast.costing import check_budget, longest_answer_s, said_s, talk_of
 from loadtest.language.events import (
     LOAD,
+    AnswerEnd,
     Event,
     Outcome,
     Remains,
@@ -71,12 +72,11 @@ class Spending:
         if account is None or event.turn_kind not in PAID_FOR:
             return
         longest_s, answer_s = self._longest_s[account.scenario.name]
-        if event.outcome is not Outcome.OK or event.turn_kind not in ANSWERED:
-            # What of it was said, and what of that we heard, isn't known.
-            account.turns.append((longest_s, answer_s))
-            return
-        heard_s = (event.t_ns - event.started_ns - (event.first_audio_ns or 0)) / 1e9
-        account.turns.append((longest_s, min(heard_s, answer_s)))
+        if event.outcome is Outcome.OK and event.turn_kind in ANSWERED and event.answer is AnswerEnd.WHOLE:
+            heard_s = (event.t_ns - event.started_ns - (event.first_audio_ns or 0)) / 1e9
+            answer_s = min(heard_s, answer_s)
+        # Else it isn't known what of it was said, or how much more of it was made than we heard.
+        account.turns.append((longest_s, answer_s))
 
     def _settle(self, event: SessionFinished, account: _Account) -> None:
         """At the most that it can have cost: the avatar from the sending of its create to its last word, its delete's
@@ -84,10 +84,6 @@ class Spending:
         if event.remains is not Remains.NOTHING:
             return
         scenario, reserved = account.scenario, self.reserved()
-        if any(turn.interrupts for turn in scenario.conversation.turns):
-            # An answer that was cut off is paid for as it was made, not as it was heard.
-            answer_s = self._longest_s[scenario.name][1]
-            account.turns = [(user_s, answer_s) for user_s, _ in account.turns]
         lived_s = 0.0 if account.sent_ns is None else (event.t_ns - account.sent_ns) / 1e9
         spent = bill(talk_of(self._settings, scenario, account.turns, lived_s), self._table)
         self._budget.settle(reserved=reserved, spent=spent.total.high)

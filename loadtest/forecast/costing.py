@@ -115,13 +115,12 @@ def _shortest_round_s(scenario: Scenario) -> float:
 
 
 def longest_answer_s(settings: Settings, scenario: Scenario, prices: Prices) -> float:
-    """By the scenario's patience, or by the tokens that an answer may take."""
+    """By the tokens that one may take, as if all were sound. How long a user listens bounds none: it is made, and paid
+    for, all the same."""
     price = prices.model(model_of(settings, scenario))
     most = scenario.realtime.get("max_output_tokens")
     tokens = float(most) if isinstance(most, int) else price.longest_answer_tokens if price else math.inf
-    speech = prices.speech
-    by_tokens_s = tokens / (speech.avatar_tokens_per_s * (1 + speech.text_per_audio_token))
-    return min(scenario.conversation.answer_max_s, by_tokens_s)
+    return tokens / prices.speech.avatar_tokens_per_s
 
 
 def talk_of(settings: Settings, scenario: Scenario, turns: Sequence[tuple[float, float]], lived_s: float) -> Talk:
@@ -167,8 +166,13 @@ def _word(value: Any) -> str | None:
 
 
 def check_budget(settings: Settings, prices: Prices) -> dict[str, Bill]:
-    """By scenario, what is reserved for a session. Raises ConfigError where a price is missing, or where the budget is
-    below one session; a master's, where the share of a load process is: it may be alone on its host."""
+    """By scenario, what is reserved for a session. Raises ConfigError for slow checks, for a price that is missing, and
+    for a budget below one session; a master's, for the share of a load process: it may be alone on its host."""
+    if settings.probes.slow and settings.probe_users:
+        raise ConfigError(
+            "cost.budget: slow active checks can't be held to it: what they cost isn't known, and their sessions may"
+            " live for an hour; leave out either of them, and --max-sessions bounds the checks"
+        )
     found = {scenario.name: worst(settings, scenario, prices) for scenario in settings.scenarios}
     lacking = sorted({name for each in found.values() for name in each.total.unknown})
     if lacking:

@@ -251,6 +251,9 @@ def _notes(
         notes.append(f"{plural(round(per_minute.value), 'secret')} in a minute {sure} the account's {limit} requests")
     if played.dropped:
         notes.append(f"{plural(round(played.dropped), 'arrival')} would find nobody free: give --max-users")
+    if settings.probe_users:
+        checking = plural(settings.probe_users, "user")
+        notes.append(f"active checks of {checking} are not in it: their sessions and costs aren't known")
     if settings.cost.budget is not None and cost.is_known and cost.value > settings.cost.budget:
         notes.append(f"the budget of {settings.cost.budget:g} USD would end it early")
     if twin:

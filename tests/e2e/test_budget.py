@@ -78,7 +78,8 @@ def bought(tmp_path_factory: pytest.TempPathFactory, brief: Path) -> Iterator[tu
     money = ("--budget", BUDGET_USD, "--prices", "prices.toml")
     options = (*money, "--users", 6, "--processes", 2, "--duration", "60s", "--ramp", "0s")
     with running_twin("--set", "answer_s=0.5") as twin:
-        environ = reaching(twin) | {"AVALOAD_SESSION__MAX_DURATION": "60"}
+        bounds = {"AVALOAD_SESSION__MAX_DURATION": "60", "AVALOAD_REALTIME__MAX_OUTPUT_TOKENS": "1200"}
+        environ = reaching(twin) | bounds
         with avaload("run", brief, *options, cwd=cwd, environ=environ) as run:
             yield twin, run, run.finish(within_s=120)
 

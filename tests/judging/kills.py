@@ -38,7 +38,7 @@ def one(seed: int, folder: Path, *, budget: bool) -> dict[str, Any]:
         if budget:
             (folder / "prices.toml").write_text(f"[avatar]\nper_minute = {PER_MINUTE}\n")
             words += ("--budget", BUDGET_USD, "--prices", folder / "prices.toml")
-            environ |= {"AVALOAD_SESSION__MAX_DURATION": "60"}
+            environ |= {"AVALOAD_SESSION__MAX_DURATION": "60", "AVALOAD_REALTIME__MAX_OUTPUT_TOKENS": "1200"}
         with avaload("run", *words, cwd=folder, environ=environ) as run:
             instant_s = chance.uniform(0.2, RUN_S + 3)
             time.sleep(instant_s)

@@ -13,6 +13,7 @@ from loadtest.config.settings import Settings
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import (
     LOAD,
+    AnswerEnd,
     EndedBy,
     Outcome,
     Remains,
@@ -100,10 +101,12 @@ def sent(at_s: int = 1) -> RemainsChanged:
     return RemainsChanged(t_ns=at_s * S, session="a", remains=Remains.DOUBTFUL, reason=RemainsReason.CREATE_SENT)
 
 
-def turn(*, outcome: Outcome = Outcome.OK, kind: str = "say") -> StepFinished:
+def turn(
+    *, outcome: Outcome = Outcome.OK, kind: str = "say", answer: AnswerEnd | None = AnswerEnd.WHOLE
+) -> StepFinished:
     return StepFinished(
         t_ns=5 * S, session="a", step=Step.TURN, started_ns=1 * S, outcome=outcome, span_id="t", parent_id="s",
-        turn=0, turn_kind=kind, first_audio_ns=S if outcome is Outcome.OK else None,
+        turn=0, turn_kind=kind, first_audio_ns=S if outcome is Outcome.OK else None, answer=answer,
     )  # fmt: skip
 
 
@@ -169,18 +172,24 @@ def test_of_a_turn_that_failed_the_longest_answer_is_paid_for(tmp_path: Path) ->
     assert failed > whole + 40 * 20 * 64e-6
 
 
-def test_an_answer_that_is_cut_off_is_paid_for_as_it_was_made(tmp_path: Path) -> None:
-    _, whole = spent(tmp_path, made(), started(), turn(), finished())
+@pytest.mark.parametrize("answer", [None, AnswerEnd.CUT])
+def test_an_answer_that_was_not_heard_whole_is_paid_for_as_long_as_it_may_have_been(
+    tmp_path: Path, answer: AnswerEnd | None
+) -> None:
+    """It was interrupted, or went on for longer than the user listens."""
+    realtime = Settings().realtime | {"max_output_tokens": 1200}
+    _, whole = spent(tmp_path, made(realtime=realtime), started(), sent(), turn(), finished())
     (tmp_path / "budget").unlink()
-    talk = {"turns": [{"kind": "say"}, {"kind": "barge_in"}]}
-    _, cut = spent(tmp_path, made(conversation=talk), started(), turn(), finished())
-    assert cut > whole + 40 * 20 * 64e-6
+    hasty = made(realtime=realtime, conversation={"answer_max_s": 3})
+    _, cut = spent(tmp_path, hasty, started(), sent(), turn(answer=answer), finished())
+    assert 57 * 20 * 64e-6 < cut - whole < 57 * 20 * 64e-6 * 1.2
 
 
 def test_a_session_that_costs_more_than_was_reserved_takes_the_rest_of_the_budget_too(tmp_path: Path) -> None:
     """The service let it live for two minutes instead of one."""
     late = replace(finished(), t_ns=121 * S)
-    reserved, left = spent(tmp_path, made(), started(), sent(), turn(), late)
+    brief = made(realtime=Settings().realtime | {"max_output_tokens": 100})
+    reserved, left = spent(tmp_path, brief, started(), sent(), turn(), late)
     assert left > 120 / 60 * 0.6 > reserved
 
 

@@ -51,19 +51,35 @@ def test_without_a_room_nothing_is_said() -> None:
     assert (list(talk.turns), talk.lived_s) == ([], 0.1)
 
 
-def test_the_worst_session_lives_for_max_duration_and_hears_the_longest_answers() -> None:
-    made = settings(session={"max_duration": 120}, conversation={"turns": [SAY], "answer_max_s": 30})
+def test_the_worst_session_lives_for_max_duration_and_its_answers_take_all_their_tokens() -> None:
+    made = settings(session={"max_duration": 120}, conversation={"turns": [SAY]})
     found = worst(made, made.scenarios[0], made.cost.table)
     assert found.avatar.value == pytest.approx(0.2)
     price = made.cost.table.model(made.realtime["model"])
     assert price is not None
-    assert found.model.high > 30 * 20 * price.audio.output / 1e6
-    shorter = settings(
-        session={"max_duration": 120},
-        conversation={"turns": [SAY], "answer_max_s": 30},
-        realtime=made.realtime | {"max_output_tokens": 100},
-    )
-    assert worst(shorter, shorter.scenarios[0], shorter.cost.table).model.high < found.model.high / 4
+    assert found.model.high > price.longest_answer_tokens * price.audio.output / 1e6
+    realtime = made.realtime | {"max_output_tokens": 100}
+    shorter = settings(session={"max_duration": 120}, conversation={"turns": [SAY]}, realtime=realtime)
+    assert worst(shorter, shorter.scenarios[0], shorter.cost.table).model.high < found.model.high / 100
+
+
+@pytest.mark.parametrize("most", [None, 400])
+def test_how_long_a_user_listens_makes_no_answer_cheaper(most: int | None) -> None:
+    realtime = Settings().realtime | ({} if most is None else {"max_output_tokens": most})
+    turns = {"turns": [SAY]}
+    patient, hasty = (settings(conversation=turns | {"answer_max_s": each}, realtime=realtime) for each in (60, 5))
+    table = patient.cost.table
+    assert worst(hasty, hasty.scenarios[0], table) == worst(patient, patient.scenarios[0], table)
+    assert longest_answer_s(hasty, hasty.scenarios[0], table) == (1600 if most is None else 20)
+
+
+def test_slow_checks_are_held_to_no_budget() -> None:
+    made = settings(cost={"budget": 1000, "prices": AVATAR}, probes={"share": 0.1, "slow": True})
+    with pytest.raises(ConfigError, match=r"cost\.budget: slow active checks can't be held to it"):
+        check_budget(made, made.cost.table)
+    for probes in ({"share": 0.1}, {"slow": True}):
+        made = settings(cost={"budget": 1000, "prices": AVATAR}, probes=probes)
+        assert list(check_budget(made, made.cost.table)) == [made.scenarios[0].name]
 
 
 def test_a_budget_needs_a_price_for_everything() -> None:

@@ -84,3 +84,10 @@ def test_secrets_beyond_the_accounts_limit_are_told_of_a_live_plan_alone() -> No
     live = forecast(made, answer_s=None, twin=False, today=TODAY)
     assert "600 secrets in a minute is more than the account's 400 requests" in live.notes
     assert not any("account" in note for note in forecast(made, answer_s=None, twin=True, today=TODAY).notes)
+
+
+def test_active_checks_are_said_to_be_in_no_figure() -> None:
+    load = {"users": 10, "ramp": 0, "duration": 60}
+    told = "active checks of 5 users are not in it: their sessions and costs aren't known"
+    assert told in forecast(settings(load, probes={"share": 0.5}), answer_s=None, twin=True, today=TODAY).notes
+    assert told not in forecast(settings(load), answer_s=None, twin=True, today=TODAY).notes
