@@ -3,9 +3,21 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, assert_never
 
-from loadtest.config.scenario import Backchannel, BargeIn, Hesitate, Ignore, Pause, Say, Scenario, Silence, Spoken, Turn
+from loadtest.config.scenario import (
+    Backchannel,
+    BargeIn,
+    Conversation,
+    Hesitate,
+    Ignore,
+    Pause,
+    Say,
+    Scenario,
+    Silence,
+    Spoken,
+)
 from loadtest.config.session_object import table
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
@@ -18,6 +30,7 @@ SHORTEST_ROUND_S = 0.5
 """No round of turns is taken for shorter, where they repeat for a time."""
 HEARING_S = 0.5
 """From the end of a user's speech to the first audio of the answer, about."""
+_ROUNDING_S = 1e-6
 
 
 def model_of(settings: Settings, scenario: Scenario) -> str | None:
@@ -57,18 +70,81 @@ def clip_lengths_s(scenario: Scenario) -> dict[str, Lengths]:
     return found
 
 
-def expected(settings: Settings, scenario: Scenario, *, answer_s: float, around_s: float) -> Talk:
-    """A session that goes well. `answer_s`: how long an answer is; `around_s`: set-up and delete together."""
-    turns: list[tuple[float, float]] = []
-    lived_s = around_s
+Steps = list[tuple[float, tuple[float, float] | None]]
+"""Of a conversation, in s: how long each takes, and what is said and answered in it, if anything."""
+
+
+class _Part(NamedTuple):
+    """Of a conversation, before or after a cut of the line."""
+
+    turns: list[tuple[float, float]]
+    took_s: float
+
+
+def expected(settings: Settings, scenario: Scenario, *, answer_s: float, around_s: float) -> list[tuple[float, Talk]]:
+    """The sessions of a caller if all goes well, each with when it begins, in s after the first one. There are two
+    where his line is cut for longer than the first lives without him. `answer_s`: how long an answer is; `around_s`:
+    set-up and delete together. None outlives the time that the run has for it."""
+    lives_s, run_s = longest_life_s(settings, scenario), settings.load.duration + settings.graceful_stop_s
+    found: list[tuple[float, list[tuple[float, float]], float]] = [(0.0, [], 0.0)]
     if settings.target.room != "none":
-        lengths_s = {source: lengths.mean for source, lengths in clip_lengths_s(scenario).items()}
-        plan = scenario.conversation
-        think_s = (plan.think_min_s + plan.think_max_s) / 2
-        round_s, answered = _round(plan.turns, lengths_s, think_s, answer_s)
-        rounds = _rounds(scenario, max(round_s, SHORTEST_ROUND_S))
-        turns, lived_s = answered * rounds, around_s + rounds * round_s
-    return talk_of(settings, scenario, turns, min(lived_s, scenario.session.duration_s))
+        caller, clips_s = scenario.caller, clip_lengths_s(scenario)
+        steps = _round(scenario.conversation, {source: each.mean for source, each in clips_s.items()}, answer_s)
+        before, after = _talked(scenario, steps, min(lives_s, run_s))
+        absence_s = scenario.session.absence_s / (settings.target.clock_scale or 1.0)
+        if after is None:
+            found = [(0.0, before.turns, before.took_s)]
+        elif caller.cut_for_s < absence_s:
+            found = [(0.0, before.turns + after.turns, before.took_s + caller.cut_for_s + after.took_s)]
+        else:
+            found = [
+                (0.0, before.turns, before.took_s + absence_s),
+                (around_s + before.took_s + caller.cut_for_s, after.turns, after.took_s),
+            ]
+    return [
+        (begins_s, _until(talk_of(settings, scenario, turns, around_s + took_s), min(lives_s, run_s - begins_s)))
+        for begins_s, turns, took_s in found
+        if begins_s < run_s
+    ]
+
+
+def _until(talk: Talk, most_s: float) -> Talk:
+    """As much of it as there is time for."""
+    if talk.lived_s <= most_s:
+        return talk
+    return replace(talk, turns=talk.turns[: math.ceil(len(talk.turns) * most_s / talk.lived_s)], lived_s=most_s)
+
+
+def _talked(scenario: Scenario, steps: Steps, most_s: float) -> tuple[_Part, _Part | None]:
+    """All turns, as often as there is time for: before a cut of the line, and after it (None: there is none). The turn
+    that is cut isn't said again."""
+    repeat_s, caller = scenario.conversation.repeat_for, scenario.caller
+    cut_s = math.inf if caller.cut_after_s is None or caller.cut_after_s >= most_s else caller.cut_after_s
+    said: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
+    at_s = 0.0
+    back_s: float | None = None  # when he is in the room again
+    while True:
+        round_s = at_s
+        for took_s, answered in steps:
+            if answered is not None:
+                said[back_s is not None].append(answered)
+            if back_s is None and at_s + took_s > cut_s:
+                at_s = back_s = cut_s + caller.cut_for_s
+            else:
+                at_s += took_s
+        if repeat_s is None:
+            break
+        at_s = max(at_s, round_s + SHORTEST_ROUND_S)
+        if at_s >= min(repeat_s, most_s) - _ROUNDING_S:
+            break
+    if back_s is None:
+        return _Part(said[0], at_s), None
+    return _Part(said[0], cut_s), _Part(said[1], at_s - back_s)
+
+
+def longest_life_s(settings: Settings, scenario: Scenario) -> float:
+    """No session of it lives longer, by the target's clock."""
+    return scenario.session.duration_s / (settings.target.clock_scale or 1.0)
 
 
 def worst(settings: Settings, scenario: Scenario, prices: Prices) -> Bill:
@@ -78,11 +154,11 @@ def worst(settings: Settings, scenario: Scenario, prices: Prices) -> Bill:
     turns: list[tuple[float, float]] = []
     if settings.target.room != "none":
         answer_s = longest_answer_s(settings, scenario, prices)
-        rounds = _rounds(scenario, _shortest_round_s(scenario))
+        rounds = _rounds(settings, scenario)
         if scenario.conversation.repeat_for is not None:
             rounds += 1  # the one that a cut of the line ends early
         turns = [(lengths.longest, answer_s) for _, lengths in said_s(scenario)] * rounds
-    return bill(talk_of(settings, scenario, turns, scenario.session.duration_s), prices)
+    return bill(talk_of(settings, scenario, turns, longest_life_s(settings, scenario)), prices)
 
 
 def said_s(scenario: Scenario) -> list[tuple[Spoken, Lengths]]:
@@ -97,10 +173,12 @@ def said_s(scenario: Scenario) -> list[tuple[Spoken, Lengths]]:
     return found
 
 
-def _rounds(scenario: Scenario, round_s: float) -> int:
-    """How many of that length are begun: nobody talks for longer than the session lives."""
+def _rounds(settings: Settings, scenario: Scenario) -> int:
+    """How many are begun at most: nobody talks for longer than the session lives."""
     repeat_s = scenario.conversation.repeat_for
-    return 1 if repeat_s is None else max(1, math.ceil(min(repeat_s, scenario.session.duration_s) / round_s))
+    if repeat_s is None:
+        return 1
+    return max(1, math.ceil(min(repeat_s, longest_life_s(settings, scenario)) / _shortest_round_s(scenario)))
 
 
 def _shortest_round_s(scenario: Scenario) -> float:
@@ -134,31 +212,25 @@ def talk_of(settings: Settings, scenario: Scenario, turns: Sequence[tuple[float,
     )
 
 
-def _round(
-    turns: tuple[Turn, ...], lengths_s: dict[str, float], think_s: float, answer_s: float
-) -> tuple[float, list[tuple[float, float]]]:
-    """How long all turns take together, and what was said in each that is answered. An answer that is interrupted is
-    heard until the next turn has begun."""
-    took_s, answered = 0.0, []
-    for turn, after in zip(turns, (*turns[1:], None), strict=True):
-        took_s += 0.0 if turn.interrupts or isinstance(turn, Pause) else think_s
-        into_s = after.after_s if isinstance(after, BargeIn | Ignore | Backchannel) else None
+def _round(plan: Conversation, lengths_s: dict[str, float], answer_s: float) -> Steps:
+    """All turns once, and the thinking before them. An answer that is interrupted is heard until the next turn has
+    begun."""
+    steps: Steps = []
+    for turn, after in zip(plan.turns, (*plan.turns[1:], None), strict=True):
+        if not (turn.interrupts or isinstance(turn, Pause)):
+            steps.append(((plan.think_min_s + plan.think_max_s) / 2, None))
+        into_s = after.after_s if isinstance(after, BargeIn | Ignore | Backchannel) else math.inf
         match turn:
-            case Say() | BargeIn():
-                heard_s = answer_s if into_s is None else min(answer_s, into_s)
-                took_s += lengths_s[turn.clip] + HEARING_S + heard_s
-                answered.append((lengths_s[turn.clip], answer_s))
-            case Hesitate():
-                said_s = lengths_s[turn.clip] + turn.pause_s
-                took_s += said_s + HEARING_S + (answer_s if into_s is None else min(answer_s, into_s))
-                answered.append((said_s, answer_s))
+            case Say() | BargeIn() | Hesitate():
+                said_s = lengths_s[turn.clip] + (turn.pause_s if isinstance(turn, Hesitate) else 0.0)
+                steps.append((said_s + HEARING_S + min(answer_s, into_s), (said_s, answer_s)))
             case Ignore() | Backchannel():
-                took_s += max(lengths_s[turn.clip], answer_s - turn.after_s)
+                steps.append((max(lengths_s[turn.clip], answer_s - turn.after_s), None))
             case Silence() | Pause():
-                took_s += turn.for_s
+                steps.append((turn.for_s, None))
             case _:
                 assert_never(turn)
-    return took_s, answered
+    return steps
 
 
 def _word(value: Any) -> str | None:

@@ -4,21 +4,16 @@ The arrivals are those that the run would have, from the same seed. What is gues
 every figure that rests on it is a range.
 """
 
-import heapq
-import math
-import random
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from loadtest.arrivals.schedule import ClosedPopulation
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
 from loadtest.forecast.costing import check_budget, expected
 from loadtest.forecast.plan import CPU_GOAL, Range
-from loadtest.language.errors import ConfigError
+from loadtest.forecast.playing import NEVER, Again, Played, play
 from loadtest.prices.table import Prices
 from loadtest.prices.talk import Bill, Talk, Tokens, Usd, bills, tokens
 
@@ -30,23 +25,10 @@ _TWIN_AROUND_S, _AROUND_S = 0.1, 2.0
 """Set-up and delete together, at the twin and elsewhere."""
 _TWIN_SPREAD, _SPREAD = 0.08, 0.5
 """How far the length of a session may be off."""
-MOST_PLAYED: Final = 300_000
-"""Sessions that are played through one by one; of more users a share is, and counts for all."""
 CPU_MS_PER_SESSION_S: Final = {"none": 0.0, "websocket": 0.98, "auto": 0.98, "webrtc": 4.0, "daily": 4.0}
 """Of a load process, for each second of a session (docs/benchmarks.md), by the kind of room."""
 CPU_MS_PER_SESSION: Final = {"official": 2.0, "lean": 0.8}
 """Of a load process, for the calls and events of a session, by how the calls are sent."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Played:
-    """The schedule on paper. `per_minute`: sessions begun in the busiest minute; `busy_s`: of all sessions together."""
-
-    sessions: float
-    peak: float
-    per_minute: float
-    busy_s: float
-    dropped: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,111 +92,62 @@ def forecast(settings: Settings, *, answer_s: float | None, twin: bool, today: d
     spoken_s = answer_s if answer_s is not None else TWIN_ANSWER_S if twin else ANSWER_S
     around_s, spread = (_TWIN_AROUND_S, _TWIN_SPREAD) if twin else (_AROUND_S, _SPREAD)
     weights = sum(scenario.weight for scenario in settings.scenarios)
-    talks = [
+    callers = [
         (scenario.weight / weights, expected(settings, scenario, answer_s=spoken_s, around_s=around_s))
         for scenario in settings.scenarios
     ]
-    mean_s = sum(share * talk.lived_s for share, talk in talks)
-    length_s = Range.about(mean_s, spread)
-    played = {name: play(settings, getattr(length_s, name)) for name in ("value", "low", "high")}
+    talks = [(share, talk) for share, sessions_of in callers for _, talk in sessions_of]
+    first_s = sum(share * sessions_of[0][1].lived_s for share, sessions_of in callers)
+    again = _again(callers)
+    played = [play(settings, first_s * factor, again.times(factor)) for factor in (1.0, 1 / (1 + spread), 1 + spread)]
 
-    def ranged(name: str) -> Range:
-        found = [getattr(each, name) for each in played.values()]
+    def ranged(found: list[float]) -> Range:
         return Range(found[0], min(found), max(found))
 
-    sessions, busy = ranged("sessions"), ranged("busy_s")
-    cost = bills(talks, table).times(sessions.value)
-    share = (sessions.low / sessions.value, sessions.high / sessions.value) if sessions.value else (1.0, 1.0)
-    minutes = busy.times(1 / 60)
+    sessions, busy = ranged([each.sessions for each in played]), ranged([each.busy_s for each in played])
+    per_minute = ranged([each.per_minute for each in played])
+    # So many whole callers: who is cut short by the end of the run, or begins no second session, counts for as long as
+    # his sessions live.
+    whole = busy.value / sum(share * talk.lived_s for share, talk in talks)
+    cost, by_number = bills(talks, table).times(whole), _spread_of(sessions)
     reserved = check_budget(settings, table) if settings.cost.budget is not None else {}
     return Forecast(
         sessions=sessions,
-        peak=ranged("peak"),
-        per_minute=ranged("per_minute"),
-        avatar_minutes=minutes,
-        session_s=length_s,
-        dropped=played["value"].dropped,
-        tokens=_tokens(talks, table).times(sessions.value),
-        bill=Bill(*(_wider(usd, *share) for usd in (cost.model, cost.transcription, cost.avatar))),
+        peak=ranged([each.peak for each in played]),
+        per_minute=per_minute,
+        avatar_minutes=busy.times(1 / 60),
+        session_s=ranged([each.busy_s / each.sessions if each.sessions else first_s for each in played]),
+        dropped=played[0].dropped,
+        tokens=_tokens(talks, table).times(whole),
+        bill=Bill(
+            _wider(cost.model, *by_number),
+            _wider(cost.transcription, *by_number),
+            _wider(cost.avatar, *_spread_of(busy)),
+        ),
         processes=_processes(settings, sessions, busy),
         answer_s=spoken_s,
         reserved={name: each.total for name, each in reserved.items()},
-        notes=_notes(settings, played["value"], ranged("per_minute"), cost.total, spoken_s, today, twin=twin),
+        notes=_notes(settings, played[0], per_minute, cost.total, spoken_s, today, twin=twin),
     )
 
 
-def play(settings: Settings, length_s: float) -> Played:
-    """The schedule, with sessions of that length."""
-    begun = Counter[int]()
-    if settings.load.open:
-        sessions, peak, dropped = _play_open(settings, length_s, begun)
-        factor = 1.0
-    else:
-        sessions, peak, dropped, factor = _play_closed(settings, length_s, begun)
-    most = settings.target.max_sessions
-    begun_in_all = sessions * factor if most is None else min(sessions * factor, most)
-    return Played(
-        sessions=begun_in_all,
-        peak=min(peak * factor, begun_in_all),
-        per_minute=min(max(begun.values(), default=0) * factor, begun_in_all),
-        busy_s=begun_in_all * length_s,
-        dropped=dropped,
-    )
+def _again(callers: list[tuple[float, list[tuple[float, Talk]]]]) -> Again:
+    """Of the callers who need a second session, on average. `callers`: shares of all, each with `expected` sessions."""
+    twice = [(share, of_it[0][1].lived_s, *of_it[1]) for share, of_it in callers if len(of_it) > 1]
+    share = sum(each[0] for each in twice)
+    if not share:
+        return NEVER
+    after_s = sum(each * (begins_s - first_s) for each, first_s, begins_s, _ in twice) / share
+    return Again(share, after_s, sum(each * talk.lived_s for each, _, _, talk in twice) / share)
 
 
-def _play_open(settings: Settings, length_s: float, begun: Counter[int]) -> tuple[float, float, float]:
-    """A session per arrival, while the pool has somebody free for it in time."""
-    busy: list[float] = []
-    sessions = peak = dropped = 0
-    for at_s in _bounded(settings.load.schedule(), length_s):
-        while busy and busy[0] <= at_s:
-            heapq.heappop(busy)
-        start_s = at_s
-        if len(busy) >= settings.pool:
-            start_s = busy[0]
-            if start_s - at_s > settings.load.max_lateness:
-                dropped += 1
-                continue
-            heapq.heappop(busy)
-        heapq.heappush(busy, start_s + length_s)
-        sessions, peak = sessions + 1, max(peak, len(busy))
-        begun[int(start_s // 60)] += 1
-    return sessions, peak, dropped
-
-
-def _bounded(offsets_s: Iterable[float], length_s: float) -> Iterator[float]:
-    """Raises ConfigError where there are more than can be played on paper."""
-    for count, at_s in enumerate(offsets_s):
-        if count >= 10 * MOST_PLAYED:
-            raise ConfigError(f"load: more than {10 * MOST_PLAYED:,} arrivals: too many to look at one by one")
-        yield at_s
-
-
-def _play_closed(settings: Settings, length_s: float, begun: Counter[int]) -> tuple[float, float, float, float]:
-    """Each user's sessions, one after the other; of many users a share."""
-    load = settings.load
-    population = ClosedPopulation(shape=load.shape(), pacing_s=load.pacing)
-    users = load.population - settings.probe_users
-    each = load.duration / max(length_s, load.pacing or 0.0, 0.05) + 1
-    stride = max(1, math.ceil(users * each / MOST_PLAYED))
-    sessions, ends = 0, []
-    for user in range(0, users, stride):
-        place = user + random.Random(f"{load.seed}:{user}").random()
-        due_s = population.first_s(place)
-        while due_s is not None:
-            sessions += 1
-            begun[int(due_s // 60)] += 1
-            ends += [(due_s, 1), (due_s + length_s, -1)]
-            due_s = population.next_s(place, due_s, due_s + length_s)
-    peak = now = 0
-    for _, change in sorted(ends):
-        now += change
-        peak = max(peak, now)
-    return sessions, peak, 0.0, users / max(1, len(range(0, users, stride)))
+def _spread_of(figure: Range) -> tuple[float, float]:
+    """Its ends, of its value."""
+    return (figure.low / figure.value, figure.high / figure.value) if figure.value else (1.0, 1.0)
 
 
 def _tokens(talks: list[tuple[float, Talk]], table: Prices) -> Tokens:
-    """Of the mean session."""
+    """Of the mean caller."""
     total = Tokens()
     for share, talk in talks:
         total = total.and_also(tokens(talk, table).times(share))

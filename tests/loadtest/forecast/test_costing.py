@@ -8,7 +8,7 @@ import pytest
 from loadtest.config.settings import Settings
 from loadtest.forecast.costing import check_budget, expected, longest_answer_s, talk_of, worst
 from loadtest.language.errors import ConfigError
-from loadtest.prices.talk import bill
+from loadtest.prices.talk import Talk, bill
 from tests.loadtest.sound.test_speech import tone, wav
 
 AVATAR = {"avatar": {"per_minute": 0.1}}
@@ -19,9 +19,16 @@ def settings(**changes: Any) -> Settings:
     return Settings.model_validate({"cost": {"prices": AVATAR}} | changes)
 
 
+def talked(made: Settings, *, answer_s: float, around_s: float) -> Talk:
+    """The one session that a caller has."""
+    ((begins_s, talk),) = expected(made, made.scenarios[0], answer_s=answer_s, around_s=around_s)
+    assert begins_s == 0
+    return talk
+
+
 def test_an_expected_session_has_its_answered_turns_and_lasts_as_long_as_they_do() -> None:
     made = settings(conversation={"turns": [SAY, {"kind": "pause", "for_s": 3}], "think_min_s": 1, "think_max_s": 1})
-    talk = expected(made, made.scenarios[0], answer_s=2, around_s=0.5)
+    talk = talked(made, answer_s=2, around_s=0.5)
     (turn,) = talk.turns
     assert turn[1] == 2
     assert talk.lived_s == pytest.approx(0.5 + 1 + turn[0] + 0.5 + 2 + 3)
@@ -30,24 +37,24 @@ def test_an_expected_session_has_its_answered_turns_and_lasts_as_long_as_they_do
 
 def test_turns_that_repeat_for_a_time_are_counted_as_often_as_they_fit() -> None:
     once = settings(conversation={"turns": [SAY]})
-    round_s = expected(once, once.scenarios[0], answer_s=2, around_s=0).lived_s
+    round_s = talked(once, answer_s=2, around_s=0).lived_s
     made = settings(conversation={"turns": [SAY], "repeat_for": 3.5 * round_s})
-    talk = expected(made, made.scenarios[0], answer_s=2, around_s=0)
+    talk = talked(made, answer_s=2, around_s=0)
     assert len(talk.turns) == 4
     assert talk.lived_s == pytest.approx(4 * round_s)
 
 
 def test_an_answer_that_is_interrupted_is_heard_shortly_and_paid_for_wholly() -> None:
     made = settings(conversation={"turns": [SAY, {"kind": "barge_in", "after_s": 0.5}]})
-    talk = expected(made, made.scenarios[0], answer_s=6, around_s=0)
+    talk = talked(made, answer_s=6, around_s=0)
     assert [avatar_s for _, avatar_s in talk.turns] == [6, 6]
     alone = settings(conversation={"turns": [SAY, SAY]})
-    assert talk.lived_s < expected(alone, alone.scenarios[0], answer_s=6, around_s=0).lived_s - 5
+    assert talk.lived_s < talked(alone, answer_s=6, around_s=0).lived_s - 5
 
 
 def test_without_a_room_nothing_is_said() -> None:
     made = settings(target={"room": "none"})
-    talk = expected(made, made.scenarios[0], answer_s=2, around_s=0.1)
+    talk = talked(made, answer_s=2, around_s=0.1)
     assert (list(talk.turns), talk.lived_s) == ([], 0.1)
 
 
@@ -71,6 +78,16 @@ def test_how_long_a_user_listens_makes_no_answer_cheaper(most: int | None) -> No
     table = patient.cost.table
     assert worst(hasty, hasty.scenarios[0], table) == worst(patient, patient.scenarios[0], table)
     assert longest_answer_s(hasty, hasty.scenarios[0], table) == (1600 if most is None else 20)
+
+
+def test_timers_that_run_faster_or_slower_bound_a_session_earlier_or_later() -> None:
+    for scale, minutes in ((10, 6), (0.5, 120)):
+        made = settings(conversation={"turns": [SAY]}, target={"clock_scale": scale})
+        assert worst(made, made.scenarios[0], made.cost.table).avatar.value == pytest.approx(minutes * 0.1)
+    made = settings(conversation={"turns": [SAY], "repeat_for": 300}, target={"clock_scale": 100})
+    talk = talked(made, answer_s=2, around_s=0.1)
+    assert talk.lived_s == 36
+    assert len(talk.turns) < 10
 
 
 def test_slow_checks_are_held_to_no_budget() -> None:
@@ -114,9 +131,9 @@ def test_a_masters_budget_is_shared_by_its_load_processes_and_each_share_has_to_
 def test_the_model_of_ones_own_endpoint_is_known_where_it_is_told() -> None:
     target = {"backend": {"url": "http://127.0.0.1:1/x"}, "avaturn_base_url": "http://127.0.0.1:2"}
     silent = settings(target=target)
-    assert expected(silent, silent.scenarios[0], answer_s=2, around_s=0).model is None
+    assert talked(silent, answer_s=2, around_s=0).model is None
     told = settings(target=target, cost={"model": "gpt-realtime-2.1", "transcription": "whisper-1"})
-    talk = expected(told, told.scenarios[0], answer_s=2, around_s=0)
+    talk = talked(told, answer_s=2, around_s=0)
     assert (talk.model, talk.transcriber) == ("gpt-realtime-2.1", "whisper-1")
 
 
@@ -171,6 +188,48 @@ def test_what_a_round_takes_beside_its_clips_bounds_how_many_there_are(tmp_path:
 def test_nobody_talks_for_longer_than_the_session_lives(tmp_path: Path) -> None:
     bounded = repeating(clips(tmp_path / "clips", 2))
     longer = repeating(clips(tmp_path / "clips", 2), repeat_for=3600)
-    for bill_of in (worst, lambda made, scenario, table: bill(expected(made, scenario, answer_s=2, around_s=1), table)):
+    for bill_of in (worst, lambda made, _, table: bill(talked(made, answer_s=2, around_s=1), table)):
         costs = [bill_of(made, made.scenarios[0], made.cost.table).total.high for made in (bounded, longer)]
         assert costs[0] == costs[1] > 0
+
+
+# --- a line that is cut
+
+
+def cut(clip: str, caller: dict[str, Any], *, turns: int = 6, **changes: Any) -> list[tuple[float, int, float]]:
+    """Of each session: when it begins, how many answers it has, how long it lives. A turn takes 0.3 + 4.5 s."""
+    talk = {"turns": [{"kind": "say", "clip": clip}] * turns, "think_min_s": 0.3, "think_max_s": 0.3}
+    repeat = {} if (repeat_s := changes.pop("repeat_for", None)) is None else {"repeat_for": repeat_s}
+    made = settings(conversation=talk | repeat, caller=caller, **changes)
+    found = expected(made, made.scenarios[0], answer_s=2, around_s=0.1)
+    return [(round(begins_s, 6), len(talk.turns), round(talk.lived_s, 6)) for begins_s, talk in found]
+
+
+def test_who_is_away_for_too_long_has_a_second_session_and_the_first_lives_until_it_gives_him_up(
+    tmp_path: Path,
+) -> None:
+    clip = clips(tmp_path / "clips", 2)
+    assert cut(clip, {"cut_after_s": 10, "cut_for_s": 12}) == [(0, 3, 20.1), (22.1, 3, 14.5)]
+    assert cut(clip, {"cut_after_s": 10, "cut_for_s": 12}, session={"user_absent_timeout": 12}) == [
+        (0, 3, 22.1),
+        (22.1, 3, 14.5),
+    ]
+    scaled = cut(clip, {"cut_after_s": 10, "cut_for_s": 1.5}, target={"clock_scale": 10})
+    assert scaled == [(0, 3, 11.1), (11.6, 3, 14.5)]
+
+
+def test_who_is_back_in_time_goes_on_in_the_same_session_without_the_turn_that_was_cut(tmp_path: Path) -> None:
+    clip = clips(tmp_path / "clips", 2)
+    assert cut(clip, {"cut_after_s": 10, "cut_for_s": 5}) == [(0, 6, 29.5)]
+    assert cut(clip, {"cut_after_s": 9.7, "cut_for_s": 5}) == [(0, 6, 33.7)]  # he was thinking: nothing was cut
+    assert cut(clip, {"cut_after_s": 10, "cut_for_s": 5}, turns=1, repeat_for=20) == [(0, 5, 24.7)]
+
+
+def test_a_line_that_would_be_cut_after_the_talk_is_not_cut(tmp_path: Path) -> None:
+    assert cut(clips(tmp_path / "clips", 2), {"cut_after_s": 30, "cut_for_s": 60}) == [(0, 6, 28.9)]
+
+
+def test_a_second_session_that_would_begin_after_the_run_is_none(tmp_path: Path) -> None:
+    load = {"duration": 20, "ramp": 0, "graceful_stop": 1}
+    found = cut(clips(tmp_path / "clips", 2), {"cut_after_s": 10, "cut_for_s": 12}, load=load)
+    assert found == [(0, 3, 20.1)]

@@ -1,58 +1,23 @@
-"""A plan played through on paper."""
+"""What a plan would do and cost, before it is run."""
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loadtest.config.settings import Settings
-from loadtest.forecast.expected import TWIN_ANSWER_S, forecast, play
-from loadtest.language.errors import ConfigError
+from loadtest.forecast.expected import TWIN_ANSWER_S, forecast
+from loadtest.forecast.plan import Range
 from loadtest.twin.knobs.profiles import Profile
+from tests.loadtest.sound.test_speech import tone, wav
 
 TODAY = date(2026, 12, 1)
+AVATAR = {"prices": {"avatar": {"per_minute": 0.1}}}
 
 
 def settings(load: dict[str, Any], **changes: Any) -> Settings:
     return Settings.model_validate({"load": load, "target": {"room": "none"}} | changes)
-
-
-def test_users_begin_a_session_when_the_last_one_ended() -> None:
-    played = play(settings({"users": 10, "ramp": 0, "duration": 60}), 6.0)
-    assert (played.sessions, played.peak, played.per_minute) == (100, 10, 100)
-    assert played.busy_s == 600
-
-
-def test_pacing_holds_users_back() -> None:
-    assert play(settings({"users": 10, "ramp": 0, "duration": 60, "pacing": 20}), 6.0).sessions == 30
-
-
-def test_open_arrivals_come_when_they_are_due() -> None:
-    played = play(settings({"rate": 2, "ramp": 0, "duration": 90, "max_users": 50}), 5.0)
-    assert (played.sessions, played.peak, played.per_minute, played.dropped) == (180, 10, 120, 0)
-
-
-def test_arrivals_that_find_nobody_free_are_dropped() -> None:
-    played = play(settings({"rate": 2, "ramp": 0, "duration": 60, "max_users": 4}), 5.0)
-    assert played.peak == 4
-    assert played.sessions + played.dropped == 120
-    assert played.sessions == pytest.approx(4 * 60 / 5, abs=5)
-
-
-def test_max_sessions_bounds_everything() -> None:
-    played = play(settings({"users": 10, "ramp": 0, "duration": 60}, target={"room": "none", "max_sessions": 7}), 6.0)
-    assert (played.sessions, played.peak, played.per_minute, played.busy_s) == (7, 7, 7, 42)
-
-
-def test_a_share_of_many_users_counts_for_all() -> None:
-    few = play(settings({"users": 1000, "ramp": 0, "duration": 600}), 6.0)
-    many = play(settings({"users": 100_000, "ramp": 0, "duration": 600}), 6.0)
-    assert many.sessions == pytest.approx(100 * few.sessions, rel=0.01)
-
-
-def test_a_plan_too_large_to_be_played_says_so() -> None:
-    with pytest.raises(ConfigError, match="more than 3,000,000 arrivals"):
-        play(settings({"rate": 100_000, "duration": 3600, "max_users": 10}), 1.0)
 
 
 def test_the_twins_answer_is_as_long_as_its_own_profile_has_it() -> None:
@@ -84,6 +49,55 @@ def test_secrets_beyond_the_accounts_limit_are_told_of_a_live_plan_alone() -> No
     live = forecast(made, answer_s=None, twin=False, today=TODAY)
     assert "600 secrets in a minute is more than the account's 400 requests" in live.notes
     assert not any("account" in note for note in forecast(made, answer_s=None, twin=True, today=TODAY).notes)
+
+
+def test_a_talk_that_the_run_cuts_short_costs_what_it_lives() -> None:
+    load = {"users": 10, "ramp": 0, "duration": 60}
+    talk = {"conversation": {"repeat_for": 600}, "cost": AVATAR}
+    short = Settings.model_validate({"load": load | {"graceful_stop": 5}} | talk)
+    found = forecast(short, answer_s=None, twin=True, today=TODAY)
+    assert found.sessions == Range(10, 10, 10)
+    assert found.session_s.value == 65
+    assert found.avatar_minutes.value == pytest.approx(10 * 65 / 60)
+    assert found.bill.avatar.value == pytest.approx(10 * 65 / 60 * 0.1)
+    whole = forecast(Settings.model_validate({"load": load} | talk), answer_s=None, twin=True, today=TODAY)
+    assert whole.avatar_minutes.value > 100
+    assert whole.bill.model.value > 10 * found.bill.model.value  # each answer reads all before it
+
+
+def test_a_caller_whose_line_is_cut_for_long_has_two_sessions_a_secret_each(tmp_path: Path) -> None:
+    """The first lives for 20.1 s, and the second, from 22.1 s on, for 14.5 s."""
+    clip = str(wav(tmp_path / "a.wav", tone(5_000, 48_000)))
+    talk = {"turns": [{"kind": "say", "clip": clip}] * 6, "think_min_s": 0.3, "think_max_s": 0.3}
+    made = {"load": {"users": 10, "ramp": 0, "duration": 60}, "conversation": talk, "cost": AVATAR}
+    whole = forecast(Settings.model_validate(made), answer_s=2, twin=True, today=TODAY)
+    assert (whole.sessions.value, whole.avatar_minutes.value) == (30, pytest.approx(30 * 28.9 / 60))
+    cut = made | {"caller": {"cut_after_s": 10, "cut_for_s": 12}}
+    found = forecast(Settings.model_validate(cut), answer_s=2, twin=True, today=TODAY)
+    assert (found.sessions.value, found.per_minute.value, found.peak.value) == (40, 40, 10)
+    assert found.avatar_minutes.value == pytest.approx(20 * (20.1 + 14.5) / 60)
+    assert found.bill.avatar.value == pytest.approx(20 * (20.1 + 14.5) / 600)
+    assert found.session_s.value == pytest.approx((20.1 + 14.5) / 2)
+
+
+def test_of_a_mix_those_have_two_sessions_whose_line_is_cut(tmp_path: Path) -> None:
+    clip = str(wav(tmp_path / "a.wav", tone(5_000, 48_000)))
+    talk = {"turns": [{"kind": "say", "clip": clip}] * 6, "think_min_s": 0.3, "think_max_s": 0.3}
+    scenario = {"realtime": Settings().realtime, "conversation": talk}
+    mix = [
+        scenario | {"name": "plain"},
+        scenario | {"name": "cut", "weight": 3, "caller": {"cut_after_s": 10, "cut_for_s": 12}},
+    ]
+    load = {"rate": 1, "ramp": 0, "duration": 60, "max_users": 100}
+    found = forecast(Settings.model_validate({"load": load, "mix": mix}), answer_s=2, twin=True, today=TODAY)
+    assert found.sessions.value == 60 * 1.75
+    assert found.avatar_minutes.value == pytest.approx((15 * 28.9 + 45 * (20.1 + 14.5)) / 60)
+
+
+def test_minutes_that_may_be_more_cost_more() -> None:
+    made = settings({"rate": 1, "ramp": 0, "duration": 60, "max_users": 100}, cost=AVATAR)
+    avatar = forecast(made, answer_s=None, twin=False, today=TODAY).bill.avatar
+    assert (avatar.low, avatar.high) == (pytest.approx(avatar.value / 1.5), pytest.approx(avatar.value * 1.5))
 
 
 def test_active_checks_are_said_to_be_in_no_figure() -> None:
