@@ -31,7 +31,7 @@ class Output(Section):
     metrics_linger: DurationS | None = Field(
         None,
         description="serve metrics so long after the run (default, if scraped: two scrape intervals, 10 s at least;"
-        " if Prometheus came once: 70 s, or less once it comes again)",
+        " 70 s where Prometheus came once)",
     )
     metrics_cert: Path | None = Field(None, description="certificate (PEM): /metrics speaks TLS")
     metrics_key: Path | None = Field(None, description="the certificate's key (PEM)")

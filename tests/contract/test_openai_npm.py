@@ -96,6 +96,6 @@ def test_another_model_than_the_secret_s_is_an_error_event_and_a_close(
     assert seen == {
         "name": "OpenAIRealtimeError",
         "code": "invalid_model",
-        "close": 3000,
+        "close": 4000,
         "reason": "invalid_request_error.invalid_model",
     }

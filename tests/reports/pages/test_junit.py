@@ -36,7 +36,8 @@ def none_completed(report: Report, kind: Kind, code: Code) -> None:
 
 def searched(report: Report, **found: Any) -> None:
     report["slos"] = []
-    report["capacity"] = {"first_failing": None, "max_passing": None, "sentence": "1 user is too many", **found}
+    searching = {"kind": "cliff", "quota": None, "first_failing": None, "max_passing": None}
+    report["capacity"] = searching | {"sentence": "1 user is too many"} | found
 
 
 def compared(report: Report, **found: list[str]) -> None:
