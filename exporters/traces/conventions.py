@@ -78,7 +78,7 @@ def facts(settings: Settings) -> Facts:
 
 
 def _answering(settings: Settings, scenario: Scenario) -> Answering:
-    engine = engine_of(scenario, by_backend=settings.target.backend is not None)
+    engine = engine_of(scenario, by_backend=settings.by_backend)
     return Answering("openai" if engine == "openai-realtime" else None, model_of(settings, scenario))
 
 

@@ -232,6 +232,11 @@ class Settings(Section):
         return target.openai_base_url is None and target.backend is None and not target.live
 
     @property
+    def by_backend(self) -> bool:
+        """Whether an endpoint of the integrator's makes the sessions."""
+        return self.target.backend is not None
+
+    @property
     def graceful_stop_s(self) -> float:
         if self.load.graceful_stop is not None:
             return self.load.graceful_stop
@@ -286,12 +291,8 @@ class Settings(Section):
 
     def promises(self, *, today: date) -> dict[str, Promise]:
         """What the sessions of each scenario may expect, by its name."""
-        return promises(
-            self.scenarios,
-            today=today,
-            clock_scale=self.target.clock_scale,
-            by_backend=self.target.backend is not None,
-        )
+        scale = self.target.clock_scale
+        return promises(self.scenarios, today=today, clock_scale=scale, by_backend=self.by_backend)
 
     @property
     def slos(self) -> tuple[Slo, ...]:

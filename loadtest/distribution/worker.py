@@ -207,7 +207,7 @@ def _take(
     check_allowed(settings, place.allowed)
     check_variables(settings, place.variables)
     guard(settings, environ)
-    check_clips(settings.spoken, by_backend=settings.target.backend is not None)
+    check_clips(settings.spoken, by_backend=settings.by_backend)
     if settings.cost.budget is not None:
         check_budget(settings, settings.cost.table)
     check_names(settings)

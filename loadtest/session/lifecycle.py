@@ -155,7 +155,7 @@ class Lifecycle:
             keep_transcripts=self._settings.output.keep_transcripts,
             tape=Tape() if self._around.keep_audio is not None else None,
             line=None if situation is None else situation.line,
-            manner=manner(self._scenario, by_backend=self._settings.target.backend is not None),
+            manner=manner(self._scenario, by_backend=self._settings.by_backend),
         )
         between = self._around.microphones[self._scenario.name].between
         self._room = self._around.open_room(grant, self._talk, between, situation)

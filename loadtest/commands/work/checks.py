@@ -18,7 +18,7 @@ from loadtest.rooms.extras import check_installed
 
 def check_start(settings: Settings) -> None:
     """What a run of these settings can't begin with, as far as nothing has to be opened to know. Raises ConfigError."""
-    check_clips(settings.spoken, by_backend=settings.target.backend is not None)
+    check_clips(settings.spoken, by_backend=settings.by_backend)
     if settings.cost.budget is not None:
         check_budget(settings, settings.cost.table)
     if settings.target.check and not settings.distribution.master:  # its workers look for themselves

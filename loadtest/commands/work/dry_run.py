@@ -27,13 +27,13 @@ _SESSIONS_OF_A_CHECK: Final = 3, 1, 9
 
 def of_run(settings: Settings, arguments: argparse.Namespace) -> Exit:
     """Of a load run."""
-    check_clips(settings.spoken, by_backend=settings.target.backend is not None)
+    check_clips(settings.spoken, by_backend=settings.by_backend)
     return _tell(settings, arguments, heading=f"a run of {_length(settings)}, {settings.load.described()}")
 
 
 def of_search(settings: Settings, arguments: argparse.Namespace) -> Exit:
     """Of a search for the limit, if the target holds every level: the most that it can take."""
-    check_clips(settings.spoken, by_backend=settings.target.backend is not None)
+    check_clips(settings.spoken, by_backend=settings.by_backend)
     searched = prepared(settings)
     assert searched.capacity is not None
     capacity, settle = searched.capacity, settle_s(searched)

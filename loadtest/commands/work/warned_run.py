@@ -30,7 +30,7 @@ def warn(settings: Settings) -> None:
             if not settings.embedded_twin or finding not in old_news:
                 complain(f"warning: {scenario.name}: {finding.text} ({finding.rule})")
     said = [*too_few(settings)]
-    if settings.target.backend is not None:
+    if settings.by_backend:
         said += [f"{sentence}, unless your endpoint asks for another" for sentence in long_pauses(settings.spoken)]
     if brings_clips(settings.spoken):
         from loadtest.config.clips.microphone import remarks
