@@ -148,7 +148,7 @@ def seen(
         environ |= {"AVALOAD_TARGET__CONNECT_TIMEOUT_S": "2", "AVALOAD_TARGET__ROOM": "websocket"}
         commands.append(("probe", "VAL-1", "ERR-3", "GA-2", "--run-dir", probes, "--metrics-port", "off"))
     with ThreadPoolExecutor(3) as pool:
-        ended = list(pool.map(lambda words: call(*words, cwd=directory, environ=environ), commands))
+        ended = list(pool.map(lambda words: call(*words, cwd=directory, environ=environ, within_s=150), commands))
     for words, again in zip(commands, ended, strict=True):
         assert "mistake of avaload" not in again.err, again
         for stream, said in (("stdout", again.out), ("stderr", again.err)):

@@ -29,7 +29,7 @@ def all_three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ra
             cwd = tmp_path_factory.mktemp("gone")
             options = ("--room", "none", "--users", "4", "--duration", "2s", "--ramp", "0s", "--pacing", "1s")
             environ = {**reaching(twin), "AVALOAD_TARGET__GONE_TIMEOUT_S": "0.8"}
-            environ["AVALOAD_SESSION__USER_ABSENT_TIMEOUT"] = "60"  # what is left is to be there when it is swept
+            environ["AVALOAD_SESSION__USER_ABSENT_TIMEOUT"] = "600"  # what is left is to be there when it is swept
             runs[name] = (twin, stack.enter_context(avaload("run", *options, cwd=cwd, environ=environ)))
         yield {name: (twin, run, run.finish(within_s=60)) for name, (twin, run) in runs.items()}
 

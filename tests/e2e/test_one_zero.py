@@ -119,7 +119,9 @@ def test_what_a_killed_load_process_had_left_to_start_is_counted_and_nothing_it_
     assert arrivals["scheduled"] == RATE * DURATION_S == arrivals["started"] + arrivals["dropped"]
     assert arrivals["dropped_by"] == {"worker_lost": RATE * DURATION_S / 2 - len(killed)}
     counters = runs.twin.state()["counters"]
-    assert sessions["started"] == counters["sessions_created"] == len(survivor) + len(killed)
+    assert sessions["started"] == len(survivor) + len(killed)
+    # Those that were still minting as it died were never created.
+    assert len(survivor) <= counters["sessions_created"] <= sessions["started"]
     assert (sessions["leaked"], sessions["unknown"]) == (0, 0)
     eventually(lambda: not unexplained(alive(runs.twin), runs.cut.run_dir), within_s=5, what="only doubtful ones alive")
     assert sessions["doubtful"] == len(leftovers(runs.cut.run_dir).doubtful)
