@@ -221,7 +221,7 @@ OVERVIEW: Final = Board(
             ENDED_BY_OUTCOME,
             Panel(
                 title="Share of sessions that failed",
-                description="Of those that ended ok or failed; the service level's own measure.",
+                description="Of those that ended ok or failed, as the service level counts them.",
                 unit="percentunit",
                 width=12,
                 queries=[Query(FAILED_SHARE, "failed")],

@@ -200,7 +200,7 @@ RELEASE: Final = Board(
         "The two runs": [
             Panel(
                 title="Run and baseline",
-                description="When each began, and its sessions: that ended (ok, failed, cancelled), that still run at "
+                description="When each began, and its sessions: that ended in any way, that still run at "
                 "the target although the run was done with them, and that may exist: their create was not answered.",
                 unit="short",
                 kind=Kind.TABLE,

@@ -9,7 +9,7 @@ from exporters.metrics.labels import DOUBTFUL, LEAKED
 from loadtest.language.events import STEPS, Step
 
 ENDED: Final = "~ok|failed"
-"""A cancelled session or step says nothing about the target."""
+"""A session or step that was cancelled, or failed by the generator, says nothing about the target."""
 
 FAILED_SHARE: Final = f"{rate(c.SESSIONS, outcome='failed')} / {rate(c.SESSIONS, outcome=ENDED)}"
 
@@ -43,7 +43,7 @@ BY_STATE: Final = Panel(
 )
 ENDED_BY_OUTCOME: Final = Panel(
     title="Sessions ended, by outcome",
-    description="Sessions per second that ended ok, failed or were cancelled.",
+    description="Sessions per second that ended ok, failed, were failed by the generator itself or cancelled.",
     unit="ops",
     kind=Kind.STACK,
     width=12,

@@ -191,7 +191,8 @@ class Aggregate:
             running.saw(event)
         scenario = self._unknown if running is None else running.scenario
         step, outcome = event.step, event.outcome
-        key = (scenario, step, outcome)
+        shown = v.outcome(event)
+        key = (scenario, step, shown)
         took_s = (event.t_ns - event.started_ns) / 1e9
         traced = (
             outcome is Outcome.FAILED
@@ -211,7 +212,7 @@ class Aggregate:
                 running.failed = True
         samples = self._sample(event, running, scenario)
         if step is Step.TURN:
-            self._count(c.TURNS, (scenario, outcome))
+            self._count(c.TURNS, (scenario, shown))
             for what, sampler in TAKING_SAMPLERS.items():
                 if (so := sampler(event, running)) is not None:
                     self._count(c.TAKING_OF, (scenario, what))
@@ -287,8 +288,9 @@ class Aggregate:
         running = self._running.pop(event.session, None)
         if running is not None:
             self._active[(running.state,)] -= 1
-        self._count(c.SESSIONS, (scenario, event.outcome))
-        self._observe(c.SESSION_DURATION, (scenario, event.outcome), (event.t_ns - event.started_ns) / 1e9)
+        ended = (scenario, v.outcome(event))
+        self._count(c.SESSIONS, ended)
+        self._observe(c.SESSION_DURATION, ended, (event.t_ns - event.started_ns) / 1e9)
         failure = event.failure
         if failure is not None and event.outcome is Outcome.FAILED and (running is None or not running.failed):
             # No step said so: the engine died in the middle of one, or the session outlived its delete.

@@ -52,7 +52,7 @@ SESSIONS: Final = Metric(
     name="avaload_sessions_total",
     type=Type.COUNTER,
     labels=(v.SCENARIO, v.OUTCOME),
-    help="Sessions that ended, by outcome",
+    help="Sessions that ended, by outcome; what failed on the generator's own side is apart",
 )
 SESSIONS_LEFT: Final = Metric(
     name="avaload_sessions_left_total",
@@ -163,7 +163,7 @@ TURNS: Final = Metric(
     name="avaload_turns_total",
     type=Type.COUNTER,
     labels=(v.SCENARIO, v.OUTCOME),
-    help="Turns of conversations that ended, by outcome",
+    help="Turns of conversations that ended, by outcome; those that the generator failed are apart",
 )
 MEDIA_FRAMES: Final = Metric(
     name="avaload_media_frames_received_total",

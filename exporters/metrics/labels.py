@@ -5,8 +5,8 @@ from typing import Final
 
 from exporters.metrics.metric import Label
 from loadtest.criteria.slo import TAKING
-from loadtest.language.errors import LIMITS, Code
-from loadtest.language.events import STEPS, Mark, Outcome, Step
+from loadtest.language.errors import LIMITS, OURS, Code
+from loadtest.language.events import STEPS, Mark, Outcome, SessionFinished, Step, StepFinished
 
 
 def values(enum: type[StrEnum]) -> tuple[str, ...]:
@@ -18,9 +18,12 @@ SCENARIO: Final = Label(name="scenario")
 WORKER: Final = Label(name="worker")  # index of the load process in the run
 SOURCE: Final = Label(name="source", values=("engine", "hub"))
 STEP: Final = Label(name="step", values=values(Step))
-OUTCOME: Final = Label(name="outcome", values=values(Outcome))
+GENERATOR_FAILED: Final = "generator_failed"
+"""Outcome of what failed on our side: like a cancelled one it says nothing about the target."""
+OUTCOME: Final = Label(
+    name="outcome", values=(*values(Outcome), GENERATOR_FAILED), unborn=frozenset((GENERATOR_FAILED,))
+)
 STATE: Final = Label(name="state", values=tuple(step.value for step in STEPS))
-# A cancelled step is excluded from the service levels and shows as outcome="cancelled".
 ERROR_TYPE: Final = Label(
     name="error_type",
     values=tuple(code.value for code in Code if code is not Code.CANCELLED),
@@ -71,3 +74,9 @@ TALK_OVER_S: Final = (0.0, 0.2, 0.4, 0.7, 1.5)
 DEAD_AIR_S: Final = (0.0, 0.3, 0.5, 0.8, 1.2, 2.0, 3.0, 5.0)
 JITTER_S: Final = (0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2)
 GAP_S: Final = (0.025, 0.03, 0.045, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
+
+
+def outcome(event: StepFinished | SessionFinished) -> str:
+    """As OUTCOME has it: "failed" is what a service level counts as bad, and nothing else."""
+    ours = event.failure is not None and event.failure.kind in OURS
+    return GENERATOR_FAILED if ours and event.outcome is Outcome.FAILED else event.outcome.value

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from exporters.metrics import catalogue as c
-from exporters.metrics.labels import DOUBTFUL, LEAKED
+from exporters.metrics.labels import DOUBTFUL, GENERATOR_FAILED, LEAKED, OUTCOME
 from exporters.metrics.reading import edges_of, histogram, labelled, quantile, total
 from exporters.metrics.snapshot import FAILURES, SEPARATOR, Snapshot
 from loadtest.criteria.objectives import Standing
@@ -36,8 +36,8 @@ class Times(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 class Glance(msgspec.Struct, frozen=True, kw_only=True):
     """A line of progress. Counts are of the run so far; `rates` are per second in the last ten: started, ended.
 
-    `failures`: step, kind, code and how often, the most frequent first. `objectives`: in the order of
-    `Settings.judged`, the first of them; `fitness`: of the generator.
+    `generator_failed`: on our own side, no part of `failed`. `failures`: step, kind, code and how often, the most
+    frequent first. `objectives`: in the order of `Settings.judged`, the first of them; `fitness`: of the generator.
     """
 
     elapsed_s: float
@@ -52,6 +52,7 @@ class Glance(msgspec.Struct, frozen=True, kw_only=True):
     started: int = 0
     ok: int = 0
     failed: int = 0
+    generator_failed: int = 0
     cancelled: int = 0
     dropped: int = 0
     leaked: int = 0
@@ -82,7 +83,7 @@ class Glances:
         objectives: Sequence[Standing],
     ) -> Glance:
         """Call it once a second."""
-        outcomes = {outcome: int(total(snapshot, c.SESSIONS, outcome)) for outcome in Outcome}
+        outcomes = {outcome: int(total(snapshot, c.SESSIONS, outcome)) for outcome in OUTCOME.values or ()}
         started = int(total(snapshot, c.SESSIONS_STARTED))
         now = _Past(
             at_s=elapsed_s,
@@ -106,6 +107,7 @@ class Glances:
             started=started,
             ok=outcomes[Outcome.OK],
             failed=outcomes[Outcome.FAILED],
+            generator_failed=outcomes[GENERATOR_FAILED],
             cancelled=outcomes[Outcome.CANCELLED],
             dropped=int(total(snapshot, c.ITERATIONS_DROPPED)),
             leaked=int(sum(total(snapshot, c.SESSIONS_LEFT, reason) for reason in LEAKED)),

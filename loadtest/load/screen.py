@@ -114,6 +114,7 @@ def _sessions(now: Glance, plan: Plan) -> list[Text]:
 def _also(now: Glance) -> list[tuple[str, int, str]]:
     """What else became of sessions, without what is zero."""
     found = [
+        ("failed by the generator", now.generator_failed, "red"),
         ("left behind", now.leaked, "red"),
         ("doubtful", now.doubtful, "magenta"),
         ("unknown", now.unknown, "magenta"),

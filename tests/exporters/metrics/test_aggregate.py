@@ -190,6 +190,25 @@ def test_a_cancelled_session_is_no_error() -> None:
     assert nonzero(got, c.TURNS) == {("support", "cancelled"): 1}
 
 
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [(Kind.OWN_LIMIT, Code.OPEN_FILES), (Kind.ENGINE_DIED, Code.ENGINE_DIED), (Kind.BUG, Code.BUG)],
+)
+def test_what_failed_on_our_side_is_apart_and_in_no_share_of_what_failed(kind: Kind, code: Code) -> None:
+    ours = Failure(step=Step.TURN, kind=kind, code=code)
+    events = [
+        replace(event, failure=ours) if isinstance(event, StepFinished | SessionFinished) and event.failure else event
+        for event in session(1, turn_fails=True)
+    ]
+    got = folded(*events, *session(2), *session(3, turn_fails=True)).snapshot()
+    once = {("support", outcome): 1 for outcome in ("ok", "failed", "generator_failed")}
+    assert nonzero(got, c.SESSIONS) == nonzero(got, c.TURNS) == once
+    turns = {outcome: sum(value(got, c.STEP_DURATION, "support", "turn", outcome)[:-1]) for _, outcome in once}
+    assert turns == {"ok": 1, "failed": 1, "generator_failed": 1}
+    assert observed(got, c.SESSION_DURATION, "support", "generator_failed") == {3.0: 1}
+    assert value(got, c.LIFECYCLE_ERRORS, "support", "turn", code) == 1
+
+
 def test_probes_are_in_no_service_level() -> None:
     got = folded(*session(1, purpose="probe:EXP-1"), *session(2)).snapshot()
     assert got == folded(*session(2)).snapshot()

@@ -55,6 +55,14 @@ def test_it_says_what_the_aggregate_has_counted() -> None:
     assert now.rules_broken == ("EXP-1",)
 
 
+def test_what_the_generator_failed_is_no_failure_of_the_targets() -> None:
+    why = j.failure(Step.MINT, Kind.OWN_LIMIT, Code.OPEN_FILES)
+    ours: list[Event] = [j.started(2, 1), j.finished(2, 1, 2, outcome=Outcome.FAILED, failure=why)]
+    now = looked(Glances(), fed(Aggregate(["support-call"]), [*j.good_session(1, 1), *ours, *failing(3)]), 1)
+    assert (now.ok, now.failed, now.generator_failed) == (1, 1, 1)
+    assert ("mint", "own_limit", "open_files", 1) in now.failures
+
+
 def test_a_failed_turn_is_told_once_and_not_as_its_conversation_too() -> None:
     now = looked(Glances(), fed(Aggregate(["support-call"]), failing(1)), 1)
     assert now.failures == (("turn", "no_response", "no_answer", 1),)

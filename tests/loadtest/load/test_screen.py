@@ -75,6 +75,13 @@ def test_a_run_in_trouble_fits_into_80_columns_and_24_rows() -> None:
     ]
 
 
+def test_sessions_that_the_generator_failed_stand_apart_and_are_no_part_of_the_share() -> None:
+    assert shown(replace(NOW, generator_failed=40))[3:5] == [
+        "sessions      48 active of 50 · 1,112 done · 3 failed (0.27 %) · 1.8 ended/s",
+        "              40 failed by the generator · 1 left behind · 2 doubtful",
+    ]
+
+
 def test_many_objectives_and_failures_are_cut_and_counted_and_nothing_is_wider_or_higher_than_the_terminal() -> None:
     slos = tuple(replace_name(P95, f"objective {number} {'x' * 200}") for number in range(40))
     many = replace(
