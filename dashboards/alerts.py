@@ -8,7 +8,7 @@ run and its scrape target are gone.
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dashboards.promql import edge, one_of, selector
+from dashboards.promql import edge, larger, one_of, selector
 from exporters.metrics import catalogue as c
 from exporters.metrics.labels import DOUBTFUL, LEAKED
 from loadtest.criteria import stage_health
@@ -78,6 +78,10 @@ def _counted(metric: c.Metric, by: str, part: str = "", **labels: str) -> str:
     return f"sum by ({by}) (max_over_time({selector(metric, part, **labels)}[1h]))"
 
 
+def _sum(metric: c.Metric) -> str:
+    return f"sum by (job, instance) ({selector(metric)})"
+
+
 def _last(metric: c.Metric, window: str) -> str:
     return f"sum by (job, instance) (last_over_time({selector(metric)}[{window}]))"
 
@@ -113,11 +117,11 @@ ALERTS: Final = (
         name="OpenAboveTarget",
         severity="critical",
         held="1m",
-        expr=f"sum by (job, instance) ({selector(c.SESSIONS_OPEN)}) > {OVER_TARGET:g}"
-        f" * (max by (job, instance) ({selector(c.SESSIONS_TARGET)}) > 0)",
+        # Where a plan steps down, sessions of the level before go on to their end: they are open, and they run.
+        expr=f"{_sum(c.SESSIONS_OPEN)} > {OVER_TARGET:g} * {larger(_sum(c.SESSIONS_TARGET), _sum(c.SESSIONS_ACTIVE))}",
         summary="{{ $value }} sessions of {{ $labels.instance }} are open: more than were asked for",
-        description=f"More than {OVER_TARGET:g} times the plan's number of concurrent sessions are created and not "
-        "confirmed deleted: sessions are being lost, or deletes don't come through.",
+        description=f"More than {OVER_TARGET:g} times as many sessions as the plan asks for, or as still run, are "
+        "created and not confirmed deleted: sessions are being lost, or deletes don't come through.",
     ),
     Alert(
         name="SessionErrorsHigh",
@@ -148,8 +152,10 @@ ALERTS: Final = (
         name="ExporterDown",
         severity="critical",
         held="30s",
-        # A target that vanishes after the run has ended is as it should be: then no session was running.
-        expr=f'up{{job="avaload"}} == 0 and on (job, instance) {_last(c.SESSIONS_ACTIVE, "10m")} > 0',
+        # A target that vanishes after the run has ended is as it should be: then no session was running. One that is
+        # discovered anew each time, such as a pod, takes its `up` along; one that is pushed to never had any.
+        expr=f"{_last(c.SESSIONS_ACTIVE, '10m')} > 0 unless on (job, instance) up == 1"
+        " and on (job, instance) last_over_time(up[10m])",
         summary="{{ $labels.instance }} vanished while sessions were running",
         description="Nothing is known about the run from here on, also not whether its sessions were deleted.",
     ),

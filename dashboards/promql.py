@@ -28,6 +28,11 @@ def one_of(values: Iterable[str]) -> str:
     return "~" + "|".join(values)
 
 
+def larger(one: str, other: str) -> str:
+    """The larger of two values, where `one` is above 0; nothing where it isn't."""
+    return f"({one} > {other} or {other} and {one} > 0)"
+
+
 def edge(metric: Metric, value: float) -> str:
     """An upper edge of the histogram's buckets as the label `le` writes it. Raises ValueError if it is none."""
     if value not in metric.buckets:

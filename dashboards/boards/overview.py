@@ -8,6 +8,7 @@ from dashboards.alerts import OBJECTIVE, OVER_TARGET, SETUP_S
 from dashboards.boards.sessions import BY_STATE, ENDED, ENDED_BY_OUTCOME, FAILED_SHARE, LEFT
 from dashboards.panels import HERE, Board, Kind, Panel, Query, here, now, of_the_run, quantile, total
 from dashboards.places import RUNBOOK_UID
+from dashboards.promql import larger
 from dashboards.tables import Column
 from exporters.metrics import catalogue as c
 
@@ -168,13 +169,13 @@ OVERVIEW: Final = Board(
         "Now": [
             Panel(
                 title="Open at the target, of the plan",
-                description="Sessions that were created and not confirmed deleted, of those that the plan asks for. No "
-                "data: it asks for a rate.",
+                description="Sessions that were created and not confirmed deleted, of those that the plan asks for, or "
+                "that still run where it has stepped down. No data: it asks for a rate, or for none.",
                 unit="percentunit",
                 kind=Kind.NUMBER,
                 width=4,
                 red_from=OVER_TARGET,
-                queries=[Query(f"{now(c.SESSIONS_OPEN)} / ({now(c.SESSIONS_TARGET)} > 0)")],
+                queries=[Query(f"{now(c.SESSIONS_OPEN)} / {larger(now(c.SESSIONS_TARGET), now(c.SESSIONS_ACTIVE))}")],
             ),
             Panel(
                 title="Run active",

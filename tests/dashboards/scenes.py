@@ -136,6 +136,12 @@ SCENES = (
         run=_SHORT,
         kills="locust",
     ),
+    Scene(
+        name="pod_gone",  # nobody says of an endpoint that is no more that it is down
+        recorded_as="vanished",
+        fires={"ExporterDown"},
+        altered={f"up{{{_HERE}}}": "1+0x18 stale _x58"},
+    ),
     Scene(name="short_secrets", fires={"SecretMarginLow"}, run=_PACED, ttl_s=10),
     Scene(
         name="events_lost",
@@ -151,6 +157,12 @@ SCENES = (
             f"avaload_sessions_open{{{_HERE}}}": "0+0x20 8+0x12 0+0x30 stale",
             f"avaload_sessions_target{{{_HERE}}}": "6+0x60",
         },
+    ),
+    Scene(
+        name="stepped_down",  # to two users, while the sessions of six go on
+        recorded_as="clean",
+        fires=set(),
+        altered={f"avaload_sessions_target{{{_HERE}}}": "6+0x10 2+0x44 stale"},
     ),
     Scene(
         name="checking",  # an active check holds a session that is no load's, for minutes
