@@ -6,14 +6,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from exporters.traces.process import export, main
-from exporters.traces.run_span import send
+from exporters.traces.run_span import beginning, send
 from loadtest.config.run_dir import write_settings
 from loadtest.config.settings import Settings
 from loadtest.journal import Journal, encode
+from loadtest.journal.lines import Lines
+from loadtest.language.events import Event
 from tests.exporters.traces.receiver import Receiver, attributes
 from tests.exporters.traces.script import WALL_S, S, run_finished, run_started, session
 
@@ -139,6 +142,39 @@ def test_a_run_of_which_no_pipeline_was_written_down_has_none(tmp_path: Path, mo
         "test.suite.run.status",
     }
     assert "service.version" not in receiver.resources[0]
+
+
+def test_a_run_begins_by_its_masters_clock_else_by_that_of_its_first_process(tmp_path: Path) -> None:
+    """`t_ns` counts from a host's own start: the smallest is of the one that was started last."""
+    late, early = (run_started(t_ns=5 * S, wall_ns=at_s * S) for at_s in (WALL_S + 9, WALL_S + 2))
+    assert beginning(tmp_path) is None
+    for name, first in (("late", late), ("early", msgspec.structs.replace(early, t_ns=900 * S))):
+        with Journal(tmp_path / "journal" / f"{name}-load-0.jsonl") as journal:
+            journal.write(encode(first))
+    assert (found := beginning(tmp_path)) is not None
+    assert found.wall_ns == (WALL_S + 2) * S
+    with Journal(tmp_path / "journal" / "here-master.jsonl") as journal:
+        journal.write(encode(run_started(role="master", t_ns=77 * S, wall_ns=(WALL_S + 5) * S)))
+    with Journal(tmp_path / "journal" / "here-sweep-0.jsonl") as journal:
+        journal.write(encode(run_started(role="sweep", wall_ns=WALL_S * S)))
+    assert (found := beginning(tmp_path)) is not None
+    assert (found.role, found.wall_ns) == ("master", (WALL_S + 5) * S)
+
+
+def test_of_a_long_journal_no_more_than_its_beginning_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = run_dir(tmp_path, "pass")
+    with (directory / "journal" / "engine.jsonl").open("ab") as file:
+        file.write(encode(run_finished()) * 20_000)
+    batches: list[int] = []
+    decoded = Lines._decoded
+
+    def counted(lines: Lines, text: bytes) -> list[Event]:
+        batches.append(len(text))
+        return decoded(lines, text)
+
+    monkeypatch.setattr(Lines, "_decoded", counted)
+    assert beginning(directory) is not None
+    assert sum(batches) < 200_000
 
 
 @pytest.mark.parametrize("report", [None, "[]", '{"verdict": {}}', '{"verdict": {"outcome": "?"}, "duration_s": 1}'])
