@@ -7,9 +7,8 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from statistics import median
 from typing import Any, Final
 
 from exporters.metrics.exposition import content_type, exposition
@@ -23,6 +22,7 @@ _MIN_LINGER_S: Final = 10.0
 _ONCE_S: Final = 70.0
 """For a scraper that came once, so that its interval isn't known: Prometheus' default of a minute, and the 10 s that a
 scrape may take."""
+_MOST_SCRAPERS: Final = 50
 _SIGN: Final = "HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS"
 """Prometheus and its like send it; who looks by hand doesn't, and isn't waited for."""
 
@@ -49,8 +49,8 @@ class MetricsServer:
 
         self._snapshot, self._now = snapshot, now
         self._expected = None if login is None else b"Basic " + base64.b64encode(":".join(login).encode())
-        self._recent: deque[float] = deque(maxlen=20)
-        self._by_scraper = False
+        self._scrapers: dict[tuple[str, str, bool], deque[float]] = {}
+        """Whence, by what, whether by Prometheus or its like → when, lately. The last is the one that came last."""
         self.scrapes = 0
         """Answered so far."""
         app = meant_only(self._answer, bound=listener.getsockname()[0], served_as=served_as)
@@ -64,15 +64,13 @@ class MetricsServer:
         self._server.start()
 
     def linger_s(self) -> float:
-        """How long to keep serving once the run is over, so that a scraper sees the last values; 0 if none scrapes. Ask
-        again meanwhile: the scrape that was waited for may be the one that tells the interval."""
-        if not self._recent or self._now() - self._recent[-1] >= _RECENT_S:
-            return 0.0
-        recent = [at for at in self._recent if self._recent[-1] - at < _RECENT_S]
-        if len(recent) < 2:
-            return _ONCE_S if self._by_scraper else _MIN_LINGER_S
-        # The median forgives a scraper's pause, and a look by hand between two scrapes.
-        return max(_MIN_LINGER_S, 2 * median(b - a for a, b in pairwise(recent)))
+        """How long to keep serving once the run is over, so that every scraper sees the last values; 0 if none scrapes.
+        Who looks by hand is waited for only where nothing else scrapes. Ask again meanwhile: the scrape that was waited
+        for may be the one that tells the interval."""
+        now = self._now()
+        waited = {by: needed_s(at, signed=by[-1]) for by, at in self._scrapers.items() if now - at[-1] < _RECENT_S}
+        signed = [for_s for (*_, is_signed), for_s in waited.items() if is_signed]
+        return max(signed or waited.values(), default=0.0)
 
     def linger(self, for_s: float | None, *, sleep: Callable[[float], None]) -> None:
         """Serve on once the run is over: so long, or as long as a scraper needs (None)."""
@@ -98,9 +96,21 @@ class MetricsServer:
         body = exposition(self._snapshot(), kind)  # not compressed: on loopback gzip costs more than bytes
         start_response("200 OK", [("Content-Type", kind), ("Content-Length", str(len(body)))])
         self.scrapes += 1
-        self._recent.append(self._now())
-        self._by_scraper = self._by_scraper or _SIGN in environ
+        by = environ.get("REMOTE_ADDR", ""), environ.get("HTTP_USER_AGENT", ""), _SIGN in environ
+        self._scrapers[by] = at = self._scrapers.pop(by, deque(maxlen=20))
+        at.append(self._now())
+        if len(self._scrapers) > _MOST_SCRAPERS:
+            del self._scrapers[next(iter(self._scrapers))]
         return [body]
+
+
+def needed_s(scrapes: Sequence[float], *, signed: bool) -> float:
+    """How long one scraper may take to come again; of two behind one address, the later one."""
+    gaps = sorted(b - a for a, b in pairwise(at for at in scrapes if scrapes[-1] - at < _RECENT_S))
+    if not gaps:
+        return _ONCE_S if signed else _MIN_LINGER_S
+    # The second longest forgives a pause. A median would be the time between the two.
+    return max(_MIN_LINGER_S, 2 * gaps[-2 if len(gaps) > 2 else -1])
 
 
 def serve(

@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families as _plain
 from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.exposition import OPENMETRICS, PLAIN, content_type, exposition
+from exporters.metrics.prometheus import needed_s
 from exporters.metrics.snapshot import merged
 from loadtest.criteria.slo import Slo
 from loadtest.language.events import Step
@@ -310,18 +311,54 @@ import socket
 from exporters.metrics.prometheus import MetricsServer
 now = [0.0]
 server = MetricsServer(socket.create_server(("127.0.0.1", 0)), dict, now=lambda: now[0])
-def scrape(at):
+def scrape(at, by="scraper"):
     now[0] = at
-    b"".join(server._answer({"PATH_INFO": "/metrics", "REQUEST_METHOD": "GET"}, lambda *_: None))
+    request = {"PATH_INFO": "/metrics", "REQUEST_METHOD": "GET", "HTTP_USER_AGENT": by}
+    b"".join(server._answer(request, lambda *_: None))
 said = [server.linger_s()]
 scrape(100); said.append(server.linger_s())
-for at in (115, 130, 131, 145): scrape(at)   # one look by hand
+scrape(115); scrape(130); scrape(131, by="a hand"); scrape(145)
 said.append(server.linger_s())
 now[0] = 500; said.append(server.linger_s())
-print(said, server.scrapes)
+for number in range(60): scrape(600, by=f"somebody {number}")
+print(said, server.scrapes, len(server._scrapers))
 server.stop()
 """
-    assert printed(script) == "[0.0, 10.0, 29.0, 0.0] 5"
+    assert printed(script) == "[0.0, 10.0, 30, 0.0] 65 50"
+
+
+@pytest.mark.parametrize(
+    ("scrapes", "for_s"),
+    [
+        ([0, 30, 60, 90, 120], 60),
+        ([0, 5, 30, 35, 60, 65, 90], 50),  # two of them behind one address: 30 s are enough for both
+        ([0, 25, 30], 50),
+        ([0, 5, 10, 200, 205, 210], 10),  # it was started anew
+        ([0, 1, 2], 10),
+        ([0, 300], 70),  # one that was away for so long tells nothing of its interval
+    ],
+)
+def test_a_scraper_is_waited_for_twice_as_long_as_it_stays_away(scrapes: list[float], for_s: float) -> None:
+    assert needed_s(scrapes, signed=True) == for_s
+
+
+def test_of_two_servers_each_is_waited_for_and_who_looks_by_hand_is_not() -> None:
+    script = """
+import socket
+from exporters.metrics.prometheus import MetricsServer
+now = [0.0]
+server = MetricsServer(socket.create_server(("127.0.0.1", 0)), dict, now=lambda: now[0])
+def scrape(at, addr, **more):
+    now[0] = at
+    b"".join(server._answer({"PATH_INFO": "/metrics", "REMOTE_ADDR": addr} | more, lambda *_: None))
+sign = {"HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS": "10"}
+for at in range(0, 240, 30):
+    scrape(at, "10.0.0.1", **sign); scrape(at + 3, "10.0.0.2", **sign)
+    if at % 120 == 0: scrape(at + 4, "10.0.0.3")
+print(server.linger_s())
+server.stop()
+"""
+    assert printed(script) == "60"
 
 
 TIMEOUT = {"HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS": "10"}
