@@ -123,7 +123,7 @@ def _series(metric: c.Metric, live: Live) -> Iterator[tuple[str, dict[str, Any],
             {
                 "attributes": {name: line(text) for name, text in labels.items()},
                 "start_time_unix_nano": live.started_ns,
-                "time_unix_nano": live.at_ns,
+                "time_unix_nano": max(live.started_ns, live.at_ns),  # the wall clock may be set back
             },
             value,
         )
@@ -142,6 +142,8 @@ class Pusher:
         """Pushes that the endpoint took whole."""
         self.refused = 0
         """Pushes that it did not, or only in part, or did not answer in time."""
+        self.complete = False
+        """Whether it took the run's last values."""
 
     def __enter__(self) -> "Pusher":
         return self
@@ -156,6 +158,7 @@ class Pusher:
         taken = result is MetricExportResult.SUCCESS and self._collector.rejected == 0
         self.taken += taken
         self.refused += not taken
+        self.complete = taken and live.over
         return taken
 
 
@@ -167,7 +170,7 @@ def follow(run_dir: Path, url: str, stop: threading.Event, *, every_s: float = E
         while True:
             last, live = stop.is_set(), read(run_dir)
             over = live is not None and live.over
-            if live is not None and live.at_ns > sent_ns and (last or over or time.monotonic() >= next_s):
+            if live is not None and live.at_ns != sent_ns and (last or over or time.monotonic() >= next_s):
                 sent_ns, next_s = live.at_ns, time.monotonic() + every_s
                 pusher.push(live)
             if last or over:
@@ -195,8 +198,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HarnessError as error:
         print(f"avaload: {line(redact(str(error)))}", file=sys.stderr)
         return Exit.BAD_INPUT
-    print(f"metrics: {pusher.taken} pushes taken, {pusher.refused} not", flush=True)
-    return Exit.INVALID if pusher.refused else Exit.PASS
+    lacking = "" if pusher.complete else "; the last values are not there"
+    print(f"metrics: {pusher.taken} pushes taken, {pusher.refused} not{lacking}", flush=True)
+    return Exit.INVALID if pusher.refused or lacking else Exit.PASS
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def _complain_of(log: Path, endpoint: str, say: Callable[[str], None]) -> None:
     """Metrics that are not at the collector are missed by nobody, unless they are told of."""
     told = disk.read(log).decode(errors="replace").strip()
     if not told.endswith(" 0 not"):
-        say(f"note: {endpoint} lacks metrics of this run: {told or 'nothing was pushed in time'}")
+        say(f"note: {endpoint} lacks metrics of this run: {told or 'its last values were not taken in time'}")
 
 
 def _stop_exporter(child: subprocess.Popen[bytes]) -> None:

@@ -140,8 +140,27 @@ def test_the_last_values_of_a_run_are_pushed_and_end_it(tmp_path: Path) -> None:
         live_file.write(tmp_path, values(at_s=2))  # not yet due
         live_file.write(tmp_path, values(at_s=3, sessions=3, over=True))
         following.join(20)
-    assert [pusher.taken for pusher in ended] == [2]
+    assert [(pusher.taken, pusher.complete) for pusher in ended] == [(2, True)]
     assert pushed(receiver.pushes[-1])["avaload_sessions_started_total", (("scenario", "support"),)] == 3
+
+
+def test_a_clock_that_is_set_back_costs_no_push(tmp_path: Path) -> None:
+    with Receiver() as receiver:
+        live_file.write(tmp_path, values(at_s=60))
+        ended: list[Pusher] = []
+        url = f"{receiver.url}/v1/metrics"
+        following = threading.Thread(
+            target=lambda: ended.append(follow(tmp_path, url, threading.Event(), every_s=0)), daemon=True
+        )
+        following.start()
+        assert receiver.wait(lambda: len(receiver.pushes) == 1)
+        live_file.write(tmp_path, values(at_s=-30, sessions=3))  # to before the start
+        assert receiver.wait(lambda: len(receiver.pushes) == 2)
+        live_file.write(tmp_path, values(at_s=2, sessions=4, over=True))
+        following.join(20)
+    assert [(pusher.taken, pusher.complete) for pusher in ended] == [(3, True)]
+    started = [pushed(push)["avaload_sessions_started_total", (("scenario", "support"),)] for push in receiver.pushes]
+    assert started == [2, 3, 4]
 
 
 def test_a_process_that_is_told_to_end_sends_what_there_is(tmp_path: Path) -> None:
@@ -152,7 +171,9 @@ def test_a_process_that_is_told_to_end_sends_what_there_is(tmp_path: Path) -> No
         live_file.write(tmp_path, values(at_s=2, sessions=3))
         process.send_signal(signal.SIGTERM)
         out, error = process.communicate(timeout=30)
-    assert (process.returncode, out, error) == (0, "metrics: 2 pushes taken, 0 not\n", "")
+    assert (process.returncode, out, error) == (
+        4, "metrics: 2 pushes taken, 0 not; the last values are not there\n", ""
+    )  # fmt: skip
     assert pushed(receiver.pushes[-1])["avaload_sessions_started_total", (("scenario", "support"),)] == 3
 
 
@@ -161,7 +182,9 @@ def test_an_endpoint_that_is_down_is_one_line_and_exit_4(tmp_path: Path, url: st
     live_file.write(tmp_path, values(over=True))
     process = start(str(tmp_path), "--otlp-metrics", url)
     out, error = process.communicate(timeout=60)
-    assert (process.returncode, out, error) == (4, "metrics: 0 pushes taken, 1 not\n", "")
+    assert (process.returncode, out, error) == (
+        4, "metrics: 0 pushes taken, 1 not; the last values are not there\n", ""
+    )  # fmt: skip
 
 
 def test_a_bad_endpoint_is_one_line_and_exit_2(tmp_path: Path) -> None:

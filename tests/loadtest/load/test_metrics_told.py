@@ -11,7 +11,7 @@ from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.snapshot import Snapshot
 from loadtest.config.settings import Settings
 from loadtest.language.clock import wall_ns
-from loadtest.load.companions import exporters
+from loadtest.load.companions import _complain_of, exporters
 from tests.exporters.pushing.test_push import values
 from tests.exporters.traces.receiver import Receiver
 
@@ -70,6 +70,22 @@ def test_metrics_that_the_collector_lacks_are_told_in_the_end(is_up: bool, tmp_p
     assert len(receiver.pushes) == is_up
     assert len(said) == (not is_up)
     assert all(note.startswith(f"note: {url} lacks metrics of this run: ") for note in said)
+
+
+def test_a_collector_that_hangs_in_the_end_is_told_by_what_it_lacks(tmp_path: Path) -> None:
+    log = tmp_path / "otlp-metrics.log"
+    log.touch()  # whoever hangs in a push is ended before it can say how many it has sent
+    said: list[str] = []
+    _complain_of(log, "http://collector", said.append)
+    log.write_text("metrics: 360 pushes taken, 0 not; the last values are not there\n")
+    _complain_of(log, "http://collector", said.append)
+    log.write_text("metrics: 361 pushes taken, 0 not\n")
+    _complain_of(log, "http://collector", said.append)
+    assert said == [
+        "note: http://collector lacks metrics of this run: its last values were not taken in time",
+        "note: http://collector lacks metrics of this run: "
+        "metrics: 360 pushes taken, 0 not; the last values are not there",
+    ]
 
 
 def test_an_exporter_of_spans_that_fails_is_told_of(tmp_path: Path) -> None:
