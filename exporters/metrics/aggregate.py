@@ -72,7 +72,8 @@ class Aggregate:
 
     `scenarios` are the names that may appear as labels; a session of any other counts as "other". `slos`: their bounds
     are edges of buckets. `trace_share`: of the traces that are kept; an exemplar leads to one of them. `tags`: of
-    the run.
+    the run. `level`: what its plan asks for, users or a rate, so many seconds from its first stage on; None: it is
+    steered.
     """
 
     def __init__(
@@ -82,12 +83,13 @@ class Aggregate:
         slos: Sequence[Slo] = (),
         trace_share: float = 1.0,
         tags: Mapping[str, str] | None = None,
+        level: Callable[[float], float] | None = None,
     ) -> None:
         self._scenarios = frozenset(scenarios)
         self._unknown = scenarios[0] if len(scenarios) == 1 else OTHER
         self._bounds, self._trace_share = Bounds(slos), trace_share
         self._series = Series(scenarios, edges(slos))
-        self._own_state = OwnState(self._series, tags or {})
+        self._own_state = OwnState(self._series, tags or {}, level)
         # Bound once: they are called with nearly every event.
         self._count, self._observe = self._series.count, self._series.observe
         self._exemplify = self._series.exemplify

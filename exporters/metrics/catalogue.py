@@ -40,7 +40,7 @@ SESSIONS_TARGET: Final = Metric(
     name="avaload_sessions_target",
     type=Type.GAUGE,
     of_run=True,
-    help="Concurrent sessions that the plan asks for now; 0 where it asks for a rate",
+    help="Concurrent sessions that the plan asks for now; 0 where it asks for a rate, and once it is over",
 )
 USERS: Final = Metric(
     name="avaload_users", type=Type.GAUGE, help="Virtual users that exist, in a session or waiting for their next"

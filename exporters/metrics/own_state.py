@@ -18,10 +18,10 @@ MAX_STAGES: Final = 100
 
 
 class OwnState:
-    """Writes into `series`. `handlers`: by type of event."""
+    """Writes into `series`. `handlers`: by type of event. `level`: as `Aggregate` has it."""
 
-    def __init__(self, series: Series, tags: Mapping[str, str]) -> None:
-        self._series = series
+    def __init__(self, series: Series, tags: Mapping[str, str], level: Callable[[float], float] | None = None) -> None:
+        self._series, self._level = series, level
         self._tags = _label(",".join(f"{name}={value}" for name, value in tags.items()))
         self._stages: list[StageStarted] = []
         self.handlers: dict[type, Callable[[Any], None]] = {
@@ -33,19 +33,12 @@ class OwnState:
         }
 
     def target(self, now_ns: int) -> float:
-        """Concurrent sessions that the plan asks for now: on the line to the next stage while one is a ramp; 0 where it
-        asks for a rate."""
-        stages = sorted(self._stages, key=lambda stage: stage.t_ns)
-        for stage, after in zip(stages, [*stages[1:], None], strict=False):
-            if after is not None and now_ns >= after.t_ns:
-                continue
-            if now_ns < stage.t_ns or stage.rate is not None:
-                return 0
-            if stage.steady or after is None:
-                return stage.users
-            share = (now_ns - stage.t_ns) / max(1, after.t_ns - stage.t_ns)
-            return stage.users + (after.users - stage.users) * share
-        return 0
+        """Concurrent sessions that the plan asks for now; 0 where it asks for a rate, and once it is over. A steered
+        plan is known as far as its stages are told."""
+        begun = sorted((stage for stage in self._stages if stage.t_ns <= now_ns), key=lambda stage: stage.t_ns)
+        if not begun or begun[-1].rate is not None:
+            return 0
+        return begun[-1].users if self._level is None else self._level((now_ns - begun[0].t_ns) / 1e9)
 
     def tell_stages(self, now_ns: int) -> None:
         """Those that have begun by now are told, each once: a clock that is set later moves none."""

@@ -24,9 +24,14 @@ SPARE_BYTES: Final = 64 << 10
 
 
 def aggregate_of(settings: Settings) -> Aggregate:
-    """An empty one, with the labels, edges and share of traces of this run."""
-    names = [scenario.name for scenario in settings.scenarios]
-    return Aggregate(names, slos=settings.slos, trace_share=settings.output.trace_share, tags=settings.tags)
+    """An empty one, with the labels, edges, share of traces and plan of this run."""
+    return Aggregate(
+        [scenario.name for scenario in settings.scenarios],
+        slos=settings.slos,
+        trace_share=settings.output.trace_share,
+        tags=settings.tags,
+        level=settings.load.shape().level if settings.capacity is None else None,
+    )
 
 
 def rulebook_of(settings: Settings) -> Rulebook:

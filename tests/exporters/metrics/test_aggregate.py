@@ -8,6 +8,7 @@ from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.labels import ERROR_TYPE
 from exporters.metrics.snapshot import EDGES, EXEMPLARS, FAILURES, SEPARATOR, Snapshot, merged
+from loadtest.config.settings import Settings
 from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
     ON_A_SECRET,
@@ -32,6 +33,7 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
+from loadtest.load import tickets
 from tests.exporters.traces.script import (
     WALL_S,
     S,
@@ -413,14 +415,36 @@ def test_a_phase_counts_once_and_only_within_its_connect() -> None:
     assert sum(value(folded(*events[:9], joined).snapshot(), c.CONNECT_PHASE, "joined")[:-1]) == 1
 
 
-def test_the_target_follows_the_plan_on_a_line_through_each_ramp() -> None:
-    stages = [
+@pytest.mark.parametrize(
+    ("load", "targets"),
+    [
+        ({"users": 40, "ramp": "10s", "duration": "20s"}, [0, 0, 20, 40, 40, 0]),
+        ({"users": 40, "ramp": "20s", "duration": "20s"}, [0, 0, 10, 20, 30, 0]),
+        (
+            {"stages": [{"users": 90, "duration": "10s"}, {"users": 0, "ramp": "10s", "duration": "10s"}]},
+            [0, 90, 90, 90, 45, 0],
+        ),
+        ({"rate": 5, "duration": "20s"}, [0] * 6),
+    ],
+    ids=["a ramp and a hold", "a ramp to the end", "a ramp down to the end", "a rate"],
+)
+def test_the_target_is_the_plans_level_now(load: dict[str, Any], targets: list[float]) -> None:
+    settings = Settings.model_validate({"name": "support", "load": load})
+    aggregate = Aggregate(["support"], level=settings.load.shape().level)
+    for stage in tickets.stages(settings):
+        aggregate.add(replace(stage, t_ns=10 * S + stage.t_ns))
+    shown = [value(aggregate.snapshot(now_ns=at_s * S), c.SESSIONS_TARGET) for at_s in (5, 10, 15, 20, 25, 30)]
+    assert shown == pytest.approx(targets)
+
+
+def test_the_target_of_a_steered_plan_is_that_of_the_stage_that_was_told_last() -> None:
+    told = [
         StageStarted(t_ns=at_s * S, stage=name, users=users, steady=steady)
-        for at_s, name, users, steady in ((10, "ramp", 0, False), (20, "steady", 40, True), (30, "spike", 90, True))
+        for at_s, name, users, steady in ((10, "settle 1", 4, False), (20, "1", 4, True), (30, "rest 1", 0, False))
     ]
-    aggregate = folded(*stages)
-    shown = [value(aggregate.snapshot(now_ns=at_s * S), c.SESSIONS_TARGET) for at_s in (5, 10, 15, 20, 29, 30, 99)]
-    assert shown == [0, 0, 20, 40, 40, 90, 90]
+    aggregate = folded(*told)
+    shown = [value(aggregate.snapshot(now_ns=at_s * S), c.SESSIONS_TARGET) for at_s in (5, 10, 25, 30, 99)]
+    assert shown == [0, 4, 4, 0, 0]
 
 
 def test_stages_are_told_once_they_have_begun_and_keep_their_time_when_the_clock_is_set() -> None:
