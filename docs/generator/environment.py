@@ -24,7 +24,8 @@ setting and is none is refused.
 _NOT_USED: Final = """
 ## What companies set for all programs, and is not used
 
-`run`, `capacity`, `worker` and `export` say so in a line each.
+`run`, `capacity`, `worker` and `export` say so in a line each. What else begins with `OTEL_` and reaches no run is
+named in one more.
 """
 _INHERITED: Final = """\
 

@@ -19,7 +19,7 @@ INHERITED: Final = {
         *("OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"),
         *(
             f"OTEL_EXPORTER_OTLP_{signal}{what}"
-            for what in ("HEADERS", "COMPRESSION", "CERTIFICATE")
+            for what in ("HEADERS", "COMPRESSION", "CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
             for signal in ("", "TRACES_", "METRICS_")
         ),
     ),
@@ -107,12 +107,14 @@ def of_senders(keys: Mapping[str, str], hidden: str | None) -> dict[str, str]:
 
 
 def forget_steering() -> list[str]:
-    """Nothing in this process's own environment steers a library past our options. What somebody may have counted on,
-    a sentence each."""
+    """Nothing in this process's own environment steers a library past our options. What somebody may have counted on:
+    a sentence each, and one for all others that companies set for OpenTelemetry."""
     forgotten = [name for name in os.environ if name.startswith(_STEERING) and not _is_inherited(name)]
     for name in forgotten:
         del os.environ[name]
-    return [f"{name} is not used: {NOT_USED[name]}" for name in forgotten if name in NOT_USED]
+    others = [name for name in forgotten if name.startswith("OTEL_") and name not in NOT_USED]
+    said = [f"{name} is not used: {NOT_USED[name]}" for name in forgotten if name in NOT_USED]
+    return [*said, f"not used: {', '.join(others)}"] if others else said
 
 
 def _is_inherited(name: str) -> bool:
