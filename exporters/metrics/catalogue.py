@@ -391,14 +391,14 @@ RUN_ACTIVE: Final = Metric(
 RUN_START: Final = Metric(
     name="avaload_run_start_time_seconds",
     type=Type.GAUGE,
-    of_run=True,
+    by_first=True,
     help="Unix time of the run's start",
 )
 STAGE_START: Final = Metric(
     name="avaload_stage_start_time_seconds",
     type=Type.GAUGE,
     labels=(Label(name="stage"),),
-    of_run=True,
+    by_first=True,
     help="Unix time at which a stage of the plan began, by its name; of a plan of more than 100 names: the first ones",
 )
 

@@ -34,8 +34,9 @@ class Metric:
     """One metric family.
 
     `buckets`: upper edges of a histogram, without +Inf. `of_run`: a gauge that is true of the run, not a share of
-    it, so values of several processes are not added up: the largest is shown. `unborn`: which of its series a run has
-    is the run's own, so none is there before it is told.
+    it, so values of several processes are not added up: the largest is shown. `by_first`: what was told first is shown,
+    the master's before all: clocks of several hosts don't compare. `unborn`: which of its series a run has is the run's
+    own, so none is there before it is told.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Metric:
     labels: tuple[Label, ...] = ()
     buckets: tuple[float, ...] = ()
     of_run: bool = False
+    by_first: bool = False
     unborn: bool = False
 
     def initial(self, scenarios: Sequence[str]) -> Iterator[tuple[str, ...]]:

@@ -70,10 +70,12 @@ def _add(total: Snapshot, snapshot: Snapshot, *, gauges: bool) -> None:
                 into[key] = [a + b for a, b in zip(so_far, value, strict=True)] if isinstance(so_far, list) else value
             elif isinstance(so_far, list):
                 continue
+            elif so_far is None or metric.by_first:
+                into[key] = so_far or value
             elif metric.of_run:
-                into[key] = max(so_far or 0, value)
+                into[key] = max(so_far, value)
             else:
-                into[key] = (so_far or 0) + value
+                into[key] = so_far + value
 
 
 def _number(value: Value | None) -> float:

@@ -467,6 +467,22 @@ def test_of_very_many_stages_the_first_hundred_are_told() -> None:
     assert list(told) == [f"{n} " for n in range(100)]
 
 
+def test_of_several_clocks_the_masters_tells_when_the_run_began_and_the_first_workers_when_its_stages_did() -> None:
+    stage = StageStarted(t_ns=10 * S, stage="steady", users=1, steady=True)
+    ahead, right = (
+        folded(run_started(wall_ns=(WALL_S + s) * S), stage).snapshot(now_ns=20 * S) for s in (600, 3)
+    )  # fmt: skip
+    master = folded(run_started(role="master")).snapshot()
+    assert value(merged([master, right, ahead]), c.RUN_START) == WALL_S
+    assert merged([master, right, ahead])[c.STAGE_START.name] == {"steady": WALL_S + 13}
+    assert value(merged([folded().snapshot(), right]), c.RUN_START) == WALL_S + 3
+
+
+def test_a_bound_below_zero_stays_what_it_is() -> None:
+    told: Snapshot = {c.OBJECTIVE_BOUND.name: {"margin\x1fsecret.margin.min": -5.0}}
+    assert merged([folded().snapshot(), told])[c.OBJECTIVE_BOUND.name] == told[c.OBJECTIVE_BOUND.name]
+
+
 def test_users_and_workers_are_shown_by_process() -> None:
     workers = [folded(health(process=n)).snapshot(users=3 + n) for n in range(2)]
     got = merged(workers)
