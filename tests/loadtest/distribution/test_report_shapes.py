@@ -26,6 +26,13 @@ def test_a_snapshot_of_our_own_is_taken_and_can_be_merged() -> None:
     assert merged([OWN, OWN])[EDGES] == OWN[EDGES]
 
 
+def test_a_mix_of_many_scenarios_has_many_series() -> None:
+    mix = Aggregate([f"scenario {number}" for number in range(100)]).snapshot()
+    check_snapshot(mix, like=mix)
+    with pytest.raises(ValueError, match="series, more than"):
+        check_snapshot(mix, like=OWN)
+
+
 @pytest.mark.parametrize(
     "data",
     [
