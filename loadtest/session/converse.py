@@ -29,6 +29,8 @@ class Place:
     """Of the next turn, in the session."""
     ends_ns: int | None = None
     """A conversation that is repeated does so until then; None: it hasn't begun."""
+    failed: StepError | None = None
+    """What its first failed turn failed with, in this session."""
 
 
 async def converse(
@@ -49,7 +51,6 @@ async def converse(
     place = place or Place()
     if place.ends_ns is None:
         place.ends_ns = now_ns() + int((plan.repeat_for or 0) * 1e9)
-    failed: StepError | None = None
 
     def clip_of(source: str) -> Clip:
         return chance.choice(clips[source])
@@ -69,16 +70,16 @@ async def converse(
             try:
                 await _play(turns, turn, number, clip_of, record, span, before=after, language=plan.usual_language)
             except StepError as error:
-                failed = failed or error
+                place.failed = place.failed or error
                 if keep_audio is not None and talk.tape is not None:
                     keep_audio(record.session, number, *talk.tape.tracks())
                 if talk.over is not None or error.code is Code.MEDIA_STALLED:
-                    raise failed from error
+                    raise place.failed from error
         if now_ns() >= place.ends_ns:
             break
         place.position = 0
-    if failed is not None:
-        raise failed
+    if place.failed is not None:
+        raise place.failed
 
 
 async def _play(

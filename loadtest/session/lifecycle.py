@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from loadtest.config.clips.microphone import Microphone
 from loadtest.config.promise import manner
@@ -188,6 +188,8 @@ class Lifecycle:
             talking.result()
         elif await self._rejoined(talk, created, span):
             await self._talk_on(talk, span)
+        elif self._place.failed is not None:
+            raise self._place.failed
 
     async def _rejoined(self, talk: Conversation, created: Created, span: str) -> bool:
         """Lose the line, and whether the caller is in the room again afterwards. Raises StepError where the session did
@@ -216,7 +218,8 @@ class Lifecycle:
             if error.http_status in GONE_STATUS and caller.cut_for_s >= self._scenario.session.absence_s / (
                 target.clock_scale or 1.0
             ):
-                self._owned.ended_by, self.cut_off = EndedBy.USER_ABSENT_TIMEOUT, self._place
+                self._owned.ended_by = EndedBy.USER_ABSENT_TIMEOUT
+                self.cut_off = replace(self._place, failed=None)
                 return False
             raise
         talk.mark(now_ns(), Mark.REJOINED)

@@ -25,6 +25,7 @@ from loadtest.language.events import (
     StepFinished,
 )
 from loadtest.rooms.app_messages import translated
+from loadtest.session import lifecycle as lifecycle_module
 from loadtest.session.converse import Place
 from loadtest.session.lifecycle import CENSORED, Lifecycle
 from loadtest.session.ports import Call, ClientSecret, Grant, Listener
@@ -475,3 +476,31 @@ def test_a_room_that_was_cut_and_not_entered_again_is_counted_once() -> None:
     (media,) = of(events, MediaMeasured)
     assert finished(events).outcome is Outcome.FAILED
     assert (media.frames, media.packets_lost, media.heard_ns) == (1900, 100, 1900 * FRAME_NS)
+
+
+@pytest.mark.parametrize(("again", "ended_by"), [(None, EndedBy.DELETE), (404, EndedBy.USER_ABSENT_TIMEOUT)])
+def test_a_turn_that_failed_before_a_cut_of_the_line_fails_its_session_and_no_other(
+    again: int | None, ended_by: EndedBy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talks: list[Place] = []
+
+    async def talk(*_: Any, place: Place, **__: Any) -> None:
+        talks.append(place)
+        if len(talks) == 1:
+            place.failed = StepError(Kind.NO_RESPONSE, Code.NO_ANSWER)
+            await forever()
+        elif place.failed is not None:
+            raise place.failed
+
+    monkeypatch.setattr(lifecycle_module, "converse", talk)
+    control = FakeControl(grant=[None, None if again is None else refused(again)])
+    caller = {"cut_after_s": 0.01, "cut_for_s": 0.05}
+    events: list[Event] = []
+    session = lifecycle(control, events, room=FakeRoom(), caller=caller, target={"clock_scale": 1000})
+    asyncio.run(session.run())
+    failure = finished(events).failure
+    assert failure is not None
+    assert (failure.code, finished(events).ended_by) == (Code.NO_ANSWER, ended_by)
+    assert len(talks) == (2 if again is None else 1)
+    assert (session.cut_off is None) is (again is None)
+    assert session.cut_off is None or session.cut_off.failed is None
