@@ -10,8 +10,9 @@ import json
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -115,7 +116,18 @@ def listed(path: Path) -> list[Recording]:
         problems.add("empty", f"{path}: names no file")
     if told := problems.told():
         raise ConfigError(told)
-    return [each for _, each in (found[file] for file in sorted(found))]
+    return _told_apart([found[file][1] for file in sorted(found)], folder)
+
+
+def _told_apart(found: list[Recording], folder: Path) -> list[Recording]:
+    """An id that several have is a speaker's: they go by their files' names, too."""
+    times = Counter(each.name for each in found)
+    return [
+        replace(each, name=f"{each.name} ({in_one_line(each.path.relative_to(folder).as_posix())})")
+        if times[each.name] > 1
+        else each
+        for each in found
+    ]
 
 
 def _text(path: Path) -> str:

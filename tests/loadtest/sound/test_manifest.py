@@ -52,6 +52,12 @@ def test_a_quote_in_a_tab_separated_table_is_a_sign_like_any_other(tmp_path: Pat
     assert [each.text for each in recordings(str(tmp_path))] == ['"Hello" he said', 'five 7" pipes']
 
 
+def test_an_id_that_several_files_have_hides_none_of_them(tmp_path: Path) -> None:
+    folder(tmp_path, "a.wav", "calls/a.wav", "b.wav")
+    (tmp_path / "manifest.csv").write_text("id,file,text\n7,a.wav,\n7,calls/a.wav,\n8,b.wav,\n")
+    assert [each.name for each in recordings(str(tmp_path))] == ["7 (a.wav)", "8", "7 (calls/a.wav)"]
+
+
 def test_files_may_lie_deeper_and_be_spelt_as_windows_does(tmp_path: Path) -> None:
     folder(tmp_path, "calls/a.wav", "b.wav")
     (tmp_path / "manifest.csv").write_text("file,text,id\ncalls\\a.wav,x,greeting\nb.wav,,\n")
