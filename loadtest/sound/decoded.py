@@ -10,6 +10,12 @@ SUFFIXES: Final = frozenset({
 """Of the files that are looked for in a folder."""
 LONGEST_S: Final = 3600
 """A small file can hold a long silence."""
+TOO_LONG: Final = f"more than {LONGEST_S // 60} minutes: a clip is what somebody says in one go"
+
+
+def is_too_long(samples: int, rate_hz: int) -> bool:
+    """Of one channel."""
+    return samples > LONGEST_S * rate_hz
 
 
 def decoded(content: bytes) -> tuple[int, int, bytes] | None:
@@ -22,11 +28,11 @@ def decoded(content: bytes) -> tuple[int, int, bytes] | None:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             rate_hz, channels, length = int(file.samplerate), int(file.channels), int(file.frames)
             # What a damaged header claims is not asked for.
-            found = file.read(dtype="float32", always_2d=True) if length <= LONGEST_S * rate_hz else None
+            found = file.read(dtype="float32", always_2d=True) if not is_too_long(length, rate_hz) else None
     except (soundfile.SoundFileError, OSError, ValueError, MemoryError):
         return None
     if found is None:
-        raise ValueError(f"more than {LONGEST_S // 60} minutes: a clip is what somebody says in one go")
+        raise ValueError(TOO_LONG)
     if not len(found) or not rate_hz:
         return None
     if not np.isfinite(found).all():

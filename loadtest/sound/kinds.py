@@ -12,6 +12,8 @@ _BEGINNINGS: Final = (
     (b"#!AMR", "an AMR file"),
     (b".snd", "an AU file"),
     (b"caff", "a CAF file"),
+    (b"riff\x2e\x91\xcf\x11", "a W64 file"),
+    (b"RIFX", "a RIFX file"),
     (b"0&\xb2u\x8ef\xcf\x11", "a WMA file"),
     (b"\x89PNG", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
@@ -22,7 +24,23 @@ _BEGINNINGS: Final = (
     (b"\x7fELF", "a program"),
     (b"version https://git-lfs", "a pointer of Git LFS; `git lfs pull` fetches the file itself"),
 )
-_AUDIBLE: Final = ("MP3", "Ogg", "FLAC", "AIFF", "WebM", "AMR", "AU", "CAF", "WMA", "MP4", "AAC", "AVI", "WAV")
+_AUDIBLE: Final = (
+    "MP3",
+    "Ogg",
+    "FLAC",
+    "AIFF",
+    "WebM",
+    "AMR",
+    "AU",
+    "CAF",
+    "W64",
+    "RIFX",
+    "WMA",
+    "MP4",
+    "AAC",
+    "AVI",
+    "WAV",
+)
 _FORMATS: Final = {
     0x2: "ADPCM",
     0x6: "A-law",

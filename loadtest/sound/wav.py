@@ -12,11 +12,13 @@ from typing import Final
 
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError
-from loadtest.sound.decoded import decoded
+from loadtest.sound.decoded import TOO_LONG, decoded, is_too_long
 from loadtest.sound.kinds import advice, format_of, is_audible, kind_of
 
 LARGEST: Final = 200 << 20
 """Bytes of a file: an hour of speech."""
+_RATES_HZ: Final = range(2_000, 400_001)
+"""By another one, a few bytes would be hours of sound, or a whole file a click."""
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _SUBFORMAT: Final = bytes.fromhex("00001000800000aa00389b71")
 """What follows the tag of a sub-format, in its GUID."""
@@ -38,6 +40,16 @@ class Wav:
 
 def read(path: Path) -> Wav:
     """Raises ConfigError with one sentence where there is no sound in it that can be read."""
+    found = _read(path)
+    if found.rate_hz not in _RATES_HZ:
+        said = f"{path}: a rate of {found.rate_hz:,} Hz, at which nobody records speech"
+        raise ConfigError(f"{said}; its header may be damaged")
+    if is_too_long(len(found.pcm) // (2 * found.channels), found.rate_hz):
+        raise ConfigError(f"{path}: {TOO_LONG}")
+    return found
+
+
+def _read(path: Path) -> Wav:
     try:
         if path.stat().st_size > LARGEST:
             raise ConfigError(f"{path}: more than {LARGEST >> 20} MiB: a clip is what somebody says in one go")

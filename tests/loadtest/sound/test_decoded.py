@@ -11,9 +11,11 @@ from loadtest.config.clips.microphone import remarks
 from loadtest.config.scenario import Conversation, Ignore, Say, Scenario
 from loadtest.language.errors import ConfigError
 from loadtest.sound import decoded
+from loadtest.sound.kinds import kind_of
 from loadtest.sound.made import noise
 from loadtest.sound.noises import samples_of
 from loadtest.sound.sources import corpus, read_wav
+from tests.loadtest.sound.test_speech import wav as wav_file
 
 SECOND = (8000 * np.sin(2 * np.pi * 300 * np.arange(24_000) / 24_000)).astype(np.float32) / 32768
 
@@ -66,10 +68,29 @@ def test_a_folder_of_all_sorts_is_one_source_and_other_files_in_it_are_none(tmp_
     assert [clip.name for clip in corpus(str(tmp_path))] == ["a.mp3", "b.FLAC", "c.wav"]
 
 
-def test_what_is_longer_than_an_hour_is_refused_by_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["FLAC", "WAV"])
+def test_what_is_longer_than_an_hour_is_refused_by_its_header(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(decoded, "LONGEST_S", 0)
-    with pytest.raises(ConfigError, match="a clip is what somebody says in one go"):
-        read_wav(written(tmp_path / "a.flac", "FLAC", "PCM_16"))
+    with pytest.raises(ConfigError, match="more than 60 minutes: a clip is what somebody says in one go"):
+        read_wav(written(tmp_path / f"a.{kind.lower()}", kind, "PCM_16"))
+
+
+@pytest.mark.parametrize("rate_hz", [1, 1_999, 400_001])
+def test_a_rate_at_which_nobody_records_is_not_believed(rate_hz: int, tmp_path: Path) -> None:
+    path = wav_file(tmp_path / "a.wav", bytes(600), rate_hz=rate_hz)
+    with pytest.raises(ConfigError, match=rf"a rate of {rate_hz:,} Hz, at which nobody records speech"):
+        read_wav(path)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("W64", "a W64 file"), ("WAV", "a RIFX file")])
+def test_the_rarer_kinds_are_read_and_named(kind: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.w64"
+    endian = "BIG" if kind == "WAV" else "FILE"
+    soundfile.write(path, SECOND, 24_000, format=kind, subtype="PCM_16", endian=endian)
+    assert kind_of(path.read_bytes()) == name
+    assert read_wav(path).duration_s == pytest.approx(len(SECOND) / 24_000, abs=0.02)
 
 
 @pytest.mark.parametrize("cut", [40, 4000, -200])
