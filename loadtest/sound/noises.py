@@ -7,7 +7,7 @@ import numpy as np
 
 from loadtest.language.errors import ConfigError
 from loadtest.sound.made import noise
-from loadtest.sound.sources import corpus, read_wav
+from loadtest.sound.sources import corpus, read_pcm
 from loadtest.sound.speech import FRAME_SAMPLES, RATE_HZ, Clip, Samples
 
 LOOP_S = 10
@@ -26,15 +26,15 @@ def hum(kind: str, level_dbfs: float) -> Samples:
         case "white":
             return noise(level_dbfs, RATE_HZ)
         case "pink":
-            return _at_level(_pink(LOOP_S * RATE_HZ), level_dbfs)
+            return at_rms(_pink(LOOP_S * RATE_HZ), level_dbfs)
         case "babble":
-            return _at_level(_babble(LOOP_S * RATE_HZ), level_dbfs)
+            return at_rms(_babble(LOOP_S * RATE_HZ), level_dbfs)
     if not Path(kind).is_file():
         raise ConfigError(f"caller.noise: {kind}: no such file, and neither white, pink nor babble")
-    found = samples_of(read_wav(Path(kind)))[: LONGEST_S * RATE_HZ]
+    found = np.frombuffer(read_pcm(Path(kind)), dtype="<i2").astype(np.float32)[: LONGEST_S * RATE_HZ]
     if not found.any():
         raise ConfigError(f"caller.noise: {kind}: its first {LONGEST_S} s are silent")
-    return _at_level(found, level_dbfs)
+    return at_rms(found, level_dbfs)
 
 
 def samples_of(clip: Clip) -> Samples:
@@ -42,9 +42,10 @@ def samples_of(clip: Clip) -> Samples:
     return np.frombuffer(b"".join(clip.frames), dtype="<i2").astype(np.float32)
 
 
-def _at_level(samples: Samples, level_dbfs: float) -> Samples:
+def at_rms(samples: Samples, level_dbfs: float) -> Samples:
+    """Noise that has that level."""
     rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
-    return (samples * (32768 * 10 ** (level_dbfs / 20) / rms)).astype(np.float32)
+    return (samples * (32768 * 10 ** (level_dbfs / 20) / (rms or 1.0))).astype(np.float32)
 
 
 def _pink(length: int) -> Samples:

@@ -22,6 +22,11 @@ _MOST_TOLD: Final = 10
 def read_wav(path: Path) -> Clip:
     """A file with sound, mixed down to one channel and resampled to 24 kHz. Raises ConfigError with one sentence where
     it isn't one, or where nothing can be heard in it."""
+    return clip_of(path.name, read_pcm(path))
+
+
+def read_pcm(path: Path) -> bytes:
+    """The same as raw samples, whether anything can be heard in it or not."""
     found = wav.read(path)
     pcm, rate_hz = found.pcm, found.rate_hz
     if found.channels > 1:
@@ -30,7 +35,7 @@ def read_wav(path: Path) -> Clip:
         import soxr  # only who brings such files pays for it
 
         pcm = soxr.resample(np.frombuffer(pcm, dtype="<i2"), rate_hz, RATE_HZ).astype("<i2").tobytes()
-    return clip_of(path.name, pcm)
+    return pcm
 
 
 @cache

@@ -10,7 +10,7 @@ from loadtest.language.errors import ConfigError
 from loadtest.sound.hesitation import hesitating
 from loadtest.sound.levels import FULL_SCALE, at_level, driven, phoned, speech_rms
 from loadtest.sound.made import noise
-from loadtest.sound.noises import hum, samples_of
+from loadtest.sound.noises import at_rms, hum, samples_of
 from loadtest.sound.recordings import MOST_BYTES, is_made, recordings, unlisted
 from loadtest.sound.sources import corpus
 from loadtest.sound.speech import (
@@ -64,13 +64,13 @@ def microphone(plan: Conversation, caller: Caller = CLEAN) -> Microphone:
 def _room(plan: Conversation, caller: Caller) -> Samples | None:
     """The noise in the caller's room; None: there is none."""
     if plan.background_dbfs is not None:
-        found = noise(plan.background_dbfs, RATE_HZ)
+        level_dbfs, found = plan.background_dbfs, noise(plan.background_dbfs, RATE_HZ)
     elif caller.noise_dbfs is not None:
-        found = hum(caller.noise or "white", caller.noise_dbfs)
+        level_dbfs, found = caller.noise_dbfs, hum(caller.noise or "white", caller.noise_dbfs)
     else:
         return None
     found = found[: max(1, len(found) // FRAME_SAMPLES) * FRAME_SAMPLES]
-    return phoned(found) if caller.band == "phone" else found
+    return at_rms(phoned(found), level_dbfs) if caller.band == "phone" else found
 
 
 def _as_said(clips: tuple[Clip, ...], caller: Caller, source: str) -> tuple[Clip, ...]:
@@ -86,6 +86,8 @@ def _as_said(clips: tuple[Clip, ...], caller: Caller, source: str) -> tuple[Clip
             samples = driven(samples, caller.clipping_db)
         if caller.band == "phone":
             samples = phoned(samples)
+            if caller.speech_dbfs is not None:  # as for noise and echo, the level is that of what is left
+                samples = at_level(samples, caller.speech_dbfs)
         try:
             said.append(replace(clip_of(clip.name, pcm_of(samples)), text=clip.text, language=clip.language))
         except ConfigError as error:
