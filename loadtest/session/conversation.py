@@ -23,8 +23,6 @@ from loadtest.session.waiting import Waiting
 from loadtest.sound.ear import Ear
 from loadtest.sound.speech import FRAME_NS, Clip
 
-SPLITS_S = 0.2
-"""A detector that is quick takes a pause of that length in a speech for its end."""
 ANOTHER_NS = 1_000_000_000
 """What is said so long after an answer's end is another one, whatever it is called. Before that it may be a pause."""
 _ANNOUNCED_LATE_NS = 500_000_000
@@ -132,7 +130,7 @@ class Conversation:
         if mark is Mark.SPEECH_START:
             self.speech_start_ns = t_ns
             if self._asks:
-                pauses = self._clip is not None and self._clip.longest_pause_s >= SPLITS_S
+                pauses = 0 if self._clip is None else self._clip.pauses
                 self._words.speech_begins(self._turn, most=1 + pauses)
             if self.tape is not None and self._clip is not None:
                 self.tape.said(t_ns, self._clip)

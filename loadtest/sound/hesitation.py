@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from loadtest.sound.frames import longest_pause_s, splitting_pauses
 from loadtest.sound.speech import FRAME_MS, SILENCE, Clip, is_loud
 
 _MIDDLE: Final = 3
@@ -25,8 +26,8 @@ def hesitating(clip: Clip, pause_s: float) -> Clip:
         frames=(*clip.frames[:begin], *(SILENCE,) * pause, *clip.frames[end:]),
         last_voiced=clip.last_voiced + (pause - (end - begin) if begin <= clip.last_voiced else 0),
     )
-    longest = max((end - begin for begin, end in _pauses(said)), default=0)
-    return replace(said, longest_pause_s=longest * FRAME_MS / 1000)
+    loud = _loud(said)
+    return replace(said, longest_pause_s=longest_pause_s(loud), pauses=splitting_pauses(loud))
 
 
 def _own_pause(clip: Clip) -> tuple[int, int] | None:
@@ -36,8 +37,11 @@ def _own_pause(clip: Clip) -> tuple[int, int] | None:
 
 
 def _pauses(clip: Clip) -> list[tuple[int, int]]:
-    loud = [index for index in range(clip.first_voiced, clip.last_voiced + 1) if is_loud(clip.frames[index])]
-    return [(before + 1, after) for before, after in pairwise(loud)]
+    return [(before + 1, after) for before, after in pairwise(_loud(clip))]
+
+
+def _loud(clip: Clip) -> list[int]:
+    return [index for index in range(clip.first_voiced, clip.last_voiced + 1) if is_loud(clip.frames[index])]
 
 
 def _quietest(clip: Clip) -> int:

@@ -19,7 +19,7 @@ from loadtest.sound.frames import FRAME_SAMPLES as FRAME_SAMPLES
 from loadtest.sound.frames import LOUD_POWER as LOUD_POWER
 from loadtest.sound.frames import LOUD_RMS as LOUD_RMS
 from loadtest.sound.frames import RATE_HZ as RATE_HZ
-from loadtest.sound.frames import longest_pause_s
+from loadtest.sound.frames import longest_pause_s, splitting_pauses
 
 SILENCE = bytes(FRAME_BYTES)
 
@@ -62,7 +62,8 @@ class Clip:
     """An utterance cut into frames; the last one is padded with silence.
 
     `first_voiced` and `last_voiced` are frame indices; `longest_pause_s` is the longest inner stretch without a loud
-    frame. `text`: what is said, and `language`: in which (a tag like de or pt-BR); None: nobody has told.
+    frame, and `pauses` how many of them may be taken for its end. `text`: what is said, and `language`: in which (a tag
+    like de or pt-BR); None: nobody has told.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Clip:
     first_voiced: int
     last_voiced: int
     longest_pause_s: float
+    pauses: int = 0
     text: str | None = None
     language: str | None = None
 
@@ -95,6 +97,7 @@ def clip_of(name: str, pcm: bytes) -> Clip:
         first_voiced=voiced[0],
         last_voiced=voiced[-1],
         longest_pause_s=longest_pause_s(voiced),
+        pauses=splitting_pauses(voiced),
     )
 
 

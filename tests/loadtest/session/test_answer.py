@@ -286,22 +286,28 @@ def test_an_answer_that_stops_though_nobody_spoke_and_is_followed_by_one_to_nobo
 
 
 @pytest.mark.parametrize(
-    ("pause_s", "answer", "code"),
-    [(0.0, AnswerEnd.SELF_INTERRUPTED, Code.SELF_INTERRUPTED), (0.3, AnswerEnd.CUT, None)],
+    ("pauses", "parts", "answer", "code"),
+    [
+        (0, 1, AnswerEnd.SELF_INTERRUPTED, Code.SELF_INTERRUPTED),
+        (1, 1, AnswerEnd.CUT, None),
+        (1, 2, AnswerEnd.SELF_INTERRUPTED, Code.SELF_INTERRUPTED),
+        (2, 2, AnswerEnd.CUT, None),
+    ],
 )
-def test_a_speech_with_a_pause_may_be_told_in_two_parts_and_nobody_was_interrupted(
-    pause_s: float, answer: AnswerEnd, code: Code | None
+def test_a_speech_may_be_told_in_a_part_more_than_it_has_pauses_and_nobody_was_interrupted(
+    pauses: int, parts: int, answer: AnswerEnd, code: Code | None
 ) -> None:
     def script(line: Line) -> None:
         line.tell(STARTED)
         line.tell(of_user("What is, well,"))
         line.tell(words("Your code is A B 7 2"))
         line.play(100)
-        line.tell(of_user("my code?"))
+        for _ in range(parts):
+            line.tell(of_user("my code?"))
         line.play(0, 13)
         line.tell(ENDED)
 
-    heard, failed, _ = judged(script, clip=replace(CLIP, longest_pause_s=pause_s))
+    heard, failed, _ = judged(script, clip=replace(CLIP, pauses=pauses))
     assert (heard.answer, failed) == (answer, code)
 
 

@@ -45,6 +45,7 @@ def test_the_pause_is_as_long_as_was_set(before: tuple[int, ...], pause_s: float
     assert parts(found) == after
     assert (found.first_voiced, found.last_voiced) == (0, sum(after) - 1)
     assert found.longest_pause_s == pytest.approx(max(after[1::2]) / 50)
+    assert found.pauses == sum(frames >= 10 for frames in after[1::2])
 
 
 def scenario(*turns: Turn, caller: Caller | None = None) -> tuple[Scenario, ...]:

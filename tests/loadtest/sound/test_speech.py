@@ -53,7 +53,7 @@ def test_a_gap_between_words_is_not_the_end_of_an_answer() -> None:
 
 def test_a_clip_knows_its_voiced_frames_and_its_longest_pause() -> None:
     clip = clip_of("x", SILENCE * 2 + tone(5_000) * 3 + SILENCE * 10 + tone(5_000) * 2 + SILENCE + b"\0\0")
-    assert (clip.first_voiced, clip.last_voiced, clip.longest_pause_s) == (2, 16, 0.2)
+    assert (clip.first_voiced, clip.last_voiced, clip.longest_pause_s, clip.pauses) == (2, 16, 0.2, 1)
     assert len(clip.frames) == 19
     assert {len(frame) for frame in clip.frames} == {FRAME_BYTES}
 
