@@ -11,6 +11,7 @@ import numpy as np
 
 from loadtest.language.clock import now_ns
 from loadtest.rooms.caller.microphone import Marks, Microphone
+from loadtest.session.playout import MOST_NS
 from loadtest.session.ports import Listener
 from loadtest.sound.levels import PhoneBand, coded
 from loadtest.sound.speech import FRAME_NS, FRAME_SAMPLES, LOUD_RMS, RATE_HZ, SILENCE, Samples, pcm_of
@@ -36,16 +37,17 @@ class Echo:
         self._band = PhoneBand() if phone else None
         self._rms, self._delay_ns = 32768 * 10 ** (level_dbfs / 20), delay_ns
         self._pieces: deque[tuple[int, Samples]] = deque(maxlen=_KEPT)
-        self._ends_ns = self._sounded_ns = 0
+        self._ends_ns = self._sounds_until_ns = self._sounded_ns = 0
         self._due_ns: int | None = None  # of the next frame while there is an echo: one frame's lateness makes no hole
         self._power = 0.0
         self._frames = 0
 
     def hear(self, t_ns: int, pcm: bytes) -> None:
-        """A stretch of the avatar's sound arrived."""
+        """A stretch of the avatar's sound arrived. What comes faster than it plays is played behind each other, and
+        thrown away from MOST_NS on, as a player does."""
         length_ns = len(pcm) // 2 * 1_000_000_000 // RATE_HZ
         if pcm == SILENCE or not pcm.strip(b"\0"):
-            self._ends_ns += length_ns
+            self._ends_ns = min(self._ends_ns + length_ns, t_ns + MOST_NS)
             if self._band is not None:
                 self._band.rest()
             return
@@ -53,11 +55,13 @@ class Echo:
         if self._band is not None:
             samples = self._band.through(samples)
         self._measure(samples)
-        if t_ns - self._sounded_ns > _GAP_NS or abs(t_ns - self._ends_ns) > _GAP_NS:
-            self._ends_ns = t_ns
+        if t_ns - self._sounded_ns > _GAP_NS or t_ns - self._ends_ns > _GAP_NS:
+            self._ends_ns = max(t_ns, self._sounds_until_ns)
         self._sounded_ns = t_ns
+        if self._ends_ns >= t_ns + MOST_NS:
+            return
         self._pieces.append((self._ends_ns, samples))
-        self._ends_ns += length_ns
+        self._ends_ns = self._sounds_until_ns = self._ends_ns + length_ns
 
     def into(self, t_ns: int, frame: bytes) -> bytes:
         """The microphone's frame that is sent at `t_ns`, with the echo in it; the frame itself where there is none."""

@@ -55,6 +55,24 @@ def test_a_pause_in_the_avatars_voice_is_one_in_its_echo() -> None:
     assert loud == [*range(3, 8), *range(18, 23)]
 
 
+@pytest.mark.parametrize(("every_ms", "seconds"), [(20, 5.0), (10, 2.8), (0.4, 0.4)])
+def test_a_voice_that_comes_faster_than_it_plays_is_neither_piled_up_nor_played_for_longer_than_a_player_keeps_it(
+    every_ms: float, seconds: float
+) -> None:
+    echo = Echo(level_dbfs=-30, delay_ns=120 * MS)
+    voice = [AVATAR[number % 20] for number in range(250)]
+    sent = []
+    for number in range(320):
+        t_ns = number * FRAME_NS
+        while len(voice) and (250 - len(voice)) * every_ms * MS <= t_ns:
+            echo.hear(round((250 - len(voice)) * every_ms * MS), voice.pop(0))
+        sent.append(echo.into(t_ns, SILENCE))
+    loud = [frame for frame in sent if is_loud(frame)]
+    assert len(loud) * 0.02 == pytest.approx(seconds, abs=0.05)
+    heard = np.frombuffer(b"".join(loud), "<i2").astype(float)
+    assert 20 * np.log10(np.sqrt((heard**2).mean()) / 32768) == pytest.approx(-30, abs=0.5)
+
+
 def test_the_echo_goes_on_under_what_the_caller_says() -> None:
     echo = Echo(level_dbfs=-30, delay_ns=40 * MS)
     said = np.full(FRAME_SAMPLES, 1000, "<i2").tobytes()
