@@ -25,7 +25,7 @@ from loadtest.sound.speech import FRAME_NS, Clip
 
 ANOTHER_NS = 1_000_000_000
 """What is said so long after an answer's end is another one, whatever it is called. Before that it may be a pause."""
-_ANNOUNCED_LATE_NS = 500_000_000
+ANNOUNCED_LATE_NS = 500_000_000
 """An answer's announcement may come so long after its sound (docs/contract.md, AUD-3)."""
 NOTHING_NS = 500_000_000
 SILENT_NS = 2_000_000_000
@@ -107,6 +107,8 @@ class Conversation:
         """When that came last."""
         self.is_announced = False
         """By the app-messages the avatar is speaking, whatever is heard."""
+        self.times_announced = 0
+        """So often one of them said that it begins to."""
         self.was_misled = False
         """It was announced so, and neither sound nor an end ever came."""
         self.dead_air_ns = 0
@@ -173,6 +175,7 @@ class Conversation:
             elif told.mark in (Mark.AVATAR_STARTED, Mark.PHRASE_STARTED):
                 if told.mark is Mark.AVATAR_STARTED:
                     self.is_announced = self.answer.is_announced = True
+                    self.times_announced += 1
                 self._announces(t_ns)
             turn = self._turn_of(told)  # heard, whether it is written down or not
             if self.messages <= MAX_MESSAGES:
@@ -254,7 +257,7 @@ class Conversation:
         if self._paused is None or not self._interrupting or self.speech_end_ns is None:
             return
         silenced_ns, onset_ns = self._paused
-        if t_ns - onset_ns <= _ANNOUNCED_LATE_NS:
+        if t_ns - onset_ns <= ANNOUNCED_LATE_NS:
             self._interrupting, self.silenced_ns = False, silenced_ns
             self._begins(onset_ns)
 

@@ -12,7 +12,7 @@ from loadtest.config import scenario
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, HarnessError, Kind, StepError
 from loadtest.language.events import AnswerEnd, Mark
-from loadtest.session.conversation import Conversation
+from loadtest.session.conversation import ANNOUNCED_LATE_NS, Conversation
 from loadtest.session.ports import Room
 from loadtest.sound.ear import QUIET_NS
 from loadtest.sound.speech import FRAME_NS, Clip
@@ -130,6 +130,7 @@ class Turns:
         """Make a sound into the running answer, which is to go on; `code` says that it didn't. Raises AnswerOverError,
         also where the answer ended by itself soon after: whole, and nothing came of the sound."""
         await self._into_the_answer(after_s)
+        announced = self.talk.times_announced
         self.talk.begin(number, clip, asks=False)
         self.room.speak(clip)
         loud_ns = await self._stamp(lambda: self.talk.speech_start_ns, clip)
@@ -140,7 +141,7 @@ class Turns:
             answer = self.talk.answer
             # What took it for speech is about to answer it: that would run into the next turn's speech.
             is_answered = await self.talk.until(lambda: self.talk.avatar_speaking, FOLLOWED_S)
-            if is_answered and self.talk.goes_on and not answer.phantoms:
+            if is_answered and await self._goes_on(announced) and not answer.phantoms:
                 continue  # it had paused between two sentences
             if is_answered:
                 await self._hear_out()
@@ -154,6 +155,14 @@ class Turns:
         heard.went_on = True
         if hear_out:
             await self._hear_it_whole(heard)
+
+    async def _goes_on(self, announced: int) -> bool:
+        """Whether what is heard again is the answer before: after a pause, or a longer one that is announced as part of
+        it. That another one begins may be announced late."""
+        talk = self.talk
+        if talk.goes_on or not talk.is_announced:
+            return talk.goes_on
+        return not await talk.until(lambda: talk.times_announced > announced, ANNOUNCED_LATE_NS / 1e9)
 
     async def silence(self, for_s: float, number: int) -> None:
         """Say nothing; whatever the avatar says was not asked for."""

@@ -421,6 +421,26 @@ def test_a_pause_between_two_sentences_is_no_stop_by_a_noise(monkeypatch: pytest
     assert interrupt("ignore", answer_frames=5, then=pauses)[0] == Heard(went_on=True)
 
 
+@pytest.mark.parametrize(
+    ("messages", "code"),
+    [([], None), (["STARTED"], Code.STOPPED_BY_NOISE), (["ENDED", "STARTED"], Code.STOPPED_BY_NOISE)],
+)
+def test_a_pause_of_more_than_a_second_in_an_answer_that_is_announced_throughout_is_no_stop_by_a_noise(
+    messages: list[str], code: Code | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns_module, "NOISE_WATCH_S", 0.05)
+    monkeypatch.setattr(turns_module, "ANNOUNCED_LATE_NS", 20 * MS)
+
+    def pauses(listener: Listener, t0: int) -> None:
+        t_ns = on_line(listener, t0 + 100 * MS, 15, 65)  # 1.3 s
+        for message in messages:
+            listener.on_message(t_ns, {"STARTED": STARTED, "ENDED": ENDED}[message])
+        asyncio.get_running_loop().call_later(0.02, on_line, listener, t_ns, 20)
+
+    found, _ = interrupt("ignore", answer_frames=5, then=pauses, announced=True)
+    assert found == Heard(went_on=True) if code is None else isinstance(found, StepError) and found.code is code
+
+
 @pytest.mark.parametrize(("ended", "silent_frames"), [(True, 30), (False, 55)])
 def test_an_answer_to_a_noise_tells_that_it_has_stopped_the_one_before(*, ended: bool, silent_frames: int) -> None:
     """Its end was announced, or the silence was longer than a pause."""
