@@ -266,6 +266,8 @@ class Conversation:
         answer = self.answer
         if self._turn is None or answer.is_disturbed or self._manner.speaks_unasked or self.last_audio_ns is None:
             return
+        if self._speech_lost or self.line_broke_before:
+            return  # it may have heard two speeches
         if self.speech_end_ns is not None and self.onset_ns is not None and self.onset_ns < self.speech_end_ns:
             return  # the first was early: this one answers the rest
         answer.again += 1
@@ -316,7 +318,7 @@ class Conversation:
     def cut(self, t_ns: int) -> None:
         """The caller's own line is dead: what was going on is over for him, and nobody answers for that."""
         self.mark(t_ns, Mark.LINE_CUT)
-        self._was_cut = True
+        self._was_cut = self._speech_lost = True  # what is answered later may be what was said before
         self._ear = Ear(on_onset=self._on_onset, on_offset=self._on_offset)
         self.avatar_speaking = self.is_announced = False
         self._clip = None

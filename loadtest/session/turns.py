@@ -167,12 +167,12 @@ class Turns:
     async def silence(self, for_s: float, number: int) -> None:
         """Say nothing; whatever the avatar says was not asked for."""
         await self._let_it_end()
-        may_speak = self.talk.is_answering or self.talk.speaks_unasked
+        may_speak = self.talk.is_answering or self.talk.speaks_unasked or self.talk.line_broke_before
         self.talk.begin(number)
         unasked = self.talk.unasked
         if await self.talk.until(lambda: self.talk.avatar_speaking, for_s):
             error = UndecidedError if may_speak else StepError
-            self.talk.unasked = max(self.talk.unasked, unasked + (not may_speak))
+            self.talk.unasked = unasked if may_speak else max(self.talk.unasked, unasked + 1)
             raise error(Kind.PROTOCOL, Code.SPOKE_UNASKED, "the avatar spoke while the user said nothing")
 
     async def pause(self, for_s: float) -> None:

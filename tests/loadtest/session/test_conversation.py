@@ -130,13 +130,23 @@ def test_an_early_answer_after_a_hole_in_the_line_says_nothing_about_anybody(
     assert error.kind is Kind.ANSWERED_EARLY
 
 
+def line_split(talk: Conversation) -> None:
+    talk.on_mark(now_ns(), Mark.SENT_LOST)
+
+
+def line_cut(talk: Conversation) -> None:
+    talk.cut(now_ns())
+    talk.on_mark(now_ns(), Mark.FIRST_FRAME)
+
+
+@pytest.mark.parametrize("happened", [line_split, line_cut])
 @pytest.mark.parametrize(("turns_since", "whose"), [(1, UndecidedError), (2, StepError)])
-def test_the_answer_to_a_speech_that_the_line_has_split_may_come_in_the_turn_after(
-    turns_since: int, whose: type[StepError]
+def test_the_answer_to_a_speech_that_the_line_has_split_or_that_it_was_cut_in_may_come_in_the_turn_after(
+    turns_since: int, whose: type[StepError], happened: Callable[[Conversation], None]
 ) -> None:
     def split(talk: Conversation) -> None:
         talk.watch_line()
-        talk.on_mark(now_ns(), Mark.SENT_LOST)
+        happened(talk)
         for _ in range(turns_since):
             talk.watch_line()
 
@@ -148,6 +158,28 @@ def test_the_answer_to_a_speech_that_the_line_has_split_may_come_in_the_turn_aft
     error, _ = say(interrupt, before=split)
     assert type(error) is whose
     assert error.kind is Kind.ANSWERED_EARLY
+
+
+@pytest.mark.parametrize("happened", [line_split, line_cut])
+@pytest.mark.parametrize(("turns_since", "whose"), [(1, UndecidedError), (2, StepError)])
+def test_such_an_answer_is_not_blamed_on_a_silent_turn(
+    turns_since: int, whose: type[StepError], happened: Callable[[Conversation], None]
+) -> None:
+    async def scene() -> None:
+        talk = Conversation(observe=lambda *_, **__: None)
+        talk.begin(0, CLIP)
+        hear(talk, now_ns() - 2_000 * MS, loud=5)
+        talk.on_message(now_ns(), ENDED)
+        happened(talk)
+        for _ in range(turns_since):
+            talk.watch_line()
+        asyncio.get_running_loop().call_soon(lambda: on_line(talk, now_ns(), 2))
+        with pytest.raises(StepError) as caught:
+            await Turns(talk=talk, room=FakeRoom(), plan=PLAN).silence(5.0, 1)
+        assert (type(caught.value), caught.value.code) == (whose, Code.SPOKE_UNASKED)
+        assert talk.take_unasked() == (whose is StepError)
+
+    asyncio.run(scene())
 
 
 def test_a_turn_that_a_hole_has_made_early_is_cancelled_and_the_conversation_goes_on() -> None:
