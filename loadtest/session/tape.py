@@ -35,8 +35,8 @@ class Tape:
         self._began_ns, self._heard, self._sent, self._said, self._bytes = t_ns, [], [], None, 0
 
     def heard(self, t_ns: int, pcm: bytes) -> None:
-        """A stretch of the avatar's audio arrived."""
-        if t_ns - self._began_ns < MAX_TURN_NS and self._bytes < _MAX_BYTES:
+        """A stretch of the avatar's audio arrived. What came before the turn may be told in it, by a slow line."""
+        if 0 <= t_ns - self._began_ns < MAX_TURN_NS and self._bytes < _MAX_BYTES:
             self._bytes += len(pcm)
             self._heard.append((t_ns, pcm))
 

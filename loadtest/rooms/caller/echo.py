@@ -5,7 +5,7 @@ which the echo takes d, is sent at offset y of a frame stamped u, where u + y = 
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -109,11 +109,13 @@ class Echo:
 
 
 class EchoingMicrophone:
-    """A microphone that hears the avatar, too. It implements what rooms want of a `Microphone`; `listener` is told of
+    """A microphone that hears the avatar, too. It implements what rooms want of a `Microphone`; `on_sent` is told of
     each frame with an echo in it."""
 
-    def __init__(self, microphone: Microphone, echo: Echo, listener: Listener, *, ahead_ns: int = 0) -> None:
-        self._microphone, self._echo, self._listener, self._ahead_ns = microphone, echo, listener, ahead_ns
+    def __init__(
+        self, microphone: Microphone, echo: Echo, on_sent: Callable[[int, bytes], None], *, ahead_ns: int = 0
+    ) -> None:
+        self._microphone, self._echo, self._on_sent, self._ahead_ns = microphone, echo, on_sent, ahead_ns
 
     def speak(self, frames: Sequence[bytes], *, first_voiced: int, last_voiced: int) -> None:
         self._microphone.speak(frames, first_voiced=first_voiced, last_voiced=last_voiced)
@@ -125,7 +127,7 @@ class EchoingMicrophone:
         t_ns = now_ns() + self._ahead_ns
         mixed = self._echo.into(t_ns, frame)
         if mixed is not frame:
-            self._listener.on_sent(t_ns, mixed)
+            self._on_sent(t_ns, mixed)
         return mixed, marks
 
 

@@ -42,10 +42,15 @@ class Uplink:
     ) -> None:
         self._way, self._listener, self._later, self._put = way, listener, later, put
         self._sends_again = sends_again
-        self._sent: deque[tuple[bytes | None, Marks, bool]] = deque()
+        self._sent: deque[tuple[int, bytes | None, Marks, bool, tuple[int, bytes] | None]] = deque()
+        self._mixed: tuple[int, bytes] | None = None
         self._speaks = self._has_told = False
         self._least_ns: int | None = None
         self.is_cut = False
+
+    def on_sent(self, t_ns: int, pcm: bytes) -> None:
+        """The next frame holds an echo; that is told with its marks, when it arrives."""
+        self._mixed = t_ns, pcm
 
     def send(self, frame: bytes, marks: Marks) -> None:
         t_ns = now_ns()
@@ -59,17 +64,20 @@ class Uplink:
         self._has_told = self._has_told or tells
         if Mark.SPEECH_END in marks:
             self._speaks = False
-        self._sent.append((None if is_lost else frame, marks, tells))
+        self._sent.append((t_ns, None if is_lost else frame, marks, tells, self._mixed))
+        self._mixed = None
         self._later.at(due_ns, self._arrive)
 
     def _arrive(self) -> None:
         if self.is_cut:
             return
-        frame, marks, tells = self._sent.popleft()
+        sent_ns, frame, marks, tells, mixed = self._sent.popleft()
         t_ns = now_ns()
         self._put(frame)
         for mark in marks:
             self._listener.on_mark(t_ns, mark)
+        if mixed is not None:
+            self._listener.on_sent(mixed[0] + t_ns - sent_ns, mixed[1])
         if tells:
             self._listener.on_mark(t_ns, Mark.SENT_LOST)
 

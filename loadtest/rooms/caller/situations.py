@@ -38,7 +38,10 @@ class Around:
         microphone = Microphone(between, first=first)
         if self.echo is None:
             return microphone
-        return EchoingMicrophone(microphone, self.echo, self._told, ahead_ns=ahead_ns)
+        return EchoingMicrophone(microphone, self.echo, self._on_sent, ahead_ns=ahead_ns)
+
+    def _on_sent(self, t_ns: int, pcm: bytes) -> None:
+        (self._told if self._up is None else self._up).on_sent(t_ns, pcm)
 
     def uplink(self, put: Callable[[bytes | None], None]) -> Uplink | None:
         """The line for what the microphone sends; None: it goes straight into the room."""

@@ -20,6 +20,14 @@ def test_both_tracks_begin_at_the_turns_beginning_and_holes_are_silence() -> Non
     assert avatar == SILENCE + LOUD_FRAME * 2 + SILENCE * 2 + LOUD_FRAME
 
 
+def test_what_a_slow_line_tells_in_the_turn_after_is_not_in_that_turns_track() -> None:
+    tape = Tape()
+    tape.begin(30 * FRAME_NS)
+    for number in range(60):
+        tape.heard(number * FRAME_NS, SILENCE if number < 50 else LOUD_FRAME)
+    assert tape.tracks()[1] == SILENCE * 20 + LOUD_FRAME * 10
+
+
 def test_a_new_turn_forgets_the_last_one() -> None:
     tape = Tape()
     tape.begin(0)
