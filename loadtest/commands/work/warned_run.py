@@ -1,9 +1,10 @@
 """What `run`, `probe` and `capacity` have in common: warnings before a run, and the run itself."""
 
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from loadtest.commands.printing import complain
 from loadtest.config.access.guard import endpoints_of
@@ -15,6 +16,9 @@ from loadtest.criteria.words import plural
 from loadtest.language.errors import Exit
 from loadtest.language.events import Fault
 from loadtest.language.validation import is_loopback
+
+_CARRIES_KBPS: Final = {"WebSocket": 404, "WebRTC": 50}
+"""Each way, with headers: raw sound in the one, Opus in the other."""
 
 
 def warn(settings: Settings) -> None:
@@ -29,7 +33,7 @@ def warn(settings: Settings) -> None:
         for finding in findings(scenario, today=today):
             if not settings.embedded_twin or finding not in old_news:
                 complain(f"warning: {scenario.name}: {finding.text} ({finding.rule})")
-    said = [*too_few(settings)]
+    said = [*too_few(settings), *_too_narrow(settings)]
     if settings.by_backend:
         said += [f"{sentence}, unless your endpoint asks for another" for sentence in long_pauses(settings.spoken)]
     if brings_clips(settings.spoken):
@@ -38,6 +42,18 @@ def warn(settings: Settings) -> None:
         said += remarks(settings.spoken)
     for sentence in said:
         complain(f"warning: {sentence}")
+
+
+def _too_narrow(settings: Settings) -> Iterator[str]:
+    """A sentence for each caller's line that carries less than the room does: it loses sound all the time."""
+    kind = "WebRTC" if settings.target.room == "webrtc" else "WebSocket"
+    for scenario in settings.spoken:
+        for way, line in (("up", scenario.caller.up), ("down", scenario.caller.down)):
+            if line.bandwidth_kbps is not None and line.bandwidth_kbps < _CARRIES_KBPS[kind]:
+                yield (
+                    f"{scenario.name}: caller.{way}.bandwidth_kbps: {line.bandwidth_kbps:g}, but a {kind} room carries"
+                    f" {_CARRIES_KBPS[kind]}: sound is lost all the time"
+                ) + (", and turns may have no times" if way == "up" else "")
 
 
 def tell_price(settings: Settings) -> None:
