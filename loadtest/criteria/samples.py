@@ -131,11 +131,12 @@ def _dead_air(event: StepFinished, _: Running | None) -> float | None:
 
 
 def _response(event: StepFinished, running: Running | None) -> bool | None:
-    """Of turns that are to be answered; who goes on speaking has not come to it."""
+    """Of turns that are to be answered; who goes on speaking has not come to it. A good one was answered, whether or
+    not anybody can say after what time."""
     code = None if event.failure is None else event.failure.code
     if event.talk_over_ns is None or code is Code.NOT_SILENCED or (early := _answered_early(event, running)) is None:
         return None
-    return early or event.first_audio_ns is not None
+    return early or event.first_audio_ns is not None or event.outcome is Outcome.OK
 
 
 def _premature(event: StepFinished, running: Running | None) -> bool | None:

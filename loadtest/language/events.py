@@ -187,7 +187,8 @@ class StepFinished(_Fact, frozen=True, kw_only=True):
     `pool_wait_ns`: waited for a connection of our own pool: the generator's fault. `lag_ns`: how late our event loop
     was when the end was stamped. Turns only: `turn_kind` as in the scenario; `first_audio_ns`: from the end of the
     user's speech to the first audible sample of the answer; `barge_in_ns`: from the user's speech over the avatar to
-    the avatar's last audible frame; `censored`: it never fell silent while we listened, so there is no such number;
+    the avatar's last audible frame. Neither is known where the caller's own line may have 100 ms in it. `censored`: it
+    never fell silent while we listened, so there is no such number;
     `dead_air_ns`: the longest silence inside the answer, of 240 ms or more, else 0; `answer`: how it ended. Both None:
     it wasn't heard out, or the line had a hole. `talk_over_ns`: for how long both could be heard at once; None: nothing
     was said that is to be answered. `went_on`: whether the avatar spoke on despite a sound that asks for nothing.

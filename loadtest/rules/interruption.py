@@ -228,7 +228,7 @@ class ToolsAreNotRun(Fold):
         if event.outcome == Outcome.OK:
             if not promise.announces_calls:  # else what was heard may have come before the call
                 self.tally.broken(life.session, "spoke after a call that nobody had answered")
-        elif event.failure is not None and event.failure.code == Code.NO_ANSWER:
+        elif life.mute:
             self.tally.held()
 
 

@@ -110,7 +110,7 @@ class Life:
         self.speaker: str | None = None  # the code word of its transcripts
         self.impaired_turns = 0
         self.hesitations = 0  # speeches with a pause in their middle, which may be the end of one for the service
-        self.mute = False  # the last speech was not answered
+        self.mute: bool | None = False  # the last speech was not answered; None: nor may it have been heard
         self.user_transcripts = 0
         self.avatar_transcripts = 0
         self.open_speech = False

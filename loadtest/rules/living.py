@@ -55,7 +55,8 @@ def _turn(event: StepFinished, life: Life) -> None:
     if event.unasked or (event.failure is not None and event.failure.code in _HEARD_MORE):
         life.impair()
     if event.turn_kind in ANSWERED:
-        life.mute = event.failure is not None and event.failure.code == Code.NO_ANSWER
+        unanswered = event.failure is not None and event.failure.code == Code.NO_ANSWER
+        life.mute = None if unanswered and event.outcome == Outcome.CANCELLED else unanswered
         if life.ok and life.speech_end_ns is not None:
             life.answered_ends_ns.append(life.speech_end_ns)
 

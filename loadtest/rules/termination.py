@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.language.errors import NOBODYS_WORD, Code
+from loadtest.config.scenario import ANSWERED
+from loadtest.language.errors import NOBODYS_WORD
 from loadtest.language.events import (
     Gone,
     GoneChecked,
@@ -107,7 +108,7 @@ class SurvivesLeaving(Fold):
     def _delete(self, event: StepFinished, life: Life) -> None:
         if not ended_before(event) or life.room_ended_ns is not None or life.error_ns is not None:
             return
-        if life.stalled or life.mute or CUT in life.noted:
+        if life.stalled or life.mute is not False or CUT in life.noted:
             return  # over before its user left (SDK-2), or he had left before
         promise, talked_ns, created_ns = life.promise, life.conversed_ns, life.created_ns
         if promise is None or talked_ns is None or created_ns is None:
@@ -195,7 +196,7 @@ class CutIsSeen(Fold):
             return
         if event.outcome == Outcome.OK and life.once(self.rule):
             self.tally.held()
-        elif event.failure is not None and event.failure.code == Code.NO_ANSWER and life.once(self.rule):
+        elif life.mute and event.turn_kind in ANSWERED and life.once(self.rule):
             minutes = life.promise.openai_limit_s / 60
             self.tally.broken(life.session, f"the room is there, and nobody answers in it after {minutes:g} min")
 

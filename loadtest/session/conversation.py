@@ -324,6 +324,18 @@ class Conversation:
         self._clip = None
         self.forget_answer()
 
+    @property
+    def is_swallowed(self) -> bool:
+        """The caller's own line has, of what he said: nobody may have heard that he speaks."""
+        return self.line is not None and self.line.up.speech.is_swallowed
+
+    def since(self, mark: Mark, t_ns: int, by_ns: int) -> int | None:
+        """How long it took from that mark of the user's speech, at `t_ns`; None: the caller's own line has a share in
+        that which nobody knows."""
+        if self.line is not None and self.line.up.speech.is_bent(mark, by_ns):
+            return None
+        return by_ns - t_ns
+
     def forget_answer(self) -> None:
         """The next onset begins another answer."""
         self.onset_ns = self.last_audio_ns = None

@@ -11,7 +11,8 @@ from itertools import islice
 from typing import Final
 
 from loadtest.config.tables import caller
-from loadtest.language.events import Way
+from loadtest.language.events import Mark, Way
+from loadtest.rules.life import HOLE_NS
 from loadtest.session.playout import Playout
 from loadtest.sound.speech import FRAME_NS
 
@@ -23,13 +24,76 @@ QUEUE_NS: Final = 500_000_000
 """What would wait for longer before a narrow line is given up by whoever sends it: nobody wants to hear it any more."""
 _AGAIN: Final = 1.25
 """Round trips from the first packet that arrives after a lost one to the lost one's second copy (RFC 8985, RACK)."""
+_WATCHED_NS: Final = 1_000_000_000
+"""So long after the user has ended, a service listens for more at most before it answers."""
 _WANDERS: Final = 0.9
 """Of its deviation, the delay keeps so much from packet to packet: queues fill and empty within some 200 ms."""
 
 
+class Speech:
+    """What became of the user's last speech on the line. `sent`, `arrived`: frames of it, from the first voiced one to
+    the last."""
+
+    def __init__(self) -> None:
+        self.sent = self.arrived = 0
+        self._is_sending = self._is_arriving = False
+        self._lost_in_a_row = 0
+        self._watches: dict[Mark, _Watch] = {}
+
+    @property
+    def is_swallowed(self) -> bool:
+        """Half of what was said so far has not arrived, or more: nobody may have heard that somebody speaks."""
+        return 0 < self.sent >= 2 * self.arrived
+
+    def is_bent(self, since: Mark, by_ns: int) -> bool:
+        """Whether the line had moved what came after the speech's first or last frame against that frame by HOLE_NS or
+        more: until `by_ns`, and for _WATCHED_NS. Then a time from there on has the line in it."""
+        watch = self._watches.get(since)
+        return watch is not None and watch.bent_ns is not None and watch.bent_ns <= by_ns
+
+    def sends(self, marks: tuple[Mark, ...]) -> None:
+        """A frame of the microphone set out."""
+        if Mark.SPEECH_START in marks:
+            self.sent = self.arrived = 0
+            self._is_sending = True
+        self.sent += self._is_sending
+        self._is_sending = self._is_sending and Mark.SPEECH_END not in marks
+
+    def arrives(self, t_ns: int, took_ns: int, marks: tuple[Mark, ...], *, is_lost: bool) -> None:
+        """A frame arrived at `t_ns`, or would have, so long after it was sent."""
+        if Mark.SPEECH_START in marks:
+            self._is_arriving = True
+            self._watches = {Mark.SPEECH_START: _Watch(t_ns, took_ns, 0)}
+        if Mark.SPEECH_END in marks:  # what was lost just before it is an earlier end
+            self._watches[Mark.SPEECH_END] = _Watch(t_ns, took_ns, self._lost_in_a_row)
+        self._lost_in_a_row = self._lost_in_a_row + 1 if is_lost else 0
+        self.arrived += self._is_arriving and not is_lost
+        self._is_arriving = self._is_arriving and Mark.SPEECH_END not in marks
+        for watch in self._watches.values():
+            watch.see(t_ns, took_ns, is_lost=is_lost)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Over what comes after a frame that arrived at `t_ns`."""
+
+    t_ns: int
+    took_ns: int
+    lost: int
+    bent_ns: int | None = None
+
+    def see(self, t_ns: int, took_ns: int, *, is_lost: bool) -> None:
+        if self.bent_ns is not None or t_ns - self.t_ns > _WATCHED_NS:
+            return
+        self.lost += is_lost
+        moved_ns = self.lost * FRAME_NS if is_lost else abs(took_ns - self.took_ns)
+        if moved_ns >= HOLE_NS:
+            self.bent_ns = t_ns
+
+
 class Direction:
     """One way. `sent_ns`: when the oldest was sent of what is still on it; None: nothing is. `heard`: what a player
-    would have made of the sound that came out of it."""
+    would have made of the sound that came out of it; `speech`: what became of what the user said last."""
 
     def __init__(self, way: Way, line: caller.Line, chance: random.Random, *, round_trip_ns: int) -> None:
         self.way = way
@@ -43,7 +107,7 @@ class Direction:
         self._free_ns = self._last_ns = 0
         self._stall_ns, self._stall_every_ns = round(line.stall_s * 1e9), round(line.stall_every_s * 1e9)
         self._stalls_from_ns: int | None = None
-        self.heard = Playout()
+        self.heard, self.speech = Playout(), Speech()
         self.packets = self.lost = self.held = self.delay_ns = self.delay_max_ns = 0
 
     def carry(self, t_ns: int, size: int, *, sends_again: bool, may_be_lost: bool = True) -> tuple[int, bool]:

@@ -38,9 +38,9 @@ class AnswerOverError(HarnessError):
 
 
 class UndecidedError(StepError):
-    """What it said may have been right. It answered before the user had finished, and the line had a hole until then:
-    it may have heard an end of his speech. Or it speaks by itself, and had begun to, or it was still answering. The
-    turn says nothing about anybody."""
+    """What it did may have been right. It answered before the user had finished, and the line had a hole until then: it
+    may have heard an end of his speech. Or it speaks by itself, and had begun to, or it was still answering. Or the
+    user's own line has swallowed what he said. The turn says nothing about anybody."""
 
 
 @dataclass(slots=True)
@@ -105,13 +105,15 @@ class Turns:
                 heard.barge_in_ns = None
                 if talk.hears_nothing:  # neither sound nor silence: no judgement of who goes on
                     raise StepError(Kind.TRANSPORT, Code.MEDIA_STALLED, "no frame from the avatar in a barge-in")
-                heard.censored = True
-                raise StepError(
+                heard.censored = not talk.is_swallowed
+                error = StepError if heard.censored else UndecidedError
+                raise error(
                     Kind.PROTOCOL, Code.NOT_SILENCED, f"still audible {YIELD_LIMIT_S:g} s after the user began to speak"
                 )
             silenced_ns = talk.silenced_ns
             assert silenced_ns is not None
-            heard.barge_in_ns = silenced_ns - started_ns if silenced_ns >= started_ns else None
+            spoken_into = silenced_ns >= started_ns
+            heard.barge_in_ns = talk.since(Mark.SPEECH_START, started_ns, silenced_ns) if spoken_into else None
             _, answer_by_ns = await self._spoken(clip)
             await talk.until_told(lambda: talk.onset_ns is not None or talk.silenced_ns is None, answer_by_ns)
             if talk.silenced_ns == silenced_ns:
@@ -186,7 +188,8 @@ class Turns:
             if self.talk.answer.is_announced:
                 heard.answer = AnswerEnd.SILENT
                 raise StepError(Kind.NO_RESPONSE, Code.VOICE_SILENT, f"{nothing}, though announced as speaking")
-            raise StepError(Kind.NO_RESPONSE, Code.NO_ANSWER, nothing)
+            unheard = UndecidedError if self.talk.is_swallowed else StepError
+            raise unheard(Kind.NO_RESPONSE, Code.NO_ANSWER, nothing)
         onset_ns = self.talk.onset_ns
         assert onset_ns is not None
         self.talk.mark(onset_ns, Mark.FIRST_AUDIO)
@@ -196,7 +199,7 @@ class Turns:
             await self._hear_out()
             early_ms = (speech_end_ns - onset_ns) / 1e6
             raise error(Kind.ANSWERED_EARLY, Code.ANSWERED_EARLY, f"{early_ms:.0f} ms before the user had finished")
-        heard.first_audio_ns = onset_ns - speech_end_ns
+        heard.first_audio_ns = self.talk.since(Mark.SPEECH_END, speech_end_ns, onset_ns)
         if hear_out:
             await self._hear_it_whole(heard)
 

@@ -5,7 +5,7 @@ from typing import Final
 import pandas as pd
 
 from loadtest.language.errors import Code, Kind
-from loadtest.language.events import AnswerEnd
+from loadtest.language.events import AnswerEnd, Outcome
 from reports.data.measures import judged
 
 WORDS: Final = {
@@ -27,13 +27,13 @@ _READ: Final = (
 def taken(turns: pd.DataFrame, what: str) -> "pd.Series[bool]":
     """Of the turns (`Run.turns`) that say something of it, whether it was so; by their index."""
     rows = judged(turns[list(_READ)])
-    early = rows["kind"] == Kind.ANSWERED_EARLY
+    early, good = rows["kind"] == Kind.ANSWERED_EARLY, rows["outcome"] == Outcome.OK
     if what in ("response", "premature"):
         asked = rows["talk_over_ns"].notna()
         if what == "premature":
             return early[asked]
         asked &= rows["code"] != Code.NOT_SILENCED
-        return (rows["first_audio_ns"].notna() | early)[asked]
+        return (rows["first_audio_ns"].notna() | early | good)[asked]
     if what == "yield":
         return rows["barge_in_ns"].notna()[rows["barge_in_ns"].notna() | rows["censored"].astype(bool)]
     if what == "false_stop":

@@ -55,6 +55,7 @@ class Uplink:
     def send(self, frame: bytes, marks: Marks) -> None:
         t_ns = now_ns()
         due_ns, is_lost = self._way.carry(t_ns, len(frame), sends_again=self._sends_again)
+        self._way.speech.sends(marks)
         if Mark.SPEECH_START in marks:
             self._speaks, self._has_told = True, False
         took_ns = due_ns - t_ns
@@ -74,6 +75,7 @@ class Uplink:
         sent_ns, frame, marks, tells, mixed = self._sent.popleft()
         t_ns = now_ns()
         self._put(frame)
+        self._way.speech.arrives(t_ns, t_ns - sent_ns, marks, is_lost=frame is None)
         for mark in marks:
             self._listener.on_mark(t_ns, mark)
         if mixed is not None:

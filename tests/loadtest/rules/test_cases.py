@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,9 @@ OFF = replace(PROMISE, transcribes=False)
 TOOLS = replace(PROMISE, has_tools=True, forces_tool=True)
 LOUD_NOISE = replace(PROMISE, quiet_noise=False)
 LINTED = replace(PROMISE, lint={"AUD-2": "mute", "TOOL-3": "tools", "DUR-2": "too long"})
+
+UNHEARD: dict[str, Any] = {"code": Code.NO_ANSWER, "outcome": Outcome.CANCELLED}
+"""No answer to what the caller's own line has swallowed."""
 
 
 def up(number: int = 1) -> Session:
@@ -135,6 +139,8 @@ ROWS = [
         4.1, status=404).looked(9, Gone.STILL_ALIVE, deleted_s=4.1).over(9.1)),
     row("TD-2", "over before, as its last turn shows", NOTHING, lambda: up().turn(1, 9, code=Code.NO_ANSWER).talked(
         9.1).deleted(9.2, status=404).over(9.3)),
+    row("TD-2", "over before, as a turn may show", NOTHING, lambda: up().turn(1, 9, **UNHEARD).talked(9.1).deleted(
+        9.2, status=404).over(9.3)),
     row("TD-2", "the room had shown its end", NOTHING, lambda: up().mark(3, Mark.ROOM_ENDED).talked(3).deleted(
         4, status=404).over(5)),
     row("TD-2", "deleted after the absence", NOTHING, lambda: up().say(1).talked(4).deleted(40, status=404).over(41)),
@@ -157,6 +163,7 @@ ROWS = [
                                                                               code=Code.HTTP_5XX)),
     row("DUR-1", "an answer after an hour", KEPT, lambda: up().say(3700)),
     row("DUR-1", "a room without answers after an hour", BROKEN, lambda: up().turn(3700, 3710, code=Code.NO_ANSWER)),
+    row("DUR-1", "nobody may have heard the user", NOTHING, lambda: up().turn(3700, 3710, **UNHEARD)),
     row("DUR-1", "no answer in the first hour", NOTHING, lambda: up().turn(370, 380, code=Code.NO_ANSWER)),
     row("DUR-2", "settings that ask for more", KEPT, up, LINTED),
     row("DUR-2", "settings that don't", NOTHING, up),
@@ -245,6 +252,7 @@ ROWS = [
     row("TOOL-1", "tools, and no call to be seen", KEPT, lambda: up().say(1).over(5), TOOLS),
     row("TOOL-1", "a call", BROKEN, lambda: up().mark(1, Mark.TOOL_DATA).mark(2, Mark.TOOL_DATA).over(5)),
     row("TOOL-1", "no tools", NOTHING, lambda: up().say(1).over(5)),
+    row("TOOL-2", "one that may not have been heard", NOTHING, lambda: up().turn(1, 5, **UNHEARD), TOOLS),
     row("TOOL-2", "a dead turn", KEPT, lambda: up().turn(1, 5, code=Code.NO_ANSWER), TOOLS),
     row("TOOL-2", "an answer", BROKEN, lambda: up().say(1), TOOLS),
     row("TOOL-2", "a call that may be announced", NOTHING, lambda: up().say(1), replace(TOOLS, announces_calls=True)),
@@ -292,6 +300,8 @@ ROWS = [
     row("SDK-2", "only silence", BROKEN, lambda: up().talked(9, code=Code.MEDIA_STALLED).deleted(9, status=404)),
     row("SDK-2", "its last turn unanswered", BROKEN, lambda: up().turn(1, 9, code=Code.NO_ANSWER).talked(9.1).deleted(
         9.2, status=404)),
+    row("SDK-2", "its last turn may not have been heard", NOTHING, lambda: up().turn(1, 9, **UNHEARD).talked(
+        9.1).deleted(9.2, status=404)),
     row("SDK-2", "an unanswered turn before the last", NOTHING, lambda: up().turn(1, 9, code=Code.NO_ANSWER).say(
         10).talked(14).deleted(14.1, status=404)),
     row("SDK-2", "silence, but alive", NOTHING, lambda: up().talked(9, code=Code.MEDIA_STALLED).deleted(9)),

@@ -7,13 +7,15 @@ import pytest
 
 from loadtest.config import scenario
 from loadtest.config.promise import Manner
+from loadtest.config.tables.caller import Caller
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import Code, Kind, StepError
 from loadtest.language.events import Event, Mark, Outcome, StepFinished
 from loadtest.rooms.app_messages import translated
 from loadtest.session import turns as turns_module
 from loadtest.session.conversation import Conversation
-from loadtest.session.converse import converse
+from loadtest.session.converse import Place, converse
+from loadtest.session.line import CallersLine
 from loadtest.session.ports import Listener
 from loadtest.session.record import Record
 from loadtest.session.turns import AnswerOverError, Heard, Turns, UndecidedError
@@ -212,6 +214,121 @@ def test_a_turn_that_a_hole_has_made_early_is_cancelled_and_the_conversation_goe
     assert first.failure is not None
     assert first.failure.kind is Kind.ANSWERED_EARLY
     assert (second.outcome, second.failure) == (Outcome.OK, None)
+
+
+def test_a_conversation_that_was_cut_off_and_goes_on_still_fails_with_its_failed_turn() -> None:
+    events: list[Event] = []
+
+    async def scene() -> None:
+        talk = Conversation(observe=lambda *_args, **_facts: None)
+        talk.on_audio(now_ns(), SILENCE)
+        room = FakeRoom(lambda listener: listener.on_mark(now_ns(), Mark.SPEECH_END))
+        room.listener = talk
+        turns = (scenario.Say(kind="say"), scenario.Pause(kind="pause", for_s=60))
+        plan = PLAN.model_copy(update={"turns": turns, "think_min_s": 0, "think_max_s": 0, "answer_timeout_s": 0.01})
+        has_failed, place = asyncio.Event(), Place()
+
+        def emit(event: Event) -> None:
+            events.append(event)
+            has_failed.set()
+
+        record = Record(emit=emit, lag_ns=lambda: 0, scenario="test", purpose="load")
+
+        async def go_on() -> None:
+            clips, chance = {"corpus:en": (CLIP,)}, random.Random(1)
+            await converse(plan, talk, room, clips=clips, chance=chance, record=record, span="0" * 16, place=place)
+
+        first = asyncio.ensure_future(go_on())
+        await has_failed.wait()
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait({first})
+        talk.cut(now_ns())
+        await go_on()
+
+    with pytest.raises(StepError) as caught:
+        asyncio.run(scene())
+    assert caught.value.code is Code.NO_ANSWER
+    assert len(events) == 1
+
+
+def on_a_line(*, arrived: int, took_ms: int = 0) -> Conversation:
+    """Of a speech of 50 frames so many arrived; what came behind its first and its last took so much longer."""
+    line = CallersLine(Caller(), random.Random(1))
+    talk = Conversation(observe=lambda *_, **__: None, line=line)
+    talk.on_audio(now_ns(), SILENCE)
+    talk.watch_line()
+    for number in range(50):
+        marks = {0: (Mark.SPEECH_START,), 49: (Mark.SPEECH_END,)}.get(number, ())
+        line.up.speech.sends(marks)
+        line.up.speech.arrives(0, 0, marks, is_lost=number > arrived)
+    for took_ns in (0, took_ms * MS):
+        line.up.speech.arrives(0, took_ns, (), is_lost=False)
+    return talk
+
+
+def spoken_on(talk: Conversation, answer: Callable[[Listener], None]) -> Heard:
+    room, heard = FakeRoom(answer), Heard()
+    room.listener = talk
+    plan = PLAN.model_copy(update={"answer_timeout_s": 0.01})
+    asyncio.run(Turns(talk=talk, room=room, plan=plan).say(CLIP, 0, heard, hear_out=False))
+    return heard
+
+
+@pytest.mark.parametrize(("arrived", "whose"), [(10, UndecidedError), (40, StepError)])
+def test_who_does_not_answer_what_the_callers_own_line_has_swallowed_is_not_blamed(
+    arrived: int, whose: type[StepError]
+) -> None:
+    with pytest.raises(StepError) as caught:
+        spoken_on(on_a_line(arrived=arrived), lambda listener: listener.on_mark(now_ns(), Mark.SPEECH_END))
+    assert (type(caught.value), caught.value.code) == (whose, Code.NO_ANSWER)
+
+
+@pytest.mark.parametrize(("arrived", "whose"), [(10, UndecidedError), (40, StepError)])
+def test_nor_who_does_not_fall_silent(arrived: int, whose: type[StepError], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "YIELD_LIMIT_S", 0.05)
+    talk, heard = on_a_line(arrived=arrived), Heard()
+    t0 = now_ns()
+    for frame in range(5):
+        talk.on_audio(t0 + frame * FRAME_NS, LOUD_FRAME)
+    room = FakeRoom(lambda listener: listener.on_mark(t0 + 100 * MS, Mark.SPEECH_START))
+    room.listener = talk
+    with pytest.raises(StepError) as caught:
+        asyncio.run(Turns(talk=talk, room=room, plan=PLAN).barge_in(CLIP, 1, 0.0, heard, hear_out=False))
+    assert (type(caught.value), caught.value.code) == (whose, Code.NOT_SILENCED)
+    assert heard.censored is (whose is StepError)
+
+
+@pytest.mark.parametrize(("took_ms", "first_audio_ms"), [(90, 700), (100, None)])
+def test_time_to_first_audio_is_left_out_where_the_callers_own_line_has_a_share_in_it(
+    took_ms: int, first_audio_ms: int | None
+) -> None:
+    def answer(listener: Listener) -> None:
+        t0 = now_ns()
+        listener.on_mark(t0, Mark.SPEECH_END)
+        hear(listener, t0 + 700 * MS, loud=5)
+
+    heard = spoken_on(on_a_line(arrived=50, took_ms=took_ms), answer)
+    assert heard.first_audio_ns == (None if first_audio_ms is None else first_audio_ms * MS)
+
+
+@pytest.mark.parametrize(("took_ms", "barge_in_ms"), [(90, 280), (100, None)])
+def test_so_is_the_time_until_it_falls_silent(took_ms: int, barge_in_ms: int | None) -> None:
+    talk, heard, t0 = on_a_line(arrived=50, took_ms=took_ms), Heard(), now_ns()
+    for frame in range(5):
+        talk.on_audio(t0 + frame * FRAME_NS, LOUD_FRAME)
+
+    def yields(listener: Listener) -> None:
+        listener.on_mark(t0 + 200 * MS, Mark.SPEECH_START)
+        hear(listener, t0 + 200 * MS, loud=15)
+        listener.on_mark(t0 + 1_000 * MS, Mark.SPEECH_END)
+        hear(listener, t0 + 1_600 * MS, loud=5)
+
+    room = FakeRoom(yields)
+    room.listener = talk
+    asyncio.run(Turns(talk=talk, room=room, plan=PLAN).barge_in(CLIP, 1, 0.1, heard, hear_out=False))
+    assert heard.barge_in_ns == (None if barge_in_ms is None else barge_in_ms * MS)
+    assert not heard.censored
 
 
 def test_packets_that_were_lost_while_the_line_is_watched_have_broken_it() -> None:

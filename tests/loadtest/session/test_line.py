@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from loadtest.config.tables.caller import Caller, Line
-from loadtest.language.events import Way
-from loadtest.session.line import QUEUE_NS, CallersLine, Direction
+from loadtest.language.events import Mark, Way
+from loadtest.session.line import QUEUE_NS, CallersLine, Direction, Speech
 from loadtest.sound.speech import FRAME_NS
 
 MS = 1_000_000
@@ -112,6 +112,87 @@ def test_what_a_line_adds_to_a_turn_is_both_ways_means_of_that_turn() -> None:
         line.up.carry(number * FRAME_NS, 100, sends_again=False)
         line.down.carry(number * FRAME_NS, 100, sends_again=False)
     assert line.added_ns(before) == 130 * MS
+
+
+FIRST, LAST = 10, 59
+"""A second of speech, by its frames."""
+
+
+def said(took_ms: dict[int, int | None], frames: int = 150) -> Speech:
+    """A speech whose frames take 50 ms, but for those that take so long; None: they never come."""
+    speech, free_ns = Speech(), 0
+    marks = {FIRST: (Mark.SPEECH_START,), LAST: (Mark.SPEECH_END,)}
+    for number in range(frames):
+        took = took_ms.get(number, 50)
+        sent_ns = number * FRAME_NS
+        free_ns = max(free_ns, sent_ns + (took or 50) * MS)  # in their order
+        speech.sends(marks.get(number, ()))
+        speech.arrives(free_ns, free_ns - sent_ns, marks.get(number, ()), is_lost=took is None)
+    return speech
+
+
+def lost(first: int, frames: int) -> dict[int, int | None]:
+    return dict.fromkeys(range(first, first + frames))
+
+
+END_NS = LAST * FRAME_NS + 50 * MS
+
+
+@pytest.mark.parametrize(
+    ("took_ms", "is_bent"),
+    [
+        ({}, False),
+        (lost(LAST + 1, 4), False),
+        (lost(LAST + 1, 5), True),
+        (dict.fromkeys(range(LAST + 1, LAST + 50, 10)), True),  # five of fifty
+        ({LAST + 20: 149}, False),
+        ({LAST + 20: 150}, True),
+        ({LAST: 149}, False),
+        ({LAST: 150}, True),  # its end is late, and the silence behind it comes at once
+        (lost(LAST - 4, 5), True),  # who does not get the end hears an earlier one
+        (lost(LAST - 5, 5), False),
+        (lost(LAST + 55, 20), False),  # the service had heard enough
+    ],
+)
+def test_a_time_from_the_end_of_a_speech_has_no_more_of_the_line_in_it_than_a_hole(
+    took_ms: dict[int, int | None], is_bent: bool
+) -> None:
+    assert said(took_ms).is_bent(Mark.SPEECH_END, END_NS + 2_000 * MS) is is_bent
+    assert not said(took_ms).is_bent(Mark.SPEECH_START, END_NS - 250 * MS)
+
+
+def test_what_the_line_does_once_the_answer_is_there_is_not_in_its_time() -> None:
+    speech = said({LAST + 20: 250})
+    assert [speech.is_bent(Mark.SPEECH_END, END_NS + after_ms * MS) for after_ms in (599, 600)] == [False, True]
+
+
+def test_a_time_from_the_beginning_of_a_speech_is_bent_where_its_first_second_is() -> None:
+    by_ns = FIRST * FRAME_NS + 2_000 * MS
+    assert [said(took).is_bent(Mark.SPEECH_START, by_ns) for took in ({}, lost(FIRST, 5), {FIRST + 9: 200})] == [
+        False,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(("frames", "is_swallowed"), [(0, False), (24, False), (25, True), (50, True)])
+def test_a_speech_is_swallowed_where_half_of_it_never_came(frames: int, is_swallowed: bool) -> None:
+    assert said(lost(FIRST + 50 - frames, frames)).is_swallowed is is_swallowed
+    assert said(lost(LAST + 1, frames)).is_swallowed is False
+
+
+@pytest.mark.parametrize(("profile", "most"), [("wifi", 0.1), ("lte", 0.0), ("4g", 0.2), ("3g", 0.4), ("train", 0.4)])
+def test_on_the_usual_lines_most_speeches_end_without_a_bend(profile: str, most: float) -> None:
+    bent = 0
+    for seed in range(20):
+        way = CallersLine(Caller(profile=profile), random.Random(seed)).up
+        for number in range(120):
+            marks = {FIRST: (Mark.SPEECH_START,), LAST: (Mark.SPEECH_END,)}.get(number, ())
+            due_ns, is_lost = way.carry(number * FRAME_NS, 960, sends_again=True)
+            way.speech.sends(marks)
+            way.speech.arrives(due_ns, due_ns - number * FRAME_NS, marks, is_lost=is_lost)
+        bent += way.speech.is_bent(Mark.SPEECH_END, 10_000 * MS)
+    assert bent / 20 <= most
 
 
 @pytest.mark.parametrize(

@@ -272,22 +272,23 @@ def test_how_turns_were_taken_is_counted_of_the_turns_that_say_something_of_it(r
         {"talk_over_ns": 0, "first_audio_ns": j.ns(1), "answer": AnswerEnd.SELF_INTERRUPTED, **on,
          "failure": j.failure(Step.TURN, Kind.PROTOCOL, Code.SELF_INTERRUPTED)},
         {"talk_over_ns": j.ns(9), "answer": AnswerEnd.CUT, "outcome": Outcome.CANCELLED},
+        {"talk_over_ns": 0, "first_audio_ns": None},  # answered, and the line has a share in when
     )  # fmt: skip
     events = [replace(turn, **facts) for turn, facts in zip(_turns(len(turns)), turns, strict=True)]
     j.write_file(run_dir, [*events, j.media(1, 60, heard_ns=j.ns(30))])
     found = steps.turns(frames.load(run_dir))["taking"]
     shares = {what: (row["count"], row["of"]) for what, row in found.items() if what != "talk_over"}
     assert shares == {
-        "response": (4, 5),
-        "premature": (1, 6),
+        "response": (5, 6),
+        "premature": (1, 7),
         "yield": (1, 2),
         "false_stop": (1, 2),
         "self_interruption": (1, 3),
-        "unasked": (1, 8),
+        "unasked": (1, 9),
         "cut": (1, 3),
     }
     assert found["self_interruption"]["per_minute"] == 2.0
-    assert (found["talk_over"]["count"], found["talk_over"]["max_s"]) == (6, 3.0)
+    assert (found["talk_over"]["count"], found["talk_over"]["max_s"]) == (7, 3.0)
 
 
 def test_turns_are_told_by_the_language_that_was_spoken_where_there_is_more_than_one(run_dir: Path) -> None:
