@@ -8,7 +8,7 @@ from typing import Any, Final
 from loadtest.capacity.quota import Evidence, quota_of
 from loadtest.capacity.search import Found, Purpose
 from loadtest.criteria import stage_health
-from loadtest.criteria.slo import RANKS, RATIOS, SloOutcome, Unit
+from loadtest.criteria.slo import COUNT, RANKED, RANKS, RATIOS, SloOutcome, Unit
 
 PER_USER: Final = 0.93
 """Of the best goodput per user: where no service level bounds a latency, a target below it doesn't keep up."""
@@ -22,9 +22,9 @@ CLEARLY: Final = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One objective over a stage. `beyond`: of `count` samples those on the wrong side of the bound; of a share those
-    that it counts. `times`: observed over objective, where both are above 0. `scenario`: of a mix, whose sessions
-    (None: all)."""
+    """One objective over a stage. `beyond`: of `count` samples those on the wrong side of the bound; of a share or a
+    count those that it counts. `times`: observed over objective, where both are above 0. `scenario`: of a mix, whose
+    sessions (None: all)."""
 
     name: str
     indicator: str
@@ -47,8 +47,8 @@ class Judged:
 
     def breaks(self, beyond: int) -> bool:
         """Whether so many of its samples instead would break it."""
-        if self.unit in RATIOS:
-            ratio = beyond * RATIOS[self.unit] / self.count
+        if self.unit not in RANKED:
+            ratio = beyond if self.unit == COUNT else beyond * RATIOS[self.unit] / self.count
             return ratio > self.objective if self.bound == "max" else ratio < self.objective
         below = (self.count - 1) * RANKS[self.indicator.rpartition(".")[2]]
         return beyond > (self.count - 1 - below if self.bound == "max" else below)

@@ -8,7 +8,7 @@ import itertools
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -18,9 +18,9 @@ from loadtest.capacity.quota import Stay, evidence, is_refusal
 from loadtest.capacity.search import Purpose
 from loadtest.criteria import stage_health
 from loadtest.criteria.samples import REMEMBERED, SAMPLERS, WEIGHTS, Running, Sampler, Source, scenario_of, source_of
-from loadtest.criteria.slo import COUNT, DEFAULT_SLOS, DROPPED, RANKS, SECONDS, Slo, SloOutcome
+from loadtest.criteria.slo import COUNT, DEFAULT_SLOS, DROPPED, EXPOSED, RANKS, SECONDS, Slo, SloOutcome
 from loadtest.criteria.words import plural
-from loadtest.language.errors import OURS, Kind
+from loadtest.language.errors import OURS, ConfigError, Kind
 from loadtest.language.events import (
     LOAD,
     ON_A_SECRET,
@@ -83,17 +83,27 @@ class _Stage:
     values: dict[_Asked, list[tuple[float, int]]] = field(default_factory=dict)
 
 
+def check(slos: Sequence[Slo]) -> None:
+    """Raises ConfigError for what can't be asked of a stage, which is as long as it is."""
+    unfit = [slo for slo in slos if slo.unit == COUNT and (slo.max is None or slo.window_s is not None)]
+    if unfit:
+        why = "a search judges level by level: there a count has neither min nor window, a rate has both"
+        raise ConfigError([f"slo {slo.name!r} ({slo.indicator}): {why}" for slo in unfit])
+
+
 class Stages:
-    """The fold. Feed it events in the order of their files; ask `facts` at any time."""
+    """The fold. Feed it events in the order of their files; ask `facts` at any time. Raises ConfigError as `check`."""
 
     def __init__(self, slos: Sequence[Slo], *, poisson: bool = False) -> None:
+        check(slos)
         chosen = list(slos) or list(DEFAULT_SLOS)
         if not any(slo.indicator == DROPPED.indicator for slo in chosen):
             chosen.append(DROPPED)
-        self.slos = tuple(slo for slo in chosen if slo.unit != COUNT)
+        self.slos = tuple(chosen)
         self._poisson = poisson
         self._samplers: dict[Source, list[tuple[_Asked, Sampler]]] = {}
-        for asked in dict.fromkeys(map(_asked, self.slos)):
+        exposed = [each for slo in self.slos if (each := _exposed(slo)) is not None]
+        for asked in dict.fromkeys([*map(_asked, self.slos), *exposed]):
             for source, sampler in SAMPLERS[asked[0]].items():
                 self._samplers.setdefault(source, []).append((asked, sampler))
         self._bounding = [slo for slo in self.slos if slo.is_ranked and slo.max is not None]
@@ -266,7 +276,7 @@ class Stages:
             refusals=dict(Counter(f"{e.step.value} {e.failure.code.value}" for e in refused if e.failure)),
             failures=dict(Counter(" ".join(s.failed) for s in sessions if s.failed)),
             evidence=evidence((session.stay for session in self._sessions.values()), *stage.whole_ns),
-            slos=tuple(_judged(slo, stage.values.get(_asked(slo), [])) for slo in self.slos),
+            slos=tuple(_judged(slo, stage.values) for slo in self.slos),
             health=self._health(stage, offered=offered, duration_s=duration_s),
             marks=tuple((g, s.setup_s) for g, s in zip(good, sessions, strict=True)),
         )
@@ -301,6 +311,11 @@ def _asked(slo: Slo) -> _Asked:
     return slo.measure, slo.scenario
 
 
+def _exposed(slo: Slo) -> _Asked | None:
+    """Of a count of what went wrong: that which samples all that could have."""
+    return (EXPOSED[slo.measure], slo.scenario) if slo.measure in EXPOSED else None
+
+
 def _around(begins: Sequence[int], t_ns: int) -> tuple[int, int]:
     place = bisect_right(begins, t_ns)
     return begins[place - 1] if place else t_ns, begins[place] if place < len(begins) else 1 << 62
@@ -311,15 +326,19 @@ def _at(stages: Sequence[_Stage], t_ns: int) -> _Stage | None:
     return stages[place] if place >= 0 and t_ns < stages[place].until_ns else None
 
 
-def _judged(slo: Slo, weighed: list[tuple[float, int]]) -> Judged:
-    """`weighed`: samples, or how many were bad of how many."""
+def _judged(slo: Slo, found: Mapping[_Asked, list[tuple[float, int]]]) -> Judged:
+    """`found`: samples, or how many were bad of how many."""
     observed: float | None = None
+    weighed, exposed = found.get(_asked(slo), []), _exposed(slo)
     values, count = [value for value, _ in weighed], sum(weight for _, weight in weighed)
-    if count and slo.is_ratio:
+    if slo.unit == COUNT:
+        observed = sum(values)
+        count = count if exposed is None else len(found.get(exposed, []))
+    elif count and slo.is_ratio:
         observed = slo.ratio(count, sum(values))
     elif values:
         observed = quantile(sorted(values), float(RANKS[slo.indicator.rpartition(".")[2]]))
-    beyond = round(sum(values)) if slo.is_ratio else sum(map(slo.beyond, values))
+    beyond = sum(map(slo.beyond, values)) if slo.is_ranked else round(sum(values))
     return Judged(
         name=slo.name,
         indicator=slo.indicator,
@@ -330,7 +349,7 @@ def _judged(slo: Slo, weighed: list[tuple[float, int]]) -> Judged:
         met=slo.judge(count, beyond, observed) is not SloOutcome.FAIL,
         count=count,
         beyond=beyond,
-        needed=slo.enough,
+        needed=max(slo.enough, 0 if exposed is None else 1),
         scenario=slo.scenario,
     )
 

@@ -15,7 +15,7 @@ from loadtest import journal
 from loadtest.capacity.facts import Facts
 from loadtest.capacity.limit import verdicts
 from loadtest.capacity.search import Found, Probe, Purpose, Search
-from loadtest.capacity.stages import Stages
+from loadtest.capacity.stages import Stages, check
 from loadtest.config.settings import SET_UP_S, Settings
 from loadtest.config.workload import Capacity
 from loadtest.criteria.words import amount, load_words, plural
@@ -42,6 +42,7 @@ def prepared(settings: Settings) -> Settings:
         raise ConfigError(f"capacity.most: {capacity.most:g} users, but target.max_active is {most_active}")
     if settings.load.processes > capacity.start:
         raise ConfigError(f"capacity.start: {capacity.start:g} can't be shared by {settings.load.processes} processes")
+    check(settings.slos)
     changes: dict[str, Any] = {
         "ramp": 0.0, "warm_up": 0.0, "stages": (), "trace": None, "duration": capacity.give_up, "rate": None,
         "arrivals": settings.load.arrivals if settings.load.arrivals == "poisson" else "constant",

@@ -11,6 +11,7 @@ from loadtest.capacity.limit import Limit, limit, verdicts
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.capacity.stages import Stages
 from loadtest.criteria.slo import Slo
+from loadtest.language.errors import Code, Kind
 from loadtest.language.events import (
     DropReason,
     Event,
@@ -232,7 +233,8 @@ def judged_p95(*, beyond: int) -> Judged:
     [
         ("create.p95", "s", "max", 0.2, 4),  # of 100 values the p95 lies between the 5th and the 6th longest
         ("create.max", "s", "max", 0.2, 0),
-        ("session.failed", "share", "max", 0.03, 3),
+        ("session.failed_rate", "share", "max", 0.03, 3),
+        ("session.failed", "count", "max", 3, 3),
     ],
 )
 def test_so_many_of_a_hundred_samples_may_lie_beyond_a_bound(
@@ -292,6 +294,31 @@ def test_an_objective_of_one_scenario_asks_nothing_of_the_sessions_of_another() 
     assert facts.good == facts.completed == 40, "a slow session of the other scenario is beyond no bound of its own"
     assert facts.goodput_per_s == facts.completed_per_s
     assert [slo["scenario"] for slo in as_row(facts)["slos"]] == ["quick", None, "quick"]
+
+
+def test_an_objective_of_a_count_is_judged_in_each_stage_and_not_thrown_away() -> None:
+    failing = Target(seed=1, fails_at_random=0.5, refusal=(Step.CREATE, Kind.TIMEOUT, Code.TIMEOUT))
+    fold = Stages([Slo(name="no session fails", indicator="session.failed", max=0)])
+    for event in failing.stage("1 grow", 4, open_=True, settle_s=1, hold_s=10):
+        fold.add(event)
+    (facts,) = fold.facts()
+    (failed, _dropped) = facts.slos
+    assert (failed.met, failed.observed, failed.beyond, failed.count) == (False, facts.failed, facts.failed, 40)
+    assert facts.failed > 10
+    assert verdicts([facts], bounds_latency=False) == [Found.FAILED]
+    assert limit([facts], bounds_latency=False, processes=1, unit="arrivals/s").broke_first == (
+        f"no session fails (session.failed): {facts.failed}, wanted at most 0"
+    )
+
+
+def test_a_count_of_what_went_wrong_says_nothing_of_a_stage_in_which_nothing_could() -> None:
+    fold = Stages([Slo(name=name, indicator=name, max=0) for name in ("session.failed", "turn.failed")])
+    for event in Target(seed=1).stage("1 grow", 4, open_=True, settle_s=1, hold_s=10):
+        fold.add(event)
+    failed, turns, _dropped = fold.facts()[0].slos
+    assert [(slo.met, slo.count, str(slo.outcome)) for slo in (failed, turns)] == [
+        (True, 40, "pass"), (True, 0, "not_enough_samples"),
+    ]  # fmt: skip
 
 
 def test_what_breaks_first_says_of_which_scenario() -> None:

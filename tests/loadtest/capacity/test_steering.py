@@ -14,6 +14,9 @@ def settings_of(**options: Any) -> Any:
     return resolve(None, {name.replace("__", "."): value for name, value in options.items()}, {})
 
 
+NEITHER = "a search judges level by level: there a count has neither min nor window, a rate has both"
+
+
 def test_a_search_by_users_has_room_for_its_highest_level_and_all_its_time() -> None:
     settings = prepared(settings_of(capacity__most=70, capacity__give_up="5m", load__users=3))
     assert (settings.load.open, settings.pool, settings.load.duration) == (False, 70, 300)
@@ -37,6 +40,14 @@ def test_objectives_do_not_abort_a_search() -> None:
         ({"capacity__most": 80, "target__max_active": 60}, "capacity.most: 80 users, but target.max_active is 60"),
         ({"capacity__start": 2, "load__processes": 3}, "capacity.start: 2 can't be shared by 3 processes"),
         ({"capacity__start": 9, "capacity__most": 8}, "capacity: start is above most"),
+        (
+            {"slo": [{"indicator": "session.completed", "min": 9}]},
+            f"slo 'session.completed' (session.completed): {NEITHER}",
+        ),
+        (
+            {"slo": [{"name": "few", "indicator": "turn.failed", "max": 9, "window": 60}]},
+            f"slo 'few' (turn.failed): {NEITHER}",
+        ),
     ],
 )
 def test_a_search_that_can_not_be_is_refused(options: dict[str, Any], told: str) -> None:
