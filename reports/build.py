@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 
 from exporters.traces import trace_counts
-from loadtest import journal
 from loadtest.config.run_dir import Written
 from loadtest.config.settings import Settings
 from loadtest.criteria import slo
@@ -67,8 +66,8 @@ def assess(
     """What is in report.json, the run's frames and its settings; nothing is written.
 
     `slos`: instead of the scenario's own (None), e.g. to judge an old run again. `baseline`: directory of the run that
-    it is held against (None: the one of its settings, while that is there). Works for a run whose processes were
-    all killed, and for one without settings.json. Raises JournalError or ConfigError, one line per problem.
+    it is held against (None: the one of its settings). Works for a run whose processes were all killed, and for one
+    without settings.json. Raises JournalError or ConfigError, one line per problem.
     """
     written = run_settings.read(run_dir)
     resolved = written.settings
@@ -192,11 +191,13 @@ def _baseline(
     run_dir: Path, settings: Settings | None, given: Path | None
 ) -> compare_runs.Measured | compare_runs.Unread | None:
     """The run to compare with. One that the settings name may be gone by now, or not to be read: the load has run, and
-    has its report all the same. One that is asked for must be there."""
+    has its report all the same, which says so. One that is asked for must be there."""
     directory = given or (None if settings is None else settings.output.baseline)
-    if directory is None or (given is None and not journal.folder(directory).is_dir()):
+    if directory is None:
         return None
     try:
+        if given is None and not directory.exists():
+            raise ConfigError(f"{directory}: is not there")
         if directory.resolve() == run_dir.resolve():
             raise ConfigError(f"--baseline {directory}: is the run itself")
         compare_runs.check_baseline(directory, plan=settings)

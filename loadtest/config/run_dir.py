@@ -199,6 +199,7 @@ def write_settings(
     environ: Mapping[str, str] = os.environ,
 ) -> None:
     """`settings.json`: what the run was told and where it ran, without secrets; its processes read it too."""
+    settings = _from_anywhere(settings)
     written = Written(
         settings=settings,
         defaults=Settings().model_dump(mode="json"),
@@ -220,6 +221,14 @@ def write_settings(
         disk.replace(run_dir / SETTINGS, text.encode())
     except OSError as error:
         raise ConfigError(f"{run_dir}: {error.strerror}") from error
+
+
+def _from_anywhere(settings: Settings) -> Settings:
+    """With its baseline as it is called from anywhere: the run may be judged again in another directory."""
+    if settings.output.baseline is None:
+        return settings
+    output = settings.output.model_copy(update={"baseline": settings.output.baseline.resolve()})
+    return settings.model_copy(update={"output": output})
 
 
 def _calibration() -> dict[str, Any] | None:

@@ -51,6 +51,7 @@ SEEN: Final = 0.95
 TAILS: Final[Mapping[str, int]] = {"p95": 200, "p99": 1000}
 """Quantiles that may be worse by themselves, and how many samples a side that takes."""
 SHOWN: Final = ("p50", "p95", "p99")
+_UNTIMED: Final = f"no step or turn has {stats.FEWEST} sessions that began in {stats.FEWEST_SECONDS} different seconds"
 
 Row = dict[str, Any]
 
@@ -77,11 +78,10 @@ def contrast(base: Sequence[Measured], new: Sequence[Measured], *, margin: float
     measures = _measures(base, new, margin)
     settings = differences(base[0].written, new[0].written)
     failing, failures, rules = _failing(base, new), _failures(base, new), _rules(base, new)
-    if not because and not any(row["verdict"] != "too_few" for row in measures):
-        because = [
-            f"no step or turn has {stats.FEWEST} sessions that began in {stats.FEWEST_SECONDS} different seconds"
-        ]
     regressions = [] if because else _regressions(measures, failing, rules)
+    untimed = [] if any(row["verdict"] != "too_few" for row in measures) else [_UNTIMED]
+    if not because and not regressions:  # what never got so far as to be timed is worse all the same
+        because = untimed
     improvements = [] if because else _improvements(measures, rules)
     outcome = "regression" if regressions else "improvement" if improvements else "no_change"
     outcome = "not_comparable" if because else outcome
@@ -92,7 +92,7 @@ def contrast(base: Sequence[Measured], new: Sequence[Measured], *, margin: float
         "not_comparable_because": because,
         "regressions": regressions,
         "improvements": improvements,
-        "notes": [*_notes(base, new), *_changed_defaults(settings)],
+        "notes": [*(untimed if regressions else []), *_notes(base, new), *_changed_defaults(settings)],
         "margin": margin,
         "base": [_about(run) for run in base],
         "new": [_about(run) for run in new],

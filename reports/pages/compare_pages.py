@@ -58,8 +58,8 @@ def sentences(comparison: Mapping[str, Any]) -> list[str]:
 def reasons(comparison: Mapping[str, Any], *, where: str = COMPARISON) -> list[str]:
     """The worst first; then what one should know all the same. `where`: the file that has what is left out."""
     found = [*comparison["not_comparable_because"], *comparison["regressions"], *comparison["improvements"]]
-    if comparison["outcome"] in ("no_change", "improvement", "regression"):
-        found.append(sensitivity(comparison))
+    if comparison["outcome"] != "not_comparable":
+        found += sensitivity(comparison)
     new = comparison["failures"]["new"]
     if new and comparison["outcome"] != "not_comparable":
         kinds = ", ".join(cut([f"{row['failure']} ({row['count']:,})" for row in new], 5, where))
@@ -70,11 +70,11 @@ def reasons(comparison: Mapping[str, Any], *, where: str = COMPARISON) -> list[s
     return [*found, *comparison["notes"]]
 
 
-def sensitivity(comparison: Mapping[str, Any]) -> str:
-    """The smallest changes that would have been seen, as a sentence."""
+def sensitivity(comparison: Mapping[str, Any]) -> list[str]:
+    """The smallest changes that would have been seen, as a sentence; none where nothing was timed."""
     seen = [row for row in comparison["measures"] if row["verdict"] != "too_few"]
     parts = ", ".join(f"{row['measure']} {percent(row['smallest_seen'])}" for row in seen)
-    return f"smallest change that would have been seen (19 times of 20): {parts}"
+    return [f"smallest change that would have been seen (19 times of 20): {parts}"] if seen else []
 
 
 def table(comparison: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 Keys are named one by one: a page is passed around more freely than a run directory.
 """
 
+from pathlib import Path
 from typing import Any, Final
 
 from loadtest.config.run_dir import Written
@@ -11,6 +12,8 @@ _SHOWN: Final = ("settings", "tags", "embedded_twin", "versions", "git_revision"
 _OF_A_SCENARIO: Final = ("secret", "session", "realtime", "conversation")
 _PRIVATE: Final = (".instructions", ".prompt", ".trace")
 """Of a prompt the page tells the length alone."""
+_ELSEWHERE: Final = "settings.output.baseline"
+"""Where it is on the machine of the run is nobody's business; its last two parts say which it is."""
 
 
 def rows(written: Written) -> list[tuple[str, str]]:
@@ -32,6 +35,8 @@ def _flat(tree: Any, prefix: str = "") -> list[tuple[str, str]]:
         return []
     if prefix.endswith(_PRIVATE):
         return [(prefix, f"({len(str(tree)):,} characters)")]
+    if prefix == _ELSEWHERE:
+        return [(prefix, "/".join(Path(tree).parts[-2:]))]
     return [(prefix, ", ".join(map(_plain, tree)) if isinstance(tree, list) else _plain(tree))]
 
 

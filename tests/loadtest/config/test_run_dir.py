@@ -23,6 +23,13 @@ def test_what_was_written_is_read_back_as_settings(tmp_path: Path) -> None:
     assert (run_id(tmp_path), is_embedded(tmp_path)) == ("r", True)
 
 
+def test_a_baseline_is_written_as_it_is_called_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.model_validate({"output": {"baseline": "runs/before"}})
+    write_settings(settings, tmp_path, started_at=datetime(2026, 1, 2, tzinfo=UTC))
+    assert load_resolved(tmp_path).output.baseline == tmp_path.resolve() / "runs/before"
+
+
 def test_the_settings_of_schema_1_stand_under_another_key(tmp_path: Path) -> None:
     old = {"schema": 1, "run_id": "r", "scenario": SETTINGS.model_dump(mode="json"), "embedded_twin": False}
     (tmp_path / "settings.json").write_text(json.dumps(old))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadtest.config.run_dir import Written
+from loadtest.config.run_dir import Written, read_written
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import amount
 from loadtest.journal import Journal
@@ -20,7 +20,7 @@ from reports.build import build
 from reports.comparing import compare_runs, compare_stats
 from reports.comparing.compare import compare, contrast, percent
 from reports.comparing.compare_runs import Measured, check_baseline
-from reports.pages import compare_pages, render_html, terminal
+from reports.pages import compare_pages, render_html, settings_rows, terminal
 from reports.verdict.samples import Samples
 from tests.reports import journals as j
 
@@ -127,6 +127,29 @@ def test_failures_that_are_new_are_told_and_more_of_them_is_a_regression(base: P
     few = compare([base], [written(tmp_path / "few", sessions(failing=1))])
     assert few["failures"]["new"] == [{"failure": "create: rejected/rate_limited", "count": 1}]
     assert few["outcome"] == "no_change"
+
+
+def test_a_build_whose_sessions_all_fail_before_anything_is_timed_is_a_regression(base: Path, tmp_path: Path) -> None:
+    refused: list[Event] = []
+    for n in range(SESSIONS):
+        mint = j.failed_step(n, Step.MINT, n, n + 0.1, Kind.REJECTED, Code.HTTP_5XX)
+        refused += [j.started(n, n), mint, j.finished(n, n, n + 0.2, outcome=Outcome.FAILED, failure=mint.failure)]
+    compared = compare([base], [written(tmp_path / "now", refused)])
+    assert {row["verdict"] for row in compared["measures"]} == {"too_few"}
+    assert (compared["outcome"], compared["exit_code"]) == ("regression", 3)
+    assert compared["not_comparable_because"] == []
+    assert compare_pages.reasons(compared)[:4] == [
+        "mint fails more often: 60 of 60, 0 of 60 before",
+        "session fails more often: 60 of 60, 0 of 60 before",
+        "1 failure of a kind that the base had not: mint: rejected/http_5xx (60)",
+        "no step or turn has 20 sessions that began in 3 different seconds",
+    ]
+
+
+def test_a_generator_that_was_invalid_says_nothing_of_failures_either(base: Path, tmp_path: Path) -> None:
+    lost = GeneratorFailed(t_ns=j.at(9), fault=Fault.WORKER_LOST, process=1)
+    compared = compare([base], [written(tmp_path / "now", [*sessions(failing=SESSIONS), lost])])
+    assert (compared["outcome"], compared["exit_code"], compared["regressions"]) == ("not_comparable", 4, [])
 
 
 def test_only_the_steady_part_and_load_sessions_count(base: Path, tmp_path: Path) -> None:
@@ -349,11 +372,21 @@ def test_the_report_for_a_pull_request_says_how_often_what_failed_before_and_aft
     assert len(text.splitlines()) < 100
 
 
-def test_a_baseline_of_the_settings_is_used_while_it_is_there(base: Path, tmp_path: Path) -> None:
-    now = written(tmp_path / "now", sessions(), plan=PLAN | {"output": {"baseline": str(base)}})
-    assert j.reported(now)["baseline"]["outcome"] == "no_change"
-    gone = written(tmp_path / "gone", sessions(), plan=PLAN | {"output": {"baseline": str(tmp_path / "nowhere")}})
-    assert j.reported(gone)["baseline"] is None
+def test_a_baseline_of_the_settings_is_used_and_one_that_is_not_there_makes_the_run_invalid(
+    base: Path, tmp_path: Path
+) -> None:
+    """A run that was slower than its baseline passes nowhere, whoever judges it again without it."""
+    now = written(tmp_path / "now", sessions(slower=1.3), plan=PLAN | {"output": {"baseline": str(base)}})
+    report = j.reported(now)
+    assert (report["baseline"]["outcome"], report["verdict"]["exit_code"]) == ("regression", 3)
+    nowhere = tmp_path / "nowhere"
+    gone = written(tmp_path / "gone", sessions(slower=1.3), plan=PLAN | {"output": {"baseline": str(nowhere)}})
+    report = j.reported(gone)
+    assert (report["verdict"]["outcome"], report["verdict"]["exit_code"]) == ("invalid", 4)
+    why = f"can't be compared with the baseline: {tmp_path.name}/nowhere: is not there"
+    assert report["verdict"]["reasons"][0] == why
+    told = dict(settings_rows.rows(read_written(gone)))["settings.output.baseline"]
+    assert told == f"{tmp_path.name}/nowhere"
 
 
 def test_a_baseline_is_refused_before_anything_is_started(base: Path, tmp_path: Path) -> None:
