@@ -27,6 +27,7 @@ from loadtest.language.events import (
     Observed,
     Remains,
     RemainsChanged,
+    RemainsReason,
     RuleChecked,
     RunAborted,
     RunFinished,
@@ -220,7 +221,7 @@ def load(run_dir: Path) -> Run:
     frames = {cls: columns.pop(cls).frame(shift_ns) for cls in _COLUMNS}
     repeated.tell(frames, [row[0] for row in files], passed)
     ids.clear()  # a hundred bytes a session; the texts are enough from here on
-    start_ns = int(table["started_ns"].min())
+    start_ns = int(table["started_ns"][table["role"] != SWEEP].min())
     return Run(
         run_id=first.run_id,
         scenario=first.scenario,
@@ -301,8 +302,10 @@ def _sessions(frames: dict[type, pd.DataFrame], files: pd.DataFrame, ids: list[s
     finished = frames.pop(SessionFinished)
     finished = finished.assign(hearsay=finished["file"].map(files["role"]) != "engine")
     finished = finished.sort_values(["hearsay", "t_ns"], kind="stable").drop_duplicates("session").set_index("session")
-    last = frames[RemainsChanged].sort_values("t_ns", kind="stable")[["session", "remains", "reason", "file"]]
-    last = last.drop_duplicates("session", keep="last").set_index("session")
+    # A sweep's word is the last, whatever its host's clock says.
+    said = frames[RemainsChanged].assign(swept=frames[RemainsChanged]["reason"] == RemainsReason.SWEPT)
+    said = said.sort_values(["swept", "t_ns"], kind="stable")[["session", "remains", "reason", "file"]]
+    last = said.drop_duplicates("session", keep="last").set_index("session")
     looks = frames[GoneChecked].sort_values("t_ns").drop_duplicates("session", keep="last").set_index("session")
 
     sessions = pd.DataFrame({"id": pd.array(ids, dtype="str")}, index=pd.RangeIndex(len(ids), name="session"))

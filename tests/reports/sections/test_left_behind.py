@@ -88,6 +88,22 @@ def test_a_swept_session_is_no_longer_left_behind(run_dir: Path) -> None:
     assert after["duration_s"] == before["duration_s"]
 
 
+def test_a_sweep_from_a_machine_whose_clock_is_behind_is_believed_and_moves_no_time_of_the_run(run_dir: Path) -> None:
+    whole = j.good_session(1, 1)
+    j.write_file(run_dir, [*whole[:-4], j.remains(1, 12, Remains.LEAKED, "delete_failed"), whole[-1]])
+    before = j.reported(run_dir)
+    j.write_file(
+        run_dir, [j.remains(1, 500, Remains.NOTHING, "swept")], role="sweep", host="laptop", boot_id="boot-b",
+        started_s=499, finished_s=501, wall_ns=j.WALL_NS - j.ns(3600),
+    )  # fmt: skip
+
+    after = j.reported(run_dir)
+
+    assert (after["sessions"]["leaked"], after["sessions"]["swept"]) == (0, 1)
+    assert after["verdict"]["exit_code"] == 0
+    assert [after[key] for key in ("started_at", "duration_s")] == [before[key] for key in ("started_at", "duration_s")]
+
+
 def test_a_swept_session_that_had_been_alive_is_still_the_targets_fault(run_dir: Path) -> None:
     whole = j.good_session(1, 1)
     alive: list[Event] = [j.look(1, 12, 17, Gone.STILL_ALIVE), j.remains(1, 17, Remains.LEAKED, "still_alive")]
