@@ -148,11 +148,14 @@ class RefusesCleanly(Fold):
     def _ended(self, event: Observed | StepFinished, life: Life) -> None:
         if life.session not in self._active:
             return
-        self._ends.append((event.t_ns, life.session, len(self._active)))
-        for refusal in self._refusals:
-            if refusal.began_ns <= event.t_ns <= refusal.t_ns + _HARM_NS:
-                refusal.ended.add(life.session)
+        active, lost_ns = len(self._active), life.error_ns or event.t_ns  # whoever was told was lost then
         self._active.discard(life.session)
+        if life.is_over_by_age(event.t_ns):
+            return
+        self._ends.append((lost_ns, life.session, active))
+        for refusal in self._refusals:
+            if refusal.began_ns <= lost_ns <= refusal.t_ns + _HARM_NS:
+                refusal.ended.add(life.session)
 
     def _left(self, _event: object, life: Life) -> None:
         self._active.discard(life.session)

@@ -192,8 +192,9 @@ def test_pieces_of_answers_that_are_equal_in_two_sessions_are_no_leak() -> None:
     assert counts(judged_events("TR-2", interleaved(*pieces))) == (2, 2)
 
 
-def refused(number: int) -> Session:
-    return Session(number, begins_s=4).minted().step(Step.CREATE, 0.1, 1.0, code=Code.RATE_LIMITED, http_status=429)
+def refused(number: int, begins_s: float = 4) -> Session:
+    mint = Session(number, begins_s=begins_s).minted()
+    return mint.step(Step.CREATE, 0.1, 1.0, code=Code.RATE_LIMITED, http_status=429)
 
 
 def test_a_room_that_two_sessions_are_given_at_a_time_is_a_leak_and_one_after_the_other_it_is_none() -> None:
@@ -237,6 +238,22 @@ def test_sessions_that_end_long_before_a_refusal_are_not_its_victims() -> None:
     running = [Session(number).up().mark(2, Mark.ROOM_ENDED) for number in range(4)]
 
     assert counts(judged_events("LIM-1", interleaved(*running, refused(9)))) == (1, 0)
+
+
+def test_sessions_that_end_at_their_max_duration_as_another_is_refused_are_not_its_victims() -> None:
+    running = [Session(number).up().mark(100.4, Mark.ROOM_ENDED) for number in range(4)]
+
+    assert counts(judged_events("LIM-1", interleaved(*running, refused(9, begins_s=99.5)))) == (1, 0)
+
+
+@pytest.mark.parametrize(("told_s", "breaches"), [(2, 0), (5, 1)])
+def test_sessions_that_are_told_of_their_end_were_lost_when_they_were_told(told_s: float, breaches: int) -> None:
+    running = [
+        Session(number).up().mark(told_s, Mark.SESSION_ERROR, well_formed=True).mark(5.1, Mark.ROOM_ENDED)
+        for number in range(4)
+    ]
+
+    assert counts(judged_events("LIM-1", interleaved(*running, refused(9)))) == (1, breaches)
 
 
 def test_a_scenario_promises_what_its_settings_say(tmp_path: Path) -> None:
