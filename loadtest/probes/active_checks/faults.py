@@ -103,9 +103,12 @@ async def quota(bench: Bench) -> None:
                 raise NotTestedError(f"{plural(tried)} at once: none was refused")
             seen = f"session {tried} was created, and refused in its room with {told}"
             running = [first]  # of the rest nobody knows whether they would be let in
-        lost = sum([await subject.look() in GONE_STATUS for subject in running])
-        fate = f"{lost} of {plural(len(running), 'other')} ended with it" if lost else "the others lived on"
+        looks = [await subject.look() for subject in running]
+        lost, alive = sum(status in GONE_STATUS for status in looks), looks.count(200)
         clean = told is not None or answer.status in QUOTA_STATUS
+        if clean and not lost and alive < len(running):
+            raise NotTestedError(f"{seen}; only {alive} of {plural(len(running), 'other')} could be looked at then")
+        fate = f"{lost} of {plural(len(running), 'other')} ended with it" if lost else "the others lived on"
         bench.judge("LIM-1", clean and not lost, f"{seen}, {fate}")
 
 

@@ -3,20 +3,22 @@
 import asyncio
 import contextlib
 import uuid
+from collections.abc import Sequence
 
 from loadtest.language.clock import now_ns
 from loadtest.language.errors import NOBODYS_WORD, Kind, StepError
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.wire import CALL_TIMEOUT_S
-from loadtest.session.ports import GONE_STATUS, Grant, is_deleted
+from loadtest.session.ports import Grant, is_deleted
 
 GONE_WITHIN_S = 5.0
 GRACE_S = 0.5
 """For the last look to be answered."""
 SLOW_SPEECH = {"audio": {"output": {"speed": 0.25}}}
 """The slowest legal speed: an answer that is long enough to be cut."""
-REFUSED = frozenset({401, 403, 404})
+NO_KEY = frozenset({401, 403, 404})
+"""By which a create can only mean its key: a body that is found wrong has come further."""
 LEAVE_AFTER_S = 1.0
 LAST_TRIES = 2
 LATER_S = 5.0
@@ -122,7 +124,7 @@ async def deleted_in_speech(bench: Bench) -> None:
         elif visit.speaking:
             bench.judge("TD-1b", False, f"the avatar still spoke {spoke_s:.1f} s after the delete")
         else:
-            gone = await subject.look() in GONE_STATUS
+            gone = not await subject.is_alive()
             bench.judge(
                 "TD-1b", gone, f"silent, and the token {'refused' if gone else 'still good'} after {spoke_s:.1f} s"
             )
@@ -137,11 +139,14 @@ async def wrong_keys(bench: Bench) -> None:
         foreign = await bench.wire.delete(session_id, key="probe-" + uuid.uuid4().hex)
         keyless = await bench.wire.delete(session_id, key="")
         alive = await subject.is_alive()
-        bench.judge(
+        _judge_wall(
+            bench,
             "TD-11",
-            foreign.status in REFUSED and keyless.status in REFUSED and alive,
+            subject,
+            [(status, _says_no(status)) for status in (foreign.status, keyless.status)],
             f"a delete with an unknown key: HTTP {foreign.status}, without a key: HTTP {keyless.status},"
             f" then the session {_state(alive)}",
+            unharmed=alive,
         )
         await other.new()
         await other.grant()
@@ -165,14 +170,36 @@ async def wrong_keys(bench: Bench) -> None:
             )
             if secret.encode() in page.body
         ]
-        bench.judge(
+        _judge_wall(
+            bench,
             "SEC-3",
-            {with_token.status, made.status, by_key.status} <= REFUSED and other_alive and not told,
+            other,
+            [
+                (made.status, made.status in NO_KEY),
+                *((call.status, _says_no(call.status)) for call in (with_token, by_key)),
+            ],
             f"with a session's token a delete: HTTP {with_token.status}, then the session {_state(other_alive)},"
             f" a create: HTTP {made.status}; the API key at the SDK's API: HTTP {by_key.status}"
             + (f"; an SDK session told {', '.join(told)}" if told else ""),
-            other,
+            unharmed=other_alive and not told,
         )
+
+
+def _says_no(status: int) -> bool:
+    """Whether the service refuses what it was asked; a limit stops a good key, too."""
+    return status // 100 == 4 and status not in NOBODYS_WORD
+
+
+def _judge_wall(
+    bench: Bench, rule: str, subject: Subject, calls: Sequence[tuple[int, bool]], seen: str, *, unharmed: bool
+) -> None:
+    """`calls`: the status of each, and whether that is a refusal. What a limit or an error has stopped says nothing of
+    the wall behind it, but what was let through or harmed does."""
+    stands = unharmed and not any(status // 100 == 2 for status, _ in calls)
+    if stands and not all(refused for _, refused in calls):
+        bench.leave(rule, seen, subject)
+    else:
+        bench.judge(rule, stands, seen, subject)
 
 
 def _state(alive: bool) -> str:

@@ -152,7 +152,7 @@ async def back_again(bench: Bench) -> None:
 
 async def _raise_if_alive(subject: Subject) -> None:
     """A room that has closed is no session that has ended. Raises NotTestedError."""
-    if await subject.look() == 200:
+    if await subject.is_alive():
         raise NotTestedError("the room closed, and its session lived on")
 
 
@@ -210,7 +210,7 @@ async def _never_joined(bench: Bench, *, started: bool) -> None:
             start_up_s = START_UP_S
         await asyncio.sleep(bench.real_s(absence_s + UNSTARTED_S) + (start_up_s if bench.scale < 2 else 1.0))
         # The first look ever: an earlier one might itself have started the stream.
-        gone = await subject.look() in GONE_STATUS
+        gone = not await subject.is_alive()
         waited_s = bench.service_s(now_ns() - subject.created_ns)
         if not gone and await _is_locked(bench, subject, "TD-7"):
             bench.leave("TD-9", "its token is good for ever: when it ended can't be seen", subject)

@@ -232,11 +232,12 @@ class Subject:
         """Whether its token still gets its room. Raises StepError where neither can be known."""
         status = await self.look()
         if status != 200 and status not in GONE_STATUS:
-            raise StepError(Kind.TRANSPORT, Code.CONNECTION_LOST, f"a look at the session: HTTP {status}")
+            raise _nobody_knows(status)
         return status == 200
 
     async def end(self, *, limit_s: float, every_s: float, visit: Visit | None = None) -> End | None:
-        """Its end: the token is refused or, for one in its room, the room is over; None: alive after `limit_s`."""
+        """Its end: the token is refused or, for one in its room, the room is over; None: alive after `limit_s`. Raises
+        StepError where the last look then showed neither."""
         deadline_ns, alive_ns = now_ns() + int(limit_s * 1e9), now_ns()
         while True:
             if visit is not None and visit.over:
@@ -249,6 +250,8 @@ class Subject:
             elif status in GONE_STATUS:
                 return End(after_ns=alive_ns, by_ns=now_ns(), how=f"the token was refused with {status}")
             left_s = (deadline_ns - now_ns()) / 1e9
+            if left_s <= 0 and status != 200:
+                raise _nobody_knows(status)
             if left_s <= 0:
                 return None
             if visit is None:
@@ -299,3 +302,9 @@ class Subject:
             gone=self._owned.gone,
             censored=censored,
         )
+
+
+def _nobody_knows(status: int | None) -> StepError:
+    """Of a look that shows neither life nor an end."""
+    why = "no answer" if status is None else f"HTTP {status}"
+    return StepError(Kind.TRANSPORT, Code.CONNECTION_LOST, f"a look at the session: {why}")

@@ -15,10 +15,11 @@ from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.reference import Spoken
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.visit import Visit
+from loadtest.probes.bench.wire import Answer
 from loadtest.rooms.app_messages import ENDED, OF_AVATAR, OF_USER, STARTED, translated
 from loadtest.twin.pcm import tone
 from tests.loadtest.fakes import FakeControl, FakeRoom, forever
-from tests.loadtest.probes.doubles import TICKET, findings, ground
+from tests.loadtest.probes.doubles import TICKET, answer, findings, ground
 
 S = 1_000_000_000
 
@@ -233,6 +234,77 @@ def test_transcripts_of_answers_are_counted_also_where_one_turn_was_not_answered
         transcripts._judge_answers(bench, subject, visit, answers, "with")
 
     assert seen(scene) == {f"TR-2 {finding}"}
+
+
+def looks_answered(bench: Bench, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def sdk(*_args: object, **_more: object) -> Answer:
+        return answer(status)
+
+    monkeypatch.setattr(bench.wire, "sdk", sdk)
+
+
+@pytest.mark.parametrize(("status", "end"), [(200, "alive"), (404, "over"), (429, "HTTP 429"), (500, "HTTP 500")])
+def test_a_session_is_alive_or_over_only_where_a_look_has_shown_it(
+    status: int, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(bench: Bench, subject: Subject, _visit: Visit) -> None:
+        looks_answered(bench, status, monkeypatch)
+        try:
+            found = "alive" if await subject.end(limit_s=0, every_s=1) is None else "over"
+        except StepError as error:
+            found = error.detail.rpartition(": ")[2]
+        assert found == end
+
+    assert seen(scene) == set()
+
+
+def test_a_session_that_nobody_joined_is_not_called_alive_by_a_look_that_was_throttled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(timers, "UNSTARTED_S", -timers.ABSENCE_S)
+    monkeypatch.setattr(timers, "START_UP_S", 0)
+
+    async def scene(bench: Bench, _subject: Subject, _visit: Visit) -> None:
+        looks_answered(bench, 429, monkeypatch)
+        with pytest.raises(StepError, match="HTTP 429"):
+            await timers.never_joined(bench)
+
+    assert seen(scene, FakeRoom()) == set()
+
+
+def test_a_room_that_closes_shows_no_timer_where_nobody_knows_of_its_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(bench: Bench, _subject: Subject, _visit: Visit) -> None:
+        looks_answered(bench, 500, monkeypatch)
+        with pytest.raises(StepError, match="HTTP 500"):
+            await timers.back_again(bench)
+
+    assert seen(scene, RevolvingDoor(from_visit=1)) == set()
+
+
+def test_a_silent_room_after_a_delete_in_speech_is_no_living_session_where_nobody_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("GONE_WITHIN_S", "GRACE_S", "LEAVE_AFTER_S"):
+        monkeypatch.setattr(termination, name, 0)
+
+    async def scene(bench: Bench, _subject: Subject, _visit: Visit) -> None:
+        visits = list[Visit]()
+
+        async def speaks(visit: Visit, **_more: object) -> None:
+            visit.speaking = True
+            visits.append(visit)
+
+        async def falls_silent(_subject: Subject) -> int:
+            visits[0].speaking = False
+            return now_ns()
+
+        monkeypatch.setattr(bench, "answer_in", speaks)
+        monkeypatch.setattr(Subject, "delete", falls_silent)
+        looks_answered(bench, 503, monkeypatch)
+        with pytest.raises(StepError, match="HTTP 503"):
+            await termination.deleted_in_speech(bench)
+
+    assert seen(scene, MuteRoom()) == set()
 
 
 class MuteRoom(FakeRoom):

@@ -41,6 +41,8 @@ class Backend(FakeWire):
         super().__init__(control, clock=1000)
         self.faults, self.places, self.full = faults, places, full
         self.minted = 0
+        self.denial = 401
+        """By what it refuses a wrong key, but for creates."""
 
     def _alive(self) -> set[str]:
         return self._control.alive
@@ -69,8 +71,10 @@ class Backend(FakeWire):
         return answer(200, session_id=name, token=name.replace("av", "token"))
 
     async def sdk(self, token: str, _path: str = "", **_more: Any) -> Answer:
+        if "looks are throttled" in self.faults:
+            return answer(429)
         if token == self.avaturn_key:
-            return answer(200 if "key opens" in self.faults else 401)
+            return answer(200 if "key opens" in self.faults else self.denial)
         if token.replace("token", "av") not in self._alive():
             return answer(404)
         told = {"token tells": token, "key tells": self.avaturn_key}
@@ -84,7 +88,7 @@ class Backend(FakeWire):
         if kind == "own" or f"{kind} deletes" in self.faults:
             self._alive().discard(target_session_id)
             return answer(200)
-        return answer(401)
+        return answer(self.denial)
 
 
 def tried(
@@ -208,8 +212,46 @@ def test_keys_and_tokens_on_the_wrong_side_of_the_wall(
 
 
 @pytest.mark.parametrize(
+    ("denial", "outcome"),
+    [(400, "pass"), (405, "pass"), (422, "pass"), (429, "not_tested"), (500, "not_tested"), (503, "not_tested")],
+)
+def test_a_wrong_key_may_be_refused_by_any_status_that_refuses_and_a_limit_or_an_error_shows_no_wall(
+    denial: int, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control = FakeControl()
+    backend = Backend(control)
+    backend.denial = denial
+
+    seen = tried(termination.wrong_keys, ("TD-11", "SEC-3"), control, backend, monkeypatch)
+
+    assert seen == {"TD-11": outcome, "SEC-3": outcome}
+
+
+def test_a_delete_by_a_wrong_key_that_was_throttled_and_ended_the_session_is_a_breach(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class EndsAllTheSame(Backend):
+        async def delete(self, target_session_id: str, *, key: str | None = None) -> Answer:
+            self._alive().discard(target_session_id)
+            return answer(429 if key is not None else 200)
+
+    control = FakeControl()
+
+    seen = tried(termination.wrong_keys, ("TD-11",), control, EndsAllTheSame(control), monkeypatch)
+
+    assert seen == {"TD-11": "fail"}
+
+
+@pytest.mark.parametrize(
     ("faults", "full", "outcome"),
-    [((), 429, "pass"), ((), 500, "fail"), ((), 503, "fail"), ((), 200, "fail"), (("kills",), 429, "fail")],
+    [
+        ((), 429, "pass"),
+        ((), 500, "fail"),
+        ((), 503, "fail"),
+        ((), 200, "fail"),
+        (("kills",), 429, "fail"),
+        (("looks are throttled",), 429, "not_tested"),  # whether the others live nobody knows
+    ],
 )
 def test_a_refusal_for_quota_is_a_refusal_and_ends_none_of_the_others(
     faults: tuple[str, ...], full: int, outcome: str, monkeypatch: pytest.MonkeyPatch
