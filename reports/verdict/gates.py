@@ -93,8 +93,6 @@ def _row(run: Run, slo: Slo, planned_s: float | None, *, asked: bool) -> dict[st
     exposed = samples(run, EXPOSED[slo.measure], scenario=slo.scenario) if slo.measure in EXPOSED else None
     count, beyond = judged.count if exposed is None else len(exposed), _beyond(slo, judged.values)
     outcome = slo.judge(count, beyond, value)
-    if exposed is not None and not count and outcome is SloOutcome.PASS:
-        outcome = SloOutcome.NOT_ENOUGH  # nothing went wrong because there was nothing
     row: dict[str, Any] = {
         "name": slo.name,
         "indicator": slo.indicator,
@@ -129,6 +127,8 @@ def _row(run: Run, slo: Slo, planned_s: float | None, *, asked: bool) -> dict[st
             row |= _worst(run, slo, telling)
             row["note"] = None
         row["note"] = row["note"] or _note(slo, full, telling)
+    if exposed is not None and not len(exposed) and row["outcome"] is SloOutcome.PASS:
+        row["outcome"] = SloOutcome.NOT_ENOUGH  # nothing went wrong because there was nothing
     if row["aborted"]:
         row["outcome"] = SloOutcome.FAIL
     row["outcome"] = str(row["outcome"])

@@ -105,6 +105,15 @@ def test_an_objective_of_a_scenario_reads_its_sessions_alone(tmp_path: Path) -> 
     assert describe(rows[0]) == "objective missed: sales (create.max of sales): 2 s, wanted at most 1 s"
 
 
+def test_a_count_of_what_went_wrong_says_nothing_of_none_in_windows_either(tmp_path: Path) -> None:
+    j.write_file(tmp_path, [*plan((0, True)), *creates(1, (5, 0.2)), *creates(2, (40, 0.2))])
+    slos = [Slo(name=name, indicator=name, max=0, window_s=10) for name in ("delete.failed", "create.failed")]
+    deletes, created = judge(frames.load(tmp_path).load_only(), slos, planned_s=60)
+    assert (deletes["outcome"], deletes["count"], deletes["needed"]) == ("not_enough_samples", 0, 1)
+    assert deletes["windows"]["judged"] == created["windows"]["judged"] > 0
+    assert created["outcome"] == "pass"
+
+
 def test_a_count_may_have_to_be_reached_in_every_window(tmp_path: Path) -> None:
     starts = [2 * number for number in range(5)] + [20 + 2 * number for number in range(10)]
     events = [*plan((0, True)), *(e for n, s in enumerate(starts) for e in [j.started(n, s), j.finished(n, s, s + 1)])]
