@@ -17,7 +17,8 @@ import uvloop
 from loadtest.twin.command_line.options import Options, UsageError, parse
 from loadtest.twin.knobs.profiles import Profile
 from loadtest.twin.knobs.values import Freeze
-from loadtest.twin.recorder.contract import VERSION, ContractError, Line, read
+from loadtest.twin.recorder.contract import VERSION, Line
+from loadtest.twin.recorder.reading import ContractError, read
 from loadtest.twin.service import Twin
 from loadtest.twin.sockets.certificates import CertificateError, Certificates, throw_away
 from loadtest.twin.warm_up import warm_up

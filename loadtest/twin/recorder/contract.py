@@ -3,16 +3,11 @@
 A recording is JSON lines in the order of time: `{"contract": 1}`, then for each HTTP exchange a line with its request
 and one with its answer (the same `exchange`), for each WebSocket a line as it opens, one per message, and one as it
 ends (the same `socket`). In a shape, `<string>`, `<number>`, `<boolean>`, `<object>`, `<empty>` and `<not JSON>` stand
-for values, `<secret 3>` for one that exchange 3 has issued; every other value is literal, from the lists below.
+for values, `<secret 3>` for one that exchange 3 has issued, `<member>` for a name that a user has given; every other
+value is literal, from the lists below.
 """
 
-import errno
-import json
-import os
 import re
-import stat
-from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from loadtest.twin import json_text
@@ -21,6 +16,8 @@ Line = dict[str, Any]
 
 EMPTY, NOT_JSON = "<empty>", "<not JSON>"
 STRING, NUMBER, BOOLEAN, OBJECT = "<string>", "<number>", "<boolean>", "<object>"
+MEMBER = "<member>"
+"""A name that a user has given."""
 AUDIO = "audio"
 """The type of a binary message."""
 VERSION = 1
@@ -29,13 +26,12 @@ REQUEST_HEADERS: Final = (
     *("access-control-request-method", "access-control-request-headers"),
 )
 CREDENTIALS: Final = frozenset({"authorization", "x-session-token", "protocol"})
-_MOST_READ: Final = 64 << 20
-_DEEPEST: Final = 60
+DEEPEST: Final = 60
 
 # Closed enums of the two services, and configuration that decides what they answer. A value is kept only if it looks
 # like a word, too: "type" and "code" may be anything in the mouth of a service that nobody here has seen.
 _LITERAL = re.compile(
-    "type|code|object|status|reason|role|param|anchor|model|voice|background|render_model|engine|"
+    "type|code|object|status|role|param|anchor|model|voice|background|render_model|engine|"
     "eagerness|effort|tool_choice|truncation|tracing|language|delay|output_modalities|include|loc|"
     "max_output_tokens|modalities|input_audio_format|output_audio_format|seconds|user_absent_timeout|"
     "max_duration|threshold|prefix_padding_ms|silence_duration_ms|idle_timeout_ms|speed|rate|sample_rate|"
@@ -49,6 +45,8 @@ _CLOSED = {
     "require_approval": {"always", "never"},
     "allowed_callers": {"direct", "programmatic"},
     "intent": {"transcription"},
+    "previous_item_id": {"root"},
+    "reason": {"turn_detected", "client_cancelled", "max_output_tokens", "content_filter"},
 }
 _WORD = re.compile(r"(?:audio/)?[A-Za-z][A-Za-z0-9_.\-\[\]]{0,63}")
 _KEY_LIKE = re.compile(r"(?:sk|ek|pk|sess)[-_]|eyJ|.*\d{9}|.*[0-9a-f]{16}")
@@ -73,10 +71,6 @@ _SEGMENTS = re.compile(
     "v1|v0|api|_sdk|realtime|client_secrets|sessions|tasks|start_stream|cancel_all_speech_tasks|config|rooms|"
     r"whip|openapi\.json|assistants|models|transcription_sessions|calls"
 )
-
-
-class ContractError(Exception):
-    """The file is no recording; the message is one line."""
 
 
 class Names:
@@ -152,7 +146,7 @@ def parsed(body: bytes | str) -> Any:
         content = json_text.parsed(body)
     except ValueError:
         return NOT_JSON
-    return NOT_JSON if json_text.is_deep(content, _DEEPEST) else content
+    return NOT_JSON if json_text.is_deep(content, DEEPEST) else content
 
 
 def shape(value: Any, names: Names, *, key: str = "") -> Any:
@@ -167,7 +161,8 @@ def shape(value: Any, names: Names, *, key: str = "") -> Any:
             for name, each in value.items()
         } | echo
     if isinstance(value, list):
-        shapes = [shape(each, names, key=key) for each in value]
+        public = _public(value) if key == "loc" else value
+        shapes = [shape(each, names, key=key) for each in public] + [MEMBER] * (len(public) < len(value))
         return [each for index, each in enumerate(shapes) if each not in shapes[:index]]
     if isinstance(value, str):
         return _shape_of_text(value, names, key)
@@ -187,103 +182,8 @@ def without_source(text: str) -> str:
     return re.sub(r"<[a-z\-]+ [0-9]+s?(\.[0-9]+)?>", "{id}", text)
 
 
-def read(path: Path) -> list[Line]:
-    """The lines of a recording, without the first. Whoever made the file: no line leads to another host, or is of
-    another form than recordings have. Raises ContractError."""
-    try:
-        lines = [json.loads(line) for line in _content(path).splitlines()]
-    except OSError as error:
-        raise ContractError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise ContractError(f"{path}: not a recording: a line is not JSON") from None
-    if not lines or not isinstance(lines[0], dict) or lines[0].get("contract") != VERSION:
-        raise ContractError(f"{path}: not a recording of version {VERSION}")
-    for number, line in enumerate(lines[1:], 2):
-        if not _is_sound(line):
-            raise ContractError(f"{path}: not a recording: line {number} is of no known kind")
-    return lines[1:]
-
-
-def _content(path: Path) -> str:
-    """Of a plain file, which nobody waits for. Raises OSError and ValueError."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(errno.EINVAL, "not a plain file")
-        content = file.read(_MOST_READ + 1)
-    if len(content) > _MOST_READ:
-        raise OSError(errno.EFBIG, f"larger than {_MOST_READ >> 20} MiB")
-    return content.decode()
-
-
-Check = Callable[[Any], bool]
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int)
-
-
-def _is_status(value: Any) -> bool:
-    """None: there was no answer."""
-    return value is None or _is_count(value)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value.isprintable()
-
-
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, dict) and all(_is_text(name) and _is_text(each) for name, each in value.items())
-
-
-def _are_names(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _is_query(value: Any) -> bool:
-    return isinstance(value, dict) and not json_text.is_deep(value, _DEEPEST)
-
-
-def _is_path(value: Any) -> bool:
-    """Behind an authority it stays a path: `@example.org/` would make another host of it."""
-    return _is_text(value) and value.startswith("/")
-
-
-def _is_request_headers(value: Any) -> bool:
-    return _are_texts(value) and set(REQUEST_HEADERS) >= value.keys()
-
-
-def _are_credentials(value: Any) -> bool:
-    return _are_texts(value) and value.keys() <= CREDENTIALS
-
-
-_REQUEST: Final[Mapping[str, Check]] = {
-    "service": ("openai", "avaturn").__contains__,
-    "path": _is_path,
-    "query": _is_query,
-    "headers": _is_request_headers,
-    "credentials": _are_credentials,
-}
-_KINDS: Final[tuple[tuple[str, Mapping[str, Check]], ...]] = (
-    ("method", {"exchange": _is_count, **_REQUEST, "method": lambda value: _is_text(value) and value.isalpha()}),
-    ("exchange", {"status": _is_status, "headers": _are_names}),
-    ("path", {"socket": _is_count, **_REQUEST}),
-    ("from", {"socket": _is_count, "from": ("client", "service").__contains__, "type": _is_text}),
-    ("ended_by", {"socket": _is_count, "ended_by": _is_text, "code": _is_count}),
-    ("status", {"socket": _is_count, "status": _is_status}),
-)
-"""By the first of these words that a line has, what it must have."""
-
-
-def _is_sound(line: Any) -> bool:
-    if not isinstance(line, dict) or json_text.is_deep(line, _DEEPEST) or not isinstance(line.get("shape", {}), dict):
-        return False
-    checks = next((checks for word, checks in _KINDS if word in line), None)
-    return checks is not None and all(check(line.get(word, ...)) for word, check in checks.items())
-
-
 def _member(name: str, names: Names) -> str:
-    return name if _is_word(name, names) or re.fullmatch(r"_[a-z_]{1,40}", name) else "<member>"
+    return name if _is_word(name, names) or re.fullmatch(r"_[a-z_]{1,40}", name) else MEMBER
 
 
 def _shape_of_text(value: str, names: Names, key: str) -> str:
@@ -291,7 +191,18 @@ def _shape_of_text(value: str, names: Names, key: str) -> str:
     if known is not None:
         return known
     is_kept = bool(_LITERAL.fullmatch(key)) or value in _CLOSED.get(key, ())
-    return value if is_kept and _is_word(value, names) else STRING
+    way = value.split(".")
+    public = _public(way) if key == "param" else way
+    head = ".".join(public)
+    if not is_kept or not _is_word(head, names):
+        return STRING
+    return f"{head}.{MEMBER}" if len(public) < len(way) else value
+
+
+def _public(way: list[Any]) -> list[Any]:
+    """A way to a member, up to where somebody else has named what follows."""
+    ends = (at for at, part in enumerate(way, 1) if str(part).partition("[")[0] in _OPAQUE)
+    return way[: next(ends, None)]
 
 
 def _is_word(value: str, names: Names) -> bool:

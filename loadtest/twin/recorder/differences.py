@@ -68,12 +68,16 @@ def _of_exchange(recorded: list[Line], twin: list[Line]) -> Iterator[str]:
         yield f"{what}: status {ours['status']}, recorded {theirs['status']}"
         return
     what = f"{what} {theirs['status']}"
-    for name in sorted(set(theirs["headers"]) - set(ours["headers"])):
+    yield from _of_headers(what, theirs["headers"], ours["headers"])
+    yield from _of_shapes(f"{what}: response", _over([theirs.get("response")]), _over([ours.get("response")]))
+
+
+def _of_headers(what: str, recorded: Iterable[str], twin: Iterable[str]) -> Iterator[str]:
+    for name in sorted(set(recorded) - set(twin)):
         yield f"{what}: lacks the header {name}"
-    more = sorted(set(ours["headers"]) - set(theirs["headers"]))
+    more = sorted(set(twin) - set(recorded))
     if more:
         yield f"{what}: has headers that were not recorded: {', '.join(more)}"
-    yield from _of_shapes(f"{what}: response", _over([theirs.get("response")]), _over([ours.get("response")]))
 
 
 def _of_socket(recorded: list[Line], twin: list[Line]) -> Iterator[str]:
@@ -84,6 +88,8 @@ def _of_socket(recorded: list[Line], twin: list[Line]) -> Iterator[str]:
     if ours is None or theirs["status"] != ours["status"]:
         yield f"{what}: opening {_status(ours)}, recorded answered {theirs['status']}"
         return
+    if "headers" in theirs:
+        yield from _of_headers(f"{what}: opening {theirs['status']}", theirs["headers"], ours.get("headers", ()))
     events, twin_events = _events(recorded), _events(twin)
     while_recorded = _events(_while_recorded(twin, recorded))
     for kind in [each for each in events if each not in twin_events]:

@@ -129,16 +129,11 @@ class Recorder:
             {
                 "exchange": number,
                 "status": answer.status,
-                "headers": sorted({name.lower() for name in answer.headers if _matters(name.lower())}),
+                "headers": _that_matter(answer.headers),
                 "response": shape_of_body(content, self.names),
             }
         )
-        content = self._with_own_room(service, found) or content
-        passed = Response(status=answer.status, body=content)
-        passed.headers.popall("content-type", None)
-        for name, value in _pairs(answer.headers):
-            passed.headers.add(name, value)
-        return passed
+        return _passed_back(answer.status, answer.headers, self._with_own_room(service, found) or content)
 
     async def _socket(self, service: str, request: Request) -> StreamResponse:
         self._sockets += 1
@@ -156,8 +151,8 @@ class Recorder:
                     self._target(service, request), headers=headers, protocols=offered, max_msg_size=0, timeout=_CLOSING
                 )
         except WSServerHandshakeError as error:
-            self._write({"socket": number, "status": error.status})
-            return Response(status=error.status)
+            self._write({"socket": number, "status": error.status, "headers": _that_matter(error.headers)})
+            return _passed_back(error.status, error.headers)
         except (ClientError, TimeoutError, OSError):
             self._write({"socket": number, "status": None})
             return Response(status=502)
@@ -301,5 +296,15 @@ def _kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _matters(header: str) -> bool:
-    return bool(_ANSWER_HEADERS.fullmatch(header))
+def _that_matter(headers: Mapping[str, str] | None) -> list[str]:
+    """The names of an answer's headers that clients heed."""
+    return sorted({name.lower() for name in headers or () if _ANSWER_HEADERS.fullmatch(name.lower())})
+
+
+def _passed_back(status: int, headers: Mapping[str, str] | None, body: bytes | None = None) -> Response:
+    """The answer for the client."""
+    passed = Response(status=status, body=body)
+    passed.headers.popall("content-type", None)
+    for name, value in _pairs(headers or {}):
+        passed.headers.add(name, value)
+    return passed

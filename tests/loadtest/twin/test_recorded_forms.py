@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.twin.recorder.contract import read
+from loadtest.twin.recorder.reading import read
 from loadtest.twin.recorder.replaying import script
 from tests.contract.cassettes import KEPT
 from tests.loadtest.twin.in_memory import Talk, in_no_time

@@ -13,7 +13,9 @@ import httpx
 import openai
 import pytest
 
-from loadtest.twin.recorder.contract import NOT_JSON, ContractError, Names, parsed, read, shape
+from loadtest.twin.recorder.contract import NOT_JSON, Names, parsed, shape
+from loadtest.twin.recorder.differences import differences
+from loadtest.twin.recorder.reading import ContractError, read
 from loadtest.twin.serving import main
 from tests.loadtest.twin.process import DEADLINE_S, RunningTwin, running_twin
 from tests.loadtest.twin.talking import in_room, realtime
@@ -178,7 +180,7 @@ def test_sub_protocols_closes_and_refusals_pass_through_the_recorder(tmp_path: P
             recorder.openai_key = real.openai_key
             secret = recorder.secret()
 
-            async def use() -> tuple[str | None, int | None, int]:
+            async def use() -> tuple[str | None, int | None, int, bool]:
                 offered = ("realtime", f"openai-insecure-api-key.{secret}")
                 async with realtime(recorder, protocols=offered) as client:
                     protocol = client.socket.protocol
@@ -187,12 +189,16 @@ def test_sub_protocols_closes_and_refusals_pass_through_the_recorder(tmp_path: P
                     async with realtime(recorder, key="ek_of_nobody"):
                         pass
                 async with realtime(recorder, key=secret, headers={"OpenAI-Beta": "realtime=v1"}) as client:
-                    return protocol, (await client.closed())[0], refused.value.status
+                    closed = (await client.closed())[0]
+                has_headers = "x-twin-handled-ns" in (refused.value.headers or {})
+                return protocol, closed, refused.value.status, has_headers
 
-            assert asyncio.run(use()) == ("realtime", 4000, 401)
+            assert asyncio.run(use()) == ("realtime", 4000, 401, True)
 
     assert secret not in path.read_text()
-    ends = [line for line in map(json.loads, path.read_text().splitlines()) if "ended_by" in line]
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert {"socket": 2, "status": 401, "headers": []} in lines
+    ends = [line for line in lines if "ended_by" in line]
     assert ends == [
         {"socket": 1, "ended_by": "client", "code": 1000},
         {"socket": 3, "ended_by": "service", "code": 4000},
@@ -241,6 +247,35 @@ def test_what_a_tool_of_mcp_takes_is_no_part_of_a_shape() -> None:
     told = shape({"type": "mcp_list_tools", "tools": [tool]}, Names())
 
     assert told["tools"] == [{"name": "<string>", "input_schema": "<object>", "annotations": "<object>"}]
+
+
+def test_names_that_users_gave_are_no_part_of_a_complaint() -> None:
+    error = {"param": "session.prompt.variables.walrus", "code": "unknown_parameter"}
+    assert shape(error, Names()) == error | {"param": "session.prompt.variables.<member>"}
+    assert shape({"param": "tools[0].headers.x-walrus"}, Names()) == {"param": "tools[0].headers.<member>"}
+    assert shape({"loc": ["body", "headers", "walrus", 3]}, Names()) == {"loc": ["body", "headers", "<member>"]}
+    for kept in ({"param": "session.audio.input"}, {"param": "response.metadata"}, {"loc": ["body", "tasks", 3]}):
+        assert shape(kept, Names()) == kept
+
+
+def test_of_reasons_only_those_are_kept_that_a_response_ends_by() -> None:
+    assert shape({"reason": "turn_detected"}, Names()) == {"reason": "turn_detected"}
+    assert shape({"approve": False, "reason": "walrus"}, Names()) == {"approve": "<boolean>", "reason": "<string>"}
+
+
+def test_the_place_before_all_items_is_no_id() -> None:
+    assert shape({"previous_item_id": "root"}, Names()) == {"previous_item_id": "root"}
+    assert shape({"previous_item_id": "mine"}, Names()) == {"previous_item_id": "<string>"}
+
+
+def test_a_header_that_a_refused_socket_lacks_is_named() -> None:
+    refused = {"socket": 1, "status": 401}
+    for told, named in ((["x-request-id"], []), (["retry-after", "x-request-id"], ["retry-after"])):
+        lines = [OPENED, refused | {"headers": told}]
+        assert differences(lines, [OPENED, refused | {"headers": ["x-request-id"]}]) == [
+            f"realtime: opening 401: lacks the header {name}" for name in named
+        ]
+    assert differences([OPENED, refused], lines) == []
 
 
 def test_a_word_that_was_said_is_no_secret_where_it_is_said_again() -> None:
@@ -431,6 +466,7 @@ def _nested(depth: int) -> Any:
         REQUEST | {"query": {"a": _nested(61)}},
         {"exchange": 1, "status": 200, "headers": [], "method": "GET"},
         {"exchange": 1, "status": 200, "headers": [1]},
+        {"socket": 1, "status": 401, "headers": {"x": 1}},
         {"socket": 1, "from": "client", "type": "x", "shape": [1]},
         {"socket": 1, "from": "service", "type": "response.created", "shape": 7},
         {"socket": 1, "from": "somebody", "type": "x"},
