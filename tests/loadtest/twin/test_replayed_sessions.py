@@ -43,6 +43,9 @@ async def _history(client: Client) -> None:
     between = _message("user", _text("And?"), id="mine_3")
     await client.send("conversation.item.create", item=between, previous_item_id="mine_1")
     await client.until("conversation.item.done")
+    sound = {"type": "input_audio", "audio": base64.b64encode(bytes(48 * 200)).decode()}
+    await client.send("conversation.item.create", item=_message("user", sound), previous_item_id="root")
+    await client.until("conversation.item.done")
     await client.send("conversation.item.retrieve", item_id="mine_1")
     await client.until("conversation.item.retrieved")
     await client.send("conversation.item.delete", item_id="mine_0")

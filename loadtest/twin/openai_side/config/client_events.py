@@ -6,7 +6,9 @@ from loadtest.twin.openai_side.config.session_rules import RESPONSE_AUDIO, SESSI
 from loadtest.twin.openai_side.config.validation import (
     Rule,
     anything,
+    base64_of,
     boolean,
+    identifier,
     integer,
     list_of,
     map_of,
@@ -18,19 +20,22 @@ from loadtest.twin.openai_side.config.validation import (
 )
 from loadtest.twin.openai_side.errors import RefusedError
 
-_LONGEST_AUDIO = 15 * 1024 * 1024
-_CONTENT = tagged(
-    {
-        "input_text": record({"type": text, "text": text}, required=("text",)),
-        "input_audio": record({"type": text, "audio": text, "transcript": nullable(text)}),
-        "input_image": anything,
-        "output_text": record({"type": text, "text": text}, required=("text",)),
-        "output_audio": record({"type": text, "audio": text, "transcript": nullable(text)}),
-    }
+_SOUND = base64_of(15 * 1024 * 1024)
+_TEXT = record({"type": text, "text": text}, required=("text",))
+_SPOKEN: dict[str, Rule] = {"type": text, "audio": _SOUND, "transcript": nullable(text)}
+_CONTENTS = {
+    "system": tagged({"input_text": _TEXT}),
+    "user": tagged({"input_text": _TEXT, "input_audio": record(_SPOKEN, required=("audio",)), "input_image": anything}),
+    "assistant": tagged({"output_text": _TEXT, "output_audio": record(_SPOKEN)}),
+}
+"""What a message may hold, by who said it."""
+_NAMED = {"type": text, "id": identifier, "object": text, "status": text}
+_MESSAGE = record(
+    {**_NAMED, "role": one_of("user", "assistant", "system"), "content": list_of(anything)},
+    required=("role", "content"),
 )
-_NAMED = {"type": text, "id": text, "object": text, "status": text}
 _WHOLE = integer(-(2**31), 2**31 - 1)
-_MCP = {"type": text, "id": text}
+_MCP = {"type": text, "id": identifier}
 _MCP_CALL = {**_MCP, "server_label": text, "name": text, "arguments": text}
 _MCP_ERROR = tagged(
     {
@@ -43,15 +48,20 @@ _MCP_TOOL = record(
     {"name": text, "input_schema": anything, "description": nullable(text), "annotations": anything},
     required=("name", "input_schema"),
 )
+
+
+def _message(value: object, path: str) -> None:
+    _MESSAGE(value, path)
+    assert isinstance(value, dict)
+    list_of(_CONTENTS[value["role"]])(value["content"], f"{path}.content")
+
+
 _ITEMS: dict[str, Rule] = {
-    "message": record(
-        {**_NAMED, "role": one_of("user", "assistant", "system"), "content": list_of(_CONTENT)},
-        required=("role", "content"),
-    ),
+    "message": _message,
     "function_call": record(
-        {**_NAMED, "call_id": text, "name": text, "arguments": text}, required=("name", "arguments")
+        {**_NAMED, "call_id": identifier, "name": text, "arguments": text}, required=("name", "arguments")
     ),
-    "function_call_output": record({**_NAMED, "call_id": text, "output": text}, required=("call_id", "output")),
+    "function_call_output": record({**_NAMED, "call_id": identifier, "output": text}, required=("call_id", "output")),
     "mcp_list_tools": record(
         {**_MCP, "server_label": text, "tools": list_of(_MCP_TOOL)}, required=("server_label", "tools")
     ),
@@ -85,19 +95,13 @@ _RESPONSE = record(
 )
 
 
-def _sound(value: object, path: str) -> None:
-    text(value, path)
-    if len(str(value)) > _LONGEST_AUDIO:
-        raise RefusedError("The audio is longer than 15 MiB.", code="string_above_max_length", param=path)
-
-
 def _event(fields: dict[str, Rule], *, required: tuple[str, ...] = ()) -> Rule:
     return record({"type": text, "event_id": text, **fields}, required=required)
 
 
 _EVENTS: dict[str, Rule] = {
     "session.update": _event({"session": SESSION}, required=("session",)),
-    "input_audio_buffer.append": _event({"audio": _sound}, required=("audio",)),
+    "input_audio_buffer.append": _event({"audio": _SOUND}, required=("audio",)),
     "input_audio_buffer.commit": _event({}),
     "input_audio_buffer.clear": _event({}),
     "conversation.item.create": _event({"item": _ITEM, "previous_item_id": nullable(text)}, required=("item",)),

@@ -3,12 +3,16 @@
 A rule is called with the value and its path; it returns nothing or raises RefusedError.
 """
 
+import binascii
+import re
 from collections.abc import Callable, Collection, Mapping
 
 from loadtest.twin.openai_side.errors import RefusedError
 
 Rule = Callable[[object, str], None]
 
+_LONGEST_ID = 32
+_ID = re.compile("[a-zA-Z0-9_-]+")
 _JSON_NAMES = {
     dict: "an object",
     list: "an array",
@@ -28,6 +32,50 @@ def text(value: object, path: str) -> None:
     """A string."""
     if not isinstance(value, str):
         raise _wrong_type(value, path, "a string")
+
+
+def identifier(value: object, path: str) -> None:
+    """A name that a client gives to a thing of its own."""
+    text(value, path)
+    name = str(value)
+    if not name:
+        raise RefusedError(
+            f"Invalid '{path}': empty string. Expected a string with minimum length 1, but got an empty one instead.",
+            code="empty_string",
+            param=path,
+        )
+    if len(name) > _LONGEST_ID:
+        raise RefusedError(
+            f"Invalid '{path}': string too long. Expected a string with maximum length {_LONGEST_ID}, "
+            f"but got a string with length {len(name)} instead.",
+            code="string_above_max_length",
+            param=path,
+        )
+    if not _ID.fullmatch(name):
+        raise RefusedError(
+            f"Invalid '{path}': string does not match pattern. Expected a string that matches the pattern "
+            f"'^{_ID.pattern}$'.",
+            code="invalid_value",
+            param=path,
+        )
+
+
+def base64_of(most: int) -> Rule:
+    """Base64 of so many characters at most."""
+
+    def check(value: object, path: str) -> None:
+        text(value, path)
+        assert isinstance(value, str)
+        if len(value) > most:
+            raise RefusedError(
+                f"Invalid '{path}': longer than {most >> 20} MiB.", code="string_above_max_length", param=path
+            )
+        try:
+            binascii.a2b_base64(value, strict_mode=True)
+        except ValueError:
+            raise RefusedError(f"Invalid '{path}'. Expected base64.", code="invalid_value", param=path) from None
+
+    return check
 
 
 def boolean(value: object, path: str) -> None:

@@ -121,7 +121,7 @@ class Conversation:
             item_id,
             type=wanted["type"],
             role=wanted.get("role"),
-            content=content,
+            content=[_kept(part) for part in content],
             audio_ms=sum(_sound_ms(part["audio"]) for part in content if "audio" in part and part["type"] in _SOUND),
             extra={name: value for name, value in wanted.items() if name not in named},
         )
@@ -207,6 +207,11 @@ class Conversation:
         if items is None:
             self._read = context
         return context
+
+
+def _kept(part: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a part of a message: of sound what was said in it."""
+    return {"type": part["type"], "transcript": part.get("transcript")} if part["type"] in _SOUND else part
 
 
 def without_transcript(part: dict[str, Any]) -> dict[str, Any]:
