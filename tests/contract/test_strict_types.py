@@ -86,6 +86,13 @@ async def _buffer() -> Talk:
     return talk
 
 
+async def _committed() -> Talk:
+    talk = await _turn(session={"type": "transcription", **_heard("gpt-realtime-whisper")})
+    talk.send("input_audio_buffer.commit")
+    await asyncio.sleep(LONG_S)
+    return talk
+
+
 TALKS: list[Callable[[], Any]] = [
     _tool,
     _items,
@@ -100,7 +107,8 @@ TALKS: list[Callable[[], Any]] = [
     lambda: _turn("fault.first_delta=server_error:1"),
     lambda: _turn("fault.realtime=server_error:1"),
     lambda: _turn(session={"tools": [WEATHER]}),
-    lambda: _turn(session={"type": "transcription", **_heard("gpt-realtime-whisper")}),
+    lambda: _turn(session={"type": "transcription", **_heard("gpt-4o-transcribe")}),
+    _committed,
 ]
 SENT = {
     *("session.created", "session.updated", "conversation.created", "error", "rate_limits.updated"),

@@ -106,11 +106,13 @@ class Realtime:
         if not self._keys.is_openai(key):
             raise bad_key()
         if "transcription" in query.get("intent", []):
+            if model:
+                raise RefusedError(f'Model "{model}" is not supported in transcription mode.', code="invalid_model")
             return session_config.effective({"type": "transcription"}, knobs=self.around.profile)
         if not model:
             raise RefusedError("You must provide a model parameter.", code="missing_model")
         if model not in MODELS:
-            raise RefusedError(f"Model '{model}' is not supported in realtime mode.", code="invalid_model")
+            raise RefusedError(f'Model "{model}" is not supported in realtime mode.', code="invalid_model")
         return session_config.effective({"type": "realtime", "model": model}, knobs=self.around.profile)
 
     def _is_welcome(self, model: str, own: str | None) -> bool:

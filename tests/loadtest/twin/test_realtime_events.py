@@ -152,9 +152,16 @@ def test_an_api_key_opens_a_session_for_the_model_in_the_query(twin: RunningTwin
 
 
 @pytest.mark.parametrize(
-    ("query", "code"), [("", "missing_model"), ("?model=gpt-4o-realtime-preview-of-old", "invalid_model")]
+    ("query", "code"),
+    [
+        ("", "missing_model"),
+        ("?model=gpt-4o-realtime-preview-of-old", "invalid_model"),
+        ("?intent=transcription&model=gpt-4o-transcribe", "invalid_model"),
+    ],
 )
-def test_an_api_key_without_a_model_that_there_is_opens_nothing(twin: RunningTwin, query: str, code: str) -> None:
+def test_an_api_key_opens_nothing_by_a_model_that_does_not_belong_there(
+    twin: RunningTwin, query: str, code: str
+) -> None:
     async def run() -> None:
         async with realtime(twin, key=twin.openai_key, query=query) as client:
             assert await client.closed() == (4000, f"invalid_request_error.{code}")

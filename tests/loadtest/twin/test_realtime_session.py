@@ -549,7 +549,7 @@ def test_a_close_can_be_injected_after_an_update() -> None:
 
 def test_a_transcription_session_transcribes_and_never_answers() -> None:
     async def script() -> None:
-        talk = Talk(session={"type": "transcription", **_input(transcription={"model": "gpt-live-transcribe"})})
+        talk = Talk(session={"type": "transcription", **_input(transcription={"model": "gpt-4o-transcribe"})})
         assert talk.events[0]["session"]["object"] == "realtime.transcription_session"
         talk.say(speech_ms=600)
         talk.send("response.create")
@@ -557,6 +557,63 @@ def test_a_transcription_session_transcribes_and_never_answers() -> None:
         assert talk.last("conversation.item.input_audio_transcription.completed")["transcript"]
         assert talk.last("error")["error"]["code"] == "invalid_event"
         assert talk.all("response.created") == []
+
+    in_no_time(script)
+
+
+def test_a_transcription_session_shows_of_turn_detection_what_is_not_about_answers() -> None:
+    async def script() -> None:
+        asked = {"type": "server_vad", "create_response": False, "idle_timeout_ms": 5000}
+        for more in ({}, {"turn_detection": asked}):
+            found = Talk(session={"type": "transcription", **_input(**more)}).events[0]["session"]
+            assert found["audio"]["input"]["turn_detection"] == {
+                "type": "server_vad",
+                "threshold": 0.5,
+                "prefix_padding_ms": 300,
+                "silence_duration_ms": 200,
+            }
+
+    in_no_time(script)
+
+
+@pytest.mark.parametrize("model", ["gpt-realtime-whisper", "gpt-live-transcribe"])
+def test_a_transcriber_that_finds_no_turns_leaves_the_commit_to_its_client(model: str) -> None:
+    def _heard(**more: Any) -> dict[str, Any]:
+        return {"type": "transcription", **_input(transcription={"model": model}, **more)}
+
+    async def script() -> None:
+        talk = Talk(session={"type": "transcription"})
+        talk.send("session.update", session=_heard(turn_detection={"type": "server_vad"}))
+        error = talk.last("error")["error"]
+        assert (error["code"], error["param"]) == ("invalid_value", "session.audio.input.turn_detection")
+        for update in (_heard(), _heard(turn_detection=None)):
+            talk.send("session.update", session=update)
+            assert talk.last("session.updated")["session"]["audio"]["input"]["turn_detection"] is None
+        talk.say(speech_ms=600)
+        await asyncio.sleep(LONG_S)
+        talk.send("input_audio_buffer.commit")
+        await asyncio.sleep(LONG_S)
+        assert talk.all("input_audio_buffer.speech_started") == []
+        assert talk.last("conversation.item.input_audio_transcription.completed")["transcript"]
+        talk.send("session.update", session={"type": "transcription", **_input(turn_detection={"type": "server_vad"})})
+        assert len(talk.all("error")) == 2
+        spoken = Talk(session=_input(transcription={"model": model}, turn_detection={"type": "server_vad"}))
+        spoken.say(speech_ms=600)
+        assert len(spoken.all("input_audio_buffer.speech_started")) == 1
+
+    in_no_time(script)
+
+
+@pytest.mark.parametrize(("own", "other"), [("realtime", "transcription"), ("transcription", "realtime")])
+def test_a_session_stays_of_its_type(own: str, other: str) -> None:
+    async def script() -> None:
+        talk = Talk(session={"type": own})
+        talk.send("session.update", session={"type": other})
+        error = talk.last("error")["error"]
+        assert (error["code"], error["message"]) == (
+            "invalid_parameter",
+            f"Passing a {other} session update event to a {own} session is not allowed.",
+        )
 
     in_no_time(script)
 

@@ -23,6 +23,10 @@ _TURN_DETECTION_DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "semantic_vad": {"eagerness": "auto", "create_response": True, "interrupt_response": True},
 }
+_WITHOUT_TURNS = ("gpt-realtime-whisper", "gpt-live-transcribe")
+"""Transcribers that find no turns by themselves: in a session of their own the client commits."""
+_OF_ANSWERS = ("create_response", "interrupt_response", "idle_timeout_ms")
+"""Members of `turn_detection` that a session without answers doesn't show."""
 # Recordings of the real service show them for gpt-realtime and gpt-realtime-2.1; the kin of the two are assumed alike.
 _SILENCE_MS = {False: 200, True: 500}
 _VOICE = {False: "alloy", True: "marin"}
@@ -66,7 +70,7 @@ def effective(request: Mapping[str, Any], *, knobs: OpenAIKnobs = _HONEST) -> di
             "include": None,
             "audio": {"input": defaults["audio"]["input"]},
         }
-    whole = _completed(_merged(defaults, request), knobs)
+    whole = _completed(_merged(defaults, request), knobs, asked=request)
     check_whole(whole, path="session")
     return whole
 
@@ -78,9 +82,13 @@ def updated(
 
     Raises RefusedError when the patch changes what can't be changed any more.
     """
-    after = _completed(_merged(current, patch), knobs)
-    if after["type"] != current["type"]:
-        raise RefusedError("The type of a session cannot be changed.", code="invalid_value", param="session.type")
+    if patch["type"] != current["type"]:
+        raise RefusedError(
+            f"Passing a {patch['type']} session update event to a {current['type']} session is not allowed.",
+            code="invalid_parameter",
+            param="session.type",
+        )
+    after = _completed(_merged(current, patch), knobs, asked=patch)
     if "model" in patch and not is_same_model(patch["model"], current["model"]):
         raise RefusedError("The model of a session cannot be changed.", code="invalid_value", param="session.model")
     if has_spoken and after["audio"]["output"]["voice"] != current["audio"]["output"]["voice"]:
@@ -109,8 +117,9 @@ def voice_is_fixed(param: str) -> RefusedError:
     )
 
 
-def _completed(session: dict[str, Any], knobs: OpenAIKnobs) -> dict[str, Any]:
-    """The session with what it leaves to its model, and with the members that OpenAI shows in any case."""
+def _completed(session: dict[str, Any], knobs: OpenAIKnobs, *, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The session with what it leaves to its model, and with the members that OpenAI shows in any case; `asked` is what
+    its client has just said."""
     reasoning = reasons(session.get("model", ""))
     audio = session["audio"]
     transcription, detection = audio["input"]["transcription"], audio["input"]["turn_detection"]
@@ -119,6 +128,16 @@ def _completed(session: dict[str, Any], knobs: OpenAIKnobs) -> dict[str, Any]:
     if detection is not None and detection.get("silence_duration_ms", ...) is None:
         silence_ms = _SILENCE_MS[reasoning] if knobs.silence_ms is None else knobs.silence_ms
         detection = detection | {"silence_duration_ms": silence_ms}
+    if detection is not None and session["type"] == "transcription":
+        detection = {name: each for name, each in detection.items() if name not in _OF_ANSWERS}
+        if transcription is not None and transcription.get("model") in _WITHOUT_TURNS:
+            if asked.get("audio", {}).get("input", {}).get("turn_detection") is not None:
+                raise RefusedError(
+                    "Turn detection is not supported for this transcription model.",
+                    code="invalid_value",
+                    param="session.audio.input.turn_detection",
+                )
+            detection = None
     session["audio"] = {
         **audio,
         "input": {**audio["input"], "transcription": transcription, "turn_detection": detection},
