@@ -17,7 +17,7 @@ from loadtest.twin.openai_side import realtime_socket
 from loadtest.twin.openai_side.minting import mint
 from loadtest.twin.openai_side.minting.client_secrets import ClientSecrets
 from loadtest.twin.openai_side.rate_limits import RateLimits
-from loadtest.twin.openai_side.surroundings import Around
+from loadtest.twin.openai_side.surroundings import Around, Decision
 from loadtest.twin.sockets.answering import measured, queued
 from loadtest.twin.sockets.certificates import Certificates
 from loadtest.twin.sockets.listening import listen
@@ -42,7 +42,7 @@ class Twin:
         clock_scale: float,
         openai: socket.socket,
         avaturn: socket.socket,
-        script: Sequence[tuple[str, ...] | None] = (),
+        script: Sequence[Decision] = (),
         certificates: Certificates | None = None,
     ) -> None:
         self.keys = Keys()

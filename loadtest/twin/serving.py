@@ -104,8 +104,9 @@ async def _compare(
 ) -> list[str]:
     """Differences between a recording and a twin behind a recorder of its own."""
     from loadtest.twin.recorder.differences import differences
+    from loadtest.twin.recorder.foresight import script
     from loadtest.twin.recorder.recording import Recorder
-    from loadtest.twin.recorder.replaying import replay, script
+    from loadtest.twin.recorder.replaying import replay
 
     twin = Twin(
         profile=options.profile,

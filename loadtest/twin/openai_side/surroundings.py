@@ -15,9 +15,20 @@ NewId = Callable[[str], str]
 """A new id, beginning with the kind of thing it names: `item`, `resp`, `call` …"""
 
 
-Script = Iterator[tuple[str, ...] | None]
-"""What the model decides, for each response in turn: its items, of `message`, `commentary` and `call`. None, like the
-end of the script, leaves it to the twin."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What the model decides about one response; None leaves it to the twin."""
+
+    items: tuple[str, ...] | None = None
+    """Each a `message`, a `commentary` or a `call`."""
+    status: str | None = None
+    """How it ends."""
+    reason: str | None = None
+    """Why it ends `incomplete` or `failed`."""
+
+
+Script = Iterator[Decision]
+"""For each response in turn; after its end all is left to the twin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,7 +97,10 @@ def _of_socket(recorded: list[Line], twin: list[Line]) -> Iterator[str]:
     for kind in [each for each in while_recorded if each not in events]:
         yield f"{what}: has the event {kind}, which was not recorded"
     for kind in [each for each in events if each in twin_events]:
-        yield from _of_shapes(f"{what}: {kind}", _over(events[kind]), _over(twin_events[kind]))
+        found = list(_of_shapes(f"{what}: {kind}", _over(events[kind]), _over(twin_events[kind])))
+        told = while_recorded.get(kind, twin_events[kind])
+        if any(_of_shapes(kind, _over(events[kind]), _over(told))):
+            yield from found
     for first, second in shifted(recorded, twin):
         yield f"{what}: {first} came before {second}, recorded the other way round"
     end, twin_end = _first(recorded, "ended_by"), _first(twin, "ended_by")

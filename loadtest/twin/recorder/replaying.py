@@ -20,6 +20,7 @@ from aiohttp import (
 from loadtest.twin.pcm import FRAME_BYTES, SILENT_FRAME, tone
 from loadtest.twin.recorder.contract import AUDIO, EMPTY, NOT_JSON, OBJECT, Line, Names, parsed
 from loadtest.twin.recorder.filling import filled, with_lengths, without_strange_ids
+from loadtest.twin.recorder.foresight import accepted, heard
 from loadtest.twin.recorder.recording import Recorder
 from loadtest.twin.recorder.upstream import http_session
 
@@ -35,9 +36,10 @@ _PAUSE = bytes(48 * 10_500)
 # What only speech brings about: on the way to one of these the user speaks.
 _ANSWERED = "avatar_started_speaking"
 _CUES = ("input_audio_buffer.speech_started", "ce_events.realtime.input_transcript", _ANSWERED)
-# Before these the user falls silent; a client may commit or leave while he speaks. The real service's transcript may
-# begin in mid-speech, where the twin's doesn't.
-_SILENCED = ("input_audio_buffer.speech_stopped", "conversation.item.input_audio_transcription.")
+# Before these the user falls silent, unless his client commits or leaves while he speaks. The real service's transcript
+# may begin in mid-speech, where the twin's doesn't.
+_STOPPED = "input_audio_buffer.speech_stopped"
+_SILENCED = (_STOPPED, "conversation.item.input_audio_transcription.")
 
 
 async def replay(lines: Sequence[Line], *, recorder: Recorder, keys: Mapping[str, str]) -> None:
@@ -53,31 +55,6 @@ async def replay(lines: Sequence[Line], *, recorder: Recorder, keys: Mapping[str
             await client.follow(line)
 
 
-def script(lines: Sequence[Line]) -> list[tuple[str, ...] | None]:
-    """What the model decided in each recorded response, for a twin to decide likewise: a call, a message, or both.
-
-    Which it is is no matter of the wire. None for a response that has neither, or something else.
-    """
-    items: list[list[str]] = []
-    latest: dict[Any, list[str]] = {}
-    named: dict[str, list[str]] = {}
-    for line in lines:
-        shape = line.get("shape", {})
-        if line.get("type") == "response.created":
-            response = shape.get("response")
-            name = str(response.get("id")) if isinstance(response, dict) else ""
-            latest[line["socket"]] = named[name] = []
-            items.append(named[name])
-        elif line.get("type") == "response.output_item.added" and line["socket"] in latest:
-            of_response = named.setdefault(str(shape.get("response_id")), latest[line["socket"]])
-            item = shape.get("item")
-            of_response.append(str(item.get("type")) if isinstance(item, dict) else "")
-    names = {"message": "message", "function_call": "call"}
-    return [
-        tuple(names[each] for each in of_one) if of_one and names.keys() >= set(of_one) else None for of_one in items
-    ]
-
-
 class _Replay:
     def __init__(
         self, lines: Sequence[Line], *, recorder: Recorder, keys: Mapping[str, str], http: ClientSession
@@ -85,8 +62,8 @@ class _Replay:
         self._names = recorder.names
         self._recorder = recorder
         self._keys = keys
-        self._good = _accepted(lines)
-        self._speaks = {line["socket"] for line in lines if line.get("type") in _CUES}
+        self._good = accepted(lines)
+        self._heard = heard(lines)
         self._http = http
         self._sockets: dict[int, _Socket] = {}
 
@@ -161,7 +138,7 @@ class _Replay:
 
     async def _send(self, socket: "_Socket", line: Line) -> None:
         # Sound is sent on the cue of what it brought about; where nobody found speech in it, right here and silent.
-        if line["type"] == "input_audio_buffer.append" and line["socket"] in self._speaks:
+        if line["type"] == "input_audio_buffer.append" and (socket.is_speaking or id(line) in self._heard):
             return
         shape = {"type": line["type"], **without_strange_ids(line.get("shape", {}))}
         await socket.send(filled(shape, self._names))
@@ -200,8 +177,9 @@ class _Socket:
         """Answers so far that nobody had to speak for."""
         self.idle_s = 0.0
         """How long the model waits for someone who says nothing, before it takes that for a turn."""
+        self.is_speaking = False
+        """Whether the user has begun a turn that nothing has ended yet."""
         self._utterances = 0
-        self._is_speaking = False
         self._ws = ws
         self._wanted: Counter[str | None] = Counter()
         self._received: Counter[str | None] = Counter()
@@ -216,21 +194,23 @@ class _Socket:
     async def catch_up(self) -> None:
         """Wait for all that is expected, speaking where speech brought it about; what doesn't come is given up."""
         expected, self.expected = self.expected, []
-        for kind in expected:
+        for index, kind in enumerate(expected):
             self._wanted[kind] += 1
             # One utterance has several consequences, in either order.
             answers_to_speech = self._wanted[_ANSWERED] - self.text_tasks
             if max(answers_to_speech, *(self._wanted[cue] for cue in _CUES if cue != _ANSWERED)) > self._utterances:
                 self._utterances += 1
                 await self._speak()
-            if self._is_speaking and str(kind).startswith(_SILENCED):
-                self._is_speaking = False
+            if self.is_speaking and str(kind).startswith(_SILENCED) and _STOPPED in expected[index:]:
+                self.is_speaking = False
                 await self._say(_PAUSE)
             if kind not in self._missing and not await self._has_come(kind):
                 self._missing.add(kind)
 
     async def send(self, event: Any) -> None:
         """Send a client's event; nothing if the socket is gone."""
+        if event["type"] == "input_audio_buffer.commit":
+            self.is_speaking = False
         with contextlib.suppress(ConnectionError):
             await self._ws.send_json(event)
 
@@ -261,7 +241,7 @@ class _Socket:
         if self._is_room:
             self._frames += [_SPEECH[start : start + FRAME_BYTES] for start in range(0, len(_SPEECH), FRAME_BYTES)]
         else:
-            self._is_speaking = True
+            self.is_speaking = True
             await self._say(_SPEECH)
 
     async def _say(self, pcm: bytes) -> None:
@@ -302,16 +282,3 @@ def idle_s(shape: Any) -> float:
 
 def _id(names: Names, part: str) -> str:
     return "unknown" if part == "{id}" else names.value(part) or "unknown" if part.startswith("<") else part
-
-
-def _accepted(lines: Sequence[Line]) -> set[tuple[str, str]]:
-    """The keys that a service has accepted at least once, by service and name."""
-    answers = {line["exchange"]: line["status"] for line in lines if "exchange" in line and "status" in line}
-    opened = {line["socket"]: line["status"] for line in lines if "socket" in line and "status" in line}
-    found = set()
-    for line in lines:
-        if "path" in line:
-            status = answers.get(line["exchange"]) if "exchange" in line else opened.get(line["socket"])
-            if status not in (None, 401, 403):
-                found |= {(line["service"], name) for name in line["credentials"].values()}
-    return found

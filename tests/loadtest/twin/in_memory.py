@@ -12,7 +12,7 @@ from loadtest.twin.openai_side.config import session_config
 from loadtest.twin.openai_side.config.session_rules import SESSION
 from loadtest.twin.openai_side.rate_limits import RateLimits
 from loadtest.twin.openai_side.realtime_session import RealtimeSession
-from loadtest.twin.openai_side.surroundings import Around
+from loadtest.twin.openai_side.surroundings import Around, Decision
 from loadtest.twin.pcm import tone
 from loadtest.twin.timers import Timers
 
@@ -26,7 +26,7 @@ class Talk:
         session: dict[str, Any] | None = None,
         seed: int = 0,
         scale: float = 1,
-        script: Sequence[tuple[str, ...] | None] = (),
+        script: Sequence[Decision] = (),
     ) -> None:
         self.events: list[dict[str, Any]] = []
         self.closed: tuple[int, str] | None = None

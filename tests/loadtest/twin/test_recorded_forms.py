@@ -5,9 +5,6 @@ from typing import Any
 
 import pytest
 
-from loadtest.twin.recorder.reading import read
-from loadtest.twin.recorder.replaying import script
-from tests.contract.cassettes import KEPT
 from tests.loadtest.twin.in_memory import Talk, in_no_time
 
 LONG_S = 60.0
@@ -293,56 +290,3 @@ def test_a_call_cut_off_in_its_announcement_leaves_one_unfinished_item() -> None
         assert [(item["type"], item["status"]) for item in output] == [("message", "incomplete")]
 
     in_no_time(script)
-
-
-# --- replaying a recording
-
-
-def _recorded_item(response: str, kind: str) -> dict[str, Any]:
-    shape = {"response_id": response, "item": {"type": kind}}
-    return {"socket": 1, "from": "service", "type": "response.output_item.added", "shape": shape}
-
-
-def _recorded_response() -> dict[str, Any]:
-    """Without a name: an id is learnt where an event refers to it."""
-    return {"socket": 1, "from": "service", "type": "response.created", "shape": {"response": {"id": "<string>"}}}
-
-
-def test_a_replay_decides_as_the_recorded_model_did() -> None:
-    lines = [
-        *(_recorded_response(), _recorded_item("<response 1s>", "message")),
-        _recorded_item("<response 1s>", "function_call"),
-        *(_recorded_response(), _recorded_item("<response 1s.2>", "message")),
-        *(_recorded_response(), _recorded_item("<response 1s.3>", "mcp_call")),
-        _recorded_response(),
-    ]
-
-    assert script(lines) == [("message", "call"), ("message",), None, None]
-
-
-def test_a_replay_decides_as_each_recorded_session_did() -> None:
-    decided = {path.stem.partition("__")[2]: script(read(path)) for path in sorted(KEPT.glob("*.jsonl"))}
-
-    assert decided == {
-        "test_audio_in_server_vad_turn": [("message",)],
-        "test_input_audio_retention_segments_three_server_vad_turns": [("message",)] * 3,
-        "test_text_in_audio_out_turn": [("message",)],
-        "test_tool_call_round": [("call",), ("message",)],
-        "text_tool_round_openai_current": [("message", "call"), ("message",)],
-        "text_tool_round_openai_previous": [("call",), ("message",)],
-        "test_create_client_secret": [],
-    }
-
-
-@pytest.mark.parametrize(
-    ("decided", "kinds"),
-    [(("message",), ["message"]), (("call", "call"), ["function_call"] * 2), (None, ["function_call"])],
-)
-def test_the_script_outweighs_the_twin_s_own_choice(decided: tuple[str, ...] | None, kinds: list[str]) -> None:
-    async def script_of_one() -> None:
-        talk = Talk(session={"tools": [WEATHER]}, script=[decided])
-        talk.say(speech_ms=600)
-        await asyncio.sleep(LONG_S)
-        assert [item["type"] for item in talk.last("response.done")["response"]["output"]] == kinds
-
-    in_no_time(script_of_one)

@@ -108,6 +108,33 @@ async def _committed_in_speech(client: Client) -> None:
     await client.until("conversation.item.done")
 
 
+async def _committed_in_words(client: Client) -> None:
+    """The transcript begins before the client commits."""
+    heard = {"audio": {"input": {"transcription": {"model": "gpt-realtime-whisper"}}}}
+    await client.send("session.update", session={"type": "realtime", **heard})
+    await client.say(speech_ms=900, silence_ms=0)
+    await client.until("conversation.item.input_audio_transcription.delta")
+    await client.send("input_audio_buffer.commit")
+    await client.until("conversation.item.input_audio_transcription.completed")
+
+
+async def _pushed_to_talk(client: Client) -> None:
+    """Turns that the client ends itself, then one that is found."""
+    for detection in (None, {"type": "server_vad", "create_response": False}):
+        turns = {"audio": {"input": {"turn_detection": detection}}}
+        await client.send("session.update", session={"type": "realtime", **turns})
+        await client.until("session.updated")
+        await client.say(speech_ms=600)
+        if detection is None:
+            await client.send("input_audio_buffer.commit")
+        await client.until("conversation.item.done")
+
+
+async def _cut_short(client: Client) -> None:
+    await client.send("response.create", response={"output_modalities": ["text"], "max_output_tokens": 3})
+    await client.until("response.done")
+
+
 async def _left_in_speech(client: Client) -> None:
     await client.say(speech_ms=600, silence_ms=0)
     await client.until("input_audio_buffer.speech_started")
@@ -160,7 +187,7 @@ async def _tools_at_hand(client: Client) -> None:
 
 TALKS: tuple[Callable[[Client], Awaitable[None]], ...] = (
     *(_history, _picture, _beside, _cancelled, _interrupted, _nobody_speaks, _settings),
-    *(_committed_in_speech, _left_in_speech),
+    *(_committed_in_speech, _committed_in_words, _pushed_to_talk, _cut_short, _left_in_speech),
     _patient({"type": "server_vad", "silence_duration_ms": 2500}),
     _patient({"type": "semantic_vad", "eagerness": "low"}),
 )
@@ -251,6 +278,18 @@ def test_no_order_is_asked_for_where_the_service_keeps_none(kind: str, behind: s
 
     assert moved != recorded
     assert differences(moved, recorded) == differences(recorded, moved) == []
+
+
+def test_what_the_twin_says_when_the_client_has_left_differs_in_no_shape_either() -> None:
+    recorded = _of(TURNS)
+    committed = [index for index, line in enumerate(recorded) if line.get("type") == "input_audio_buffer.committed"]
+    left = recorded[: committed[1] + 1]
+    other = copy.deepcopy(recorded)
+    for line in other[committed[1] + 1 :]:
+        line.get("shape", {})["colour"] = "red"
+
+    assert differences(left, other) == []
+    assert "realtime: response.created has colour, which was not recorded" in differences(recorded, other)
 
 
 @pytest.mark.parametrize("is_first", [True, False])

@@ -35,9 +35,8 @@ class Plan:
         self._around = around
         self._new_id = new_id
 
-    def items(self) -> list[OutputItem]:
-        """The items of the response, as the script has them or as the session asks for them."""
-        kinds = next(self._around.script, None)
+    def items(self, kinds: tuple[str, ...] | None) -> list[OutputItem]:
+        """The items of the response: of these kinds, or what the session asks for."""
         if kinds is None:
             kinds = self._decided()
         if "call" not in kinds or not self._tools():

@@ -9,7 +9,7 @@ from typing import Any
 
 from loadtest.twin.openai_side import faults
 from loadtest.twin.openai_side.alarms import Alarms
-from loadtest.twin.openai_side.surroundings import Around, Emit, NewId
+from loadtest.twin.openai_side.surroundings import Around, Decision, Emit, NewId
 from loadtest.twin.openai_side.turns import order
 from loadtest.twin.openai_side.turns.conversation import Conversation, Item
 from loadtest.twin.openai_side.turns.output_item import DELTA_MS, OutputItem
@@ -70,25 +70,25 @@ class Response:
         self._planned: list[OutputItem] = []
         self._deltas = 0
         self._is_half = False
-        self._fate = around.chance.mishap("first_delta") or around.chance.mishap("response")
+        decided, fate = next(around.script, Decision()), self._mishap()
+        self._decided = decided if fate is None else Decision()
+        self._fate = fate or decided.reason
         self._cut_at: int | None = None
         """After so many deltas the fate strikes."""
 
     def start(self) -> None:
-        """Announce the response; its first delta follows after the injected latency. Call it once."""
+        """Announce the response; its first item follows after the injected latency. Call it once."""
         self._play(order.response_begins(self._around.profile.rate_limits))
         if self._fate is None and self._around.limits.tokens.wait_s() > 0:
             self._fate = "inference_rate_limit_exceeded"
         latency_s = self._around.chance.latency_s("first_delta")
         if growth_s := self._around.profile.context_growth_s:
             latency_s += growth_s * self._context.answers
-        if self._fate in faults.RESPONSE_FAILURES:
-            self._in(latency_s, self._fail)
-            return
-        self._planned = self._plan.items()
-        if self._fate is not None and not any(each.sequence is order.CALL for each in self._planned):
+        if not self._says_nothing():
+            self._planned = self._plan.items(self._decided.items)
+        is_a_call = any(each.sequence is order.CALL for each in self._planned)
+        if self._fate is not None and (self._decided.reason or not is_a_call):
             self._cut_at = sum(each.left for each in self._planned) // 2
-        self._open_next()
         self._in(latency_s, self._generate)
 
     def cancel(self, reason: str) -> None:
@@ -100,6 +100,15 @@ class Response:
             self._next = self._alarms.after(delay_s, callback)
         else:
             callback()
+
+    def _mishap(self) -> str | None:
+        return self._around.chance.mishap("first_delta") or self._around.chance.mishap("response")
+
+    def _says_nothing(self) -> bool:
+        """Whether it ends before its first item."""
+        if self._decided.items is not None:
+            return not self._decided.items
+        return self._fate in faults.RESPONSE_FAILURES and not self._decided.reason
 
     # --- saying it
 
@@ -113,9 +122,16 @@ class Response:
         self._say(opened.opening())
 
     def _generate(self) -> None:
+        if not self._items and self._planned:
+            self._open_next()
         cut = self._cut()
         if cut is not None:
-            self._end("incomplete", {"type": "incomplete", "reason": cut})
+            self._end_early(cut)
+            return
+        if self._waits_to_be_cancelled():
+            return
+        if not self._items:
+            self._end("completed", None)
             return
         current = self._items[-1]
         self._deltas += 1
@@ -147,9 +163,14 @@ class Response:
         if self._cut_at is not None and self._deltas >= self._cut_at:
             return self._fate
         most = self._config["max_output_tokens"]
-        if most == "inf" or self._items[-1].fits(self._room(most)):
+        if most == "inf" or self._decided.status is not None or self._items[-1].fits(self._room(most)):
             return None
         return "max_output_tokens"
+
+    def _waits_to_be_cancelled(self) -> bool:
+        """Whether the script has the response cancelled, and nothing may be said any more before that."""
+        left = sum(each.left for each in (*self._items, *self._planned))
+        return self._decided.status == "cancelled" and left <= 1
 
     def _room(self, most: int) -> int:
         """Tokens of text that the item which is being said may have in all, if the whole answer has no more than
@@ -159,9 +180,11 @@ class Response:
         # What is thought costs as much as what is said.
         return left // (2 if self._tells_reasoning() else 1) - sum(each.text_tokens for each in others)
 
-    def _fail(self) -> None:
-        assert self._fate is not None
-        self._end("failed", {"type": "failed", "error": faults.of_response(self._fate)})
+    def _end_early(self, fate: str) -> None:
+        if fate in faults.RESPONSE_FAILURES:
+            self._end("failed", {"type": "failed", "error": faults.of_response(fate)})
+        else:
+            self._end("incomplete", {"type": "incomplete", "reason": fate})
 
     def _end(self, status: str, details: dict[str, Any] | None) -> None:
         self._alarms.cancel(self._next)

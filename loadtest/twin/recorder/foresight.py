@@ -1,0 +1,102 @@
+"""What a replay has to know of a recording before it begins: what the model decided, and what follows on what."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from loadtest.twin.openai_side import faults
+from loadtest.twin.openai_side.surroundings import Decision
+from loadtest.twin.recorder.contract import Line
+
+_APPEND = "input_audio_buffer.append"
+_ENDS_A_BUFFER = ("input_audio_buffer.commit", "input_audio_buffer.clear", "session.update")
+_DETECTED = ("input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped")
+_ENDS = ("completed", "cancelled", "incomplete", "failed")
+_KINDS = {"message": "message", "function_call": "call"}
+
+
+def script(lines: Sequence[Line]) -> list[Decision]:
+    """What the model decided in each recorded response, for a twin to decide likewise: its items, and how it ended.
+
+    Which of them it is is no matter of the wire. Items of another kind are left to the twin; so is the end of a
+    response that was never told.
+    """
+    found: list[_Recorded] = []
+    latest: dict[Any, _Recorded] = {}
+    named: dict[str, _Recorded] = {}
+    for line in lines:
+        shape = line.get("shape", {})
+        if line.get("type") == "response.created":
+            latest[line["socket"]] = named[str(_table(shape, "response").get("id"))] = _Recorded()
+            found.append(latest[line["socket"]])
+        elif line.get("socket") not in latest:
+            continue
+        elif line.get("type") == "response.output_item.added":
+            of_response = named.setdefault(str(shape.get("response_id")), latest[line["socket"]])
+            of_response.items.append(str(_table(shape, "item").get("type")))
+        elif line.get("type") == "response.done":
+            response = _table(shape, "response")
+            named.get(str(response.get("id")), latest[line["socket"]]).end = response
+    return [each.decision() for each in found]
+
+
+def heard(lines: Sequence[Line]) -> set[int]:
+    """Which lines (by `id`) are sound of a client in which speech was detected, before it committed or cleared it, or
+    changed its settings. All other sound is as good as silence."""
+    found: set[int] = set()
+    is_detected: dict[Any, bool] = {}
+    for line in reversed(lines):
+        kind, socket = line.get("type"), line.get("socket")
+        if kind in _DETECTED:
+            is_detected[socket] = True
+        elif kind in _ENDS_A_BUFFER:
+            is_detected[socket] = False
+        elif kind == _APPEND and is_detected.get(socket):
+            found.add(id(line))
+    return found
+
+
+def accepted(lines: Sequence[Line]) -> set[tuple[str, str]]:
+    """The keys that a service has accepted at least once, by service and name."""
+    answers = {line["exchange"]: line["status"] for line in lines if "exchange" in line and "status" in line}
+    opened = {line["socket"]: line["status"] for line in lines if "socket" in line and "status" in line}
+    found = set()
+    for line in lines:
+        if "path" in line:
+            status = answers.get(line["exchange"]) if "exchange" in line else opened.get(line["socket"])
+            if status not in (None, 401, 403):
+                found |= {(line["service"], name) for name in line["credentials"].values()}
+    return found
+
+
+class _Recorded:
+    """What a recording has of one response."""
+
+    def __init__(self) -> None:
+        self.items: list[str] = []
+        self.end: Mapping[str, Any] = {}
+
+    def decision(self) -> Decision:
+        status = next((each for each in _ENDS if each == self.end.get("status")), None)
+        is_known = _KINDS.keys() >= set(self.items) and (self.items or status is not None)
+        return Decision(
+            items=tuple(_KINDS[each] for each in self.items) if is_known else None,
+            status=status,
+            reason=_reason(status, _table(self.end, "status_details")),
+        )
+
+
+def _reason(status: str | None, details: Mapping[str, Any]) -> str | None:
+    """The nearest that the twin knows."""
+    if status == "incomplete":
+        reason = details.get("reason")
+        return reason if reason in faults.RESPONSE_CUTS else faults.RESPONSE_CUTS[0]
+    if status == "failed":
+        code = _table(details, "error").get("code")
+        return code if code in faults.RESPONSE_FAILURES else faults.RESPONSE_FAILURES[0]
+    return None
+
+
+def _table(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A member that is an object, else an empty one."""
+    found = value.get(name)
+    return found if isinstance(found, dict) else {}
