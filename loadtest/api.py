@@ -217,7 +217,7 @@ def _first_line(process: subprocess.Popen[bytes], said: IO[bytes]) -> bytes:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
+    process.send_signal(signal.SIGINT)
     try:
         process.wait(TWIN_END_S)
     except subprocess.TimeoutExpired:

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import resource
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -35,6 +36,8 @@ def spare_bytes(settings: Settings) -> int:
 
 def main(argv: list[str]) -> int:
     """Run an engine to its end. The exit code says little: what happened is in the journal."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # sent to a whole run at once; the end of our socket is our order
+        signal.signal(number, signal.SIG_IGN)
     guard_stderr()
     sys.modules.update(dict.fromkeys(UNUSED))  # type: ignore[arg-type]  # None: not to be found
     from loadtest.engine.engine import Engine  # imports the clients

@@ -1,13 +1,14 @@
 """The processes of a run beside Locust: the embedded twin before it, the exporters while it runs, the run's span after.
 
 The twin is the last to go: it reads a pipe (the lifeline) that every other process of the run holds open, so that it
-outlives them all and no kill leaves it running.
+outlives them all and no kill leaves it running. SIGTERM it ignores, SIGINT is our order.
 """
 
 import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -49,7 +50,7 @@ def embedded_twin(read_fd: int, *, knobs: Iterable[str] = ()) -> Iterator[dict[s
         yield json.loads(line)
     finally:
         if child.poll() is None:
-            child.terminate()
+            child.send_signal(signal.SIGINT)
         try:
             child.wait(TWIN_STOP_S)
         except subprocess.TimeoutExpired:

@@ -25,7 +25,8 @@ from loadtest.twin.warm_up import warm_up
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT, SIGTERM or the end of the lifeline, or compare; returns the exit code.
+    """Serve until SIGINT, SIGTERM or the end of the lifeline, or compare; returns the exit code. With a lifeline
+    SIGTERM is ignored: whoever stops a job sends it to all of its processes at once, and this is to be the last one.
 
     0, 2 for bad input, 3 if a recording and the twin differ, 130 if the comparison was interrupted.
     """
@@ -186,7 +187,7 @@ async def _serve(options: Options, *, openai: socket.socket, avaturn: socket.soc
             await twin.stop()
             raise
         freeze = options.profile.freeze
-        freezing = None if freeze is None else asyncio.create_task(_stand_still(freeze, stop))
+        freezing = None if freeze is None else asyncio.create_task(_stand_still(freeze, stop, _ending(options)))
         await stop.wait()
         if freezing is not None:
             freezing.cancel()
@@ -217,19 +218,23 @@ def _say(announcement: str) -> None:
 
 
 def _stop_event(options: Options) -> asyncio.Event:
-    """Set by SIGINT, SIGTERM and the end of the lifeline."""
+    """Set by the signals that end this process and the end of the lifeline."""
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if options.lifeline_fd is not None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _watch(options.lifeline_fd, stop)
+    for number in _ending(options):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
 
 
-async def _stand_still(freeze: Freeze, stop: asyncio.Event) -> None:
+def _ending(options: Options) -> set[signal.Signals]:
+    return {signal.SIGINT} if options.lifeline_fd is not None else {signal.SIGINT, signal.SIGTERM}
+
+
+async def _stand_still(freeze: Freeze, stop: asyncio.Event, ending: set[signal.Signals]) -> None:
     """Do nothing at all, like a process that the system has suspended; only the signals that end it get through."""
     await asyncio.sleep(freeze.at_s)
-    ending = {signal.SIGINT, signal.SIGTERM}
     blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     try:
         await asyncio.sleep(0.001)  # one that came before they were blocked is heard by the loop

@@ -8,7 +8,7 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -51,6 +51,13 @@ def wait_for_sessions(twin: RunningTwin, run: Avaload, at_least: int = 1) -> Non
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
+
+
+def terminate_all(run: Avaload) -> None:
+    """As a CI server does with a job that it aborts."""
+    for pid in run.processes():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
 
 
 def assert_only_doubtful_ones_are_left(twin: RunningTwin, run_dir: Path) -> None:
@@ -219,24 +226,29 @@ def test_when_the_master_is_killed_its_workers_end_and_their_engines_delete(runn
 
 
 def test_when_the_command_is_killed_the_embedded_twin_ends_too_and_last(tmp_path: Path, brief: Path) -> None:
+    """And while the rest of them end, all get SIGTERM: neither engine nor twin stops before the last delete."""
     with avaload("run", brief, "--users", 4, *FOREVER, cwd=tmp_path) as run:
         eventually(lambda: run.writers("engine") and started(run.run_dir), within_s=30, what="sessions", during=run)
         assert len(run.processes("loadtest.twin")) == 1
         kill(run.pid)
         run.process.wait(5)
+        terminate_all(run)
         eventually(lambda: not run.processes(), within_s=20, what="Locust, the engine and the twin ended")
         # Every delete was answered: the twin was there until the last one.
         assert leftovers(run.run_dir) == Leftovers(leaked={}, doubtful={})
         assert {e.reason for e in events(run.run_dir) if isinstance(e, RunFinished)} == {"interrupted"}
 
 
-@pytest.mark.parametrize(("number", "processes"), [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGINT, 2)])
-def test_a_signal_to_the_command_deletes_everything_writes_the_reports_and_is_exit_130(
-    running: Running, number: signal.Signals, processes: int
+@pytest.mark.parametrize(("signalled", "processes"), [("command", 1), ("all", 1), ("command", 2)])
+def test_a_signal_to_the_command_or_all_deletes_everything_writes_the_reports_and_is_exit_130(
+    running: Running, signalled: str, processes: int
 ) -> None:
     twin, run = running("--processes", processes)
     wait_for_sessions(twin, run, at_least=8)
-    run.process.send_signal(number)
+    if signalled == "all":
+        terminate_all(run)
+    else:
+        run.process.send_signal(signal.SIGINT)
     done = run.finish(within_s=30)
     assert done.code == 130, done
     assert not_deleted(twin) == []

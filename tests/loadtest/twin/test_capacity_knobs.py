@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from loadtest.language.lifeline import pipe
 from tests.loadtest.twin.process import DEADLINE_S, RunningTwin, running_twin
 from tests.loadtest.twin.talking import in_room
 
@@ -51,6 +52,16 @@ def test_a_frozen_twin_answers_when_it_thaws(start_twin: StartTwin) -> None:
 def test_a_frozen_twin_still_ends_on_a_signal() -> None:
     with running_twin("--set", "freeze=0,60") as twin:
         twin.process.send_signal(signal.SIGTERM)
+        assert twin.process.wait(DEADLINE_S) == 0
+
+
+def test_a_frozen_twin_with_a_lifeline_ends_on_its_owner_s_signal_alone() -> None:
+    with (
+        pipe() as (lifeline, _),
+        running_twin("--set", "freeze=0,60", "--lifeline-fd", str(lifeline), pass_fds=[lifeline]) as twin,
+    ):
+        twin.process.send_signal(signal.SIGTERM)
+        twin.process.send_signal(signal.SIGINT)
         assert twin.process.wait(DEADLINE_S) == 0
 
 

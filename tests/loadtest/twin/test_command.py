@@ -130,11 +130,12 @@ def test_a_signal_ends_it_with_code_0(number: signal.Signals) -> None:
         assert twin.process.wait(DEADLINE_S) == 0
 
 
-def test_it_ends_when_its_lifeline_does() -> None:
+def test_it_ends_when_its_lifeline_does_and_not_by_a_sigterm_that_all_processes_of_a_job_get() -> None:
     reading, writing = os.pipe()
     try:
         with running_twin("--lifeline-fd", str(reading), pass_fds=[reading]) as twin:
             os.write(writing, b"still here")
+            twin.process.send_signal(signal.SIGTERM)
             assert twin.mint().status_code == 200
             os.close(writing)
             writing = -1
