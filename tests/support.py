@@ -57,6 +57,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def executable(path: Path, text: str) -> None:
+    """A program of a test's own."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
 def get(url: str, *, accept: str = "*/*", timeout_s: float = 30) -> tuple[str, bytes]:
     """Content type and body. Raises URLError; the environment's proxies are not used."""
     request = urllib.request.Request(url, headers={"Accept": accept})

@@ -1,8 +1,11 @@
-"""The steps of the pipelines that are shipped, run as a runner would: their shell, with its files and variables."""
+"""The steps of the action for GitHub, and of its lines in docs/ci.md, run as a runner would: their shell, with its
+files and variables."""
 
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support import ROOT
+from tests.support import ROOT, executable
 
 pytestmark = pytest.mark.quiet  # a run is judged
+BASH = ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c")
 
 
 def _inputs(action: dict[str, Any], given: dict[str, str]) -> dict[str, str]:
@@ -34,13 +38,8 @@ def _runner(tmp_path: Path) -> dict[str, str]:
         "GITHUB_ACTIONS": "true",
         "GITHUB_ACTION_PATH": str(ROOT), "GITHUB_OUTPUT": str(tmp_path / "output"),
         "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"), "GITHUB_REPOSITORY": "we/shop",
+        "GITHUB_SERVER_URL": "https://github.example",
     }  # fmt: skip
-
-
-def _command(path: Path, text: str) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o755)
 
 
 def _run(
@@ -54,8 +53,9 @@ def _run(
         name: re.sub(r"\$\{\{ ([\w.-]+) \}\}", lambda match: known[match[1]], value)
         for name, value in step.get("env", {}).items()
     }
-    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
-    return subprocess.run(command, cwd=cwd, env=runner | named, capture_output=True, text=True, timeout=110)
+    return subprocess.run(
+        [*BASH, step["run"]], cwd=cwd, env=runner | named, capture_output=True, text=True, timeout=110
+    )
 
 
 def test_the_action_on_github_runs_and_says_its_outcome(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def _runner_that_notes(tmp_path: Path) -> dict[str, str]:
     installed = tmp_path / "temp" / "avaload"
     installed.unlink()
     installed.mkdir()
-    _command(installed / "bin" / "avaload", AVALOAD.format(python=sys.executable))
+    executable(installed / "bin" / "avaload", AVALOAD.format(python=sys.executable))
     (installed / "bin" / "python").symlink_to(sys.executable)
     return runner
 
@@ -118,15 +118,54 @@ def test_the_arguments_of_the_action_are_the_words_of_a_shell(tmp_path: Path, ar
     assert json.loads((tmp_path / "asked").read_text()) == ["run", "a.toml", "--run-dir", "avaload-run", *words]
 
 
-@pytest.mark.parametrize("arguments", ["--live --tag team=it's", '--live --tag "team', "--live \\"])
-def test_arguments_that_can_not_be_taken_apart_start_nothing(tmp_path: Path, arguments: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--live --tag team=it's", "No "),
+        ('--live --tag "team', "No "),
+        ("--live \\", "No "),
+        ("--live --run-dir elsewhere", "--run-dir: the input run-dir says it"),
+        ("--run-dir=elsewhere", "--run-dir: the input run-dir says it"),
+    ],
+)
+def test_arguments_that_can_not_be_taken_apart_or_name_the_directory_start_nothing(
+    tmp_path: Path, arguments: str, said: str
+) -> None:
     action, runner = yaml.safe_load((ROOT / "action.yml").read_text()), _runner_that_notes(tmp_path)
     done = _run(_step(action, "run"), _inputs(action, {"arguments": arguments}), runner, tmp_path)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith("avaload: arguments: No ")
+    assert line.startswith(f"avaload: arguments: {said}")
     assert not (tmp_path / "asked").exists()
     assert not (tmp_path / "output").exists()
+
+
+PATIENT = """#!{python}
+import pathlib, signal, sys
+def stop(*_):
+    run_dir.mkdir()
+    (run_dir / "report.json").write_text('{{"verdict": {{"outcome": "invalid"}}}}')
+    sys.exit(130)
+run_dir = pathlib.Path(sys.argv[sys.argv.index("--run-dir") + 1])
+signal.signal(signal.SIGTERM, stop)
+print("up", flush=True)
+signal.pause()
+"""
+"""Runs until it is told to stop, and then ends as a run that was cut short."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_job_that_is_cancelled_tells_the_run_and_waits_for_its_end(tmp_path: Path, number: signal.Signals) -> None:
+    action, runner = yaml.safe_load((ROOT / "action.yml").read_text()), _runner_that_notes(tmp_path)
+    executable(tmp_path / "temp" / "avaload" / "bin" / "avaload", PATIENT.format(python=sys.executable))
+    step = _step(action, "run")
+    environ = runner | dict.fromkeys(step["env"], "") | {"ARTIFACT": "avaload"}
+    with subprocess.Popen([*BASH, step["run"]], cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True) as shell:
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == "up\n"
+        shell.send_signal(number)  # a runner signals the step's shell, and nothing that it has started
+        assert shell.wait(30) == 130
+    assert (tmp_path / "output").read_text().splitlines()[:2] == ["run-dir=avaload-run", "outcome=invalid"]
 
 
 def test_each_use_of_the_action_has_a_directory_of_its_own(tmp_path: Path) -> None:
@@ -151,37 +190,13 @@ def test_the_verdict_of_a_run_that_lay_there_already_is_not_told_again(tmp_path:
     assert upload["with"]["path"] == "${{ steps.run.outputs.run-dir }}"
 
 
-def test_the_job_on_gitlab_leaves_what_it_says(tmp_path: Path) -> None:
-    job = yaml.safe_load((ROOT / "docs" / "ci" / "gitlab.yml").read_text())[".avaload"]
-    (tmp_path / ".avaload").symlink_to(Path(sys.executable).parents[1])
-    variables = job["variables"] | {"ARGUMENTS": "--users 2 --duration 4s --room none --metrics-port off"}
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **variables}
-    for line in job["script"]:
-        subprocess.run(
-            ["sh", "-euc", line], cwd=tmp_path, env=environment, check=True, timeout=110, capture_output=True
-        )
-    for path in (*job["artifacts"]["paths"], *job["artifacts"]["reports"].values()):
-        assert (tmp_path / path).exists(), path
-
-
-def test_a_pipeline_on_gitlab_includes_what_there_is_and_its_job_has_the_submodule() -> None:
-    page = (ROOT / "docs" / "ci.md").read_text()
-    (shown,) = re.findall(r"```yaml\n(include:.*?)```", page, re.DOTALL)
-    written = (ROOT / "loadtest" / "commands" / "authoring" / "pipelines" / "gitlab.yml").read_text()
-    for text in (shown, written):
-        (include,) = yaml.safe_load(text)["include"]
-        assert include.keys() == {"project", "file"}  # a local file is looked for in no submodule
-        job = yaml.safe_load((ROOT / include["file"].lstrip("/")).read_text())[".avaload"]
-        assert job["variables"]["GIT_SUBMODULE_STRATEGY"] == "recursive"
-        assert job["variables"]["AVALOAD_SOURCE"] == include["project"].rpartition("/")[2]
-
-
 GH = """#!{python}
 import json, os, pathlib, sys
 store = pathlib.Path({store!r})
 comments = json.loads(store.read_text()) if store.exists() else []
 words = sys.argv[1:]
-assert words[0] == "api" and os.environ["GH_TOKEN"] == "a-token"
+assert words[0] == "api" and os.environ["GH_TOKEN"] == os.environ["GH_ENTERPRISE_TOKEN"] == "a-token"
+assert os.environ["GH_HOST"] == "github.example"
 endpoint = next(word for word in words if word.startswith("repos/we/shop/issues/"))
 if os.environ.get("FORBIDDEN") in ("all", "PATCH" if "PATCH" in words else "POST" if "POST" in words else "GET"):
     sys.exit("gh: Resource not accessible by integration (HTTP 403)")
@@ -204,7 +219,7 @@ store.write_text(json.dumps(comments))
 def test_the_comment_is_posted_once_and_then_written_anew_in_its_place(tmp_path: Path) -> None:
     action, runner = yaml.safe_load((ROOT / "action.yml").read_text()), _runner(tmp_path)
     store = tmp_path / "comments.json"
-    _command(tmp_path / "bin" / "gh", GH.format(python=sys.executable, store=str(store)))
+    executable(tmp_path / "bin" / "gh", GH.format(python=sys.executable, store=str(store)))
     runner["PATH"] = f"{tmp_path / 'bin'}:{runner['PATH']}"
     store.write_text(json.dumps(["somebody's, <!-- avaload avaload --> in the middle"]))
     step = _step(action, "comment")
@@ -223,7 +238,7 @@ def test_the_comment_is_posted_once_and_then_written_anew_in_its_place(tmp_path:
 def test_a_comment_that_is_refused_fails_no_step(tmp_path: Path, forbidden: str) -> None:
     action, runner = yaml.safe_load((ROOT / "action.yml").read_text()), _runner(tmp_path)
     store = tmp_path / "comments.json"
-    _command(tmp_path / "bin" / "gh", GH.format(python=sys.executable, store=str(store)))
+    executable(tmp_path / "bin" / "gh", GH.format(python=sys.executable, store=str(store)))
     runner |= {"PATH": f"{tmp_path / 'bin'}:{runner['PATH']}", "FORBIDDEN": forbidden}
     before = ["<!-- avaload avaload -->\nearlier\n"] * (forbidden != "POST")
     store.write_text(json.dumps(before))
@@ -237,6 +252,51 @@ def test_a_comment_that_is_refused_fails_no_step(tmp_path: Path, forbidden: str)
     assert json.loads(store.read_text()) == before
 
 
+def test_a_runner_without_github_s_client_posts_no_comment_and_says_why(tmp_path: Path) -> None:
+    action, runner = yaml.safe_load((ROOT / "action.yml").read_text()), _runner(tmp_path)
+    (tmp_path / "bin").mkdir()
+    for program in ("bash", "cat"):
+        (tmp_path / "bin" / program).symlink_to(str(shutil.which(program)))
+    (tmp_path / "report.md").write_text("new\n")
+    contexts = {"github__event__pull_request__number": "7", "steps__run__outputs__markdown": "report.md"}
+    runner["PATH"] = str(tmp_path / "bin")
+    done = _run(_step(action, "comment"), _inputs(action, {}), runner, tmp_path, **contexts)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "could not be posted as a comment: this runner has no `gh`. The summary" in done.stdout
+
+
+LISTING_GH = """#!{python}
+import os, pathlib, sys
+assert os.environ["GH_HOST"] == "github.example"
+words = sys.argv[1:]
+if words[:2] == ["run", "list"]:
+    if words[words.index("--workflow") + 1] != os.environ["KNOWN"]:
+        sys.exit("could not find any workflows named that")
+    print(42)
+else:
+    assert words[:3] == ["run", "download", "42"]
+"""
+"""GitHub's client, as far as the lines for a baseline ask it."""
+
+
+@pytest.mark.parametrize(("known", "said"), [("load.yml", "dir=before\n"), ("other.yml", "")])
+def test_the_lines_for_a_baseline_find_the_workflow_by_its_file_and_do_without_one_where_there_is_none(
+    tmp_path: Path, known: str, said: str
+) -> None:
+    (shown,) = re.findall(r"```yaml\n(permissions:.*?)```", (ROOT / "docs" / "ci.md").read_text(), re.DOTALL)
+    step = next(each for each in yaml.safe_load(shown)["steps"] if each.get("id") == "before")
+    executable(tmp_path / "bin" / "gh", LISTING_GH.format(python=sys.executable))
+    runner = _runner(tmp_path) | {"KNOWN": known, "GITHUB_WORKFLOW": ".github/workflows/load.yml"}
+    runner |= {
+        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        "GITHUB_WORKFLOW_REF": "we/shop/.github/workflows/load.yml@refs/pull/7/merge",
+    }
+    (tmp_path / "output").touch()
+    done = _run(step, {}, runner, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "output").read_text() == said
+
+
 def test_the_key_of_the_cache_follows_what_is_installed(tmp_path: Path) -> None:
     action, runner = yaml.safe_load((ROOT / "action.yml").read_text()), _runner(tmp_path)
     step, keys = _step(action, "key of the cache"), []
@@ -246,51 +306,3 @@ def test_the_key_of_the_cache_follows_what_is_installed(tmp_path: Path) -> None:
         keys.append((tmp_path / "output").read_text().splitlines()[-1])
     assert re.fullmatch("sum=[0-9a-f]{16}", keys[0])
     assert keys[0] != keys[1] == keys[2]
-
-
-PYTHON3 = """#!/bin/sh
-# `python3 -m venv DIR`: an environment whose pip notes what it is asked for, and whose avaload is this one.
-[ "$1 $2" = "-m venv" ] || exec {python} "$@"
-mkdir -p "$3/bin"
-ln -s {avaload} "$3/bin/avaload"
-printf '#!/bin/sh\\nfor word; do case $word in */*) ls -d "$word" >> installed; esac; done\\n' > "$3/bin/pip"
-chmod +x "$3/bin/pip"
-"""
-
-
-GIT = """#!/bin/sh
-# A checkout whose submodule is not fetched yet.
-[ "$*" = "submodule update --init avaload" ] && ln -sfn {root} avaload
-"""
-
-
-def _shell_of(page: str) -> str:
-    """Of docs/ci.md the block for a plain shell, of the Jenkinsfile all steps, one after the other."""
-    text = (ROOT / "docs" / page).read_text()
-    if page.endswith(".md"):
-        (block,) = re.findall(r"^## A plain shell\n+```sh\n(.*?)```", text, re.DOTALL | re.MULTILINE)
-        return str(block)
-    blocks = re.findall(r"sh '''\n(.*?)'''", text, re.DOTALL)
-    assert len(blocks) == 2
-    return "\n".join(blocks)
-
-
-@pytest.mark.parametrize("page", ["ci.md", "ci/Jenkinsfile"])
-def test_the_lines_for_a_plain_shell_and_for_jenkins_install_and_run(tmp_path: Path, page: str) -> None:
-    python = Path(sys.executable)
-    _command(tmp_path / "bin" / "python3", PYTHON3.format(python=python, avaload=python.with_name("avaload")))
-    if page.endswith(".md"):
-        (tmp_path / "avaload").symlink_to(ROOT)
-    _command(tmp_path / "bin" / "git", GIT.format(root=ROOT))
-    (tmp_path / "load").mkdir()
-    (tmp_path / "load" / "release.toml").write_text(
-        '[load]\nusers = 2\nduration = "4s"\n[target]\nroom = "none"\n[output]\nmetrics_port = "off"\n'
-    )
-    environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "HOME": str(tmp_path)}
-    for _ in range(1 if page.endswith(".md") else 2):  # a workspace of Jenkins is used again
-        done = subprocess.run(
-            ["sh", "-ec", _shell_of(page)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
-    assert (tmp_path / "installed").read_text().splitlines()[:2] == ["avaload/requirements.lock", "./avaload"]
-    assert (tmp_path / "avaload-run" / "junit.xml").is_file()
