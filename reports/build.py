@@ -105,8 +105,7 @@ def judge(
     resolved = written.settings
     asked = None if resolved is None else resolved.load
     planned_s = None if asked is None else asked.duration
-    processes = None if asked is None or "processes" not in asked.model_fields_set else asked.processes
-    journals = hosts.files(run, host_rows, processes=processes)
+    journals = hosts.files(run, host_rows, processes=run_settings.processes(resolved))
     load = run.load_only()
     left = sessions.left_behind(load)
     interrupted = bool((run.files["finish"] == "interrupted").any())

@@ -10,10 +10,13 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
+from loadtest.config.run_dir import Written
 from loadtest.config.scenario import KINDS
+from loadtest.criteria.words import plural
 from loadtest.language.events import STEPS, AnswerEnd, Step
 from reports.data import frames, run_settings
 from reports.data.frames import Run
+from reports.sections import hosts
 from reports.verdict import rules as rule_rows
 
 TEXT: Final = "str"
@@ -38,7 +41,7 @@ COLUMNS: Final[dict[str, dict[str, Column]]] = {
         "purpose": Column(NAME, "load, or probe:RULE"),
         "due_at": Column(TIME, "when it should have begun"),
         "started_at": Column(TIME, "when it began"),
-        "duration_s": Column(FIGURE, "to its end"),
+        "duration_s": Column(FIGURE, "to its end; NA: unfinished"),
         "outcome": Column(NAME, "ok, failed, cancelled; NA: unfinished"),
         "failed_step": Column(NAME, "step that failed"),
         "kind": Column(NAME, "kind of the failure"),
@@ -125,6 +128,8 @@ ROWS: Final = {
     "health": "second of each of our own processes",
 }
 """What each has a row for."""
+_NAMED: Final = 3
+"""So many of the journals that lack their end are named."""
 _DTYPES: Final = {table: {name: each.dtype for name, each in columns.items()} for table, columns in COLUMNS.items()}
 
 
@@ -149,22 +154,31 @@ def read(run_dir: Path) -> Frames:
     """All tables of a run directory. Raises JournalError, one line, where no journal can be read, and ConfigError for
     broken settings."""
     run = frames.load(run_dir)
+    written = run_settings.read(run_dir)
+    files = hosts.files(run, hosts.section(run_dir), processes=run_settings.processes(written.settings))
     steps = run.steps[run.steps["step"] != Step.TURN]
     return Frames(
         sessions=_chosen("sessions", _sessions(run)),
         steps=_chosen("steps", _of_session(run, steps)),
         turns=_chosen("turns", _of_session(run, run.turns)),
-        rules=_chosen("rules", _rules(run_dir)),
+        rules=_chosen("rules", _rules(run_dir, written)),
         secrets=_chosen("secrets", _secrets(run)),
         health=_chosen("health", _health(run)),
-        gaps=tuple(_gaps(run)),
+        gaps=tuple(_gaps(run, files)),
     )
 
 
-def _gaps(run: Run) -> Iterator[str]:
-    """Why the tables don't hold all of the run."""
+def _gaps(run: Run, files: dict[str, Any]) -> Iterator[str]:
+    """Why the tables don't hold all of the run. `files`: of `hosts.files`."""
+    truncated = files["truncated"]
     if run.being_written:
         yield "the run is still being written: more will follow"
+    elif truncated:
+        names = ", ".join(truncated[:_NAMED]) + (" …" if len(truncated) > _NAMED else "")
+        yield f"journals without their writer's last word: {len(truncated)} of {len(run.files)} ({names})"
+    yield from files["missing"]
+    if run.away:
+        yield f"journals of other hosts are not all here: up to {plural(len(run.away))} went on there"
     if unread := run.passed_over.line():
         yield unread
 
@@ -185,7 +199,7 @@ def _sessions(run: Run) -> pd.DataFrame:
         session=rows["id"],
         due_at=_utc(run, rows["due_ns"]),
         started_at=_utc(run, rows["started_ns"]),
-        duration_s=_seconds(rows["end_ns"] - rows["started_ns"]),
+        duration_s=_seconds((rows["end_ns"] - rows["started_ns"]).mask(rows["outcome"].isna())),
     )
 
 
@@ -230,8 +244,8 @@ def _health(run: Run) -> pd.DataFrame:
     )
 
 
-def _rules(run_dir: Path) -> pd.DataFrame:
-    rows = pd.DataFrame(rule_rows.section(run_dir, run_settings.read(run_dir)))
+def _rules(run_dir: Path, written: Written) -> pd.DataFrame:
+    rows = pd.DataFrame(rule_rows.section(run_dir, written))
     return rows.rename(columns={"id": "rule"})
 
 

@@ -48,6 +48,11 @@ def absences_s(run: Run, settings: Settings | None) -> "pd.Series[float]":
     return names.map(found).astype("float64")
 
 
+def processes(settings: Settings | None) -> int | None:
+    """How many load processes the run was to have; None where nothing says it."""
+    return None if settings is None or "processes" not in settings.load.model_fields_set else settings.load.processes
+
+
 def scenario_names(run_dir: Path) -> list[str] | None:
     """The scenarios that an objective may ask for; None where nothing says it. Raises ConfigError."""
     settings = read(run_dir).settings

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import pytest
 
 import loadtest
 from loadtest.cli import main
+from loadtest.config.run_dir import write_settings
+from loadtest.config.settings import Settings
 from loadtest.language.errors import Code, Kind
-from loadtest.language.events import Event, Outcome, Step
+from loadtest.language.events import Event, Outcome, Step, WorkerChanged, WorkerState
 from reports import TableFormat
 from reports.tidy import COLUMNS, ROWS
 from tests.reports import journals as j
@@ -79,9 +82,40 @@ def test_units_are_as_documented(run_dir: Path) -> None:
 
 def test_tables_say_why_they_do_not_hold_all_of_a_run(run_dir: Path) -> None:
     j.write_file(run_dir, sessions(3), tail=b'{"event":\n', finish=None)
-    (gap,) = loadtest.read_run(run_dir).gaps
-    assert "passed over in the journals" in gap
-    assert "host-a-engine-0-0.jsonl:" in gap
+    j.write_file(run_dir, [], role="load")
+    cut, unread = loadtest.read_run(run_dir).gaps
+    assert cut == "journals without their writer's last word: 1 of 2 (host-a-engine-0-0.jsonl)"
+    assert "passed over in the journals" in unread
+    assert "host-a-engine-0-0.jsonl:" in unread
+
+
+def test_tables_say_what_did_not_come_home_from_other_hosts(run_dir: Path, capsys: Any) -> None:
+    told = [
+        WorkerChanged(
+            t_ns=j.at(1), worker="w", host="host-b", state=WorkerState.LOST, numbers=(0, 1), directory="/there/run-1"
+        )
+    ]
+    j.write_file(run_dir, told, role="master")
+    j.write_file(run_dir, [j.started(1, 1)], host="host-b", finish=None)
+    j.write_file(run_dir, [], role="load", host="host-b")
+    plan = Settings.model_validate({"load": {"users": 2, "processes": 2}})
+    write_settings(plan, run_dir, started_at=datetime(2026, 9, 21, tzinfo=UTC))
+    gaps = [
+        "journals without their writer's last word: 1 of 3 (host-b-engine-0-0.jsonl)",
+        "load process 1: no journal of its load and its engine; what it wrote is in /there/run-1 on host-b",
+        "journals of other hosts are not all here: up to 1 session went on there",
+    ]
+    assert list(loadtest.read_run(run_dir).gaps) == gaps
+    assert main(["export", str(run_dir), "--format", "csv"]) == 0
+    assert capsys.readouterr().err.splitlines() == [f"avaload: warning: {gap}" for gap in gaps]
+
+
+def test_a_session_without_an_end_has_no_duration(run_dir: Path) -> None:
+    j.write_file(run_dir, [*sessions(1), j.started(7, 3), *failed(8, "busy")], finish=None)
+    rows = loadtest.read_run(run_dir).sessions.set_index("session")
+    assert rows["outcome"].isna().sum() == 1
+    assert rows.loc[j.sid(7), ["outcome", "duration_s"]].isna().all()
+    assert rows.loc[j.sid(8), "duration_s"] == 1.25
 
 
 def test_tables_of_a_run_whose_settings_were_cut_are_a_value_error(run_dir: Path) -> None:
