@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).resolve().parent
 _SCOPES = ("function", "class", "module", "package", "session")
+_PACKAGES = ("loadtest", "reports")
+"""Those that a fixture imports into the process of the tests."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,6 +39,23 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "avaload_slo(**bounds): bounds that each report of avaload_run must hold, by indicator"
     )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Knobs that the twin was not started with fail the test: it would pass against another one than it asks for."""
+    scope = item.config.getoption("--avaload-twin-scope")
+    if scope == "function" or "avaload_twin" not in getattr(item, "fixturenames", ()):
+        return
+    kinds = {"class": pytest.Class, "module": pytest.Module}
+    twin_s = (item.getparent(kinds[scope]) or item) if scope in kinds else item.session
+    heard = twin_s.listchain()
+    for node, _ in item.iter_markers_with_node("avaload_twin"):
+        if node not in heard:
+            pytest.fail(
+                f"avaload_twin(...) of {node.name} is not heard with --avaload-twin-scope {scope}: that twin serves"
+                " more tests than these",
+                pytrace=False,
+            )
 
 
 def _scope(fixture_name: str, config: pytest.Config) -> Any:
@@ -131,14 +150,15 @@ def _slo_file(bounds: Mapping[str, Any], path: Path) -> Path:
 
 
 def _api() -> Any:
-    """avaload's own package, which a folder of the same name in a project would hide."""
-    found = importlib.util.find_spec("loadtest")
-    places = [] if found is None else list(found.submodule_search_locations or [])
-    if not any(Path(place).resolve() == _HERE / "loadtest" for place in places):
-        other = places[0] if places else "nowhere"
-        pytest.fail(
-            f"avaload needs its package {_HERE / 'loadtest'}, but `loadtest` is {other}: rename that, or run pytest"
-            " with --import-mode=importlib, without -m and without that folder in `pythonpath`",
-            pytrace=False,
-        )
+    """avaload's own package, which a folder of the same name in a project would hide, as it would the reports."""
+    for name in _PACKAGES:
+        found = importlib.util.find_spec(name)
+        places = [] if found is None else list(found.submodule_search_locations or [])
+        if not any(Path(place).resolve() == _HERE / name for place in places):
+            other = places[0] if places else "nowhere"
+            pytest.fail(
+                f"avaload needs its package {_HERE / name}, but `{name}` is {other}: rename that, or run pytest"
+                " with --import-mode=importlib, without -m and without that folder in `pythonpath`",
+                pytrace=False,
+            )
     return importlib.import_module("loadtest.api")

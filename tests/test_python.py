@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -181,14 +182,39 @@ def test_a_project_with_a_loadtest_folder_of_its_own_still_collects_its_tests(tm
     assert done.returncode == 0, done.stdout
 
 
-def test_a_hidden_package_is_one_line_that_names_both_paths(tmp_path: Path) -> None:
-    (tmp_path / "loadtest").mkdir()
-    (tmp_path / "loadtest" / "__init__.py").write_text("")
+def test_knobs_that_the_twin_of_a_wider_scope_does_not_have_fail_the_test(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("import pytest\n\n@pytest.fixture\ndef avaload_twin(): pass\n")
+    (tmp_path / "test_knobs.py").write_text(
+        "import pytest\n\n"
+        "pytestmark = pytest.mark.avaload_twin(seed=1)\n\n"
+        "def test_of_its_module(avaload_twin): pass\n\n"
+        "@pytest.mark.avaload_twin(seed=2)\n"
+        "def test_without_a_twin(): pass\n\n"
+        "@pytest.mark.avaload_twin(seed=3)\n"
+        "def test_of_its_own(avaload_twin): pass\n\n"
+        "@pytest.mark.avaload_twin(seed=4)\n"
+        "class TestMarked:\n"
+        "    def test_of_its_class(self, avaload_twin): pass\n"
+    )
+    done = _pytest(tmp_path, "-rE", str(tmp_path), "--avaload-twin-scope", "module")
+    said = "is not heard with --avaload-twin-scope module: that twin serves more tests than these"
+    assert re.findall(r"^ERROR \S+::(\w+) - ", done.stdout, re.M) == ["test_of_its_own", "test_of_its_class"]
+    assert [
+        done.stdout.count(f"\navaload_twin(...) of {name} {said}\n") for name in ("test_of_its_own", "TestMarked")
+    ] == [1, 1]
+    assert "2 passed, 2 errors" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["loadtest", "reports"])
+def test_a_hidden_package_is_one_line_that_names_both_paths(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("")
     (tmp_path / "test_twin.py").write_text("def test_twin(avaload_twin):\n    pass\n")
     done = _pytest(tmp_path, str(tmp_path))
     assert done.returncode != 0
-    assert str(tmp_path / "loadtest") in done.stdout
-    assert str(ROOT / "loadtest") in done.stdout
+    assert str(tmp_path / name) in done.stdout
+    assert str(ROOT / name) in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_the_plugin_imports_nothing_of_ours_before_it_is_used() -> None:
