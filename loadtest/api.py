@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 TWIN_READY_S: Final = 20.0
 TWIN_END_S: Final = 10.0
 TWIN_OPTIONS: Final = ("seed", "profile", "clock_scale", "port", "host")
+REPEATED: Final = ("tag", "twin_set", "served_as", "allow_host", "allow_env")
+"""Options of `avaload run` that may be given several times; of all others the command would take the last alone."""
+_OF_THE_JOB: Final = ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY")
+"""Variables with which a command tells a job of its verdict: here that is for who calls us."""
 _AVALOAD: Final = (sys.executable, "-P", "-m", "avaload")
 
 
@@ -38,7 +42,7 @@ def run_scenario(scenario: Path | str | None = None, **settings: Any) -> "Report
 
     scenario: a TOML file; None is the built-in one. settings: the options of `avaload run`, named as there with `_` for
     `-`: `users=2, duration="12s", run_dir=…, max_sessions=10, live=True, tag={"build": "7"}`. True is an option without
-    a value; False and None are left out; a list or a dict repeats the option.
+    a value; False and None are left out; a list or a dict repeats an option that may be repeated.
 
     Raises ValueError with one line a problem for bad input (nothing was started), RuntimeError where no report was
     written.
@@ -153,6 +157,8 @@ def _options(settings: Mapping[str, Any]) -> list[str]:
     words = []
     for name, given in settings.items():
         option = f"--{name.replace('_', '-')}"
+        if isinstance(given, list | tuple | Mapping) and name not in REPEATED:
+            raise ValueError(f"{option}: it takes one value, not {given!r}")
         for value in _each(given):
             words += [option] if value is True else [] if value is None or value is False else [option, _text(value)]
     return words
@@ -171,6 +177,7 @@ def _text(value: Any) -> str:
 def _finished(command: list[str]) -> tuple[subprocess.CompletedProcess[str], str]:
     """The command's end, and where it wrote its run. An interruption is the command's, too, which deletes its sessions
     first: it hears of it once, from here. So does it of our end, whatever that is."""
+    told_nothing = {name: value for name, value in os.environ.items() if name not in _OF_THE_JOB}
     with (
         pipe() as (lifeline, _),
         pipe() as (read_fd, write_fd),
@@ -179,7 +186,7 @@ def _finished(command: list[str]) -> tuple[subprocess.CompletedProcess[str], str
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=lifeline,
-            env=os.environ | {OWNER: "stdin", TOLD_FD: str(write_fd)},
+            env=told_nothing | {OWNER: "stdin", TOLD_FD: str(write_fd)},
             pass_fds=(write_fd,),
             start_new_session=True,
             text=True,

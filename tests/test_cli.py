@@ -161,10 +161,12 @@ def test_an_option_wins_over_the_environment_and_that_over_the_scenario(
     monkeypatch.setenv("AVALOAD_LOAD__USERS", "3")
     monkeypatch.setenv("AVALOAD_LOAD__PROCESSES", "3")
     words = ["run", str(path), "--users", "4", "--tag", "build=7", "--tag", "a=b=c"]
+    words += ["--served-as", "a", "--served-as", "b,c"]
     resolved = options.settings_of(cli.parser(words).parse_args(words), scenario=path)
     assert (resolved.load.users, resolved.load.processes, resolved.load.duration) == (4, 3, 2.0)
     assert resolved.load.seed == 1
     assert resolved.tags == {"build": "7", "a": "b=c"}
+    assert resolved.output.served_as == ("a", "b", "c")
 
 
 def test_help_and_defaults_of_an_option_are_those_of_its_setting(capsys: pytest.CaptureFixture[str]) -> None:

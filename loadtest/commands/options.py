@@ -135,7 +135,7 @@ def add_settings(
             metavar=option.placeholder or "|".join(_values(field)),
             help=_help(field),
             default=argparse.SUPPRESS,
-            action="append" if option.setting == "target.twin_set" else "store",
+            action="append" if field.annotation == tuple[str, ...] else "store",
         )
     add_switch(groups["target"], "--live", "target.live")
     add_switch(groups["target"], "--no-check", "target.check")

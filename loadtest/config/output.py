@@ -77,8 +77,11 @@ class Output(Section):
     @field_validator("served_as", mode="before")
     @classmethod
     def _are_names(cls, given: Any) -> Any:
-        names = given.split(",") if isinstance(given, str) else given
-        for name in names if isinstance(names, list | tuple) else ():
+        listed = [given] if isinstance(given, str) else given
+        if not isinstance(listed, list | tuple):
+            return given
+        names = [name for each in listed for name in (each.split(",") if isinstance(each, str) else [each])]
+        for name in names:
             if not isinstance(name, str) or re.fullmatch(r"[A-Za-z0-9.:_-]{1,253}", name) is None:
                 raise ValueError(f"{name!r} is not the name of a host")
         return names

@@ -3,6 +3,7 @@
 Workflow commands: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -40,15 +41,19 @@ def comparison(compared: Mapping[str, Any]) -> list[str]:
 
 
 def add_to_summary(markdown: str, environ: Mapping[str, str]) -> str | None:
-    """Append to the step's summary. Returns what went wrong: a report that can't be shown there fails no run."""
+    """Append to the step's summary, which others may have begun. Returns what went wrong: a report that can't be shown
+    there fails no run."""
     path = environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return None
     text = markdown.encode()
-    if len(text) > MOST_BYTES:
-        text = text[:MOST_BYTES].rpartition(b"\n")[0] + b"\n\n(cut short)\n"
     try:
         with Path(path).open("ab") as file:
+            room = MOST_BYTES - os.fstat(file.fileno()).st_size
+            if room <= 0:
+                return "GITHUB_STEP_SUMMARY: it is full, and the report is not in it"
+            if len(text) > room:
+                text = text[:room].rpartition(b"\n")[0] + b"\n\n(cut short)\n"
             file.write(text + b"\n")
     except OSError as error:
         return f"GITHUB_STEP_SUMMARY: {error.strerror}"

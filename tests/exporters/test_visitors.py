@@ -75,6 +75,7 @@ def test_a_page_of_another_origin_is_refused_and_one_of_ours_is_not() -> None:
 
 def test_the_setting_takes_names_of_hosts_alone() -> None:
     assert Output(served_as="a.example,b").served_as == ("a.example", "b")  # type: ignore[arg-type]
+    assert Output(served_as=["a", "b,c"]).served_as == ("a", "b", "c")  # type: ignore[arg-type]
     for bad in ("http://a", "a b", "", "a,,b", "*/x"):
         with pytest.raises(ValueError, match="not the name of a host"):
             Output(served_as=bad)  # type: ignore[arg-type]

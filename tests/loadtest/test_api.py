@@ -1,5 +1,6 @@
 """What avaload from Python starts: it is in nobody's way, and it never outlives the process that it was started for."""
 
+import argparse
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from loadtest import api
+from loadtest.commands import run
 from loadtest.config.environment import OWNER, TOLD_FD
 from loadtest.load.ctrl_c import Interruption
 from tests.support import end_all, environment, eventually, marked
@@ -21,15 +23,20 @@ from tests.support import end_all, environment, eventually, marked
 RUN = """
 import json, os, sys
 os.write(int(os.environ["AVALOAD_TOLD_FD"]), b"/some/where")
-print(json.dumps({"leads": os.getsid(0) == os.getpid(), "owner": os.environ["AVALOAD_OWNER"]}))
+of_the_job = [name for name in os.environ if name.startswith("GITHUB_")]
+print(json.dumps({"leads": os.getsid(0) == os.getpid(), "owner": os.environ["AVALOAD_OWNER"], "job": of_the_job}))
 """
 ENDLESS = "import sys, pathlib; sys.stdin.read(); pathlib.Path(sys.argv[1]).write_text('cleaned up')"
 
 
-def test_a_run_tells_where_it_writes_and_no_signal_of_the_terminal_reaches_it() -> None:
+def test_a_run_tells_where_it_writes_not_what_it_found_and_no_signal_of_the_terminal_reaches_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_RUN_ID"):
+        monkeypatch.setenv(name, "true")
     done, told = api._finished([sys.executable, "-P", "-c", RUN])
     assert (done.returncode, told) == (0, "/some/where")
-    assert json.loads(done.stdout) == {"leads": True, "owner": "stdin"}
+    assert json.loads(done.stdout) == {"leads": True, "owner": "stdin", "job": ["GITHUB_RUN_ID"]}
     assert (OWNER in os.environ, TOLD_FD in os.environ) == (False, False)
 
 
@@ -43,6 +50,17 @@ def test_a_setting_of_zero_is_told_and_one_of_none_or_false_is_left_out() -> Non
     assert api._options(given) == [
         "--seed", "0", "--ramp", "0", "--trace-share", "0.0", "--quiet", "--tag", "a=0",
     ]  # fmt: skip
+
+
+def test_a_list_is_for_an_option_that_may_be_repeated_and_no_other() -> None:
+    assert api._options({"served_as": ["a", "b"]}) == ["--served-as", "a", "--served-as", "b"]
+    for bad in ({"users": [1, 2]}, {"grafana_url": {"a": 1}}, {"duration": ("1s",)}):
+        with pytest.raises(ValueError, match="it takes one value, not "):
+            api._options(bad)
+    parser = argparse.ArgumentParser()
+    run.add_options(parser)
+    repeated = {each.option_strings[0] for each in parser._actions if isinstance(each, argparse._AppendAction)}
+    assert {f"--{name.replace('_', '-')}" for name in api.REPEATED} == repeated
 
 
 def test_a_twin_that_has_much_to_complain_of_goes_on_serving() -> None:

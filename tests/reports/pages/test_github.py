@@ -49,6 +49,8 @@ def test_the_summary_is_appended_and_cut_to_what_github_takes(tmp_path: Path) ->
     assert github.add_to_summary("é line\n" * 200_000, environ) is None
     assert 999_000 < path.stat().st_size < 1_000_100
     assert path.read_text().endswith("é line\n\n(cut short)\n\n")
+    assert github.add_to_summary("## pass\n", environ) == "GITHUB_STEP_SUMMARY: it is full, and the report is not in it"
+    assert path.stat().st_size < 1_000_100
 
 
 def test_a_summary_that_cant_be_written_is_a_warning_and_no_summary_is_none(tmp_path: Path) -> None:
