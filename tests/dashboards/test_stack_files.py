@@ -213,6 +213,9 @@ def test_the_scenario_of_the_manifests_is_valid_and_has_a_process_per_worker(
     assert (resolved.distribution.bind_host, resolved.output.metrics_host) == ("0.0.0.0", "0.0.0.0")
     worker = found["Job", "avaload-worker"]["spec"]
     assert resolved.load.processes == worker["completions"] == worker["parallelism"]
+    load = resolved.load
+    assert load.pacing is not None
+    assert load.users * load.duration / load.pacing == 400
     assert resolved.target.max_sessions == 500
 
 
