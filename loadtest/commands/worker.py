@@ -1,6 +1,7 @@
 """`avaload run --worker`: a host's part of a run. Its master says what is loaded, and has the verdict."""
 
 import argparse
+from collections.abc import Iterable
 from typing import Final
 
 from loadtest.commands import options
@@ -10,8 +11,10 @@ _OWN_SETTINGS: Final = {
     *("load.processes", "output.run_dir", "distribution.max_wait", "distribution.token_file", "target.max_sessions")
 }
 """What a worker is told by its own command line."""
-_MASTERS: Final = ("scenario", "slo", "tag", "json", "expect_workers")
+_MASTERS: Final = ("scenario", "slo", "tag", "json", "expect_workers", "prices")
 """What it has from its master, besides settings."""
+_OF_PLANS: Final = ("dry_run", "answer")
+"""What is asked of a plan, which a worker doesn't know before it works."""
 
 
 def add_options(group: argparse._ArgumentGroup) -> None:
@@ -42,13 +45,19 @@ def check_unused(arguments: argparse.Namespace) -> None:
             raise ConfigError(f"{option}: only for --worker")
 
 
+def _of_these(words: Iterable[str], arguments: argparse.Namespace) -> list[str]:
+    """The options that were given."""
+    return [f"--{word.replace('_', '-')}" for word in words if getattr(arguments, word)]
+
+
 def main(arguments: argparse.Namespace) -> Exit:
     """Works until the run is over."""
     given = options.given(arguments)
-    own = {f"--{word.replace('_', '-')}": getattr(arguments, word) for word in _MASTERS}
-    foreign = sorted([*(given.keys() - _OWN_SETTINGS), *(option for option, value in own.items() if value)])
-    if foreign:
-        raise ConfigError([f"{name}: a worker has it from its master" for name in foreign])
+    foreign = sorted([*(given.keys() - _OWN_SETTINGS), *_of_these(_MASTERS, arguments)])
+    problems = [f"{name}: a worker has it from its master" for name in foreign]
+    problems += [f"{name}: not for --worker: its master knows the plan" for name in _of_these(_OF_PLANS, arguments)]
+    if problems:
+        raise ConfigError(problems)
     from loadtest.distribution.worker import place, work
 
     allowed, variables = arguments.allow_host, arguments.allow_env

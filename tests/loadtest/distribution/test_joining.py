@@ -59,6 +59,11 @@ def wait_for_leave(master: Serving) -> None:
         ),
         (("--worker", "--master-host", "x", "--users", "3"), ["--users: a worker has it from its master"]),
         (("--worker", "--master-host", "x", "far.toml"), ["--scenario: a worker has it from its master"]),
+        (("--worker", "--master-host", "x", "--prices", "p.toml"), ["--prices: a worker has it from its master"]),
+        (
+            ("--worker", "--master-host", "x", "--dry-run", "--answer", "3s"),
+            [f"{option}: not for --worker: its master knows the plan" for option in ("--dry-run", "--answer")],
+        ),
         (("--worker", "--master"), ["argument --master: not allowed with argument --worker .*"]),
         (("--master-host", "x"), ["--master-host: only for --worker"]),
         (("--master",), [NO_TWIN]),
