@@ -52,7 +52,7 @@ class Wanted:
         except ValueError as error:
             raise ConfigError(f"--think: {error}") from error
         self._users = users
-        self._own = table.read(arguments.prices) if arguments.prices is not None else None
+        self._own = table.read(arguments.prices) if arguments.prices is not None else {}
 
     def plan(self, run_dir: Path) -> dict[str, Any]:
         """From what that run measured."""
@@ -62,7 +62,7 @@ class Wanted:
             measured(run_dir),
             users=self._users,
             think_s=self._think_s,
-            prices=prices_of(run_dir) if self._own is None else table.prices(self._own),
+            prices=prices_of(run_dir, self._own),
             today=datetime.now(UTC).date(),
         )
 

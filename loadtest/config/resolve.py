@@ -22,6 +22,7 @@ from loadtest.language import toml_text
 from loadtest.language.durations import parse_s
 from loadtest.language.errors import ConfigError
 from loadtest.language.mistyped import did_you_mean
+from loadtest.prices.table import over
 
 _OF_SCENARIOS: Final = ("secret", "session", "realtime", "conversation", "caller")
 
@@ -51,6 +52,8 @@ def resolve(
     if isinstance(tree.get("tags"), dict):
         tree["tags"] = _flat(tree["tags"])
     for name, value in options.items():
+        if name == "cost.prices" and isinstance(cost := tree.get("cost"), dict) and isinstance(value, Mapping):
+            value = over(value, cost.get("prices"))
         # A tag's own name may have dots.
         _put(tree, name.split(".", 1 if name.startswith("tags.") else -1), value, origin=f"option for {name}")
     _choose_model(tree, options, origin="options")

@@ -1,5 +1,6 @@
 """The table of prices: read, checked, and merged with a user's own."""
 
+import copy
 import re
 import tomllib
 from collections.abc import Mapping
@@ -24,7 +25,15 @@ def _a_day(value: object) -> object:
     return date.fromisoformat(value) if isinstance(value, str) else value
 
 
-Usd = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False, strict=True)]
+def _a_number(value: object) -> object:
+    """A variable of the environment is text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+Usd = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False, strict=True), BeforeValidator(_a_number)]
 
 
 class _Row(BaseModel):
@@ -148,6 +157,14 @@ def plain(own: dict[str, Any]) -> dict[str, Any]:
     return {key: _without_dates(value) for key, value in own.items()}
 
 
+def over(own: Mapping[str, Any], under: Any) -> dict[str, Any]:
+    """Rows over others of a user's own, each as over ours."""
+    tree = copy.deepcopy(under) if isinstance(under, dict) else {}
+    for place, row in _rows_of(own):
+        _lay(tree, place, row)
+    return tree | {key: own[key] for key in own if key not in Prices.model_fields}
+
+
 class _WrongError(ConfigError):
     """`found`: each problem and its place in the tree."""
 
@@ -190,9 +207,11 @@ def _rows_of(own: Mapping[str, Any]) -> Any:
 def _lay(tree: dict[str, Any], place: tuple[str, ...], row: Any) -> None:
     """An own row over ours. Its day and source are its own, or nobody's: ours would be said of another figure."""
     for key in place[:-1]:
+        if not isinstance(tree.get(key), dict):
+            tree[key] = {}
         tree = tree[key]
-    under = tree.get(place[-1], {})
-    if isinstance(row, Mapping):
+    under = tree.get(place[-1])
+    if isinstance(row, Mapping) and isinstance(under, dict):
         kept = {key: value for key, value in under.items() if key not in ("as_of", "source")}
         row = kept | {
             key: kept[key] | value if isinstance(value, Mapping) and isinstance(kept.get(key), dict) else value

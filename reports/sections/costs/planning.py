@@ -1,5 +1,6 @@
 """A run's journals → what `loadtest.forecast.plan` needs to know of its sessions."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from loadtest.forecast.plan import Measured, Memory, Range
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError
 from loadtest.language.events import Outcome
-from loadtest.prices.table import Prices, prices
+from loadtest.prices.table import Prices, over, prices
 from loadtest.prices.talk import Talk
 from reports.data import frames, run_settings
 from reports.data.frames import Run
@@ -46,10 +47,10 @@ def measured(run_dir: Path) -> Measured:
     )
 
 
-def prices_of(run_dir: Path) -> Prices:
-    """The table that the run was told, or ours."""
+def prices_of(run_dir: Path, own: Mapping[str, Any]) -> Prices:
+    """The table that the run was told, or ours; with these rows over it."""
     settings = settings_of(run_dir)
-    return prices() if settings is None else settings.cost.table
+    return prices(over(own, {} if settings is None else settings.cost.prices))
 
 
 def settings_of(run_dir: Path) -> Settings | None:

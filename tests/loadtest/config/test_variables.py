@@ -1,5 +1,7 @@
 """Variables of the environment that look like settings and are none."""
 
+from pathlib import Path
+
 import pytest
 
 from loadtest.config.resolve import resolve
@@ -36,3 +38,20 @@ def test_a_variable_that_is_somebody_s_own_stays_his(name: str) -> None:
 
 def test_a_tag_may_come_from_the_environment() -> None:
     assert resolve(None, {}, {"AVALOAD_TAGS__BUILD": "7"}).tags == {"build": "7"}
+
+
+def test_a_price_may_come_from_the_environment() -> None:
+    prices = {"AVALOAD_COST__PRICES__AVATAR__PER_MINUTE": "0.09"}
+    assert resolve(None, {}, prices).cost.table.avatar.per_minute == 0.09
+    for nonsense in ("much", "nan", "-1"):
+        with pytest.raises(ConfigError):
+            resolve(None, {}, dict.fromkeys(prices, nonsense))
+
+
+def test_prices_of_a_file_lie_over_those_of_the_scenario_and_of_the_environment(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text('[cost.prices.avatar]\nper_minute = 0.2\n[cost.prices.transcription."whisper-1"]\nper_minute = 1\n')
+    own = {"cost.prices": {"transcription": {"whisper-1": {"per_minute": 2.0}}}}
+    variables = {"AVALOAD_COST__PRICES__HOST__PER_HOUR": "3"}
+    table = resolve(path, own, variables).cost.table
+    assert (table.avatar.per_minute, table.transcription["whisper-1"].per_minute, table.host.per_hour) == (0.2, 2, 3)

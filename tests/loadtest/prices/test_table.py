@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.language.errors import ConfigError
-from loadtest.prices.table import plain, prices, read
+from loadtest.prices.table import over, plain, prices, read
 
 
 def test_every_row_of_ours_says_when_and_where_it_was_looked_up() -> None:
@@ -68,3 +68,19 @@ def test_dates_survive_the_way_through_settings_json() -> None:
     own = plain({"avatar": {"as_of": date(2026, 1, 2), "per_minute": 0.2, "source": "contract"}})
     assert own == {"avatar": {"as_of": "2026-01-02", "per_minute": 0.2, "source": "contract"}}
     assert prices(own).avatar.as_of == date(2026, 1, 2)
+
+
+def test_rows_are_laid_over_others_of_ones_own_as_over_ours() -> None:
+    under = {
+        "avatar": {"per_minute": 0.2, "as_of": date(2026, 1, 2)},
+        "models": {"mine": {"audio": {"input": 1, "cached": 1, "output": 2}}},
+    }
+    own = {"avatar": {"per_minute": 0.3}, "models": {"mine": {"audio": {"output": 9}}, "other": {"text": {"input": 5}}}}
+    found = over(own, under)
+    assert found["avatar"] == {"per_minute": 0.3}  # the day was another figure's
+    assert found["models"]["mine"]["audio"] == {"input": 1, "cached": 1, "output": 9}
+    assert found["models"]["other"] == {"text": {"input": 5}}
+    assert under["models"] == {"mine": {"audio": {"input": 1, "cached": 1, "output": 2}}}
+    for nothing in (None, {}, 3, {"avatar": 3, "models": 3}):
+        assert over(own, nothing) == own
+    assert over({"nonsense": 1}, {}) == {"nonsense": 1}
