@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, assert_never
 
 from loadtest.config.scenario import (
+    DURATION_S,
     Backchannel,
     BargeIn,
     Conversation,
@@ -47,10 +48,17 @@ def transcriber_of(settings: Settings, scenario: Scenario) -> str | None:
     return _word(table(table(table(scenario.realtime, "audio"), "input"), "transcription").get("model"))
 
 
-def instructions_of(scenario: Scenario) -> int:
-    """Characters of what each answer reads before the talk: instructions and tools."""
-    tools = scenario.realtime.get("tools") or []
-    return len(str(scenario.realtime.get("instructions") or "")) + (len(json.dumps(tools)) if tools else 0)
+def instructions_of(settings: Settings, scenario: Scenario) -> tuple[str, frozenset[str]]:
+    """What each answer reads before the talk: instructions and tools, and what has a length that nobody here knows.
+    What an endpoint of the integrator's asks for, only it knows."""
+    if settings.by_backend:
+        return "", frozenset()
+    asked, tools = scenario.realtime, scenario.realtime.get("tools") or []
+    unread = ["the stored prompt"] if asked.get("prompt") else []
+    if any(isinstance(tool, dict) and tool.get("type") == "mcp" for tool in tools):
+        unread.append("the tools of an MCP server")
+    text = json.dumps(tools, ensure_ascii=False) if tools else ""
+    return str(asked.get("instructions") or "") + text, frozenset(unread)
 
 
 class Lengths(NamedTuple):
@@ -143,8 +151,12 @@ def _talked(scenario: Scenario, steps: Steps, most_s: float) -> tuple[_Part, _Pa
 
 
 def longest_life_s(settings: Settings, scenario: Scenario) -> float:
-    """No session of it lives longer, by the target's clock."""
-    return scenario.session.duration_s / (settings.target.clock_scale or 1.0)
+    """No session of it lives longer, by the target's clock. The `max_duration` of the scenario is sent by our own
+    creates alone."""
+    longest_s = scenario.session.duration_s
+    if settings.by_backend:
+        longest_s = max(longest_s, DURATION_S)
+    return longest_s / (settings.target.clock_scale or 1.0)
 
 
 def worst(settings: Settings, scenario: Scenario, prices: Prices) -> Bill:
@@ -194,19 +206,22 @@ def _shortest_round_s(scenario: Scenario) -> float:
 
 def longest_answer_s(settings: Settings, scenario: Scenario, prices: Prices) -> float:
     """By the tokens that one may take, as if all were sound. How long a user listens bounds none: it is made, and paid
-    for, all the same."""
+    for, all the same. What the scenario says of them is sent by our own mints alone."""
     price = prices.model(model_of(settings, scenario))
-    most = scenario.realtime.get("max_output_tokens")
+    most = None if settings.by_backend else scenario.realtime.get("max_output_tokens")
     tokens = float(most) if isinstance(most, int) else price.longest_answer_tokens if price else math.inf
     return tokens / prices.speech.avatar_tokens_per_s
 
 
 def talk_of(settings: Settings, scenario: Scenario, turns: Sequence[tuple[float, float]], lived_s: float) -> Talk:
     """A session of that scenario: what answers it and what it reads are the scenario's, what was said is given."""
+    instructions, unread = instructions_of(settings, scenario)
     return Talk(
         model=model_of(settings, scenario),
         transcriber=transcriber_of(settings, scenario),
-        instructions=instructions_of(scenario),
+        instructions=len(instructions),
+        dense=sum(not character.isascii() for character in instructions),
+        unread=unread,
         turns=turns,
         lived_s=lived_s,
     )
@@ -238,27 +253,42 @@ def _word(value: Any) -> str | None:
 
 
 def check_budget(settings: Settings, prices: Prices) -> dict[str, Bill]:
-    """By scenario, what is reserved for a session. Raises ConfigError for slow checks, for a price that is missing, and
-    for a budget below one session; a master's, for the share of a load process: it may be alone on its host."""
+    """By scenario, what is reserved for a session. Raises ConfigError for slow checks, for a price or a length that is
+    missing, and for a budget below one session; a master's, for the share of a load process: it may be alone on its
+    host."""
     if settings.probes.slow and settings.probe_users:
         raise ConfigError(
             "cost.budget: slow active checks can't be held to it: what they cost isn't known, and their sessions may"
             " live for an hour; leave out either of them, and --max-sessions bounds the checks"
         )
     found = {scenario.name: worst(settings, scenario, prices) for scenario in settings.scenarios}
-    lacking = sorted({name for each in found.values() for name in each.total.unknown})
+    lacking = {name for each in found.values() for name in each.total.unknown}
+    if unread := lacking & {name for each in settings.scenarios for name in instructions_of(settings, each)[1]}:
+        raise ConfigError(
+            f"cost.budget: nobody here knows how much every answer reads of {', '.join(sorted(unread))}: what a session"
+            " may cost is not known; leave out either of them, and --max-sessions bounds the run"
+        )
     if lacking:
         raise ConfigError(
-            f"cost.budget: no price for {', '.join(lacking)}: what a session may cost is not known; give it with"
-            " --prices FILE (`avaload prices` shows the table)"
+            f"cost.budget: no price for {', '.join(sorted(lacking))}: what a session may cost is not known; give it"
+            " with --prices FILE (`avaload prices` shows the table)"
         )
     budget = settings.cost.budget
     shares = settings.load.processes if settings.distribution.master else 1
     dearest = max((each.total.high for each in found.values()), default=0.0)
     if budget is not None and dearest > budget / shares:
         share = "" if shares == 1 else f", shared by {plural(shares, 'load process')},"
+        bounds = "max_duration in [session] and max_output_tokens in [realtime] bound it"
+        if settings.by_backend:
+            bounds = "your endpoint makes the sessions, and nothing that avaload is told bounds them"
         raise ConfigError(
-            f"cost.budget: {budget:g} USD{share} is less than the {dearest:.2f} USD that one session may cost at most;"
-            " max_duration in [session] and max_output_tokens in [realtime] bound it"
+            f"cost.budget: {budget:g} USD{share} is less than the {_upwards(dearest)} USD that one session may cost at"
+            f" most; {bounds}"
         )
     return found
+
+
+def _upwards(usd: float) -> str:
+    """Three digits at least, the last one rounded up: as a budget it would do."""
+    places = max(2, 2 - math.floor(math.log10(usd)))
+    return f"{math.ceil(usd * 10**places) / 10**places:.{places}f}"

@@ -20,6 +20,10 @@ class Talk:
     transcriber: str | None
     instructions: int = 0
     """Characters of the instructions and tools, which every answer reads."""
+    dense: int = 0
+    """So many of them are not ASCII: each may be a token of its own, as in Chinese."""
+    unread: frozenset[str] = frozenset()
+    """What else every answer reads, and nobody here knows how long it is."""
     turns: Sequence[tuple[float, float]]
     unanswered_s: float = 0.0
     lived_s: float
@@ -130,11 +134,12 @@ class Bill:
 NOTHING: Final = Bill(Usd(), Usd(), Usd())
 
 
-def tokens(talk: Talk, table: Prices) -> Tokens:
-    """Each answer reads the instructions and all that was said before it again."""
-    speech = table.speech
+def tokens(talk: Talk, table: Prices, *, at_most: bool = False) -> Tokens:
+    """Each answer reads the instructions and all that was said before it again. `at_most`: `dense` characters are a
+    token each."""
+    speech, dense = table.speech, talk.dense if at_most else 0
     found = Tokens()
-    heard, said = 0.0, talk.instructions / speech.characters_per_token
+    heard, said = 0.0, dense + (talk.instructions - dense) / speech.characters_per_token
     read_audio = read_text = 0.0
     for user_s, avatar_s in talk.turns:
         heard += user_s * speech.user_tokens_per_s
@@ -166,12 +171,13 @@ def _of_model(talk: Talk, table: Prices) -> Usd:
     if price is None:
         return Usd(unknown=frozenset({f"model {talk.model}" if talk.model else "the model"}))
     used = tokens(talk, table)
+    most = tokens(talk, table, at_most=True) if talk.dense else used
     value, low, high = (
-        _side(price.audio, used.audio_in, used.audio_again * share, used.audio_out)
-        + _side(price.text, used.text_in, used.text_again * share, used.text_out)
-        for share in (table.speech.cached_share, 1.0, 0.0)
+        _side(price.audio, of.audio_in, of.audio_again * share, of.audio_out)
+        + _side(price.text, of.text_in, of.text_again * share, of.text_out)
+        for of, share in ((used, table.speech.cached_share), (used, 1.0), (most, 0.0))
     )
-    return Usd(value, low, high)
+    return Usd(value, low, high, talk.unread)
 
 
 def _side(rates: Rates, read: float, cached: float, out: float) -> float:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from loadtest.config.session_object import completed
 from loadtest.config.settings import Settings
 from loadtest.forecast.costing import check_budget, expected, longest_answer_s, talk_of, worst
 from loadtest.language.errors import ConfigError
@@ -135,6 +136,60 @@ def test_the_model_of_ones_own_endpoint_is_known_where_it_is_told() -> None:
     told = settings(target=target, cost={"model": "gpt-realtime-2.1", "transcription": "whisper-1"})
     talk = talked(told, answer_s=2, around_s=0)
     assert (talk.model, talk.transcriber) == ("gpt-realtime-2.1", "whisper-1")
+
+
+OWN = {"backend": {"url": "http://127.0.0.1:1/x"}, "avaturn_base_url": "http://127.0.0.1:2"}
+
+
+def test_what_only_our_own_calls_send_bounds_no_session_of_ones_own_endpoint() -> None:
+    """Nor is anything that it doesn't send what its model reads."""
+    turns = {"conversation": {"turns": [SAY]}, "target": OWN}
+    cost = {"prices": AVATAR, "model": "gpt-realtime-2.1", "transcription": "whisper-1"}
+    plain = settings(**turns, cost=cost)
+    realtime = Settings().realtime | {"max_output_tokens": 100, "instructions": "x" * 8000}
+    bounded = settings(**turns, cost=cost, session={"max_duration": 60}, realtime=realtime)
+    table = plain.cost.table
+    assert worst(bounded, bounded.scenarios[0], table) == worst(plain, plain.scenarios[0], table)
+    assert worst(bounded, bounded.scenarios[0], table).avatar.value == pytest.approx(6)
+    assert longest_answer_s(bounded, bounded.scenarios[0], table) == 1600
+    assert talk_of(bounded, bounded.scenarios[0], [], 1).instructions == 0
+    longer = settings(**turns, cost=cost, session={"max_duration": 7200})
+    assert worst(longer, longer.scenarios[0], table).avatar.value == pytest.approx(12)
+    small = settings(**turns, cost=cost | {"budget": 0.01})
+    with pytest.raises(
+        ConfigError, match="at most; your endpoint makes the sessions, and nothing that avaload is told"
+    ):
+        check_budget(small, table)
+
+
+def test_a_stored_prompt_and_the_tools_of_a_server_have_a_length_that_nobody_here_knows() -> None:
+    realtime = completed({"prompt": {"id": "pmpt_1"}, "tools": [{"type": "mcp", "server_label": "x"}]})
+    made = settings(realtime=realtime, cost={"budget": 1000, "prices": AVATAR})
+    talk = talked(made, answer_s=2, around_s=0)
+    assert bill(talk, made.cost.table).total.unknown == {"the stored prompt", "the tools of an MCP server"}
+    with pytest.raises(ConfigError, match="how much every answer reads of the stored prompt, the tools of an MCP serv"):
+        check_budget(made, made.cost.table)
+    silent = settings(realtime=realtime, cost={"budget": 1000, "prices": AVATAR}, target={"room": "none"})
+    assert check_budget(silent, silent.cost.table)
+
+
+def test_instructions_and_tools_are_read_as_they_are_written() -> None:
+    tools = [{"type": "function", "name": "f", "description": "ы" * 100}]
+    made = settings(realtime=Settings().realtime | {"instructions": "你好 a", "tools": tools})
+    talk = talk_of(made, made.scenarios[0], [], 1)
+    assert talk.dense == 102
+    assert 104 < talk.instructions < 200
+
+
+@pytest.mark.parametrize(("per_minute", "told"), [(0.0703, "0.0703"), (0.07031, "0.0704"), (12.341, "12.35")])
+def test_what_a_session_may_cost_is_said_with_digits_enough_to_be_more_than_the_budget(
+    per_minute: float, told: str
+) -> None:
+    prices = {"avatar": {"per_minute": per_minute}}
+    cost = {"prices": prices, "budget": round(per_minute, 2) - (per_minute > 1)}
+    made = settings(cost=cost, session={"max_duration": 60}, target={"room": "none"})
+    with pytest.raises(ConfigError, match=rf"is less than the {told} USD that one session"):
+        check_budget(made, made.cost.table)
 
 
 def clips(folder: Path, *lengths_s: float) -> str:

@@ -58,6 +58,19 @@ def test_many_talks_are_the_sum_of_each() -> None:
     assert bills([], TABLE) == NOTHING
 
 
+def test_at_the_most_each_character_beyond_ascii_is_a_token_of_its_own() -> None:
+    """Four hundred of them are read twice: 300 tokens more each time than at four characters a token."""
+    cost, dense = bill(TALK, TABLE).model, bill(replace(TALK, dense=400), TABLE).model
+    assert (dense.value, dense.low) == (cost.value, cost.low)
+    assert dense.high - cost.high == pytest.approx(2 * 300 * 4 / 1e6)
+
+
+def test_what_is_read_and_has_no_length_makes_the_model_unknown_where_it_answers() -> None:
+    unread = replace(TALK, unread=frozenset({"the stored prompt"}))
+    assert bill(unread, TABLE).total.unknown == {"the stored prompt"}
+    assert bill(replace(unread, turns=[]), TABLE).total.is_known
+
+
 @pytest.mark.parametrize(
     ("usd", "words"),
     [
