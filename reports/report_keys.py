@@ -259,9 +259,10 @@ _USD: Final = {
     "unknown[]": "what has none",
 }
 _COST: Final = {
-    "charged": "whether anybody asks money for it; a twin doesn't",
+    "charged": "whether anybody asks money for it; what is on this machine is taken for a twin",
     "budget_usd": "what --budget said",
     "stopped": "whether the budget ended it",
+    "reserved_beside": "sessions at once whose worst was reserved when it refused one; null: it refused none",
     "avatar_minutes": "of all sessions from the create's answer to the confirmed delete, active checks included",
     "without_end": "sessions whose end nobody saw, counted until their last word; the rest is in `teardown.orphans`",
     "answered_turns": "answers that were heard, whole or not",

@@ -3,7 +3,8 @@ respawns included.
 
 A place is reserved before a session starts and never given back, so that N is never exceeded on any path. Of the money
 the worst that the session can cost is reserved; what it did not cost is given back when it has ended for certain.
-Whoever is killed gives nothing back.
+Whoever is killed gives nothing back. Once the money was too little for a session none begins any more, whatever is
+given back later: a run would else go on with fewer users than it was to have, and nobody would know.
 """
 
 import fcntl
@@ -18,6 +19,8 @@ from loadtest.language.vocabulary import DropReason
 _MICRO: Final = 1_000_000
 """Money is counted in millionths of a dollar, rounded against us."""
 _BYTES: Final = 8
+_TAKEN, _SPENT, _OVER = 0, _BYTES, 2 * _BYTES
+"""Where the file has them: sessions, money, and whether a session was refused for want of it."""
 
 
 class Budget:
@@ -29,7 +32,7 @@ class Budget:
         bounded = sessions is not None or usd is not None
         self._fd = disk.open_fd(path, os.O_RDWR | os.O_CREAT) if bounded else -1
         if self._fd >= 0:
-            os.posix_fallocate(self._fd, 0, 2 * _BYTES)  # a disk that fills up later must not stand in the way
+            os.posix_fallocate(self._fd, 0, 3 * _BYTES)  # a disk that fills up later must not stand in the way
 
     def reserve(self, usd: float = 0.0) -> DropReason | None:
         """None: one more session may be created, and is counted. Safe between processes."""
@@ -38,13 +41,14 @@ class Budget:
         micro = math.ceil(usd * _MICRO)
         fcntl.lockf(self._fd, fcntl.LOCK_EX)
         try:
-            taken, spent = self._read(0), self._read(_BYTES)
+            taken, spent = self._read(_TAKEN), self._read(_SPENT)
             if self._sessions is not None and taken >= self._sessions:
                 return DropReason.MAX_SESSIONS
-            if self._micro is not None and spent + micro > self._micro:
+            if self._micro is not None and (self._read(_OVER) or spent + micro > self._micro):
+                self._write(_OVER, 1)
                 return DropReason.BUDGET
-            self._write(0, taken + 1)
-            self._write(_BYTES, spent + micro)
+            self._write(_TAKEN, taken + 1)
+            self._write(_SPENT, spent + micro)
             return None
         finally:
             fcntl.lockf(self._fd, fcntl.LOCK_UN)
@@ -57,7 +61,7 @@ class Budget:
             return
         fcntl.lockf(self._fd, fcntl.LOCK_EX)
         try:
-            self._write(_BYTES, max(0, self._read(_BYTES) - back))
+            self._write(_SPENT, max(0, self._read(_SPENT) - back))
         finally:
             fcntl.lockf(self._fd, fcntl.LOCK_UN)
 
@@ -81,4 +85,4 @@ def spent_usd(path: Path) -> float | None:
         written = path.read_bytes()
     except OSError:
         return None
-    return int.from_bytes(written[_BYTES : 2 * _BYTES], "little") / _MICRO if len(written) >= 2 * _BYTES else None
+    return int.from_bytes(written[_SPENT:_OVER], "little") / _MICRO if len(written) >= _OVER else None

@@ -12,7 +12,7 @@ from loadtest.criteria.slo import COUNT, RANKED, RANKS, RATIOS, SloOutcome, Unit
 
 PER_USER: Final = 0.93
 """Of the best goodput per user: where no service level bounds a latency, a target below it doesn't keep up."""
-BUDGET_USED: Final = "--max-sessions or --budget was used up"
+BUDGET_USED: Final = "--max-sessions or --budget allowed no session more"
 BROKE_OFF: Final = "the run broke off"
 """By hand, or by a fault whose name stands beside it."""
 NONE_DUE: Final = "no session began in it: a longer --stage"

@@ -229,15 +229,7 @@ class Engine:
                 outcome = "failed" if await self._call(around, ticket) is Outcome.FAILED else "done"
             else:
                 outcome = "dropped"
-                self.emit(
-                    IterationDropped(
-                        t_ns=clock.now_ns(),
-                        due_ns=ticket.due_ns,
-                        scenario=self._settings.scenarios[0].name,
-                        reason=reason,
-                        purpose=ticket.purpose,
-                    )
-                )
+                self._drop(ticket, reason)
         except asyncio.CancelledError:
             outcome = "cancelled"
         except Exception as error:  # ours: said loudly, but it must not take the other sessions along
@@ -256,10 +248,25 @@ class Engine:
         """A session; and a second one, where the caller's line was cut for longer than the first could live."""
         first = Lifecycle(around, ticket)
         outcome = await first.run()
-        if first.cut_off is None or self._reserve() is not None:
+        if first.cut_off is None:
             return outcome
-        again = Lifecycle(around, replace(ticket, due_ns=clock.now_ns()), goes_on=first.cut_off)
+        ticket = replace(ticket, due_ns=clock.now_ns())
+        if (reason := self._reserve()) is not None:
+            self._drop(ticket, reason)
+            return outcome
+        again = Lifecycle(around, ticket, goes_on=first.cut_off)
         return Outcome.FAILED if Outcome.FAILED in (await again.run(), outcome) else outcome
+
+    def _drop(self, ticket: Ticket, reason: DropReason) -> None:
+        self.emit(
+            IterationDropped(
+                t_ns=clock.now_ns(),
+                due_ns=ticket.due_ns,
+                scenario=self._settings.scenarios[0].name,
+                reason=reason,
+                purpose=ticket.purpose,
+            )
+        )
 
     def _reason_to_drop(self, ticket: Ticket) -> DropReason | None:
         """None: it may start, and has its place in the budget."""

@@ -147,7 +147,7 @@ class DropReason(StrEnum):
     LATE = "late"  # it could not start in time
     NO_USER = "no_user"  # all users were busy
     MAX_SESSIONS = "max_sessions"  # no session may be created any more
-    BUDGET = "budget"  # the money is used up
+    BUDGET = "budget"  # the rest of the money might not have paid for it
     ENGINE_DOWN = "engine_down"  # the session engine was dead
 
 

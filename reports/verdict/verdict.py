@@ -234,8 +234,9 @@ def _notes(report: Report, absences_s: Collection[float]) -> list[str]:
     if swept := sessions["swept"]:
         notes.append(f"{plural(swept)} left at first and removed by a sweep")
     if (cost := report["cost"]) is not None and cost["stopped"]:
+        beside = f" beside {cost['reserved_beside']:,} reserved at once" if cost["reserved_beside"] else ""
         notes.append(
-            f"stopped: budget: {cost['budget_usd']:g} USD would not have covered the worst of one session more;"
+            f"stopped: budget: {cost['budget_usd']:g} USD would not have covered the worst of one session more{beside};"
             f" {plural(sessions['started'])} had begun"
         )
     if dropped := sessions["dropped"]:

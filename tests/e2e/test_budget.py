@@ -72,7 +72,7 @@ def test_a_bound_of_one_creates_one(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def bought(tmp_path_factory: pytest.TempPathFactory, brief: Path) -> Iterator[tuple[RunningTwin, Avaload, Done]]:
-    """A run whose money is used up before its time is, by two processes."""
+    """A run whose money is spent or reserved before its time is up, by two processes."""
     cwd = tmp_path_factory.mktemp("money")
     (cwd / "prices.toml").write_text("[avatar]\nper_minute = 0.1\n")
     money = ("--budget", BUDGET_USD, "--prices", "prices.toml")
@@ -84,7 +84,7 @@ def bought(tmp_path_factory: pytest.TempPathFactory, brief: Path) -> Iterator[tu
             yield twin, run, run.finish(within_s=120)
 
 
-def test_a_budget_that_is_used_up_begins_no_more_sessions_and_ends_the_rest_as_planned(
+def test_a_budget_that_refused_a_session_begins_no_more_sessions_and_ends_the_rest_as_planned(
     bought: tuple[RunningTwin, Avaload, Done],
 ) -> None:
     twin, run, done = bought
@@ -95,7 +95,8 @@ def test_a_budget_that_is_used_up_begins_no_more_sessions_and_ends_the_rest_as_p
     assert set(report["sessions"]["dropped_by"]) == {"budget"}
     assert report["cost"]["stopped"] is True
     assert any(reason.startswith("stopped: budget: 1.5 USD would not have") for reason in report["verdict"]["reasons"])
-    assert "budget 1.5 USD, used up" in done.out
+    assert report["cost"]["reserved_beside"] > 0
+    assert f"budget 1.5 USD, spent or reserved for {report['cost']['reserved_beside']} sessions at once" in done.out
 
 
 def test_never_more_is_reserved_than_the_budget_and_it_covers_what_was_used(

@@ -173,7 +173,7 @@ class Bench:
     def reserve(self) -> None:
         """A place in the budget, before each create. Raises NotTestedError."""
         if not self.ground.reserve():
-            raise NotTestedError("--max-sessions or --budget is used up")
+            raise NotTestedError("--max-sessions or --budget allows no session more")
 
     def realtime(self, changed: Mapping[str, Any] | None) -> dict[str, Any]:
         """The mint's session object: the default one with the run's model, and with these changes."""

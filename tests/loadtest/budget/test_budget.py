@@ -64,13 +64,25 @@ def test_without_a_bound_everything_may_be_created_and_no_file_is_made(tmp_path:
 
 def test_what_a_session_did_not_cost_may_be_spent_by_others(tmp_path: Path) -> None:
     with Budget(tmp_path / "budget", usd=1.0) as budget:
-        assert [budget.reserve(0.6), budget.reserve(0.6)] == [None, DropReason.BUDGET]
+        assert budget.reserve(0.6) is None
         budget.settle(reserved=0.6, spent=0.4)
         assert budget.reserve(0.6) is None
         assert spent_usd(tmp_path / "budget") == pytest.approx(1.0)
         budget.settle(reserved=0.6, spent=0.7)  # dearer than thought: the file says so
         assert spent_usd(tmp_path / "budget") == pytest.approx(1.1)
         assert budget.reserve(0.0) is DropReason.BUDGET
+
+
+def test_once_the_money_was_too_little_for_a_session_none_begins_whatever_is_given_back(tmp_path: Path) -> None:
+    """In any process. Else one user of many would go, and the others on: neither the run that was asked for nor an end
+    of it."""
+    with Budget(tmp_path / "budget", usd=1.0) as budget, Budget(tmp_path / "budget", usd=1.0) as beside:
+        assert [budget.reserve(0.6), beside.reserve(0.6)] == [None, DropReason.BUDGET]
+        budget.settle(reserved=0.6, spent=0.0)
+        assert [budget.reserve(0.1), beside.reserve(0.1)] == [DropReason.BUDGET] * 2
+    assert spent_usd(tmp_path / "budget") == 0
+    with Budget(tmp_path / "budget", usd=1.0) as successor:
+        assert successor.reserve(0.1) is DropReason.BUDGET
 
 
 def test_a_successor_goes_on_where_the_dead_one_stood(tmp_path: Path) -> None:

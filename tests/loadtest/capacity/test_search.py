@@ -205,7 +205,9 @@ def test_a_search_whose_sessions_are_used_up_says_so_and_what_was_held() -> None
     fold.add(IterationDropped(t_ns=late_ns, due_ns=late_ns, scenario="s", reason=DropReason.MAX_SESSIONS))
     found = limit(fold.facts(), bounds_latency=False, processes=1, unit="arrivals/s")
     assert found.kind == "generator"
-    assert found.sentence == "--max-sessions or --budget was used up before the limit was found; 5 arrivals/s were held"
+    assert found.sentence == (
+        "--max-sessions or --budget allowed no session more before the limit was found; 5 arrivals/s were held"
+    )
 
 
 def test_a_stage_in_which_no_session_began_says_that_it_was_too_short() -> None:

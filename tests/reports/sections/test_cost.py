@@ -8,11 +8,11 @@ import pytest
 
 from loadtest.config.settings import Settings
 from loadtest.language.errors import Code, Kind
-from loadtest.language.events import Event, Gone, Mark, Observed, Outcome, Remains, Step
+from loadtest.language.events import DropReason, Event, Gone, IterationDropped, Mark, Observed, Outcome, Remains, Step
 from loadtest.prices.talk import Talk, Usd, bill
 from reports.data import run_settings
 from reports.sections.costs import spending
-from reports.sections.costs.planning import measured
+from reports.sections.costs.planning import measured, prices_of
 from tests.reports import journals as j
 
 PRICES = {"avatar": {"per_minute": 0.6}}
@@ -22,8 +22,8 @@ LIVED_S = 0.5 + 10 + 0.05
 """Of a good one, from the create's answer to the confirmed delete."""
 
 
-def cost(run_dir: Path, *events: Event, finish: str | None = "completed") -> dict[str, Any]:
-    scenario = {"name": "support-call", "cost": {"prices": PRICES}}
+def cost(run_dir: Path, *events: Event, finish: str | None = "completed", **more: Any) -> dict[str, Any]:
+    scenario = {"name": "support-call", "cost": {"prices": PRICES} | more}
     (run_dir / "settings.json").write_text(json.dumps({"scenario": scenario}))
     j.write_file(run_dir, events, finish=finish)
     found: dict[str, Any] = j.reported(run_dir)["cost"]
@@ -219,3 +219,55 @@ def test_what_lived_on_is_told_with_its_price_however_small_and_its_time_however
     long = {"count": 9, "seconds": 1_234_567.0, "price": {"usd": 2057.61}}
     assert spending.lines(cost, small)[-1] == "lived on after their end: 2.4 s, about 0.004 USD"
     assert spending.lines(cost, long)[-1] == "lived on after their end: 1,234,567 s, about 2,057.61 USD"
+
+
+def refused(at_s: float, reason: DropReason = DropReason.BUDGET) -> Event:
+    return IterationDropped(t_ns=j.at(at_s), due_ns=j.at(at_s), scenario="support-call", reason=reason)
+
+
+def test_a_budget_that_stops_a_run_says_for_how_many_sessions_it_kept_the_worst_then(run_dir: Path) -> None:
+    """A good session from 1 s on is over at 13 s. What was dropped for another reason, or later, is not counted."""
+    events = [
+        *j.good_session(1, 1),
+        *j.good_session(2, 14),
+        *j.good_session(3, 15),
+        *j.good_session(4, 15)[:CREATED],
+        refused(13.5, DropReason.LATE),
+        refused(20),
+        refused(40),
+    ]
+    found = cost(run_dir, *events, budget=5)
+    assert (found["stopped"], found["reserved_beside"]) == (True, 3)
+    assert "budget 5 USD, spent or reserved for 3 sessions at once" in spending.lines(found, {"count": 0})
+    (note,) = [reason for reason in j.reported(run_dir)["verdict"]["reasons"] if reason.startswith("stopped: budget")]
+    assert note == (
+        "stopped: budget: 5 USD would not have covered the worst of one session more beside 3 reserved at once;"
+        " 4 sessions had begun"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "stopped", "beside", "words"),
+    [(DropReason.BUDGET, True, 0, "budget 5 USD, used up"), (DropReason.MAX_SESSIONS, False, None, "budget 5 USD")],
+)
+def test_a_budget_that_is_spent_is_used_up_and_one_that_refused_nobody_is_not(
+    run_dir: Path, reason: DropReason, stopped: bool, beside: int | None, words: str
+) -> None:
+    found = cost(run_dir, *j.good_session(1, 1), refused(20, reason), budget=5)
+    assert (found["stopped"], found["reserved_beside"]) == (stopped, beside)
+    assert spending.lines(found, {"count": 0})[1] == words
+
+
+def test_what_is_on_this_machine_is_told_by_the_services_prices(run_dir: Path) -> None:
+    assert cost(run_dir, *j.good_session(1, 1))["charged"] is False
+    told = spending.words({"estimate": {"total": Usd(1.0, 1.0, 1.0).as_dict()}, "charged": False})
+    assert told == "1.00 USD by the services' prices; a twin charges nothing"
+
+
+def test_a_plan_with_prices_of_its_own_keeps_those_that_the_run_was_told(run_dir: Path) -> None:
+    cost(run_dir, *j.good_session(1, 1))
+    table = prices_of(run_dir, {"transcription": {"whisper-1": {"per_minute": 0.5}}})
+    whisper = table.transcriber("whisper-1")
+    assert whisper is not None
+    assert (table.avatar.per_minute, whisper.per_minute) == (0.6, 0.5)
+    assert prices_of(run_dir, {}) == written(run_dir).cost.table
