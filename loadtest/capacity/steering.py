@@ -17,7 +17,7 @@ from loadtest.capacity.limit import verdicts
 from loadtest.capacity.search import Found, Probe, Purpose, Search
 from loadtest.capacity.stages import Stages, check
 from loadtest.config.settings import SET_UP_S, Settings
-from loadtest.config.workload import Capacity
+from loadtest.config.workload import Capacity, LoadStage
 from loadtest.criteria.words import amount, load_words, plural
 from loadtest.language.errors import ConfigError, GeneratorError
 
@@ -30,6 +30,7 @@ _WHY: Final = {
 POOL = 2000
 """Sessions at once in a search by arrivals, unless more users are asked for."""
 BEGIN_LIMIT_S = 120.0
+HELD_ALL: Final = "if the target holds every level"
 SLACK_S = 1.0
 """After the end of a stage, until all of its events can be read."""
 
@@ -53,19 +54,48 @@ def prepared(settings: Settings) -> Settings:
         changes |= {"rate": capacity.most, "pacing": None, "max_users": pool}
     else:
         changes["users"] = math.ceil(capacity.most)
-    return settings.model_copy(
+    searched = settings.model_copy(
         update={
             "capacity": capacity,
             "load": settings.load.model_copy(update=changes),
             "slo": tuple({key: value for key, value in table.items() if key != "abort"} for table in settings.slo),
         }
     )
+    if latest_s(searched) <= 0:
+        raise ConfigError(
+            f"capacity.give_up: {capacity.give_up:g} s are too short for a level: two times settle and sustain are"
+            f" {capacity.give_up - latest_s(searched):g} s"
+        )
+    return searched
 
 
 def settle_s(settings: Settings) -> float:
     """How long a level is held before it is judged."""
     capacity = settings.capacity or Capacity()
     return capacity.settle if capacity.settle is not None else settings.conversation_s + 2.0
+
+
+def latest_s(searched: Settings) -> float:
+    """No level of a `prepared` search begins later: the best one is still to be held within its time."""
+    capacity = searched.capacity or Capacity()
+    return searched.load.duration - 2 * settle_s(searched) - capacity.sustain
+
+
+def at_most(settings: Settings) -> Settings:
+    """Of the load of such a search that holds every level: its levels as stages, as many as there is time for. Raises
+    ConfigError."""
+    searched = prepared(settings)
+    capacity, settling_s, is_open = searched.capacity or Capacity(), settle_s(searched), searched.load.open
+    search = Search(start=capacity.start, most=capacity.most, precision=capacity.precision, whole=not is_open)
+    stages, begins_s = [], 0.0
+    while (probe := search.next()) is not None and begins_s < latest_s(searched):
+        held_s = settling_s + (capacity.sustain if probe.purpose is Purpose.SUSTAIN else capacity.stage)
+        level: dict[str, Any] = {"rate": probe.level} if is_open else {"users": math.ceil(probe.level)}
+        stages.append(LoadStage(duration=held_s, **level))
+        begins_s += held_s + SLACK_S
+        search.tell(Found.PASSED)
+    changes = {"stages": tuple(stages), "rate": None, "duration": sum(stage.duration for stage in stages)}
+    return searched.model_copy(update={"load": searched.load.model_copy(update=changes)})
 
 
 class _At(NamedTuple):
@@ -135,7 +165,7 @@ class Steering:
                 raise GeneratorError("the run did not begin; see locust.log")
             yield None
         settling_s = settle_s(self._settings)
-        give_up_s = time.monotonic() + load.duration - 2 * settling_s - capacity.sustain
+        give_up_s = time.monotonic() + latest_s(self._settings)
         number = 0
         while (probe := search.next()) is not None and time.monotonic() < give_up_s:
             number += 1

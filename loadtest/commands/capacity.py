@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from loadtest.capacity.steering import prepared
+from loadtest.capacity.steering import HELD_ALL, at_most, prepared
 from loadtest.commands import options, plan
 from loadtest.commands.printing import complain, say_lines, show
 from loadtest.commands.work import dry_option
-from loadtest.commands.work.warned_run import loaded, warn
+from loadtest.commands.work.warned_run import loaded, tell_price, warn
 from loadtest.journal import JournalError
 from loadtest.language.errors import ConfigError, Exit
 
@@ -31,6 +31,8 @@ def main(arguments: argparse.Namespace) -> Exit:
     """Searches; then, if asked, says what so many users would need."""
     wanted = None
     if arguments.plan is not None:
+        if arguments.dry_run:
+            raise ConfigError("--plan: not with --dry-run: there is no plan without what a search has measured")
         if arguments.json:
             raise ConfigError("--plan: it is told in sentences, not with --json; `avaload plan RUN_DIR --json` has it")
         wanted = plan.Wanted(arguments.plan, arguments, option="--plan")
@@ -45,6 +47,7 @@ def main(arguments: argparse.Namespace) -> Exit:
 
         return of_search(settings, arguments)
     warn(settings)
+    tell_price(at_most(settings), provided=f", {HELD_ALL}")
     run_dir, report, code = loaded(prepared(settings), quiet=arguments.quiet)
     if report is not None:
         if not arguments.json and report["capacity"] is not None:

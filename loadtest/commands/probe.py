@@ -7,7 +7,7 @@ from typing import Any, Final
 from loadtest.commands import options
 from loadtest.commands.printing import say_lines, show
 from loadtest.commands.work import dry_option
-from loadtest.commands.work.warned_run import loaded
+from loadtest.commands.work.warned_run import loaded, tell_price
 from loadtest.language.errors import Exit
 from loadtest.language.events import RuleOutcome
 from loadtest.probes.catalogue import chosen
@@ -29,18 +29,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--slow", action="store_true", help="also what takes more than a minute, or costs money in production"
     )
-    dry_option.add_options(parser)
+    dry_option.add_options(parser, talks=False)
 
 
 def main(arguments: argparse.Namespace) -> Exit:
     """Checks, and tells what each of them found."""
-    dry_option.check_used(arguments)
     checks = settings_of_checks(arguments.rules, slow=arguments.slow)
     settings = options.without_search(options.settings_of(arguments, besides=checks))
-    if arguments.dry_run:
-        from loadtest.commands.work.dry_run import of_checks
+    from loadtest.commands.work.dry_checks import of_checks, sessions_of
 
-        return of_checks(settings, arguments, count=len(chosen(arguments.rules)))
+    if arguments.dry_run:
+        return of_checks(settings, arguments)
+    tell_price(settings, sessions=sessions_of(settings)[0])
     run_dir, report, code = loaded(settings, quiet=arguments.quiet)
     if report is not None:
         if not arguments.json:

@@ -4,11 +4,14 @@ The arrivals are those that the run would have, from the same seed. What is gues
 every figure that rests on it is a range.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+from loadtest.config.scenario import Scenario
+from loadtest.config.session_object import table as table_in
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
 from loadtest.forecast.costing import check_budget, expected
@@ -18,7 +21,10 @@ from loadtest.prices.table import Prices
 from loadtest.prices.talk import Bill, Talk, Tokens, Usd, bills, tokens
 
 TWIN_ANSWER_S: Final = 2.0
-"""How long the twin's answers are."""
+"""How long the twin's answers are, if its knob `answer_s` doesn't say otherwise."""
+_ANSWER_KNOB: Final = "answer_s"
+_MICRO: Final = 1_000_000
+"""In such parts of a dollar a budget reserves."""
 ANSWER_S: Final = 4.0
 """How long an answer is elsewhere, where nobody says so."""
 _TWIN_AROUND_S, _AROUND_S = 0.1, 2.0
@@ -33,7 +39,8 @@ CPU_MS_PER_SESSION: Final = {"official": 2.0, "lean": 0.8}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """Of one plan. `answer_s`: what was assumed of an answer. `reserved`: by scenario, what a budget sets aside."""
+    """Of one plan. `answer_s`: what was assumed of an answer, on average. `reserved`: by scenario, what a budget sets
+    aside; `of_budget`: those of the notes that say how far it will reach."""
 
     sessions: Range
     peak: Range
@@ -46,6 +53,7 @@ class Forecast:
     processes: Range
     answer_s: float
     reserved: Mapping[str, Usd]
+    of_budget: list[str]
     notes: list[str]
 
     def as_dict(self) -> dict[str, Any]:
@@ -89,12 +97,14 @@ def forecast(settings: Settings, *, answer_s: float | None, twin: bool, today: d
     """What a run of these settings would be. `answer_s`: how long answers are (None: the twin's own, or a guess).
     `twin`: the target is one. Raises ConfigError where a clip can't be read, or a budget can't be kept."""
     table = settings.cost.table
-    spoken_s = answer_s if answer_s is not None else TWIN_ANSWER_S if twin else ANSWER_S
     around_s, spread = (_TWIN_AROUND_S, _TWIN_SPREAD) if twin else (_AROUND_S, _SPREAD)
     weights = sum(scenario.weight for scenario in settings.scenarios)
+    spoken_s = [
+        answer_s if answer_s is not None else _answer_s(settings, each, twin=twin) for each in settings.scenarios
+    ]
     callers = [
-        (scenario.weight / weights, expected(settings, scenario, answer_s=spoken_s, around_s=around_s))
-        for scenario in settings.scenarios
+        (scenario.weight / weights, expected(settings, scenario, answer_s=each_s, around_s=around_s))
+        for scenario, each_s in zip(settings.scenarios, spoken_s, strict=True)
     ]
     talks = [(share, talk) for share, sessions_of in callers for _, talk in sessions_of]
     first_s = sum(share * sessions_of[0][1].lived_s for share, sessions_of in callers)
@@ -111,24 +121,38 @@ def forecast(settings: Settings, *, answer_s: float | None, twin: bool, today: d
     whole = busy.value / sum(share * talk.lived_s for share, talk in talks)
     cost, by_number = bills(talks, table).times(whole), _spread_of(sessions)
     reserved = check_budget(settings, table) if settings.cost.budget is not None else {}
+    peak = ranged([each.peak for each in played])
+    of_budget = _of_budget(settings, peak, cost.total, {name: each.total for name, each in reserved.items()})
+    checks = Usd(unknown=frozenset({"active checks"} if settings.probe_users else ()))
     return Forecast(
         sessions=sessions,
-        peak=ranged([each.peak for each in played]),
+        peak=peak,
         per_minute=per_minute,
         avatar_minutes=busy.times(1 / 60),
         session_s=ranged([each.busy_s / each.sessions if each.sessions else first_s for each in played]),
         dropped=played[0].dropped,
         tokens=_tokens(talks, table).times(whole),
         bill=Bill(
-            _wider(cost.model, *by_number),
-            _wider(cost.transcription, *by_number),
-            _wider(cost.avatar, *_spread_of(busy)),
+            _wider(cost.model, *by_number).plus(checks),
+            _wider(cost.transcription, *by_number).plus(checks),
+            _wider(cost.avatar, *_spread_of(busy)).plus(checks),
         ),
         processes=_processes(settings, sessions, busy),
-        answer_s=spoken_s,
+        answer_s=sum(share * each_s for (share, _), each_s in zip(callers, spoken_s, strict=True)),
         reserved={name: each.total for name, each in reserved.items()},
-        notes=_notes(settings, played[0], per_minute, cost.total, spoken_s, today, twin=twin),
+        of_budget=of_budget,
+        notes=[*_notes(settings, played[0], per_minute, spoken_s, twin=twin), *of_budget, *table.old(today)],
     )
+
+
+def _answer_s(settings: Settings, scenario: Scenario, *, twin: bool) -> float:
+    """How long an answer is, where nobody says so: the twin's are as long as its knob has them, and shorter with a
+    quicker voice."""
+    if not twin:
+        return ANSWER_S
+    knobs = dict(knob.split("=", 1) for knob in settings.target.twin_set)
+    speed = None if settings.by_backend else table_in(table_in(scenario.realtime, "audio"), "output").get("speed")
+    return float(knobs.get(_ANSWER_KNOB, TWIN_ANSWER_S)) / (speed or 1.0)
 
 
 def _again(callers: list[tuple[float, list[tuple[float, Talk]]]]) -> Again:
@@ -172,13 +196,18 @@ def _processes(settings: Settings, sessions: Range, busy: Range) -> Range:
 
 
 def _notes(
-    settings: Settings, played: Played, per_minute: Range, cost: Usd, answer_s: float, today: date, *, twin: bool
+    settings: Settings, played: Played, per_minute: Range, spoken_s: Sequence[float], *, twin: bool
 ) -> list[str]:
     """What must be known to use the figures."""
-    table, notes = settings.cost.table, []
+    notes = []
     if settings.spoken:
-        notes.append(f"answers of {answer_s:g} s are assumed; --answer says otherwise")
-    limit = table.limits.requests_per_minute
+        lengths = " to ".join(f"{each_s:.3g}" for each_s in sorted({min(spoken_s), max(spoken_s)}))
+        notes.append(f"answers of {lengths} s are assumed; --answer says otherwise")
+    if any(knob.partition("=")[0] != _ANSWER_KNOB for knob in settings.target.twin_set):
+        notes.append(f"of the twin's knobs {_ANSWER_KNOB} alone is in the figures")
+    if settings.by_backend:
+        notes.append("what your endpoint has its model read, instructions and tools, isn't known and in no figure")
+    limit = settings.cost.table.limits.requests_per_minute
     if not twin and per_minute.high > limit:
         sure = "is more than" if per_minute.low > limit else "may be more than"
         notes.append(f"{plural(round(per_minute.value), 'secret')} in a minute {sure} the account's {limit} requests")
@@ -187,11 +216,33 @@ def _notes(
     if settings.probe_users:
         checking = plural(settings.probe_users, "user")
         notes.append(f"active checks of {checking} are not in it: their sessions and costs aren't known")
-    if settings.cost.budget is not None and cost.is_known and cost.value > settings.cost.budget:
-        notes.append(f"the budget of {settings.cost.budget:g} USD would end it early")
     if twin:
-        notes.append("against the twin nothing is charged: the money is what the services would ask")
-    return notes + table.old(today)
+        where = "against the twin nothing is charged"
+        if not settings.embedded_twin:
+            where = "nothing is charged if the endpoints of this machine are a twin's"
+        notes.append(f"{where}: the money is what the services would ask")
+    return notes
+
+
+def _of_budget(settings: Settings, peak: Range, cost: Usd, reserved: Mapping[str, Usd]) -> list[str]:
+    """Whether the budget ends the run before its time: a run whose money isn't enough for the worst of one session more
+    begins no more of them. What checks reserve isn't known."""
+    budget, dearest = settings.cost.budget, max((each.high for each in reserved.values()), default=0.0)
+    if budget is None or not dearest:
+        return []
+    at_once, planned = math.floor(budget * _MICRO) // math.ceil(dearest * _MICRO), round(peak.value)
+    kept = f"a session of an active check keeps what it reserves: there can be {at_once:,} of them, beside nothing else"
+    found = [kept] if settings.probe_users else []
+    if settings.by_backend:
+        found.append("what your endpoint has its model read is not in what a session reserves")
+    if planned > at_once:
+        enough = f"the budget reserves for {plural(at_once)} at once at most"
+        found.append(f"{enough}, {planned:,} are planned: it would end the run then")
+    elif cost.value > budget:
+        found.append(f"the budget of {budget:g} USD would end it early")
+    elif cost.value + planned * dearest > budget:
+        found.append(f"the budget of {budget:g} USD may end it early: it reserves for {plural(planned)} at once, too")
+    return found
 
 
 def _words(figure: Mapping[str, float], unit: str = "") -> str:

@@ -2,11 +2,12 @@
 
 import asyncio
 
+from loadtest.config.settings import Settings
 from loadtest.language.clock import sleep_until
 from loadtest.language.errors import StepError
 from loadtest.probes.bench.bench import AFFORDABLE_S, Bench, Ground, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS
-from loadtest.probes.catalogue import BY_LEAD, PURPOSE
+from loadtest.probes.catalogue import BY_LEAD, PURPOSE, chosen
 from loadtest.secrecy.redact import redact
 from loadtest.session.ticket import Ticket
 
@@ -19,7 +20,7 @@ async def run_probe(ground: Ground, ticket: Ticket) -> None:
     bench = Bench(ground, ticket, probe, scale=scale)
     why = "the check broke off"
     try:
-        if (refusal := _refusal(ground, probe, scale)) is not None:
+        if (refusal := _refusal(ground.around.settings, probe, scale)) is not None:
             raise NotTestedError(refusal)
         await _run(ground, bench)
         why = "nothing was seen that could be judged"
@@ -55,9 +56,14 @@ async def _run(ground: Ground, bench: Bench) -> None:
         await probe.run(bench)
 
 
-def _refusal(ground: Ground, probe: Probe, scale: float) -> str | None:
+def allowed(settings: Settings) -> list[Probe]:
+    """Those of the chosen ones that will run, as far as the target's clock is known."""
+    scale = settings.target.clock_scale or 1.0
+    return [probe for probe in chosen(settings.probes.rules) if _refusal(settings, probe, scale) is None]
+
+
+def _refusal(settings: Settings, probe: Probe, scale: float) -> str | None:
     """Why it may not run here; None: it may."""
-    settings = ground.around.settings
     if settings.target.live and not probe.is_for_production:
         return "not against a live service: a fault would have to be injected there"
     if settings.probes.slow:

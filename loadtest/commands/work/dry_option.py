@@ -5,15 +5,18 @@ import argparse
 from loadtest.language.errors import ConfigError
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """For each command that makes load."""
+def add_options(parser: argparse.ArgumentParser, *, talks: bool = True) -> None:
+    """For each command that makes load. `talks`: what its sessions say is planned."""
     group = parser.add_argument_group("before a run")
     group.add_argument(
         "--dry-run", action="store_true", help="say what would happen and what it would cost; contact nobody"
     )
-    group.add_argument(
-        "--answer", metavar="T", help="with --dry-run: how long the avatar's answers are (default 4s; of the twin 2s)"
-    )
+    if talks:
+        group.add_argument(
+            "--answer",
+            metavar="T",
+            help="with --dry-run: how long the avatar's answers are (default 4s; of the twin 2s)",
+        )
 
 
 def check_used(arguments: argparse.Namespace) -> None:

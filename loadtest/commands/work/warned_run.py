@@ -56,17 +56,21 @@ def _too_narrow(settings: Settings) -> Iterator[str]:
                 ) + (", and turns may have no times" if way == "up" else "")
 
 
-def tell_price(settings: Settings) -> None:
-    """What a load run will cost, before it starts, where anybody charges for it or a budget bounds it."""
+def tell_price(settings: Settings, *, sessions: int | None = None, provided: str = "") -> None:
+    """What a run will cost, before it starts, where anybody charges for it or a budget bounds it. `sessions`: about how
+    many, where it isn't the load that says so; `provided`: what the figures hang on."""
     from loadtest.forecast.expected import forecast
 
     charged = not settings.embedded_twin and not all(map(is_loopback, endpoints_of(settings)))
     if not charged and settings.cost.budget is None:
         return
     found = forecast(settings, answer_s=None, twin=not charged, today=datetime.now(UTC).date())
-    complain(f"expected cost: {found.bill.total.words()}, for about {plural(round(found.sessions.value))}")
+    about = plural(round(found.sessions.value) if sessions is None else sessions)
+    complain(f"expected cost: {found.bill.total.words()}, for about {about}{provided}")
     for name, usd in found.reserved.items():
         complain(f"budget: {settings.cost.budget:g} USD; each session of {name} reserves {usd.words()} until it ends")
+    for note in found.of_budget:
+        complain(f"budget: {note}")
 
 
 def loaded(settings: Settings, *, quiet: bool) -> tuple[Path, dict[str, Any] | None, Exit]:

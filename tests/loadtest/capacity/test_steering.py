@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.capacity.steering import prepared, settle_s
+from loadtest.capacity.steering import at_most, prepared, settle_s
 from loadtest.config.resolve import resolve
 from loadtest.language.errors import ConfigError
 from loadtest.load.tickets import steered_stage
@@ -48,6 +48,10 @@ def test_objectives_do_not_abort_a_search() -> None:
             {"slo": [{"name": "few", "indicator": "turn.failed", "max": 9, "window": 60}]},
             f"slo 'few' (turn.failed): {NEITHER}",
         ),
+        (
+            {"capacity__give_up": "26s", "capacity__settle": "3s", "capacity__sustain": "20s"},
+            "capacity.give_up: 26 s are too short for a level: two times settle and sustain are 26 s",
+        ),
     ],
 )
 def test_a_search_that_can_not_be_is_refused(options: dict[str, Any], told: str) -> None:
@@ -61,6 +65,17 @@ def test_a_level_settles_for_longer_than_a_conversation_lasts() -> None:
     assert settle_s(settings_of(capacity__settle="7s")) == 7
     settings = settings_of()
     assert settle_s(settings) == settings.conversation_s + 2 > 10
+
+
+@pytest.mark.parametrize(
+    ("give_up", "levels"), [("1h", [2, 4, 8, 16, 16]), ("33s", [2, 4, 8, 16]), ("29s", [2, 4, 8]), ("9s", [2])]
+)
+def test_what_a_search_does_at_most_is_what_it_has_time_to_begin(give_up: str, levels: list[int]) -> None:
+    """A level is held for 6 s, and 1 s more until it is judged; none begins within the last 8 s of its time."""
+    times = {"capacity__settle": "1s", "capacity__stage": "5s", "capacity__sustain": "6s"}
+    found = at_most(settings_of(capacity__start=2, capacity__most=16, capacity__give_up=give_up, **times))
+    assert [stage.level for stage in found.load.stages] == levels
+    assert found.load.duration == sum(stage.duration for stage in found.load.stages)
 
 
 def test_users_of_a_stage_come_in_over_the_first_half_of_its_settling() -> None:

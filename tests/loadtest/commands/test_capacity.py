@@ -38,3 +38,34 @@ def test_a_plan_is_told_in_sentences_and_json_is_refused_beside_it_before_the_se
     assert cli.main(["capacity", "--plan", "5", "--json"]) == Exit.BAD_INPUT
     said = "avaload: --plan: it is told in sentences, not with --json; `avaload plan RUN_DIR --json` has it\n"
     assert capsys.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize("words", [["--plan", "5"], ["--plan", "5", "--think", "9s"]])
+def test_a_dry_run_measures_nothing_that_a_plan_could_be_made_of(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["capacity", "--dry-run", *words]) == Exit.BAD_INPUT
+    said = "avaload: --plan: not with --dry-run: there is no plan without what a search has measured\n"
+    assert capsys.readouterr() == ("", said)
+
+
+def test_what_a_search_costs_if_every_level_holds_is_said_before_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Twice 2 users and once 4, for 3, 3 and 5 s, without talk: a session lives for 0.1 s and reserves 0.1 USD."""
+
+    def searched(*_: Any, **__: Any) -> NoReturn:
+        raise ConfigError("it was searched")
+
+    monkeypatch.setattr(load_run, "run", searched)
+    monkeypatch.setenv("AVALOAD_COST__PRICES__AVATAR__PER_MINUTE", "0.1")
+    monkeypatch.setenv("AVALOAD_SESSION__MAX_DURATION", "60")
+    levels = ["--start", "2", "--most", "4", "--stage", "2s", "--settle", "1s", "--sustain", "4s"]
+    assert cli.main(["capacity", *levels, "--room", "none", "--budget", "0.3"]) == Exit.BAD_INPUT
+    price, *budget, _ = capsys.readouterr().err.splitlines()
+    assert price.startswith("avaload: expected cost: ")
+    assert price.endswith(", if the target holds every level")
+    assert budget == [
+        "avaload: budget: 0.3 USD; each session of default reserves 0.10 USD until it ends",
+        "avaload: budget: the budget reserves for 3 sessions at once at most, 4 are planned: it would end the run then",
+    ]

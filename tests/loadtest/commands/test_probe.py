@@ -1,10 +1,13 @@
 """What `avaload probe` prints of each rule that it checked."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
+from loadtest import cli
 from loadtest.commands.probe import table
+from loadtest.commands.work import load_run
+from loadtest.language.errors import ConfigError, Exit
 from loadtest.language.events import RuleOutcome
 
 
@@ -19,3 +22,22 @@ def test_broken_is_a_rule_that_fails_the_run_and_no_other(outcome: RuleOutcome) 
     assert ("BROKEN" in line) == (outcome == RuleOutcome.FAIL)
     assert line.startswith("EXP-1   ")
     assert line.endswith("not so in 3 of 5 cases")
+
+
+def test_what_checks_cost_is_said_to_be_unknown_before_them_where_a_budget_bounds_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def checked(*_: Any, **__: Any) -> NoReturn:
+        raise ConfigError("it was checked")
+
+    monkeypatch.setattr(load_run, "run", checked)
+    monkeypatch.setenv("AVALOAD_COST__PRICES__AVATAR__PER_MINUTE", "0.1")
+    monkeypatch.setenv("AVALOAD_SESSION__MAX_DURATION", "60")
+    assert cli.main(["probe", "TD-1", "TD-2", "--room", "none", "--budget", "3"]) == Exit.BAD_INPUT
+    assert capsys.readouterr().err.splitlines() == [
+        "avaload: expected cost: unknown: no price for active checks, for about 6 sessions",
+        "avaload: budget: 3 USD; each session of probe reserves 0.10 USD until it ends",
+        "avaload: budget: a session of an active check keeps what it reserves: there can be 30 of them, beside nothing"
+        " else",
+        "avaload: it was checked",
+    ]

@@ -105,3 +105,86 @@ def test_active_checks_are_said_to_be_in_no_figure() -> None:
     told = "active checks of 5 users are not in it: their sessions and costs aren't known"
     assert told in forecast(settings(load, probes={"share": 0.5}), answer_s=None, twin=True, today=TODAY).notes
     assert told not in forecast(settings(load), answer_s=None, twin=True, today=TODAY).notes
+
+
+def test_of_the_embedded_twin_it_is_known_how_long_answers_are_and_how_quick_its_voice_is() -> None:
+    quick = Settings().realtime | {"audio": {"output": {"speed": 1.25}}}
+    target = {"twin_set": ("answer_s=5", "cold_start=1", "answer_s=6")}
+    load = {"users": 2, "duration": 20}
+
+    def told(**changes: Any) -> tuple[float, list[str]]:
+        found = forecast(Settings.model_validate({"load": load} | changes), answer_s=None, twin=True, today=TODAY)
+        return found.answer_s, found.notes
+
+    assert told()[0] == 2
+    assert told(realtime=quick)[0] == 1.6
+    answer_s, notes = told(realtime=quick, target=target)
+    assert answer_s == 4.8
+    assert "answers of 4.8 s are assumed; --answer says otherwise" in notes
+    other = "of the twin's knobs answer_s alone is in the figures"
+    assert other in notes
+    assert other not in told(target={"twin_set": ("answer_s=5",)})[1]
+    mix = [{"name": "quick", "realtime": quick, "weight": 3}, {"name": "slow", "realtime": Settings().realtime}]
+    answer_s, notes = told(mix=mix)
+    assert answer_s == pytest.approx(1.7)
+    assert "answers of 1.6 to 2 s are assumed; --answer says otherwise" in notes
+
+
+def test_what_somebody_says_of_answers_is_taken_at_his_word_and_of_a_service_nothing_is_known() -> None:
+    quick = Settings().realtime | {"audio": {"output": {"speed": 1.25}}}
+    made = Settings.model_validate({"load": {"users": 2, "duration": 20}, "realtime": quick})
+    assert forecast(made, answer_s=3, twin=True, today=TODAY).answer_s == 3
+    assert forecast(made, answer_s=None, twin=False, today=TODAY).answer_s == 4
+
+
+def test_the_cost_of_active_checks_is_unknown_and_never_nothing() -> None:
+    load = {"users": 10, "ramp": 0, "duration": 60}
+    alone = forecast(settings(load, probes={"share": 1}, cost=AVATAR), answer_s=None, twin=False, today=TODAY)
+    assert alone.bill.total.words() == "unknown: no price for active checks"
+    beside = forecast(settings(load, probes={"share": 0.5}, cost=AVATAR), answer_s=None, twin=False, today=TODAY)
+    told = beside.as_dict()["cost"]
+    assert [told[part]["usd"] for part in ("model", "transcription", "avatar", "total")] == [None] * 4
+    assert told["total"]["known_usd"] > 0
+
+
+def budgeted(usd: float, *, duration: int = 60, **changes: Any) -> list[str]:
+    """What is said of a budget, without talk: a session reserves a minute of avatar, 0.1 USD, and lives for 2 s. Twenty
+    users spend 2 USD a minute."""
+    load = {"users": 20, "ramp": 0, "duration": duration}
+    made = settings(load, cost=AVATAR | {"budget": usd}, session={"max_duration": 60}, **changes)
+    found = forecast(made, answer_s=None, twin=False, today=TODAY)
+    assert [note for note in found.notes if note in found.of_budget] == found.of_budget
+    return found.of_budget
+
+
+def test_a_budget_that_can_not_reserve_for_all_sessions_at_once_is_told() -> None:
+    assert budgeted(1.2) == [
+        "the budget reserves for 12 sessions at once at most, 20 are planned: it would end the run then"
+    ]
+
+
+def test_a_budget_that_the_sessions_spend_is_told_and_so_is_one_whose_rest_would_not_do() -> None:
+    """The worst of twenty at once is 2 USD."""
+    assert budgeted(5) == []
+    assert budgeted(3) == ["the budget of 3 USD may end it early: it reserves for 20 sessions at once, too"]
+    assert budgeted(3, duration=120) == ["the budget of 3 USD would end it early"]
+
+
+def test_what_active_checks_and_ones_own_endpoint_make_of_a_budget_is_told() -> None:
+    (kept,) = budgeted(5, probes={"share": 0.5})
+    assert kept == "a session of an active check keeps what it reserves: there can be 50 of them, beside nothing else"
+    target = {"room": "none", "backend": {"url": "http://127.0.0.1:1/x"}, "avaturn_base_url": "http://127.0.0.1:2"}
+    (unread,) = budgeted(200, target=target)
+    assert unread == "what your endpoint has its model read is not in what a session reserves"
+
+
+def test_whether_a_twin_answers_is_said_of_the_embedded_one_alone() -> None:
+    load = {"users": 2, "duration": 20}
+    target = {"openai_base_url": "http://127.0.0.1:1/v1", "avaturn_base_url": "http://127.0.0.1:2"}
+    for changes, where in (
+        ({}, "against the twin nothing is charged"),
+        ({"target": target}, "nothing is charged if the endpoints of this machine are a twin's"),
+    ):
+        made = Settings.model_validate({"load": load} | changes)
+        notes = forecast(made, answer_s=None, twin=True, today=TODAY).notes
+        assert f"{where}: the money is what the services would ask" in notes
