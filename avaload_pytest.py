@@ -125,7 +125,7 @@ def hold(report: "Report") -> None:
         return
     lines = [f"avaload's verdict is {report.verdict.outcome}: {report.run_dir}/report.html", *report.verdict.reasons]
     lines += [
-        f"  {each.indicator}: {each.observed} in {each.count} samples, bound {each.objective:g}: {each.outcome}"
+        f"  {each.indicator}: {each.observed} in {each.count} samples, bound {each.objective:.12g}: {each.outcome}"
         for each in report.slos
         if each.outcome != "pass"
     ]

@@ -11,7 +11,7 @@ from loadtest.capacity.confidence import confidence
 from loadtest.capacity.facts import CLEARLY, NONE_DUE, Facts, ended_early
 from loadtest.capacity.quota import quota_of
 from loadtest.capacity.search import Found, Purpose
-from loadtest.criteria.words import amount, load_words, plural
+from loadtest.criteria.words import amount, asked, load_words, plural
 from loadtest.language.errors import FOR_THEIR_NUMBER
 
 SAME_LATENCY: Final = 1.5
@@ -191,10 +191,10 @@ def _broke_first(failing: Facts | None, stages: Sequence[Facts], found: Sequence
         return f"{plural(refused)} {'was' if refused == 1 else 'were'} refused for their number"
     if failing.broken:
         slo = failing.broken[0]
-        seen = "nothing" if slo.observed is None else amount(slo.observed, slo.unit)
+        seen = "nothing" if slo.observed is None else amount(slo.observed, slo.unit, slo.objective)
         bound = "most" if slo.bound == "max" else "least"
         whose = f" of {slo.scenario}" if slo.scenario else ""
-        return f"{slo.name} ({slo.indicator}{whose}): {seen}, wanted at {bound} {amount(slo.objective, slo.unit)}"
+        return f"{slo.name} ({slo.indicator}{whose}): {seen}, wanted at {bound} {asked(slo.objective, slo.unit)}"
     if not failing.keeps_up:
         return (
             f"the target no longer keeps up: sessions in progress grew by {failing.growth} in {failing.duration_s:g} s"

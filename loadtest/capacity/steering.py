@@ -18,7 +18,7 @@ from loadtest.capacity.search import Found, Probe, Purpose, Search
 from loadtest.capacity.stages import Stages, check
 from loadtest.config.settings import SET_UP_S, Settings
 from loadtest.config.workload import Capacity, LoadStage
-from loadtest.criteria.words import amount, load_words, plural
+from loadtest.criteria.words import amount, asked, load_words, plural
 from loadtest.language.errors import ConfigError, GeneratorError
 
 _WHY: Final = {
@@ -218,8 +218,8 @@ class Steering:
             if broken and broken[0].observed is not None:
                 first = broken[0]
                 side = "most" if first.bound == "max" else "least"
-                seen, wanted = amount(first.observed, first.unit), amount(first.objective, first.unit)
-                why = f": {first.name}: {seen}, wanted at {side} {wanted}"
+                seen = amount(first.observed, first.unit, first.objective)
+                why = f": {first.name}: {seen}, wanted at {side} {asked(first.objective, first.unit)}"
             elif not facts.keeps_up:
                 why = f": {plural(facts.growth, 'more session')} in progress at its end than at its begin"
             else:

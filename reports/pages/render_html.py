@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from loadtest.config.run_dir import Written
 from loadtest.criteria import stage_health
 from loadtest.criteria.slo import SECONDS, SHARE, TAKING
-from loadtest.criteria.words import amount, cut, load_words, more, plural
+from loadtest.criteria.words import amount, asked, cut, load_words, more, plural
 from loadtest.language.errors import Exit
 from loadtest.language.events import EndedBy
 from loadtest.language.outlets import html
@@ -203,8 +203,9 @@ def _health(figures: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """What, observed, suspect above, invalid above."""
 
     def lag(name: str, words: str, suspect_s: float | None, invalid_s: float | None) -> tuple[str, str, str, str]:
-        bounds = ["–" if bound_s is None else amount(bound_s, SECONDS) for bound_s in (suspect_s, invalid_s)]
-        return (words, amount(figures[name], SECONDS), bounds[0], bounds[1])
+        bounds = [bound_s for bound_s in (suspect_s, invalid_s) if bound_s is not None]
+        suspect, invalid = ("–" if bound_s is None else asked(bound_s, SECONDS) for bound_s in (suspect_s, invalid_s))
+        return (words, amount(figures[name], SECONDS, *bounds), suspect, invalid)
 
     cpu, rss, steal = figures["cpu_percent_p95"], figures["rss_bytes_max"], figures["steal_percent_p95"]
     files, limit = figures["open_files_max"], figures["open_files_limit"]

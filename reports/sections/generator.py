@@ -25,7 +25,7 @@ from loadtest.criteria.stage_health import (
     SUSPECT_POOL_NS,
     SUSPECT_STEAL_PERCENT,
 )
-from loadtest.criteria.words import amount, plural
+from loadtest.criteria.words import amount, asked, plural
 from loadtest.journal import PassedOver
 from loadtest.language.errors import LIMITS, Code, Kind
 from loadtest.language.events import Fault
@@ -217,7 +217,7 @@ def _above(figures: dict[str, Any], name: str, words: str, bound_s: float, other
     value_s = figures[name]
     if value_s is None or not bound_s < value_s <= other_bound_s:
         return []
-    return [f"{words}: p99 {amount(value_s, SECONDS)}, more than {amount(bound_s, SECONDS)}"]
+    return [f"{words}: p99 {amount(value_s, SECONDS, bound_s)}, more than {asked(bound_s, SECONDS)}"]
 
 
 def _drops_while_idle(run: Run) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from loadtest.criteria.slo import EXPOSED, INDICATORS, PER_MINUTE, SHARE, SloOutcome
-from loadtest.criteria.words import amount, bound, counted, plural
+from loadtest.criteria.words import amount, asked, bound, counted, plural
 
 Row = Mapping[str, Any]
 
@@ -42,7 +42,7 @@ def cells(row: Row) -> dict[str, str]:
         "objective": row["name"] if row["name"] == row["indicator"] else f"{row['name']} ({indicator})",
         "indicator": indicator,
         "bound": bound(row["bound"] == "min", row["objective"], row["unit"]),
-        "observed": amount(row["observed"], row["unit"]) + _when(row),
+        "observed": _observed(row) + _when(row),
         "samples": _samples(row) + ("" if row["outcome"] == SloOutcome.NOT_ENOUGH else _open(row)),
         "count": _samples(row),
         "outcome": OUTCOMES[SloOutcome(row["outcome"])],
@@ -70,9 +70,9 @@ def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
 def describe(row: Row) -> str:
     """One row as a sentence."""
     outcome, name = SloOutcome(row["outcome"]), cells(row)["objective"]
-    wanted = f"wanted at {'most' if row['bound'] == 'max' else 'least'} {amount(row['objective'], row['unit'])}"
+    wanted = f"wanted at {'most' if row['bound'] == 'max' else 'least'} {asked(row['objective'], row['unit'])}"
     if outcome is SloOutcome.NOT_ENOUGH:
-        seen = "" if row["observed"] is None else f" ({amount(row['observed'], row['unit'])} so far)"
+        seen = "" if row["observed"] is None else f" ({_observed(row)} so far)"
         of = f"{_of(row)}, it takes {counted(row['needed'], row['unit'])}"
         return f"not enough samples: {name}: {of}{seen}, {wanted}"
     found = _found(row)
@@ -91,7 +91,7 @@ def unseen(row: Row) -> str | None:
     number = f"{row['beyond']:,}" if row["beyond"] else "none"
     return (
         f"{plural(row['count'], _noun(row))}, {number} {done}: "
-        f"up to {amount(row['upper_bound'], SHARE)} {doing} would have passed unseen"
+        f"up to {_possible(row, 'upper_bound')} {doing} would have passed unseen"
     )
 
 
@@ -113,7 +113,7 @@ def _among(aborted: Mapping[str, Any]) -> str:
 def _found(row: Row) -> str:
     if row["observed"] is None:
         return "nothing was observed"
-    found = amount(row["observed"], row["unit"]) + _when(row)
+    found = _observed(row) + _when(row)
     if row["unit"] == SHARE:
         return f"{found} of {_of(row)}{_open(row)}"
     if row["unit"] == PER_MINUTE:
@@ -121,6 +121,15 @@ def _found(row: Row) -> str:
     if row["count"] < row["needed"]:
         return f"{found}, {row['beyond']:,} of only {_of(row)} beyond it"
     return found
+
+
+def _observed(row: Row) -> str:
+    return amount(row["observed"], row["unit"], row["objective"])
+
+
+def _possible(row: Row, bound: str) -> str:
+    """The share that the samples don't exclude, which is nothing to compare with a bound that is no share."""
+    return amount(row[bound], SHARE, *([row["objective"]] if row["unit"] == SHARE else []))
 
 
 def _when(row: Row) -> str:
@@ -145,9 +154,9 @@ def _of(row: Row) -> str:
 def _open(row: Row) -> str:
     """The share that the samples don't exclude."""
     if row["upper_bound"] is not None:
-        return f" (could be up to {amount(row['upper_bound'], SHARE)})"
+        return f" (could be up to {_possible(row, 'upper_bound')})"
     if row["lower_bound"] is not None:
-        return f" (could be down to {amount(row['lower_bound'], SHARE)})"
+        return f" (could be down to {_possible(row, 'lower_bound')})"
     return ""
 
 

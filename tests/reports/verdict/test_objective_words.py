@@ -57,6 +57,13 @@ def test_what_six_good_sessions_could_not_have_seen_is_said_beside_the_rate(tmp_
     assert cells(row)["samples"] == "6 (could be up to 39.3 %)"
 
 
+def test_an_objective_that_was_missed_by_little_is_not_printed_as_met_exactly(tmp_path: Path) -> None:
+    quick = Slo(name="quick", indicator="create.max", max=0.2)
+    row = judged(tmp_path, j.good_session(1, 1, create_s=0.2004), quick)
+    assert [cells(row)[name] for name in ("bound", "observed", "outcome")] == ["≤ 200 ms", "200.4 ms", "missed"]
+    assert describe(row) == "objective missed: quick (create.max): 200.4 ms, wanted at most 200 ms"
+
+
 def test_a_bound_that_the_samples_prove_is_not_said_to_be_open(tmp_path: Path) -> None:
     loose = Slo(name="n", indicator="session.failed_rate", max=0.4)
     row = judged(tmp_path, [event for n in range(1, 7) for event in j.good_session(n, n)], loose)
