@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from exporters.traces import trace_counts
-from loadtest.config.run_dir import Written
+from loadtest.config.run_dir import Written, below_here
 from loadtest.config.settings import Settings
 from loadtest.criteria import slo
 from loadtest.criteria.slo import Slo
@@ -213,8 +213,7 @@ def _slos(settings: Settings | None) -> list[Slo]:
 
 def _shown(run_dir: Path) -> str:
     """The directory as commands name it; one elsewhere by its last part: a page tells nobody where a home is."""
-    path = run_dir.resolve()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
+    return below_here(run_dir) or run_dir.resolve().name
 
 
 def _up(out: Path, run_dir: Path) -> str | None:

@@ -32,6 +32,17 @@ SCHEMA = 2
 _VERSIONS = ("locust", "gevent", "openai", "httpx", "aiohttp", "picows", "uvloop", "prometheus-client", "pandas")
 
 
+def below_here(run_dir: Path) -> str | None:
+    """The directory as it is called from the working directory; None where it isn't below that, or where that is gone:
+    somebody may delete it while a run is going on."""
+    path = run_dir.resolve()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        return None
+    return str(path.relative_to(here)) if path.is_relative_to(here) else None
+
+
 def check_unused(run_dir: Path) -> None:
     """Raises ConfigError unless the directory is empty or not there."""
     try:

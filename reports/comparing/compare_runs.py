@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from loadtest import journal
-from loadtest.config.run_dir import Written
+from loadtest.config.run_dir import Written, below_here
 from loadtest.config.settings import Settings
 from loadtest.language import disk
 from loadtest.language.errors import ConfigError, HarnessError
@@ -211,8 +211,7 @@ def _is_search(settings: Settings | None) -> bool:
 
 def _shown(run_dir: Path) -> str:
     """As it was given, if it is below here; else its last two parts: a page tells nobody where a home is."""
-    path = run_dir.resolve()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else "/".join(path.parts[-2:])
+    return below_here(run_dir) or "/".join(run_dir.resolve().parts[-2:])
 
 
 def _rules(run_dir: Path) -> list[dict[str, Any]]:

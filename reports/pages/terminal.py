@@ -13,6 +13,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from loadtest.config.run_dir import below_here
 from loadtest.criteria.slo import SloOutcome
 from loadtest.criteria.words import plural
 from loadtest.language.outlets import line, terminal
@@ -160,8 +161,7 @@ def _sweep(report: Report, run_name: str) -> str | None:
 
 def named(run_dir: Path) -> str:
     """The directory as a command typed here finds it."""
-    path = run_dir.resolve()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return below_here(run_dir) or str(run_dir.resolve())
 
 
 def _table() -> Table:

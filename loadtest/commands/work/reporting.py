@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from loadtest.config.backend import BackendTarget
 from loadtest.config.environment import CLUSTER_TOKEN, METRICS_PASSWORD, of_child, of_senders
-from loadtest.language.errors import ConfigError, Exit, GeneratorError
+from loadtest.language.errors import Exit, GeneratorError
 
 LIMIT_S: Final = 3600.0
 """A million sessions take a minute."""
@@ -24,7 +24,7 @@ def write_reports(
     """The report of the run, which is written by then; None where `is_enough()` said that nobody waits for it. Of
     `backend` and `keys`, what the run has sent, SEC-1 looks for the values.
 
-    Raises ConfigError, one line per problem, where the run can't be judged; GeneratorError where no report was made.
+    Raises GeneratorError where no report was made: the load has run, so nothing of it is bad input.
     """
     command = [sys.executable, "-P", "-m", "avaload", "report", str(run_dir), "--json"]
     again = f"`avaload report {run_dir}` tries again"
@@ -49,7 +49,8 @@ def write_reports(
     if out is None:
         return None
     if making.returncode == Exit.BAD_INPUT:
-        raise ConfigError([line.removeprefix("avaload: ") for line in told.splitlines()])
+        why = "; ".join(line.removeprefix("avaload: ") for line in told.splitlines())
+        raise GeneratorError(f"no report was made: {why}; {again}")
     sys.stderr.write(told)
     try:
         found: dict[str, Any] = json.loads(out)

@@ -8,6 +8,7 @@ import pytest
 
 from loadtest.commands.work.reporting import write_reports
 from loadtest.config.run_dir import write_settings
+from loadtest.language.errors import GeneratorError
 from tests.loadtest.config.test_settings import resolved
 from tests.reports import journals as j
 
@@ -56,3 +57,10 @@ def test_what_the_settings_tell_openly_and_what_was_not_sent_is_no_secret(
         monkeypatch.setenv(variable, value)
     row = sec_1(tmp_path, "gpt-realtime-2025-08-28 for a-scenario-of-2026 in production-1")
     assert (row["outcome"], row["seen"]) == ("pass", [])
+
+
+def test_a_load_that_has_run_and_has_no_report_is_no_bad_input(tmp_path: Path) -> None:
+    why = f"{tmp_path}: holds no journal; is it a run directory?"
+    with pytest.raises(GeneratorError) as found:
+        write_reports(tmp_path, None, keys={}, is_enough=lambda: False)
+    assert str(found.value) == f"no report was made: {why}; `avaload report {tmp_path}` tries again"

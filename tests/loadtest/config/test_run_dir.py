@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from loadtest import journal
-from loadtest.config.run_dir import is_embedded, load_resolved, make_run_dir, read_written, run_id, write_settings
+from loadtest.config.run_dir import (
+    below_here,
+    is_embedded,
+    load_resolved,
+    make_run_dir,
+    read_written,
+    run_id,
+    write_settings,
+)
 from loadtest.config.settings import Load, Settings
 from loadtest.language.errors import ConfigError
 
@@ -83,3 +91,14 @@ def test_a_directory_without_a_journal_is_no_run_and_one_with_one_lacks_its_sett
         pytest.raises(ConfigError, match=r"has no settings.json$"),
     ):
         load_resolved(tmp_path)
+
+
+def test_a_run_is_called_as_from_the_working_directory_while_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert (below_here(here / "runs" / "1"), below_here(tmp_path / "other")) == ("runs/1", None)
+    here.rmdir()
+    assert below_here(here / "runs" / "1") is None

@@ -202,3 +202,16 @@ def test_markdown_and_junit_carry_the_same_failures_and_rows(report: dict[str, A
 def test_the_command_of_an_example_is_one_that_a_shell_takes(report: dict[str, Any]) -> None:
     found = tables.failures(report, run_name="it's; rm -rf")[0]
     assert shlex.split(found.typed) == ["avaload", "session", "it's; rm -rf", j.sid(1)[:12]]
+
+
+def test_a_run_has_its_pages_where_somebody_has_deleted_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, run = tmp_path / "here", tmp_path / "run-7"
+    here.mkdir()
+    j.write_file(run, j.good_session(1, 1))
+    monkeypatch.chdir(here)
+    here.rmdir()
+    report = build(run)
+    assert (report["verdict"]["exit_code"], (run / "report.md").exists()) == (0, True)
+    assert f"report:  {run}/report.html" in terminal.render(report, run)
