@@ -30,8 +30,11 @@ def entry() -> int:
 def settle() -> None:
     """Make this process independent of where it was started: modules are found where avaload's own are, streams are
     there, and a terminal that goes away ends nothing."""
-    if sys.getfilesystemencoding() == "ascii" and os.environ.get("PYTHONUTF8") != "1":  # names of files have any sign
+    names = sys.getfilesystemencoding()
+    if names != "utf-8" and os.environ.get("PYTHONUTF8") != "1":  # names of files have any sign, and are so to children
         os.environ["PYTHONUTF8"] = "1"
+        if names != "ascii" and sys.stdout is not None:  # the terminal stays what it is; of one in C nothing is known
+            os.environ.setdefault("PYTHONIOENCODING", sys.stdout.encoding)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
     given = [os.path.abspath(path) for path in os.environ.pop("PYTHONPATH", "").split(os.pathsep) if path]  # noqa: PTH100
     if sys.path[:1] in ([""], [_directory()]) and sys.path[0] != _ROOT:

@@ -1,13 +1,17 @@
 """The command line in this process: which exit code, what is printed where, which setting an option is."""
 
 import argparse
+import io
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+import avaload
 from loadtest import __version__, cli
 from loadtest.commands import options, sweep
 from loadtest.config import settings
@@ -296,3 +300,34 @@ def test_a_working_directory_that_somebody_deleted_is_said(
     tmp_path.rmdir()
     assert cli.main(words) == Exit.BAD_INPUT
     assert capsys.readouterr().err == "avaload: the working directory is no longer there: change to another one\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "told"),
+    [
+        ("iso8859-1", None, "iso8859-1"),
+        ("iso8859-1", "latin-1", "latin-1"),
+        ("ascii", None, None),
+    ],
+)
+def test_names_of_files_are_read_as_utf_8_and_the_terminal_keeps_its_own_encoding(
+    names: str, given: str | None, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Sequence[str]] = []
+
+    def begin(program: str, words: Sequence[str]) -> None:
+        begun.append([program, *words])
+        raise SystemExit
+
+    for name in ("PYTHONUTF8", "PYTHONIOENCODING"):
+        monkeypatch.setenv(name, "")  # so that the test's end puts back what settle() sets
+        monkeypatch.delenv(name)
+    if given is not None:
+        monkeypatch.setenv("PYTHONIOENCODING", given)
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: names)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="iso8859-1"))
+    monkeypatch.setattr(os, "execv", begin)
+    with pytest.raises(SystemExit):
+        avaload.settle()
+    assert begun == [[sys.executable, sys.executable, *sys.orig_argv[1:]]]
+    assert (os.environ["PYTHONUTF8"], os.environ.get("PYTHONIOENCODING")) == ("1", told)
