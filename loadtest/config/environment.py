@@ -46,6 +46,9 @@ READ: Final = {
     "SSL_CERT_FILE": "Authorities to trust, where --ca-file names none.",
     "GITHUB_ACTIONS": "`true`: a job on GitHub, which gets annotations.",
     "GITHUB_STEP_SUMMARY": "The file of its step's summary.",
+    "COLUMNS": "How wide the terminal is, where it isn't as it says; below 20: 80.",
+    "TERM": "`dumb` or `unknown`: no table that changes in place, and no colours.",
+    "NO_COLOR": "Not empty: no colours.",
 }
 """What avaload itself reads, besides settings and what a scenario names by `env:NAME`."""
 RUN_DIR: Final = "AVALOAD_RUN_DIR"

@@ -36,6 +36,8 @@ _NAME: Final = re.compile(r"[\w.:/@+-]+", re.ASCII)
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """The last four are the first four in full width, which some spreadsheets take for them."""
 _BETWEEN: Final = "<!-- -->"
+LEAST_WIDTH: Final = 20
+_USUAL_WIDTH: Final = 80
 
 
 def text(words: str) -> str:
@@ -51,6 +53,11 @@ def line(words: str) -> str:
 def lines(all_words: Iterable[str]) -> str:
     """Each one line."""
     return "\n".join(map(line, all_words))
+
+
+def columns(told: int) -> int:
+    """Of a terminal that says so: one on which nothing could be read, as with `COLUMNS=0`, has said nothing."""
+    return told if told >= LEAST_WIDTH else _USUAL_WIDTH
 
 
 def terminal(words: str) -> str:

@@ -14,7 +14,7 @@ from rich.text import Text
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import load_words
 from loadtest.language.durations import in_words
-from loadtest.language.outlets import obeyed
+from loadtest.language.outlets import columns, obeyed
 from loadtest.load.glance import Glance
 from loadtest.load.screen import Plan, plain, rows, safe
 
@@ -45,6 +45,8 @@ class Progress:
         self.level: Callable[[], str] | None = None
         """Where a search for the limit is, in words."""
         self._console = Console(file=obeyed(sys.stderr), highlight=False, markup=False, emoji=False)  # names are names
+        if (wide := columns(self._console.width)) != self._console.width:
+            self._console.width = wide
         self._live: Live | None = None
         self._size = self._console.size
         self._next_plain_s = 0.0

@@ -12,10 +12,9 @@ from loadtest.criteria.objectives import Standing, State
 from loadtest.criteria.slo import COUNT, PER_MINUTE, SECONDS, SHARE, Slo
 from loadtest.criteria.words import amount, bound, plural
 from loadtest.criteria.words import counted as samples
-from loadtest.language.outlets import line, terminal
+from loadtest.language.outlets import LEAST_WIDTH, line, terminal
 from loadtest.load.glance import Glance, Times
 
-LEAST_WIDTH: Final = 20
 _BAR: Final = 24
 _NAMES: Final = 14
 _MARKS: Final = {State.MET: ("✓", "green"), State.MISSED: ("✗", "red"), State.OPEN: ("·", "")}

@@ -16,7 +16,7 @@ from rich.text import Text
 from loadtest.config.run_dir import below_here
 from loadtest.criteria.slo import SloOutcome
 from loadtest.criteria.words import plural
-from loadtest.language.outlets import line, terminal
+from loadtest.language.outlets import columns, line, terminal
 from reports.data.run_settings import HTTP
 from reports.sections.costs import spending
 from reports.verdict import objective_words, tables
@@ -45,9 +45,8 @@ def render(
     if shown_on is None:
         console = Console(file=text, width=_UNBOUND, color_system=None, highlight=False, markup=False, emoji=False)
     else:
-        console = Console(
-            file=text, width=shown_on.width, force_terminal=True, highlight=False, markup=False, emoji=False
-        )
+        wide = columns(shown_on.width)
+        console = Console(file=text, width=wide, force_terminal=True, highlight=False, markup=False, emoji=False)
     for each in _parts(report, run_dir, out or run_dir, width=console.width, quiet=quiet):
         console.print(each)
     return "\n".join(each.rstrip() for each in text.getvalue().splitlines()) + "\n"

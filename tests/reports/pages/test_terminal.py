@@ -108,6 +108,14 @@ def test_on_80_columns_nothing_is_wider_and_no_word_is_lost(
     assert sorted(" ".join(found).replace(" ", "")) == sorted(wide.replace(" ", ""))
 
 
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("width", [0, 1, 19])
+def test_a_terminal_that_says_it_has_no_room_is_written_on_as_on_80_columns(
+    width: int, report: dict[str, Any], run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert plain(report, run_dir, width, monkeypatch) == plain(report, run_dir, 80, monkeypatch)
+
+
 @pytest.mark.parametrize(("width", "outcome"), [(60, "not"), (80, "not"), (120, "not enough samples")])
 def test_objectives_have_their_words_whole_on_80_columns_and_every_mark_on_fewer(
     width: int, outcome: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
