@@ -63,8 +63,5 @@ def _check_used(arguments: argparse.Namespace, settings: Settings) -> None:
         useless += ["--expect-workers: only for --master"] if arguments.expect_workers is not None else []
         names = tuple(f"distribution.{name}" for name in ("bind_host", "bind_port", "token_file", "worker_disk_mib"))
         useless += [f"{name}: only for --master" for name in names if name in given]
-    if not settings.load.open:
-        names = ("load.max_users", "load.max_lateness")
-        useless += [f"{name}: only for open arrivals, which have a rate" for name in names if name in given]
     if useless:
         raise ConfigError(useless)

@@ -16,6 +16,7 @@ from loadtest.config.environment import PREFIX
 from loadtest.config.session_object import completed
 from loadtest.config.settings import Settings
 from loadtest.config.written.places import Written
+from loadtest.config.written.unused import unused
 from loadtest.config.written.variables import problem_of
 from loadtest.criteria.slo import parse_slos
 from loadtest.language import toml_text
@@ -78,6 +79,8 @@ def resolve(
         raise ConfigError([line for item in error.errors() for line in written.sentences(item)]) from error
     except ConfigError as error:
         raise ConfigError([written.at(problem) for problem in error.problems]) from error
+    if useless := unused(tree, settings, elsewhere):
+        raise ConfigError([line for item in useless for line in written.sentences(item)])
     if settings.target.live and settings.target.avaturn_base_url is None:
         settings = settings.with_endpoints(openai_base_url=LIVE_OPENAI, avaturn_base_url=LIVE_AVATURN)
     guard(settings, environ)

@@ -106,7 +106,9 @@ class Load(Section):
     @classmethod
     def _leaves_a_short_run_something(cls, given: Any) -> Any:
         """A run that is no longer than the default ramp has a shorter one; what was asked for is taken at its word."""
-        if not isinstance(given, dict) or "ramp" in given or "duration" not in given or given.get("trace"):
+        if not isinstance(given, dict) or "ramp" in given or "duration" not in given:
+            return given
+        if given.get("stages") or given.get("trace") or given.get("arrivals") in get_args(RateShape):
             return given
         try:
             duration_s = parse_s(given["duration"])
@@ -125,7 +127,7 @@ class Load(Section):
     def _fits_together(self) -> Self:
         problems = []
         shaped = self.arrivals in get_args(RateShape)
-        if self.ramp > self.duration and not self.stages and self.trace is None:
+        if self.ramp > self.duration and self.rises_by_ramp:
             problems.append("ramp is longer than duration")
         if self.warm_up >= self.duration:
             problems.append("warm_up leaves nothing of duration to judge")
@@ -153,6 +155,11 @@ class Load(Section):
     def open(self) -> bool:
         """Whether sessions start when they are due, not when a user is free."""
         return self.rate is not None or self.trace is not None or any(stage.rate is not None for stage in self.stages)
+
+    @property
+    def rises_by_ramp(self) -> bool:
+        """Whether `ramp` says how the load comes to its level; else its shape does."""
+        return not self.stages and self.trace is None and self.arrivals in get_args(Spacing)
 
     def described(self) -> str:
         """For people: how much of what."""

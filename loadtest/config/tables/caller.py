@@ -10,6 +10,8 @@ from loadtest.config.tables.section import DurationS, Section
 ECHO_DELAY_S: Final = 0.12
 """Through a player's buffer, the air and a microphone's own buffer."""
 
+STALL_EVERY_S: Final = 10.0
+CUT_FOR_S: Final = 3.0
 QUIET_DBFS: Final = -50.0
 """No detector of speech should take noise for it that is as quiet."""
 
@@ -31,7 +33,7 @@ class Line(Section):
         None, gt=0, description="kbit/s that it carries; what would wait for longer than 0.5 s is lost (left out: any)"
     )
     stall_s: DurationS = Field(0.0, ge=0, le=2, description="it stands still for so long, then all comes at once")
-    stall_every_s: DurationS = Field(10.0, ge=0.1, le=3600, description="from one such stall to the next")
+    stall_every_s: DurationS = Field(STALL_EVERY_S, ge=0.1, le=3600, description="from one such stall to the next")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -85,7 +87,7 @@ class Caller(Section):
         None, gt=0, description="the line is cut so long after the caller began to talk, once (left out: never)"
     )
     cut_for_s: DurationS = Field(
-        3.0, gt=0, le=600, description="then the caller joins again; once the session has ended meanwhile, a new one"
+        CUT_FOR_S, gt=0, le=600, description="then the caller joins again; once the session has ended meanwhile, a new one"
     )
 
     @model_validator(mode="before")
@@ -100,6 +102,11 @@ class Caller(Section):
             problems.append("noise: it has no level; give noise_dbfs")
         if self.echo_dbfs is None and self.echo_delay_s != ECHO_DELAY_S:
             problems.append("echo_delay_s: there is no echo; give echo_dbfs")
+        for way, line in (("up", self.up), ("down", self.down)):
+            if not line.stall_s and line.stall_every_s != STALL_EVERY_S and self.profile is None:  # else the profile's
+                problems.append(f"{way}.stall_every_s: the line never stands still; give stall_s")
+        if self.cut_after_s is None and self.cut_for_s != CUT_FOR_S:
+            problems.append("cut_for_s: the line is never cut; give cut_after_s")
         if self.speech_dbfs is not None and self.clipping_db is not None:
             problems.append("clipping_db: speech_dbfs gives the speech another level; give one of them")
         if problems:
