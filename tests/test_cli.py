@@ -103,6 +103,10 @@ def test_every_option_is_a_setting_that_exists() -> None:
         ),
         (("capacity", "--plan", "5", "--prices", "nowhere.toml"), ["nowhere.toml: No such file or directory"]),
         (("capacity", "--think", "30s"), ["--think is for --plan"]),
+        (
+            ("doctor", "--calibrate", "--slo", "a.toml", "--tag", "a=1", "--prices", "b.toml", "--users", "3"),
+            [f"{name}: --calibrate has settings of its own" for name in ("--slo", "--tag", "--prices", "--users")],
+        ),
         (("doctor", "--calibrate", "a.toml"), ["a.toml: --calibrate has a scenario of its own"]),
         (("sweep", "file"), ["file: holds no journal; is it a run directory?"]),
     ],

@@ -7,7 +7,7 @@ import asyncio
 from typing import Final
 
 from loadtest.commands import options
-from loadtest.commands.printing import say, say_json, say_lines
+from loadtest.commands.printing import complain, say, say_json, say_lines
 from loadtest.criteria.words import plural
 from loadtest.language.errors import ConfigError, Exit
 
@@ -29,9 +29,10 @@ def main(arguments: argparse.Namespace) -> Exit:
     if arguments.calibrate:
         if arguments.scenario is not None:
             raise ConfigError(f"{arguments.scenario}: --calibrate has a scenario of its own")
-        if given := sorted(options.given(arguments)):
+        besides = [f"--{name}" for name in ("slo", "tag", "prices") if getattr(arguments, name)]
+        if given := besides + sorted(options.given(arguments)):
             raise ConfigError([f"{name}: --calibrate has settings of its own" for name in given])
-        return _calibrate(as_json=arguments.json)
+        return _calibrate(as_json=arguments.json, quiet=arguments.quiet)
     from loadtest.commands.work.checks import check_start
     from loadtest.commands.work.doctor_checks import Check, examine
 
@@ -48,16 +49,18 @@ def main(arguments: argparse.Namespace) -> Exit:
     return Exit.BAD_INPUT if any(check.state == "bad" for check in checks) else Exit.PASS
 
 
-def _calibrate(*, as_json: bool) -> Exit:
-    from loadtest.commands.work.calibration import FIT, calibrate
+def _calibrate(*, as_json: bool, quiet: bool) -> Exit:
+    from loadtest.commands.work.calibration import FIT, calibrate, keep
     from loadtest.config.run_dir import CALIBRATION
 
-    result = calibrate()
-    is_fit = result["generator"] in FIT
+    result = calibrate(quiet=quiet)
+    is_fit, why_not = result["generator"] in FIT, keep(result)
     if as_json:
         say_json(result)
+        if why_not is not None:
+            complain(f"not kept: {why_not}")
         return Exit.PASS if is_fit else Exit.INVALID
-    kept = f"also in {CALIBRATION}" if is_fit else "not kept: this says nothing about a fit one"
+    kept = f"also in {CALIBRATION}" if why_not is None else f"not kept: {why_not}"
     say(
         f"error of what is reported, against the twin's own stamps, {plural(result['users'], 'user')}"
         f" (generator: {result['generator']}); {kept}"

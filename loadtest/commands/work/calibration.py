@@ -2,7 +2,7 @@
 
 A short run of whole sessions with 20 ms injected per HTTP step, answers exactly 700 ms after the user's last voiced
 frame, and barge-ins. Error = what the harness reports minus what the twin says happened (same host, same clock). The
-figures are written to `runs/calibration.json`, and later runs carry them in their reports.
+figures are written to `runs/calibration.json` where that can be, and later runs carry them in their reports.
 """
 
 import contextlib
@@ -114,11 +114,8 @@ def summary(errors: Errors) -> dict[str, dict[str, float]]:
     }
 
 
-def calibrate() -> dict[str, Any]:
-    """Run it (half a minute), write CALIBRATION if the generator was fit, return the figures.
-
-    Raises GeneratorError or ConfigError.
-    """
+def calibrate(*, quiet: bool = False) -> dict[str, Any]:
+    """Run it (half a minute), return the figures. Raises GeneratorError or ConfigError."""
     with contextlib.ExitStack() as stack:
         read_fd, _ = stack.enter_context(pipe())
         twin = stack.enter_context(companions.embedded_twin(read_fd, knobs=KNOWN_DELAYS))
@@ -129,18 +126,26 @@ def calibrate() -> dict[str, Any]:
             openai_base_url=twin["openai_base_url"], avaturn_base_url=twin["avaturn_base_url"]
         )
         keys = {"OPENAI_API_KEY": twin["openai_api_key"], "AVATURN_API_KEY": twin["avaturn_api_key"]}
-        run_dir, report, _ = run(settings, environ=os.environ | keys)
+        run_dir, report, _ = run(settings, quiet=quiet, environ=os.environ | keys)
         events = [event for file in read_run(run_dir) for event in file.events]
         of_turns, not_comparable = turn_errors(events, loopback.state(twin["state_url"]))
         errors = call_errors(events) | of_turns
-    result = {
+    return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "users": USERS,
         "generator": report["generator"]["outcome"] if report else None,
         "errors": summary(errors),
         "not_comparable": not_comparable,
     }
-    if result["generator"] in FIT:
+
+
+def keep(result: dict[str, Any]) -> str | None:
+    """Write CALIBRATION, which later runs read. Why not, where the figures say nothing or the directory takes none."""
+    if result["generator"] not in FIT:
+        return "this says nothing about a fit one"
+    try:
         CALIBRATION.parent.mkdir(exist_ok=True)
         disk.replace(CALIBRATION, json.dumps(result, indent=1).encode() + b"\n")
-    return result
+    except OSError as error:
+        return f"{CALIBRATION.parent}: {error.strerror}"
+    return None

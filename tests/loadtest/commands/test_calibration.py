@@ -1,10 +1,14 @@
 """What is reported against what the twin says: which turns are compared, and which can't be."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from loadtest import cli
+from loadtest.commands.work import calibration
 from loadtest.commands.work.calibration import summary, turn_errors
+from loadtest.language.errors import Exit
 from loadtest.language.events import Event, Mark, Observed, Outcome, Step, StepFinished
 
 MS = 1_000_000
@@ -91,3 +95,30 @@ def test_a_turn_without_the_twins_stamps_is_counted_and_not_compared(
 
 def test_a_session_that_the_twin_does_not_know_is_not_comparable() -> None:
     assert turn_errors(SPOKEN, {"sessions": []}) == ({"time to first audio": [], "barge-in": []}, 3)
+
+
+@pytest.mark.parametrize(("generator", "code"), [("valid", Exit.PASS), ("invalid", Exit.INVALID)])
+def test_figures_are_told_where_they_cannot_be_kept_and_the_code_is_the_runs(
+    generator: str,
+    code: Exit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = {"count": 3, "p50_ms": 0.5, "p99_ms": 1.5, "max_ms": 2.0}
+    found = {"users": 10, "generator": generator, "errors": {"mint": error}, "not_comparable": 0}
+    asked: list[bool] = []
+
+    def calibrate(*, quiet: bool) -> dict[str, Any]:
+        asked.append(quiet)
+        return found
+
+    monkeypatch.setattr(calibration, "calibrate", calibrate)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").write_text("a file, so no directory")
+    assert cli.main(["doctor", "--calibrate", "--quiet"]) == code
+    said = capsys.readouterr().out.splitlines()
+    why = "runs: File exists" if code == Exit.PASS else "this says nothing about a fit one"
+    assert said[0].endswith(f"10 users (generator: {generator}); not kept: {why}")
+    assert said[2].split() == ["mint", "3", "0.50", "ms", "1.50", "ms", "2.00", "ms"]
+    assert asked == [True]
