@@ -1,0 +1,44 @@
+"""Ports that a run listens on: what is said where one can't be taken."""
+
+import socket
+
+import pytest
+
+from loadtest.language.errors import ConfigError
+from loadtest.load.tcp_ports import bind_metrics, check_port_free
+from tests.support import free_port
+
+
+def test_metrics_are_served_at_an_address_of_ipv6_too() -> None:
+    try:
+        listener = bind_metrics(free_port(), "::1")
+    except ConfigError as error:  # a machine without it says so of the address
+        assert error.problems[0].startswith("output.metrics_host: ::1: ")
+        pytest.skip("no IPv6 on this machine")
+    assert listener is not None
+    with listener:
+        assert (listener.family, listener.getsockname()[0]) == (socket.AF_INET6, "::1")
+
+
+@pytest.mark.parametrize(("host", "why"), [("192.0.2.7", "Cannot assign requested address"), ("no.such.host.invalid", "")])
+def test_an_address_that_is_none_of_this_machines_is_said_of_the_address(host: str, why: str) -> None:
+    with pytest.raises(ConfigError) as metrics:
+        bind_metrics(free_port(), host)
+    with pytest.raises(ConfigError) as master:
+        check_port_free(free_port(), "distribution.bind_port", host)
+    for error, name in ((metrics, "output.metrics_host"), (master, "distribution.bind_host")):
+        (problem,) = error.value.problems
+        assert problem.startswith(f"{name}: {host}: {why}")
+        assert problem.endswith("; give an address of this machine")
+
+
+def test_a_port_that_is_taken_is_said_of_the_port() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigError) as found:
+            bind_metrics(port)
+    assert found.value.problems == [
+        f"output.metrics_port: {port} on 127.0.0.1: Address already in use; choose another with --metrics-port N, or off"
+    ]
