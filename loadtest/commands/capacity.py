@@ -21,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Of the search, and of the runs that it consists of."""
     options.add_scenario(parser)
     of_runs = (each for each in options.OF_RUNS if each[0] not in _DECIDED)
-    options.add_settings(parser, (*options.OF_SEARCHES, *of_runs))
+    options.add_settings(parser, (*options.OF_SEARCHES, *of_runs), quietly="the limit and the verdict")
     parser.add_argument("--plan", type=int, metavar="USERS", help="then say what so many users would need")
     plan.add_assumptions(parser)
     dry_option.add_options(parser)

@@ -114,15 +114,19 @@ def add_prices(parser: argparse._ActionsContainer) -> None:
 
 
 def add_settings(
-    parser: argparse.ArgumentParser, options: Iterable[Option], *, prints: str = "report.json"
+    parser: argparse.ArgumentParser,
+    options: Iterable[Option],
+    *,
+    prints: str = "report.json",
+    quietly: str = "the verdict",
 ) -> dict[str, argparse._ArgumentGroup]:
     """These, and what every sort of run can be told; in groups, by the sections of their settings. What each is for and
-    its default are said by its setting. `prints`: what --json does."""
+    its default are said by its setting. `prints`: what --json does; `quietly`: what is said with --quiet."""
     parser.add_argument("--json", action="store_true", help=f"print {prints} on stdout")
     parser.add_argument(
         "--tag", action="append", default=[], metavar="KEY=VALUE", help="build, environment …; repeatable"
     )
-    parser.add_argument("--quiet", action="store_true", help="say nothing while it runs, and only the verdict then")
+    parser.add_argument("--quiet", action="store_true", help=f"say nothing while it runs, and only {quietly} then")
     groups: dict[str, argparse._ArgumentGroup] = {}
     for option in options:
         section = option.setting.partition(".")[0]

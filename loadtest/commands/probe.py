@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> Exit:
     tell_price(settings, sessions=sessions_of(settings)[0])
     run_dir, report, code = loaded(settings, quiet=arguments.quiet)
     if report is not None:
-        if not arguments.json:
+        if not arguments.json and not arguments.quiet:
             say_lines(table(report, arguments.rules))
         show(report, run_dir, as_json=arguments.json, quiet=arguments.quiet)
     return code

@@ -1,5 +1,6 @@
 """What `avaload probe` prints of each rule that it checked."""
 
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -9,6 +10,7 @@ from loadtest.commands.probe import table
 from loadtest.commands.work import load_run
 from loadtest.language.errors import ConfigError, Exit
 from loadtest.language.events import RuleOutcome
+from tests.reports import journals as j
 
 
 def row(outcome: RuleOutcome, violations: int) -> dict[str, Any]:
@@ -41,3 +43,23 @@ def test_what_checks_cost_is_said_to_be_unknown_before_them_where_a_budget_bound
         " else",
         "avaload: it was checked",
     ]
+
+
+@pytest.mark.parametrize(("words", "tells"), [([], True), (["--quiet"], False)])
+def test_quiet_is_the_verdict_alone(
+    words: list[str],
+    tells: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    j.write_file(tmp_path, j.good_session(1, 1))
+    report = j.reported(tmp_path)
+
+    def checked(*_: Any, **__: Any) -> tuple[Path, dict[str, Any], Exit]:
+        return tmp_path, report, Exit.PASS
+
+    monkeypatch.setattr(load_run, "run", checked)
+    assert cli.main(["probe", "TD-1", *words]) == Exit.PASS
+    said = capsys.readouterr().out
+    assert ("what was seen" in said, said.startswith("verdict:")) == (tells, not tells)

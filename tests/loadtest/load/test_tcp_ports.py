@@ -20,16 +20,15 @@ def test_metrics_are_served_at_an_address_of_ipv6_too() -> None:
         assert (listener.family, listener.getsockname()[0]) == (socket.AF_INET6, "::1")
 
 
-@pytest.mark.parametrize(("host", "why"), [("192.0.2.7", "Cannot assign requested address"), ("no.such.host.invalid", "")])
-def test_an_address_that_is_none_of_this_machines_is_said_of_the_address(host: str, why: str) -> None:
+def test_an_address_that_is_none_of_this_machines_is_said_of_the_address() -> None:
+    host = "192.0.2.7"  # of documents alone
     with pytest.raises(ConfigError) as metrics:
         bind_metrics(free_port(), host)
     with pytest.raises(ConfigError) as master:
         check_port_free(free_port(), "distribution.bind_port", host)
     for error, name in ((metrics, "output.metrics_host"), (master, "distribution.bind_host")):
-        (problem,) = error.value.problems
-        assert problem.startswith(f"{name}: {host}: {why}")
-        assert problem.endswith("; give an address of this machine")
+        said = f"{name}: {host}: Cannot assign requested address; give an address of this machine"
+        assert error.value.problems == [said]
 
 
 def test_a_port_that_is_taken_is_said_of_the_port() -> None:
