@@ -46,9 +46,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     scope = item.config.getoption("--avaload-twin-scope")
     if scope == "function" or "avaload_twin" not in getattr(item, "fixturenames", ()):
         return
-    kinds = {"class": pytest.Class, "module": pytest.Module}
-    twin_s = (item.getparent(kinds[scope]) or item) if scope in kinds else item.session
-    heard = twin_s.listchain()
+    kinds: dict[str, type[pytest.Collector]] = {"class": pytest.Class, "module": pytest.Module}
+    heard = (item.getparent(kinds.get(scope, pytest.Session)) or item).listchain()
     for node, _ in item.iter_markers_with_node("avaload_twin"):
         if node not in heard:
             pytest.fail(

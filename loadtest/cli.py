@@ -121,7 +121,7 @@ def entry() -> int:
     """A command of `avaload`. `avaload twin` goes straight to the twin, which has an option parser of its own."""
     notes = forget_steering()
     disk.keep_private()
-    if sys.argv[1:2] in (["run"], ["capacity"], ["export"], ["worker"]):
+    if sys.argv[1:2] in (["run"], ["capacity"], ["probe"], ["export"]):
         for note in notes:
             printing.complain(f"note: {note}")
     if sys.argv[1:2] == ["twin"]:

@@ -335,3 +335,15 @@ def test_names_of_files_are_read_as_utf_8_and_the_terminal_keeps_its_own_encodin
         avaload.settle()
     assert begun == [[sys.executable, sys.executable, *sys.orig_argv[1:]]]
     assert (os.environ["PYTHONUTF8"], os.environ.get("PYTHONIOENCODING")) == ("1", told)
+
+
+@pytest.mark.parametrize(("command", "says"), [("run", 1), ("capacity", 1), ("probe", 1), ("export", 1), ("report", 0)])
+def test_whatever_may_send_to_a_collector_says_which_variables_name_none(
+    command: str, says: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "forget_steering", lambda: ["OTEL_SDK_DISABLED is not used"])
+    monkeypatch.setattr(cli.disk, "keep_private", lambda: None)
+    monkeypatch.setattr(cli, "main", lambda: 0)
+    monkeypatch.setattr(sys, "argv", ["avaload", command])
+    assert cli.entry() == 0
+    assert capsys.readouterr().err == "avaload: note: OTEL_SDK_DISABLED is not used\n" * says

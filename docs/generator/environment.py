@@ -16,15 +16,15 @@ Generated from `environment.py` and `pipeline.py` in `loadtest/config/` by `make
 has them as ever.
 
 Every [key of a scenario's sections](scenario.md) can be given as `AVALOAD_<SECTION>__<KEY>`: `AVALOAD_LOAD__USERS=50`.
-Tags too: `AVALOAD_TAGS__BUILD=7`. `name`, `[[slo]]`, `[[mix]]` and `[[waive]]` are said by files. What looks like a
-setting and is none is refused.
+Tags too: `AVALOAD_TAGS__BUILD=7`. A list has commas: `AVALOAD_PROBES__RULES=EXP-1,TD-1`. `name` and lists of tables,
+such as `[[slo]]` and `[[load.stages]]`, are said by files. What looks like a setting and is none is refused.
 
 ## What avaload reads
 """
 _NOT_USED: Final = """
 ## What companies set for all programs, and is not used
 
-`run`, `capacity`, `worker` and `export` say so in a line each. What else begins with `OTEL_` and reaches no run is
+`run`, `capacity`, `probe` and `export` say so in a line each. What else begins with `OTEL_` and reaches no run is
 named in one more.
 """
 _INHERITED: Final = """\

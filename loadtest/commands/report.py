@@ -53,7 +53,7 @@ def _out(run_dir: Path, given: Path | None, *, judged_by: str | None) -> Path:
     if given is None and judged_by is None:
         return run_dir
     if given is None:
-        name = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(judged_by or "").stem).strip("-") or "slo"
+        name = re.sub(r"[^\w.-]+", "-", Path(judged_by or "").stem).strip("-") or "slo"
         out = run_dir / f"judged-{name}"
         if out.is_symlink():  # a run directory may come from anybody
             raise ConfigError(f"{out}: is a link; say with --out where the reports go")

@@ -25,6 +25,7 @@ from loadtest.language.errors import ConfigError
 from loadtest.language.mistyped import did_you_mean
 from loadtest.prices.table import over
 
+_LISTS: Final = ("probes.rules",)
 _OF_SCENARIOS: Final = ("secret", "session", "realtime", "conversation", "caller")
 
 
@@ -48,7 +49,7 @@ def resolve(
         raise ConfigError(of_file.at(problem))
     variables = _from(environ)
     for setting, name in variables.items():
-        _put(tree, setting.split("."), environ[name], origin=name)
+        _put(tree, setting.split("."), _value(setting, environ[name]), origin=name)
     _choose_model(tree, variables, origin="environment")
     if isinstance(tree.get("tags"), dict):
         tree["tags"] = _flat(tree["tags"])
@@ -97,6 +98,11 @@ def _from(environ: Mapping[str, str]) -> dict[str, str]:
     if problems := [problem for name in ours if name not in names and (problem := problem_of(name))]:
         raise ConfigError(problems)
     return {name[len(PREFIX) :].lower().replace("__", "."): name for name in names}
+
+
+def _value(setting: str, text: str) -> str | list[str]:
+    """Of a variable: a list has commas, where its setting reads no text itself."""
+    return [word for each in text.split(",") if (word := each.strip())] if setting in _LISTS else text
 
 
 def _two_models(load: Any, *, origin: str) -> str | None:

@@ -12,8 +12,8 @@ _MOST_DIGITS: Final = 15
 def amount(value: float | None, unit: str, *beside: float) -> str:
     """A number as people read it: three significant digits and its unit.
 
-    More digits where three would say of a share that it is none or all, and where the number stands `beside` others, its
-    bounds, and would look as if it were on the other side of one, or the same.
+    More digits where three would say of a share that it is none or all, and where the number stands `beside` others,
+    its bounds, and would look as if it were on the other side of one, or the same.
     """
     if value is None:
         return "not observed"

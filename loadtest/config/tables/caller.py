@@ -87,7 +87,10 @@ class Caller(Section):
         None, gt=0, description="the line is cut so long after the caller began to talk, once (left out: never)"
     )
     cut_for_s: DurationS = Field(
-        CUT_FOR_S, gt=0, le=600, description="then the caller joins again; once the session has ended meanwhile, a new one"
+        CUT_FOR_S,
+        gt=0,
+        le=600,
+        description="then the caller joins again; once the session has ended meanwhile, a new one",
     )
 
     @model_validator(mode="before")

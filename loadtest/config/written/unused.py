@@ -29,7 +29,9 @@ _KEYS: Final = (
     _Key("load", "ramp", lambda settings: settings.load.rises_by_ramp, _RISES, _OF_LOAD),
     _Key("load", "max_users", _by_arrivals, _OPEN, _OF_LOAD),
     _Key("load", "max_lateness", _by_arrivals, _OPEN, _OF_LOAD),
-    _Key("load", "step_count", lambda settings: settings.load.arrivals == "steps", "only for arrivals = steps", _OF_LOAD),
+    _Key(
+        "load", "step_count", lambda settings: settings.load.arrivals == "steps", "only for arrivals = steps", _OF_LOAD
+    ),
     *(
         _Key("probes", name, lambda settings: settings.probes.share > 0, _NO_CHECKS, frozenset({"probes.share"}))
         for name in ("rules", "slow")

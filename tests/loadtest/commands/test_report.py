@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from loadtest.cli import main
+from loadtest.commands.report import _out
 from tests.reports import journals as j
 
 REPORTS = ["junit.xml", "metrics.txt", "report.html", "report.json", "report.md"]
@@ -131,3 +132,16 @@ def test_the_page_beside_still_leads_to_the_sound(
     away = (tmp_path / "away" / "report.html").read_text()
     assert f"audio/{j.sid(1)}-0-user.wav" in away
     assert re.findall(r'href="[^"]*wav"', away) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "beside"),
+    [
+        ("größe.toml", "judged-größe"),
+        ("länge.toml", "judged-länge"),
+        ("v1.2.toml", "judged-v1.2"),
+        ("§§.toml", "judged-slo"),
+    ],
+)
+def test_each_file_of_objectives_has_a_directory_of_its_name(name: str, beside: str, tmp_path: Path) -> None:
+    assert _out(tmp_path / "run-1", None, judged_by=name) == tmp_path / "run-1" / beside

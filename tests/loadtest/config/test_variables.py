@@ -55,3 +55,8 @@ def test_prices_of_a_file_lie_over_those_of_the_scenario_and_of_the_environment(
     variables = {"AVALOAD_COST__PRICES__HOST__PER_HOUR": "3"}
     table = resolve(path, own, variables).cost.table
     assert (table.avatar.per_minute, table.transcription["whisper-1"].per_minute, table.host.per_hour) == (0.2, 2, 3)
+
+
+def test_a_list_in_a_variable_has_commas() -> None:
+    environ = {"AVALOAD_PROBES__RULES": "EXP-1, TD-1,", "AVALOAD_PROBES__SHARE": "0.5"}
+    assert resolve(None, {}, environ).probes.rules == ("EXP-1", "TD-1")
