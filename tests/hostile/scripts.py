@@ -29,7 +29,7 @@ NESTED = b"[" * 200_000 + b"]" * 200_000
 BAD_SHAPE, BAD_JSON = "protocol/bad_shape", "protocol/bad_json"
 NO_ANSWER = "no_response/no_answer"
 TIMEOUT, LOST = "timeout/timeout", "transport/connection_lost"
-FLOOD = BAD_SHAPE
+FLOOD, STALLED = BAD_SHAPE, "transport/media_stalled"
 """A room that says more in a second than any conversation does in an hour."""
 CLOSED, OTHER = "transport/ws_closed", "protocol/other"
 REFUSED = ("rejected/http_3xx", "rejected/http_4xx", "rejected/invalid_request")

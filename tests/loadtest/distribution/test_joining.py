@@ -73,7 +73,7 @@ def wait_for_leave(master: Serving) -> None:
         ),
         (
             ("--master", *LOCAL, "--master-bind-host", "192.0.2.1", "--metrics-port", "off"),
-            ["distribution.bind_host: 192.0.2.1: Cannot assign requested address; give an address of this machine"],
+            ["--master-bind-host: 192.0.2.1: Cannot assign requested address; give an address of this machine"],
         ),
     ],
 )

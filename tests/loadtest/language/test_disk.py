@@ -218,5 +218,5 @@ def test_a_chunk_of_another_host_that_has_no_room_is_not_there_and_comes_again(
 
 def test_places_of_the_budget_need_no_room_later(tmp_path: Path) -> None:
     with Budget(tmp_path / "reserved", sessions=1) as budget:
-        assert (tmp_path / "reserved").stat().st_size == 16
+        assert (tmp_path / "reserved").stat().st_size == 24
         assert [budget.reserve(), budget.reserve()] == [None, DropReason.MAX_SESSIONS]

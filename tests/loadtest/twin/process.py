@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 class RunningTwin:
