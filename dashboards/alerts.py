@@ -247,7 +247,7 @@ ALERTS: Final = (
         # With sessions in progress: what a process needs for its own start and end slows nobody down.
         expr=f"(max by (job, instance, worker) ({selector(c.WORKER_LAG, source='engine')}) > {LAG_S:g}"
         f" or max by (job, instance, worker) ({selector(c.WORKER_CPU)}) > {CPU_RATIO:g})"
-        f" and on (job, instance) sum by (job, instance) ({selector(c.SESSIONS_ACTIVE)}) > 0",
+        f" and on (job, instance) {_sum(c.SESSIONS_ACTIVE)} > 0",
         summary="Load process {{ $labels.worker }} of {{ $labels.instance }} is saturated",
         description=f"Its event loop lags by more than {LAG_S * 1000:g} ms or it uses more than {CPU_RATIO:.0%} of a "
         "core: what is slow now may be the generator.",

@@ -8,16 +8,14 @@ given back later: a run would else go on with fewer users than it was to have, a
 """
 
 import fcntl
-import math
 import os
 from pathlib import Path
 from typing import Final, Self
 
 from loadtest.language import disk
 from loadtest.language.vocabulary import DropReason
+from loadtest.prices.micro import MICRO, to_pay, to_spend
 
-_MICRO: Final = 1_000_000
-"""Money is counted in millionths of a dollar, rounded against us."""
 _BYTES: Final = 8
 _TAKEN, _SPENT, _OVER = 0, _BYTES, 2 * _BYTES
 """Where the file has them: sessions, money, and whether a session was refused for want of it."""
@@ -28,7 +26,7 @@ class Budget:
 
     def __init__(self, path: Path, *, sessions: int | None = None, usd: float | None = None) -> None:
         self._sessions = sessions
-        self._micro = None if usd is None else math.floor(usd * _MICRO)
+        self._micro = None if usd is None else to_spend(usd)
         bounded = sessions is not None or usd is not None
         self._fd = disk.open_fd(path, os.O_RDWR | os.O_CREAT) if bounded else -1
         if self._fd >= 0:
@@ -38,7 +36,7 @@ class Budget:
         """None: one more session may be created, and is counted. Safe between processes."""
         if self._fd < 0:
             return None
-        micro = math.ceil(usd * _MICRO)
+        micro = to_pay(usd)
         fcntl.lockf(self._fd, fcntl.LOCK_EX)
         try:
             taken, spent = self._read(_TAKEN), self._read(_SPENT)
@@ -56,7 +54,7 @@ class Budget:
     def settle(self, *, reserved: float, spent: float) -> None:
         """A session has ended for certain: what it did not cost of what was reserved for it may be used again, and what
         it cost above that may not."""
-        back = math.ceil(reserved * _MICRO) - math.ceil(max(0.0, spent) * _MICRO)
+        back = to_pay(reserved) - to_pay(max(0.0, spent))
         if self._micro is None or not back:
             return
         fcntl.lockf(self._fd, fcntl.LOCK_EX)
@@ -85,4 +83,4 @@ def spent_usd(path: Path) -> float | None:
         written = path.read_bytes()
     except OSError:
         return None
-    return int.from_bytes(written[_SPENT:_OVER], "little") / _MICRO if len(written) >= _OVER else None
+    return int.from_bytes(written[_SPENT:_OVER], "little") / MICRO if len(written) >= _OVER else None

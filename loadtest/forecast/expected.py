@@ -4,7 +4,6 @@ The arrivals are those that the run would have, from the same seed. What is gues
 every figure that rests on it is a range.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,14 +16,13 @@ from loadtest.criteria.words import plural
 from loadtest.forecast.costing import check_budget, expected
 from loadtest.forecast.plan import CPU_GOAL, Range
 from loadtest.forecast.playing import NEVER, Again, Played, play
+from loadtest.prices.micro import to_pay, to_spend
 from loadtest.prices.table import Prices
 from loadtest.prices.talk import Bill, Talk, Tokens, Usd, bills, tokens
 
 TWIN_ANSWER_S: Final = 2.0
 """How long the twin's answers are, if its knob `answer_s` doesn't say otherwise."""
 _ANSWER_KNOB: Final = "answer_s"
-_MICRO: Final = 1_000_000
-"""In such parts of a dollar a budget reserves."""
 ANSWER_S: Final = 4.0
 """How long an answer is elsewhere, where nobody says so."""
 _TWIN_AROUND_S, _AROUND_S = 0.1, 2.0
@@ -230,7 +228,7 @@ def _of_budget(settings: Settings, peak: Range, cost: Usd, reserved: Mapping[str
     budget, dearest = settings.cost.budget, max((each.high for each in reserved.values()), default=0.0)
     if budget is None or not dearest:
         return []
-    at_once, planned = math.floor(budget * _MICRO) // math.ceil(dearest * _MICRO), round(peak.value)
+    at_once, planned = to_spend(budget) // to_pay(dearest), round(peak.value)
     kept = f"a session of an active check keeps what it reserves: there can be {at_once:,} of them, beside nothing else"
     found = [kept] if settings.probe_users else []
     if settings.by_backend:

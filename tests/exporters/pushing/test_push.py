@@ -127,15 +127,21 @@ def test_a_push_that_is_not_taken_whole_is_counted_and_the_next_holds_its_values
     assert pushed(receiver.pushes[-1])["avaload_sessions_started_total", (("scenario", "support"),)] == 2
 
 
+def followed(run_dir: Path, receiver: Receiver, *, every_s: float) -> tuple[threading.Thread, list[Pusher]]:
+    """Pushes the run's values, until it is over; then there is the pusher."""
+    ended: list[Pusher] = []
+    url = f"{receiver.url}/v1/metrics"
+    following = threading.Thread(
+        target=lambda: ended.append(follow(run_dir, url, threading.Event(), every_s=every_s)), daemon=True
+    )
+    following.start()
+    return following, ended
+
+
 def test_the_last_values_of_a_run_are_pushed_and_end_it(tmp_path: Path) -> None:
     with Receiver() as receiver:
         live_file.write(tmp_path, values(at_s=1))
-        ended: list[Pusher] = []
-        url = f"{receiver.url}/v1/metrics"
-        following = threading.Thread(
-            target=lambda: ended.append(follow(tmp_path, url, threading.Event(), every_s=3600)), daemon=True
-        )
-        following.start()
+        following, ended = followed(tmp_path, receiver, every_s=3600)
         assert receiver.wait(lambda: len(receiver.pushes) == 1)
         live_file.write(tmp_path, values(at_s=2))  # not yet due
         live_file.write(tmp_path, values(at_s=3, sessions=3, over=True))
@@ -147,12 +153,7 @@ def test_the_last_values_of_a_run_are_pushed_and_end_it(tmp_path: Path) -> None:
 def test_a_clock_that_is_set_back_costs_no_push(tmp_path: Path) -> None:
     with Receiver() as receiver:
         live_file.write(tmp_path, values(at_s=60))
-        ended: list[Pusher] = []
-        url = f"{receiver.url}/v1/metrics"
-        following = threading.Thread(
-            target=lambda: ended.append(follow(tmp_path, url, threading.Event(), every_s=0)), daemon=True
-        )
-        following.start()
+        following, ended = followed(tmp_path, receiver, every_s=0)
         assert receiver.wait(lambda: len(receiver.pushes) == 1)
         live_file.write(tmp_path, values(at_s=-30, sessions=3))  # to before the start
         assert receiver.wait(lambda: len(receiver.pushes) == 2)

@@ -70,7 +70,8 @@ class Response:
         self._planned: list[OutputItem] = []
         self._deltas = 0
         self._is_half = False
-        decided, fate = next(around.script, Decision()), self._mishap()
+        decided = next(around.script, Decision())
+        fate = around.chance.mishap("first_delta") or around.chance.mishap("response")
         self._decided = decided if fate is None else Decision()
         self._fate = fate or decided.reason
         self._cut_at: int | None = None
@@ -100,9 +101,6 @@ class Response:
             self._next = self._alarms.after(delay_s, callback)
         else:
             callback()
-
-    def _mishap(self) -> str | None:
-        return self._around.chance.mishap("first_delta") or self._around.chance.mishap("response")
 
     def _says_nothing(self) -> bool:
         """Whether it ends before its first item."""
