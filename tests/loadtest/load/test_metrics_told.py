@@ -14,6 +14,7 @@ from loadtest.language.clock import wall_ns
 from loadtest.load.companions import _complain_of, exporters
 from tests.exporters.pushing.test_push import values
 from tests.exporters.traces.receiver import Receiver
+from tests.support import eventually
 
 
 class Ending:
@@ -93,7 +94,8 @@ def test_an_exporter_of_spans_that_fails_is_told_of(tmp_path: Path) -> None:
     output = settings_of().output.model_copy(update={"otlp_endpoint": url})  # as no scenario can say it
     said: list[str] = []
     with exporters(settings_of().model_copy(update={"output": output}), tmp_path, say=said.append):
-        pass
+        log = tmp_path / "traces.log"  # who is told to end as it starts has said nothing yet
+        eventually(lambda: log.read_text().endswith("\n"), within_s=60, what="the exporter has said why")
     why = "--otlp-endpoint: must be like http://127.0.0.1:4318, without user, query or fragment"
     assert said == [f"note: {url} lacks spans of this run: {why}"]
 
