@@ -82,7 +82,7 @@ class _Unfailing(io.FileIO):
 def _open_streams() -> None:
     """All three are there, if only to be silent: else the next file to be opened would get a stream's number. What an
     encoding has no sign for is told by its number; what a terminal would obey is shown, not obeyed."""
-    from loadtest.language.outlets import Outlet
+    from loadtest.text.outlets import Outlet
 
     for fd in range(3):
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from dashboards import rules
+from dashboards.alerting import rules
 from dashboards.boards import all as boards
 from dashboards.places import Places
 

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest.language import clock, disk
-from loadtest.language.events import (
+from loadtest.events.kinds import (
     Event,
     Failure,
     GeneratorFailed,
@@ -24,8 +23,9 @@ from loadtest.language.events import (
     SessionFinished,
     StepFinished,
 )
-from loadtest.language.outlets import json_text
 from loadtest.secrecy.redact import redact
+from loadtest.system import clock, disk
+from loadtest.text.outlets import json_text
 
 FILE: Final = "log.jsonl"
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from loadtest.criteria.samples import SAMPLERS, Running, Sampler, Source, source_of
 from loadtest.criteria.slo import Slo
-from loadtest.language.events import Event, Outcome, StepFinished
+from loadtest.events.kinds import Event, Outcome, StepFinished
 
 _ENOUGH: Final = 200
 """Of a step, before its 99th percentile means anything."""

@@ -2,12 +2,12 @@
 
 From Python: `run_scenario`, `start_twin`, `read_run`, `compare_runs`; for a Locust file: `AvatarUser`. Nothing else is
 promised. They are imported when they are first asked for. Start reading at `session/lifecycle.py` and
-`language/events.py`.
+`events/kinds.py`.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from loadtest.language.version import __version__ as __version__
+from loadtest.system.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from loadtest.api import compare_runs, read_run, run_scenario, start_twin

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from loadtest.config.environment import OWNER, TOLD_FD, of_child
+from loadtest.events.errors import Exit
 from loadtest.http_client import loopback
-from loadtest.language.errors import Exit
-from loadtest.language.lifeline import pipe
+from loadtest.system.lifeline import pipe
 
 if TYPE_CHECKING:
     from reports.figures import Comparison, Report
@@ -123,8 +123,8 @@ def read_run(run_dir: Path | str) -> "Frames":
 
     Raises ValueError, one line, where no journal can be read, or settings.json is broken.
     """
+    from loadtest.events.errors import ConfigError
     from loadtest.journal import JournalError
-    from loadtest.language.errors import ConfigError
     from reports import tidy
 
     try:
@@ -138,8 +138,8 @@ def compare_runs(base: Path | str | Iterable[Path | str], new: Path | str | Iter
 
     Raises ValueError, one line a problem, where a run can't be read.
     """
+    from loadtest.events.errors import ConfigError
     from loadtest.journal import JournalError
-    from loadtest.language.errors import ConfigError
     from reports.comparing.compare import compare
     from reports.figures import comparison_of
 

@@ -28,16 +28,16 @@ from loadtest.commands.work.reporting import write_reports
 from loadtest.config.access.cluster import fresh_token
 from loadtest.config.access.guard import KEYS
 from loadtest.config.environment import LIFELINE_FD
+from loadtest.config.keys.workload import Load
 from loadtest.config.resolve import resolve
 from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.settings import RUNS, Probes, Settings
-from loadtest.config.workload import Load
-from loadtest.language.errors import ConfigError, Exit, GeneratorError
-from loadtest.language.lifeline import pipe
-from loadtest.load import companions, supervisor
+from loadtest.events.errors import ConfigError, Exit, GeneratorError
 from loadtest.load.conductor import LoadProcess
 from loadtest.load.users import AFTER_FAILURE_S
+from loadtest.processes import companions, supervisor
 from loadtest.secrecy.redact import know
+from loadtest.system.lifeline import pipe
 
 FEW_USERS: Final = 500
 """Room for so many sessions at once where no option says how many there will be."""

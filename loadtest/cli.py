@@ -15,10 +15,10 @@ from typing import Any, Final, NoReturn, Protocol, cast
 from avaload import guarded, settle
 from loadtest.commands import printing
 from loadtest.config.environment import PREFIX, forget_steering
-from loadtest.language import disk
-from loadtest.language.errors import LIMITS, ConfigError, Exit, GeneratorError, HarnessError, own_limit
-from loadtest.language.mistyped import did_you_mean
-from loadtest.language.version import __version__
+from loadtest.events.errors import LIMITS, ConfigError, Exit, GeneratorError, HarnessError, own_limit
+from loadtest.system import disk
+from loadtest.system.version import __version__
+from loadtest.text.mistyped import did_you_mean
 
 COMMANDS: Final = {
     "run": "a load run; without endpoints: the embedded twin",

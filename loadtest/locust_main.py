@@ -11,8 +11,8 @@ from typing import Any
 from locust import argument_parser, main
 from locust.util.load_locustfile import is_user_class
 
-from loadtest.language.outlets import keep_safe
 from loadtest.secrecy.redact import guard_stderr
+from loadtest.text.outlets import keep_safe
 
 _parser = argument_parser.get_empty_argument_parser
 

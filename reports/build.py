@@ -15,13 +15,13 @@ from loadtest.config.run_dir import Written, below_here
 from loadtest.config.settings import Settings
 from loadtest.criteria import slo
 from loadtest.criteria.slo import Slo
-from loadtest.language import disk
-from loadtest.language.errors import ConfigError, HarnessError
-from loadtest.language.outlets import json_text, line
+from loadtest.events.errors import ConfigError, HarnessError
+from loadtest.system import disk
+from loadtest.text.outlets import json_text, line
 from reports.comparing import compare, compare_runs
 from reports.data import frames, run_settings
 from reports.data.beside import beside
-from reports.pages import gitlab, junit, render_html, render_md
+from reports.formats import gitlab, junit, render_html, render_md
 from reports.sections import arrivals, capacity, expiry, generator, hosts, sessions, stages, steps, teardown
 from reports.sections.costs import spending
 from reports.sections.heard import age, media

@@ -9,7 +9,7 @@ from typing import Final
 
 from loadtest.capacity.limit import LimitKind
 from loadtest.criteria.slo import Unit
-from loadtest.language.events import STEPS
+from loadtest.events.kinds import STEPS
 
 QUANTILES: Final = ("p50_s", "p90_s", "p95_s", "p99_s", "max_s")
 _PROBE: Final = {"rule": "its id", "outcome": "what the probe found", "detail": "what it did and saw"}

@@ -11,9 +11,9 @@ from typing import IO, Any, Final
 
 import pandas as pd
 
-from loadtest.language import disk
-from loadtest.language.errors import ConfigError
-from loadtest.language.outlets import csv_cell, text
+from loadtest.events.errors import ConfigError
+from loadtest.system import disk
+from loadtest.text.outlets import csv_cell, text
 from reports import TableFormat
 from reports.tidy import COLUMNS, FLAG, NAME, NUMBER, TEXT, TIME, Frames
 

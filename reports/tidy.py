@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
+from loadtest.config.keys.scenario import KINDS
 from loadtest.config.run_dir import Written
-from loadtest.config.scenario import KINDS
 from loadtest.criteria.words import plural
-from loadtest.language.events import STEPS, AnswerEnd, Step
+from loadtest.events.kinds import STEPS, AnswerEnd, Step
 from reports.data import frames, run_settings
 from reports.data.frames import Run
 from reports.sections import hosts

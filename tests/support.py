@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import pytest
 
 from loadtest import journal
-from loadtest.language.events import RunStarted
+from loadtest.events.kinds import RunStarted
 from tests.programs import needed
 
 ROOT = Path(__file__).parents[1]

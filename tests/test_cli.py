@@ -15,10 +15,10 @@ import avaload
 from loadtest import __version__, cli
 from loadtest.commands import options, sweep
 from loadtest.config import settings
-from loadtest.config.backend import BackendTarget
-from loadtest.config.workload import Capacity
+from loadtest.config.keys.backend import BackendTarget
+from loadtest.config.keys.workload import Capacity
+from loadtest.events.errors import ConfigError, Exit, GeneratorError, HarnessError
 from loadtest.journal import Journal, JournalError, encode
-from loadtest.language.errors import ConfigError, Exit, GeneratorError, HarnessError
 from tests.exporters.traces.script import run_finished, run_started, session
 from tests.support import environment
 

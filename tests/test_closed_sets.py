@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from exporters.metrics import edges
-from loadtest.config.scenario import KINDS, PAID_FOR, TurnKind
+from loadtest.config.keys.scenario import KINDS, PAID_FOR, TurnKind
 from loadtest.config.settings import Target
 from loadtest.criteria.samples import SAMPLERS
 from loadtest.criteria.slo import INDICATORS, RANKED, Slo

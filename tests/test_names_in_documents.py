@@ -8,9 +8,9 @@ import pytest
 
 from exporters.metrics.catalogue import BY_NAME
 from loadtest.config import environment
-from loadtest.config.scenario import sections
+from loadtest.config.keys.scenario import sections
 from loadtest.config.settings import Settings
-from loadtest.language.errors import Exit
+from loadtest.events.errors import Exit
 from reports.report_keys import keys
 from tests.support import ROOT
 from tests.test_documents import WRITTEN

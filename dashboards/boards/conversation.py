@@ -6,7 +6,7 @@ from dashboards.boards.sessions import ENDED
 from dashboards.panels import Board, Kind, Panel, Query, heat, quantiles, rate, total
 from exporters.metrics import catalogue as c
 from loadtest.criteria.slo import TAKING
-from loadtest.language.events import Step
+from loadtest.events.kinds import Step
 
 FRAME_S: Final = 0.02
 """Length of a frame of audio, seconds."""

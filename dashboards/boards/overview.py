@@ -4,7 +4,7 @@ import json
 from typing import Final
 from urllib.parse import quote
 
-from dashboards.alerts import OBJECTIVE, OVER_TARGET, SETUP_S
+from dashboards.alerting.alerts import OBJECTIVE, OVER_TARGET, SETUP_S
 from dashboards.boards.sessions import BY_STATE, ENDED, ENDED_BY_OUTCOME, FAILED_SHARE, LEFT
 from dashboards.panels import HERE, Board, Kind, Panel, Query, here, now, of_the_run, quantile, total
 from dashboards.places import RUNBOOK_UID

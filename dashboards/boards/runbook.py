@@ -8,7 +8,7 @@ from grafana_foundation_sdk.builders import dashboard, text
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.text import TextMode
 
-from dashboards.alerts import ALERTS
+from dashboards.alerting.alerts import ALERTS
 from dashboards.panels import TAG
 from dashboards.places import RUNBOOK_UID
 

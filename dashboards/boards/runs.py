@@ -7,7 +7,7 @@ compared; both must lie within the board's time range and Prometheus' retention.
 
 from typing import Final
 
-from dashboards.alerts import CPU_RATIO, LAG_S, STALE_S
+from dashboards.alerting.alerts import CPU_RATIO, LAG_S, STALE_S
 from dashboards.boards.sessions import ENDED
 from dashboards.panels import HERE, RESOLUTION, Board, Kind, Panel, Query, here, now, quantiles, rate, total
 from dashboards.promql import one_of, selector

@@ -6,7 +6,7 @@ from dashboards.panels import Board, Kind, Panel, Query, heat, now, quantile, qu
 from dashboards.promql import one_of
 from exporters.metrics import catalogue as c
 from exporters.metrics.labels import DOUBTFUL, LEAKED
-from loadtest.language.events import STEPS, Step
+from loadtest.events.kinds import STEPS, Step
 
 ENDED: Final = "~ok|failed"
 """A session or step that was cancelled, or failed by the generator, says nothing about the target."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from dashboards.alerts import SECRET_MARGIN_S
+from dashboards.alerting.alerts import SECRET_MARGIN_S
 from dashboards.boards.sessions import DOUBTFUL_SESSIONS, LEFT
 from dashboards.panels import Board, Kind, Panel, Query, now, quantile, quantiles, total
 from dashboards.promql import edge, one_of

@@ -1,4 +1,4 @@
-"""docs/reference/journal.md: every event of a journal and its fields, from loadtest/language/events.py."""
+"""docs/reference/journal.md: every event of a journal and its fields, from loadtest/events/kinds.py."""
 
 import ast
 import inspect
@@ -9,12 +9,13 @@ from typing import Any, Final, get_args
 import msgspec
 
 from docs.generator.markdown import code, paragraph, table
-from loadtest.language import errors, events, vocabulary
+from loadtest.events import errors, vocabulary
+from loadtest.events import kinds as events
 
 _HEAD: Final = """\
 # The journal
 
-Generated from `loadtest/language/events.py` and its words by `make generated`; do not edit.
+Generated from `loadtest/events/kinds.py` and its words by `make generated`; do not edit.
 
 `journal/*.jsonl` of a run's directory has one file per process that wrote, and one JSON object per line.
 A field that has its default is left out. A reader passes over fields that it doesn't know."""

@@ -10,10 +10,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from docs.generator.markdown import code, paragraph, table
-from loadtest.config.backend import Hidden
-from loadtest.config.scenario import DurationS, Scenario, Turn
+from loadtest.config.keys.backend import Hidden
+from loadtest.config.keys.caller_lines import profiles
+from loadtest.config.keys.scenario import DurationS, Scenario, Turn
 from loadtest.config.settings import Settings
-from loadtest.config.tables.caller_lines import profiles
 from loadtest.criteria import sample_sizes, slo
 
 _HEAD: Final = """\

@@ -10,7 +10,7 @@ from exporters.metrics.snapshot import Snapshot
 from exporters.visitors import meant_only
 from loadtest.criteria.slo import COUNT, SECONDS, SHARE
 from loadtest.criteria.words import amount
-from loadtest.language.outlets import cleaned
+from loadtest.text.outlets import cleaned
 
 if TYPE_CHECKING:
     from locust.web import WebUI

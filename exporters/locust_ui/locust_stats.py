@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from loadtest.language.events import LOAD, Event, Failure, Outcome, SessionFinished, Sink, Step, StepFinished
+from loadtest.events.kinds import LOAD, Event, Failure, Outcome, SessionFinished, Sink, Step, StepFinished
 
 if TYPE_CHECKING:
     from locust.env import Environment

@@ -11,8 +11,8 @@ from exporters.metrics.metric import Metric
 from exporters.metrics.reading import at_most, bounds, edges_of, histogram, labelled, quantile_of, total
 from exporters.metrics.snapshot import SEPARATOR, Snapshot
 from loadtest.criteria.statements import RULES
-from loadtest.language.events import STEPS, Step
-from loadtest.language.outlets import cleaned
+from loadtest.events.kinds import STEPS, Step
+from loadtest.text.outlets import cleaned
 
 if TYPE_CHECKING:
     from locust.web import WebUI

@@ -17,8 +17,8 @@ from exporters.metrics.snapshot import Snapshot
 from exporters.sampling import Bounds, in_share
 from loadtest.criteria.samples import TAKING_SAMPLERS, Running, source_of
 from loadtest.criteria.slo import Slo
-from loadtest.language.errors import Kind
-from loadtest.language.events import (
+from loadtest.events.errors import Kind
+from loadtest.events.kinds import (
     LOAD,
     ON_A_SECRET,
     STEPS,

@@ -12,8 +12,8 @@ from exporters.metrics.metric import Metric as Metric  # who reads the catalogue
 from loadtest.criteria.slo import TAKING
 from loadtest.criteria.stage_health import FITNESSES
 from loadtest.criteria.statements import RULES
-from loadtest.language.events import ON_A_SECRET, DropReason, Fault, Gone
-from loadtest.language.vocabulary import Refused
+from loadtest.events.kinds import ON_A_SECRET, DropReason, Fault, Gone
+from loadtest.events.vocabulary import Refused
 
 _OBJECTIVE: Final = (Label(name="objective"), Label(name="indicator"))
 

@@ -9,7 +9,7 @@ from exporters.metrics import catalogue as c
 from exporters.metrics.metric import Metric
 from loadtest.criteria.samples import SAMPLERS, Sampler, Source
 from loadtest.criteria.slo import Slo
-from loadtest.language.events import STEPS
+from loadtest.events.kinds import STEPS
 
 SHOWN: Final[dict[str, Metric | None]] = {
     **{step.value: c.STEP_DURATION for step in STEPS},

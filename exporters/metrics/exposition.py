@@ -14,7 +14,7 @@ from prometheus_client.utils import floatToGoString
 from exporters.metrics import catalogue
 from exporters.metrics.metric import Label, Metric, Type
 from exporters.metrics.snapshot import EDGES, EXEMPLARS, SEPARATOR, Snapshot, Value, ids
-from loadtest.language.outlets import line
+from loadtest.text.outlets import line
 
 PLAIN: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"

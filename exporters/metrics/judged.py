@@ -11,7 +11,7 @@ from exporters.metrics.snapshot import SEPARATOR, Snapshot
 from loadtest.criteria.objectives import Standing, State
 from loadtest.criteria.slo import COUNT, RANKS, Slo
 from loadtest.criteria.stage_health import Fitness
-from loadtest.language.events import STEPS, Outcome
+from loadtest.events.kinds import STEPS, Outcome
 
 _QUANTILES: Final = {statistic: float(rank) for statistic, rank in RANKS.items() if 0 < rank < 1}
 """Those that buckets can tell: of a maximum they only know where it lies."""

@@ -5,8 +5,8 @@ from typing import Final
 
 from exporters.metrics.metric import Label
 from loadtest.criteria.slo import TAKING
-from loadtest.language.errors import LIMITS, OURS, Code
-from loadtest.language.events import STEPS, Mark, Outcome, SessionFinished, Step, StepFinished
+from loadtest.events.errors import LIMITS, OURS, Code
+from loadtest.events.kinds import STEPS, Mark, Outcome, SessionFinished, Step, StepFinished
 
 
 def values(enum: type[StrEnum]) -> tuple[str, ...]:

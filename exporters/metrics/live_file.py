@@ -11,7 +11,7 @@ import msgspec
 
 from exporters.metrics.snapshot import Snapshot
 from loadtest.config.run_dir import read_or_nothing
-from loadtest.language import clock, disk
+from loadtest.system import clock, disk
 
 FILE: Final = "metrics.live"
 EVERY_S: Final = 10.0

@@ -8,8 +8,8 @@ from exporters.metrics import labels as v
 from exporters.metrics.metric import OTHER
 from exporters.metrics.series import Series
 from exporters.metrics.snapshot import SEPARATOR
-from loadtest.language.events import GeneratorFailed, HealthSampled, RunFinished, RunStarted, StageStarted
-from loadtest.language.version import __version__
+from loadtest.events.kinds import GeneratorFailed, HealthSampled, RunFinished, RunStarted, StageStarted
+from loadtest.system.version import __version__
 
 MAX_LABEL: Final = 500
 """Characters."""

@@ -7,7 +7,7 @@ from typing import Any
 from exporters.metrics import catalogue as c
 from exporters.metrics.metric import Metric, Type
 from exporters.metrics.snapshot import EDGES, EXEMPLARS, FAILURES, SEPARATOR, Snapshot
-from loadtest.language.events import Failure
+from loadtest.events.kinds import Failure
 
 Values = dict[tuple[str, ...], Any]
 """Label values of a series → a number, or a histogram: a count per bucket, the count above the last edge, the sum."""

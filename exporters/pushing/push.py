@@ -39,10 +39,10 @@ from exporters.metrics.snapshot import EXEMPLARS, SEPARATOR, ids
 from exporters.traces.collector import REQUEST_S, Collector, endpoint_url
 from exporters.traces.conventions import SCHEMA_URL
 from exporters.traces.spans import resource, scope
-from loadtest.language.errors import Exit, HarnessError
-from loadtest.language.outlets import keep_safe, line
-from loadtest.language.version import __version__
+from loadtest.events.errors import Exit, HarnessError
 from loadtest.secrecy.redact import redact
+from loadtest.system.version import __version__
+from loadtest.text.outlets import keep_safe, line
 
 _POLL_S: Final = 0.2
 _UNITS: Final = {"_seconds": "s", "_bytes": "By", "_ratio": "1"}

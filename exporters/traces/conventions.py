@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, assert_never
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from loadtest.config.backend import PLACE
+from loadtest.config.keys.backend import PLACE
+from loadtest.config.keys.scenario import ANSWERED, BARGING_IN, NOISES, Scenario
 from loadtest.config.promise import engine_of
-from loadtest.config.scenario import ANSWERED, BARGING_IN, NOISES, Scenario
 from loadtest.config.settings import Settings, Target
+from loadtest.events.kinds import AnswerEnd, Outcome, Step, StepFinished
 from loadtest.forecast.costing import model_of
-from loadtest.language.events import AnswerEnd, Outcome, Step, StepFinished
 from loadtest.secrecy.redact import redact
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"

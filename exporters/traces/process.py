@@ -28,11 +28,11 @@ from exporters.traces.spans import died, resource, spans
 from exporters.traces.tail import TailSampler
 from exporters.traces.trace_counts import Counts
 from loadtest.config.run_dir import read_or_nothing
+from loadtest.events.errors import ConfigError, Exit, HarnessError, Kind
+from loadtest.events.kinds import Event, SessionFinished, SessionStarted
 from loadtest.journal import Follower, JournalError, Source, journals, not_a_run
-from loadtest.language.errors import ConfigError, Exit, HarnessError, Kind
-from loadtest.language.events import Event, SessionFinished, SessionStarted
-from loadtest.language.outlets import keep_safe, line
 from loadtest.secrecy.redact import redact
+from loadtest.text.outlets import keep_safe, line
 
 _POLL_S: Final = 0.2
 _APPEAR_S: Final = 60.0

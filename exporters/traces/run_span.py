@@ -14,8 +14,8 @@ from exporters.traces.otlp import Sender
 from exporters.traces.spans import resource, run_context, scope
 from loadtest import journal
 from loadtest.config.run_dir import Written, read_or_nothing
-from loadtest.language import disk
-from loadtest.language.events import RunStarted
+from loadtest.events.kinds import RunStarted
+from loadtest.system import disk
 
 _STATUS: Final = {"pass": "success", "fail": "failure", "invalid": "aborted"}
 """Of a run's verdict. An invalid one says nothing of the target."""

@@ -27,9 +27,9 @@ from exporters.traces.conventions import (
     asked_for,
     ends_of_answers,
 )
-from loadtest.config.scenario import ANSWERED
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import (
+from loadtest.config.keys.scenario import ANSWERED
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import (
     STEPS,
     Event,
     Failure,

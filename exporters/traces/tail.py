@@ -10,8 +10,8 @@ from loadtest.config.promise import Promise
 from loadtest.config.run_dir import load_resolved
 from loadtest.criteria.samples import REMEMBERED, Running
 from loadtest.criteria.slo import Slo
-from loadtest.language.errors import ConfigError
-from loadtest.language.events import (
+from loadtest.events.errors import ConfigError
+from loadtest.events.kinds import (
     Event,
     MediaMeasured,
     Outcome,

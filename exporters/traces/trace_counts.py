@@ -9,7 +9,7 @@ from typing import Any, Final
 from exporters.metrics import catalogue as c
 from exporters.metrics.snapshot import Snapshot
 from loadtest.criteria.words import plural
-from loadtest.language import disk
+from loadtest.system import disk
 
 FILE: Final = "traces.json"
 QUEUE_FULL, REFUSED, UNSENT = c.SPANS_DROPPED.labels[0].values or ()

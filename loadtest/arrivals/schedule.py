@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from loadtest.language import disk
+from loadtest.system import disk
 
 _Row = tuple[int, list[str]]
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+")

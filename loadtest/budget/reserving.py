@@ -12,9 +12,9 @@ import os
 from pathlib import Path
 from typing import Final, Self
 
-from loadtest.language import disk
-from loadtest.language.vocabulary import DropReason
+from loadtest.events.vocabulary import DropReason
 from loadtest.prices.micro import MICRO, to_pay, to_spend
+from loadtest.system import disk
 
 _BYTES: Final = 8
 _TAKEN, _SPENT, _OVER = 0, _BYTES, 2 * _BYTES

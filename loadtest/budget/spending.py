@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from loadtest.budget.reserving import Budget
-from loadtest.config.scenario import ANSWERED, PAID_FOR, Scenario
+from loadtest.config.keys.scenario import ANSWERED, PAID_FOR, Scenario
 from loadtest.config.settings import Settings
-from loadtest.forecast.costing import check_budget, longest_answer_s, said_s, talk_of
-from loadtest.language.events import (
+from loadtest.events.kinds import (
     LOAD,
     AnswerEnd,
     Event,
@@ -20,6 +19,7 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
+from loadtest.forecast.costing import check_budget, longest_answer_s, said_s, talk_of
 from loadtest.prices.talk import Bill, bill
 
 

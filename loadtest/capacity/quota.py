@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from loadtest.capacity.at_once import Line
-from loadtest.language.errors import SAYS_QUOTA, Code, Kind
-from loadtest.language.events import Step, StepFinished
+from loadtest.events.errors import SAYS_QUOTA, Code, Kind
+from loadtest.events.kinds import Step, StepFinished
 
 _SHUT: Final = (Code.WS_CLOSED, Code.RTC_CLOSED, Code.DAILY_EJECTED)
 """A room that is over before anything was seen in it may be a way to refuse too."""

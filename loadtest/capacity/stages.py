@@ -20,8 +20,8 @@ from loadtest.criteria import stage_health
 from loadtest.criteria.samples import REMEMBERED, SAMPLERS, WEIGHTS, Running, Sampler, Source, scenario_of, source_of
 from loadtest.criteria.slo import COUNT, DEFAULT_SLOS, DROPPED, EXPOSED, RANKS, SECONDS, Slo, SloOutcome
 from loadtest.criteria.words import plural
-from loadtest.language.errors import OURS, ConfigError, Kind
-from loadtest.language.events import (
+from loadtest.events.errors import OURS, ConfigError, Kind
+from loadtest.events.kinds import (
     LOAD,
     ON_A_SECRET,
     Event,
@@ -41,7 +41,7 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
-from loadtest.language.vocabulary import USED_UP
+from loadtest.events.vocabulary import USED_UP
 
 KEPT_UP: Final = 0.02
 """Of the arrivals of a stage: so much may the sessions in progress grow, chance apart, in a target that keeps up."""

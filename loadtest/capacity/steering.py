@@ -16,10 +16,10 @@ from loadtest.capacity.facts import Facts
 from loadtest.capacity.limit import verdicts
 from loadtest.capacity.search import Found, Probe, Purpose, Search
 from loadtest.capacity.stages import Stages, check
+from loadtest.config.keys.workload import Capacity, LoadStage
 from loadtest.config.settings import SET_UP_S, Settings
-from loadtest.config.workload import Capacity, LoadStage
 from loadtest.criteria.words import amount, asked, load_words, plural
-from loadtest.language.errors import ConfigError, GeneratorError
+from loadtest.events.errors import ConfigError, GeneratorError
 
 _WHY: Final = {
     Purpose.GROW: "growing",

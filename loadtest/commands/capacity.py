@@ -9,8 +9,8 @@ from loadtest.commands import options, plan
 from loadtest.commands.printing import complain, say_lines, show
 from loadtest.commands.work import dry_option
 from loadtest.commands.work.warned_run import loaded, tell_price, warn
+from loadtest.events.errors import ConfigError, Exit
 from loadtest.journal import JournalError
-from loadtest.language.errors import ConfigError, Exit
 
 EXAMPLE: Final = "avaload capacity scenario.toml --by arrivals --start 5 --most 200"
 _DECIDED: Final = ("--users", "--rate", "--ramp", "--duration", "--trace", "--warm-up", "--probes", "--baseline")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.commands.printing import say_json, say_lines, tell_github
+from loadtest.events.errors import Exit
 from loadtest.journal import run_of
-from loadtest.language.errors import Exit
 
 EXAMPLE: Final = "avaload compare runs/base-1 runs/base-2 --to runs/new-1 runs/new-2"
 
@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> Exit:
     """Compares."""
     from reports.comparing import compare as comparing
-    from reports.pages import compare_pages, github
+    from reports.formats import compare_pages, github
 
     margin = comparing.MARGIN if arguments.margin is None else arguments.margin
     comparison = comparing.compare(arguments.base, arguments.to, margin=margin)

@@ -9,7 +9,7 @@ from typing import Final
 from loadtest.commands import options
 from loadtest.commands.printing import complain, say, say_json, say_lines
 from loadtest.criteria.words import plural
-from loadtest.language.errors import ConfigError, Exit
+from loadtest.events.errors import ConfigError, Exit
 
 EXAMPLE: Final = "avaload doctor"
 

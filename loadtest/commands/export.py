@@ -14,9 +14,9 @@ from loadtest import journal
 from loadtest.commands.options import add_permission, as_checked, is_live
 from loadtest.commands.printing import complain
 from loadtest.criteria.words import plural
+from loadtest.events.errors import ConfigError, Exit
 from loadtest.journal import run_of
-from loadtest.language import disk
-from loadtest.language.errors import ConfigError, Exit
+from loadtest.system import disk
 from reports import TableFormat
 
 EXAMPLE: Final = "avaload export runs/x --format parquet --out tables"

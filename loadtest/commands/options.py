@@ -13,13 +13,13 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from loadtest.commands.printing import complain
+from loadtest.config.keys.scenario import DurationS, Section, sections
 from loadtest.config.resolve import resolve
-from loadtest.config.scenario import DurationS, Section, sections
 from loadtest.config.settings import Settings
 from loadtest.criteria.slo import load_slos
-from loadtest.language.durations import in_words
-from loadtest.language.errors import ConfigError
+from loadtest.events.errors import ConfigError
 from loadtest.prices.table import read as read_prices
+from loadtest.text.durations import in_words
 
 
 class Option(NamedTuple):

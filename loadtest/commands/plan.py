@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from loadtest.commands import options
 from loadtest.commands.printing import say_json, say_lines
+from loadtest.events.errors import ConfigError, Exit
 from loadtest.forecast import plan as plans
 from loadtest.journal import run_of
-from loadtest.language.durations import parse_s
-from loadtest.language.errors import ConfigError, Exit
 from loadtest.prices import table
+from loadtest.text.durations import parse_s
 
 _THINK: Final = "30s"
 EXAMPLE: Final = "avaload plan runs/x --users 10000 --think 30s"

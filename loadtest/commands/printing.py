@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from loadtest.language import outlets
+from loadtest.text import outlets
 
 unsaid: list[str] = []
 """Why stdout took no more, where its reader had not left by himself. A verdict outlives that, a pass doesn't."""
@@ -51,7 +51,7 @@ def show(
     """A run's verdict, why, its figures, and where its report is (`out`; None: with the run); or the report."""
     from rich.console import Console
 
-    from reports.pages import github, render_md, terminal
+    from reports.formats import github, render_md, terminal
 
     tell_github(github.run(report), render_md.render(dict(report), run_name=terminal.named(run_dir)), as_json=as_json)
     if as_json:
@@ -67,7 +67,7 @@ def show(
 
 def tell_github(lines: Sequence[str], summary: str, *, as_json: bool) -> None:
     """Annotations and the step's summary, where GitHub runs us. Beside JSON they go to stderr, which it reads, too."""
-    from reports.pages import github
+    from reports.formats import github
 
     if not github.runs_us(os.environ):
         return

@@ -8,8 +8,8 @@ from loadtest.commands import options
 from loadtest.commands.printing import say_lines, show
 from loadtest.commands.work import dry_option
 from loadtest.commands.work.warned_run import loaded, tell_price
-from loadtest.language.errors import Exit
-from loadtest.language.events import RuleOutcome
+from loadtest.events.errors import Exit
+from loadtest.events.kinds import RuleOutcome
 from loadtest.probes.catalogue import chosen
 
 EXAMPLE: Final = "avaload probe EXP-1 TD-3"

@@ -10,8 +10,8 @@ from typing import Final
 
 from loadtest.commands import options
 from loadtest.commands.printing import show
+from loadtest.events.errors import ConfigError, Exit
 from loadtest.journal import folder, run_of
-from loadtest.language.errors import ConfigError, Exit
 
 EXAMPLE: Final = "avaload report runs/x --slo slo.toml"
 

@@ -8,7 +8,7 @@ from loadtest.commands.printing import show
 from loadtest.commands.work import dry_option
 from loadtest.commands.work.warned_run import loaded, tell_price, warn
 from loadtest.config.settings import Settings
-from loadtest.language.errors import ConfigError, Exit
+from loadtest.events.errors import ConfigError, Exit
 
 EXAMPLE: Final = "avaload run --users 50 --duration 2m"
 

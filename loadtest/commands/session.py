@@ -4,8 +4,8 @@ import argparse
 from typing import Final
 
 from loadtest.commands.printing import say
+from loadtest.events.errors import Exit
 from loadtest.journal import run_of
-from loadtest.language.errors import Exit
 
 EXAMPLE: Final = "avaload session runs/x 1f3a"
 

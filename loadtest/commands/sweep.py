@@ -8,8 +8,8 @@ from typing import Final
 
 from loadtest.commands.options import add_permission, as_checked, is_live
 from loadtest.commands.printing import say_json, say_lines
+from loadtest.events.errors import Exit
 from loadtest.journal import run_of
-from loadtest.language.errors import Exit
 
 EXAMPLE: Final = "avaload sweep runs/x"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from loadtest.commands import options
-from loadtest.language.errors import ConfigError, Exit
+from loadtest.events.errors import ConfigError, Exit
 
 _OWN_SETTINGS: Final = {
     *("load.processes", "output.run_dir", "distribution.max_wait", "distribution.token_file", "target.max_sessions")

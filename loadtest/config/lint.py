@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from loadtest.config.scenario import Scenario
-from loadtest.config.session_object import table
+from loadtest.config.keys.scenario import Scenario
+from loadtest.config.keys.session_object import table
 
 VOICES = frozenset({"alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"})
 SHUTDOWN = {

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from loadtest.language import disk
+from loadtest.system import disk
 
 _SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
     "cicd.pipeline.name": ("GITHUB_WORKFLOW", "CI_PIPELINE_NAME", "JOB_NAME"),

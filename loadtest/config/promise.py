@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
+from loadtest.config.keys.caller import QUIET_DBFS
+from loadtest.config.keys.scenario import Ignore, Scenario, Waive
+from loadtest.config.keys.session_object import announces_calls, table
 from loadtest.config.lint import OPENAI_LIMIT_S, findings
-from loadtest.config.scenario import Ignore, Scenario, Waive
-from loadtest.config.session_object import announces_calls, table
-from loadtest.config.tables.caller import QUIET_DBFS
 from loadtest.criteria.rules_by_engine import unjudged
 from loadtest.criteria.statements import RULES, Group
-from loadtest.language.mistyped import did_you_mean
+from loadtest.text.mistyped import did_you_mean
 
 _LEAVES: Final = frozenset({"TD-1", "TD-1b", "TD-3", "TD-7", "TD-9", "TD-10"})
 """Rules whose breach leaves something behind that goes on, and costs."""

@@ -11,19 +11,19 @@ from loadtest.arrivals.schedule import read_trace
 from loadtest.config.access.guard import LIVE_AVATURN, LIVE_OPENAI, endpoints_of, guard
 from loadtest.config.access.scrapers import check_scrapers
 from loadtest.config.access.trust import check_trust
-from loadtest.config.backend import BackendTarget
 from loadtest.config.environment import PREFIX
-from loadtest.config.session_object import completed
+from loadtest.config.keys.backend import BackendTarget
+from loadtest.config.keys.session_object import completed
 from loadtest.config.settings import Settings
 from loadtest.config.written.places import Written
 from loadtest.config.written.unused import unused
 from loadtest.config.written.variables import problem_of
 from loadtest.criteria.slo import parse_slos
-from loadtest.language import toml_text
-from loadtest.language.durations import parse_s
-from loadtest.language.errors import ConfigError
-from loadtest.language.mistyped import did_you_mean
+from loadtest.events.errors import ConfigError
 from loadtest.prices.table import over
+from loadtest.text import toml_text
+from loadtest.text.durations import parse_s
+from loadtest.text.mistyped import did_you_mean
 
 _LISTS: Final = ("probes.rules",)
 _OF_SCENARIOS: Final = ("secret", "session", "realtime", "conversation", "caller")

@@ -19,9 +19,9 @@ from loadtest import journal
 from loadtest.config import pipeline
 from loadtest.config.environment import HIDDEN, of_child
 from loadtest.config.settings import RUNS, Settings
-from loadtest.language import disk
-from loadtest.language.errors import ConfigError
-from loadtest.language.version import __version__
+from loadtest.events.errors import ConfigError
+from loadtest.system import disk
+from loadtest.system.version import __version__
 
 T = TypeVar("T")
 

@@ -7,12 +7,12 @@ from typing import Any, Literal, Self, assert_never
 
 from pydantic import Field, field_validator, model_validator
 
-from loadtest.config.backend import BackendTarget
 from loadtest.config.clips.lengths import nominal_s
-from loadtest.config.cost import Cost
-from loadtest.config.output import Output
-from loadtest.config.promise import Promise, promises, unwaivable
-from loadtest.config.scenario import (
+from loadtest.config.keys.backend import BackendTarget
+from loadtest.config.keys.caller import Caller
+from loadtest.config.keys.cost import Cost
+from loadtest.config.keys.output import Output
+from loadtest.config.keys.scenario import (
     NAME,
     Conversation,
     DurationS,
@@ -23,13 +23,13 @@ from loadtest.config.scenario import (
     Spoken,
     Waive,
 )
+from loadtest.config.keys.session_object import SessionObject, default_realtime
+from loadtest.config.keys.workload import Capacity, Load
+from loadtest.config.promise import Promise, promises, unwaivable
 from loadtest.config.sendable import NO_URL, flaw_of_url
-from loadtest.config.session_object import SessionObject, default_realtime
-from loadtest.config.tables.caller import Caller
-from loadtest.config.workload import Capacity, Load
 from loadtest.criteria.slo import DEFAULT_SLOS, Slo, parse_slos
 from loadtest.criteria.words import plural
-from loadtest.language.events import Step
+from loadtest.events.kinds import Step
 
 RUNS = Path("runs")
 STEP_OVERHEAD_S = 30.0

@@ -29,7 +29,7 @@ from loadtest.criteria.samples import (
     source_of,
 )
 from loadtest.criteria.slo import COUNT, SLOTS_OF_A_WINDOW, Slo
-from loadtest.language.events import (
+from loadtest.events.kinds import (
     LOAD,
     Event,
     IterationDropped,

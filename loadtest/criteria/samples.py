@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any, Final, get_args
 
 from loadtest.criteria.trend import Trend
-from loadtest.language.errors import OURS, Code, Kind
-from loadtest.language.events import (
+from loadtest.events.errors import OURS, Code, Kind
+from loadtest.events.kinds import (
     STEPS,
     TO_THE_ROOM,
     AnswerEnd,

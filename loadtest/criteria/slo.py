@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from loadtest.criteria.sample_sizes import ENOUGH, for_one_bad
-from loadtest.language import toml_text
-from loadtest.language.durations import parse_s
-from loadtest.language.errors import ConfigError
-from loadtest.language.events import STEPS
-from loadtest.language.mistyped import did_you_mean, line_of, line_of_problem
+from loadtest.events.errors import ConfigError
+from loadtest.events.kinds import STEPS
+from loadtest.text import toml_text
+from loadtest.text.durations import parse_s
+from loadtest.text.mistyped import did_you_mean, line_of, line_of_problem
 
 QUANTILES: Final = ("p50", "p90", "p95", "p99", "max")
 

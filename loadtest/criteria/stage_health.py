@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from loadtest.criteria.words import plural
-from loadtest.language.events import Event, Fault, GeneratorFailed, HealthSampled, IterationDropped
-from loadtest.language.vocabulary import USED_UP
+from loadtest.events.kinds import Event, Fault, GeneratorFailed, HealthSampled, IterationDropped
+from loadtest.events.vocabulary import USED_UP
 
 SUSPECT_LAG_NS: Final = 10_000_000
 INVALID_LAG_NS: Final = 50_000_000

@@ -14,11 +14,11 @@ from loadtest.criteria.words import plural
 from loadtest.distribution.channel import Channel
 from loadtest.distribution.offset import Offset
 from loadtest.distribution.shipping import Shipper
-from loadtest.language import clock
-from loadtest.language.errors import Exit, GeneratorError
-from loadtest.language.outlets import line
+from loadtest.events.errors import Exit, GeneratorError
 from loadtest.leftovers.finding import Leftovers, leftovers
-from loadtest.load.ctrl_c import Interruption
+from loadtest.processes.ctrl_c import Interruption
+from loadtest.system import clock
+from loadtest.text.outlets import line
 
 PING_S: Final = 1.0
 QUICK_PING_S: Final = 0.05

@@ -21,9 +21,9 @@ from loadtest.distribution.parcel import Parcel, as_rows
 from loadtest.distribution.port.keys import NAME
 from loadtest.distribution.port.turned_away import REFUSALS, Refused
 from loadtest.distribution.receiving import QuotaError, Receiver
-from loadtest.language import clock
-from loadtest.language.events import ClockCompared, Event, Fault, GeneratorFailed, WorkerChanged, WorkerState
-from loadtest.language.version import __version__
+from loadtest.events.kinds import ClockCompared, Event, Fault, GeneratorFailed, WorkerChanged, WorkerState
+from loadtest.system import clock
+from loadtest.system.version import __version__
 
 UNSEEN_NS: Final = 10_000_000_000
 """A command that was silent for so long has lost its place before the run, and its journals after it."""

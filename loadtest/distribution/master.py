@@ -31,13 +31,13 @@ from loadtest.distribution.report_shapes import (
     check_snapshot,
 )
 from loadtest.distribution.workers import Workers
-from loadtest.language import clock
-from loadtest.language.errors import Exit
-from loadtest.language.events import DISK_FULL, Event, Fault, GeneratorFailed, RunFinished
+from loadtest.events.errors import Exit
+from loadtest.events.kinds import DISK_FULL, Event, Fault, GeneratorFailed, RunFinished
 from loadtest.load import messages as m
 from loadtest.load.beginning import aggregate_of, open_journal, rulebook_of
 from loadtest.load.conductor import STEER_AHEAD_S, TEARDOWN_MARGIN_S
 from loadtest.load.duties import SNAPSHOT_S
+from loadtest.system import clock
 
 LOOK_S = 0.2
 BARRIER_LOOK_S = 0.02

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from loadtest.config.settings import Settings
 from loadtest.distribution.channel import CHUNK_BYTES
-from loadtest.language import disk
-from loadtest.language.errors import ConfigError
+from loadtest.events.errors import ConfigError
 from loadtest.sound.manifest import Recording
 from loadtest.sound.recordings import recordings
+from loadtest.system import disk
 
 MAX_BYTES: Final = 64 << 20
 MAX_ITEMS: Final = 1000

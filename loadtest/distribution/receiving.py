@@ -17,7 +17,7 @@ from typing import Final
 
 from loadtest import journal
 from loadtest.distribution.channel import CorruptError, unpack
-from loadtest.language import disk
+from loadtest.system import disk
 
 NAME: Final = re.compile(rf"({disk.JOURNAL}/\w[\w.-]{{0,199}}\.jsonl|audio/\w[\w.-]{{0,199}}\.wav)", re.ASCII)
 """Nothing else is ever written, and nothing outside the run directory."""

@@ -10,8 +10,8 @@ from exporters.metrics import catalogue as c
 from exporters.metrics.metric import Type
 from exporters.metrics.snapshot import EDGES, EXEMPLAR_SIZE, EXEMPLARS, FAILURES, SEPARATOR, Snapshot
 from loadtest.criteria.stage_health import MAX_BECAUSE
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import Step
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import Step
 
 MOST_SERIES: Final = 10
 """Times as many as a run of these scenarios begins with: errors, exemplars, stages and workers come to no more."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from loadtest import journal
 from loadtest.distribution.channel import CHUNK_BYTES, pack
-from loadtest.language import disk
+from loadtest.system import disk
 
 EVERY_NS: Final = 1_000_000_000
 """How often a file that grows slowly is shipped; one with a full chunk goes at once."""

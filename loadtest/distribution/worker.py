@@ -24,24 +24,24 @@ from loadtest.config.access.cluster import ADVICE, TOKEN, cluster_token
 from loadtest.config.access.guard import KEYS, endpoints_of, guard, is_loopback
 from loadtest.config.clips.lengths import check_clips
 from loadtest.config.environment import PROCESS
+from loadtest.config.keys.scenario import DurationS, Section
 from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
-from loadtest.config.scenario import DurationS, Section
 from loadtest.config.settings import Settings
 from loadtest.config.written.sentences import words
 from loadtest.distribution import parcel
 from loadtest.distribution.attendance import Attendance
 from loadtest.distribution.channel import Channel, CorruptError, unpack
 from loadtest.distribution.port.keys import NAME, Keys
+from loadtest.events.errors import ConfigError, Exit, GeneratorError, HarnessError
 from loadtest.forecast.costing import check_budget
-from loadtest.language import disk
-from loadtest.language.errors import ConfigError, Exit, GeneratorError, HarnessError
-from loadtest.language.outlets import line
-from loadtest.language.version import __version__
-from loadtest.load.ctrl_c import Interruption
-from loadtest.load.supervisor import LOCUST, process_environ
 from loadtest.preflight import machine
 from loadtest.preflight.certificates import check_certificates
 from loadtest.preflight.names import check_names
+from loadtest.processes.ctrl_c import Interruption
+from loadtest.processes.supervisor import LOCUST, process_environ
+from loadtest.system import disk
+from loadtest.system.version import __version__
+from loadtest.text.outlets import line
 
 PIECE_LIMIT_S: Final = 10.0
 CONNECT_S: Final = 0.05

@@ -16,9 +16,9 @@ from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.snapshot import Snapshot, merged
 from loadtest import journal
-from loadtest.language import disk
-from loadtest.language.events import Event
+from loadtest.events.kinds import Event
 from loadtest.rules.rulebook import Rulebook
+from loadtest.system import disk
 
 SILENT_AFTER_S: Final = 3.0
 """Reports come each second."""

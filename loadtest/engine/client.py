@@ -20,10 +20,9 @@ from gevent.queue import SimpleQueue
 
 from loadtest import journal
 from loadtest.config.environment import LIFELINE_FD
-from loadtest.language import clock
-from loadtest.language.errors import Code, GeneratorError, Kind
-from loadtest.language.events import Event as JournalEvent
-from loadtest.language.events import (
+from loadtest.events.errors import Code, GeneratorError, Kind
+from loadtest.events.kinds import Event as JournalEvent
+from loadtest.events.kinds import (
     Failure,
     Fault,
     GeneratorFailed,
@@ -36,6 +35,7 @@ from loadtest.language.events import (
 )
 from loadtest.secrecy.redact import redact
 from loadtest.session.ticket import Ticket
+from loadtest.system import clock
 
 READY_LIMIT_S = 60.0
 RESTARTS = 5

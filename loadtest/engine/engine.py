@@ -27,9 +27,8 @@ from loadtest.criteria.words import plural
 from loadtest.engine.health import PROBE_S, Health
 from loadtest.engine.link import Orders, Outbox
 from loadtest.engine.warmup import warm_up
-from loadtest.language import clock
-from loadtest.language.errors import LIMITS, GeneratorError, HarnessError, Kind, own_limit
-from loadtest.language.events import (
+from loadtest.events.errors import LIMITS, GeneratorError, HarnessError, Kind, own_limit
+from loadtest.events.kinds import (
     DISK_FULL,
     LOAD,
     DropReason,
@@ -51,8 +50,9 @@ from loadtest.rooms.opening import open_room, prepare
 from loadtest.secrecy.given_back import Watch
 from loadtest.secrecy.redact import redact
 from loadtest.services.control import Control
+from loadtest.session.hearing.tape import write_wavs
 from loadtest.session.lifecycle import CENSORED, Lifecycle, Surroundings, Ticket
-from loadtest.session.tape import write_wavs
+from loadtest.system import clock
 
 TEARDOWN_LIMIT_S = 60.0
 """How long cancelled sessions may take to delete themselves before the engine gives up and exits."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from loadtest.language.clock import now_ns, wall_ns
-from loadtest.language.events import HealthSampled
+from loadtest.events.kinds import HealthSampled
+from loadtest.system.clock import now_ns, wall_ns
 
 PROBE_S = 0.01
 MIN_SAMPLE_NS = 500_000_000

@@ -17,8 +17,8 @@ from loadtest.config.access.guard import guard
 from loadtest.config.run_dir import load_for_sending, run_id
 from loadtest.config.settings import Settings
 from loadtest.http_client.user_agent import introduce
-from loadtest.language.outlets import keep_safe
 from loadtest.secrecy.redact import guard_stderr
+from loadtest.text.outlets import keep_safe
 
 UNUSED: Final = ("httpx._main", "openai._vendor.httpx_aiohttp", "brotli", "brotlicffi")
 """Modules that clients take along where what they need is installed, and do without where it isn't: httpx's command

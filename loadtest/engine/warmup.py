@@ -13,10 +13,9 @@ from typing import Any
 import picows
 
 from loadtest.config.clips.microphone import Microphone
-from loadtest.config.scenario import Conversation, Pause
-from loadtest.config.tables.caller import CLEAN
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import GeneratorError, Kind
+from loadtest.config.keys.caller import CLEAN
+from loadtest.config.keys.scenario import Conversation, Pause
+from loadtest.events.errors import GeneratorError, Kind
 from loadtest.rooms.app_messages import ROOM_JOINED
 from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.opening import open_room
@@ -25,6 +24,7 @@ from loadtest.session.lifecycle import Lifecycle, Surroundings
 from loadtest.session.ticket import Ticket
 from loadtest.sound.ear import Ear
 from loadtest.sound.speech import FRAME_BYTES, SILENCE
+from loadtest.system.clock import now_ns
 
 SESSIONS = 4
 WARM_UP_LIMIT_S = 20.0

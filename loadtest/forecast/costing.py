@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, assert_never
 
-from loadtest.config.scenario import (
+from loadtest.config.keys.scenario import (
     DURATION_S,
     Backchannel,
     BargeIn,
@@ -19,10 +19,10 @@ from loadtest.config.scenario import (
     Silence,
     Spoken,
 )
-from loadtest.config.session_object import table
+from loadtest.config.keys.session_object import table
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
-from loadtest.language.errors import ConfigError
+from loadtest.events.errors import ConfigError
 from loadtest.prices.table import Prices
 from loadtest.prices.talk import Bill, Talk, bill
 from loadtest.sound.recordings import lengths_s

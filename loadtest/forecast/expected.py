@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from loadtest.config.scenario import Scenario
-from loadtest.config.session_object import table as table_in
+from loadtest.config.keys.scenario import Scenario
+from loadtest.config.keys.session_object import table as table_in
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
 from loadtest.forecast.costing import check_budget, expected

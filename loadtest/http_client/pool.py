@@ -18,8 +18,8 @@ import httpx
 
 from loadtest.http_client.connection import Answer, Connection, LostConnectionError
 from loadtest.http_client.opening import opened, secured
-from loadtest.language.clock import now_ns
 from loadtest.session.ports import Call
+from loadtest.system.clock import now_ns
 
 KEPT_S: Final = 60.0
 """How long a connection may wait for its next call."""

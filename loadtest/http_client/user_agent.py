@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from loadtest.language.version import __version__
+from loadtest.system.version import __version__
 
 MAX_RUN_ID: Final = 100
 _UNSENDABLE: Final = re.compile(r"[^!#-'*-\[\]-~]")

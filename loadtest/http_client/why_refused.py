@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.validation import plain
+from loadtest.events.errors import Code, Kind, StepError
 from loadtest.secrecy.redact import MAX_READ, redact
+from loadtest.text.validation import plain
 
 _WORDS: Final[Mapping[str, Code]] = {
     "limits_exceeded": Code.LIMITS_EXCEEDED,

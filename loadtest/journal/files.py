@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from loadtest.events.errors import ConfigError
+from loadtest.events.kinds import RunFinished
 from loadtest.journal.lines import JournalError, decode
-from loadtest.language import disk
-from loadtest.language.errors import ConfigError
-from loadtest.language.events import RunFinished
+from loadtest.system import disk
 
 ENDING: Final = ".jsonl"
 _POLL_S: Final = 0.05

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from loadtest.events.kinds import Event, HealthSampled, RunFinished, RunStarted
 from loadtest.journal.files import is_unlocked, paths
 from loadtest.journal.lines import LONGEST, JournalError, check_schema, decode
-from loadtest.language import disk
-from loadtest.language.events import Event, HealthSampled, RunFinished, RunStarted
+from loadtest.system import disk
 
 _CHUNK: Final = 1 << 20
 

@@ -10,8 +10,8 @@ from typing import IO, Final
 
 import msgspec
 
-from loadtest.language.errors import HarnessError
-from loadtest.language.events import SCHEMA, Event, RunStarted
+from loadtest.events.errors import HarnessError
+from loadtest.events.kinds import SCHEMA, Event, RunStarted
 
 _encode: Final = msgspec.json.Encoder().encode
 _decoder: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)

@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 
+from loadtest.events.kinds import Event, RunFinished, RunStarted
 from loadtest.journal.files import ENDING, folder, not_a_run, paths, writer_of
 from loadtest.journal.lines import JournalError, Lines, PassedOver, check_schema
-from loadtest.language import disk
-from loadtest.language.events import Event, RunFinished, RunStarted
+from loadtest.system import disk
 
 _SWEEP: Final = "sweep"
 

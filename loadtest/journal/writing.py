@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from loadtest.events.kinds import SCHEMA, RunStarted
 from loadtest.journal.files import hold
-from loadtest.language import clock, disk
-from loadtest.language.events import SCHEMA, RunStarted
+from loadtest.system import clock, disk
 
 
 class Journal:

@@ -6,12 +6,12 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import StepError
-from loadtest.language.events import Event, Remains, RemainsChanged, RemainsReason
+from loadtest.events.errors import StepError
+from loadtest.events.kinds import Event, Remains, RemainsChanged, RemainsReason
 from loadtest.leftovers.finding import Leftovers
 from loadtest.secrecy.redact import redact
 from loadtest.session.ports import Call, ControlApi
+from loadtest.system.clock import now_ns
 
 AT_ONCE = 16
 

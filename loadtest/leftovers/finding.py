@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from loadtest.language.events import Event, Remains, RemainsChanged, RemainsReason
+from loadtest.events.kinds import Event, Remains, RemainsChanged, RemainsReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

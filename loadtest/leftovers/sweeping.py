@@ -11,18 +11,18 @@ from urllib.parse import urlsplit
 from loadtest import journal
 from loadtest.config.access.guard import KEYS
 from loadtest.config.access.permission import Permission
+from loadtest.config.keys.scenario import absence_words
 from loadtest.config.run_dir import is_embedded, load_resolved, run_id
-from loadtest.config.scenario import absence_words
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
+from loadtest.events.errors import ConfigError
+from loadtest.events.kinds import LOAD, Event, RunFinished, SessionStarted
 from loadtest.http_client.user_agent import introduce
-from loadtest.language import clock
-from loadtest.language.errors import ConfigError
-from loadtest.language.events import LOAD, Event, RunFinished, SessionStarted
 from loadtest.leftovers.deleting import AT_ONCE, sweep
 from loadtest.leftovers.finding import leftovers
 from loadtest.preflight import certificates
 from loadtest.services.control import Control
+from loadtest.system import clock
 
 _SHOWN = 5
 WAIT_S = 90.0

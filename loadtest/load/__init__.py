@@ -1,3 +1,1 @@
-"""Load processes under Locust, and the processes beside them: their start and end, users, tickets, conductor, progress.
-Sessions are handed to an engine.
-"""
+"""Inside a Locust process: its users, their tickets, the conductor. Sessions are handed to an engine."""

@@ -26,8 +26,8 @@ from loadtest.criteria import stage_health
 from loadtest.criteria.objectives import Judge, Objectives, Standing
 from loadtest.engine.client import EngineClient
 from loadtest.engine.health import PROBE_S, Health
-from loadtest.language import clock
-from loadtest.language.events import (
+from loadtest.events.fanout import Fanout
+from loadtest.events.kinds import (
     DISK_FULL,
     DropReason,
     Event,
@@ -38,12 +38,12 @@ from loadtest.language.events import (
     RunFinished,
     SessionFinished,
 )
-from loadtest.language.fanout import Fanout
 from loadtest.load.beginning import aggregate_of, open_journal, rulebook_of, worker_index
 from loadtest.load.messages import FULL
 from loadtest.load.tickets import Place, Tickets, places, stages, steered_stage
 from loadtest.secrecy.redact import redact
 from loadtest.session.ticket import Ticket
+from loadtest.system import clock
 
 STEER_AHEAD_S = 0.3
 """A stage begins so long after it was told, so that its first tickets reach the engine ahead of time."""

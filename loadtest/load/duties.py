@@ -18,10 +18,10 @@ from exporters.metrics.snapshot import Snapshot
 from loadtest.config.environment import OWNER
 from loadtest.criteria.objectives import Standing
 from loadtest.criteria.stage_health import Fitness
-from loadtest.language import clock
 from loadtest.load.conductor import LoadProcess
-from loadtest.load.glance import Glances
 from loadtest.load.messages import BEGIN, DONE, FITNESS, OBJECTIVES, SNAPSHOT, STEER, STOP
+from loadtest.progress.glance import Glances
+from loadtest.system import clock
 
 SNAPSHOT_S = 1.0
 

@@ -12,9 +12,9 @@ from typing import Any
 from gevent.event import Event as Signal
 
 from loadtest.arrivals.schedule import Arrival, ClosedPopulation, Shape, Span, share
+from loadtest.config.keys.workload import Load
 from loadtest.config.settings import Settings
-from loadtest.config.workload import Load
-from loadtest.language.events import StageStarted
+from loadtest.events.kinds import StageStarted
 
 WAVES, WAVE_GAP_S, WAVE_S = 3, 0.2, 0.05
 """After a level whose sessions are done in milliseconds: all users begin one at the same moment, a few times. Else as

@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from loadtest.config.access.trust import trust
 from loadtest.config.settings import Target
-from loadtest.language.errors import ConfigError
+from loadtest.events.errors import ConfigError
 
 _DEADLINE_S = 5.0
 _DATES: Final = {

@@ -15,13 +15,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 from loadtest.config.access.trust import trust
 from loadtest.config.settings import Settings
+from loadtest.events.errors import StepError
+from loadtest.events.kinds import TO_THE_ROOM
 from loadtest.http_client.opening import reach
 from loadtest.http_client.pool import Pool
-from loadtest.language.errors import StepError
-from loadtest.language.events import TO_THE_ROOM
-from loadtest.language.validation import http_date_s, json_value
 from loadtest.services.transport import fetch, open_session
 from loadtest.session.ports import Call
+from loadtest.text.validation import http_date_s, json_value
 
 DEADLINE_S: Final = 5.0
 """Of each service, all of them at once."""

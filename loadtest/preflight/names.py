@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from loadtest.config.settings import Settings
-from loadtest.language.errors import ConfigError
+from loadtest.events.errors import ConfigError
 
 DEADLINE_S: Final = 10.0
 

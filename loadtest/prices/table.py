@@ -11,9 +11,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from loadtest.language import toml_text
-from loadtest.language.errors import ConfigError
-from loadtest.language.mistyped import did_you_mean, line_of
+from loadtest.events.errors import ConfigError
+from loadtest.text import toml_text
+from loadtest.text.mistyped import did_you_mean, line_of
 
 TABLE: Final = Path(__file__).with_name("prices.toml")
 OLD_DAYS: Final = 180

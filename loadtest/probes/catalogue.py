@@ -7,8 +7,7 @@ from typing import Final
 
 from loadtest.config.settings import Probes
 from loadtest.criteria.statements import RULES
-from loadtest.language.errors import ConfigError
-from loadtest.language.mistyped import did_you_mean
+from loadtest.events.errors import ConfigError
 from loadtest.probes.active_checks import (
     expiry,
     faults,
@@ -21,6 +20,7 @@ from loadtest.probes.active_checks import (
     transcripts,
 )
 from loadtest.probes.bench.bench import Probe
+from loadtest.text.mistyped import did_you_mean
 
 PURPOSE: Final = "probe:"
 

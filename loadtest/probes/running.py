@@ -3,13 +3,13 @@
 import asyncio
 
 from loadtest.config.settings import Settings
-from loadtest.language.clock import sleep_until
-from loadtest.language.errors import StepError
+from loadtest.events.errors import StepError
 from loadtest.probes.bench.bench import AFFORDABLE_S, Bench, Ground, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS
 from loadtest.probes.catalogue import BY_LEAD, PURPOSE, chosen
 from loadtest.secrecy.redact import redact
 from loadtest.session.ticket import Ticket
+from loadtest.system.clock import sleep_until
 
 
 async def run_probe(ground: Ground, ticket: Ticket) -> None:

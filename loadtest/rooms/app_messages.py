@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from loadtest.events.errors import Code, Kind, StepError
+from loadtest.events.kinds import Mark
 from loadtest.http_client import why_refused
-from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.events import Mark
-from loadtest.language.validation import is_unicode, json_object, plain, stamp_s
 from loadtest.secrecy.given_back import Watch
 from loadtest.session.ports import Listener, Told
+from loadtest.text.validation import is_unicode, json_object, plain, stamp_s
 
 MAX_MESSAGE_BYTES = 1 << 20
 """Of one message, all its fragments together: a sentence has some hundred bytes, and 20 ms of sound 960."""

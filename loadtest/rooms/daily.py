@@ -16,9 +16,8 @@ from typing import Any
 
 import daily
 
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import Code, Kind, StepError, broken_by
-from loadtest.language.events import Mark
+from loadtest.events.errors import Code, Kind, StepError, broken_by
+from loadtest.events.kinds import Mark
 from loadtest.rooms.app_messages import bounded, translated
 from loadtest.rooms.caller.microphone import Marks
 from loadtest.rooms.caller.situations import Around
@@ -27,6 +26,7 @@ from loadtest.rooms.native_stderr import quiet_stderr
 from loadtest.secrecy.redact import redact
 from loadtest.session.ports import Grant, Listener, Situation
 from loadtest.sound.speech import FRAME_MS, FRAME_NS, RATE_HZ, Clip
+from loadtest.system.clock import now_ns
 
 JOIN_TIMEOUT_S = 10.0
 LEAVE_TIMEOUT_S = 2.0

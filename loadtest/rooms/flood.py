@@ -1,6 +1,6 @@
 """How much a room may send: far more than any conversation, far less than what would keep other sessions waiting."""
 
-from loadtest.language.errors import Code, Kind, StepError
+from loadtest.events.errors import Code, Kind, StepError
 
 MOST_A_SECOND = 20_000
 """Short messages, or fragments of them. A conversation has some a second."""

@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 from loadtest.config.access.guard import is_loopback
 from loadtest.config.settings import Settings
-from loadtest.language.errors import Code, ConfigError, Kind, StepError
-from loadtest.language.validation import is_at_daily
+from loadtest.events.errors import Code, ConfigError, Kind, StepError
 from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.extras import PACKAGES, is_installed, missing
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.session.ports import Grant, Listener, Room, Situation
 from loadtest.sound.speech import Clip
+from loadtest.text.validation import is_at_daily
 
 RoomKind = Literal["websocket", "webrtc", "daily"]
 

@@ -19,11 +19,11 @@ import pylibsrtp
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.rtp import RtcpPacket, RtcpRrPacket, RtcpSrPacket
 
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import Code, Kind, StepError
+from loadtest.events.errors import Code, Kind, StepError
 from loadtest.rooms import flood
 from loadtest.rooms.app_messages import bounded
 from loadtest.rooms.flood import FloodGate
+from loadtest.system.clock import now_ns
 
 CHANNEL = "app"
 """Label of the data channel for app-messages (TWIN.md#rooms)."""

@@ -8,12 +8,10 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 
 from loadtest.config.access.guard import is_loopback
+from loadtest.events.errors import Code, Kind, StepError, broken_by, transport_failure
+from loadtest.events.kinds import Mark
 from loadtest.http_client import why_refused
 from loadtest.http_client.aiohttp_session import http_session
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import Code, Kind, StepError, broken_by, transport_failure
-from loadtest.language.events import Mark
-from loadtest.language.validation import reading
 from loadtest.rooms import flood, opus
 from loadtest.rooms.app_messages import RoomMessages
 from loadtest.rooms.caller.microphone import Sends
@@ -24,6 +22,8 @@ from loadtest.rooms.peer import Peer
 from loadtest.secrecy.redact import redact
 from loadtest.session.ports import Grant, Listener, Situation
 from loadtest.sound.speech import FRAME_NS, Clip
+from loadtest.system.clock import now_ns
+from loadtest.text.validation import reading
 
 CLOSE_TIMEOUT_S = 1.0
 NEW_NUMBERS = 3000

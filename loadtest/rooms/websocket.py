@@ -8,13 +8,10 @@ from typing import Any
 
 import picows
 
+from loadtest.events.errors import Code, Kind, StepError, broken_by, transport_failure
+from loadtest.events.kinds import Mark
 from loadtest.http_client import why_refused
 from loadtest.http_client.opening import room_socket
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import Code, Kind, StepError, broken_by, transport_failure
-from loadtest.language.events import Mark
-from loadtest.language.outlets import text as printable
-from loadtest.language.validation import reading, whole_number
 from loadtest.rooms import flood
 from loadtest.rooms.app_messages import MAX_MESSAGE_BYTES, RoomMessages, bounded
 from loadtest.rooms.caller.pacing import Ticker
@@ -23,6 +20,9 @@ from loadtest.rooms.flood import FloodGate
 from loadtest.secrecy.redact import redact
 from loadtest.session.ports import Grant, Listener, Situation
 from loadtest.sound.speech import FRAME_BYTES, RATE_HZ, Clip
+from loadtest.system.clock import now_ns
+from loadtest.text.outlets import text as printable
+from loadtest.text.validation import reading, whole_number
 
 CLOSE_TIMEOUT_S = 1.0
 MAX_SOUND_BYTES = 2 * RATE_HZ

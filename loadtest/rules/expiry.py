@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.language.events import ROUNDING_S, Mark, Observed, Outcome, Step, StepFinished
+from loadtest.events.kinds import ROUNDING_S, Mark, Observed, Outcome, Step, StepFinished
 from loadtest.rules.fold import AtOneMoment, Fold, Handler, Key
 from loadtest.rules.life import Life
 

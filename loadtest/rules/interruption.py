@@ -6,10 +6,10 @@ Source: docs/contract.md#rules-of-interruption, #rules-of-errors.
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.config.scenario import ASKING, BARGING_IN
+from loadtest.config.keys.scenario import ASKING, BARGING_IN
 from loadtest.criteria.words import plural
-from loadtest.language.errors import Code
-from loadtest.language.events import Mark, Observed, Outcome, SessionFinished, SessionStarted, Step, StepFinished
+from loadtest.events.errors import Code
+from loadtest.events.kinds import Mark, Observed, Outcome, SessionFinished, SessionStarted, Step, StepFinished
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import Life
 from loadtest.rules.tally import Tally

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from loadtest.config.promise import Promise
-from loadtest.language.events import SessionStarted, StepFinished
+from loadtest.events.kinds import SessionStarted, StepFinished
 
 ENDED_STATUS: Final = (404, 410)
 """Of a delete: there is no such session any more."""

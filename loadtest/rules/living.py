@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.config.scenario import ANSWERED, HESITATING
-from loadtest.language.errors import Code
-from loadtest.language.events import (
+from loadtest.config.keys.scenario import ANSWERED, HESITATING
+from loadtest.events.errors import Code
+from loadtest.events.kinds import (
     Mark,
     Observed,
     Outcome,

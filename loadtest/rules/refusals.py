@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import (
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import (
     Mark,
     Observed,
     Outcome,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from loadtest.config.promise import Promise
 from loadtest.criteria.rules_by_engine import ALWAYS_JUDGED
 from loadtest.criteria.statements import RULES
-from loadtest.language.events import (
+from loadtest.events.kinds import (
     LOAD,
     Event,
     Mark,

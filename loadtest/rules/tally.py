@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from loadtest.criteria.statements import RULES, Rule, Source, Standing
 from loadtest.criteria.words import plural
-from loadtest.language.events import RuleOutcome
+from loadtest.events.kinds import RuleOutcome
 
 MOST_EVIDENCE: Final = 5
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.config.scenario import ANSWERED
-from loadtest.language.errors import NOBODYS_WORD
-from loadtest.language.events import (
+from loadtest.config.keys.scenario import ANSWERED
+from loadtest.events.errors import NOBODYS_WORD
+from loadtest.events.kinds import (
     Gone,
     GoneChecked,
     Mark,

@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.config.scenario import ANSWERED, BARGING_IN
+from loadtest.config.keys.scenario import ANSWERED, BARGING_IN
 from loadtest.criteria.words import plural
-from loadtest.language.events import Mark, Observed, Outcome, SessionFinished, Step
+from loadtest.events.kinds import Mark, Observed, Outcome, SessionFinished, Step
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import Heard, Life
 from loadtest.rules.tally import Tally

@@ -7,8 +7,8 @@ from collections import OrderedDict, deque
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.config.scenario import ASKING
-from loadtest.language.events import Mark, Observed, SessionFinished, Step, StepFinished
+from loadtest.config.keys.scenario import ASKING
+from loadtest.events.kinds import Mark, Observed, SessionFinished, Step, StepFinished
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import Heard, Life
 from loadtest.rules.tally import Tally

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from loadtest.language.vocabulary import SecretKind
+from loadtest.events.vocabulary import SecretKind
 
 MOST_REMEMBERED: Final = 8192
 """Secrets of other sessions, the latest: an ended session's are as bad to tell as a running one's."""

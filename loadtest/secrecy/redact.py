@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from loadtest.language.outlets import Outlet
-from loadtest.language.outlets import text as printable
 from loadtest.secrecy.decodings import readings
 from loadtest.secrecy.recent import Recent
 from loadtest.secrecy.spellings import SHORTEST, Spellings, folded_bytes, forms
+from loadtest.text.outlets import Outlet
+from loadtest.text.outlets import text as printable
 
 MAX_DETAIL = 300
 MAX_READ = 2_048

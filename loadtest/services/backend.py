@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from loadtest.config.backend import FROM_ENVIRONMENT, PLACE, BackendTarget, is_filled
-from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.validation import json_value
+from loadtest.config.keys.backend import FROM_ENVIRONMENT, PLACE, BackendTarget, is_filled
+from loadtest.events.errors import Code, Kind, StepError
 from loadtest.services.cookies import Cookies
 from loadtest.services.creating import created, salvaged
 from loadtest.session.ports import Created
+from loadtest.text.validation import json_value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,11 @@ from urllib.parse import quote
 from loadtest.config.access.guard import endpoints_of
 from loadtest.config.access.trust import trust
 from loadtest.config.settings import Settings, Target
+from loadtest.events.errors import Code, Kind, StepError, transport_failure
+from loadtest.events.kinds import SecretKind
 from loadtest.http_client import why_refused
 from loadtest.http_client.connection import MAX_BODY_BYTES
 from loadtest.http_client.pool import Pool
-from loadtest.language import validation
-from loadtest.language.errors import Code, Kind, StepError, transport_failure
-from loadtest.language.events import SecretKind
 from loadtest.secrecy.given_back import Ledger
 from loadtest.secrecy.redact import know, redact, remember
 from loadtest.services.backend import Backend, Request
@@ -27,6 +26,7 @@ from loadtest.services.creating import known, of_answer, salvaged_from_call
 from loadtest.services.lean import Lean
 from loadtest.services.transport import MAX_ERROR_BYTES, Answered, fetch, open_session
 from loadtest.session.ports import Call, ClientSecret, Created, Grant, creates_nothing, is_deleted
+from loadtest.text import validation
 
 if TYPE_CHECKING:
     import aiohttp

@@ -9,8 +9,8 @@ from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from loadtest.language.validation import is_loopback
 from loadtest.secrecy.redact import remember
+from loadtest.text.validation import is_loopback
 
 MAX_COOKIES: Final = 180
 """Of one jar, as a browser has it for a site: the oldest go first."""

@@ -5,11 +5,11 @@ deleted.
 import asyncio
 from typing import Any
 
-from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.events import SecretKind
-from loadtest.language.validation import json_object, salvaged_id, session_id, token
+from loadtest.events.errors import Code, Kind, StepError
+from loadtest.events.kinds import SecretKind
 from loadtest.secrecy.redact import remember, reveals
 from loadtest.session.ports import Call, Created
+from loadtest.text.validation import json_object, salvaged_id, session_id, token
 
 
 def created(told_id: Any, told_token: Any, what: str) -> Created:

@@ -11,9 +11,9 @@ import httpx2
 import openai
 
 from loadtest.config.settings import Target
+from loadtest.events.errors import Code, Kind, StepError
 from loadtest.http_client.pool import Pool
 from loadtest.http_client.user_agent import user_agent
-from loadtest.language.errors import Code, Kind, StepError
 from loadtest.secrecy.redact import redact
 from loadtest.services.client_transports import Httpx2Transport, HttpxTransport, answered, current_call
 from loadtest.services.cookies import BoundedJar

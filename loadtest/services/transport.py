@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from loadtest.events.errors import Code, Kind, StepError, transport_failure
+from loadtest.events.kinds import Step
 from loadtest.http_client.connection import (
     MAX_BODY_BYTES,
     Answer,
@@ -17,11 +19,9 @@ from loadtest.http_client.connection import (
 )
 from loadtest.http_client.pool import Pool, UnreachableError, header_lines, host_of
 from loadtest.http_client.user_agent import user_agent
-from loadtest.language.errors import Code, Kind, StepError, transport_failure
-from loadtest.language.events import Step
-from loadtest.language.validation import whole_number
 from loadtest.secrecy.redact import redact
 from loadtest.session.ports import Call
+from loadtest.text.validation import whole_number
 
 HANDLED_HEADER: Final = b"x-twin-handled-ns"
 MAX_ERROR_BYTES: Final = 64 << 10

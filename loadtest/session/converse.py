@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
-from loadtest.config import scenario
-from loadtest.config.scenario import Backchannel, BargeIn, Hesitate, Ignore, Pause, Say, Silence, Turn, WrittenTurn
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import Code, StepError
-from loadtest.language.events import Failure, Outcome, Step
-from loadtest.session.conversation import Conversation
+from loadtest.config.keys import scenario
+from loadtest.config.keys.scenario import Backchannel, BargeIn, Hesitate, Ignore, Pause, Say, Silence, Turn, WrittenTurn
+from loadtest.events.errors import Code, StepError
+from loadtest.events.kinds import Failure, Outcome, Step
+from loadtest.session.hearing.conversation import Conversation
+from loadtest.session.hearing.tape import KeepAudio
 from loadtest.session.ports import Room
 from loadtest.session.record import Record, failure
-from loadtest.session.tape import KeepAudio
 from loadtest.session.turns import AnswerOverError, Heard, Turns, UndecidedError
 from loadtest.sound.speech import Clip, Clips
+from loadtest.system.clock import now_ns
 
 
 @dataclass(slots=True)

@@ -12,23 +12,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from loadtest.config.clips.microphone import Microphone
+from loadtest.config.keys.caller import CLEAN
+from loadtest.config.keys.scenario import Scenario
 from loadtest.config.promise import manner
-from loadtest.config.scenario import Scenario
 from loadtest.config.settings import Settings
-from loadtest.config.tables.caller import CLEAN
-from loadtest.language.clock import now_ns, sleep_until
-from loadtest.language.errors import Code, Kind, StepError, own_limit
-from loadtest.language.events import EndedBy, Event, Failure, Mark, Outcome, Step
+from loadtest.events.errors import Code, Kind, StepError, own_limit
+from loadtest.events.kinds import EndedBy, Event, Failure, Mark, Outcome, Step
 from loadtest.secrecy.given_back import Ledger
 from loadtest.secrecy.redact import redact
-from loadtest.session.conversation import MAX_MESSAGES, Conversation
 from loadtest.session.converse import Place, converse
+from loadtest.session.hearing.conversation import MAX_MESSAGES, Conversation
+from loadtest.session.hearing.tape import KeepAudio, Tape
 from loadtest.session.line import CallersLine
 from loadtest.session.owned import Making, Owned, Steps, uncancellable
 from loadtest.session.ports import GONE_STATUS, Call, ControlApi, Created, OpenRoom, Room, Situation
 from loadtest.session.record import Record
-from loadtest.session.tape import KeepAudio, Tape
 from loadtest.session.ticket import Ticket as Ticket
+from loadtest.system.clock import now_ns, sleep_until
 
 CENSORED = "censored"
 """Message of the cancellation that ends a session because the run ended."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from loadtest.config.tables import caller
-from loadtest.language.events import Mark, Way
+from loadtest.config.keys import caller
+from loadtest.events.kinds import Mark, Way
 from loadtest.rules.life import HOLE_NS
 from loadtest.session.playout import Playout
 from loadtest.sound.speech import FRAME_NS

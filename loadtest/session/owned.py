@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from loadtest.config.settings import Target
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.events import EndedBy, Failure, Gone, Outcome, Remains, RemainsReason, Step
+from loadtest.events.errors import Code, Kind, StepError
+from loadtest.events.kinds import EndedBy, Failure, Gone, Outcome, Remains, RemainsReason, Step
 from loadtest.session.ports import GONE_STATUS, Call, ClientSecret, ControlApi, Created, creates_nothing
 from loadtest.session.record import Record, failure, span_id
+from loadtest.system.clock import now_ns
 
 _T = TypeVar("_T")
 

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from loadtest.config.tables.caller import Caller
-from loadtest.language.errors import StepError
-from loadtest.language.events import Mark
+from loadtest.config.keys.caller import Caller
+from loadtest.events.errors import StepError
+from loadtest.events.kinds import Mark
 from loadtest.secrecy.given_back import Watch
 from loadtest.session.line import CallersLine
 from loadtest.sound.speech import Clip

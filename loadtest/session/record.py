@@ -1,13 +1,12 @@
-"""One session's events, written with its ids: what `lifecycle` and `converse` say, in the words of `events.py`."""
+"""One session's events, written with its ids: what `lifecycle` and `converse` say, in the words of `events/`."""
 
 import random
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from loadtest.language.clock import now_ns, wall_ns
-from loadtest.language.errors import StepError
-from loadtest.language.events import (
+from loadtest.events.errors import StepError
+from loadtest.events.kinds import (
     Event,
     Failure,
     Gone,
@@ -34,6 +33,7 @@ from loadtest.secrecy.given_back import Found, Ledger, Watch
 from loadtest.secrecy.redact import redact
 from loadtest.session.line import Direction
 from loadtest.session.ports import Call
+from loadtest.system.clock import now_ns, wall_ns
 
 
 class Record:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from loadtest.language.events import LOAD
+from loadtest.events.kinds import LOAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,14 +8,14 @@ avatar to the avatar's last audible frame; an avatar that goes on is censored, n
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loadtest.config import scenario
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import Code, HarnessError, Kind, StepError
-from loadtest.language.events import AnswerEnd, Mark
-from loadtest.session.conversation import ANNOUNCED_LATE_NS, Conversation
+from loadtest.config.keys import scenario
+from loadtest.events.errors import Code, HarnessError, Kind, StepError
+from loadtest.events.kinds import AnswerEnd, Mark
+from loadtest.session.hearing.conversation import ANNOUNCED_LATE_NS, Conversation
 from loadtest.session.ports import Room
 from loadtest.sound.ear import QUIET_NS
 from loadtest.sound.speech import FRAME_NS, Clip
+from loadtest.system.clock import now_ns
 
 SETTLE_S = 1.0
 """Quiet after which an answer is over where no app-message said so."""

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import Code, Kind, StepError
+from loadtest.events.errors import Code, Kind, StepError
 from loadtest.session.line import CallersLine
+from loadtest.system.clock import now_ns
 
 STALLED_NS = 5_000_000_000
 """A joined room sends frames all the time, silence included; none for this long is a dead stream."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from loadtest.language.mistyped import nearest_word
+from loadtest.text.mistyped import nearest_word
 
 LANGUAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "en": ("english", "eng"),

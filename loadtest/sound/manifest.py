@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest.language import disk
-from loadtest.language.errors import ConfigError
-from loadtest.language.mistyped import did_you_mean, nearest_word
+from loadtest.events.errors import ConfigError
 from loadtest.sound.languages import is_tag, nearest
+from loadtest.system import disk
+from loadtest.text.mistyped import did_you_mean, nearest_word
 
 NAMES: Final = tuple(f"{stem}.{kind}" for stem in ("manifest", "metadata") for kind in ("csv", "tsv", "jsonl"))
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {

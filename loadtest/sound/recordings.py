@@ -9,13 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
 
-from loadtest.language.errors import ConfigError
-from loadtest.language.mistyped import did_you_mean, nearest_word
+from loadtest.events.errors import ConfigError
 from loadtest.sound import wav
 from loadtest.sound.decoded import SUFFIXES
 from loadtest.sound.frames import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, LOUD_POWER, RATE_HZ, longest_pause_s
 from loadtest.sound.languages import nearest
 from loadtest.sound.manifest import Recording, in_one_line, listed, manifest_of
+from loadtest.text.mistyped import did_you_mean, nearest_word
 
 T = TypeVar("T")
 MOST_BYTES = 128 << 20

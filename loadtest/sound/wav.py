@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from loadtest.language import disk
-from loadtest.language.errors import ConfigError
+from loadtest.events.errors import ConfigError
 from loadtest.sound.decoded import TOO_LONG, decoded, is_too_long
 from loadtest.sound.kinds import advice, format_of, is_audible, kind_of
+from loadtest.system import disk
 
 LARGEST: Final = 200 << 20
 """Bytes of a file: an hour of speech."""

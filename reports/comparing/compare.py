@@ -15,8 +15,8 @@ import numpy as np
 
 from loadtest.criteria.slo import RANKS, SECONDS
 from loadtest.criteria.words import amount, plural
-from loadtest.language.errors import ConfigError, Exit
-from loadtest.language.events import RuleOutcome
+from loadtest.events.errors import ConfigError, Exit
+from loadtest.events.kinds import RuleOutcome
 from loadtest.sound.frames import FRAME_MS
 from reports.comparing import compare_stats as stats
 from reports.comparing.compare_runs import (

@@ -12,9 +12,9 @@ import numpy as np
 from loadtest import journal
 from loadtest.config.run_dir import Written, below_here
 from loadtest.config.settings import Settings
-from loadtest.language import disk
-from loadtest.language.errors import ConfigError, HarnessError
-from loadtest.language.events import STEPS, RuleOutcome
+from loadtest.events.errors import ConfigError, HarnessError
+from loadtest.events.kinds import STEPS, RuleOutcome
+from loadtest.system import disk
 from reports.data import frames, run_settings
 from reports.data.frames import Run
 from reports.sections import generator, sessions

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from loadtest import journal
-from loadtest.language import disk
-from loadtest.language.events import ClockCompared, WorkerChanged, WorkerState
+from loadtest.events.kinds import ClockCompared, WorkerChanged, WorkerState
+from loadtest.system import disk
 
 _SESSION: Final = re.compile(rb'"session":"([0-9a-f]{32})"')
 _TOLD: Final = (b'{"event":"worker_changed"', b'{"event":"clock_compared"')

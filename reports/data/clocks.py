@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median_low
 
-from loadtest.language.events import ClockCompared, HealthSampled, RunStarted
+from loadtest.events.kinds import ClockCompared, HealthSampled, RunStarted
 
 Base = tuple[str, str]
 """Host and boot id. Both, because a host that can't name its boot says "unknown"."""

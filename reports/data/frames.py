@@ -13,7 +13,7 @@ from typing import Any, Final, get_args
 import pandas as pd
 
 from loadtest import journal
-from loadtest.language.events import (
+from loadtest.events.kinds import (
     LOAD,
     ClockCompared,
     Event,
@@ -94,7 +94,7 @@ _COLUMNS: Final[dict[type, dict[str, Holds]]] = {
     GeneratorFailed: {"t_ns": STAMP, "fault": WORD, "process": INT, "detail": TEXT},
     RunAborted: {"t_ns": STAMP, "slo": TEXT, "indicator": TEXT, "count": INT, "beyond": INT, "window_s": NUMBER},
 }  # fmt: skip
-"""Event → columns of its frame, named as in `loadtest.language.events`, a failure flattened. `file` comes on top."""
+"""Event → columns of its frame, named as in `loadtest.events.kinds`, a failure flattened. `file` comes on top."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

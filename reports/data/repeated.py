@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from loadtest.events.kinds import GeneratorFailed, Observed, RemainsChanged, RuleChecked
 from loadtest.journal import PassedOver
-from loadtest.language.events import GeneratorFailed, Observed, RemainsChanged, RuleChecked
 
 MAY_BE_EQUAL: Final = (Observed, RuleChecked, RemainsChanged, GeneratorFailed)
 """Of these a moment may have two that say the same."""

@@ -6,8 +6,8 @@ from typing import Final
 
 import pandas as pd
 
+from loadtest.config.keys.session_object import assumed as scenario_assumed
 from loadtest.config.run_dir import Written, read_written
-from loadtest.config.session_object import assumed as scenario_assumed
 from loadtest.config.settings import Settings
 from reports.data.frames import Run
 

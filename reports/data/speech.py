@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from loadtest.config.scenario import NOISES
-from loadtest.language.events import Mark, Observed, SessionFinished, Step, StepFinished
+from loadtest.config.keys.scenario import NOISES
+from loadtest.events.kinds import Mark, Observed, SessionFinished, Step, StepFinished
 from reports.data.columns import Numbers
 
 _OVER, _ONSET, _GOES_ON, _NOISE, _SPEAKS, _SPOKE = range(6)

@@ -4,8 +4,8 @@ from typing import Final
 
 import pandas as pd
 
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import AnswerEnd, Outcome
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import AnswerEnd, Outcome
 from reports.data.measures import judged
 
 WORDS: Final = {

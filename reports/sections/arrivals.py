@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from loadtest.language.events import TO_THE_ROOM, Outcome, Step
+from loadtest.events.kinds import TO_THE_ROOM, Outcome, Step
 from reports.data.frames import Run
 from reports.data.measures import counts, quantile, quantiles
 from reports.sections.sessions import first_ok

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import pandas as pd
 
-from loadtest.config.scenario import ABSENCE_S, DURATION_S
+from loadtest.config.keys.scenario import ABSENCE_S, DURATION_S
 from loadtest.config.settings import Settings
-from loadtest.language.errors import FOR_THEIR_NUMBER
-from loadtest.language.events import ON_A_SECRET, EndedBy, RemainsReason, RuleOutcome, Step
+from loadtest.events.errors import FOR_THEIR_NUMBER
+from loadtest.events.kinds import ON_A_SECRET, EndedBy, RemainsReason, RuleOutcome, Step
 from reports.data.frames import Run
 from reports.data.measures import quantile
 from reports.sections.sessions import active

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import pandas as pd
 
-from loadtest.language.events import ON_A_SECRET, Outcome, RuleOutcome, Step, share_used
+from loadtest.events.kinds import ON_A_SECRET, Outcome, RuleOutcome, Step, share_used
 from reports.data.frames import Run
 from reports.data.measures import counts, quantile, quantiles
 from reports.sections.sessions import first_ok

@@ -26,10 +26,10 @@ from loadtest.criteria.stage_health import (
     SUSPECT_STEAL_PERCENT,
 )
 from loadtest.criteria.words import amount, asked, plural
+from loadtest.events.errors import LIMITS, Code, Kind
+from loadtest.events.kinds import Fault
+from loadtest.events.vocabulary import USED_UP
 from loadtest.journal import PassedOver
-from loadtest.language.errors import LIMITS, Code, Kind
-from loadtest.language.events import Fault
-from loadtest.language.vocabulary import USED_UP
 from reports.data.frames import Run
 from reports.data.measures import counts, quantile, seconds
 from reports.sections.sessions import active

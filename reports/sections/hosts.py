@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 from loadtest import journal
 from loadtest.criteria.slo import SECONDS
 from loadtest.criteria.words import amount, more
-from loadtest.language.events import ClockCompared, WorkerChanged, WorkerState
-from loadtest.language.outlets import code
-from loadtest.language.outlets import markdown as as_markdown
+from loadtest.events.kinds import ClockCompared, WorkerChanged, WorkerState
+from loadtest.text.outlets import code
+from loadtest.text.outlets import markdown as as_markdown
 from reports.data.away import told
 from reports.data.clocks import Anchors
 

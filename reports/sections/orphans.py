@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from loadtest.config.scenario import ABSENCE_S, absence_words
+from loadtest.config.keys.scenario import ABSENCE_S, absence_words
 from loadtest.config.settings import Settings
-from loadtest.language.events import Gone, Remains, RemainsReason
+from loadtest.events.kinds import Gone, Remains, RemainsReason
 from loadtest.prices.table import prices
 from reports.data.frames import Run
 from reports.data.run_settings import absences_s

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from loadtest.language.events import Gone, Mark, Outcome, Remains, RemainsReason, Step
+from loadtest.events.kinds import Gone, Mark, Outcome, Remains, RemainsReason, Step
 from reports.data.frames import Run
 from reports.data.measures import counts, failed_rate, quantiles
 

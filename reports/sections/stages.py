@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from loadtest.criteria import stage_health
-from loadtest.language.events import DropReason, Fault, GeneratorFailed, HealthSampled, IterationDropped
+from loadtest.events.kinds import DropReason, Fault, GeneratorFailed, HealthSampled, IterationDropped
 from reports.data.frames import Run
 from reports.sections.arrivals import plan
 from reports.sections.generator import warm_health

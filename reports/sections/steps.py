@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from loadtest.criteria.slo import TAKING
-from loadtest.language.errors import Kind
-from loadtest.language.events import STEPS, Mark, Outcome, Step
+from loadtest.events.errors import Kind
+from loadtest.events.kinds import STEPS, Mark, Outcome, Step
 from reports.data.frames import Run
 from reports.data.measures import counts, failed_rate, judged, quantiles, seconds
 from reports.data.taking import taken

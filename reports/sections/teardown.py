@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from loadtest.config.settings import Settings
-from loadtest.language.events import EndedBy, Gone, RemainsReason
+from loadtest.events.kinds import EndedBy, Gone, RemainsReason
 from reports.data.frames import Run
 from reports.data.measures import counts, quantiles
 from reports.sections import caps, orphans

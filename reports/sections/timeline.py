@@ -6,9 +6,8 @@ from pathlib import Path
 
 from loadtest import journal
 from loadtest.criteria.words import plural
-from loadtest.language import disk, outlets
-from loadtest.language.errors import ConfigError
-from loadtest.language.events import (
+from loadtest.events.errors import ConfigError
+from loadtest.events.kinds import (
     Event,
     Failure,
     GoneChecked,
@@ -24,6 +23,8 @@ from loadtest.language.events import (
     StepFinished,
 )
 from loadtest.rules.refusals import given_back
+from loadtest.system import disk
+from loadtest.text import outlets
 from reports.data.clocks import Anchors
 
 _MANY = 10

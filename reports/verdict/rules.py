@@ -14,13 +14,13 @@ from loadtest.config.access.guard import secrets_sent, variables_of
 from loadtest.config.promise import Promise
 from loadtest.config.run_dir import Written, load_for_sending
 from loadtest.criteria.statements import Group, Standing
-from loadtest.language import disk
-from loadtest.language.errors import ConfigError
-from loadtest.language.events import RuleOutcome
-from loadtest.language.outlets import markdown as as_markdown
+from loadtest.events.errors import ConfigError
+from loadtest.events.kinds import RuleOutcome
 from loadtest.rules.rulebook import Rulebook
 from loadtest.rules.tally import Tally
 from loadtest.secrecy.redact import file_tells
+from loadtest.system import disk
+from loadtest.text.outlets import markdown as as_markdown
 
 Row = dict[str, Any]
 

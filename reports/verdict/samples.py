@@ -13,8 +13,8 @@ import pandas as pd
 
 from loadtest.arrivals.schedule import WARM_UP
 from loadtest.criteria.slo import TAKING
-from loadtest.language.errors import Kind
-from loadtest.language.events import STEPS, Gone, Outcome
+from loadtest.events.errors import Kind
+from loadtest.events.kinds import STEPS, Gone, Outcome
 from reports.data.frames import Run
 from reports.data.measures import judged
 from reports.data.taking import taken

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from loadtest.criteria.slo import SECONDS, SHARE
 from loadtest.criteria.words import amount, load_words, plural
-from loadtest.language.events import RuleOutcome
+from loadtest.events.kinds import RuleOutcome
 from reports.verdict import rules
 
 Report = Mapping[str, Any]

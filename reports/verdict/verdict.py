@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from loadtest.config.scenario import absence_words
+from loadtest.config.keys.scenario import absence_words
 from loadtest.criteria.slo import DROPPED, EXPOSED, SECONDS, SloOutcome
 from loadtest.criteria.words import amount, cut, plural
-from loadtest.language.errors import Code, Exit, Kind
-from loadtest.language.events import DropReason
+from loadtest.events.errors import Code, Exit, Kind
+from loadtest.events.kinds import DropReason
 from reports.sections.capacity import names_quota
 from reports.sections.sessions import CERTAIN, LEFT_WORDS
 from reports.verdict import objective_words, rules

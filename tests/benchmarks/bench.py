@@ -20,8 +20,8 @@ from typing import Any, Final
 
 import psutil
 
+from loadtest.events.kinds import Event
 from loadtest.journal import read_run
-from loadtest.language.events import Event
 
 HARNESS_CORE, TARGET_CORE = 0, 1
 PATIENT = """

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from loadtest.language.events import HealthSampled, StageStarted
+from loadtest.events.kinds import HealthSampled, StageStarted
 from tests.benchmarks import bench
 from tests.benchmarks.bench import Row
 from tests.benchmarks.rooms_websocket import SCENARIO

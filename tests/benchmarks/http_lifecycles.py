@@ -7,7 +7,7 @@ Asked: >= 550/s without proof of gone (a prototype made 600).
 import statistics
 from collections.abc import Iterator
 
-from loadtest.language.events import HealthSampled, SessionFinished, StageStarted
+from loadtest.events.kinds import HealthSampled, SessionFinished, StageStarted
 from tests.benchmarks import bench
 from tests.benchmarks.bench import Row
 

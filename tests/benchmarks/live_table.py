@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from loadtest.config.settings import Settings
 from loadtest.criteria.objectives import Standing, State
-from loadtest.load.glance import Glance, Times
-from loadtest.load.progress import Progress
+from loadtest.progress.glance import Glance, Times
+from loadtest.progress.progress import Progress
 from tests.benchmarks.bench import Row
 
 OBJECTIVES = 12

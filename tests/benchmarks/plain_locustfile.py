@@ -9,7 +9,7 @@ from typing import Any
 
 from locust import FastHttpUser, task
 
-from loadtest.config.session_object import default_realtime
+from loadtest.config.keys.session_object import default_realtime
 
 OPENAI, AVATURN = os.environ["OPENAI_BASE_URL"], os.environ["AVATURN_BASE_URL"]
 OPENAI_KEY = {"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"}

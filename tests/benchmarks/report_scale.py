@@ -27,9 +27,9 @@ import psutil
 from msgspec.structs import replace
 
 from loadtest.config.settings import Settings
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import EndedBy, Event, Gone, Mark, Observed, Outcome, Remains, Step, StepFinished
 from loadtest.journal import encode
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import EndedBy, Event, Gone, Mark, Observed, Outcome, Remains, Step, StepFinished
 from tests.benchmarks import bench
 from tests.benchmarks.bench import Row
 from tests.reports import journals as j

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.commands.work.calibration import KNOWN_DELAYS, summary, turn_errors
+from loadtest.events.kinds import HealthSampled, Mark, Observed, StageStarted, Step, StepFinished
 from loadtest.http_client import loopback
-from loadtest.language.events import HealthSampled, Mark, Observed, StageStarted, Step, StepFinished
 from tests.benchmarks import bench
 from tests.benchmarks.bench import Row
 

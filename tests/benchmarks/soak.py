@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from loadtest.events.kinds import HealthSampled, StageStarted
 from loadtest.journal import read_run
-from loadtest.language.events import HealthSampled, StageStarted
 from tests.benchmarks import bench
 
 SESSIONS, RAMP_S, WARM_UP_S = 200, 20, 180

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.commands.work.calibration import KNOWN_DELAYS, call_errors, summary, turn_errors
+from loadtest.events.kinds import Event, StageStarted
 from loadtest.http_client import loopback
-from loadtest.language.events import Event, StageStarted
 from tests.benchmarks import bench
 from tests.benchmarks.bench import Row
 

@@ -30,8 +30,8 @@ from msgspec.structs import replace
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.exposition import OPENMETRICS, exposition
 from exporters.metrics.snapshot import merged
+from loadtest.events.kinds import HealthSampled, Outcome, SessionFinished, StageStarted, StepFinished
 from loadtest.journal import read_run
-from loadtest.language.events import HealthSampled, Outcome, SessionFinished, StageStarted, StepFinished
 from tests.benchmarks import bench
 from tests.exporters.traces.receiver import Receiver
 from tests.exporters.traces.script import health, run_started, session

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtest.language.events import HealthSampled, SessionFinished, SessionStarted
+from loadtest.events.kinds import HealthSampled, SessionFinished, SessionStarted
 from tests.benchmarks import bench
 from tests.benchmarks.bench import Row
 from tests.benchmarks.watching import scraped

@@ -10,14 +10,14 @@ import pytest
 
 from exporters.locust_ui import sessions_page
 from loadtest.criteria.slo import Slo
-from loadtest.language.events import RuleChecked, RuleOutcome
+from loadtest.events.kinds import RuleChecked, RuleOutcome
 from reports.build import build
 from reports.comparing.compare import compare
-from reports.pages.compare_pages import write
+from reports.formats.compare_pages import write
 from tests.loadtest.capacity.simulated import Target
 from tests.programs import needed, npm_install
 from tests.reports import journals as j
-from tests.reports.pages.test_pages import one_of_each_trouble, sessions
+from tests.reports.formats.test_pages import one_of_each_trouble, sessions
 
 PACKAGE = "vnu-jar@26.9.27"
 JAR = Path("node_modules/vnu-jar/build/dist/vnu.jar")

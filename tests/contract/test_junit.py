@@ -10,7 +10,7 @@ from junitparser import Failure, JUnitXml, TestSuite
 from loadtest.criteria.slo import Slo
 from reports.build import build
 from tests.reports import journals as j
-from tests.reports.pages.test_pages import one_of_each_trouble, sessions
+from tests.reports.formats.test_pages import one_of_each_trouble, sessions
 
 
 @pytest.fixture(scope="module", params=["good", "troubled", "empty"])

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from loadtest.config.run_dir import make_run_dir, write_settings
 from loadtest.config.settings import Settings
+from loadtest.events.kinds import Remains, RemainsChanged
 from loadtest.journal import Journal, encode
-from loadtest.language.events import Remains, RemainsChanged
 from tests.exporters.traces.script import run_started, session
 from tests.loadtest.twin.process import DEADLINE_S, RunningTwin, running_twin, trust
 from tests.loadtest.twin.talking import User

@@ -18,8 +18,8 @@ from pathlib import Path
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from dashboards.alerting.rules import groups
 from dashboards.places import Places
-from dashboards.rules import groups
 from exporters.metrics import catalogue as c
 from tests.dashboards.promql import metric_names
 from tests.dashboards.scenes import FIXTURES, SCENES, Scene

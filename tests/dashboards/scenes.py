@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loadtest.language.events import STEPS
+from loadtest.events.kinds import STEPS
 from tests.support import ROOT
 
 FIXTURES = Path(__file__).parent / "fixtures"

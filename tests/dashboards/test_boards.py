@@ -11,7 +11,7 @@ import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from dashboards import alerts, rules
+from dashboards.alerting import alerts, rules
 from dashboards.boards.all import BOARDS
 from dashboards.boards.overview import INDICATORS_BY_UNIT
 from dashboards.generate import GENERATED, main, texts

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from dashboards import alerts, rules
+from dashboards.alerting import alerts, rules
 from dashboards.boards.runbook import RUNBOOK
 from dashboards.places import Places
 from exporters.metrics import catalogue as c
 from loadtest.criteria import stage_health
-from loadtest.language.vocabulary import Fault
+from loadtest.events.vocabulary import Fault
 from reports.sections import generator
 from tests.dashboards.promql import metric_names, parsed, selectors
 from tests.dashboards.runbook import anchors

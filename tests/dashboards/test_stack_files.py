@@ -14,16 +14,16 @@ import pytest
 import yaml
 
 from dashboards import stack
-from dashboards.alerts import ALERTS
+from dashboards.alerting.alerts import ALERTS
 from dashboards.boards.all import BOARDS
 from dashboards.places import Places
 from loadtest import cli
 from loadtest.commands import run
 from loadtest.config.access.guard import KEYS, LIVE_AVATURN, LIVE_OPENAI
-from loadtest.config.output import Output
+from loadtest.config.keys.output import Output
 from loadtest.config.settings import Distribution
-from loadtest.language.durations import parse_s
-from loadtest.load.supervisor import SETTLE_S
+from loadtest.processes.supervisor import SETTLE_S
+from loadtest.text.durations import parse_s
 from tests.programs import needed
 from tests.support import ROOT
 

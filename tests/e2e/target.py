@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest import journal
-from loadtest.language.events import Event, Outcome, SessionFinished, SessionStarted
+from loadtest.events.kinds import Event, Outcome, SessionFinished, SessionStarted
 from loadtest.leftovers import finding
 from tests.loadtest.twin.process import RunningTwin
 

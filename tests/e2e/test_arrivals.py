@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.language.events import SessionFinished, SessionStarted
+from loadtest.events.kinds import SessionFinished, SessionStarted
 from tests.e2e.target import completed, events, reaching
 from tests.loadtest.twin.process import running_twin
 from tests.support import avaload, eventually

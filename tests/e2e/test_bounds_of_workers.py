@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest import journal
-from loadtest.language.events import RemainsChanged
+from loadtest.events.kinds import RemainsChanged
 from tests.e2e.target import alive, events, leftovers, not_deleted, unless_late
 from tests.e2e.test_backend import TOKEN, Shop, shop_on
 from tests.e2e.test_distributed import Parts, assert_explained, parts

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.budget.reserving import spent_usd
-from loadtest.language.events import DropReason, IterationDropped
+from loadtest.events.kinds import DropReason, IterationDropped
 from tests.e2e.target import alive, events, leftovers, reaching, started, unless_late
 from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import Avaload, Done, avaload, call, eventually

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.language.events import SessionFinished, SessionStarted
+from loadtest.events.kinds import SessionFinished, SessionStarted
 from tests.e2e.target import events, reaching, unless_late
 from tests.exporters.traces.receiver import Answer, Receiver
 from tests.loadtest.twin.process import running_twin

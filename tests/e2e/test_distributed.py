@@ -17,7 +17,7 @@ from types import MappingProxyType
 import pytest
 
 from loadtest import journal
-from loadtest.language.events import Fault, GeneratorFailed, SessionFinished
+from loadtest.events.kinds import Fault, GeneratorFailed, SessionFinished
 from tests.e2e.target import alive, events, leftovers, not_deleted, reaching, started, unexplained, unless_late
 from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import ROOT, Avaload, Done, avaload, call, eventually, free_port

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadtest.language.events import SessionFinished
+from loadtest.events.kinds import SessionFinished
 from tests.e2e.planting import Planting, outputs_of
 from tests.e2e.target import events
 from tests.e2e.test_hostile_target import in_a_thread

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from loadtest.language.events import RunAborted, RunFinished, SessionFinished
+from loadtest.events.kinds import RunAborted, RunFinished, SessionFinished
 from tests.e2e.target import events, unless_late
 from tests.support import Done, avaload, call
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from loadtest.language.events import SecretGivenBack
+from loadtest.events.kinds import SecretGivenBack
 from tests.e2e.target import events, reaching, unless_late
 from tests.judging.broken_backends.breakage import key_of, token_of
 from tests.judging.broken_backends.proxy import Answer, Forward, Frame, Passing, Request, proxied

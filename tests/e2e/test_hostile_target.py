@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.language.errors import OURS, Exit
+from loadtest.events.errors import OURS, Exit
 from tests.e2e.target import events, unless_late
 from tests.hostile.around_answers import AROUND
 from tests.hostile.in_rooms import ROOM

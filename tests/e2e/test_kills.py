@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from loadtest import journal
-from loadtest.language.events import RunFinished
+from loadtest.events.kinds import RunFinished
 from loadtest.leftovers.finding import Leftovers
 from tests.e2e.target import alive, completed, events, leftovers, not_deleted, reaching, started, unexplained
 from tests.loadtest.twin.process import RunningTwin, running_twin

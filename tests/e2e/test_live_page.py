@@ -7,7 +7,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from loadtest.language.events import TO_THE_ROOM
+from loadtest.events.kinds import TO_THE_ROOM
 from tests.browser import Page, browser
 from tests.e2e.target import unless_late
 from tests.support import Avaload, avaload, eventually, free_port, get

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from loadtest import journal
-from loadtest.language.events import STEPS, TO_THE_ROOM, Remains, RunFinished, SessionFinished, Step, StepFinished
+from loadtest.events.kinds import STEPS, TO_THE_ROOM, Remains, RunFinished, SessionFinished, Step, StepFinished
 from tests.e2e.target import unless_late
 from tests.programs import needed
 from tests.support import Avaload, Done, avaload, end_all, environment

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.language.events import StepFinished
+from loadtest.events.kinds import StepFinished
 from tests.e2e.target import events, unless_late
 from tests.exporters.traces.receiver import Receiver
 from tests.programs import needed

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.language.events import SessionStarted, Step, StepFinished
+from loadtest.events.kinds import SessionStarted, Step, StepFinished
 from tests.e2e.tapping import Tap, tapping
 from tests.e2e.target import completed, events, reaching, started, unless_late
 from tests.exporters.traces.receiver import Answer, Receiver, attributes

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.language.events import RemainsChanged
+from loadtest.events.kinds import RemainsChanged
 from tests.e2e.target import events, reaching
 from tests.loadtest.twin.process import running_twin
 from tests.support import call

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from loadtest import journal
-from loadtest.language.events import Event, SessionFinished, SessionStarted, StageStarted
+from loadtest.events.kinds import Event, SessionFinished, SessionStarted, StageStarted
 from tests.e2e.target import alive, leftovers, reaching, unexplained
 from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import Avaload, Done, avaload, eventually

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import loadtest
-from loadtest.language import disk
+from loadtest.system import disk
 from tests.support import ROOT, environment, eventually, free_port, get, marked
 
 PAGE = ROOT / "docs" / "locust.md"

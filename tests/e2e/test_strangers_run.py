@@ -14,8 +14,8 @@ import pytest
 
 from loadtest import journal
 from loadtest.config.settings import Settings
-from loadtest.language.errors import Code, Exit, Kind
-from loadtest.language.events import (
+from loadtest.events.errors import Code, Exit, Kind
+from loadtest.events.kinds import (
     Failure,
     Fault,
     GeneratorFailed,
@@ -30,7 +30,7 @@ from loadtest.language.events import (
     WorkerChanged,
     WorkerState,
 )
-from reports.pages import github, junit, render_md
+from reports.formats import github, junit, render_md
 from tests.programs import needed
 from tests.reports import journals as j
 from tests.support import Done, avaload, call

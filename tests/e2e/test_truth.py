@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.language.events import Mark, Observed, Step, StepFinished
+from loadtest.events.kinds import Mark, Observed, Step, StepFinished
 from tests.e2e.target import completed, events, reaching, unless_late
 from tests.loadtest.twin.process import RunningTwin, running_twin
 from tests.support import Avaload, avaload

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from exporters.log import FILE, Log
-from loadtest.language.events import (
+from loadtest.events.kinds import (
     Fault,
     GeneratorFailed,
     Remains,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from exporters.visitors import meant_only
-from loadtest.config.output import Output
+from loadtest.config.keys.output import Output
 
 ROOT = Path(__file__).parents[2]
 LOOPBACK = ["127.0.0.1", "127.0.0.1:8089", "localhost:8089", "LOCALHOST", "localhost.", "[::1]:8089", "127.1.2.3"]

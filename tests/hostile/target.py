@@ -18,8 +18,8 @@ from typing import Any
 from loadtest.config.clips.microphone import Microphone
 from loadtest.config.settings import Settings
 from loadtest.engine.health import PROBE_S
+from loadtest.events.kinds import Event
 from loadtest.journal import decode, encode
-from loadtest.language.events import Event
 from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.opening import open_room
 from loadtest.services.control import Control

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.config.settings import Target
-from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.events import Event, RemainsChanged, RuleChecked, SessionFinished
+from loadtest.events.errors import Code, Kind, StepError
+from loadtest.events.kinds import Event, RemainsChanged, RuleChecked, SessionFinished
 from loadtest.probes import running
 from loadtest.probes.bench import bench, visit, wire
 from loadtest.probes.bench.wire import Answer, Realtime, Wire

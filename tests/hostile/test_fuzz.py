@@ -22,14 +22,14 @@ import uvloop
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from loadtest.events.errors import OURS, StepError
+from loadtest.events.kinds import Event, Remains, SessionFinished
 from loadtest.http_client import connection
 from loadtest.http_client.pool import Pool
 from loadtest.journal import decode, encode
-from loadtest.language.errors import OURS, StepError
-from loadtest.language.events import Event, Remains, SessionFinished
 from loadtest.rooms import webrtc
 from loadtest.rooms.websocket import WebSocketRoom
-from loadtest.session.conversation import Conversation
+from loadtest.session.hearing.conversation import Conversation
 from loadtest.session.ports import Grant, is_deleted
 from loadtest.session.record import Record
 from tests.hostile import generated, target

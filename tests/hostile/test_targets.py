@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from loadtest.language.events import Event, Observed, Remains, SessionFinished
+from loadtest.events.kinds import Event, Observed, Remains, SessionFinished
 from loadtest.services.cookies import MAX_CLIENT_BYTES
 from tests.hostile.around_answers import AROUND
 from tests.hostile.in_rooms import ROOM

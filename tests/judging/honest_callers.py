@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from loadtest.config.tables.caller_lines import profiles
+from loadtest.config.keys.caller_lines import profiles
 from tests.e2e.target import reaching
 from tests.loadtest.twin.process import running_twin
 from tests.support import call

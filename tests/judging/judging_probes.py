@@ -20,7 +20,6 @@ from typing import Any
 import uvloop
 
 from loadtest.config.settings import Settings
-from loadtest.language.clock import now_ns
 from loadtest.probes.bench.bench import Ground
 from loadtest.probes.bench.wire import Wire
 from loadtest.probes.catalogue import PURPOSE, chosen
@@ -31,6 +30,7 @@ from loadtest.rules.rulebook import Rulebook
 from loadtest.services.control import Control
 from loadtest.session.lifecycle import Surroundings
 from loadtest.session.ticket import Ticket
+from loadtest.system.clock import now_ns
 from loadtest.twin.mutants import MUTANTS
 from tests.judging.judging import rule_of, twin
 

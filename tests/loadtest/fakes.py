@@ -6,8 +6,8 @@ from typing import Any
 
 from loadtest.config.clips.microphone import Microphone
 from loadtest.config.settings import Settings
-from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.events import Event, Mark
+from loadtest.events.errors import Code, Kind, StepError
+from loadtest.events.kinds import Event, Mark
 from loadtest.services.creating import created
 from loadtest.session.lifecycle import Lifecycle, Surroundings
 from loadtest.session.ports import Call, ClientSecret, Created, Grant, Listener, Situation

@@ -17,7 +17,7 @@ import pytest
 from loadtest import api
 from loadtest.commands import run
 from loadtest.config.environment import OWNER, TOLD_FD
-from loadtest.load.ctrl_c import Interruption
+from loadtest.processes.ctrl_c import Interruption
 from tests.support import end_all, environment, eventually, marked
 
 RUN = """

@@ -7,8 +7,8 @@ import pytest
 
 from loadtest.engine import link
 from loadtest.engine.health import quantile_ns
-from loadtest.language.events import Event, RunFinished
-from loadtest.language.fanout import Fanout
+from loadtest.events.fanout import Fanout
+from loadtest.events.kinds import Event, RunFinished
 from loadtest.secrecy.redact import MAX_DETAIL, redact
 
 

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from loadtest.journal import Journal, encode
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import (
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import (
     SCHEMA,
     EndedBy,
     Event,
@@ -27,6 +26,7 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
+from loadtest.journal import Journal, encode
 from reports.build import assess
 from reports.report_keys import keys
 

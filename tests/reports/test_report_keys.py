@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from loadtest.criteria.slo import Slo
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import (
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import (
     ClockCompared,
     Outcome,
     Remains,

@@ -18,12 +18,12 @@ import loadtest
 from loadtest.cli import main
 from loadtest.config.run_dir import write_settings
 from loadtest.config.settings import Settings
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import Event, Outcome, Step, WorkerChanged, WorkerState
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import Event, Outcome, Step, WorkerChanged, WorkerState
 from reports import TableFormat
 from reports.tidy import COLUMNS, ROWS
 from tests.reports import journals as j
-from tests.reports.pages.test_pages import one_of_each_trouble, sessions
+from tests.reports.formats.test_pages import one_of_each_trouble, sessions
 from tests.support import ROOT
 
 FORMULA = '=HYPERLINK("http://x.example","see")'

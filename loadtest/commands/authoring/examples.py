@@ -7,8 +7,8 @@ from typing import Final
 
 from loadtest.commands.printing import complain, say, say_lines
 from loadtest.config.written.schema import FILE
-from loadtest.language.errors import ConfigError, Exit
-from loadtest.language.mistyped import did_you_mean
+from loadtest.events.errors import ConfigError, Exit
+from loadtest.text.mistyped import did_you_mean
 
 EXAMPLE: Final = "avaload examples smoke > smoke.toml"
 FOLDER: Final = Path(__file__).with_name("scenarios")

@@ -9,10 +9,10 @@ from typing import Final
 
 from loadtest.commands.authoring import schema
 from loadtest.commands.printing import say_lines
-from loadtest.config.scenario import NAME
+from loadtest.config.keys.scenario import NAME
 from loadtest.config.written.schema import FILE
-from loadtest.language import disk
-from loadtest.language.errors import ConfigError, Exit
+from loadtest.events.errors import ConfigError, Exit
+from loadtest.system import disk
 
 EXAMPLE: Final = "avaload init support-call --ci github"
 _HERE: Final = Path(__file__).parent

@@ -18,12 +18,12 @@ from loadtest.commands.work.load_run import run
 from loadtest.config.run_dir import CALIBRATION
 from loadtest.config.settings import Settings
 from loadtest.engine.health import quantile_ns
+from loadtest.events.kinds import Event, Mark, Observed, Outcome, Step, StepFinished
 from loadtest.http_client import loopback
 from loadtest.journal import read_run
-from loadtest.language import disk
-from loadtest.language.events import Event, Mark, Observed, Outcome, Step, StepFinished
-from loadtest.language.lifeline import pipe
-from loadtest.load import companions
+from loadtest.processes import companions
+from loadtest.system import disk
+from loadtest.system.lifeline import pipe
 
 KNOWN_DELAYS = (
     *(f"latency.{point}=fixed:0.02" for point in ("mint", "create", "sdk_session", "delete")),

@@ -11,13 +11,13 @@ from loadtest.config.access.guard import KEYS
 from loadtest.config.lint import ends, models_of
 from loadtest.config.settings import Settings, place
 from loadtest.criteria.words import plural
-from loadtest.language.errors import ConfigError
-from loadtest.language.version import __version__
-from loadtest.load.tcp_ports import bind_metrics
+from loadtest.events.errors import ConfigError
 from loadtest.preflight import machine
 from loadtest.preflight.certificates import untrusted
 from loadtest.preflight.first_look import Seen, look
+from loadtest.processes.tcp_ports import bind_metrics
 from loadtest.rooms.extras import PACKAGES, is_installed, missing
+from loadtest.system.version import __version__
 
 SKEW_LIMIT_S = 2.0
 

@@ -6,8 +6,8 @@ from typing import Final
 from loadtest.commands.printing import say_json, say_lines
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
+from loadtest.events.errors import Exit
 from loadtest.forecast.costing import check_budget
-from loadtest.language.errors import Exit
 from loadtest.probes.catalogue import chosen
 from loadtest.probes.running import allowed
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from loadtest.language.errors import ConfigError
+from loadtest.events.errors import ConfigError
 
 
 def add_options(parser: argparse.ArgumentParser, *, talks: bool = True) -> None:

@@ -11,11 +11,11 @@ from loadtest.config.access.guard import endpoints_of
 from loadtest.config.clips.lengths import check_clips
 from loadtest.config.settings import Settings, place
 from loadtest.criteria.words import load_words
+from loadtest.events.errors import ConfigError, Exit
 from loadtest.forecast.expected import forecast
-from loadtest.language.durations import parse_s
-from loadtest.language.errors import ConfigError, Exit
-from loadtest.language.validation import is_loopback
 from loadtest.preflight import machine
+from loadtest.text.durations import parse_s
+from loadtest.text.validation import is_loopback
 
 
 def of_run(settings: Settings, arguments: argparse.Namespace) -> Exit:

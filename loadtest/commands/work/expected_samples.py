@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from loadtest.config.clips.lengths import nominal_s
-from loadtest.config.scenario import ANSWERED, BARGING_IN, Scenario
+from loadtest.config.keys.scenario import ANSWERED, BARGING_IN, Scenario
 from loadtest.config.settings import Settings
 from loadtest.criteria.samples import SAMPLERS, Source
 from loadtest.criteria.slo import Slo
 from loadtest.criteria.words import plural
-from loadtest.language.events import MediaMeasured, Step, StepFinished
+from loadtest.events.kinds import MediaMeasured, Step, StepFinished
 
 _AROUND_S: Final = 2.0
 """What a session takes beside its conversation, set-up and delete together."""

@@ -17,15 +17,15 @@ from loadtest.config.access.guard import KEYS
 from loadtest.config.environment import TOLD_FD
 from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.settings import RUNS, Settings
+from loadtest.events.errors import Exit, GeneratorError
 from loadtest.http_client.user_agent import introduce
-from loadtest.language import disk
-from loadtest.language.errors import Exit, GeneratorError
-from loadtest.language.lifeline import pipe
-from loadtest.load import companions, supervisor, tcp_ports
-from loadtest.load.ctrl_c import Interruption
-from loadtest.load.glance import Glance
-from loadtest.load.progress import Progress
+from loadtest.processes import companions, supervisor, tcp_ports
+from loadtest.processes.ctrl_c import Interruption
+from loadtest.progress.glance import Glance
+from loadtest.progress.progress import Progress
 from loadtest.secrecy.redact import know
+from loadtest.system import disk
+from loadtest.system.lifeline import pipe
 
 if TYPE_CHECKING:
     from loadtest.capacity.steering import Steering

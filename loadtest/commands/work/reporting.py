@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest.config.backend import BackendTarget
 from loadtest.config.environment import CLUSTER_TOKEN, METRICS_PASSWORD, of_child, of_senders
-from loadtest.language.errors import Exit, GeneratorError
+from loadtest.config.keys.backend import BackendTarget
+from loadtest.events.errors import Exit, GeneratorError
 
 LIMIT_S: Final = 3600.0
 """A million sessions take a minute."""

@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from loadtest.commands.printing import complain
 from loadtest.config.access.guard import endpoints_of
+from loadtest.config.keys.scenario import Scenario
+from loadtest.config.keys.session_object import default_realtime
 from loadtest.config.lint import findings
-from loadtest.config.scenario import Scenario
-from loadtest.config.session_object import default_realtime
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
-from loadtest.language.errors import Exit
-from loadtest.language.events import Fault
-from loadtest.language.validation import is_loopback
+from loadtest.events.errors import Exit
+from loadtest.events.kinds import Fault
+from loadtest.text.validation import is_loopback
 
 _CARRIES_KBPS: Final = {"WebSocket": 404, "WebRTC": 50}
 """Each way, with headers: raw sound in the one, Opus in the other."""

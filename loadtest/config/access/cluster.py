@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.config.environment import CLUSTER_TOKEN
-from loadtest.language.errors import ConfigError
-from loadtest.language.validation import is_loopback
+from loadtest.events.errors import ConfigError
+from loadtest.text.validation import is_loopback
 
 TOKEN: Final = CLUSTER_TOKEN
 MIN_CHARACTERS: Final = 12

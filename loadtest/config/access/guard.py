@@ -5,14 +5,14 @@ operator said `--live`, bounded the number of sessions, and both keys are set.
 import os
 from collections.abc import Iterable, Mapping
 
-from loadtest.config.backend import BackendTarget
 from loadtest.config.environment import CLUSTER_TOKEN, METRICS_PASSWORD
+from loadtest.config.keys.backend import BackendTarget
 from loadtest.config.sendable import flaw_of_key, flaw_of_value
 from loadtest.config.settings import Settings
-from loadtest.language.errors import ConfigError
-from loadtest.language.validation import is_loopback as is_loopback
+from loadtest.events.errors import ConfigError
 from loadtest.secrecy.redact import collector_headers, credentials, know
 from loadtest.secrecy.spellings import letters
+from loadtest.text.validation import is_loopback as is_loopback
 
 LIVE_OPENAI = "https://api.openai.com/v1"
 LIVE_AVATURN = "https://api.avaturn.live"

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 from loadtest.config.access.guard import LIVE_AVATURN, flaws, know_backend, know_secrets
 from loadtest.config.access.trust import check_trust
-from loadtest.config.backend import BackendTarget, Hidden
+from loadtest.config.keys.backend import BackendTarget, Hidden
 from loadtest.config.settings import Settings
-from loadtest.language.errors import ConfigError
-from loadtest.language.validation import is_loopback
+from loadtest.events.errors import ConfigError
+from loadtest.text.validation import is_loopback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from loadtest.config.environment import METRICS_PASSWORD
-from loadtest.config.output import Output
-from loadtest.language.errors import ConfigError
+from loadtest.config.keys.output import Output
+from loadtest.events.errors import ConfigError
 
 if TYPE_CHECKING:
     import ssl  # a command whose run has no certificates does without

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from loadtest.language.errors import ConfigError
+from loadtest.events.errors import ConfigError
 
 if TYPE_CHECKING:
     import ssl  # a command that only waits does without

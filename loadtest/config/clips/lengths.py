@@ -4,7 +4,7 @@ sound, and NumPy with it, is loaded for what a user brings himself."""
 from collections.abc import Mapping
 from typing import assert_never
 
-from loadtest.config.scenario import (
+from loadtest.config.keys.scenario import (
     Backchannel,
     BargeIn,
     Conversation,
@@ -16,8 +16,8 @@ from loadtest.config.scenario import (
     Silence,
     Turn,
 )
-from loadtest.config.session_object import vad_silence_s
-from loadtest.language.errors import ConfigError
+from loadtest.config.keys.session_object import vad_silence_s
+from loadtest.events.errors import ConfigError
 from loadtest.sound.recordings import is_ours, lengths_s, pauses_s
 
 ANSWER_S = 3.0

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loadtest.config.scenario import HESITANT, Conversation, Scenario, Spoken
-from loadtest.config.tables.caller import CLEAN, Caller
-from loadtest.language.errors import ConfigError
+from loadtest.config.keys.caller import CLEAN, Caller
+from loadtest.config.keys.scenario import HESITANT, Conversation, Scenario, Spoken
+from loadtest.events.errors import ConfigError
 from loadtest.sound.hesitation import hesitating
 from loadtest.sound.levels import FULL_SCALE, at_level, driven, phoned, speech_rms
 from loadtest.sound.made import noise

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.config.written.sentences import Place, place, words
-from loadtest.language import disk
-from loadtest.language.mistyped import line_of, line_of_problem
+from loadtest.system import disk
+from loadtest.text.mistyped import line_of, line_of_problem
 
 
 class Written:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from loadtest.config.environment import PREFIX
-from loadtest.config.scenario import KINDS, NAME, DurationS
+from loadtest.config.keys.scenario import KINDS, NAME, DurationS
 from loadtest.config.settings import Settings
 from loadtest.criteria.slo import INDICATORS, KEYS
 

@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from loadtest.config.scenario import KINDS, NAME, Section, sections
+from loadtest.config.keys.scenario import KINDS, NAME, Section, sections
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
-from loadtest.language.mistyped import did_you_mean
 from loadtest.secrecy.redact import redact
+from loadtest.text.mistyped import did_you_mean
 
 Place = tuple[str | int, ...]
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final, get_origin
 
 from loadtest.config.environment import BETWEEN_PROCESSES, PREFIX, READ
+from loadtest.config.keys.section import Section, sections
 from loadtest.config.settings import Settings
-from loadtest.config.tables.section import Section, sections
-from loadtest.language.mistyped import nearest_word
+from loadtest.text.mistyped import nearest_word
 
 _OF_FILES: Final = {
     "name": "the scenario's file says it",

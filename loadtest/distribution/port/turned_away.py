@@ -3,7 +3,7 @@
 import logging
 from typing import Final
 
-from loadtest.language.vocabulary import Refused as Refused
+from loadtest.events.vocabulary import Refused as Refused
 
 ALL_UP_TO: Final = 20
 """So many of a kind are told one by one; then only at each doubling: a flood must not fill the disk."""

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import Kind, StepError
+from loadtest.events.errors import Kind, StepError
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS, Subject
 from loadtest.probes.bench.visit import Visit
 from loadtest.rooms.app_messages import ERROR, LIFECYCLE_ERROR, OF_AVATAR
 from loadtest.session.ports import ClientSecret
+from loadtest.system.clock import now_ns
 
 TTL_S, PAST_S = 10, 5
 REFUSED_WITHIN_S, TOLD_WITHIN_S = 30.0, 10.0

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from loadtest.criteria.words import plural
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import GATEWAY_STATUS, SAYS_QUOTA, StepError
-from loadtest.language.validation import whole_number
+from loadtest.events.errors import GATEWAY_STATUS, SAYS_QUOTA, StepError
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS, Subject
 from loadtest.probes.bench.wire import MORE_TRIES_S, Answer
 from loadtest.session.ports import GONE_STATUS, ClientSecret
+from loadtest.system.clock import now_ns
+from loadtest.text.validation import whole_number
 
 SOON = {"audio": {"input": {"turn_detection": {"silence_duration_ms": 200}}, "output": {"speed": 0.25}}}
 LEADS_S = (0.5, 0.15)

@@ -5,13 +5,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from loadtest.language.clock import now_ns
 from loadtest.probes.bench.bench import NOISE_SOURCE, Bench, NotTestedError, Probe
 from loadtest.probes.bench.reference import spoken_by_openai
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.visit import Heard, Visit
 from loadtest.rooms.app_messages import ENDED, OF_AVATAR, STARTED
 from loadtest.sound.sources import corpus
+from loadtest.system.clock import now_ns
 
 SLOW_SPEECH: dict[str, Any] = {"audio": {"output": {"speed": 0.25}}}
 """The slowest legal speed: answers that are long enough to be interrupted."""

@@ -1,13 +1,13 @@
 """How long client secrets live: as was asked for, by default, out of bounds (EXP-3, EXP-4, EXP-5)."""
 
-from loadtest.language.clock import now_ns, wall_ns
-from loadtest.language.events import ROUNDING_S, SecretMinted
-from loadtest.language.validation import plain, stamp_s
+from loadtest.events.kinds import ROUNDING_S, SecretMinted
 from loadtest.probes.active_checks.expiry import start_refused
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS
 from loadtest.probes.bench.wire import Answer
 from loadtest.rules.expiry import TTL_TOLERANCE_S, WRONGEST_CLOCK_S
+from loadtest.system.clock import now_ns, wall_ns
+from loadtest.text.validation import plain, stamp_s
 
 BOUNDS = {9: False, 10: True, 7200: True, 7201: False}
 DEFAULT_TTL_S = 600

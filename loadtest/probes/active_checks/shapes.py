@@ -7,16 +7,16 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from loadtest.config.session_object import announces_calls
-from loadtest.language.errors import GATEWAY_STATUS, Code, Kind, StepError
-from loadtest.language.events import RuleOutcome
-from loadtest.language.validation import plain, token
+from loadtest.config.keys.session_object import announces_calls
+from loadtest.events.errors import GATEWAY_STATUS, Code, Kind, StepError
+from loadtest.events.kinds import RuleOutcome
 from loadtest.probes.active_checks.expiry import start_refused
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS
 from loadtest.probes.bench.wire import MORE_TRIES_S, Answer
 from loadtest.rooms.app_messages import OF_AVATAR, STARTED
 from loadtest.session.ports import ClientSecret
+from loadtest.text.validation import plain, token
 
 BETA = {"OpenAI-Beta": "realtime=v1"}
 BETA_CODE = "beta_api_shape_disabled"

@@ -5,12 +5,12 @@ import contextlib
 import uuid
 from collections.abc import Sequence
 
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import NOBODYS_WORD, Kind, StepError
+from loadtest.events.errors import NOBODYS_WORD, Kind, StepError
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.wire import CALL_TIMEOUT_S
 from loadtest.session.ports import Grant, is_deleted
+from loadtest.system.clock import now_ns
 
 GONE_WITHIN_S = 5.0
 GRACE_S = 0.5

@@ -8,13 +8,13 @@ import contextlib
 from typing import Any
 
 from loadtest.criteria.words import plural
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import Code, StepError
+from loadtest.events.errors import Code, StepError
 from loadtest.probes.bench.bench import LATE_S, Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.visit import Visit
 from loadtest.session.ports import GONE_STATUS
 from loadtest.sound.ear import QUIET_NS
+from loadtest.system.clock import now_ns
 
 ABSENCE_S, DEFAULT_ABSENCE_S = 10, 60
 BACK_BEFORE_S, STAY_S = 3, 6

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from loadtest.criteria.words import plural
-from loadtest.language.clock import wall_ns
-from loadtest.language.errors import StepError
-from loadtest.language.validation import plain, stamp_s
+from loadtest.events.errors import StepError
 from loadtest.probes.bench.bench import Bench, Probe
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.visit import Visit
 from loadtest.rooms.app_messages import OF_AVATAR, OF_USER, TRANSCRIPTION_FAILED
 from loadtest.rules.transcripts import BACKWARDS_S
+from loadtest.system.clock import wall_ns
+from loadtest.text.validation import plain, stamp_s
 
 TURNS = 3
 LATE_S = 10.0

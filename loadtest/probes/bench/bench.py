@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from loadtest.config.session_object import default_realtime
+from loadtest.config.keys.session_object import default_realtime
 from loadtest.criteria.statements import RULES, Prod
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import HarnessError
-from loadtest.language.events import Outcome, RuleOutcome
+from loadtest.events.errors import HarnessError
+from loadtest.events.kinds import Outcome, RuleOutcome
 from loadtest.probes.bench.subject import End, Subject
 from loadtest.probes.bench.visit import Heard, Visit
 from loadtest.probes.bench.wire import Wire
@@ -20,6 +19,7 @@ from loadtest.session.owned import uncancellable
 from loadtest.session.ticket import Ticket
 from loadtest.sound.sources import corpus
 from loadtest.sound.speech import Clip
+from loadtest.system.clock import now_ns
 
 CLIP_SOURCE, NOISE_SOURCE = "corpus:en", "noise:-60"
 AFFORDABLE_S = 70.0

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loadtest.language.errors import StepError
-from loadtest.language.validation import plain
+from loadtest.events.errors import StepError
 from loadtest.probes.bench.bench import Bench
 from loadtest.probes.bench.subject import Subject
 from loadtest.sound.speech import RATE_HZ
+from loadtest.text.validation import plain
 
 GENERATED_WITHIN_S = 60.0
 _SOUND, _TEXT = "response.output_audio.delta", "response.output_audio_transcript.done"

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from loadtest.events.errors import GATEWAY_STATUS, Code, Kind, StepError
+from loadtest.events.kinds import Event, Mark, Outcome, Remains, RemainsReason, Step, StepFinished
 from loadtest.http_client import why_refused
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import GATEWAY_STATUS, Code, Kind, StepError
-from loadtest.language.events import Event, Mark, Outcome, Remains, RemainsReason, Step, StepFinished
 from loadtest.probes.bench.visit import Visit
 from loadtest.probes.bench.wire import MORE_TRIES_S, Answer, Wire
 from loadtest.services.creating import of_answer, salvaged_from_call
@@ -20,6 +19,7 @@ from loadtest.session.ports import GONE_STATUS, Call, ClientSecret, Created, Gra
 from loadtest.session.record import Record
 from loadtest.session.ticket import Ticket
 from loadtest.sound.speech import SILENCE
+from loadtest.system.clock import now_ns
 
 QUOTA_STATUS = frozenset({402, 403, 409, 429})
 

@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import StepError
-from loadtest.language.events import Mark
+from loadtest.events.errors import StepError
+from loadtest.events.kinds import Mark
 from loadtest.rooms.app_messages import ERROR, LIFECYCLE_ERROR, is_avatar
 from loadtest.session.ports import Room, Told
 from loadtest.session.record import Record
 from loadtest.sound.ear import Ear
 from loadtest.sound.speech import Clip
+from loadtest.system.clock import now_ns
 
 SETTLE_S = 1.0
 """Quiet after which an answer is over where no app-message said so."""

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from loadtest.config.settings import Target
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import GATEWAY_STATUS, Code, Kind, StepError, transport_failure
-from loadtest.language.validation import http_date_s, json_object, plain
+from loadtest.events.errors import GATEWAY_STATUS, Code, Kind, StepError, transport_failure
 from loadtest.secrecy.given_back import Watch
 from loadtest.session.ports import Call
 from loadtest.sound.speech import SILENCE, Clip
+from loadtest.system.clock import now_ns
+from loadtest.text.validation import http_date_s, json_object, plain
 
 if TYPE_CHECKING:  # the plan of a load process names the probes; only an engine runs them, and pays for the clients
     import aiohttp

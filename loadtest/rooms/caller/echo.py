@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from loadtest.language.clock import now_ns
 from loadtest.rooms.caller.microphone import Marks, Microphone
 from loadtest.session.playout import MOST_NS
 from loadtest.session.ports import Listener
 from loadtest.sound.levels import PhoneBand, coded
 from loadtest.sound.speech import FRAME_NS, FRAME_SAMPLES, LOUD_RMS, RATE_HZ, SILENCE, Samples, pcm_of
+from loadtest.system.clock import now_ns
 
 AHEAD_NS = FRAME_NS
 """A frame is mixed so long before it is sent at most: the least echo delay is twice that."""

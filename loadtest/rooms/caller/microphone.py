@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from loadtest.language.events import Mark
+from loadtest.events.kinds import Mark
 
 Marks = tuple[Mark, ...]
 

@@ -9,8 +9,8 @@ import heapq
 import itertools
 from collections.abc import Callable
 
-from loadtest.language.clock import now_ns
 from loadtest.sound.speech import FRAME_NS
+from loadtest.system.clock import now_ns
 
 SLOTS = 10
 _SLOT_NS = FRAME_NS // SLOTS

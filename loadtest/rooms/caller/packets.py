@@ -4,15 +4,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import StepError
-from loadtest.language.events import Mark
+from loadtest.events.errors import StepError
+from loadtest.events.kinds import Mark
 from loadtest.rooms.caller.echo import Echo
 from loadtest.rooms.caller.microphone import Marks
 from loadtest.rules.life import HOLE_NS
 from loadtest.session.line import Direction
 from loadtest.session.ports import Listener, Told
 from loadtest.sound.speech import SILENCE
+from loadtest.system.clock import now_ns
 
 _MESSAGE_BYTES = 200
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from loadtest.language.events import Remains, RemainsReason
+from loadtest.events.kinds import Remains, RemainsReason
 from reports.data.frames import Run
 
 _LAST_WORDS = (RemainsReason.DELETED, RemainsReason.DELETE_FAILED, RemainsReason.STILL_ALIVE)

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from loadtest.config.settings import Settings
+from loadtest.events.errors import ConfigError
+from loadtest.events.kinds import Outcome
 from loadtest.forecast.plan import Measured, Memory, Range
-from loadtest.language import disk
-from loadtest.language.errors import ConfigError
-from loadtest.language.events import Outcome
 from loadtest.prices.table import Prices, over, prices
 from loadtest.prices.talk import Talk
+from loadtest.system import disk
 from reports.data import frames, run_settings
 from reports.data.frames import Run
 from reports.sections.costs.talks import said, talks

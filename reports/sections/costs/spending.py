@@ -6,9 +6,9 @@ from loadtest.config.access.guard import endpoints_of
 from loadtest.config.settings import Settings
 from loadtest.criteria.slo import SECONDS
 from loadtest.criteria.words import amount, plural
-from loadtest.language.events import DropReason
-from loadtest.language.validation import is_loopback
+from loadtest.events.kinds import DropReason
 from loadtest.prices.talk import NOTHING, Usd, bills, usd_words
+from loadtest.text.validation import is_loopback
 from reports.data.frames import Run
 from reports.sections.costs.talks import said, talks
 

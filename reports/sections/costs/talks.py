@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from loadtest.config.scenario import Scenario
+from loadtest.config.keys.scenario import Scenario
 from loadtest.config.settings import Settings
 from loadtest.forecast.costing import talk_of
 from loadtest.prices.talk import Talk

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from loadtest.criteria.trend import LEAST
-from loadtest.language.events import Outcome, Step
+from loadtest.events.kinds import Outcome, Step
 from reports.data.frames import Run
 from reports.data.measures import quantile, quantiles
 

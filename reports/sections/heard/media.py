@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from loadtest.language.events import Way
+from loadtest.events.kinds import Way
 from reports.data.frames import Run
 from reports.data.measures import quantiles, seconds
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.config import environment
-from loadtest.language.events import Sink
-from loadtest.language.fanout import Fanout
+from loadtest.events.fanout import Fanout
+from loadtest.events.kinds import Sink
 
 KEPT = os.environ.get("BENCH_SINKS", "").split(",")
 _make = Fanout.__init__

@@ -23,8 +23,8 @@ from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.metric import Metric
 from exporters.metrics.reading import quantile
 from exporters.metrics.snapshot import SEPARATOR, Snapshot
-from loadtest.language.errors import Code
-from loadtest.language.events import STEPS, MediaMeasured, Step, StepFinished
+from loadtest.events.errors import Code
+from loadtest.events.kinds import STEPS, MediaMeasured, Step, StepFinished
 from tests.exporters.traces.script import S, session, session_id
 
 ROOT = Path(__file__).parents[3]

@@ -9,8 +9,8 @@ from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.labels import ERROR_TYPE
 from exporters.metrics.snapshot import EDGES, EXEMPLARS, FAILURES, SEPARATOR, Snapshot, merged
 from loadtest.config.settings import Settings
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import (
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import (
     ON_A_SECRET,
     STEPS,
     DropReason,

@@ -3,8 +3,8 @@ from pathlib import Path
 from exporters.metrics import catalogue as c
 from exporters.metrics.metric import Type
 from exporters.metrics.metrics_page import markdown
-from loadtest.language.errors import LIMITS, Code
-from loadtest.language.events import ON_A_SECRET, Step
+from loadtest.events.errors import LIMITS, Code
+from loadtest.events.kinds import ON_A_SECRET, Step
 
 
 def test_metrics_md_is_what_the_catalogue_says() -> None:

@@ -12,8 +12,8 @@ from exporters.metrics.exposition import OPENMETRICS, PLAIN, exposition
 from exporters.metrics.snapshot import SEPARATOR, Snapshot, merged
 from loadtest.criteria.objectives import Judge, Objectives, Standing, State
 from loadtest.criteria.slo import Slo
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import Event, Failure, Outcome, Step, StepFinished
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import Event, Failure, Outcome, Step, StepFinished
 from tests.exporters.metrics.test_prometheus import openmetrics, plain, value
 from tests.exporters.traces.script import S, run_started, session
 

@@ -23,7 +23,7 @@ from exporters.metrics.exposition import OPENMETRICS, PLAIN, content_type, expos
 from exporters.metrics.prometheus import needed_s
 from exporters.metrics.snapshot import merged
 from loadtest.criteria.slo import Slo
-from loadtest.language.events import Step
+from loadtest.events.kinds import Step
 from tests.exporters.traces.script import WALL_S, health, run_started, session, session_id, span_id
 from tests.programs import needed
 from tests.support import ROOT, eventually, get, prometheus

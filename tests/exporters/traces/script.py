@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import (
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import (
     LOAD,
     EndedBy,
     Event,

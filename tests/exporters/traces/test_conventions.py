@@ -16,8 +16,8 @@ from exporters.traces.conventions import SCHEMA_URL
 from exporters.traces.process import export
 from exporters.traces.spans import resource
 from loadtest.config.settings import Settings
+from loadtest.events.kinds import AnswerEnd, Event, Outcome, Step, StepFinished
 from loadtest.journal import Journal, encode
-from loadtest.language.events import AnswerEnd, Event, Outcome, Step, StepFinished
 from tests.exporters.traces.receiver import Receiver
 from tests.exporters.traces.receiver import attributes as told
 from tests.exporters.traces.script import run_finished, run_started, session

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from exporters.traces.otlp import Sender
 from exporters.traces.spans import resource, spans
 from exporters.traces.trace_counts import REFUSED
-from loadtest.language.events import SessionFinished, SessionStarted
+from loadtest.events.kinds import SessionFinished, SessionStarted
 from tests.exporters.traces.receiver import Answer, Receiver
 from tests.exporters.traces.script import run_started, session, session_id
 from tests.exporters.traces.strict import ForbiddenError, faults, opened

@@ -14,9 +14,9 @@ from exporters.traces.process import export, main
 from exporters.traces.run_span import beginning, send
 from loadtest.config.run_dir import write_settings
 from loadtest.config.settings import Settings
+from loadtest.events.kinds import Event
 from loadtest.journal import Journal, encode
 from loadtest.journal.lines import Lines
-from loadtest.language.events import Event
 from tests.exporters.traces.receiver import Receiver, attributes
 from tests.exporters.traces.script import WALL_S, S, run_finished, run_started, session
 

@@ -9,7 +9,7 @@ from exporters.sampling import in_share
 from exporters.traces.tail import TailSampler
 from loadtest.config.settings import Settings
 from loadtest.criteria.slo import Slo
-from loadtest.language.events import (
+from loadtest.events.kinds import (
     Event,
     MediaMeasured,
     Outcome,

@@ -10,9 +10,9 @@ from exporters.traces.collector import endpoint_url
 from exporters.traces.process import export
 from exporters.traces.trace_counts import Counts
 from loadtest.cli import main
+from loadtest.events.errors import ConfigError
+from loadtest.events.kinds import AnswerEnd, Event, MediaMeasured, Remains, Step, StepFinished
 from loadtest.journal import Journal, JournalError, encode
-from loadtest.language.errors import ConfigError
-from loadtest.language.events import AnswerEnd, Event, MediaMeasured, Remains, Step, StepFinished
 from tests.exporters.traces.receiver import Receiver, attributes
 from tests.exporters.traces.script import (
     WALL_S,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.events.kinds import Event
 from loadtest.journal import Journal, encode
-from loadtest.language.events import Event
 from tests.exporters.traces.receiver import Receiver
 from tests.exporters.traces.script import run_finished, run_started, session
 

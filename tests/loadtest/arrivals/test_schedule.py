@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.arrivals.schedule import WARM_UP, Arrival, ClosedPopulation, Shape, Span, read_trace, share
+from loadtest.config.keys.workload import Load
 from loadtest.config.resolve import resolve
 from loadtest.config.settings import Settings
-from loadtest.config.workload import Load
-from loadtest.language.errors import ConfigError
+from loadtest.events.errors import ConfigError
 from loadtest.load.tickets import Tickets, stages
 
 

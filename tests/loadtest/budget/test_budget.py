@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from loadtest.budget.reserving import Budget, spent_usd
 from loadtest.budget.spending import Spending
 from loadtest.config.settings import Settings
-from loadtest.language.errors import ConfigError
-from loadtest.language.events import (
+from loadtest.events.errors import ConfigError
+from loadtest.events.kinds import (
     LOAD,
     AnswerEnd,
     EndedBy,
@@ -24,7 +24,7 @@ from loadtest.language.events import (
     Step,
     StepFinished,
 )
-from loadtest.language.vocabulary import DropReason
+from loadtest.events.vocabulary import DropReason
 
 S = 1_000_000_000
 

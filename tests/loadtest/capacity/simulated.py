@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loadtest.arrivals.schedule import Shape, Span
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import (
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import (
     Event,
     Failure,
     HealthSampled,

@@ -9,8 +9,8 @@ from loadtest.capacity.facts import Facts
 from loadtest.capacity.limit import Limit, limit, verdicts
 from loadtest.capacity.search import Found
 from loadtest.capacity.stages import Stages
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import (
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import (
     Event,
     Failure,
     Fault,

@@ -10,8 +10,8 @@ from loadtest.capacity.quota import Evidence, Refusal, quota_of
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.criteria.slo import Slo
 from loadtest.criteria.words import plural
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import Step
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import Step
 from tests.loadtest.capacity.simulated import Target
 from tests.loadtest.capacity.test_search import Result, searched
 

@@ -11,8 +11,8 @@ from loadtest.capacity.limit import Limit, limit, verdicts
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.capacity.stages import Stages
 from loadtest.criteria.slo import Slo
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import (
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import (
     DropReason,
     Event,
     IterationDropped,

@@ -6,7 +6,7 @@ import pytest
 
 from loadtest.capacity.steering import at_most, prepared, settle_s
 from loadtest.config.resolve import resolve
-from loadtest.language.errors import ConfigError
+from loadtest.events.errors import ConfigError
 from loadtest.load.tickets import steered_stage
 
 

@@ -8,8 +8,8 @@ import pytest
 from loadtest import cli
 from loadtest.commands.work import calibration
 from loadtest.commands.work.calibration import summary, turn_errors
-from loadtest.language.errors import Exit
-from loadtest.language.events import Event, Mark, Observed, Outcome, Step, StepFinished
+from loadtest.events.errors import Exit
+from loadtest.events.kinds import Event, Mark, Observed, Outcome, Step, StepFinished
 
 MS = 1_000_000
 SESSION = "0123456789abcdef0123456789abcdef"

@@ -7,7 +7,7 @@ import pytest
 
 from loadtest import cli
 from loadtest.commands.work import load_run
-from loadtest.language.errors import ConfigError, Exit
+from loadtest.events.errors import ConfigError, Exit
 from tests.reports import journals as j
 
 

@@ -15,7 +15,7 @@ import pytest
 from loadtest.cli import main
 from loadtest.config.run_dir import write_settings
 from loadtest.config.settings import Settings
-from loadtest.language.events import Remains
+from loadtest.events.kinds import Remains
 from tests.reports import journals as j
 
 AVATURN_KEY = "avt-9Lk8Jh7Gf6Ds5Aq"

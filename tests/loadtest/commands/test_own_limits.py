@@ -15,9 +15,9 @@ import pytest
 
 from loadtest.commands.work.checks import check_machine
 from loadtest.config.settings import Settings
+from loadtest.events.errors import Code, ConfigError, Kind, StepError, own_limit
+from loadtest.events.kinds import Event, Outcome, Remains, SessionFinished
 from loadtest.http_client.pool import UnreachableError
-from loadtest.language.errors import Code, ConfigError, Kind, StepError, own_limit
-from loadtest.language.events import Event, Outcome, Remains, SessionFinished
 from loadtest.preflight import machine
 from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.websocket import WebSocketRoom

@@ -8,8 +8,8 @@ import pytest
 from loadtest import cli
 from loadtest.commands.probe import table
 from loadtest.commands.work import load_run
-from loadtest.language.errors import ConfigError, Exit
-from loadtest.language.events import RuleOutcome
+from loadtest.events.errors import ConfigError, Exit
+from loadtest.events.kinds import RuleOutcome
 from tests.reports import journals as j
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from loadtest.commands.work.warned_run import warn
+from loadtest.config.keys.caller import Caller, Line
 from loadtest.config.resolve import resolve
-from loadtest.config.tables.caller import Caller, Line
 from loadtest.session.line import CallersLine
 from loadtest.sound.speech import FRAME_BYTES, FRAME_NS, SILENCE
 from tests.loadtest.sound.test_speech import tone, wav

@@ -8,12 +8,12 @@ from importlib import import_module
 import pytest
 
 from loadtest import config
-from loadtest.config.scenario import Section
+from loadtest.config.keys.scenario import Section
 
 
 def sections() -> Iterator[type[Section]]:
     """Every table that a scenario may have."""
-    for module in pkgutil.iter_modules(config.__path__, "loadtest.config."):
+    for module in pkgutil.walk_packages(config.__path__, "loadtest.config."):
         for _, kind in inspect.getmembers(import_module(module.name), inspect.isclass):
             if issubclass(kind, Section) and kind.__module__ == module.name and kind is not Section:
                 yield kind

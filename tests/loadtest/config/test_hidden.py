@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from loadtest.config.backend import MOST_HIDDEN, BackendTarget
 from loadtest.config.environment import HIDDEN
+from loadtest.config.keys.backend import MOST_HIDDEN, BackendTarget
 from loadtest.config.run_dir import load_for_sending, load_resolved, write_settings
 from loadtest.config.settings import Settings
-from loadtest.language.errors import ConfigError
-from loadtest.load.supervisor import process_environ
+from loadtest.events.errors import ConfigError
+from loadtest.processes.supervisor import process_environ
 from loadtest.services.backend import Backend
 from tests.loadtest.config.test_settings import problems, resolved
 

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
+from loadtest.config.keys.scenario import Scenario
+from loadtest.config.keys.session_object import default_realtime
 from loadtest.config.lint import findings, lint
-from loadtest.config.scenario import Scenario
-from loadtest.config.session_object import default_realtime
 
 BEFORE, AFTER = date(2026, 11, 1), date(2027, 6, 1)
 

@@ -18,7 +18,7 @@ from loadtest.config.run_dir import (
     write_settings,
 )
 from loadtest.config.settings import Load, Settings
-from loadtest.language.errors import ConfigError
+from loadtest.events.errors import ConfigError
 
 SETTINGS = Settings(name="talk", load=Load(users=7))
 

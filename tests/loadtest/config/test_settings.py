@@ -4,13 +4,13 @@ from typing import Any
 import pytest
 
 from loadtest.config.access.guard import LIVE_AVATURN, is_loopback
+from loadtest.config.keys.scenario import Say
+from loadtest.config.keys.session_object import assumed, vad_silence_s
+from loadtest.config.keys.workload import Load
 from loadtest.config.resolve import resolve
-from loadtest.config.scenario import Say
-from loadtest.config.session_object import assumed, vad_silence_s
 from loadtest.config.settings import Settings
-from loadtest.config.workload import Load
-from loadtest.language.durations import parse_s
-from loadtest.language.errors import ConfigError
+from loadtest.events.errors import ConfigError
+from loadtest.text.durations import parse_s
 
 KEYS = {"OPENAI_API_KEY": "sk-x", "AVATURN_API_KEY": "x"}
 LOOPBACK = {"target.openai_base_url": "http://127.0.0.1:1/v1", "target.avaturn_base_url": "http://[::1]:2"}

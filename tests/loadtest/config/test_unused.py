@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from loadtest.config.keys.workload import Load
 from loadtest.config.settings import Settings
-from loadtest.config.workload import Load
 from tests.loadtest.config.test_settings import file, problems, resolved
 
 RISES = "has no effect: stages, a trace, and arrivals = ramp, steps or spike say themselves how the load rises"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.config.resolve import resolve
-from loadtest.language.errors import ConfigError
+from loadtest.events.errors import ConfigError
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from loadtest.criteria.objectives import DELIVERY_NS, SILENT_NS, Breach, Counts, Judge, Objectives, breach
 from loadtest.criteria.slo import COUNT, INDICATORS, SECONDS, Slo
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import (
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import (
     AnswerEnd,
     DropReason,
     Event,

@@ -4,7 +4,7 @@ import pytest
 
 from loadtest.criteria.objectives import DELIVERY_NS, SILENT_NS, Judge, Objectives, Standing, State
 from loadtest.criteria.slo import Slo
-from loadtest.language.events import Outcome, StageStarted
+from loadtest.events.kinds import Outcome, StageStarted
 from tests.reports import journals as j
 
 STEADY = StageStarted(t_ns=j.at(0), stage="steady", users=1, steady=True)

@@ -16,7 +16,7 @@ from loadtest.config.settings import Settings
 from loadtest.distribution.channel import HOST
 from loadtest.distribution.hosts import Hosts
 from loadtest.distribution.port.keys import Keys
-from loadtest.language.events import Event, WorkerChanged
+from loadtest.events.kinds import Event, WorkerChanged
 
 SALT = "00" * 16
 TOKEN = "a token of the tests"

@@ -24,8 +24,8 @@ from loadtest.config.settings import Distribution, Load, Settings, Target
 from loadtest.distribution.channel import HOST
 from loadtest.distribution.master import Master
 from loadtest.distribution.port import sockets
-from loadtest.language.version import __version__
 from loadtest.load import messages as m
+from loadtest.system.version import __version__
 from tests.support import free_port
 
 JOIN = {"op": "join", "version": __version__, "processes": 1, "host": "far", "directory": "/over/there"}

@@ -13,9 +13,9 @@ import pytest
 from loadtest import journal
 from loadtest.distribution.attendance import Attendance
 from loadtest.distribution.channel import Channel
-from loadtest.language.errors import Exit, GeneratorError
-from loadtest.language.events import RunFinished
-from loadtest.load.ctrl_c import Interruption
+from loadtest.events.errors import Exit, GeneratorError
+from loadtest.events.kinds import RunFinished
+from loadtest.processes.ctrl_c import Interruption
 from tests.loadtest.distribution.master import KEYS, Serving, serving
 from tests.loadtest.distribution.test_hosts import JOIN
 from tests.loadtest.distribution.test_joining import settings

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from loadtest import journal
+from loadtest.config.keys.caller import Caller
 from loadtest.config.settings import Distribution
-from loadtest.config.tables.caller import Caller
 from loadtest.distribution.channel import pack
 from loadtest.distribution.hosts import UNSEEN_NS, Hosts
-from loadtest.language import clock
-from loadtest.language.events import ClockCompared, Event, GeneratorFailed, WorkerChanged
-from loadtest.language.version import __version__
+from loadtest.events.kinds import ClockCompared, Event, GeneratorFailed, WorkerChanged
+from loadtest.system import clock
+from loadtest.system.version import __version__
 from tests.loadtest.distribution.test_joining import settings
 from tests.loadtest.sound.test_speech import tone, wav
 

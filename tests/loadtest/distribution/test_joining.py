@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from loadtest import cli
-from loadtest.config.backend import BackendTarget
-from loadtest.config.cost import Cost
+from loadtest.config.keys.backend import BackendTarget
+from loadtest.config.keys.cost import Cost
 from loadtest.config.settings import Load, Settings, Target
 from loadtest.distribution import worker
 from loadtest.distribution.worker import Place, check_allowed, check_variables, own_limit, share, work
-from loadtest.language.errors import ConfigError, GeneratorError
-from loadtest.language.events import WorkerChanged
+from loadtest.events.errors import ConfigError, GeneratorError
+from loadtest.events.kinds import WorkerChanged
 from loadtest.preflight import machine
 from tests.loadtest.distribution.master import TOKEN, Serving, serving
 from tests.support import eventually, free_port

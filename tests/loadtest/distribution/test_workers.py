@@ -12,8 +12,8 @@ from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.snapshot import SEPARATOR, Snapshot
 from loadtest.distribution.workers import LOST_AFTER_S, SILENT_AFTER_S, Workers
+from loadtest.events.kinds import Event, Gone, GoneChecked, RuleChecked, RuleOutcome, SessionFinished
 from loadtest.journal import Journal, encode
-from loadtest.language.events import Event, Gone, GoneChecked, RuleChecked, RuleOutcome, SessionFinished
 from loadtest.rules.rulebook import Rulebook
 from tests.exporters.traces.script import S, health, run_finished, run_started, session, session_id
 

@@ -10,8 +10,8 @@ from loadtest.budget.reserving import Budget
 from loadtest.config.settings import Settings
 from loadtest.engine import engine as engines
 from loadtest.engine.engine import Engine
+from loadtest.events.kinds import DropReason, Event, IterationDropped, Outcome
 from loadtest.journal import Journal
-from loadtest.language.events import DropReason, Event, IterationDropped, Outcome
 from loadtest.session.converse import Place
 from loadtest.session.ticket import Ticket
 

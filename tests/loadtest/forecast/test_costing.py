@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from loadtest.config.session_object import completed
+from loadtest.config.keys.session_object import completed
 from loadtest.config.settings import Settings
+from loadtest.events.errors import ConfigError
 from loadtest.forecast.costing import check_budget, expected, longest_answer_s, talk_of, worst
-from loadtest.language.errors import ConfigError
 from loadtest.prices.talk import Talk, bill
 from tests.loadtest.sound.test_speech import tone, wav
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from loadtest.config.settings import Settings
+from loadtest.events.errors import ConfigError
 from loadtest.forecast.playing import Again, Played, play
-from loadtest.language.errors import ConfigError
 
 
 def settings(load: dict[str, Any], **changes: Any) -> Settings:

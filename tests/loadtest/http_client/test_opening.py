@@ -15,9 +15,9 @@ import picows
 import pytest
 from aiohttp import web
 
+from loadtest.events.errors import Code, Kind, StepError
 from loadtest.http_client.aiohttp_session import http_session
 from loadtest.http_client.opening import room_socket
-from loadtest.language.errors import Code, Kind, StepError
 from loadtest.rooms.webrtc import WebRtcRoom
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.services.control import Control

@@ -11,15 +11,15 @@ import pytest
 from aiohttp import web
 
 from loadtest.config.settings import Settings
+from loadtest.events.errors import StepError
 from loadtest.http_client import user_agent as module
 from loadtest.http_client.user_agent import introduce, user_agent
-from loadtest.language.errors import StepError
-from loadtest.language.version import __version__
 from loadtest.preflight.first_look import look
 from loadtest.rooms.webrtc import WebRtcRoom
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.services.control import Control
 from loadtest.session.ports import Call, ClientSecret, Grant
+from loadtest.system.version import __version__
 from tests.loadtest.http_client.test_opening import DEADLINE_S, TRUST, served
 from tests.loadtest.rooms.hearing import HandTicker, Recorder
 

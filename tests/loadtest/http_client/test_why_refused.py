@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from loadtest.events.errors import Code, Kind
 from loadtest.http_client import why_refused
-from loadtest.language.errors import Code, Kind
 
 LIFECYCLE = "session_lifecycle_error"
 

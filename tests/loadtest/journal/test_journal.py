@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest import journal
-from loadtest.language.events import (
+from loadtest.events.kinds import (
     Event,
     Remains,
     RemainsChanged,
@@ -277,7 +277,7 @@ def test_what_was_written_survives_a_sigkill_of_the_writer_and_frees_the_lock(tm
     (tmp_path / "journal").mkdir()
     code = (
         "import sys; from pathlib import Path; from loadtest import journal\n"
-        "from loadtest.language.events import RunFinished\n"
+        "from loadtest.events.kinds import RunFinished\n"
         "file = journal.Journal(Path(sys.argv[1]))\n"
         "file.write(journal.encode(RunFinished(t_ns=7, reason='completed')))\n"
         "print('written', flush=True); sys.stdin.read()"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from loadtest import journal
+from loadtest.events.kinds import RunFinished, RunStarted
 from loadtest.journal.files import Writer, not_a_run
 from loadtest.journal.lines import LONGEST
-from loadtest.language.events import RunFinished, RunStarted
 
 HERE = socket.gethostname()
 END = RunFinished(t_ns=1, reason="completed")

@@ -1,6 +1,6 @@
 import asyncio
 
-from loadtest.language.events import Event
+from loadtest.events.kinds import Event
 from loadtest.leftovers.deleting import sweep
 from loadtest.leftovers.finding import Leftovers
 from tests.loadtest.fakes import FakeControl, refused

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from loadtest.config.settings import Target
-from loadtest.language.errors import ConfigError
+from loadtest.events.errors import ConfigError
 from loadtest.preflight.certificates import check_certificates, untrusted
 
 

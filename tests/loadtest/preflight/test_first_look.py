@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from loadtest.config.settings import Settings, Target
-from loadtest.language.events import TO_THE_ROOM
+from loadtest.events.kinds import TO_THE_ROOM
 from loadtest.preflight import first_look
 from loadtest.preflight.first_look import Seen, look, margin_s
 from tests.loadtest.http_client.test_opening import served

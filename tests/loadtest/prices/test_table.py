@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.language.errors import ConfigError
+from loadtest.events.errors import ConfigError
 from loadtest.prices.table import over, plain, prices, read
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from loadtest.language.events import Event, RuleChecked
+from loadtest.events.kinds import Event, RuleChecked
 from loadtest.probes.bench.bench import Bench, Ground, Probe
 from loadtest.probes.bench.wire import Answer
 from loadtest.session.ticket import Ticket

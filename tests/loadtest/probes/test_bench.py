@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from loadtest.language.events import Event, RuleChecked
+from loadtest.events.kinds import Event, RuleChecked
 from loadtest.probes.bench.subject import End
 from loadtest.probes.bench.visit import Visit
 from loadtest.sound.speech import SILENCE

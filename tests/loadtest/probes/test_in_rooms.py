@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.events import Event, Mark
+from loadtest.events.errors import Code, Kind, StepError
+from loadtest.events.kinds import Event, Mark
 from loadtest.probes.active_checks import sound, termination, timers, transcripts
 from loadtest.probes.active_checks.interruption import unannounced_s
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
@@ -17,6 +16,7 @@ from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.visit import Visit
 from loadtest.probes.bench.wire import Answer
 from loadtest.rooms.app_messages import ENDED, OF_AVATAR, OF_USER, STARTED, translated
+from loadtest.system.clock import now_ns
 from loadtest.twin.pcm import tone
 from tests.loadtest.fakes import FakeControl, FakeRoom, forever
 from tests.loadtest.probes.doubles import TICKET, answer, findings, ground

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from loadtest.config.settings import Target
-from loadtest.language.clock import wall_ns
-from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.events import Event, Mark
+from loadtest.events.errors import Code, Kind, StepError
+from loadtest.events.kinds import Event, Mark
 from loadtest.probes import running
 from loadtest.probes.active_checks import expiry, lifetimes, shapes, termination
 from loadtest.probes.active_checks.expiry import Start
@@ -20,6 +19,7 @@ from loadtest.probes.bench import wire
 from loadtest.probes.bench.bench import Bench, Probe
 from loadtest.probes.bench.wire import Answer, Wire
 from loadtest.session import owned
+from loadtest.system.clock import wall_ns
 from tests.loadtest.fakes import FakeControl, FakeRoom, refused
 from tests.loadtest.probes.doubles import TICKET, FakeWire, answer, findings, ground
 

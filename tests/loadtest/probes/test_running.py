@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.events import (
+from loadtest.events.errors import Code, Kind, StepError
+from loadtest.events.kinds import (
     Event,
     Outcome,
     Remains,

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from loadtest.language.errors import StepError
-from loadtest.language.events import Mark
+from loadtest.events.errors import StepError
+from loadtest.events.kinds import Mark
 from loadtest.session.ports import Told
 from loadtest.sound.speech import FRAME_BYTES, SILENCE, Clip, clip_of
 

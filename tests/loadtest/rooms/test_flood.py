@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from loadtest.language.errors import Code, Kind, StepError
+from loadtest.events.errors import Code, Kind, StepError
 from loadtest.rooms import flood
 from loadtest.rooms.flood import MOST_A_SECOND, FloodGate
 

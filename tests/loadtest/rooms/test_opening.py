@@ -12,7 +12,7 @@ import pytest
 from loadtest.commands.work.doctor_checks import examine
 from loadtest.commands.work.load_run import run
 from loadtest.config.settings import Settings
-from loadtest.language.errors import Code, ConfigError, Kind, StepError
+from loadtest.events.errors import Code, ConfigError, Kind, StepError
 from loadtest.rooms.opening import kind_of, open_room, prepare
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.session.ports import Grant

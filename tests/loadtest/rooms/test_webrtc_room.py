@@ -19,8 +19,8 @@ pytest.importorskip("aiortc", reason="needs the extra webrtc")
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.rtcsctptransport import DataChunk
 
-from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.events import Mark
+from loadtest.events.errors import Code, Kind, StepError
+from loadtest.events.kinds import Mark
 from loadtest.rooms import opus
 from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.flood import DATAGRAM, MOST_A_SECOND

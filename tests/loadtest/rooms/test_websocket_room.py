@@ -10,8 +10,8 @@ from typing import Any
 import picows
 import pytest
 
-from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.events import Mark
+from loadtest.events.errors import Code, Kind, StepError
+from loadtest.events.kinds import Mark
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.session.ports import Grant
 from loadtest.sound.speech import SILENCE

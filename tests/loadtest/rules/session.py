@@ -3,8 +3,8 @@
 from typing import Any, Self
 
 from loadtest.config.promise import Promise
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import (
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import (
     LOAD,
     Event,
     Failure,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.language.events import Mark
+from loadtest.events.kinds import Mark
 from loadtest.rules.rulebook import Rulebook
 from tests.loadtest.rules.session import PROMISE, Session, counts, judged, ns
 

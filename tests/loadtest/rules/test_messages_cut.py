@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from loadtest.language.errors import Code
-from loadtest.language.events import Event, Gone, Mark, Observed, Step
+from loadtest.events.errors import Code
+from loadtest.events.kinds import Event, Gone, Mark, Observed, Step
 from loadtest.rules.rulebook import FOLDS, Rulebook
 from tests.loadtest.rules.session import PROMISE, Session, counts, judged, judged_events
 from tests.loadtest.rules.test_cases import ROWS, up

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from loadtest.criteria.statements import RULES
-from loadtest.language.events import Event, Mark
+from loadtest.events.kinds import Event, Mark
 from loadtest.rules.rulebook import Rulebook
 from tests.loadtest.rules.session import PROMISE, Session, ns
 

@@ -8,8 +8,8 @@ import pytest
 from loadtest.config.promise import promise
 from loadtest.config.resolve import resolve
 from loadtest.criteria.statements import RULES, Standing
-from loadtest.language.errors import Code
-from loadtest.language.events import Event, Mark, RuleChecked, RuleOutcome, SecretGivenBack, SecretKind, Step
+from loadtest.events.errors import Code
+from loadtest.events.kinds import Event, Mark, RuleChecked, RuleOutcome, SecretGivenBack, SecretKind, Step
 from loadtest.rules.rulebook import Rulebook
 from loadtest.rules.tally import Tally
 from tests.loadtest.rules.session import PROMISE, WALL_S, Session, counts, judged, judged_events

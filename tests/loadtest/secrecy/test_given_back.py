@@ -4,7 +4,7 @@ import weakref
 
 import pytest
 
-from loadtest.language.vocabulary import SecretKind
+from loadtest.events.vocabulary import SecretKind
 from loadtest.secrecy.given_back import MOST_REMEMBERED, Ledger, Watch
 from loadtest.session.record import Record
 

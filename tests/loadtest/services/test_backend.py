@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from loadtest.config.backend import BackendTarget, Hidden
+from loadtest.config.keys.backend import BackendTarget, Hidden
 from loadtest.config.resolve import resolve
-from loadtest.language.errors import Code, ConfigError, StepError
+from loadtest.events.errors import Code, ConfigError, StepError
 from loadtest.services.backend import Backend
 
 TARGET = BackendTarget(

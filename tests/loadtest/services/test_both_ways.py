@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from loadtest.config.settings import Settings
-from loadtest.language.errors import Code, Kind, StepError
+from loadtest.events.errors import Code, Kind, StepError
 from loadtest.services.control import Control
 from loadtest.session.ports import Call, ClientSecret, Created
 from tests.loadtest.preflight.test_certificates import Certified, proxy

@@ -8,10 +8,10 @@ import zlib
 
 import pytest
 
-from loadtest.language import validation
-from loadtest.language.errors import Code, Kind, StepError
+from loadtest.events.errors import Code, Kind, StepError
 from loadtest.services.transport import fetch, open_session
 from loadtest.session.ports import Call
+from loadtest.text import validation
 
 BODY = b'{"ok": 1}'
 Answer = tuple[int, bytes]

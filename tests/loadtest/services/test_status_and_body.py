@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.events import Step
+from loadtest.events.errors import Code, Kind, StepError
+from loadtest.events.kinds import Step
 from loadtest.services.control import Control
 from loadtest.session.ports import Call, Grant
 from loadtest.session.record import failure

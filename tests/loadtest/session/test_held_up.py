@@ -6,19 +6,19 @@ from collections.abc import Callable
 
 import pytest
 
-from loadtest.config import scenario
-from loadtest.config.tables.caller import Caller, Line
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import Code, StepError
-from loadtest.language.events import Mark
+from loadtest.config.keys import scenario
+from loadtest.config.keys.caller import Caller, Line
+from loadtest.events.errors import Code, StepError
+from loadtest.events.kinds import Mark
 from loadtest.rooms.app_messages import translated
 from loadtest.rooms.caller.packets import Downlink
 from loadtest.session import turns as turns_module
-from loadtest.session.conversation import Conversation
+from loadtest.session.hearing.conversation import Conversation
 from loadtest.session.line import CallersLine
 from loadtest.session.ports import Listener
 from loadtest.session.turns import Heard, Turns
 from loadtest.sound.speech import FRAME_NS, SILENCE
+from loadtest.system.clock import now_ns
 from tests.loadtest.fakes import CLIP, LOUD_FRAME, FakeRoom
 
 MS = 1_000_000

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.language.clock import now_ns
-from loadtest.language.errors import Code, Kind, StepError
-from loadtest.language.events import (
+from loadtest.events.errors import Code, Kind, StepError
+from loadtest.events.kinds import (
     STEPS,
     EndedBy,
     Event,
@@ -31,6 +30,7 @@ from loadtest.session.lifecycle import CENSORED, Lifecycle
 from loadtest.session.ports import Call, ClientSecret, Grant, Listener
 from loadtest.session.ticket import Ticket
 from loadtest.sound.speech import FRAME_NS, SILENCE
+from loadtest.system.clock import now_ns
 from tests.loadtest.fakes import FakeControl, FakeRoom, around, forever, lifecycle, refused
 
 QUICK = {"target": {"create_timeout_s": 0.05, "delete_timeout_s": 0.05, "gone_timeout_s": 0.2, "mint_timeout_s": 0.05}}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.config.tables.caller import Caller, Line
-from loadtest.language.events import Mark, Way
+from loadtest.config.keys.caller import Caller, Line
+from loadtest.events.kinds import Mark, Way
 from loadtest.session.line import QUEUE_NS, CallersLine, Direction, Speech
 from loadtest.sound.speech import FRAME_NS
 

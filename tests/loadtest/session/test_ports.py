@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from loadtest import session
-from loadtest.language import events
+from loadtest.events import kinds as events
 from loadtest.rooms import app_messages
 
 PACKAGE = Path(str(session.__file__)).parent

@@ -3,7 +3,7 @@
 import pytest
 
 from loadtest.config.settings import Target
-from loadtest.language.events import ON_A_SECRET, STEPS, TO_THE_ROOM, Event, Outcome, Step, StepFinished
+from loadtest.events.kinds import ON_A_SECRET, STEPS, TO_THE_ROOM, Event, Outcome, Step, StepFinished
 from loadtest.session.ports import Call
 from loadtest.session.record import Record
 

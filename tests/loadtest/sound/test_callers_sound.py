@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from loadtest.config.clips.microphone import microphone
-from loadtest.config.scenario import Conversation, Ignore, Say
-from loadtest.config.tables.caller import Caller
-from loadtest.language.errors import ConfigError
+from loadtest.config.keys.caller import Caller
+from loadtest.config.keys.scenario import Conversation, Ignore, Say
+from loadtest.events.errors import ConfigError
 from loadtest.sound.levels import at_level, driven, phoned, speech_rms
 from loadtest.sound.noises import hum, samples_of
 from loadtest.sound.sources import corpus

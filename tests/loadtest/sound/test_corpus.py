@@ -9,7 +9,7 @@ import soundfile
 
 from loadtest.config.clips.lengths import too_long
 from loadtest.config.clips.microphone import remarks
-from loadtest.config.scenario import Conversation, Say, Scenario
+from loadtest.config.keys.scenario import Conversation, Say, Scenario
 from loadtest.sound.languages import LANGUAGES
 from loadtest.sound.noises import samples_of
 from loadtest.sound.recordings import CORPUS, pauses_s, recordings, styles

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 
 from loadtest.config.clips.microphone import remarks
-from loadtest.config.scenario import Conversation, Ignore, Say, Scenario
-from loadtest.language.errors import ConfigError
+from loadtest.config.keys.scenario import Conversation, Ignore, Say, Scenario
+from loadtest.events.errors import ConfigError
 from loadtest.sound import decoded
 from loadtest.sound.kinds import kind_of
 from loadtest.sound.made import noise

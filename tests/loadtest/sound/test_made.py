@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loadtest.language.errors import ConfigError
+from loadtest.events.errors import ConfigError
 from loadtest.sound.made import cough, laugh, made_clip, mm_hmm
 from loadtest.sound.noises import samples_of
 from loadtest.sound.recordings import is_made

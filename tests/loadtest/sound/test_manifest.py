@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from loadtest.config.clips.microphone import remarks
-from loadtest.config.scenario import Conversation, Say, Scenario
-from loadtest.language.errors import ConfigError
+from loadtest.config.keys.scenario import Conversation, Say, Scenario
+from loadtest.events.errors import ConfigError
 from loadtest.sound.recordings import recordings
 from loadtest.sound.sources import corpus
 from tests.loadtest.sound.test_speech import tone, wav

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from loadtest.language.lifeline import pipe
+from loadtest.system.lifeline import pipe
 from tests.loadtest.twin.process import DEADLINE_S, RunningTwin, running_twin
 from tests.loadtest.twin.talking import in_room
 

@@ -13,14 +13,14 @@ import pytest
 from loadtest.config.run_dir import Written, read_written
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import amount
+from loadtest.events.errors import Code, ConfigError, HarnessError, Kind
+from loadtest.events.kinds import Event, Fault, GeneratorFailed, Outcome, StageStarted, Step
 from loadtest.journal import Journal
-from loadtest.language.errors import Code, ConfigError, HarnessError, Kind
-from loadtest.language.events import Event, Fault, GeneratorFailed, Outcome, StageStarted, Step
 from reports.build import build
 from reports.comparing import compare_runs, compare_stats
 from reports.comparing.compare import compare, contrast, percent
 from reports.comparing.compare_runs import Measured, check_baseline
-from reports.pages import compare_pages, render_html, settings_rows, terminal
+from reports.formats import compare_pages, render_html, settings_rows, terminal
 from reports.verdict.samples import Samples
 from tests.reports import journals as j
 

@@ -1,6 +1,6 @@
 """Clocks of several hosts: measured by the master, else through their wall clocks, and one shift for each."""
 
-from loadtest.language.events import ClockCompared, HealthSampled, RunStarted
+from loadtest.events.kinds import ClockCompared, HealthSampled, RunStarted
 from reports.data.clocks import Anchors
 
 MS = 1_000_000

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.events.errors import ConfigError
+from loadtest.events.kinds import STEPS, HealthSampled, RuleChecked, RuleOutcome, RunFinished
 from loadtest.journal import JournalError, encode
-from loadtest.language.errors import ConfigError
-from loadtest.language.events import STEPS, HealthSampled, RuleChecked, RuleOutcome, RunFinished
 from reports.build import build
 from reports.data import frames
 from reports.sections.sessions import active

@@ -8,7 +8,7 @@ import pytest
 
 from loadtest.config.run_dir import Written
 from loadtest.criteria.slo import DEFAULT_SLOS
-from loadtest.language.events import DropReason, Event, IterationDropped, Outcome, StageStarted
+from loadtest.events.kinds import DropReason, Event, IterationDropped, Outcome, StageStarted
 from reports.build import judge
 from reports.data import frames
 from tests.reports import journals as j

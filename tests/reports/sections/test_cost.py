@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from loadtest.config.settings import Settings
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import DropReason, Event, Gone, IterationDropped, Mark, Observed, Outcome, Remains, Step
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import DropReason, Event, Gone, IterationDropped, Mark, Observed, Outcome, Remains, Step
 from loadtest.prices.talk import Talk, Usd, bill
 from reports.data import run_settings
 from reports.sections.costs import spending

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import Event, Outcome, Remains, RuleChecked, RuleOutcome, Step
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import Event, Outcome, Remains, RuleChecked, RuleOutcome, Step
 from reports.sections.expiry import histogram
 from tests.reports import journals as j
 

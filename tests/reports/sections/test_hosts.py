@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from loadtest.language.events import ClockCompared, WorkerChanged, WorkerState
+from loadtest.events.kinds import ClockCompared, WorkerChanged, WorkerState
 from reports.data import away
 from reports.sections import hosts
 from tests.reports import journals as j

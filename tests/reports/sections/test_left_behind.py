@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import Event, Fault, GeneratorFailed, Gone, Outcome, Remains, Step
 from loadtest.journal import Journal
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import Event, Fault, GeneratorFailed, Gone, Outcome, Remains, Step
 from tests.reports import journals as j
 
 CREATED = 6

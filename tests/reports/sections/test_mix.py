@@ -14,7 +14,7 @@ from exporters.traces.tail import TailSampler
 from loadtest.cli import main
 from loadtest.config.resolve import resolve
 from loadtest.config.run_dir import load_resolved
-from loadtest.language.events import Event, Remains, SessionFinished, SessionStarted
+from loadtest.events.kinds import Event, Remains, SessionFinished, SessionStarted
 from reports.comparing import compare_runs
 from reports.data import run_settings
 from tests.reports import journals as j

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import EndedBy, Event, Gone, Outcome, Remains, RuleChecked, RuleOutcome, Step
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import EndedBy, Event, Gone, Outcome, Remains, RuleChecked, RuleOutcome, Step
 from tests.reports import journals as j
 
 CREATED = 6

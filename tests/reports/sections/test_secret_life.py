@@ -12,7 +12,7 @@ from exporters.metrics.aggregate import Aggregate
 from loadtest.capacity.stages import Stages
 from loadtest.criteria.objectives import Objectives
 from loadtest.criteria.slo import Slo
-from loadtest.language.events import Event, Mark, Observed, SecretMinted, StageStarted, Step, StepFinished
+from loadtest.events.kinds import Event, Mark, Observed, SecretMinted, StageStarted, Step, StepFinished
 from loadtest.rules.rulebook import Rulebook
 from reports.sections.timeline import timeline
 from tests.reports import journals as j

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from loadtest.config.run_dir import Written
 from loadtest.criteria.slo import DEFAULT_SLOS
 from loadtest.criteria.statements import RULES
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import (
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import (
     AnswerEnd,
     DropReason,
     EndedBy,

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.journal import JournalError
-from loadtest.language.errors import Code, ConfigError, Kind
-from loadtest.language.events import (
+from loadtest.events.errors import Code, ConfigError, Kind
+from loadtest.events.kinds import (
     Gone,
     GoneChecked,
     LineMeasured,
@@ -20,6 +19,7 @@ from loadtest.language.events import (
     Step,
     Way,
 )
+from loadtest.journal import JournalError
 from reports.sections.timeline import timeline
 from tests.reports import journals as j
 

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from loadtest.criteria.slo import Slo
-from loadtest.language.events import (
+from loadtest.events.kinds import (
     Event,
     MediaMeasured,
     RunAborted,

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import (
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import (
     DropReason,
     Event,
     Fault,

@@ -9,8 +9,8 @@ import pytest
 
 from loadtest.criteria.slo import Slo
 from loadtest.criteria.words import plural
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import (
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import (
     DropReason,
     Event,
     IterationDropped,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.criteria.slo import Slo
-from loadtest.language.events import Event, StageStarted
+from loadtest.events.kinds import Event, StageStarted
 from reports.data import frames
 from reports.verdict.recovery import section
 from tests.reports import journals as j

@@ -9,7 +9,7 @@ import pytest
 from loadtest.config.resolve import resolve
 from loadtest.config.run_dir import write_settings
 from loadtest.criteria.statements import RULES
-from loadtest.language.events import RuleChecked, RuleOutcome
+from loadtest.events.kinds import RuleChecked, RuleOutcome
 from reports.build import build
 from reports.data import run_settings
 from reports.verdict import rules

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from loadtest.capacity.limit import LimitKind
-from loadtest.language.errors import Code, Kind
-from loadtest.language.events import Event, Fault, GeneratorFailed, Outcome, StageStarted, Step
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import Event, Fault, GeneratorFailed, Outcome, StageStarted, Step
 from tests.loadtest.capacity.simulated import Target
 from tests.reports import journals as j
 

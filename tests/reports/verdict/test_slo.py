@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from loadtest.criteria.slo import COUNT, INDICATORS, RANKS, RATIOS, TAKING, Slo, load_slos, parse_slo, parse_slos
-from loadtest.language.errors import ConfigError
-from loadtest.language.events import STEPS, AnswerEnd, StepFinished
+from loadtest.events.errors import ConfigError
+from loadtest.events.kinds import STEPS, AnswerEnd, StepFinished
 from reports.data import frames
 from reports.verdict.gates import judge as gate
 from tests.reports import journals as j

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from loadtest.criteria.slo import Slo
-from loadtest.language.events import Event, Fault, GeneratorFailed, GoneChecked, Remains
+from loadtest.events.kinds import Event, Fault, GeneratorFailed, GoneChecked, Remains
 from reports.verdict.objective_words import describe
 from tests.reports import journals as j
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loadtest.config.tables.caller import Caller
+from loadtest.config.keys.caller import Caller
 from loadtest.rooms.caller.echo import Echo
 from loadtest.rooms.caller.microphone import Microphone
 from loadtest.rooms.opus import Decoder, EncodedMicrophone

@@ -1,6 +1,6 @@
 """What a virtual user's microphone hands out, frame by frame."""
 
-from loadtest.language.events import Mark
+from loadtest.events.kinds import Mark
 from loadtest.rooms.caller.microphone import Microphone
 
 

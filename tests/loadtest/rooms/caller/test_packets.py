@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
-from loadtest.config.tables.caller import Line
-from loadtest.language.events import Mark, Way
+from loadtest.config.keys.caller import Line
+from loadtest.events.kinds import Mark, Way
 from loadtest.rooms.caller import packets
 from loadtest.rooms.caller.packets import Uplink
-from loadtest.session.conversation import Conversation
+from loadtest.session.hearing.conversation import Conversation
+from loadtest.session.hearing.tape import Tape
 from loadtest.session.line import Direction
-from loadtest.session.tape import Tape
 from loadtest.sound.speech import FRAME_NS, SILENCE
 from tests.loadtest.fakes import CLIP, LOUD_FRAME
 

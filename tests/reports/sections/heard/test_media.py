@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from loadtest.language.events import LineMeasured, MediaMeasured, Way
+from loadtest.events.kinds import LineMeasured, MediaMeasured, Way
 from reports.data import frames
 from reports.sections.heard.media import section
 from tests.reports import journals as j

@@ -1,1 +1,0 @@
-"""The words of avaload: events, closed sets, errors, the clock, what an output may hold. It knows nothing of ours."""
