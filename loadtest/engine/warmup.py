@@ -20,9 +20,9 @@ from loadtest.rooms.app_messages import ROOM_JOINED
 from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.opening import open_room
 from loadtest.services.control import Control
+from loadtest.session.hearing.ear import Ear
 from loadtest.session.lifecycle import Lifecycle, Surroundings
 from loadtest.session.ticket import Ticket
-from loadtest.sound.ear import Ear
 from loadtest.sound.speech import FRAME_BYTES, SILENCE
 from loadtest.system.clock import now_ns
 

@@ -12,8 +12,8 @@ from loadtest.config.keys import scenario
 from loadtest.events.errors import Code, HarnessError, Kind, StepError
 from loadtest.events.kinds import AnswerEnd, Mark
 from loadtest.session.hearing.conversation import ANNOUNCED_LATE_NS, Conversation
+from loadtest.session.hearing.ear import QUIET_NS
 from loadtest.session.ports import Room
-from loadtest.sound.ear import QUIET_NS
 from loadtest.sound.speech import FRAME_NS, Clip
 from loadtest.system.clock import now_ns
 

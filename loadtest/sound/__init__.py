@@ -1,1 +1,1 @@
-"""Sound as both services carry it: clips, files, loudness, the ear, and the corpus that is shipped."""
+"""Sound as both services carry it: clips, files, loudness, and the corpus that is shipped."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from loadtest.twin import mutants
 from loadtest.twin.avaturn_side.http_api import api
-from loadtest.twin.avaturn_side.sessions import ROOM_PATH, Sessions
+from loadtest.twin.avaturn_side.sessions.store import ROOM_PATH, Sessions
 from loadtest.twin.avaturn_side.surroundings import Surroundings
 from loadtest.twin.dialing import inline, over_socket
 from loadtest.twin.keys import Keys

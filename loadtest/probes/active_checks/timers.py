@@ -12,8 +12,8 @@ from loadtest.events.errors import Code, StepError
 from loadtest.probes.bench.bench import LATE_S, Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.visit import Visit
+from loadtest.session.hearing.ear import QUIET_NS
 from loadtest.session.ports import GONE_STATUS
-from loadtest.sound.ear import QUIET_NS
 from loadtest.system.clock import now_ns
 
 ABSENCE_S, DEFAULT_ABSENCE_S = 10, 60

@@ -8,9 +8,9 @@ from typing import Any
 from loadtest.events.errors import StepError
 from loadtest.events.kinds import Mark
 from loadtest.rooms.app_messages import ERROR, LIFECYCLE_ERROR, is_avatar
+from loadtest.session.hearing.ear import Ear
 from loadtest.session.ports import Room, Told
 from loadtest.session.record import Record
-from loadtest.sound.ear import Ear
 from loadtest.sound.speech import Clip
 from loadtest.system.clock import now_ns
 

@@ -13,13 +13,13 @@ from loadtest.events.kinds import Mark
 from loadtest.rules.life import HOLE_NS
 from loadtest.secrecy.redact import redact_said
 from loadtest.session.hearing.answer import Answer, Flaw
+from loadtest.session.hearing.ear import Ear
 from loadtest.session.hearing.tape import Tape
 from loadtest.session.hearing.transcript_turns import Attribution
 from loadtest.session.line import CallersLine
 from loadtest.session.playout import Playout
 from loadtest.session.ports import Told
 from loadtest.session.waiting import Waiting
-from loadtest.sound.ear import Ear
 from loadtest.sound.speech import FRAME_NS, Clip
 from loadtest.system.clock import now_ns
 

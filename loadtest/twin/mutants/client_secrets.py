@@ -7,7 +7,7 @@ from typing import Any
 from uvicorn._types import HTTPScope
 
 from loadtest.twin.avaturn_side.engines.engine import UNREACHABLE
-from loadtest.twin.avaturn_side.session import Session
+from loadtest.twin.avaturn_side.sessions.session import Session
 from loadtest.twin.openai_side.config import session_config
 from loadtest.twin.openai_side.minting.client_secrets import ClientSecret, ClientSecrets
 from loadtest.twin.openai_side.minting.mint import Mint, Understood

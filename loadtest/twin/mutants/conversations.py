@@ -9,7 +9,7 @@ from loadtest.twin.avaturn_side.engines.engine import Stage
 from loadtest.twin.avaturn_side.engines.upstream import Upstream
 from loadtest.twin.avaturn_side.rooms import app_messages
 from loadtest.twin.avaturn_side.rooms.mouth import Playout
-from loadtest.twin.avaturn_side.session import Session
+from loadtest.twin.avaturn_side.sessions.session import Session
 from loadtest.twin.avaturn_side.voice import Voice
 from loadtest.twin.pcm import SAMPLE_RATE_HZ, SILENT_FRAME
 

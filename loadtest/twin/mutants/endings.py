@@ -10,9 +10,9 @@ from pydantic import Field
 from loadtest.twin.avaturn_side.bodies import CreateSession
 from loadtest.twin.avaturn_side.engines.upstream import Upstream
 from loadtest.twin.avaturn_side.http_api.gate import Gate
-from loadtest.twin.avaturn_side.lifespan import Lifespan
-from loadtest.twin.avaturn_side.session import Session, Starter
-from loadtest.twin.avaturn_side.sessions import Sessions
+from loadtest.twin.avaturn_side.sessions.lifespan import Lifespan
+from loadtest.twin.avaturn_side.sessions.session import Session, Starter
+from loadtest.twin.avaturn_side.sessions.store import Sessions
 from loadtest.twin.pcm import FRAME_MS
 
 _REMINDER_S = 60

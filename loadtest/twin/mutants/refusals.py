@@ -11,8 +11,8 @@ from uvicorn._types import HTTPScope
 from loadtest.twin.avaturn_side.bodies import CreateSession
 from loadtest.twin.avaturn_side.engines.engine import UNREACHABLE
 from loadtest.twin.avaturn_side.http_api.gate import Gate
-from loadtest.twin.avaturn_side.session import Session
-from loadtest.twin.avaturn_side.sessions import Sessions
+from loadtest.twin.avaturn_side.sessions.session import Session
+from loadtest.twin.avaturn_side.sessions.store import Sessions
 from loadtest.twin.knobs.profiles import Chance
 from loadtest.twin.openai_side.minting.mint import PATH, Mint
 from loadtest.twin.openai_side.realtime_socket import Realtime

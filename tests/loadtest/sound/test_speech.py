@@ -6,7 +6,7 @@ import pytest
 
 from loadtest.config.clips.lengths import too_long
 from loadtest.events.errors import ConfigError
-from loadtest.sound.ear import QUIET_NS, Ear
+from loadtest.session.hearing.ear import QUIET_NS, Ear
 from loadtest.sound.sources import corpus, read_wav
 from loadtest.sound.speech import FRAME_BYTES, FRAME_NS, FRAME_SAMPLES, LOUD_RMS, SILENCE, clip_of, is_loud
 

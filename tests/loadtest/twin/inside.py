@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import aiohttp
 import uvloop
 
-from loadtest.twin.avaturn_side.session import Session
+from loadtest.twin.avaturn_side.sessions.session import Session
 from loadtest.twin.command_line.loading import load
 from loadtest.twin.service import Twin
 from tests.loadtest.twin.process import DEADLINE_S

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from loadtest.twin.avaturn_side.lifespan import Lifespan
+from loadtest.twin.avaturn_side.sessions.lifespan import Lifespan
 from loadtest.twin.knobs.avaturn import AvaturnKnobs
 from tests.loadtest.twin.hand_clock import HandClock
 from tests.loadtest.twin.inside import Inside

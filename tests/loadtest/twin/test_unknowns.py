@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from loadtest.twin import parts
-from loadtest.twin.avaturn_side.lifespan import Lifespan
 from loadtest.twin.avaturn_side.rooms import app_messages
+from loadtest.twin.avaturn_side.sessions.lifespan import Lifespan
 from loadtest.twin.knobs.avaturn import AvaturnKnobs
 from tests.loadtest.twin.inside import Answer, Inside, inside, run
 from tests.loadtest.twin.seen_in_endings import ECHO, Ends, Step, life

@@ -17,7 +17,7 @@ from loadtest.twin.avaturn_side.http_api import public_api, sdk_api
 from loadtest.twin.avaturn_side.http_api.delays import pacing
 from loadtest.twin.avaturn_side.http_api.gate import Gate
 from loadtest.twin.avaturn_side.http_api.public_api import JSON
-from loadtest.twin.avaturn_side.sessions import Sessions
+from loadtest.twin.avaturn_side.sessions.store import Sessions
 from loadtest.twin.keys import Keys
 from loadtest.twin.knobs.profiles import Chance, Profile
 from loadtest.twin.openai_side.minting.client_secrets import ClientSecrets

@@ -8,8 +8,8 @@ from fastapi.security.http import HTTPAuthorizationCredentials
 from starlette.requests import HTTPConnection
 
 from loadtest.twin.avaturn_side.http_api.gate import Gate
-from loadtest.twin.avaturn_side.session import Session
-from loadtest.twin.avaturn_side.sessions import Sessions
+from loadtest.twin.avaturn_side.sessions.session import Session
+from loadtest.twin.avaturn_side.sessions.store import Sessions
 from loadtest.twin.knobs.profiles import Chance
 from loadtest.twin.sockets.tracing import trace_id_of
 

@@ -17,8 +17,8 @@ from loadtest.twin.avaturn_side.bodies import (
 from loadtest.twin.avaturn_side.http_api.credentials import ProjectKey
 from loadtest.twin.avaturn_side.http_api.delays import Paced
 from loadtest.twin.avaturn_side.http_api.gate import Gate
-from loadtest.twin.avaturn_side.session import Session
-from loadtest.twin.avaturn_side.sessions import Sessions
+from loadtest.twin.avaturn_side.sessions.session import Session
+from loadtest.twin.avaturn_side.sessions.store import Sessions
 from loadtest.twin.keys import Keys
 from loadtest.twin.knobs.avaturn import AvaturnKnobs
 from loadtest.twin.openai_side.minting.client_secrets import ClientSecrets

@@ -10,8 +10,8 @@ from loadtest.twin.avaturn_side.http_api.credentials import SessionToken
 from loadtest.twin.avaturn_side.http_api.delays import Paced
 from loadtest.twin.avaturn_side.http_api.gate import Gate
 from loadtest.twin.avaturn_side.http_api.public_api import JSON, assigned
-from loadtest.twin.avaturn_side.session import Session
-from loadtest.twin.avaturn_side.sessions import Sessions
+from loadtest.twin.avaturn_side.sessions.session import Session
+from loadtest.twin.avaturn_side.sessions.store import Sessions
 from loadtest.twin.keys import Keys
 from loadtest.twin.knobs.avaturn import AvaturnKnobs
 from loadtest.twin.knobs.profiles import Chance

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from loadtest.twin.avaturn_side.rooms.room import CLOSE_BAD_TOKEN, CLOSE_NO_ROOM, CLOSE_OVER_QUOTA
 from loadtest.twin.avaturn_side.rooms.webrtc_caller import BadOfferError, Caller
 from loadtest.twin.avaturn_side.rooms.webrtc_opus import encode
-from loadtest.twin.avaturn_side.sessions import ROOM_PATH, Sessions
+from loadtest.twin.avaturn_side.sessions.store import ROOM_PATH, Sessions
 from loadtest.twin.pcm import FRAME_BYTES, SILENT_FRAME, tone
 
 PATH = ROOM_PATH + "{session_id}/whip"

@@ -14,11 +14,11 @@ from loadtest.rooms.app_messages import translated
 from loadtest.session import turns as turns_module
 from loadtest.session.converse import Place, converse
 from loadtest.session.hearing.conversation import Conversation
+from loadtest.session.hearing.ear import QUIET_NS
 from loadtest.session.line import CallersLine
 from loadtest.session.ports import Listener
 from loadtest.session.record import Record
 from loadtest.session.turns import AnswerOverError, Heard, Turns, UndecidedError
-from loadtest.sound.ear import QUIET_NS
 from loadtest.sound.speech import FRAME_NS, SILENCE
 from loadtest.system.clock import now_ns
 from tests.loadtest.fakes import CLIP, LOUD_FRAME, FakeRoom

@@ -11,9 +11,9 @@ from loadtest.twin.avaturn_side.engines.choice import engine_for
 from loadtest.twin.avaturn_side.engines.engine import UNREACHABLE, Engine
 from loadtest.twin.avaturn_side.engines.external import External
 from loadtest.twin.avaturn_side.engines.upstream import answers_task
-from loadtest.twin.avaturn_side.lifespan import Lifespan
 from loadtest.twin.avaturn_side.rooms import app_messages
 from loadtest.twin.avaturn_side.rooms.room import Room
+from loadtest.twin.avaturn_side.sessions.lifespan import Lifespan
 from loadtest.twin.avaturn_side.surroundings import Surroundings
 from loadtest.twin.avaturn_side.voice import Voice
 from loadtest.twin.openai_side.minting.client_secrets import ClientSecret

@@ -12,7 +12,7 @@ from loadtest.twin.avaturn_side.rooms.room import (
     CLOSE_OVER_QUOTA,
     RoomSocket,
 )
-from loadtest.twin.avaturn_side.session import Session
+from loadtest.twin.avaturn_side.sessions.session import Session
 from loadtest.twin.avaturn_side.surroundings import Surroundings
 from loadtest.twin.keys import Keys
 
