@@ -47,6 +47,7 @@ _STYLE: Final[dict[str, Any]] = {
     "axes.titlecolor": INK,
     "axes.titlesize": 12,
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # said, it isn't worked out from every label: a tenth of the drawing
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.spines.left": False,
