@@ -43,8 +43,8 @@ SECRETS_AND_TEARDOWN: Final = Board(
             DOUBTFUL_SESSIONS,
             Panel(
                 title="Left behind, by reason",
-                description="delete_failed: three deletes failed. still_alive: its delete was answered, it lived on. "
-                "worker_lost: its load process is gone for good.",
+                description="delete_failed: its deletes failed. still_alive: its delete was answered, it lived on. "
+                "worker_lost: its load process or engine is gone for good.",
                 unit="short",
                 kind=Kind.BARS,
                 width=8,

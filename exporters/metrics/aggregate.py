@@ -33,6 +33,7 @@ from loadtest.events.kinds import (
     Outcome,
     Remains,
     RemainsChanged,
+    RunFinished,
     SecretMinted,
     SessionFinished,
     SessionStarted,
@@ -96,7 +97,8 @@ class Aggregate:
         self._running: dict[str, _Running] = {}
         self._open: set[str] = set()  # created and not confirmed deleted, of any purpose
         self._doubtful: set[str] = set()  # create was sent and not answered yet
-        self._unsettled: set[str] = set()  # the engine died with them: its journal's sweep says what became of them
+        self._unsettled: set[str] = set()  # the engine died with them: the next one says what became of them
+        self._left: set[str] = set()  # counted as left behind, which a session is once
         self._handlers: dict[type, Callable[[Any], None]] = {
             SessionStarted: self._session_started,
             SecretMinted: self._secret_minted,
@@ -108,6 +110,7 @@ class Aggregate:
             SessionFinished: self._session_finished,
             IterationDropped: self._iteration_dropped,
             **self._own_state.handlers,
+            RunFinished: self._run_finished,
         }
         self._active = self._series.of(c.SESSIONS_ACTIVE)
 
@@ -119,8 +122,7 @@ class Aggregate:
 
     def end_dead_worker(self) -> None:
         """No more events will come: its engines are dead too. What is open then was left behind."""
-        self._count(c.SESSIONS_LEFT, ("worker_lost",), len(self._open))
-        self._count(c.SESSIONS_LEFT, (v.DOUBTFUL,), len(self._doubtful))
+        self._leave_for_good(self._open | self._doubtful)
         self._open.clear()
         self._doubtful.clear()
         self._unsettled.clear()
@@ -179,11 +181,26 @@ class Aggregate:
         else:
             self._doubtful.discard(session)
         if session in self._unsettled:
-            if event.remains is Remains.NOTHING:
-                self._unsettled.remove(session)
-            elif event.reason in ("delete_failed", "still_alive"):
-                self._unsettled.remove(session)
-                self._count(c.SESSIONS_LEFT, (event.reason,))
+            if event.remains is Remains.DOUBTFUL:
+                self._leave(session, v.DOUBTFUL)
+            elif event.remains is Remains.LEAKED and event.reason in v.LEAKED:
+                self._leave(session, event.reason)
+            elif event.remains is Remains.LEAKED:
+                return  # about to be deleted by the next engine
+            self._unsettled.remove(session)
+
+    def _leave(self, session: str, reason: str) -> None:
+        if session not in self._left:
+            self._left.add(session)
+            self._count(c.SESSIONS_LEFT, (reason,))
+
+    def _leave_for_good(self, sessions: set[str]) -> None:
+        """Whoever could have deleted them is gone."""
+        for session in sessions:
+            if session in self._open:
+                self._leave(session, v.WORKER_LOST)
+            elif session in self._doubtful:
+                self._leave(session, v.DOUBTFUL)
 
     def _step_finished(self, event: StepFinished) -> None:
         if event.purpose != LOAD:
@@ -279,11 +296,11 @@ class Aggregate:
         self._sample(event, self._running.get(event.session), self._unknown)
 
     def _session_finished(self, event: SessionFinished) -> None:
-        if event.remains is Remains.LEAKED:
-            self._open.add(event.session)
-        else:
-            self._open.discard(event.session)
-        self._doubtful.discard(event.session)
+        failure = event.failure
+        engine_died = failure is not None and failure.kind is Kind.ENGINE_DIED
+        if not engine_died:  # of whose sessions nobody knows more than was heard
+            (self._open.add if event.remains is Remains.LEAKED else self._open.discard)(event.session)
+            self._doubtful.discard(event.session)
         if event.purpose != LOAD:
             return
         scenario = event.scenario if event.scenario in self._scenarios else OTHER
@@ -293,19 +310,21 @@ class Aggregate:
         ended = (scenario, v.outcome(event))
         self._count(c.SESSIONS, ended)
         self._observe(c.SESSION_DURATION, ended, (event.t_ns - event.started_ns) / 1e9)
-        failure = event.failure
         if failure is not None and event.outcome is Outcome.FAILED and (running is None or not running.failed):
             # No step said so: the engine died in the middle of one, or the session outlived its delete.
             self._count(c.LIFECYCLE_ERRORS, (scenario, failure.step, failure.code))
             self._series.failed(failure.step, failure)
-        if event.remains is Remains.NOTHING:
-            return
-        if failure is not None and failure.kind is Kind.ENGINE_DIED:
+        if engine_died:
             self._unsettled.add(event.session)
         elif event.remains is Remains.DOUBTFUL:
-            self._count(c.SESSIONS_LEFT, (v.DOUBTFUL,))
-        else:
-            self._count(c.SESSIONS_LEFT, ("still_alive" if event.gone is Gone.STILL_ALIVE else "delete_failed",))
+            self._leave(event.session, v.DOUBTFUL)
+        elif event.remains is Remains.LEAKED:
+            self._leave(event.session, "still_alive" if event.gone is Gone.STILL_ALIVE else "delete_failed")
+
+    def _run_finished(self, event: RunFinished) -> None:
+        self._own_state.handlers[RunFinished](event)
+        self._leave_for_good(self._unsettled)
+        self._unsettled.clear()
 
     def _iteration_dropped(self, event: IterationDropped) -> None:
         if event.purpose == LOAD:

@@ -31,7 +31,8 @@ ERROR_TYPE: Final = Label(
     unborn=frozenset(code.value for code in Code if code in LIMITS or code.startswith("daily_")),
 )
 TURN_TAKING: Final = Label(name="what", values=tuple(TAKING))
-LEAKED: Final = ("delete_failed", "still_alive", "worker_lost")
+WORKER_LOST: Final = "worker_lost"
+LEAKED: Final = ("delete_failed", "still_alive", WORKER_LOST)
 """Why a session is left behind, which is certain: a sweep can delete it."""
 DOUBTFUL: Final = "create_unanswered"
 """Why a session is doubtful: it may not exist, and without an id nobody can delete it."""

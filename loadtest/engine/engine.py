@@ -38,13 +38,16 @@ from loadtest.events.kinds import (
     GeneratorFailed,
     IterationDropped,
     Outcome,
+    Remains,
+    RemainsChanged,
+    RemainsReason,
     RunFinished,
     SecretGivenBack,
     SecretKind,
     StepFinished,
 )
 from loadtest.leftovers.deleting import sweep
-from loadtest.leftovers.finding import leftovers
+from loadtest.leftovers.finding import beyond_a_sweep, leftovers
 from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.opening import open_room, prepare
 from loadtest.secrecy.given_back import Watch
@@ -310,9 +313,24 @@ class Engine:
                 self._fail(Fault.DRAIN_TIMEOUT, f"still being deleted: {plural(len(late))}")
 
     async def _sweep(self, control: Control, predecessor: Path) -> None:
-        """What a killed engine left is deleted by the one that replaces it."""
-        left = leftovers(journal.words_of([predecessor]))
-        await sweep(control, left, emit=self.emit, timeout_s=self._settings.target.delete_timeout_s)
+        """What a killed engine left is deleted by the one that replaces it. The Locust process hears what became of each
+        of its sessions: the last words before a kill may not have got there."""
+        events = list(journal.words_of([predecessor]))
+        left = leftovers(events)
+        for word in beyond_a_sweep(events):
+            if self._outbox is not None:
+                self._outbox.event(journal.encode(word))  # it stands in a journal already
+        swept = await sweep(control, left, emit=self.emit, timeout_s=self._settings.target.delete_timeout_s)
+        for session in swept.failed:
+            self.emit(
+                RemainsChanged(
+                    t_ns=clock.now_ns(),
+                    session=session,
+                    remains=Remains.LEAKED,
+                    reason=RemainsReason.DELETE_FAILED,
+                    target_session_id=left.leaked[session],
+                )
+            )
 
     def note_end(self, error: Exception) -> None:
         """Into the journal, why the engine dies: nobody can be told any more."""

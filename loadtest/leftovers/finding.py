@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from loadtest.events.kinds import Event, Remains, RemainsChanged, RemainsReason
+from loadtest.events.kinds import Event, Remains, RemainsChanged, RemainsReason, SessionFinished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,3 +33,15 @@ def leftovers(events: Iterable[Event]) -> Leftovers:
             if e.remains is Remains.DOUBTFUL or (e.remains is Remains.LEAKED and s not in ids)
         },
     )
+
+
+def beyond_a_sweep(events: Iterable[Event]) -> list[RemainsChanged]:
+    """Of each session that these events, in order of time, neither end nor show to be there: the last word on what it
+    left."""
+    last: dict[str, RemainsChanged] = {}
+    for event in events:
+        if isinstance(event, RemainsChanged):
+            last[event.session] = event
+        elif isinstance(event, SessionFinished):
+            last.pop(event.session, None)
+    return [event for event in last.values() if event.remains is not Remains.LEAKED]

@@ -259,6 +259,45 @@ def test_what_a_dead_engine_left_counts_only_when_it_is_settled() -> None:
         aggregate.add(RemainsChanged(t_ns=S, session=session_id(number), remains=remains, reason=reason))
     assert nonzero(aggregate.snapshot(), c.SESSIONS_LEFT) == {("delete_failed",): 1}
     assert value(aggregate.snapshot(), c.SESSIONS_OPEN) == 1
+    aggregate.add(run_finished())
+    aggregate.end_dead_worker()
+    assert nonzero(aggregate.snapshot(), c.SESSIONS_LEFT) == {("delete_failed",): 1}
+
+
+def test_the_next_engines_word_of_a_dead_ones_session_outweighs_what_was_heard_before_the_kill() -> None:
+    """The last events before a kill may be in the journal alone."""
+    heard = [*session(1)[:10], *session(2)[:4], *session(3)[:3]]
+    ends = [killed(n, remains=r) for n, r in ((1, Remains.LEAKED), (2, Remains.DOUBTFUL), (3, Remains.NOTHING))]
+    aggregate = folded(*heard, *ends)
+    assert nonzero(aggregate.snapshot(), c.SESSIONS_LEFT) == {}
+    for number, remains, reason in (
+        (1, Remains.NOTHING, "deleted"),
+        (2, Remains.LEAKED, "delete_failed"),
+        (3, Remains.DOUBTFUL, "create_sent"),
+    ):
+        aggregate.add(RemainsChanged(t_ns=S, session=session_id(number), remains=remains, reason=reason))
+    for _ in range(2):
+        assert nonzero(aggregate.snapshot(), c.SESSIONS_LEFT) == {("delete_failed",): 1, ("create_unanswered",): 1}
+        aggregate.add(run_finished())
+
+
+def test_what_no_other_engine_settled_was_left_behind_when_the_run_is_finished() -> None:
+    aggregate = folded(*session(1)[:10], *session(2)[:4], *session(3)[:3])
+    for number, remains in ((1, Remains.LEAKED), (2, Remains.DOUBTFUL), (3, Remains.NOTHING)):
+        aggregate.add(killed(number, remains=remains))
+    assert nonzero(aggregate.snapshot(), c.SESSIONS_LEFT) == {}
+    for _ in range(2):
+        aggregate.add(run_finished())
+        assert nonzero(aggregate.snapshot(), c.SESSIONS_LEFT) == {("worker_lost",): 1, ("create_unanswered",): 1}
+        assert value(aggregate.snapshot(), c.SESSIONS_OPEN) == 1
+
+
+def test_what_a_dead_worker_had_counted_as_left_behind_is_not_counted_again() -> None:
+    *events, last = session(1)
+    assert isinstance(last, SessionFinished)
+    aggregate = folded(*events, replace(last, remains=Remains.LEAKED, outcome=Outcome.FAILED, gone=None))
+    aggregate.end_dead_worker()
+    assert nonzero(aggregate.snapshot(), c.SESSIONS_LEFT) == {("delete_failed",): 1}
 
 
 def test_an_unknown_session_is_counted_and_takes_no_gauge_below_zero() -> None:

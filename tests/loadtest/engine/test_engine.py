@@ -10,10 +10,20 @@ from loadtest.budget.reserving import Budget
 from loadtest.config.settings import Settings
 from loadtest.engine import engine as engines
 from loadtest.engine.engine import Engine
-from loadtest.events.kinds import DropReason, Event, IterationDropped, Outcome
-from loadtest.journal import Journal
+from loadtest.events.kinds import (
+    DropReason,
+    Event,
+    IterationDropped,
+    Outcome,
+    Remains,
+    RemainsChanged,
+    RemainsReason,
+)
+from loadtest.journal import Journal, decode, encode
 from loadtest.session.converse import Place
 from loadtest.session.ticket import Ticket
+from tests.exporters.traces.script import run_started, session, session_id
+from tests.loadtest.fakes import FakeControl, refused
 
 
 class CutOff:
@@ -42,3 +52,40 @@ def test_a_caller_whose_second_session_finds_no_place_is_told_as_dropped(
     drops = [event for event in events if isinstance(event, IterationDropped)]
     assert [each.reason for each in drops] == dropped
     assert all(each.due_ns > 0 for each in drops)
+
+
+class Wire:
+    """What the Locust process hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[Event] = []
+
+    def event(self, line: bytes) -> bool:
+        self.heard.append(decode(line))
+        return True
+
+
+def test_of_a_dead_engines_sessions_the_next_one_tells_what_became_of_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1 was ended; 2 was deleted but not ended, 3's create is unanswered; 4 and 5 are there, and one can't be deleted."""
+    wire = Wire()
+    left = [*session(2)[:-1], *session(3)[:4], *session(4)[:10], *session(5)[:10]]
+    with Journal(tmp_path / "dead.jsonl") as dead:
+        for event in (run_started(), *session(1), *left):
+            dead.write(encode(event))
+    control: Any = FakeControl(delete=[refused(503), 204])
+    with Journal(tmp_path / "a.jsonl") as file, Budget(tmp_path / "budget") as budget:
+        engine = Engine(Settings(), process=0, file=file, budget=budget)
+        monkeypatch.setattr(engine, "_outbox", wire)
+        asyncio.run(engine._sweep(control, tmp_path / "dead.jsonl"))
+    told = [event for event in wire.heard if isinstance(event, RemainsChanged)]
+    assert [(event.session, event.remains, event.reason) for event in told] == [
+        (session_id(2), Remains.NOTHING, RemainsReason.DELETED),
+        (session_id(3), Remains.DOUBTFUL, RemainsReason.CREATE_SENT),
+        (session_id(5), Remains.NOTHING, RemainsReason.SWEPT),
+        (session_id(4), Remains.LEAKED, RemainsReason.DELETE_FAILED),
+    ]
+    assert told[-1].target_session_id == "avaturn-4"
+    written = [decode(line) for line in (tmp_path / "a.jsonl").read_bytes().splitlines()]
+    assert written == told[2:]  # the others stand in the dead one's journal
