@@ -36,20 +36,46 @@ def ids(numbers: Sequence[float]) -> tuple[str, str]:
     return f"{int(high):016x}{int(low):016x}", f"{int(span):016x}"
 
 
-def merged(live: Iterable[Snapshot], *, lost: Iterable[Snapshot] = ()) -> Snapshot:
-    """The run's values from the latest snapshot of each process.
-
-    `lost`: last snapshots of workers that are silent or gone: what they counted stays, their gauges leave.
-    """
+def merged(snapshots: Iterable[Snapshot]) -> Snapshot:
+    """The run's values from the latest snapshot of each process, always in the same order: sums of the same numbers in
+    another one may differ in their last digit, and a counter that falls by it is a reset to Prometheus."""
     total: Snapshot = {}
-    for snapshot in live:
-        _add(total, snapshot, gauges=True)
-    for snapshot in lost:
-        _add(total, snapshot, gauges=False)
+    for snapshot in snapshots:
+        _add(total, snapshot)
     return total
 
 
-def _add(total: Snapshot, snapshot: Snapshot, *, gauges: bool) -> None:
+def without_gauges(snapshot: Snapshot) -> Snapshot:
+    """Of a process that is silent or gone: what it counted stays, its gauges leave."""
+    return {name: series for name, series in snapshot.items() if not _is_gauge(name)}
+
+
+def never_less(found: Snapshot, reported: Snapshot) -> Snapshot:
+    """`found`, and of what is counted what was reported where that is more: a counter can't fall."""
+    counted = {name: series for name, series in reported.items() if name == FAILURES or _is_counted(name)}
+    return found | {name: _most(found.get(name, {}), series) for name, series in counted.items()}
+
+
+def _is_gauge(name: str) -> bool:
+    return (metric := c.BY_NAME.get(name)) is not None and metric.type is Type.GAUGE
+
+
+def _is_counted(name: str) -> bool:
+    return name in c.BY_NAME and not _is_gauge(name)
+
+
+def _most(one: dict[str, Value], other: dict[str, Value]) -> dict[str, Value]:
+    most = dict(one)
+    for key, value in other.items():
+        mine = most.setdefault(key, value)
+        if isinstance(mine, list) and isinstance(value, list):
+            most[key] = [max(pair) for pair in zip(mine, value, strict=True)]
+        else:
+            most[key] = max(_number(mine), _number(value))
+    return most
+
+
+def _add(total: Snapshot, snapshot: Snapshot) -> None:
     total.setdefault(EDGES, {}).update(snapshot.get(EDGES, {}))
     examples = total.setdefault(EXEMPLARS, {})
     for key, example in snapshot.get(EXEMPLARS, {}).items():
@@ -61,7 +87,7 @@ def _add(total: Snapshot, snapshot: Snapshot, *, gauges: bool) -> None:
         failures[key] = _number(failures.get(key)) + _number(count)
     for name, series in snapshot.items():
         metric = c.BY_NAME.get(name)
-        if metric is None or (metric.type is Type.GAUGE and not gauges):
+        if metric is None:
             continue
         into = total.setdefault(name, {})
         for key, value in series.items():

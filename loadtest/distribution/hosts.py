@@ -97,10 +97,18 @@ class Hosts:
             REFUSALS.note(Refused.SHAPE, node, f"{message.get('op')!r}: {error!r}")
 
     def look(self) -> None:
-        """Free the locks of the files of those that are silent, as if their writers had died."""
+        """Free the locks of the files of those that are silent, so that nobody waits for them."""
         for node, command in self._commands.items():
             if not command.home and self._silent(command):
-                self._receiver.close(node)
+                self._receiver.give_up(node)
+
+    def is_cut_off(self, number: int) -> bool:
+        """Whether that load process may write on over there, in files whose locks are free here."""
+        return any(
+            not command.home and self._receiver.has_given_up(node)
+            for node, command in self._commands.items()
+            if number in command.numbers
+        )
 
     def settled(self) -> bool:
         """Whether the journals of every command are home, or nothing more is to be expected of it."""

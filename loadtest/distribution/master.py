@@ -50,7 +50,9 @@ class Master:
 
     def __init__(self, environment: Environment, settings: Settings, run_dir: Path) -> None:
         self._environment, self._runner, self._settings = environment, environment.runner, settings
-        self._workers = Workers(run_dir, lambda: aggregate_of(settings), lambda: rulebook_of(settings))
+        self._workers = Workers(
+            run_dir, lambda: aggregate_of(settings), lambda: rulebook_of(settings), is_cut_off=self._is_cut_off
+        )
         self._judge, self._objectives = Judge(settings.judged), len(settings.judged)
         self._reason = "completed"
         self._closed = self._is_written = False
@@ -188,6 +190,9 @@ class Master:
     def _offset_of(self, number: int) -> int | None:
         """What to add to a stamp of that load process to get one of ours; forked ones have our clock."""
         return 0 if self._hosts is None else self._hosts.offset_of(number)
+
+    def _is_cut_off(self, number: int) -> bool:
+        return self._hosts is not None and self._hosts.is_cut_off(number)
 
     def _on_ready(self, msg: Any, **_: Any) -> None:
         if (index := self._index(msg.node_id)) is None:

@@ -33,6 +33,8 @@ class _Incoming:
     owner: str
     fd: int
     size: int
+    is_given_up: bool = False
+    """The lock is free although its writer may live."""
 
 
 class Receiver:
@@ -56,7 +58,7 @@ class Receiver:
         if file.owner != owner:
             raise CorruptError(f"{name}: belongs to another worker")
         if file.fd < 0:
-            file.fd = self._locked(name)  # it was thought lost and is back
+            file.fd, file.is_given_up = self._locked(name), False  # it was thought lost and is back
         if offset <= file.size < offset + len(piece):
             new = piece[file.size - offset :]
             if self._taken[owner] + len(new) > self._quota:
@@ -71,9 +73,9 @@ class Receiver:
         file = self._files.get(name)
         if file is None:
             return size == 0
-        if file.owner == owner and file.size == size and file.fd >= 0:
-            os.close(file.fd)
-            file.fd = -1
+        if file.owner == owner and file.size == size:
+            file.is_given_up = False
+            _free(file)
         return file.size == size
 
     def size(self, name: str) -> int:
@@ -82,9 +84,19 @@ class Receiver:
     def close(self, owner: str | None = None) -> None:
         """No more comes from this owner (None: from anybody)."""
         for file in self._files.values():
-            if file.fd >= 0 and owner in (None, file.owner):
-                os.close(file.fd)
-                file.fd = -1
+            if owner in (None, file.owner):
+                _free(file)
+
+    def give_up(self, owner: str) -> None:
+        """No more may come from this owner."""
+        for file in self._files.values():
+            if file.owner == owner and file.fd >= 0:
+                file.is_given_up = True
+                _free(file)
+
+    def has_given_up(self, owner: str) -> bool:
+        """Whether a file of this owner may go on over there."""
+        return any(file.is_given_up for file in self._files.values() if file.owner == owner)
 
     def _open(self, owner: str, name: str) -> _Incoming:
         if not NAME.fullmatch(name) or len(self._files) >= MAX_FILES:
@@ -98,3 +110,9 @@ class Receiver:
 
     def _locked(self, name: str) -> int:
         return journal.hold(self._run_dir / name)
+
+
+def _free(file: _Incoming) -> None:
+    if file.fd >= 0:
+        os.close(file.fd)
+        file.fd = -1

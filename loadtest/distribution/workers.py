@@ -3,7 +3,8 @@
 A silent worker's gauges leave at once and its open sessions are unknown. Its return settles them, or its death does: a
 journal is locked while its writer lives, so a worker whose journal is free is dead, and once its engines' journals are
 free too, what they say is folded anew and takes the place of its last report. Only then can a session count as left
-behind: an engine that lost its Locust process still deletes what it created.
+behind: an engine that lost its Locust process still deletes what it created. Of a host that is cut off the copies are
+free and prove nothing: its workers are silent for as long as it is, and stay unknown.
 """
 
 import heapq
@@ -14,7 +15,7 @@ from typing import Final
 
 from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
-from exporters.metrics.snapshot import Snapshot, merged
+from exporters.metrics.snapshot import Snapshot, merged, never_less, without_gauges
 from loadtest import journal
 from loadtest.events.kinds import Event
 from loadtest.rules.rulebook import Rulebook
@@ -49,11 +50,13 @@ class _Worker:
 @dataclass(slots=True)
 class Workers:
     """By index in the run. `empty` makes an aggregate with the run's labels, `rules` a rulebook with its promises.
-    Times are of the caller's clock, in ns."""
+    `is_cut_off`: whether a worker's journals may be longer where it runs than here. Times are of the caller's clock, in
+    ns."""
 
     run_dir: Path
     empty: Callable[[], Aggregate]
     rules: Callable[[], Rulebook]
+    is_cut_off: Callable[[int], bool] = lambda _: False
     _all: dict[int, _Worker] = field(default_factory=dict)
 
     def heard(self, index: int, report: Snapshot, *, now_ns: int, done: bool = False) -> None:
@@ -102,7 +105,10 @@ class Workers:
                     if number % _AT_ONCE == 0:
                         yield
                 aggregate.end_dead_worker()
-                worker.latest = _settled(aggregate, rules, worker.latest)
+                found = aggregate.snapshot(
+                    rule_violations=rules.violations(), waived_violations=rules.waived_violations()
+                )
+                worker.latest = never_less(found, worker.latest)
                 worker.settled = True
 
     def snapshot(self, *, now_ns: int) -> Snapshot:
@@ -120,8 +126,8 @@ class Workers:
             c.WORKER_REPORT_GAPS.name: {index: worker.gaps for index, worker in workers.items()},
             c.WORKER_REPORT_AGE.name: dict(ages_s),
         }
-        live = [worker.latest for worker in workers.values() if not worker.silent]
-        return merged([own, *live], lost=[worker.latest for worker in workers.values() if worker.silent])
+        told = [without_gauges(each.latest) if each.silent else each.latest for each in workers.values()]
+        return merged([own, *told])
 
     def _find_stillborn(self) -> None:
         """Those that began a journal and died before their first report."""
@@ -133,6 +139,8 @@ class Workers:
 
     def _dead(self, index: int) -> bool:
         """Its journal is here, nobody writes it any more, and it was not ended: then its last report is on its way."""
+        if self.is_cut_off(index):
+            return False
         files = self._files(index, "worker")
         return bool(files) and all(map(journal.is_free, files)) and not any(map(journal.has_last_word, files))
 
@@ -142,21 +150,6 @@ class Workers:
 
     def _files(self, index: int, role: str) -> list[Path]:
         return [path for path in journal.paths(self.run_dir, role, index) if path.stat().st_size]
-
-
-def _settled(aggregate: Aggregate, rules: Rulebook, reported: Snapshot) -> Snapshot:
-    """What the journals say, and from the last report what no event tells and what had counted further: a counter can't
-    fall."""
-
-    def most(metric: c.Metric, found: dict[str, int]) -> dict[str, int]:
-        counted = reported.get(metric.name, {})
-        return {rule: max(n, int(counted.get(rule, 0))) for rule, n in found.items()}  # type: ignore[arg-type]
-
-    found = aggregate.snapshot(
-        rule_violations=most(c.RULE_VIOLATIONS, rules.violations()),
-        waived_violations=most(c.RULE_VIOLATIONS_WAIVED, rules.waived_violations()),
-    )
-    return {**found, c.SINK_ERRORS.name: reported.get(c.SINK_ERRORS.name, {})}
 
 
 def _events(paths: list[Path]) -> Iterator[Event]:

@@ -313,8 +313,8 @@ class Engine:
                 self._fail(Fault.DRAIN_TIMEOUT, f"still being deleted: {plural(len(late))}")
 
     async def _sweep(self, control: Control, predecessor: Path) -> None:
-        """What a killed engine left is deleted by the one that replaces it. The Locust process hears what became of each
-        of its sessions: the last words before a kill may not have got there."""
+        """What a killed engine left is deleted by the one that replaces it. The Locust process hears what became of
+        each of its sessions: the last words before a kill may not have got there."""
         events = list(journal.words_of([predecessor]))
         left = leftovers(events)
         for word in beyond_a_sweep(events):

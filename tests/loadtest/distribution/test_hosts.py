@@ -143,9 +143,10 @@ def test_a_run_is_settled_once_every_journal_is_home_or_its_host_is_silent(told:
     assert it.sent[-2:] == [(node, {"op": "over", "reason": "completed"}) for node in ("a", "b")]
 
 
-def test_files_of_a_silent_host_are_free_as_if_their_writers_had_died(told: Callable[..., Told]) -> None:
+def test_files_of_a_silent_host_are_free_and_it_is_cut_off_until_they_are_whole(told: Callable[..., Told]) -> None:
     it = told()
     it.ask("a", JOIN)
+    it.ask("b", JOIN)
     it.hosts.begin()
     chunk = {"op": "chunk", "name": "journal/far-worker-0.jsonl", "offset": 0, "packed": pack(b"x\n")}
     assert it.ask("a", {**chunk, "crc": zlib.crc32(b"x\n")}) == {
@@ -154,11 +155,36 @@ def test_files_of_a_silent_host_are_free_as_if_their_writers_had_died(told: Call
         "size": 2,
         "closed": False,
     }
-    it.hosts.look()
-    assert not journal.wait_until_closed(it.run_dir, timeout_s=0)
+
+    def look() -> tuple[bool, bool, bool]:
+        it.hosts.look()
+        return journal.wait_until_closed(it.run_dir, timeout_s=0), it.hosts.is_cut_off(0), it.hosts.is_cut_off(1)
+
+    assert look() == (False, False, False)
+    it.now_ns += UNSEEN_NS + 1
+    assert look() == (True, True, False)
+    more = {**chunk, "offset": 2, "crc": zlib.crc32(b"x\n")}
+    it.ask("a", {"op": "ping", "sent_ns": 7, "host": "far", "boot_id": "b", "clock": None})
+    assert look() == (True, True, False)  # it is back, and what it wrote meanwhile isn't here
+    it.ask("a", more)
+    assert look() == (False, False, False)
+    it.now_ns += UNSEEN_NS + 1
+    assert look() == (True, True, False)
+    assert it.ask("a", {"op": "closed", "name": chunk["name"], "size": 4}) is not None
+    assert look() == (True, False, False)
+
+
+def test_a_host_that_was_cut_off_and_brought_all_home_is_so_no_more(told: Callable[..., Told]) -> None:
+    it = told()
+    it.ask("a", JOIN)
+    it.hosts.begin()
+    name = "journal/far-worker-0.jsonl"
+    it.ask("a", {"op": "chunk", "name": name, "offset": 0, "packed": pack(b"x\n"), "crc": zlib.crc32(b"x\n")})
     it.now_ns += UNSEEN_NS + 1
     it.hosts.look()
-    assert journal.wait_until_closed(it.run_dir, timeout_s=0)
+    assert it.hosts.is_cut_off(0)
+    it.ask("a", {"op": "bye", "files": {name: 2}})
+    assert not it.hosts.is_cut_off(0)
 
 
 def test_a_ping_of_a_worker_is_answered_and_its_comparison_recorded_and_a_strangers_is_neither(

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from exporters.metrics import catalogue as c
 from exporters.metrics.aggregate import Aggregate
-from exporters.metrics.snapshot import SEPARATOR, Snapshot
+from exporters.metrics.snapshot import FAILURES, SEPARATOR, Snapshot
 from loadtest.distribution.workers import LOST_AFTER_S, SILENT_AFTER_S, Workers
-from loadtest.events.kinds import Event, Gone, GoneChecked, RuleChecked, RuleOutcome, SessionFinished
+from loadtest.events.kinds import Event, Gone, GoneChecked, MediaMeasured, RuleChecked, RuleOutcome, SessionFinished
 from loadtest.journal import Journal, encode
 from loadtest.rules.rulebook import Rulebook
 from tests.exporters.traces.script import S, health, run_finished, run_started, session, session_id
@@ -36,7 +36,8 @@ class Fleet:
     """Two workers of a run, each with its journal and its engine's, and the master's view of them."""
 
     def __init__(self, run_dir: Path, stack: ExitStack) -> None:
-        self.workers = Workers(run_dir, empty, lambda: Rulebook({}))
+        self.cut_off: set[int] = set()
+        self.workers = Workers(run_dir, empty, lambda: Rulebook({}), is_cut_off=self.cut_off.__contains__)
         self.aggregates = [empty(), empty()]
         self.load, self.engine = (
             [stack.enter_context(Journal(run_dir / "journal" / f"here-{name}-{n}{end}.jsonl")) for n in range(2)]
@@ -52,7 +53,12 @@ class Fleet:
         for event in events:
             self.engine[process].write(encode(event))
             if reported:
-                self.aggregates[process].add(event)
+                self.count(process, event)
+
+    def count(self, process: int, *events: Event) -> None:
+        """What its journal, or the copy of it that is here, lacks."""
+        for event in events:
+            self.aggregates[process].add(event)
 
     def report(self, process: int, now_ns: int, *, done: bool = False) -> None:
         self.workers.heard(process, self.aggregates[process].snapshot(), now_ns=now_ns, done=done)
@@ -152,6 +158,62 @@ def test_what_a_dead_worker_and_its_dead_engine_had_open_was_left_behind(fleet: 
     assert left(settled) == {"worker_lost": 1, "create_unanswered": 1}
     assert (value(settled, c.SESSIONS_UNKNOWN), value(settled, c.SESSIONS_OPEN)) == (0, 0)
     assert fleet.workers.finished == 1
+
+
+def test_a_worker_that_is_cut_off_is_lost_in_the_end_keeps_what_it_reported_and_may_come_back(fleet: Fleet) -> None:
+    """Its copies here are free and end before its last report: it has deleted session 3, and begun another one."""
+    fleet.count(1, *session(3)[10:], *session(5)[:10])
+    fleet.report(1, 0)
+    fleet.cut_off.add(1)
+    for file in (fleet.load[1], fleet.engine[1]):
+        file.close()
+    fleet.report(0, MOMENT_NS)
+    assert fleet.look(MOMENT_NS) == []
+    later_ns = int((LOST_AFTER_S + 1) * S)
+    fleet.report(0, later_ns)
+    assert fleet.look(later_ns) == [1]
+    shown = fleet.shown(later_ns)
+    assert (value(shown, c.SESSIONS_UNKNOWN), left(shown)) == (1, {})
+    assert value(shown, c.SESSIONS, "support", "ok") == 3
+    assert fleet.workers.finished == 1
+    fleet.count(1, *session(5)[10:])
+    fleet.report(1, later_ns)
+    back = fleet.shown(later_ns)
+    assert (value(back, c.SESSIONS_UNKNOWN), value(back, c.SESSIONS, "support", "ok")) == (0, 4)
+
+
+def test_no_counter_of_a_settled_worker_is_below_its_last_report(fleet: Fleet) -> None:
+    """Its journal lacks what a full disk had no room for."""
+    heard = MediaMeasured(
+        t_ns=S, session=session_id(6), frames=150, underruns=0, stalled_ns=0, gap_max_ns=S, heard_ns=3 * S
+    )
+    fleet.count(1, heard, *session(6, turn_fails=True))
+    fleet.report(1, 0)
+    before = fleet.shown(0)
+    for file in (fleet.load[1], fleet.engine[1]):
+        file.close()
+    fleet.report(0, MOMENT_NS)
+    assert fleet.look(MOMENT_NS) == [1]
+    settled = fleet.shown(MOMENT_NS)
+    assert left(settled) == {"worker_lost": 1, "create_unanswered": 1}
+    assert value(settled, c.SESSIONS, "support", "failed") == 1
+    assert value(settled, c.MEDIA_HEARD) == 3
+    mints = [value(shown, c.STEP_DURATION, "support", "mint", "ok") for shown in (before, settled)]
+    assert mints[0] == mints[1]
+    assert settled[FAILURES] == before[FAILURES] != {}
+
+
+def test_a_pause_of_one_of_three_workers_changes_no_sum_by_its_last_digit(tmp_path: Path) -> None:
+    workers = Workers(tmp_path, empty, lambda: Rulebook({}))
+    for index, heard_s in enumerate((0.1, 0.2, 0.3)):
+        workers.heard(index, {c.MEDIA_HEARD.name: {"": heard_s}}, now_ns=0)
+    before = value(workers.snapshot(now_ns=0), c.MEDIA_HEARD)
+    for index, heard_s in ((1, 0.2), (2, 0.3)):
+        workers.heard(index, {c.MEDIA_HEARD.name: {"": heard_s}}, now_ns=MOMENT_NS)
+    workers.look(MOMENT_NS)
+    paused = workers.snapshot(now_ns=MOMENT_NS)
+    assert value(paused, c.WORKER_UP, "0") == 0
+    assert value(paused, c.MEDIA_HEARD) == before == 0.1 + 0.2 + 0.3
 
 
 def test_a_frozen_worker_is_lost_in_the_end_and_its_sessions_stay_unknown(fleet: Fleet) -> None:

@@ -68,7 +68,7 @@ class Wire:
 def test_of_a_dead_engines_sessions_the_next_one_tells_what_became_of_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """1 was ended; 2 was deleted but not ended, 3's create is unanswered; 4 and 5 are there, and one can't be deleted."""
+    """1 was ended; 2 was deleted and not ended, 3's create is unanswered; 4 and 5 are there, one can't be deleted."""
     wire = Wire()
     left = [*session(2)[:-1], *session(3)[:4], *session(4)[:10], *session(5)[:10]]
     with Journal(tmp_path / "dead.jsonl") as dead:
