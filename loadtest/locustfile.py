@@ -75,6 +75,7 @@ def bring_up(environment: Environment, web_ui: Any) -> None:
     """The engine, the sinks, and who waits for the end of the run."""
     run_dir = Path(os.environ[RUN_DIR])
     settings = load_resolved(run_dir)
+    gevent.spawn(keep_small, environment)
     if isinstance(environment.runner, MasterRunner):
         master = Master(environment, settings, run_dir)
         environment.events.quitting.add_listener(lambda **_: master.close())
@@ -88,7 +89,6 @@ def bring_up(environment: Environment, web_ui: Any) -> None:
     environment.events.user_error.add_listener(lambda exception, **_: process.on_user_error(exception))
     environment.events.quitting.add_listener(lambda **_: process.interrupt())
     environment.events.quitting.add_listener(lambda **_: log.close())
-    gevent.spawn(keep_small, environment)
     try:
         process.start()
     except GeneratorError as error:
