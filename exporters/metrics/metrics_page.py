@@ -18,9 +18,10 @@ _ABSENT: Final = (
         "the providers' billing; what is billed by the minute is `avaload_session_duration_seconds_sum` / 60",
     ),
     (
-        "round-trip time, jitter",
+        "round-trip time",
         "a WebSocket doesn't tell, no RTCP is sent, Daily's own figures could not be tried",
-        "`avaload_media_underruns_total`, `avaload_media_gap_seconds`: what a listener notices of them",
+        "`avaload_media_jitter_seconds`, `avaload_media_gap_seconds`, `avaload_media_underruns_total`: what a listener "
+        "notices of the way",
     ),
     ("video", "no room subscribes to it", "none"),
     ("a session, a user", "a label of that many values", "exemplars, traces, `avaload session RUN_DIR ID`"),

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from exporters.metrics import catalogue as c
 from exporters.metrics.metric import Type
-from exporters.metrics.metrics_page import markdown
+from exporters.metrics.metrics_page import _ABSENT, markdown
 from loadtest.events.errors import LIMITS, Code
 from loadtest.events.kinds import ON_A_SECRET, Step
 
@@ -10,6 +10,13 @@ from loadtest.events.kinds import ON_A_SECRET, Step
 def test_metrics_md_is_what_the_catalogue_says() -> None:
     written = (Path(__file__).parents[3] / "METRICS.md").read_text()
     assert written == markdown() + "\n", "run: python -m exporters.metrics.metrics_page > METRICS.md"
+
+
+def test_what_metrics_md_says_there_is_no_metric_of_has_none() -> None:
+    absent = [word for words, *_ in _ABSENT for word in words.split(", ") if not word.startswith("a ")]  # of labels
+    assert "round-trip time" in absent
+    parts = {part for metric in c.METRICS for part in metric.name.split("_")}
+    assert [word for word in absent if word in parts] == []
 
 
 def test_names_follow_the_conventions_of_prometheus() -> None:
