@@ -1,6 +1,7 @@
 """Writes the boards and the rules into a folder: `python -m dashboards.generate --grafana-url https://grafana.example`."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,13 @@ def texts(places: Places) -> dict[str, str]:
     return boards.texts(places) | rules.texts(places)
 
 
+def tell_kustomization(grafana: str) -> None:
+    """`kubectl apply -k` puts its own Grafana into the rules: the same one. Raises OSError."""
+    path = GENERATED.parent / "kustomization.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"(- grafana=).*", lambda found: found[1] + grafana, text), encoding="utf-8")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Write them; 2 for bad input."""
     parser = argparse.ArgumentParser(
@@ -44,12 +52,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     options = parser.parse_args(argv)
     places = Places(grafana=options.grafana, reports=options.reports, runbook=options.runbook)
+    is_own = options.out.resolve() == GENERATED.resolve()
+    if is_own and places.runbook is not None:
+        parser.error(
+            "--runbook-url: only with --out: `kubectl apply -k dashboards` leads the alerts of this folder to a board"
+        )
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         for name, text in texts(places).items():
             (options.out / name).write_text(text, encoding="utf-8")
+        if is_own and places.grafana != default.grafana:
+            tell_kustomization(places.grafana)
     except OSError as error:
-        parser.error(f"--out: {options.out}: {error.strerror}")
+        parser.error(f"--out: {error.filename or options.out}: {error.strerror}")
     return 0
 
 

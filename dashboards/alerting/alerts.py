@@ -23,7 +23,7 @@ FAST_BURN, SLOW_BURN = 14.4, 6.0
 
 ERRORS_HIGH: Final = 5 * OBJECTIVE
 ENOUGH: Final = 20
-"""Fewer sessions or steps in a window are an anecdote."""
+"""Fewer sessions, steps or answers in a window are an anecdote."""
 
 SETUP_S: Final = 10.0
 FIRST_AUDIO_S: Final = 2.0
@@ -188,17 +188,21 @@ ALERTS: Final = (
         name="SetupSlow",
         severity="warning",
         held="2m",
-        expr=f"avaload:session_setup_duration_seconds:p95_5m > {edge(c.SESSION_SETUP, SETUP_S)}",
+        expr=f"avaload:session_setup_duration_seconds:p95_5m > {edge(c.SESSION_SETUP, SETUP_S)}"
+        f" and avaload:sessions_set_up:increase5m >= {ENOUGH}",
         summary="Set-up of {{ $labels.scenario }} takes {{ $value | humanizeDuration }} (p95)",
-        description=f"From the start of the mint until the session is connected; {SETUP_S:g} s are expected.",
+        description=f"From the start of the mint until the session is connected; {SETUP_S:g} s are expected. "
+        f"Over 5 minutes, at least {ENOUGH} sessions.",
     ),
     Alert(
         name="TurnSlow",
         severity="warning",
         held="2m",
-        expr=f"avaload:time_to_first_audio_seconds:p95_5m > {edge(c.FIRST_AUDIO, FIRST_AUDIO_S)}",
+        expr=f"avaload:time_to_first_audio_seconds:p95_5m > {edge(c.FIRST_AUDIO, FIRST_AUDIO_S)}"
+        f" and avaload:answers_heard:increase5m >= {ENOUGH}",
         summary="Users of {{ $labels.scenario }} wait {{ $value | humanizeDuration }} for an answer (p95)",
-        description=f"From the end of the user's speech to the first audible sample; {FIRST_AUDIO_S:g} s are expected.",
+        description=f"From the end of the user's speech to the first audible sample; {FIRST_AUDIO_S:g} s are expected. "
+        f"Over 5 minutes, at least {ENOUGH} answers.",
     ),
     Alert(
         name="SpeechBreaksUp",

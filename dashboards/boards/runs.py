@@ -16,7 +16,8 @@ from exporters.metrics import catalogue as c
 from exporters.metrics.labels import DOUBTFUL, LEAKED
 
 _WORKER: Final = "{{worker}} {{source}}"
-_BOTH: Final = "$run|$baseline"
+_BOTH: Final = "run_id=~`${run:regex}|${baseline:regex}`"
+"""Either run's id as it is: it may have any sign, so they are escaped, in a text where PromQL escapes nothing."""
 _PER_WORKER: Final = "job, instance, worker, source"
 
 HARNESS_HEALTH: Final = Board(
@@ -160,7 +161,7 @@ HARNESS_HEALTH: Final = Board(
 def _of_runs(metric: c.Metric, part: str, by: str, runs: str = _BOTH, **labels: str) -> str:
     """A counter's last value in each of the runs: they only grow, so it is the largest."""
     series = selector(metric, part, fixed=HERE, **labels)
-    info = selector(c.RUN_INFO, fixed=HERE, run_id=f"~{runs}")
+    info = selector(c.RUN_INFO, fixed=(*HERE, runs))
     joined = f"{series} * on (job, instance) group_left (run_id) {info}"
     return f"max_over_time((sum by ({by}) ({joined}))[$__range:{RESOLUTION}])"
 
@@ -184,7 +185,7 @@ def _failed_share(metric: c.Metric, part: str, by: str) -> list[Query]:
 
 
 def _against_baseline(share: float, metric: c.Metric, by: str = "", **labels: str) -> Query:
-    run, baseline = (_quantile(share, metric, by, runs, **labels) for runs in ("$run", "$baseline"))
+    run, baseline = (_quantile(share, metric, by, f'run_id="${which}"', **labels) for which in ("run", "baseline"))
     return Query(f"{run} / {baseline}", f"{{{{{by}}}}}" if by else "p95", instant=True)
 
 

@@ -1,5 +1,6 @@
 """What the tests read out of PromQL, with a parser that is not ours."""
 
+import re
 from collections.abc import Iterator
 
 import promql_parser as p
@@ -10,11 +11,18 @@ WINDOWS = {"$__rate_interval": "15s", "$__range": "10m"}
 
 def grounded(expr: str, **variables: str) -> str:
     """The expression with its variables replaced; those that are not named match everything."""
-    for name, text in (*WINDOWS.items(), *((f"${name}", text) for name, text in variables.items())):
+    for name, text in variables.items():
+        expr = expr.replace(f"${{{name}:regex}}", _escaped(text)).replace(f"${name}", text)
+    for name, text in WINDOWS.items():
         expr = expr.replace(name, text)
     for name in ("job", "instance", "scenario", "run", "baseline"):
-        expr = expr.replace(f"${name}", ".+")
+        expr = expr.replace(f"${{{name}:regex}}", ".+").replace(f"${name}", ".+")
     return expr
+
+
+def _escaped(text: str) -> str:
+    """As Grafana's format `regex` has it."""
+    return re.sub(r"[\\^$*+?.()|\[\]{}/]", r"\\\g<0>", text)
 
 
 def parsed(expr: str) -> p.Expr:

@@ -97,6 +97,25 @@ SCENES = (
         talks=True,
         twin=("--set", "latency.stream_start=fixed:11", "--set", "answer_after=fixed:2.5", "--set", "answer_s=0.5"),
         run=("--users", "20", "--ramp", "5s", "--duration", "20s"),
+        interval="5s",  # played slower, the sessions of five minutes are too few
+    ),
+    Scene(
+        name="a_slow_session",  # and one answer of it: no 95th percentile
+        recorded_as="clean",
+        fires=set(),
+        altered={
+            f'avaload_{metric}_seconds_{part}{{{_HERE},scenario="rare"{le}}}': f"0+0x3 {count}+0x52 stale"
+            for metric, edges in (
+                ("session_setup_duration", ("10.0", "15.0")),
+                ("time_to_first_audio", ("2.0", "3.0")),
+            )
+            for part, le, count in (
+                ("bucket", f',le="{edges[0]}"', 0),
+                ("bucket", f',le="{edges[1]}"', 1),
+                ("bucket", ',le="+Inf"', 1),
+                ("count", "", 1),
+            )
+        },
     ),
     Scene(
         name="breaking_up",

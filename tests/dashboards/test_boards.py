@@ -2,15 +2,19 @@
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import promql_parser as p
 import pytest
+import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from dashboards import generate
 from dashboards.alerting import alerts, rules
 from dashboards.boards.all import BOARDS
 from dashboards.boards.overview import INDICATORS_BY_UNIT
@@ -18,7 +22,8 @@ from dashboards.generate import GENERATED, main, texts
 from dashboards.places import Places
 from exporters.metrics import catalogue as c
 from loadtest.criteria.slo import INDICATORS, Unit
-from tests.dashboards.promql import nodes, parsed, selectors
+from tests.dashboards.promql import grounded, nodes, parsed, selectors
+from tests.programs import needed
 
 UNITS = {"short", "ops", "s", "percentunit", "bytes", "dateTimeAsIso"}
 """The ids of Grafana's units that are used; a misspelt one would be shown as text."""
@@ -246,6 +251,67 @@ def test_boards_and_alerts_lead_where_one_says(tmp_path: Path) -> None:
     assert "127.0.0.1" not in written
     assert main(["--out", str(tmp_path), "--runbook-url", "https://wiki.example/load"]) == 0
     assert "runbook_url: https://wiki.example/load#openafterrun\n" in (tmp_path / "rules.yaml").read_text()
+
+
+def test_what_is_written_into_the_own_folder_leads_where_kubectl_lets_it_lead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, kustomization = tmp_path / "generated", tmp_path / "kustomization.yaml"
+    shutil.copy(GENERATED.parent / "kustomization.yaml", kustomization)
+    before = kustomization.read_text()
+    monkeypatch.setattr(generate, "GENERATED", own)
+    assert main([]) == 0
+    assert kustomization.read_text() == before
+    assert main(["--grafana-url", "https://g.example/load"]) == 0
+    assert kustomization.read_text() == before.replace(
+        "grafana=http://127.0.0.1:3000", "grafana=https://g.example/load"
+    )
+    assert "runbook_url: https://g.example/load/d/avaload-runbook?" in (own / "prometheusrule.yaml").read_text()
+    with pytest.raises(SystemExit):
+        main(["--runbook-url", "https://wiki.example/load"])
+    assert "--runbook-url: only with --out" in capsys.readouterr().err
+    assert "https://g.example" in (own / "rules.yaml").read_text()
+
+
+def test_a_run_is_found_by_its_id_whatever_signs_it_has(tmp_path: Path) -> None:
+    """By Prometheus' own tool: our parser takes no backslash in a raw text."""
+    ids = {"run": "soak+1(a).[b", "baseline": "2026-01-02"}
+    asked = dict(queries("release"))
+    series = [
+        {"series": f'avaload_run_info{{job="j",instance="{number}",run_id="{run}"}}', "values": "1x40"}
+        for number, run in enumerate((*ids.values(), "soak1a.b"))
+    ]
+    bucket = 'avaload_step_duration_seconds_bucket{job="j",instance="%d",step="mint",outcome="ok",le="%s"}'
+    series += [
+        {"series": bucket % (number, edge), "values": "4x40"}
+        for number in range(3)
+        for edge in (0.1 * (1 + number), "+Inf")
+    ]
+    tests = [
+        ("Step p95", [{"labels": "{}", "value": 2}], "count(count by (run_id) (@))"),
+        ("Step p95, run ÷ baseline", [{"labels": '{step="mint"}', "value": 0.5}], "round(@, 0.01)"),
+    ]
+    document = {
+        "evaluation_interval": "15s",
+        "tests": [
+            {
+                "interval": "15s",
+                "input_series": series,
+                "promql_expr_test": [
+                    {
+                        "expr": around.replace("@", grounded(asked[title], **ids)),
+                        "eval_time": "5m",
+                        "exp_samples": samples,
+                    }
+                    for title, samples, around in tests
+                ],
+            }
+        ],
+    }
+    path = tmp_path / "test.yaml"
+    path.write_text(yaml.safe_dump(document))
+    done = subprocess.run([needed("promtool"), "test", "rules", path], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("url", ["RUNBOOK.md", "//g.example", "https://", "file:///x", "https://g.example/?a=1"])
