@@ -36,7 +36,7 @@ from exporters.metrics.live_file import EVERY_S, Live, read
 from exporters.metrics.metric import Type
 from exporters.metrics.reading import edges_of
 from exporters.metrics.snapshot import EXEMPLARS, SEPARATOR, ids
-from exporters.traces.collector import REQUEST_S, Collector, endpoint_url
+from exporters.traces.collector import REQUEST_S, Collector, endpoint_url, last
 from exporters.traces.conventions import SCHEMA_URL
 from exporters.traces.spans import resource, scope
 from loadtest.events.errors import Exit, HarnessError
@@ -145,6 +145,11 @@ class Pusher:
         self.complete = False
         """Whether it took the run's last values."""
 
+    @property
+    def why(self) -> str:
+        """By what the endpoint last did not take all; empty where it always did."""
+        return self._collector.why
+
     def __enter__(self) -> "Pusher":
         return self
 
@@ -199,7 +204,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"avaload: {line(redact(str(error)))}", file=sys.stderr)
         return Exit.BAD_INPUT
     lacking = "" if pusher.complete else "; the last values are not there"
-    print(f"metrics: {pusher.taken} pushes taken, {pusher.refused} not{lacking}", flush=True)
+    why = last(pusher.why) if pusher.refused else ""  # else it was taken at last
+    print(f"metrics: {pusher.taken} pushes taken, {pusher.refused} not{why}{lacking}", flush=True)
     return Exit.INVALID if pusher.refused or lacking else Exit.PASS
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
@@ -22,17 +22,19 @@ _MAX_ANSWER: Final = 65_536  # bytes
 
 class Collector:
     """`session` is for one of OpenTelemetry's exporters, and the caller's to close. `rejected`: how much of the last
-    request the collector did not take; None: none of it. `come_again_s`: what it asked for. `told`: how much an
-    answer's body rejects; raises DecodeError."""
+    request the collector did not take; None: none of it. `come_again_s`: what it asked for. `why`: the status, or the
+    kind of failure, by which it last did not take all; no text of anybody's. `told`: how much an answer's body rejects;
+    raises DecodeError."""
 
     def __init__(self, told: Callable[[bytes], int]) -> None:
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)  # its losses are counted; its lines hold URLs
-        self.session = session = requests.Session()
+        self.session = session = _Session(self._fail)
         session.trust_env = False  # no proxy and no .netrc that the run's options don't name
         session.max_redirects = 0  # and no other host that the endpoint may name
         session.stream = True  # its answers are read by `_hear`, up to a bound
         session.hooks["response"].append(self._hear)
         self._told = told
+        self.why = ""
         self.forget()
 
     def forget(self) -> None:
@@ -51,6 +53,33 @@ class Collector:
         is_page = response.headers.get("content-type", "").startswith("text/html")  # of somebody else
         if 200 <= response.status_code < 300 and not is_page:
             self.rejected = max(told, 0)
+        if self.rejected != 0:
+            partly = ", in part" if self.rejected else ", a page" if is_page else ""
+            self.why = f"{response.status_code}{partly}"
+
+    def _fail(self, error: Exception) -> None:
+        if not isinstance(error, requests.TooManyRedirects):  # its status says more
+            self.why = type(error).__name__
+
+
+class _Session(requests.Session):
+    """Tells of what is raised, which OpenTelemetry's exporters keep for themselves."""
+
+    def __init__(self, fail: Callable[[Exception], None]) -> None:
+        super().__init__()
+        self._fail = fail
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        try:
+            return super().send(request, **kwargs)
+        except Exception as error:
+            self._fail(error)
+            raise
+
+
+def last(why: str) -> str:
+    """For a closing line."""
+    return f" (last: {why})" if why else ""
 
 
 def endpoint_url(text: str, *, signal: str = "traces", option: str = "--otlp-endpoint") -> str:

@@ -57,6 +57,11 @@ class Sender:
         self.close(0)
 
     @property
+    def why(self) -> str:
+        """By what the endpoint last did not take all; empty where it always did."""
+        return self._collector.why
+
+    @property
     def dropped(self) -> int:
         """Spans that did not get out."""
         return sum(self.dropped_by.values())

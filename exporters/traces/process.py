@@ -21,7 +21,7 @@ from typing import Final
 from opentelemetry.sdk.resources import Resource
 
 from exporters.traces import run_span, trace_counts
-from exporters.traces.collector import endpoint_url
+from exporters.traces.collector import endpoint_url, last
 from exporters.traces.conventions import Facts, facts
 from exporters.traces.otlp import Sender
 from exporters.traces.spans import died, resource, spans
@@ -168,6 +168,7 @@ def export(
             counts = sessions.counts
             counts.spans, counts.dropped_by = sender.sent, dict(sender.dropped_by)
             counts.unread, counts.bad_lines = follower.unread, follower.bad_lines
+            counts.last = last(sender.why)
             if follow:
                 with contextlib.suppress(OSError):  # a full disk: the spans go out all the same
                     trace_counts.write(run_dir, counts)
@@ -200,7 +201,8 @@ def export(
 
 def run(run_dir: Path, *, otlp_endpoint: str, share: float, follow: bool, files: Sequence[Path] | None = None) -> Exit:
     """Export until done or told to stop by a signal; `files` as of `export`. Prints one line; Exit.INVALID where spans
-    of a finished run did not get out. Raises what `export` does, and ConfigError for a share that is none."""
+    of a finished run did not get out, its own among them. Raises what `export` does, and ConfigError for a share that
+    is none."""
     if not 0 <= share <= 1:
         raise ConfigError("--trace-share: must be from 0 to 1")
     endpoint = endpoint_url(otlp_endpoint)  # before the run is looked at: a slip in it is said at once
@@ -213,10 +215,9 @@ def run(run_dir: Path, *, otlp_endpoint: str, share: float, follow: bool, files:
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     counts = export(run_dir, otlp_endpoint=otlp_endpoint, follow=follow, files=files, share=share, stop=stop)
-    if not follow:
-        run_span.send(run_dir, endpoint)
-    print(counts.line(), flush=True)
-    return Exit.INVALID if counts.dropped and not follow else Exit.PASS
+    own = None if follow else run_span.send(run_dir, endpoint)
+    print(counts.line() + "; the run's own span was not taken" * (own is False), flush=True)
+    return Exit.INVALID if (counts.dropped and not follow) or own is False else Exit.PASS
 
 
 def main(argv: Sequence[str] | None = None) -> int:

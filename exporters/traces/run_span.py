@@ -57,16 +57,16 @@ def beginning(run_dir: Path) -> RunStarted | None:
     return min(found, key=lambda each: (each.role == "sweep", each.role != "master", each.wall_ns), default=None)
 
 
-def send(run_dir: Path, url: str) -> bool:
-    """Whether the endpoint took it; False, too, where the run has no report yet."""
+def send(run_dir: Path, url: str) -> bool | None:
+    """Whether the endpoint took it; None where there is none, since the run has no report yet."""
     started = beginning(run_dir)
     try:
         report = disk.read_object(run_dir / "report.json")
         if started is None:
-            return False
+            return None
         own = span(started, report, read_or_nothing(run_dir))
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None
     with Sender(url, patient=False, stop=threading.Event()) as sender:
         sender.put([own])
         sender.close(2.0)

@@ -26,6 +26,7 @@ class Counts:
     incomplete: int = 0  # sessions without a beginning, without an end while the run goes on, or given up for room
     unread: int = 0  # bytes of journals that there was no time for
     bad_lines: int = 0
+    last: str = ""  # by what the endpoint last did not take all, in brackets; not in the file
 
     @property
     def dropped(self) -> int:
@@ -45,12 +46,12 @@ class Counts:
             if count
         ]
         sent = f"traces: {plural(self.sessions)}, {plural(self.spans, 'span')} sent, {self.dropped:,} dropped"
-        return ", ".join([sent, *rest])
+        return ", ".join([sent + self.last * bool(self.dropped), *rest])
 
 
 def write(run_dir: Path, counts: Counts) -> None:
     """Replace the file at once: a reader never sees half of it. Raises OSError (a full disk)."""
-    disk.replace(run_dir / FILE, json.dumps({**asdict(counts), "dropped": counts.dropped}).encode() + b"\n")
+    disk.replace(run_dir / FILE, json.dumps(_told(counts)).encode() + b"\n")
 
 
 def read(run_dir: Path) -> dict[str, Any] | None:
@@ -59,8 +60,13 @@ def read(run_dir: Path) -> dict[str, Any] | None:
         found = disk.read_object(run_dir / FILE)
     except (OSError, ValueError):
         return None
-    like = {**asdict(Counts()), "dropped": 0}
-    return found if _shape(found) == _shape(like) else None
+    return found if _shape(found) == _shape(_told(Counts())) else None
+
+
+def _told(counts: Counts) -> dict[str, Any]:
+    told = {**asdict(counts), "dropped": counts.dropped}
+    del told["last"]
+    return told
 
 
 def _shape(counts: dict[str, Any]) -> dict[str, Any]:

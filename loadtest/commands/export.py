@@ -77,8 +77,11 @@ def _tables(arguments: argparse.Namespace) -> Exit:
 
 def _spans(arguments: argparse.Namespace) -> Exit:
     from exporters.traces.process import run
+    from loadtest.config.access.guard import flaw_of_compression
     from loadtest.config.access.permission import Permission
 
+    if flaw := flaw_of_compression("spans"):
+        raise ConfigError(flaw)
     permission = Permission(live=is_live(arguments), hosts=frozenset(arguments.allow_host))
     endpoint = as_checked("--otlp-endpoint", "output.otlp_endpoint", arguments.otlp_endpoint)
     url = urlsplit(endpoint)

@@ -78,21 +78,25 @@ def exporters(settings: Settings, run_dir: Path, *, say: Callable[[str], None]) 
         yield
 
 
-def send_run_span(settings: Settings, run_dir: Path) -> None:
-    """The run's own span, now that its verdict is known; a collector that doesn't take it in time goes without."""
+def send_run_span(settings: Settings, run_dir: Path, *, say: Callable[[str], None]) -> None:
+    """The run's own span, now that its verdict is known; a collector that doesn't take it in time goes without. `say`:
+    told where it does."""
     if (endpoint := settings.output.otlp_endpoint) is None:
         return
     command = [sys.executable, "-P", "-m", "exporters.traces.process", str(run_dir), "--run-alone"]
-    with contextlib.suppress(subprocess.TimeoutExpired), disk.open_write(run_dir / "run-span.log") as log:
-        subprocess.run(
-            [*command, "--otlp-endpoint", endpoint],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment.of_child(without=(environment.PROXIES,)),
-            timeout=RUN_SPAN_S,
-            check=False,
-        )
+    try:
+        with disk.open_write(run_dir / "run-span.log") as log:
+            subprocess.run(
+                [*command, "--otlp-endpoint", endpoint],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment.of_child(without=(environment.PROXIES,)),
+                timeout=RUN_SPAN_S,
+                check=True,
+            )
+    except subprocess.SubprocessError:
+        say(line(f"note: {endpoint} lacks the span of the run itself"))
 
 
 @contextlib.contextmanager
@@ -100,8 +104,10 @@ def _spans(command: list[str], log: Path, endpoint: str, say: Callable[[str], No
     """What did not get out is counted, and told with the report: unless whoever counts has failed."""
     with _exporter(command, log) as child:
         yield
+        goes_on = child.poll() is None
     if child.returncode:
-        *_, last = ["it was killed", *disk.read(log).decode(errors="replace").split("\n")[:-1]]
+        by_whom = "it did not end in time" if goes_on else "it was killed"
+        *_, last = [by_whom, *disk.read(log).decode(errors="replace").split("\n")[:-1]]
         say(line(f"note: {endpoint} lacks spans of this run: {last.removeprefix('avaload: ')}"))
 
 

@@ -114,7 +114,7 @@ def run(
         report = write_reports(run_dir, settings.target.backend, keys=keys, is_enough=lambda: interruption.count > 1)
     if report is None:
         return run_dir, None, Exit.INTERRUPTED
-    companions.send_run_span(settings, run_dir)
+    companions.send_run_span(settings, run_dir, say=progress.line)
     return run_dir, report, Exit(report["verdict"]["exit_code"])
 
 

@@ -17,6 +17,7 @@ from loadtest.text.validation import is_loopback as is_loopback
 LIVE_OPENAI = "https://api.openai.com/v1"
 LIVE_AVATURN = "https://api.avaturn.live"
 KEYS = ("OPENAI_API_KEY", "AVATURN_API_KEY")
+_SIGNALS = {"spans": "TRACES", "metrics": "METRICS"}
 
 
 def endpoints_of(settings: Settings) -> list[str]:
@@ -39,6 +40,8 @@ def guard(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     for key, url, what in collectors:
         if url is not None and not is_loopback(url) and not target.live:
             problems.append(f"output.{key}: {url}: not on this machine; {what} go there only with --live")
+        if url is not None and (flaw := flaw_of_compression(what, environ)):
+            problems.append(flaw)
     if target.room == "daily" and not target.live and endpoints:
         problems.append("target.room: daily: the library looks a room up at Daily; that needs --live")
     if target.live and target.max_sessions is None:
@@ -48,6 +51,15 @@ def guard(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
         problems += flaws(target.backend.variables if target.backend is not None else (), environ)
     if problems:
         raise ConfigError(problems)
+
+
+def flaw_of_compression(what: str, environ: Mapping[str, str] = os.environ) -> str | None:
+    """What is wrong with how spans or metrics are to be packed for a collector: else they would go there unpacked."""
+    for name in (f"OTEL_EXPORTER_OTLP_{_SIGNALS[what]}_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"):
+        if value := environ.get(name):
+            is_known = value.strip().lower() in ("none", "gzip", "deflate")
+            return None if is_known else f"{name}: must be none, gzip or deflate"
+    return None
 
 
 def variables_of(settings: Settings) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from exporters.metrics import live_file
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.exposition import PLAIN, exposition
 from exporters.metrics.live_file import Live
-from exporters.pushing.push import Pusher, follow
+from exporters.pushing.push import Pusher, follow, main
 from tests.exporters.traces.receiver import Answer, Receiver, attributes
 from tests.exporters.traces.script import WALL_S, S, health, run_started, session, session_id, span_id
 
@@ -178,13 +178,32 @@ def test_a_process_that_is_told_to_end_sends_what_there_is(tmp_path: Path) -> No
     assert pushed(receiver.pushes[-1])["avaload_sessions_started_total", (("scenario", "support"),)] == 3
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "said"), [(503, 0, "1 pushes taken, 0 not"), (401, 4, "0 pushes taken, 1 not")]
+)
+def test_of_what_was_taken_at_last_no_reason_is_told(
+    status: int,
+    code: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    live_file.write(tmp_path, values(over=True))
+    with Receiver(first=[Answer(status, {"retry-after": "0"})]) as receiver:
+        assert main([str(tmp_path), "--otlp-metrics", receiver.url]) == code
+    lacking = " (last: 401); the last values are not there" * (code == 4)
+    assert capsys.readouterr().out == f"metrics: {said}{lacking}\n"
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://127.0.0.1:1/v1/metrics"])
 def test_an_endpoint_that_is_down_is_one_line_and_exit_4(tmp_path: Path, url: str) -> None:
     live_file.write(tmp_path, values(over=True))
     process = start(str(tmp_path), "--otlp-metrics", url)
     out, error = process.communicate(timeout=60)
     assert (process.returncode, out, error) == (
-        4, "metrics: 0 pushes taken, 1 not; the last values are not there\n", ""
+        4, "metrics: 0 pushes taken, 1 not (last: ConnectionError); the last values are not there\n", ""
     )  # fmt: skip
 
 

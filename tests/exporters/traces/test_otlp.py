@@ -68,7 +68,7 @@ def test_the_endpoint_cannot_send_spans_elsewhere() -> None:
         sender = sender_to(receiver.url)
         sender.put(of_session(1))
         sender.close(20)
-    assert (sender.sent, sender.dropped, elsewhere.paths) == (0, 7, [])
+    assert (sender.sent, sender.dropped, elsewhere.paths, sender.why) == (0, 7, [], "307")
 
 
 def test_a_proxy_of_the_environment_does_not_see_spans(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,6 +110,7 @@ def test_what_is_no_use_is_not_asked_again(status: int) -> None:
         sender.put(of_session(1))
         sender.close(20)
     assert (sender.sent, sender.dropped_by[REFUSED], len(receiver.paths)) == (0, 7, 1)
+    assert sender.why == str(status)
 
 
 @pytest.mark.parametrize(("rejected", "sent"), [(3, 4), (7, 0), (900, 0)])
@@ -121,7 +122,7 @@ def test_spans_that_the_endpoint_rejects_in_an_answer_of_200_are_dropped_and_not
         sender.put(of_session(1))
         sender.close(20)
     assert (sender.sent, sender.dropped_by[REFUSED], len(receiver.paths)) == (sent, 7 - sent, 1)
-    assert len(receiver.spans) == sent
+    assert (len(receiver.spans), sender.why) == (sent, "200, in part")
 
 
 @pytest.mark.parametrize(
@@ -168,6 +169,15 @@ def test_a_receiver_with_an_authority_of_its_own_is_trusted_where_the_environmen
         sender.put(of_session(1))
         sender.close(20)
     assert (sender.sent, sender.dropped_by[REFUSED], len(receiver.spans)) == (sent, 7 - sent, sent)
+    assert sender.why == ("" if is_told else "SSLError")
+
+
+def test_a_certificate_that_is_not_there_is_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(tmp_path / "none.pem"))
+    sender = sender_to("https://127.0.0.1:1")
+    sender.put(of_session(1))
+    sender.close(20)
+    assert (sender.sent, sender.dropped, sender.why) == (0, 7, "OSError")
 
 
 def spoilt(how: str) -> ExportTraceServiceRequest:

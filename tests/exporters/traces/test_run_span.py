@@ -1,6 +1,7 @@
 """The run itself as a span: a test suite's, with its pipeline and revision."""
 
 import json
+import signal
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from loadtest.config.settings import Settings
 from loadtest.events.kinds import Event
 from loadtest.journal import Journal, encode
 from loadtest.journal.lines import Lines
-from tests.exporters.traces.receiver import Receiver, attributes
+from tests.exporters.traces.receiver import Answer, Receiver, attributes
 from tests.exporters.traces.script import WALL_S, S, run_finished, run_started, session
 
 GITHUB = {
@@ -102,6 +103,17 @@ def test_sessions_link_to_their_run(tmp_path: Path) -> None:
     assert links == [("avaload.session", run.trace_id, run.span_id)]
 
 
+def test_a_runs_own_span_that_is_not_taken_is_told_and_exit_4(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with Receiver(first=[Answer(), Answer(401)]) as receiver:
+        directory = run_dir(tmp_path, "pass")
+        assert main([str(directory), "--otlp-endpoint", receiver.url]) == 4
+    assert capsys.readouterr().out == "traces: 1 session, 7 spans sent, 0 dropped; the run's own span was not taken\n"
+    assert (len(receiver.spans), receiver.runs) == (7, [])
+
+
 def test_two_runs_that_a_pipeline_calls_the_same_are_two_traces_and_two_instances(tmp_path: Path) -> None:
     with Receiver() as receiver:
         for minute in (0, 1):
@@ -183,5 +195,5 @@ def test_a_run_without_a_verdict_is_no_span(report: str | None, tmp_path: Path) 
     if report is not None:
         (directory / "report.json").write_text(report)
     with Receiver() as receiver:
-        assert not send(directory, f"{receiver.url}/v1/traces")
+        assert send(directory, f"{receiver.url}/v1/traces") is None
     assert receiver.paths == []

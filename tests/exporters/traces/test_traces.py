@@ -327,6 +327,12 @@ def test_lines_that_are_no_events_are_skipped_and_counted(tmp_path: Path) -> Non
     assert counts.line() == "traces: 1 session, 7 spans sent, 0 dropped, 1 unreadable lines"
 
 
+@pytest.mark.parametrize(("dropped", "told"), [(0, ""), (7, " (last: 503)")])
+def test_a_refusal_is_told_where_spans_were_lost_by_it(dropped: int, told: str) -> None:
+    counts = Counts(sessions=1, spans=7, dropped_by={"refused": dropped}, not_sampled=2, last=" (last: 503)")
+    assert counts.line() == f"traces: 1 session, 7 spans sent, {dropped} dropped{told}, 2 sessions not sampled"
+
+
 def test_a_copy_another_run_and_another_schema_are_not_exported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,7 +45,7 @@ def test_spans_of_a_finished_run_that_do_not_get_out_are_said_and_exit_4(tmp_pat
     process = start(str(tmp_path), "--otlp-endpoint", "http://127.0.0.1:1")
     out, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (4, "")  # no library's line about it either
-    assert out == "traces: 1 session, 0 spans sent, 7 dropped\n"
+    assert out == "traces: 1 session, 0 spans sent, 7 dropped (last: ConnectionError)\n"
 
 
 @pytest.mark.parametrize("hung", [False, True])

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from loadtest.cli import main
+from loadtest.config.access.guard import guard
 from loadtest.config.run_dir import write_settings
 from loadtest.config.settings import Settings
+from loadtest.events.errors import ConfigError
 from loadtest.events.kinds import Remains
 from tests.reports import journals as j
 
@@ -210,6 +212,39 @@ def test_a_collector_elsewhere_needs_the_operators_word_too(
     scenario.write_text(f'[output]\n{key} = "https://otel.example"\n')
     assert main(["run", str(scenario)]) == 2
     assert f"{what} go there only with --live" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_names")
+@pytest.mark.parametrize(
+    ("key", "variable", "value", "said"),
+    [
+        ("otlp_endpoint", "COMPRESSION", "zstd", True),
+        ("otlp_metrics", "METRICS_COMPRESSION", "brotli", True),
+        ("otlp_metrics", "TRACES_COMPRESSION", "brotli", False),
+        ("otlp_endpoint", "TRACES_COMPRESSION", "GZIP", False),
+    ],
+)
+def test_a_collector_gets_nothing_packed_otherwise_than_asked_for(
+    key: str, variable: str, value: str, said: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name := f"OTEL_EXPORTER_OTLP_{variable}", value)
+    settings = Settings.model_validate({"output": {key: "http://127.0.0.1:4318"}})
+    problems: list[str] = []
+    try:
+        guard(settings)
+    except ConfigError as error:
+        problems = error.problems
+    assert problems == [f"{name}: must be none, gzip or deflate"] * said
+
+
+@pytest.mark.usefixtures("no_names")
+def test_export_packs_nothing_otherwise_than_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd")
+    run_dir = crafted(tmp_path, **of("http://127.0.0.1:9"))
+    assert main(["export", str(run_dir), "--otlp-endpoint", "http://127.0.0.1:1"]) == 2
+    assert "OTEL_EXPORTER_OTLP_COMPRESSION: must be none, gzip or deflate" in capsys.readouterr().err
 
 
 def test_the_directory_is_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,8 @@
 """A run's metrics on their way to a collector: from the process that owns the run, through a file, to what is said."""
 
+import contextlib
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,12 @@ from exporters.metrics import live_file
 from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.snapshot import Snapshot
 from loadtest.config.settings import Settings
-from loadtest.processes.companions import _complain_of, exporters
+from loadtest.processes import companions
+from loadtest.processes.companions import _complain_of, exporters, send_run_span
 from loadtest.system.clock import wall_ns
 from tests.exporters.pushing.test_push import values
 from tests.exporters.traces.receiver import Receiver
+from tests.exporters.traces.test_run_span import run_dir
 from tests.support import eventually
 
 
@@ -97,6 +102,41 @@ def test_an_exporter_of_spans_that_fails_is_told_of(tmp_path: Path) -> None:
         log = tmp_path / "traces.log"  # who is told to end as it starts has said nothing yet
         eventually(lambda: log.read_text().endswith("\n"), within_s=60, what="the exporter has said why")
     why = "--otlp-endpoint: must be like http://127.0.0.1:4318, without user, query or fragment"
+    assert said == [f"note: {url} lacks spans of this run: {why}"]
+
+
+@pytest.mark.parametrize(("status", "noted"), [(200, False), (401, True)])
+def test_a_runs_own_span_that_the_collector_lacks_is_told(status: int, noted: bool, tmp_path: Path) -> None:
+    said: list[str] = []
+    with Receiver(status=status) as receiver:
+        settings = settings_of(otlp_endpoint=receiver.url)
+        send_run_span(settings, run_dir(tmp_path, "pass"), say=said.append)
+    assert said == [f"note: {receiver.url} lacks the span of the run itself"] * noted
+
+
+@pytest.mark.parametrize(
+    ("is_killed", "why"), [(False, "it did not end in time"), (True, "it was killed")], ids=["ended by us", "killed"]
+)
+def test_an_exporter_that_said_nothing_is_told_by_how_it_ended(
+    is_killed: bool, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for patience in ("EXPORTER_END_S", "EXPORTER_STOP_S"):
+        monkeypatch.setattr(companions, patience, 0)
+    started: list[subprocess.Popen[bytes]] = []
+    begin = companions._exporter
+
+    @contextlib.contextmanager
+    def seen(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+        with begin(command, log) as child:
+            started.append(child)
+            yield child
+
+    monkeypatch.setattr(companions, "_exporter", seen)
+    url, said = "http://127.0.0.1:1", list[str]()
+    with exporters(settings_of(otlp_endpoint=url), tmp_path, say=said.append):
+        if is_killed:
+            started[0].kill()
+            started[0].wait()
     assert said == [f"note: {url} lacks spans of this run: {why}"]
 
 
