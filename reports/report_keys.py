@@ -105,7 +105,7 @@ _TURNS: Final = {
     "answered_early_by_line": "answered early while the line had a hole: cancelled, in no rate",
     "answered_early_rate": "share of those",
     "tainted": "with a stamp taken while our loop was late by more than 10 ms",
-    "by_kind.<turn>.count": "by kind of turn",
+    "by_kind.<turn>.count": "by kind of turn, without cancelled ones",
     "by_kind.<turn>.failed": "by kind of turn, failed",
     "transcripts.user": "transcripts of the user's speech",
     "transcripts.turns_without_user": "answered turns without one",

@@ -1,8 +1,9 @@
 """report dict → JUnit XML: a case per objective and per rule, and some about the run itself.
 
 Only what was measured in seconds has a time: the run, an objective that bounds seconds (what was observed), and a rule
-that a probe tried. So a CI server draws their history, of passes too. No element or attribute is there but those that
-Jenkins and GitLab document: https://docs.gitlab.com/ci/testing/unit_test_reports/ and junit-10.xsd of Jenkins' xUnit.
+that a probe tried. So a CI server draws their history, of passes too. A margin may be below zero, and a time may not:
+then there is none. No element or attribute is there but those that Jenkins and GitLab document:
+https://docs.gitlab.com/ci/testing/unit_test_reports/ and junit-10.xsd of Jenkins' xUnit.
 """
 
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ def render(report: dict[str, Any], *, run_name: str = tables.RUN_DIR) -> str:
         ElementTree.SubElement(properties, "property", name=xml(name), value=xml(value))
     for case in cases:
         element = ElementTree.SubElement(suite, "testcase", classname=xml(f"avaload.{case.group}"), name=xml(case.name))
-        if case.time_s is not None:
+        if case.time_s is not None and case.time_s >= 0:
             element.set("time", f"{case.time_s:.3f}")
         for tag, text in (("skipped", case.skipped), ("error", case.error), ("failure", case.failure)):
             if text is not None:

@@ -33,13 +33,18 @@ def section(run: Run) -> dict[str, dict[str, Any]]:
 def _step(rows: pd.DataFrame) -> dict[str, Any]:
     failed = rows[rows["outcome"] == Outcome.FAILED]
     return {
-        "count": int((rows["outcome"] != Outcome.CANCELLED).sum()),
+        "count": _count(rows),
         "failed": len(failed),
         "cancelled": int((rows["outcome"] == Outcome.CANCELLED).sum()),
         "failed_rate": failed_rate(rows),
         "failures": counts(failed["kind"]),
         **quantiles(durations_s(rows)),
     }
+
+
+def _count(rows: pd.DataFrame) -> int:
+    """Those that came to an end of their own."""
+    return int((rows["outcome"] != Outcome.CANCELLED).sum())
 
 
 def durations_s(rows: pd.DataFrame) -> "pd.Series[float]":
@@ -67,7 +72,7 @@ def turns(run: Run) -> dict[str, Any]:
     dead_air_s = seconds(rows[rows["outcome"] == Outcome.OK]["dead_air_ns"])
     tainted = rows["lag_ns"] > TAINTED_MS * 1_000_000
     return {
-        "count": int((rows["outcome"] != Outcome.CANCELLED).sum()),
+        "count": _count(rows),
         "failed": len(failed),
         "cancelled": int((rows["outcome"] == Outcome.CANCELLED).sum()),
         "failed_rate": failed_rate(rows),
@@ -77,7 +82,7 @@ def turns(run: Run) -> dict[str, Any]:
         "answered_early_rate": round(float(early.sum() / len(to_judge)), 9) if len(to_judge) else None,
         "tainted": int(tainted.fillna(False).sum()),
         "by_kind": {
-            str(kind): {"count": len(of_kind), "failed": int((of_kind["outcome"] == Outcome.FAILED).sum())}
+            str(kind): {"count": _count(of_kind), "failed": int((of_kind["outcome"] == Outcome.FAILED).sum())}
             for kind, of_kind in rows.groupby("turn_kind", observed=True)
         },
         "transcripts": _transcripts(run),

@@ -118,3 +118,13 @@ def test_a_target_that_completes_nothing_is_red_though_all_that_was_asked_holds(
     assert cases["the run shows what it was to show"].findtext("failure") == (
         "none of 1 session was completed: the target answered create http_5xx (1)"
     )
+
+
+@pytest.mark.parametrize(("observed", "time"), [(0.5, "0.500"), (0.0, "0.000"), (-0.5, None)])
+def test_a_margin_below_zero_has_no_time_for_a_time_is_never_negative(
+    observed: float, time: str | None, good: Report
+) -> None:
+    report = deepcopy(good)
+    report["slos"][0] |= {"indicator": "secret.margin.min", "observed": observed}
+    cases = {case.get("name"): case for case in ElementTree.fromstring(junit.render(report)).iter("testcase")}
+    assert cases["creates"].get("time") == time

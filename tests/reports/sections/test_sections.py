@@ -326,6 +326,18 @@ def test_barge_in_counts_who_fell_silent_and_never_a_number_for_who_did_not(run_
     assert found["tainted"] == 1
 
 
+def test_turns_of_a_kind_are_counted_as_all_turns_are_without_cancelled_ones(run_dir: Path) -> None:
+    facts = (
+        {"turn_kind": "say"},
+        {"turn_kind": "say", "outcome": Outcome.FAILED},
+        {"turn_kind": "say", "outcome": Outcome.CANCELLED},
+    )
+    j.write_file(run_dir, [replace(turn, **each) for turn, each in zip(_turns(3), facts, strict=True)])
+    found = steps.turns(frames.load(run_dir))
+    assert (found["count"], found["failed"], found["cancelled"]) == (2, 1, 1)
+    assert found["by_kind"] == {"say": {"count": 2, "failed": 1}}
+
+
 def _turns(count: int) -> list[StepFinished]:
     session = j.good_session(1, 1, first_audio_s=(0.8,) * count)
     return [event for event in session if isinstance(event, StepFinished) and event.step is Step.TURN]
