@@ -6,10 +6,11 @@ Keys are named one by one: a page is passed around more freely than a run direct
 from pathlib import Path
 from typing import Any, Final
 
+from loadtest.config.keys.scenario import Scenario
 from loadtest.config.run_dir import Written
 
 _SHOWN: Final = ("settings", "tags", "embedded_twin", "versions", "git_revision", "seed", "host", "calibration")
-_OF_A_SCENARIO: Final = ("secret", "session", "realtime", "conversation")
+_OF_A_SCENARIO: Final = frozenset(Scenario.model_fields) - {"name"}
 _PRIVATE: Final = (".instructions", ".prompt", ".trace")
 """Of a prompt the page tells the length alone."""
 _ELSEWHERE: Final = "settings.output.baseline"

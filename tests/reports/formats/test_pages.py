@@ -127,6 +127,11 @@ def test_the_page_asks_nothing_of_anybody(html: str, page: Page) -> None:
     assert Counter(svg["class"] for svg in page.all("svg"))["chart"] == 18
 
 
+def test_the_page_says_of_what_a_share_is_and_over_what_an_objective_is_judged(page: Page) -> None:
+    assert re.search(r"Failed 1 [\d.]+ % of sessions, by the target's fault", page.text)
+    assert "Judged over the steady part of the run, after its ramp; counts over the whole run;" in page.text
+
+
 def test_the_only_script_that_may_run_is_the_pages_own(html: str, page: Page) -> None:
     (policy,) = (meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
     (script,) = re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)
@@ -204,7 +209,7 @@ def test_hosts_are_listed_with_what_came_home_and_how_well_their_clocks_are_know
     text = Page((tmp_path / "report.html").read_text()).text
     assert "Hosts of the run" in text
     assert "far 0 not all here; what it wrote is in /d ± 300 µs 2 s" in text
-    assert "far-engine-0-0.jsonl: cut short, its process was killed" in text
+    assert "far-engine-0-0.jsonl: without its writer's last word" in text
 
 
 def searched(path: Path, target: Target, *levels: tuple[int, str]) -> tuple[dict[str, Any], str]:

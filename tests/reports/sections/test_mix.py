@@ -17,6 +17,7 @@ from loadtest.config.run_dir import load_resolved
 from loadtest.events.kinds import Event, Remains, SessionFinished, SessionStarted
 from reports.comparing import compare_runs
 from reports.data import run_settings
+from reports.formats import settings_rows
 from tests.reports import journals as j
 
 LONG, SHORT = "long", "short"
@@ -175,3 +176,9 @@ def test_a_comparison_names_what_changed_in_a_scenario_of_the_mix(mixed: Path) -
     now["settings"]["conversation"] = {"turns": []}  # of no session
     (mixed / "settings.json").write_text(json.dumps(now))
     assert compare_runs.other_plan(base.settings, run_settings.read(mixed).settings) == ["mix.long.weight is 3, not 1"]
+
+
+def test_the_page_lists_no_section_of_a_scenario_that_no_session_had(mixed: Path) -> None:
+    told = [name for name, _ in settings_rows.rows(run_settings.read(mixed))]
+    assert [name for name in told if name.startswith(("settings.caller.", "settings.session."))] == []
+    assert "settings.mix[1].caller.band" in told
