@@ -359,7 +359,7 @@ _GENERATOR: Final = {
 _FILES: Final = {
     "files.whole": "journals with a last word",
     "files.truncated[]": "journals without one",
-    "files.missing[]": "journals that should be there, in words",
+    "files.missing[]": "journals that should be there, and those of another run, in words",
     "passed_over.count": "lines and files that can't be read",
     "passed_over.first[]": "the first of them, and why",
     "hosts.workers[].host": "of a worker's command",

@@ -1,5 +1,6 @@
 """Which hosts took part, how far their clocks are apart, and whether every journal is here and whole."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from reports.data.frames import Run
 
 _LISTED: Final = 20
+_OF_A_PROCESS: Final = ("load", "engine")
+"""Roles of the journals that every load process has."""
 _STATES: Final = {
     WorkerState.HOME: "all here",
     WorkerState.JOINED: "not all here; what it wrote is in {directory}",
@@ -81,12 +84,12 @@ def start_spread_s(run: "Run") -> float | None:
 
 def files(run: "Run", hosts: dict[str, Any], *, processes: int | None) -> dict[str, Any]:
     """`files` of report.json: how many journals are `whole`, which are `truncated` (without their writer's last word)
-    and what is `missing`, in words. `processes`: of the run, where that is known."""
+    and what is `missing`, or of another run, in words. `processes`: of the run, where that is known."""
     truncated = run.truncated
     missing = []
     for number in range(processes or 0):
         own = run.files[run.files["process"] == number]
-        lacking = [role for role in ("load", "engine") if role not in set(own["role"])]
+        lacking = [role for role in _OF_A_PROCESS if role not in set(own["role"])]
         if lacking:
             missing.append(
                 f"load process {number}: no journal of its {' and its '.join(lacking)}{_where(hosts, number)}"
@@ -94,8 +97,22 @@ def files(run: "Run", hosts: dict[str, Any], *, processes: int | None) -> dict[s
     return {
         "whole": len(run.files) - len(truncated),
         "truncated": list(map(str, truncated["name"])),
-        "missing": missing,
+        "missing": [*missing, *_strays(run, hosts)],
     }
+
+
+def _strays(run: "Run", hosts: dict[str, Any]) -> Iterator[str]:
+    """Load processes that are there more than once: runs that a pipeline called alike, unpacked into one directory. A
+    worker that left before the beginning gave its numbers back."""
+    left = {(each["host"], n) for each in hosts["workers"] if each["state"] == WorkerState.WITHDRAWN
+            for n in each["numbers"]}  # fmt: skip
+    for number, own in run.files[run.files["role"].isin(_OF_A_PROCESS)].groupby("process"):
+        machines = [each for each in dict.fromkeys(zip(own["host"], own["boot_id"], strict=True))
+                    if (each[0], number) not in left]  # fmt: skip
+        if len(machines) > 1:
+            times, runs = ("twice", "two") if len(machines) == 2 else (f"{len(machines)} times", len(machines))
+            names = " and on ".join(host for host, _ in machines)
+            yield f"load process {number} is there {times}: on {names}; these are journals of {runs} runs"
 
 
 def rows(hosts: dict[str, Any]) -> list[dict[str, Any]]:

@@ -95,3 +95,22 @@ def test_a_load_process_without_journals_is_missing_and_the_run_invalid(run_dir:
     words = "load process 1: no journal of its engine; what it wrote is in /runs/b on host-b"
     assert report["files"]["missing"] == [words]
     assert words in report["generator"]["invalid_because"]
+
+
+def test_two_runs_of_one_name_in_one_directory_are_no_run(run_dir: Path) -> None:
+    for host in ("runner-1", "runner-2"):
+        first = 1 if host == "runner-1" else 100
+        j.write_file(run_dir, j.good_session(first, 1), host=host, boot_id=host)
+        j.write_file(run_dir, [], role="load", host=host, boot_id=host)
+    report = j.reported(run_dir)
+    words = "load process 0 is there twice: on runner-1 and on runner-2; these are journals of two runs"
+    assert report["files"]["missing"] == [words]
+    assert words in report["generator"]["invalid_because"]
+    assert report["verdict"]["exit_code"] == 4
+
+
+def test_what_a_worker_wrote_that_left_before_the_beginning_is_of_no_other_run(run_dir: Path) -> None:
+    left = [worker("9", WorkerState.JOINED, 0), worker("9", WorkerState.WITHDRAWN, 0, seconds=0.5)]
+    write(run_dir, [*left, *JOINED, A_HOME, worker("b", WorkerState.HOME, 1, seconds=60)], lost_is_cut=False)
+    j.write_file(run_dir, [], role="load", process=0, host="host-9")
+    assert j.reported(run_dir)["files"]["missing"] == []
