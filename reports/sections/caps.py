@@ -8,8 +8,9 @@ import pandas as pd
 
 from loadtest.config.keys.scenario import ABSENCE_S, DURATION_S
 from loadtest.config.settings import Settings
+from loadtest.criteria.words import plural
 from loadtest.events.errors import FOR_THEIR_NUMBER
-from loadtest.events.kinds import ON_A_SECRET, EndedBy, RemainsReason, RuleOutcome, Step
+from loadtest.events.kinds import LOAD, ON_A_SECRET, EndedBy, RemainsReason, RuleOutcome, Step
 from reports.data.frames import Run
 from reports.data.measures import quantile
 from reports.sections.sessions import active
@@ -24,8 +25,12 @@ def section(run: Run, settings: Settings | None) -> list[dict[str, Any]]:
     cases, how (one sentence), probes ({rule, outcome, detail} of those that looked at it). `run` holds the probes'
     sessions too."""
     scenarios = () if settings is None else settings.scenarios
+    leaving = {each.name for each in scenarios if each.caller.cut_after_s is not None}
     return [
-        *(_absence(*of) for of in _declared(run, {each.name: each.session.user_absent_timeout for each in scenarios})),
+        *(
+            _absence(*of, leaving)
+            for of in _declared(run, {each.name: each.session.user_absent_timeout for each in scenarios})
+        ),
         *(_duration(*of) for of in _declared(run, {each.name: each.session.max_duration for each in scenarios})),
         _concurrency(run, None if settings is None else settings.target.max_active),
     ]
@@ -51,11 +56,16 @@ def _row(run: Run, cap: str, **facts: Any) -> dict[str, Any]:
     return {"cap": cap, **facts, "probes": probes[:10]}
 
 
-def _absence(run: Run, declared_s: int | None, scenarios: list[str] | None) -> dict[str, Any]:
+def _absence(run: Run, declared_s: int | None, scenarios: list[str] | None, leaving: set[str]) -> dict[str, Any]:
+    """`leaving`: the scenarios whose callers lose their line."""
     ended = run.sessions[run.sessions["ended_by"] == EndedBy.USER_ABSENT_TIMEOUT]
+    how = "load sessions never leave their room before their delete: only a probe can see this cap"
+    if leaving if scenarios is None else leaving.intersection(scenarios):
+        ended = ended[ended["purpose"] == LOAD]
+        how = f"{plural(len(ended))} had ended when a caller whose line was cut came back; only a probe sees how soon"
     return _row(
         run, "absence", unit="s", declared=declared_s, default=ABSENCE_S, scenarios=scenarios, observed=None,
-        cases=len(ended), how="load sessions never leave their room before their delete: only a probe can see this cap",
+        cases=len(ended), how=how,
     )  # fmt: skip
 
 

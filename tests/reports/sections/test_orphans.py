@@ -8,6 +8,8 @@ import pytest
 
 from loadtest.events.errors import Code, Kind
 from loadtest.events.kinds import EndedBy, Event, Gone, Outcome, Remains, RuleChecked, RuleOutcome, Step
+from reports.data import frames, run_settings
+from reports.sections import caps
 from tests.reports import journals as j
 
 CREATED = 6
@@ -128,3 +130,27 @@ def test_caps_are_told_beside_what_was_seen_of_them(run_dir: Path) -> None:
     assert absence["probes"] == [{"rule": "TD-3", "outcome": "pass", "detail": "gone after 10.4 s"}]
     assert (duration["declared"], duration["default"], duration["observed"], duration["cases"]) == (None, 3600, 10.5, 1)
     assert (concurrency["observed"], concurrency["cases"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("caller", "cases", "how"),
+    [
+        (
+            {"cut_after_s": 3.0},
+            1,
+            "1 session had ended when a caller whose line was cut came back; only a probe sees how soon",
+        ),
+        ({}, 2, "load sessions never leave their room before their delete: only a probe can see this cap"),
+    ],
+)
+def test_callers_whose_line_is_cut_do_leave_their_room(
+    caller: dict[str, float], cases: int, how: str, run_dir: Path
+) -> None:
+    told = {"settings": {"name": "support-call", "caller": caller}}
+    (run_dir / "settings.json").write_text(json.dumps(told))
+    absent = {"ended_by": EndedBy.USER_ABSENT_TIMEOUT}
+    events = [*j.good_session(1, 1)[:-1], j.finished(1, 1, 13, **absent)]
+    events += [*j.good_session(2, 1, purpose="probe:TD-3")[:-1], j.finished(2, 1, 13, purpose="probe:TD-3", **absent)]
+    j.write_file(run_dir, events)
+    absence, *_ = caps.section(frames.load(run_dir), run_settings.read(run_dir).settings)
+    assert (absence["cases"], absence["how"]) == (cases, how)
