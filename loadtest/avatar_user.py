@@ -219,7 +219,7 @@ def _prepare(environment: Environment, **_: object) -> None:
         return
     try:
         settings = _settings(environment)
-        check_start(settings)
+        check_start(settings, of_load=False)
         check_services(settings, os.environ)
         locust_stats.install_precise_buckets()
         _Tests(environment, settings)

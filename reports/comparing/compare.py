@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from loadtest.config.run_dir import SETTINGS
 from loadtest.criteria.slo import RANKS, SECONDS
-from loadtest.criteria.words import amount, plural
+from loadtest.criteria.words import amount, cut, plural
 from loadtest.events.errors import ConfigError, Exit
 from loadtest.events.kinds import RuleOutcome
 from loadtest.sound.frames import FRAME_MS
@@ -26,10 +27,10 @@ from reports.comparing.compare_runs import (
     Measured,
     Unread,
     check_same_way,
-    differences,
     incomparable,
     load,
 )
+from reports.comparing.compare_settings import differences
 from reports.data.measures import quantiles
 
 SCHEMA: Final = 1
@@ -51,6 +52,7 @@ SEEN: Final = 0.95
 TAILS: Final[Mapping[str, int]] = {"p95": 200, "p99": 1000}
 """Quantiles that may be worse by themselves, and how many samples a side that takes."""
 SHOWN: Final = ("p50", "p95", "p99")
+_TOLD: Final = 5
 _UNTIMED: Final = f"no step or turn has {stats.FEWEST} sessions that began in {stats.FEWEST_SECONDS} different seconds"
 
 Row = dict[str, Any]
@@ -80,8 +82,9 @@ def contrast(base: Sequence[Measured], new: Sequence[Measured], *, margin: float
     failing, failures, rules = _failing(base, new), _failures(base, new), _rules(base, new)
     regressions = [] if because else _regressions(measures, failing, rules)
     untimed = [] if any(row["verdict"] != "too_few" for row in measures) else [_UNTIMED]
+    lighter = [f"{run.name}: {run.lighter}" for run in new if run.lighter]
     if not because and not regressions:  # what never got so far as to be timed is worse all the same
-        because = untimed
+        because = [*untimed, *lighter]
     improvements = [] if because else _improvements(measures, rules)
     outcome = "regression" if regressions else "improvement" if improvements else "no_change"
     outcome = "not_comparable" if because else outcome
@@ -92,7 +95,13 @@ def contrast(base: Sequence[Measured], new: Sequence[Measured], *, margin: float
         "not_comparable_because": because,
         "regressions": regressions,
         "improvements": improvements,
-        "notes": [*(untimed if regressions else []), *_notes(base, new), *_changed_defaults(settings)],
+        "notes": [
+            *((*untimed, *lighter) if regressions else ()),
+            *_notes(base, new),
+            *_changed_defaults(settings),
+            *_within(base),
+            *_within(new),
+        ],
         "margin": margin,
         "base": [_about(run) for run in base],
         "new": [_about(run) for run in new],
@@ -345,6 +354,19 @@ def _changed_defaults(settings: Sequence[Row]) -> list[str]:
         for row in settings
         if row["default_changed"]
     ]
+
+
+def _within(side: Sequence[Measured]) -> list[str]:
+    """What differs between runs of one side, whose figures are taken together."""
+    notes = []
+    for run in side[1:]:
+        rows = differences(side[0].written, run.written)
+        told = [f"{row['key']} {row['base']} → {row['new']}" for row in rows]
+        if told:
+            notes.append(
+                f"{run.name}: not as {side[0].name}, of the same side: {', '.join(cut(told, _TOLD, SETTINGS))}"
+            )
+    return notes
 
 
 def _about(run: Measured) -> Row:

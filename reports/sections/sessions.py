@@ -1,12 +1,16 @@
 """How many sessions there were, how they ended, and what they left behind."""
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from loadtest.events.kinds import Gone, Mark, Outcome, Remains, RemainsReason, Step
+from loadtest.criteria.slo import DROPPED
+from loadtest.criteria.words import plural
+from loadtest.events.errors import Code, Kind
+from loadtest.events.kinds import DropReason, Gone, Mark, Outcome, Remains, RemainsReason, Step
 from reports.data.frames import Run
 from reports.data.measures import counts, failed_rate, quantiles
 
@@ -112,6 +116,26 @@ def section(run: Run, left: "pd.Series[Any]") -> dict[str, Any]:
 def swept(run: Run) -> int:
     """Sessions that a sweep settled: left behind once, and no longer."""
     return int(((run.sessions["reason"] == RemainsReason.SWEPT) & (run.sessions["remains"] == Remains.NOTHING)).sum())
+
+
+def unreached(failures: Sequence[Mapping[str, Any]]) -> str | None:
+    """Why a run in which nothing was answered says nothing of its target, if it never got through to it. That may be
+    the target, the network, a proxy, a certificate or a wrong address. `failures`: all that there were."""
+    own = [row for row in failures if row["kind"] != Kind.CANCELLED]
+    if not own or any(row["code"] != Code.CONNECT_FAILED for row in own):
+        return None
+    why = f": {own[0]['detail']}" if own[0]["detail"] else ""
+    return f"the target was never reached, so nothing is known of it: no connection could be made{why}"
+
+
+def lighter(started: int, dropped_by: Mapping[str, int]) -> str | None:
+    """Why a run was not the load that was asked for: too many of its arrivals were let go by ourselves."""
+    no_user, late = (dropped_by.get(reason, 0) for reason in (DropReason.NO_USER, DropReason.LATE))
+    due = started + sum(dropped_by.values())
+    if no_user + late <= DROPPED.objective * due:
+        return None
+    why = "our own pool of users was too small (--max-users)" if no_user >= late else "our own processes were too late"
+    return f"{no_user + late:,} of {plural(due, 'arrival')} never became sessions: {why}; it was not the load asked for"
 
 
 def failures(run: Run) -> list[dict[str, Any]]:

@@ -8,10 +8,9 @@ from typing import Any, Final
 from loadtest.config.keys.scenario import absence_words
 from loadtest.criteria.slo import DROPPED, EXPOSED, SECONDS, SloOutcome
 from loadtest.criteria.words import amount, cut, plural
-from loadtest.events.errors import Code, Exit, Kind
-from loadtest.events.kinds import DropReason
+from loadtest.events.errors import Exit, Kind
 from reports.sections.capacity import names_quota
-from reports.sections.sessions import CERTAIN, LEFT_WORDS
+from reports.sections.sessions import CERTAIN, LEFT_WORDS, lighter, unreached
 from reports.verdict import objective_words, rules
 
 Report = dict[str, Any]
@@ -153,17 +152,8 @@ def _refusals(report: Report) -> str:
 
 
 def _unreached(report: Report) -> str | None:
-    """A run that never got through to its target says nothing about it: it may be the target, the network, a proxy, a
-    certificate or a wrong address."""
-    sessions = report["sessions"]
-    failures = [row for row in report["failures"] if row["kind"] != Kind.CANCELLED]
     answered = any(row["count"] > row["failed"] for row in report["steps"].values())
-    if not sessions["started"] or sessions["completed"] or answered or not failures:
-        return None
-    if any(row["code"] != Code.CONNECT_FAILED for row in failures):
-        return None
-    why = f": {failures[0]['detail']}" if failures[0]["detail"] else ""
-    return f"the target was never reached, so nothing is known of it: no connection could be made{why}"
+    return None if answered or report["sessions"]["completed"] else unreached(report["failures"])
 
 
 def _nothing_completed(report: Report) -> str | None:
@@ -180,14 +170,12 @@ def _nothing_completed(report: Report) -> str | None:
 def _not_that_load(report: Report) -> str | None:
     """Arrivals that we ourselves let go, where nobody asked for a bound of his own on them: whatever was met, it was
     met by another load than the one that was asked for."""
-    sessions = report["sessions"]
-    no_user, late = (sessions["dropped_by"].get(reason, 0) for reason in (DropReason.NO_USER, DropReason.LATE))
     asked = any(EXPOSED.get(slo["indicator"], slo["indicator"]) == DROPPED.indicator for slo in report["slos"])
-    due = sessions["started"] + sessions["dropped"]
-    if asked or report["capacity"] or no_user + late <= DROPPED.objective * due:
-        return None
-    why = "our own pool of users was too small (--max-users)" if no_user >= late else "our own processes were too late"
-    return f"{no_user + late:,} of {plural(due, 'arrival')} never became sessions: {why}; it was not the load asked for"
+    return (
+        None
+        if asked or report["capacity"]
+        else lighter(report["sessions"]["started"], report["sessions"]["dropped_by"])
+    )
 
 
 def leaked(sessions: dict[str, Any]) -> str:

@@ -35,8 +35,8 @@ def run(name: str, sessions: int, chance: np.random.Generator, *, sigma: float |
         found[measure] = Samples(began_ns, values, numbers, began_ns=began_ns)
     return Measured(
         name=name, run_id=name, scenario="s", started_at=None, written=Written(), sessions=sessions, generator="valid",
-        generator_why=[], aborted=False, interrupted=False, own_s=0.0005, samples=found, failures={}, rules={},
-        failing={what: (int(chance.binomial(sessions, FAILED)), sessions) for what in FAILING},
+        generator_why=[], aborted=False, interrupted=False, lighter=None, unreached=None, own_s=0.0005, samples=found,
+        failures={}, rules={}, failing={what: (int(chance.binomial(sessions, FAILED)), sessions) for what in FAILING},
     )  # fmt: skip
 
 

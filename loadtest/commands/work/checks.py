@@ -16,8 +16,11 @@ from loadtest.preflight.names import check_names
 from loadtest.rooms.extras import check_installed
 
 
-def check_start(settings: Settings) -> None:
-    """What a run of these settings can't begin with, as far as nothing has to be opened to know. Raises ConfigError."""
+def check_start(settings: Settings, *, of_load: bool = True) -> None:
+    """What a run of these settings can't begin with, as far as nothing has to be opened to know. Raises ConfigError.
+
+    `of_load`: whether they say how much load it will be, or Locust will.
+    """
     check_clips(settings.spoken, by_backend=settings.by_backend)
     if settings.cost.budget is not None:
         check_budget(settings, settings.cost.table)
@@ -26,7 +29,7 @@ def check_start(settings: Settings) -> None:
     if settings.output.baseline is not None:
         from reports.comparing.compare_runs import check_baseline  # tables, for those who compare
 
-        check_baseline(settings.output.baseline, plan=settings)
+        check_baseline(settings.output.baseline, plan=settings, of_load=of_load)
     check_installed(settings.target.room)
     if settings.target.twin_set and not settings.embedded_twin:
         raise ConfigError("target.twin_set: only for the embedded twin; this run has endpoints of its own")

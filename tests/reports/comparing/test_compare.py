@@ -14,10 +14,19 @@ from loadtest.config.run_dir import Written, read_written
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import amount
 from loadtest.events.errors import Code, ConfigError, HarnessError, Kind
-from loadtest.events.kinds import Event, Fault, GeneratorFailed, Outcome, StageStarted, Step
+from loadtest.events.kinds import (
+    DropReason,
+    Event,
+    Fault,
+    GeneratorFailed,
+    IterationDropped,
+    Outcome,
+    StageStarted,
+    Step,
+)
 from loadtest.journal import Journal
 from reports.build import build
-from reports.comparing import compare_runs, compare_stats
+from reports.comparing import compare_runs, compare_settings, compare_stats
 from reports.comparing.compare import compare, contrast, percent
 from reports.comparing.compare_runs import Measured, check_baseline
 from reports.formats import compare_pages, render_html, settings_rows, terminal
@@ -58,6 +67,11 @@ def written(path: Path, events: list[Event], *, plan: dict[str, Any] | None = No
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written(tmp_path_factory.mktemp("base") / "before", sessions())
+
+
+@pytest.fixture(scope="module")
+def before(base: Path) -> Measured:
+    return replace(compare_runs.load(base), name="before")
 
 
 def row(comparison: dict[str, Any], measure: str) -> dict[str, Any]:
@@ -138,10 +152,12 @@ def test_a_build_whose_sessions_all_fail_before_anything_is_timed_is_a_regressio
     assert {row["verdict"] for row in compared["measures"]} == {"too_few"}
     assert (compared["outcome"], compared["exit_code"]) == ("regression", 3)
     assert compared["not_comparable_because"] == []
-    assert compare_pages.reasons(compared)[:4] == [
+    assert compare_pages.reasons(compared)[:5] == [
         "mint fails more often: 60 of 60, 0 of 60 before",
         "session fails more often: 60 of 60, 0 of 60 before",
         "1 failure of a kind that the base had not: mint: rejected/http_5xx (60)",
+        "rules that changed: EXP-5 pass → not_tested, EXP-8 pass → not_tested, TD-1 pass → not_tested, TD-5 pass →"
+        " not_tested",
         "no step or turn has 20 sessions that began in 3 different seconds",
     ]
 
@@ -167,10 +183,7 @@ def test_only_the_steady_part_and_load_sessions_count(base: Path, tmp_path: Path
     [
         ({"name": "sales"}, "now: scenario sales, but support-call in "),
         ({"load": {"users": 40, "duration": 60.0}}, "now: load.users is 40, not 20"),
-        (
-            {"conversation": {"turns": [{"kind": "silence"}]}},
-            "conversation.turns is [{'kind': 'silence', 'for_s': 2.0}], not [{'kind",
-        ),
+        ({"conversation": {"turns": [{"kind": "silence"}]}}, "now: conversation.turns[1].kind is silence, not say"),
         ({"target": {"room": "none"}}, "now: target.room is none, not websocket"),
         ({"caller": {"noise_dbfs": -50.0}}, "now: caller.noise_dbfs is -50, and was not set"),
         ({"caller": {"cut_after_s": 2.0}}, "now: caller.cut_after_s is 2, and was not set"),
@@ -206,13 +219,162 @@ def test_which_checks_ran_beside_is_told(tmp_path: Path) -> None:
     assert compared["settings"] == [{"key": "probes.slow", "base": "False", "new": "True", "default_changed": False}]
 
 
+SAYS: dict[str, Any] = {"kind": "say"}
+LONG = "You are an assistant of the Example company in Berlin and answer in short sentences. "
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            {"conversation": {"turns": [SAYS, SAYS, {"kind": "barge_in", "after_s": 1.5}]}},
+            {"conversation": {"turns": [SAYS, SAYS, {"kind": "barge_in", "after_s": 2.5}]}},
+            ["conversation.turns[3].after_s is 2.5, not 1.5"],
+        ),
+        (
+            {"load": {"stages": [{"users": 5, "duration": 60.0}, {"users": 10, "duration": 60.0}]}},
+            {"load": {"stages": [{"users": 5, "duration": 60.0}, {"users": 20, "duration": 60.0}]}},
+            ["load.stages[2].users is 20, not 10"],
+        ),
+        (
+            {"load": {"trace": [each / 2 for each in range(99)]}},
+            {"load": {"trace": [each / 2 for each in range(40)]}},
+            ["load.trace is 40 values, not 99 values"],
+        ),
+        (
+            {"load": {"trace": [each / 2 for each in range(99)]}},
+            {"load": {"trace": [*(each / 2 for each in range(98)), 77.0]}},
+            ["load.trace is …, 47.5, 48.0, 48.5, 77.0], not …, 47.5, 48.0, 48.5, 49.0]"],
+        ),
+    ],
+    ids=["a turn", "a stage", "lengths", "a number"],
+)
+def test_what_differs_of_a_plan_is_told_where_it_differs(
+    old: dict[str, Any], new: dict[str, Any], told: list[str]
+) -> None:
+    plans = [Settings.model_validate(PLAN | side) for side in (old, new)]
+    lines = compare_settings.other_plan(*plans)
+    assert [line for line in lines if not line.startswith("load.users")] == told
+
+
+def test_long_texts_are_told_from_before_their_first_difference() -> None:
+    told = [
+        Written(settings=Settings.model_validate(PLAN | {"realtime": {"model": "m", "instructions": LONG + end}}))
+        for end in ("Never lie.", "Be polite.")
+    ]
+    (row,) = compare_settings.differences(*told)
+    assert row == {
+        "key": "realtime.instructions",
+        "base": "…in short sentences. Never lie.",
+        "new": "…in short sentences. Be polite.",
+        "default_changed": False,
+    }
+
+
+def test_a_plan_that_differs_in_all_is_told_in_ten_lines() -> None:
+    plans = [
+        Settings.model_validate(PLAN | {"conversation": {"turns": [turn] * 30}}) for turn in (SAYS, {"kind": "pause"})
+    ]
+    lines = compare_settings.other_plan(*plans)
+    assert len(lines) == 11
+    assert lines[-1].endswith(" more, in settings.json")
+
+
+def test_a_run_that_differs_from_the_first_of_its_own_side_is_named(before: Measured) -> None:
+    now = replace(before, name="now")
+    other = Settings.model_validate(PLAN | {"realtime": {"model": "gpt-realtime-mini"}})
+    mini = replace(before, name="mini", written=replace(before.written, settings=other))
+    for base_runs, new_runs, first in (([before, mini], [now], "before"), ([before], [now, mini], "now")):
+        compared = contrast(base_runs, new_runs)
+        told = f"mini: not as {first}, of the same side: realtime.model gpt-realtime → gpt-realtime-mini"
+        assert [note for note in compared["notes"] if "of the same side" in note] == [told]
+        assert compared["settings"] == []
+
+
+def dropped(count: int, reason: DropReason) -> list[Event]:
+    return [
+        IterationDropped(t_ns=j.at(n), due_ns=j.at(n), scenario="support-call", reason=reason) for n in range(count)
+    ]
+
+
+def test_a_run_that_was_less_load_than_was_asked_for_is_no_baseline(tmp_path: Path) -> None:
+    small = written(tmp_path / "small", [*sessions(), *dropped(5, DropReason.NO_USER)])
+    report = j.reported(written(tmp_path / "now", sessions(slower=1.3, seed=2)), baseline=small)
+    assert (report["baseline"]["outcome"], report["verdict"]["exit_code"]) == ("not_comparable", 4)
+    assert report["baseline"]["not_comparable_because"] == [
+        f"{tmp_path.name}/small: 5 of 65 arrivals never became sessions: our own pool of users was too small"
+        " (--max-users); it was not the load asked for"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("base_is", "new_is", "slower", "outcome"),
+    [
+        ("too little", None, 1.5, "not_comparable"),
+        ("too little", None, 0.5, "not_comparable"),
+        (None, "too little", 0.5, "not_comparable"),
+        (None, "too little", 1.0, "not_comparable"),
+        (None, "too little", 1.5, "regression"),  # with less load it should have been faster
+        (None, None, 0.5, "improvement"),
+    ],
+)
+def test_less_load_than_was_asked_for_blames_and_praises_nobody_but_what_is_worse_with_it(
+    base_is: str | None, new_is: str | None, slower: float, outcome: str, before: Measured
+) -> None:
+    was = replace(of_create(before, 60, 0.2), lighter=base_is)
+    now = replace(of_create(before, 60, 0.2 * slower), name="now", lighter=new_is)
+    compared = contrast([was], [now])
+    assert compared["outcome"] == outcome
+    assert bool(compared["regressions"]) == (outcome == "regression")
+    assert bool(compared["improvements"]) == (outcome == "improvement")
+    light = [f"{run.name}: {run.lighter}" for run in (was, now) if run.lighter]
+    told = compared["not_comparable_because"] if outcome == "not_comparable" else compared["notes"]
+    assert set(told) >= set(light)
+
+
+def test_a_target_that_was_never_reached_is_blamed_for_nothing(base: Path, tmp_path: Path) -> None:
+    nobody: list[Event] = []
+    for n in range(SESSIONS):
+        mint = j.failed_step(n, Step.MINT, n, n + 0.1, Kind.TRANSPORT, Code.CONNECT_FAILED)
+        nobody += [j.started(n, n), mint, j.finished(n, n, n + 0.2, outcome=Outcome.FAILED, failure=mint.failure)]
+    compared = compare([base], [written(tmp_path / "now", nobody)])
+    assert (compared["outcome"], compared["exit_code"], compared["regressions"]) == ("not_comparable", 4, [])
+    assert compared["not_comparable_because"] == [
+        f"{tmp_path.name}/now: the target was never reached, so nothing is known of it: no connection could be made:"
+        " mint went wrong"
+    ]
+
+
+def test_only_arrivals_that_we_let_go_ourselves_make_less_load(tmp_path: Path) -> None:
+    spared = written(tmp_path / "spared", [*sessions(), *dropped(5, DropReason.MAX_SESSIONS)])
+    assert compare_runs.load(spared).lighter is None
+
+
+def test_a_run_whose_journals_are_not_all_there_is_compared_with_nothing(tmp_path: Path) -> None:
+    plan = PLAN | {"load": {"users": 20, "duration": 60.0, "processes": 2}}
+    lacking = written(tmp_path / "lacking", sessions(), plan=plan)
+    j.write_file(lacking, [], role="load", run_id="lacking")
+    run = compare_runs.load(lacking)
+    assert run.generator == "invalid"
+    assert run.generator_why == ["load process 1: no journal of its load and its engine"]
+
+
+def test_rules_of_both_sides_are_judged_today_whatever_a_report_of_then_says(tmp_path: Path) -> None:
+    before = written(tmp_path / "before", sessions())
+    told_then = {"rules": [{"id": "TD-1", "outcome": "fail"}, {"id": "OLD-1", "outcome": "fail"}]}
+    (before / "report.json").write_text(json.dumps(told_then))
+    rules = compare_runs.load(before).rules
+    assert (rules["TD-1"], "OLD-1" in rules) == ("pass", False)
+    assert rules == {row["id"]: row["outcome"] for row in j.reported(before)["rules"]}
+
+
 NOT_COMPARED = {"name", "tags", "capacity", "waive", "output", "distribution", "cost", "slo"}
 """What names, judges, pays and watches: no user meets it."""
 
 
 def test_no_part_of_the_settings_is_forgotten_by_comparisons() -> None:
     plan = Settings.model_validate(PLAN)
-    compared = {*compare_runs._plan(plan), *compare_runs._free(Written(settings=plan)), "mix"}
+    compared = {*compare_settings._plan(plan), *compare_settings._free(Written(settings=plan)), "mix"}
     assert compared >= set(Settings.model_fields) - NOT_COMPARED
 
 
@@ -292,8 +454,7 @@ def rules_of(measured: Measured, **outcomes: str) -> Measured:
     return replace(measured, rules={name.replace("_", "-"): outcome for name, outcome in outcomes.items()})
 
 
-def test_a_rule_that_passed_and_fails_is_a_regression(base: Path) -> None:
-    before = compare_runs.load(base)
+def test_a_rule_that_passed_and_fails_is_a_regression(before: Measured) -> None:
     now = replace(before, name="now")
     compared = contrast(
         [rules_of(before, EXP_1="pass", TD_1="fail", TR_1="not_tested", INT_4="pass")],
@@ -511,9 +672,8 @@ def test_a_run_that_has_too_little_for_its_baseline_is_neither_worse_nor_passed(
     ],
 )
 def test_a_measure_has_one_word_and_one_change_on_every_page(
-    mean: str, tails: dict[str, str], word: str, base: Path
+    mean: str, tails: dict[str, str], word: str, before: Measured
 ) -> None:
-    before = compare_runs.load(base)
     compared = contrast([before], [replace(before, name="now", run_id="now")])
     create = row(compared, "create")
     create |= {"verdict": mean, "change": 0.123}
@@ -531,21 +691,20 @@ def test_a_measure_has_one_word_and_one_change_on_every_page(
         assert "+12 %" in line
 
 
-def of_create(base: Path, count: int, create_s: float) -> Measured:
+def of_create(whole: Measured, count: int, create_s: float) -> Measured:
     """A run of so many creates around so long, and of no other step."""
     numbers = np.arange(count)
     values = create_s * np.exp(np.random.default_rng(count).normal(0, 0.2, count))
-    whole = compare_runs.load(base)
     others = {name: each.where(slice(0)) for name, each in whole.samples.items()}
     return replace(
         whole, samples=others | {"create": Samples(numbers, values, numbers, began_ns=numbers * 1_000_000_000)}
     )
 
 
-def test_base_and_change_give_new_however_many_samples_each_run_has(base: Path) -> None:
+def test_base_and_change_give_new_however_many_samples_each_run_has(before: Measured) -> None:
     """Runs of a side weigh the same in the change, so they do in the figures beside it."""
-    before, now = ([of_create(base, *run) for run in side] for side in ([(1000, 1), (100, 2)], [(100, 1), (1000, 2)]))
-    create = row(contrast(before, now), "create")
+    was, now = ([of_create(before, *run) for run in side] for side in ([(1000, 1), (100, 2)], [(100, 1), (1000, 2)]))
+    create = row(contrast(was, now), "create")
     assert [create[side]["count"] for side in ("base", "new")] == [1100, 1100]
     assert create["base"]["mean_s"] == pytest.approx(2**0.5, rel=0.03)
     for name, change in {"mean": create, **create["quantiles"]}.items():
@@ -553,7 +712,7 @@ def test_base_and_change_give_new_however_many_samples_each_run_has(base: Path) 
         assert create["new"][f"{name}_s"] == pytest.approx(now_s, abs=1e-8), name
 
 
-def test_a_quantile_of_one_run_is_the_one_that_its_report_has(base: Path) -> None:
-    run = of_create(base, 25, 1.0)
+def test_a_quantile_of_one_run_is_the_one_that_its_report_has(before: Measured) -> None:
+    run = of_create(before, 25, 1.0)
     create = row(contrast([run], [run]), "create")
     assert create["new"]["p95_s"] == pytest.approx(float(np.quantile(run.samples["create"].values, 0.95)), abs=1e-9)

@@ -15,7 +15,7 @@ from loadtest.cli import main
 from loadtest.config.resolve import resolve
 from loadtest.config.run_dir import load_resolved
 from loadtest.events.kinds import Event, Remains, SessionFinished, SessionStarted
-from reports.comparing import compare_runs
+from reports.comparing import compare_settings
 from reports.data import run_settings
 from reports.formats import settings_rows
 from tests.reports import journals as j
@@ -168,14 +168,16 @@ def test_a_comparison_names_what_changed_in_a_scenario_of_the_mix(mixed: Path) -
     now["settings"]["session"]["user_absent_timeout"] = 20  # of no session
     now["settings"]["mix"][1]["session"]["user_absent_timeout"] = 40
     (mixed / "settings.json").write_text(json.dumps(now))
-    assert compare_runs.other_plan(base.settings, run_settings.read(mixed).settings) == []
-    assert compare_runs.differences(base, run_settings.read(mixed)) == [
+    assert compare_settings.other_plan(base.settings, run_settings.read(mixed).settings) == []
+    assert compare_settings.differences(base, run_settings.read(mixed)) == [
         {"key": "mix.short.session.user_absent_timeout", "base": "30", "new": "40", "default_changed": False}
     ]
     now["settings"]["mix"][0]["weight"] = 3.0
     now["settings"]["conversation"] = {"turns": []}  # of no session
     (mixed / "settings.json").write_text(json.dumps(now))
-    assert compare_runs.other_plan(base.settings, run_settings.read(mixed).settings) == ["mix.long.weight is 3, not 1"]
+    assert compare_settings.other_plan(base.settings, run_settings.read(mixed).settings) == [
+        "mix.long.weight is 3, not 1"
+    ]
 
 
 def test_the_page_lists_no_section_of_a_scenario_that_no_session_had(mixed: Path) -> None:
