@@ -2,9 +2,7 @@
 
 import contextlib
 import gc
-import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +17,12 @@ from loadtest.criteria import slo
 from loadtest.criteria.slo import Slo
 from loadtest.events.errors import ConfigError, HarnessError
 from loadtest.system import disk
-from loadtest.text.outlets import json_text, line
+from loadtest.text.outlets import json_text
 from reports.comparing import compare, compare_runs
 from reports.data import frames, run_settings
 from reports.data.beside import beside
 from reports.formats import gitlab, junit, render_html, render_md
+from reports.formats.publishing import publish
 from reports.sections import arrivals, capacity, expiry, generator, hosts, sessions, stages, steps, teardown
 from reports.sections.costs import spending
 from reports.sections.heard import age, media
@@ -64,7 +63,7 @@ def _build(
         "junit.xml": junit.render(report, run_name=_shown(run_dir)),
         "metrics.txt": gitlab.render(report),
     }
-    _publish(out, pages)
+    publish(out, pages)
     return report
 
 
@@ -245,20 +244,3 @@ def _up(out: Path, run_dir: Path) -> str | None:
 
 def _rfc3339(wall_ns: int) -> str:
     return datetime.fromtimestamp(wall_ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _publish(directory: Path, pages: Mapping[str, str]) -> None:
-    """Into that directory; where it takes nothing, elsewhere, and it is said where."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        disk.replace_all({directory / name: page.encode() for name, page in pages.items()})
-    except OSError as error:
-        why = line(f"avaload: {directory}: {error.strerror}")
-        try:
-            elsewhere = Path(tempfile.mkdtemp(prefix=f"avaload-{directory.resolve().name}-"))
-            for name, page in pages.items():
-                (elsewhere / name).write_text(page, encoding="utf-8")
-        except OSError as again:
-            print(f"{why}: the report can't be written, there or elsewhere ({again.strerror})", file=sys.stderr)
-        else:
-            print(f"{why}: the report is in {elsewhere}", file=sys.stderr)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.commands.printing import say_json, say_lines, tell_github
-from loadtest.events.errors import Exit
+from loadtest.events.errors import ConfigError, Exit
 from loadtest.journal import run_of
 
 EXAMPLE: Final = "avaload compare runs/base-1 runs/base-2 --to runs/new-1 runs/new-2"
@@ -26,13 +26,16 @@ def main(arguments: argparse.Namespace) -> Exit:
     from reports.comparing import compare as comparing
     from reports.formats import compare_pages, github
 
+    out: Path = arguments.out or arguments.to[0]
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out}: is no directory")
     margin = comparing.MARGIN if arguments.margin is None else arguments.margin
     comparison = comparing.compare(arguments.base, arguments.to, margin=margin)
-    page = compare_pages.write(comparison, arguments.out or arguments.to[0])
+    page = compare_pages.write(comparison, out)
     if arguments.json:
         say_json(comparison)
     else:
-        say_lines([*compare_pages.sentences(comparison), f"report:  {page}"])
+        say_lines([*compare_pages.sentences(comparison), *([f"report:  {page}"] if page is not None else [])])
     lines = github.comparison(comparison)
     tell_github(lines, compare_pages.markdown(comparison), as_json=arguments.json)
     return Exit(comparison["exit_code"])

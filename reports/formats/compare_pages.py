@@ -8,12 +8,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from loadtest.criteria.slo import SECONDS
 from loadtest.criteria.words import amount, cut, more, plural
-from loadtest.events.errors import ConfigError
-from loadtest.system import disk
 from loadtest.text.outlets import code, json_text
 from loadtest.text.outlets import html as html_text
 from loadtest.text.outlets import markdown as as_markdown
 from reports.comparing.compare import SHOWN, percent
+from reports.formats.publishing import publish
 
 BADGES: Final = {
     "regression": "❌ regression",
@@ -33,19 +32,15 @@ COMPARISON, REPORT = "compare.json", "report.json"
 """Which file has all of a comparison: of `avaload compare`, and of a run's baseline."""
 
 
-def write(comparison: Mapping[str, Any], directory: Path) -> Path:
-    """Write the three files and return the page's path. Raises ConfigError where they can't be written."""
+def write(comparison: Mapping[str, Any], directory: Path) -> Path | None:
+    """Write the three files, there or, with a word, elsewhere. Returns the page's path; None where nothing takes it."""
     files = {
         "compare.json": json_text(comparison, indent=1) + "\n",
         "compare.md": markdown(comparison),
         "compare.html": html(comparison),
     }
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        disk.replace_all({directory / name: text.encode() for name, text in files.items()})
-    except OSError as error:
-        raise ConfigError(f"{directory}: {error.strerror}") from error
-    return directory / "compare.html"
+    written = publish(directory, files, what="the comparison", hint="; --out names another directory")
+    return None if written is None else written / "compare.html"
 
 
 def sentences(comparison: Mapping[str, Any]) -> list[str]:

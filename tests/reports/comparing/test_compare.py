@@ -1,8 +1,10 @@
 """`avaload compare` and the baseline of a report: what counts as worse, what can't be compared, and what is written."""
 
 import contextlib
+import errno
 import json
 import re
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from loadtest.cli import main
 from loadtest.config.run_dir import Written, read_written
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import amount
@@ -25,6 +28,7 @@ from loadtest.events.kinds import (
     Step,
 )
 from loadtest.journal import Journal
+from loadtest.system import disk
 from reports.build import build
 from reports.comparing import compare_runs, compare_settings, compare_stats
 from reports.comparing.compare import compare, contrast, percent
@@ -636,7 +640,8 @@ def test_the_pages_escape_what_comes_from_a_run_and_say_what_the_numbers_say(bas
     evil = PLAN | {"name": EVIL}
     sides = [written(tmp_path / str(s), sessions(slower=s), plan=evil) for s in (1.0, 1.2)]
     compared = compare([sides[0]], [sides[1]])
-    page = compare_pages.write(compared, tmp_path / "out")
+    page = tmp_path / "out" / "compare.html"
+    assert compare_pages.write(compared, tmp_path / "out") == page
     html, markdown = page.read_text(), (tmp_path / "out" / "compare.md").read_text()
     assert json.loads((tmp_path / "out" / "compare.json").read_text()) == json.loads(json.dumps(compared))
     assert "<script" not in html + markdown
@@ -646,6 +651,32 @@ def test_the_pages_escape_what_comes_from_a_run_and_say_what_the_numbers_say(bas
     create = next(line for line in markdown.splitlines() if line.startswith("| create |"))
     assert "| **slower** |" in create
     assert percent(row(compared, "create")["change"]) in create
+
+
+def test_a_run_that_takes_no_file_costs_no_verdict(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    now = written(tmp_path / "now", sessions(slower=1.3, seed=2))
+    monkeypatch.setattr(disk, "replace_all", refuse)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code, said = main(["compare", str(base), "--to", str(now)]), capsys.readouterr()
+
+    (page,) = tmp_path.glob("avaload-now-*/compare.html")
+    assert code == 3
+    assert said.out.startswith("compared: regression\n  - create is slower by 3")
+    assert said.out.endswith(f"report:  {page}\n")
+    assert said.err == (
+        f"avaload: {now}: Read-only file system: the comparison is in {page.parent}; --out names another directory\n"
+    )
+
+
+def test_pages_of_a_comparison_go_into_no_file(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["compare", str(base), "--to", str(base), "--out", str(tmp_path / "file")]) == 2
+    assert capsys.readouterr().err == f"avaload: --out {tmp_path / 'file'}: is no directory\n"
 
 
 def test_a_change_is_written_as_people_read_it() -> None:
