@@ -6,6 +6,8 @@ a project may have a folder `loadtest` or `reports` of its own.
 
 import importlib
 import importlib.util
+import json
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,16 +37,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """The plugin's markers."""
-    config.addinivalue_line("markers", "avaload_twin(**knobs): knobs of the twin that avaload_twin starts")
+    config.addinivalue_line("markers", "avaload_twin(**knobs): knobs of the test's twin, which avaload_run loads, too")
     config.addinivalue_line(
         "markers", "avaload_slo(**bounds): bounds that each report of avaload_run must hold, by indicator"
     )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Knobs that the twin was not started with fail the test: it would pass against another one than it asks for."""
+    """What a marker says and nobody hears fails the test: it would pass without it."""
+    fixtures = getattr(item, "fixturenames", ())
+    if "avaload_run" not in fixtures and any(mark.name == "avaload_slo" for mark in item.own_markers):
+        pytest.fail(f"avaload_slo(...) of {item.name} judges nothing: the test doesn't use avaload_run", pytrace=False)
     scope = item.config.getoption("--avaload-twin-scope")
-    if scope == "function" or "avaload_twin" not in getattr(item, "fixturenames", ()):
+    if scope == "function" or not {"avaload_twin", "avaload_run"}.intersection(fixtures):
         return
     kinds: dict[str, type[pytest.Collector]] = {"class": pytest.Class, "module": pytest.Module}
     heard = (item.getparent(kinds.get(scope, pytest.Session)) or item).listchain()
@@ -68,10 +73,7 @@ def avaload_twin(request: pytest.FixtureRequest) -> "Iterator[Twin]":
     Its knobs are those of `@pytest.mark.avaload_twin(latency__create="fixed:0.2")`; with a scope above `function` they
     are read from the class or module.
     """
-    knobs: dict[str, Any] = {}
-    for mark in reversed(list(request.node.iter_markers("avaload_twin"))):
-        knobs |= mark.kwargs
-    with _api().start_twin(**knobs) as twin:
+    with _api().start_twin(**_said(request.node, "avaload_twin")) as twin:
         yield twin
 
 
@@ -81,14 +83,14 @@ def avaload_run(
 ) -> "Callable[..., Report]":
     """Runs a scenario in a process of its own and returns its report: `avaload_run(users=2, duration="12s")`.
 
-    Arguments as of `loadtest.run_scenario`. Where the test has `avaload_twin`, too, that is the target.
+    Arguments as of `loadtest.run_scenario`. Where the test has the fixture or the marker `avaload_twin`, too, that
+    twin is the target.
     Its files are in `tmp_path` unless `run_dir` says otherwise. The bounds of
     `@pytest.mark.avaload_slo(...)` are judged with every run: one that is broken fails the test and says what was seen.
     """
-    bounds: dict[str, Any] = {}
-    for mark in reversed(list(request.node.iter_markers("avaload_slo"))):
-        bounds |= _bounds(mark)
-    twin: Twin | None = request.getfixturevalue("avaload_twin") if "avaload_twin" in request.fixturenames else None
+    bounds = _said(request.node, "avaload_slo")
+    has_twin = "avaload_twin" in request.fixturenames or request.node.get_closest_marker("avaload_twin") is not None
+    twin: Twin | None = request.getfixturevalue("avaload_twin") if has_twin else None
     runs = 0
 
     def run(scenario: Path | str | None = None, **settings: Any) -> "Report":
@@ -105,7 +107,7 @@ def avaload_run(
         if bounds:
             if settings.get("slo"):
                 pytest.fail("avaload_slo and slo= both say what the run must hold: give one of them", pytrace=False)
-            settings["slo"] = _slo_file(bounds, tmp_path / f"avaload-{runs}.toml")
+            settings["slo"] = _slo_file(bounds, scenario, tmp_path / f"avaload-{runs}.toml")
         try:
             report: Report = _api().run_scenario(scenario, **settings)
         except ValueError as error:  # bad input, a line a problem
@@ -131,21 +133,47 @@ def hold(report: "Report") -> None:
     pytest.fail("\n".join(lines), pytrace=False)
 
 
-def _bounds(mark: pytest.Mark) -> Mapping[str, Any]:
-    """By indicator; in keywords `__` stands for a dot: `avaload_slo(session__failed_rate=0.01)`."""
-    named = {name.replace("__", "."): bound for name, bound in mark.kwargs.items()}
-    for each in mark.args:
-        named |= each
-    return named
+def _said(node: Any, name: str) -> dict[str, Any]:
+    """What all markers of that name say of it; the nearest has the last word, of one node's that which was put on last.
+    In keywords `__` stands for a dot: `avaload_slo(session__failed_rate=0.01)`."""
+    said: dict[str, Any] = {}
+    for mark in (mark for each in node.listchain() for mark in each.own_markers if mark.name == name):
+        for given in mark.args:
+            if not isinstance(given, Mapping):
+                pytest.fail(f"{name}({given!r}): names with their values are needed, or a dict of them", pytrace=False)
+            said |= given
+        said |= {key.replace("__", "."): value for key, value in mark.kwargs.items()}
+    return said
 
 
-def _slo_file(bounds: Mapping[str, Any], path: Path) -> Path:
-    tables = (
-        f'[[slo]]\nname = "{name}"\nindicator = "{name}"\n{bound if isinstance(bound, str) else f"max = {bound}"}\n'
-        for name, bound in bounds.items()
-    )
-    path.write_text("\n".join(tables), encoding="utf-8")
+def _slo_file(bounds: Mapping[str, Any], scenario: Path | str | None, path: Path) -> Path:
+    """A file of objectives: those of the scenario, and below them the bounds."""
+    own = _objectives(scenario)
+    taken = [each.get("name", each.get("indicator")) for each in own]
+    tables = ["".join(f"{_json(key)} = {_json(value)}\n" for key, value in each.items()) for each in own]
+    for name, bound in bounds.items():
+        called = f"{name} of the marker" if name in taken else name
+        limit = bound if isinstance(bound, str) else f"max = {bound}"
+        tables.append(f'name = "{called}"\nindicator = "{name}"\n{limit}\n')
+    path.write_text("\n".join(f"[[slo]]\n{each}" for each in tables), encoding="utf-8")
     return path
+
+
+def _objectives(scenario: Path | str | None) -> list[dict[str, Any]]:
+    """A scenario's own tables; none of one that can't be read, which the run refuses."""
+    try:
+        tree = {} if scenario is None else tomllib.loads(Path(scenario).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return []
+    own = tree.get("slo", [])
+    if not isinstance(own, list) or not all(isinstance(each, dict) for each in own):
+        pytest.fail(f"{scenario}: slo: must be a list of tables ([[slo]])", pytrace=False)
+    return own
+
+
+def _json(value: Any) -> str:
+    """Which TOML reads alike, of what an objective is made."""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _api() -> Any:

@@ -182,8 +182,9 @@ def test_a_project_with_a_loadtest_folder_of_its_own_still_collects_its_tests(tm
     assert done.returncode == 0, done.stdout
 
 
-def test_knobs_that_the_twin_of_a_wider_scope_does_not_have_fail_the_test(tmp_path: Path) -> None:
-    (tmp_path / "conftest.py").write_text("import pytest\n\n@pytest.fixture\ndef avaload_twin(): pass\n")
+def test_what_a_marker_says_and_nobody_hears_fails_the_test(tmp_path: Path) -> None:
+    fixtures = "@pytest.fixture\ndef avaload_twin(): pass\n\n@pytest.fixture\ndef avaload_run(): pass\n"
+    (tmp_path / "conftest.py").write_text(f"import pytest\n\n{fixtures}")
     (tmp_path / "test_knobs.py").write_text(
         "import pytest\n\n"
         "pytestmark = pytest.mark.avaload_twin(seed=1)\n\n"
@@ -194,15 +195,24 @@ def test_knobs_that_the_twin_of_a_wider_scope_does_not_have_fail_the_test(tmp_pa
         "def test_of_its_own(avaload_twin): pass\n\n"
         "@pytest.mark.avaload_twin(seed=4)\n"
         "class TestMarked:\n"
-        "    def test_of_its_class(self, avaload_twin): pass\n"
+        "    def test_of_its_class(self, avaload_twin): pass\n\n"
+        "@pytest.mark.avaload_twin(seed=5)\n"
+        "def test_of_a_run(avaload_run): pass\n\n"
+        "@pytest.mark.avaload_slo({'create.p50': 1})\n"
+        "def test_without_a_run(avaload_twin): pass\n"
     )
     done = _pytest(tmp_path, "-rE", str(tmp_path), "--avaload-twin-scope", "module")
     said = "is not heard with --avaload-twin-scope module: that twin serves more tests than these"
-    assert re.findall(r"^ERROR \S+::(\w+) - ", done.stdout, re.M) == ["test_of_its_own", "test_of_its_class"]
-    assert [
-        done.stdout.count(f"\navaload_twin(...) of {name} {said}\n") for name in ("test_of_its_own", "TestMarked")
-    ] == [1, 1]
-    assert "2 passed, 2 errors" in done.stdout
+    of_scope = {
+        "test_of_its_own": "test_of_its_own",
+        "test_of_its_class": "TestMarked",
+        "test_of_a_run": "test_of_a_run",
+    }
+    assert re.findall(r"^ERROR \S+::(\w+) - ", done.stdout, re.M) == [*of_scope, "test_without_a_run"]
+    assert [done.stdout.count(f"\navaload_twin(...) of {node} {said}\n") for node in of_scope.values()] == [1, 1, 1]
+    unjudged = "avaload_slo(...) of test_without_a_run judges nothing: the test doesn't use avaload_run"
+    assert done.stdout.count(f"\n{unjudged}\n") == 1
+    assert "2 passed, 4 errors" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["loadtest", "reports"])
