@@ -49,6 +49,8 @@ def run_scenario(scenario: Path | str | None = None, **settings: Any) -> "Report
     """
     from reports.figures import report_of
 
+    if settings.get("dry_run"):
+        raise ValueError("--dry-run: makes no report; use the command")
     command = [*_AVALOAD, "run", *([] if scenario is None else [str(scenario)]), "--json", *_options(settings)]
     done, told = _finished(command)
     if done.returncode == Exit.BAD_INPUT:

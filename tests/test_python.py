@@ -64,6 +64,8 @@ def test_no_public_name_is_that_of_a_module() -> None:
 def test_bad_input_is_a_value_error_in_the_command_s_own_words(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--usres"):
         loadtest.run_scenario(usres=2, run_dir=tmp_path / "run")
+    with pytest.raises(ValueError, match=r"^--dry-run: makes no report; use the command$"):
+        loadtest.run_scenario(dry_run=True, run_dir=tmp_path / "run")
     with (
         pytest.raises(ValueError, match=r"did you mean latency\.create"),
         loadtest.start_twin(latency__creat="fixed:1"),
