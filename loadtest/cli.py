@@ -46,7 +46,8 @@ _AUTHORING: Final = ("init", "examples", "schema", "completion")
 
 _OF_ARGPARSE: Final = {
     r"argument (?P<name>\S+): expected (?:one|at least one) argument": "{name}: needs a value",
-    r"argument (?P<name>\S+): invalid choice: '(?P<given>.*)' \(choose from (?P<choices>.*)\)":
+    r"argument (?P<name>\S+): invalid choice: (['\"])(?P<given>.*?)\2(?:, maybe you meant '.*'\?)?"
+    r" \(choose from (?P<choices>.*)\)":
         "{name}: must be one of {choices}; got '{given}'",
     r"argument (?P<name>\S+): invalid int value: (?P<given>'.*')": "{name}: must be a whole number; got {given}",
     r"argument (?P<name>\S+): invalid float value: (?P<given>'.*')": "{name}: must be a number; got {given}",
@@ -111,7 +112,8 @@ def _in_our_words(message: str) -> str:
     """argparse's sentence, where ours says it as it is said of settings."""
     for pattern, words in _OF_ARGPARSE.items():
         if found := re.fullmatch(pattern, message):
-            choices = re.findall(r"'(.*?)'", found["choices"]) if "choices" in found.groupdict() else []
+            listed = found.groupdict().get("choices", "")
+            choices = [each.strip("'") for each in listed.split(", ")] if listed else []  # newer Pythons quote none
             said = words.format(**found.groupdict() | {"choices": ", ".join(choices)})
             return said + (did_you_mean(found["given"], choices) if choices else "")
     return message

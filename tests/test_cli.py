@@ -125,6 +125,23 @@ def test_what_contradicts_itself_is_refused_before_anything_starts(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("listed", ["'github', 'gitlab'", "github, gitlab"])
+@pytest.mark.parametrize("meant", ["", ", maybe you meant 'gitlab'?"])
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("'gitlap'", "got 'gitlap' (did you mean gitlab?)"),
+        ('"my\'s"', "got 'my's'"),
+        ("'a (choose) b'", "got 'a (choose) b'"),
+    ],
+)
+def test_each_python_s_sentence_on_a_choice_is_said_in_our_words(
+    listed: str, meant: str, given: str, says: str
+) -> None:
+    said = cli._in_our_words(f"argument --ci: invalid choice: {given}{meant} (choose from {listed})")
+    assert said == f"--ci: must be one of github, gitlab; {says}"
+
+
 def test_a_search_refuses_the_checks_that_a_scenario_asks_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
