@@ -1,5 +1,6 @@
 """The pipelines for GitLab, Jenkins and a plain shell, run as they would be."""
 
+import json
 import os
 import re
 import subprocess
@@ -39,14 +40,39 @@ def test_a_pipeline_on_gitlab_includes_what_there_is_and_its_job_has_the_submodu
         assert job["variables"]["AVALOAD_SOURCE"] == include["project"].rpartition("/")[2]
 
 
-def test_arguments_on_gitlab_do_not_lead_the_run_past_what_is_kept(tmp_path: Path) -> None:
-    job = yaml.safe_load((ROOT / "docs" / "ci" / "gitlab.yml").read_text())[".avaload"]
+NOTES = """#!{python}
+import json, pathlib, sys
+pathlib.Path("asked").write_text(json.dumps(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--live --run-dir elsewhere", ["--live", "--run-dir", "elsewhere"]),
+        ("--tag 'team=web shop' --tag \"a=$(touch harm) `touch harm` * ; touch harm\"",
+         ["--tag", "team=web shop", "--tag", "a=$(touch harm) `touch harm` * ; touch harm"]),
+        ("", []),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("page", ["ci/gitlab.yml", "ci/Jenkinsfile"])
+def test_arguments_are_words_that_no_shell_runs_and_do_not_lead_the_run_past_what_is_kept(
+    page: str, arguments: str, words: list[str], tmp_path: Path
+) -> None:
     (tmp_path / ".avaload").mkdir()
-    executable(tmp_path / ".avaload" / "bin" / "avaload", '#!/bin/sh\necho "$@" > asked\n')
-    environ = {"PATH": os.environ["PATH"], "SCENARIO": "a.toml", "ARGUMENTS": "--live --run-dir elsewhere"}
-    subprocess.run(["sh", "-ec", *job["script"]], cwd=tmp_path, env=environ, check=True)
-    assert (tmp_path / "asked").read_text() == "run a.toml --live --run-dir elsewhere --run-dir avaload-run\n"
-    assert job["artifacts"]["paths"] == ["avaload-run"]
+    executable(tmp_path / ".avaload" / "bin" / "avaload", NOTES.format(python=sys.executable))
+    (tmp_path / ".avaload" / "bin" / "python").symlink_to(sys.executable)
+    environ = {"PATH": os.environ["PATH"], "SCENARIO": "a b.toml", "ARGUMENTS": arguments}
+    text = (ROOT / "docs" / page).read_text()
+    if page.endswith("yml"):
+        job = yaml.safe_load(text)[".avaload"]
+        assert job["artifacts"]["paths"] == ["avaload-run"]
+        (script,), scenario = job["script"], "a b.toml"
+    else:
+        (_, script), scenario = re.findall(r"sh '''\n(.*?)'''", text, re.DOTALL), "load/release.toml"
+    subprocess.run(["sh", "-ec", script], cwd=tmp_path, env=environ, check=True)
+    assert json.loads((tmp_path / "asked").read_text()) == ["run", scenario, *words, "--run-dir", "avaload-run"]
+    assert not (tmp_path / "harm").exists()
 
 
 PYTHON3 = """#!/bin/sh
@@ -54,6 +80,7 @@ PYTHON3 = """#!/bin/sh
 [ "$1 $2" = "-m venv" ] || exec {python} "$@"
 mkdir -p "$3/bin"
 ln -s {avaload} "$3/bin/avaload"
+ln -s {python} "$3/bin/python"
 printf '#!/bin/sh\\nfor word; do case $word in */*) ls -d "$word" >> installed; esac; done\\n' > "$3/bin/pip"
 chmod +x "$3/bin/pip"
 """
