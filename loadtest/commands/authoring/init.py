@@ -1,6 +1,7 @@
 """`avaload init [NAME]`: writes a commented scenario to begin with, the schema beside it, and a pipeline if asked."""
 
 import argparse
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.commands.authoring import schema
-from loadtest.commands.printing import say_lines
+from loadtest.commands.printing import complain, say_lines
 from loadtest.config.keys.scenario import NAME
 from loadtest.config.written.schema import FILE
 from loadtest.events.errors import ConfigError, Exit
@@ -35,9 +36,10 @@ def main(arguments: argparse.Namespace) -> Exit:
     path = Path(arguments.name.removesuffix(".toml") + ".toml")
     if re.fullmatch(NAME, path.stem) is None:
         raise ConfigError(f"{path.stem}: a name has letters, digits, dot, - and _, 64 at most, a letter or digit first")
-    files = {path: _filled("template.toml", path, name=path.stem)}
+    files = {path: _filled("template.toml", str(path), name=path.stem)}
     if arguments.ci is not None:
-        files[PIPELINES[arguments.ci]] = _filled(f"pipelines/{arguments.ci}.yml", path)
+        named = json.dumps(_from_here(path), ensure_ascii=False)  # in quotes, which YAML reads as JSON does
+        files[PIPELINES[arguments.ci]] = _filled(f"pipelines/{arguments.ci}.yml", named)
     if not (beside := path.with_name(FILE)).exists():
         files[beside] = schema.text() + "\n"
     problems = [f"{each}: is there already; nothing was written" for each in files if os.path.lexists(each)]
@@ -47,8 +49,24 @@ def main(arguments: argparse.Namespace) -> Exit:
         raise ConfigError(problems)
     disk.follow_umask()  # they are meant to be shared, unlike what a run writes
     _write(files)
+    if arguments.ci is not None and (top := _top_above(Path.cwd())) is not None:
+        complain(f"note: {PIPELINES[arguments.ci]} is looked for at the top of the repository, {top}, not here")
     say_lines([*(f"wrote {each}" for each in files), f"next: avaload run {path}", "more: avaload examples"])
     return Exit.PASS
+
+
+def _from_here(path: Path) -> str:
+    """As a pipeline names it, which begins in the working directory. Raises ConfigError."""
+    try:
+        return (path.parent.resolve() / path.name).relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        raise ConfigError(f"{path}: with --ci it has to be in this directory, or below; nothing was written") from None
+
+
+def _top_above(here: Path) -> Path | None:
+    """The repository that this directory is inside of; None for one of its own, or for none."""
+    top = next((each for each in (here, *here.parents) if (each / ".git").exists()), here)
+    return None if top == here else top
 
 
 def _write(files: Mapping[Path, str]) -> None:
@@ -68,7 +86,7 @@ def _write(files: Mapping[Path, str]) -> None:
         raise ConfigError(f"{error.filename or path}: {error.strerror}; nothing was written") from error
 
 
-def _filled(template: str, path: Path, *, name: str = "") -> str:
+def _filled(template: str, place: str, *, name: str = "") -> str:
     """Comments stay where they stood, whatever is put in."""
-    text = (_HERE / template).read_text(encoding="utf-8").replace(_PLACE, str(path))
+    text = (_HERE / template).read_text(encoding="utf-8").replace(_PLACE, place)
     return text.replace('"NAME"', f'"{name}"')

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from loadtest.cli import main
 
@@ -72,3 +73,42 @@ def test_folders_that_were_made_for_it_are_taken_back(
     assert main(["init", "support", "--ci", "github"]) == 2
     assert "File name too long; nothing was written" in capsys.readouterr().err
     assert found(tmp_path) == {".github": "/"}
+
+
+@pytest.mark.parametrize("place", ["/elsewhere/x", "../x", "load/../../x"])
+def test_a_pipeline_for_a_scenario_that_it_would_not_find_is_refused(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "here" / "load").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    assert main(["init", place, "--ci", "github"]) == 2
+    says = "with --ci it has to be in this directory, or below; nothing was written"
+    assert capsys.readouterr().err == f"avaload: {place}.toml: {says}\n"
+    assert found(tmp_path) == {"here": "/", "here/load": "/"}
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_a_pipeline_names_the_scenario_from_where_it_begins_whatever_its_folder_is_called(
+    ci: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / 'a #1: "b\\c"'
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", f"{folder}/x", "--ci", ci]) == 0
+    (written,) = [path for path in (Path(".gitlab-ci.yml"), Path(".github/workflows/avaload.yml")) if path.exists()]
+    tree = yaml.safe_load(written.read_text())
+    in_github = ci == "github" and tree["jobs"]["avaload"]["steps"][1]["with"]["scenario"]
+    assert (in_github or tree["load-test"]["variables"]["SCENARIO"]) == 'a #1: "b\\c"/x.toml'
+
+
+@pytest.mark.parametrize(("top", "notes"), [("", 1), ("sub", 0), (None, 0)])
+def test_a_pipeline_below_the_top_of_the_repository_is_written_with_a_note(
+    top: str | None, notes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sub").mkdir()
+    if top is not None:
+        (tmp_path / top / ".git").touch()  # of a submodule it is a file
+    monkeypatch.chdir(tmp_path / "sub")
+    assert main(["init", "x", "--ci", "gitlab"]) == 0
+    note = f"avaload: note: .gitlab-ci.yml is looked for at the top of the repository, {tmp_path}, not here\n"
+    assert capsys.readouterr().err == note * notes
