@@ -17,7 +17,12 @@ has them as ever.
 
 Every [key of a scenario's sections](scenario.md) can be given as `AVALOAD_<SECTION>__<KEY>`: `AVALOAD_LOAD__USERS=50`.
 Tags too: `AVALOAD_TAGS__BUILD=7`. A list has commas: `AVALOAD_PROBES__RULES=EXP-1,TD-1`. `name` and lists of tables,
-such as `[[slo]]` and `[[load.stages]]`, are said by files. What looks like a setting and is none is refused.
+such as `[[slo]]` and `[[load.stages]]`, are said by files. What looks like a setting and is none is refused. So is an
+empty one.
+
+In `[realtime]` and `[target.backend.body]` a value is JSON, or else text: `7`, `false`, `["text"]`, `marin`. A text
+that looks like a number stands in quotes: `"7"`. A key that the scenario has keeps its letters, whatever they are:
+`…__BODY__AVATARID` is its `avatarId`. A new one has small letters.
 
 ## What avaload reads
 """

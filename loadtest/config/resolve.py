@@ -14,10 +14,11 @@ from loadtest.config.access.trust import check_trust
 from loadtest.config.environment import PREFIX
 from loadtest.config.keys.backend import BackendTarget
 from loadtest.config.keys.session_object import completed
+from loadtest.config.keys.workload import Load
 from loadtest.config.settings import Settings
+from loadtest.config.variables import as_written, value_of, variables_of
 from loadtest.config.written.places import Written
 from loadtest.config.written.unused import unused
-from loadtest.config.written.variables import problem_of
 from loadtest.criteria.slo import parse_slos
 from loadtest.events.errors import ConfigError
 from loadtest.prices.table import over
@@ -25,7 +26,6 @@ from loadtest.text import toml_text
 from loadtest.text.durations import parse_s
 from loadtest.text.mistyped import did_you_mean
 
-_LISTS: Final = ("probes.rules",)
 _OF_SCENARIOS: Final = ("secret", "session", "realtime", "conversation", "caller")
 
 
@@ -47,9 +47,11 @@ def resolve(
     of_file = Written(toml_path, (), mix=())
     if problem := _two_models(tree.get("load"), origin="load"):
         raise ConfigError(of_file.at(problem))
-    variables = _from(environ)
+    of_its_own = _length_of(tree.get("load"))
+    variables = variables_of(environ)
     for setting, name in variables.items():
-        _put(tree, setting.split("."), _value(setting, environ[name]), origin=name)
+        keys = as_written(setting.split("."), tree)
+        _put(tree, keys, value_of(setting, environ[name], name=name), origin=name)
     _choose_model(tree, variables, origin="environment")
     if isinstance(tree.get("tags"), dict):
         tree["tags"] = _flat(tree["tags"])
@@ -60,8 +62,9 @@ def resolve(
         _put(tree, name.split(".", 1 if name.startswith("tags.") else -1), value, origin=f"option for {name}")
     _choose_model(tree, options, origin="options")
     elsewhere = {*options, *variables}
+    _tell_length(tree.get("load"), of_its_own, tell)
     _shorten(tree.get("load"), elsewhere, tell)
-    _read_trace(tree.get("load"), toml_path, options)
+    _read_trace(tree.get("load"), toml_path, elsewhere)
     if "mix" in tree:
         _refuse_unused(tree)
     tree["realtime"] = completed(tree.get("realtime", {}))
@@ -89,20 +92,6 @@ def resolve(
         check_trust(settings.target.ca_file, environ)
     check_scrapers(settings.output, environ)
     return settings
-
-
-def _from(environ: Mapping[str, str]) -> dict[str, str]:
-    """Settings that the environment has, and the variables' names."""
-    ours = sorted(name for name in environ if name.startswith(PREFIX))
-    names = [name for name in ours if "__" in name]
-    if problems := [problem for name in ours if name not in names and (problem := problem_of(name))]:
-        raise ConfigError(problems)
-    return {name[len(PREFIX) :].lower().replace("__", "."): name for name in names}
-
-
-def _value(setting: str, text: str) -> str | list[str]:
-    """Of a variable: a list has commas, where its setting reads no text itself."""
-    return [word for each in text.split(",") if (word := each.strip())] if setting in _LISTS else text
 
 
 def _two_models(load: Any, *, origin: str) -> str | None:
@@ -133,6 +122,19 @@ def _choose_model(tree: dict[str, Any], options: Mapping[str, Any], *, origin: s
                 load.pop(name, None)
 
 
+def _length_of(load: Any) -> str | None:
+    """What of it says how long the run is, as the subject of a sentence, where duration doesn't."""
+    said = {"stages": "stages are", "trace": "the trace is"}
+    return next((said[key] for key in said if isinstance(load, dict) and load.get(key)), None)
+
+
+def _tell_length(load: Any, of_file: str | None, tell: Callable[[str], object]) -> None:
+    """Who chooses another load than the file's stages or its trace hears how long it then goes on."""
+    if of_file is not None and _length_of(load) is None and "duration" not in load:
+        default_s = Load.model_fields["duration"].default
+        tell(f"{of_file} put aside: the run lasts {default_s:g} s; say --duration")
+
+
 def _shorten(load: Any, elsewhere: Collection[str], tell: Callable[[str], object]) -> None:
     """A scenario that is tried for shorter than it says keeps something to judge: its ramp and its warm-up give way. So
     does its pacing: each user is to have a session."""
@@ -150,11 +152,12 @@ def _shorten(load: Any, elsewhere: Collection[str], tell: Callable[[str], object
             tell(f"{key} is {load[key]:g} s, not {asked_s:g} s: the run lasts {duration_s:g} s")
 
 
-def _read_trace(load: Any, toml_path: Path | None, options: Mapping[str, Any]) -> None:
-    """A trace is named by its file, relative to the scenario's; the processes of the run get its numbers."""
+def _read_trace(load: Any, toml_path: Path | None, elsewhere: Collection[str]) -> None:
+    """A trace is named by its file, relative to the scenario's that names it; the processes of the run get its
+    numbers."""
     if not isinstance(load, dict) or not isinstance(load.get("trace"), str):
         return
-    folder = toml_path.parent if toml_path is not None and "load.trace" not in options else Path()
+    folder = toml_path.parent if toml_path is not None and "load.trace" not in elsewhere else Path()
     path = folder / load["trace"]
     try:
         load["trace"] = read_trace(path)

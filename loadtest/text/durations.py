@@ -24,7 +24,8 @@ def parse_s(text: object) -> float:
             try:
                 seconds = float(written)
             except ValueError:
-                said = f"{text!r} is not a length of time such as 60s, 10m or 1h30m"
+                given = repr(text) if isinstance(text, str) else text  # TOML's own times stand in no quotes
+                said = f"{given} is not a length of time such as 60s, 10m or 1h30m"
                 raise ValueError(said + _meant(written)) from None
     if not 0 <= seconds < float("inf"):
         raise ValueError(f"{text!r} is not a length of time >= 0")
@@ -35,6 +36,9 @@ def parse_s(text: object) -> float:
 
 def _meant(written: str) -> str:
     """` (did you mean 5m?)`, of units as other programs take them."""
+    if clock := re.fullmatch(r"(\d+):(\d\d):(\d\d)", written):
+        hours, minutes, seconds = map(int, clock.groups())
+        return f" (did you mean {in_words(hours * 3600 + minutes * 60 + seconds)}?)"
     short = re.sub(r"\s", "", written)
     for letter, words in (("s", "seconds?|secs?"), ("m", "minutes?|mins?"), ("h", "hours?|hrs?")):
         short = re.sub(rf"(?<=\d)({words})(?![a-z])", letter, short)

@@ -41,12 +41,12 @@ def parse(raw: bytes) -> tuple[dict[str, Any], str]:
         raise ValueError(f"not valid TOML: {error}{_instead(text, str(error))}") from None
     except RecursionError:
         raise ValueError("not valid TOML: it is nested too deep") from None
-    if flaw := _flaw(tree):
-        raise ValueError(flaw)
+    if found := flaw(tree):
+        raise ValueError(found)
     return tree, text
 
 
-def _flaw(tree: dict[str, Any]) -> str | None:
+def flaw(tree: dict[str, Any]) -> str | None:
     """What TOML allows, and nobody means."""
     level: list[Any] = [tree]
     for _ in range(_DEEPEST + 1):

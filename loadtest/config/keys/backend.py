@@ -174,6 +174,10 @@ class BackendTarget(Section):
     @classmethod
     def _can_be_sent(cls, headers: dict[str, Hidden]) -> dict[str, Hidden]:
         problems = [f"{name!r} is no name of a header" for name in headers if not _HEADER.fullmatch(name)]
+        spelt: dict[str, str] = {}
+        for name in headers:
+            if (other := spelt.setdefault(name.lower(), name)) != name:
+                problems.append(f"{other} and {name} are one header: give one of them")
         for name, value in headers.items():
             text = value.reveal()
             flaw = flaw_of_value(text) if isinstance(text, str) else "is no text"

@@ -20,7 +20,7 @@ gpt-realtime-2.1; the kin of the two are assumed alike. The documents say 500 fo
 
 
 def _number(given: Any) -> Any:
-    """As it stands; what a variable of the environment says is text."""
+    """As it stands; in quotes it is one too, as for other keys."""
     if isinstance(given, str) and re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", given):
         return float(given) if "." in given else int(given)
     if isinstance(given, bool) or not isinstance(given, int | float | None):

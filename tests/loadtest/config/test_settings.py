@@ -456,6 +456,18 @@ def test_what_a_scenario_or_the_same_command_line_says_together_is_taken_at_its_
         ("[load]\nusers = true", "2: load.users: must be a whole number; got 'true'"),
         ("[load]\nrate = false", "2: load.rate: must be a number; got 'false'"),
         ("[load]\nduration = true", "2: load.duration: 'true' is not a length of time such as 60s, 10m or 1h30m"),
+        (
+            "[load]\nduration = 00:05:00",
+            "2: load.duration: 00:05:00 is not a length of time such as 60s, 10m or 1h30m (did you mean 5m?)",
+        ),
+        (
+            "[load]\nduration = '1:30:00'",
+            "2: load.duration: '1:30:00' is not a length of time such as 60s, 10m or 1h30m (d",
+        ),
+        (
+            "[load]\nduration = 2026-01-01",
+            "2: load.duration: 2026-01-01 is not a length of time such as 60s, 10m or 1h3",
+        ),
         ("[load]\nstages = 3", "2: load.stages: must be a list, in brackets"),
         ("[load.stages]\nusers = 3", "1: load.stages: must be a list of tables: [[load.stages]], with two brackets"),
         ("[[load.stages]]\nusers = 3\nduration = 0", "3: load.stages[1].duration: must be above 0; got 0"),
@@ -498,3 +510,31 @@ def test_users_of_the_environment_put_aside_what_the_scenario_says_of_the_model(
     assert (load.users, load.rate, load.stages) == (7, None, ())
     load = resolve(path, {"load.rate": 2}, {"AVALOAD_LOAD__USERS": "7"}).load
     assert (load.rate, load.stages) == (2, ())
+
+
+STAGES = '[[load.stages]]\nusers = 3\nduration = "5s"\n'
+
+
+@pytest.mark.parametrize(
+    ("scenario", "options", "environ", "told"),
+    [
+        (STAGES, {"load.users": "7"}, {}, ["stages are put aside: the run lasts 60 s; say --duration"]),
+        (STAGES, {}, {"AVALOAD_LOAD__USERS": "7"}, ["stages are put aside: the run lasts 60 s; say --duration"]),
+        (STAGES, {"load.duration": "9s"}, {"AVALOAD_LOAD__USERS": "7"}, []),
+        (STAGES, {"load.rate": "7", "load.duration": "9s"}, {}, []),
+        (STAGES, {"load.seed": "7"}, {}, []),
+        (
+            "[load]\ntrace = 't.csv'",
+            {"load.rate": 7},
+            {},
+            ["the trace is put aside: the run lasts 60 s; say --duration"],
+        ),
+        ("[load]\nrate = 3", {"load.users": "7"}, {}, []),
+    ],
+)
+def test_who_puts_aside_what_says_how_long_the_run_is_hears_how_long_it_lasts(
+    scenario: str, options: dict[str, Any], environ: dict[str, str], told: list[str], tmp_path: Path
+) -> None:
+    said: list[str] = []
+    resolve(file(tmp_path, scenario), options, environ, tell=said.append)
+    assert said == told
