@@ -247,8 +247,9 @@ class ClosedPopulation:
 
     A user has a place in [0, users): his number, plus a phase in [0, 1) that spreads users inside their share of a ramp
     and over the pacing. He is let in while the level is at his place or above. With `pacing_s` his sessions start at
-    `phase + n * pacing_s` (a start that was missed because the session before took longer is skipped, not caught up);
-    without it, as soon as the last one ended.
+    `(phase + n) * pacing_s` of the run, whenever he was let in: so each stretch has the share of them that its length
+    is of the pacing. A start that was missed because the session before took longer is skipped, not caught up. Without
+    pacing they start as soon as the last one ended.
     """
 
     shape: Shape
@@ -256,20 +257,20 @@ class ClosedPopulation:
 
     def first_s(self, place: float, from_s: float = 0.0) -> float | None:
         """Offset of the first session after `from_s` was reached; None: there is no room for him any more."""
-        room_s = self._room_s(place, from_s)
-        if room_s is None or self.pacing_s is None:
-            return room_s
-        return self._room_s(place, room_s + place % 1 * self.pacing_s)
+        while (room_s := self.shape.first_above(max(place, 1e-9), from_s)) is not None and self.pacing_s is not None:
+            beats = math.ceil(room_s / self.pacing_s - place % 1 - 1e-9)
+            beat_s = max(room_s, (place % 1 + beats) * self.pacing_s)
+            if self.shape.first_above(max(place, 1e-9), beat_s) == beat_s:
+                return beat_s
+            from_s = beat_s
+        return room_s
 
     def next_s(self, place: float, due_s: float, now_s: float) -> float | None:
         """Offset of the session after the one that was due at `due_s`; None: there is no room for him any more."""
-        return self._room_s(place, self.beat_s(due_s, now_s))
+        return self.first_s(place, self.beat_s(due_s, now_s))
 
     def beat_s(self, due_s: float, now_s: float) -> float:
         """The earliest offset of the session after the one that was due at `due_s`, whether or not there is room."""
         if self.pacing_s is None:
             return now_s
         return due_s + (max(0, math.floor((now_s - due_s) / self.pacing_s)) + 1) * self.pacing_s
-
-    def _room_s(self, place: float, from_s: float) -> float | None:
-        return self.shape.first_above(max(place, 1e-9), from_s)

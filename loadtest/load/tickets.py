@@ -72,8 +72,7 @@ class Tickets:
 
     def next_s(self, place: float, due_s: float, now_s: float) -> float | None:
         """When that user's next session is due; waits while nobody knows. None: never."""
-        next_s = self._population.next_s(place, due_s, now_s)
-        return self.first_s(place, self._population.beat_s(due_s, now_s)) if next_s is None else next_s
+        return self.first_s(place, self._population.beat_s(due_s, now_s))
 
     def add(self, shape: Shape, *, open_: bool, first_index: int) -> None:
         """A further stage of a steered plan; it replaces what was before it, from its own start on."""

@@ -1,6 +1,8 @@
 """When sessions start: shapes, schedules, traces, populations, and the tickets that processes take from them."""
 
 import itertools
+import random
+from dataclasses import replace
 from pathlib import Path
 
 import gevent
@@ -33,15 +35,26 @@ def test_a_user_without_pacing_goes_on_at_once() -> None:
     assert UNPACED.next_s(3.0, 3.0, 13.2) == 13.2
 
 
-@given(st.floats(1, 28), st.floats(0, 30), st.floats(0, 9.99))
-def test_a_paced_user_keeps_its_phase_and_never_starts_in_the_past(due_s: float, took_s: float, place: float) -> None:
-    next_s = PACED.next_s(place, due_s + 5, due_s + 5 + took_s)
+@given(st.integers(5, 33), st.floats(0, 30), st.floats(0, 9.99))
+def test_a_paced_user_keeps_its_phase_and_never_starts_in_the_past(beats: int, took_s: float, place: float) -> None:
+    due_s = beats + place % 1
+    next_s = PACED.next_s(place, due_s, due_s + took_s)
     if next_s is None:
-        assert due_s + 5 + took_s + 1 >= 60
+        assert due_s + took_s + 1 >= 60
         return
-    waited_s = next_s - (due_s + 5 + took_s)
+    waited_s = next_s - (due_s + took_s)
     assert -1e-9 <= waited_s <= 1 + 1e-9
     assert (next_s - due_s) % 1.0 == pytest.approx(0, abs=1e-6) or (next_s - due_s) % 1.0 == pytest.approx(1)
+
+
+def test_paced_users_who_come_back_keep_their_phases() -> None:
+    shape = load(stages=[{"users": n, "duration": "30s"} for n in (1000, 0, 1000)]).shape()
+    users = ClosedPopulation(shape=shape, pacing_s=20.0)
+    places = [user + random.Random(user).random() for user in range(1000)]
+    assert all(users.next_s(place, place % 1 * 20, 30.0) >= 60 for place in places)
+    dues_s = [users.next_s(place, place % 1 * 20, 30.0) for place in places]
+    assert [due_s % 20 for due_s in dues_s] == pytest.approx([place % 1 * 20 for place in places])
+    assert sum(60 <= due_s < 70 for due_s in dues_s) == pytest.approx(500, abs=50)
 
 
 def test_no_session_starts_at_or_after_the_end() -> None:
@@ -296,3 +309,16 @@ def test_a_paced_user_of_a_steered_plan_waits_after_his_last_beat_for_the_next_s
     tickets.close()
     waiting.join(5)
     assert starts == pytest.approx([0.5, 2.5, 4.5, 20.5, 22.5, 24.5])
+
+
+def test_a_stage_that_is_shorter_than_the_pacing_has_its_share_of_the_sessions() -> None:
+    """Of levels of ten seconds each, 25 s apart, and users who come once a minute."""
+    places = [user + random.Random(user).random() for user in range(600)]
+    waiting_s, population = dict.fromkeys(places, 0.0), ClosedPopulation(shape=Shape(()), pacing_s=60.0)
+    for number, level in enumerate((300, 600, 600, 300)):
+        shape = Shape((Span(name="a", duration_s=10, start=level, end=level),), 1.0 + 25 * number)
+        population, begun = replace(population, shape=shape), 0
+        for place, from_s in waiting_s.items():
+            if (due_s := population.first_s(place, from_s)) is not None:
+                waiting_s[place], begun = population.beat_s(due_s, due_s + 2), begun + 1
+        assert begun == pytest.approx(level / 6, rel=0.25)
