@@ -135,7 +135,7 @@ def forecast(settings: Settings, *, answer_s: float | None, twin: bool, today: d
             _wider(cost.transcription, *by_number).plus(checks),
             _wider(cost.avatar, *_spread_of(busy)).plus(checks),
         ),
-        processes=_processes(settings, sessions, busy),
+        processes=_processes(settings, peak, per_minute),
         answer_s=sum(share * each_s for (share, _), each_s in zip(callers, spoken_s, strict=True)),
         reserved={name: each.total for name, each in reserved.items()},
         of_budget=of_budget,
@@ -181,14 +181,14 @@ def _wider(usd: Usd, low: float, high: float) -> Usd:
     return Usd(usd.value, usd.low * low, usd.high * high, usd.unknown)
 
 
-def _processes(settings: Settings, sessions: Range, busy: Range) -> Range:
-    """Load processes that keep within the bound on their CPU, each on a core of its own."""
-    length_s = settings.load.duration
+def _processes(settings: Settings, peak: Range, per_minute: Range) -> Range:
+    """Load processes that keep within the bound on their CPU, each on a core of its own, when most is going on."""
+    minute_s = min(60.0, settings.load.duration)
     each_ms, calls_ms = CPU_MS_PER_SESSION_S[settings.target.room], CPU_MS_PER_SESSION[settings.target.http]
 
     def wanted(name: str) -> float:
-        cpu_ms: float = getattr(busy, name) * each_ms + getattr(sessions, name) * calls_ms
-        return max(1.0, cpu_ms / 1000 / length_s * 100 / CPU_GOAL)
+        cpu_ms_per_s: float = getattr(peak, name) * each_ms + getattr(per_minute, name) / minute_s * calls_ms
+        return max(1.0, cpu_ms_per_s / 1000 * 100 / CPU_GOAL)
 
     return Range(wanted("value"), wanted("low"), wanted("high"))
 

@@ -6,7 +6,7 @@ The arrivals are those that the run would have, from the same seed. How long a s
 import heapq
 import math
 import random
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -17,13 +17,16 @@ from loadtest.events.errors import ConfigError
 
 MOST_PLAYED: Final = 300_000
 """Sessions that are played through one by one; of more users a share is, and counts for all."""
+_ROUNDING_S: Final = 1e-6
+"""What is due a minute later may seem so much earlier."""
 _SHORTEST_S: Final = 0.05
 """No caller is done sooner, on paper."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
-    """The schedule on paper. `per_minute`: sessions begun in the busiest minute; `busy_s`: of all sessions together."""
+    """The schedule on paper. `per_minute`: sessions begun in the busiest minute,
+    whenever that begins; `busy_s`: of all sessions together."""
 
     sessions: float
     peak: float
@@ -70,7 +73,7 @@ def play(settings: Settings, length_s: float, again: Again = NEVER) -> Played:
     return Played(
         sessions=tally.sessions * factor,
         peak=tally.peak * factor,
-        per_minute=max(tally.begun.values(), default=0.0) * factor,
+        per_minute=tally.per_minute * factor,
         busy_s=tally.busy_s * factor,
         dropped=dropped,
     )
@@ -81,9 +84,9 @@ class _Tally:
 
     def __init__(self, length_s: float, again: Again, *, until_s: float, most: float) -> None:
         self._length_s, self._again, self._until_s, self._most = length_s, again, until_s, most
-        self.sessions = self.peak = self.busy_s = self._now = 0.0
-        self.begun = defaultdict[int, float](float)
-        """By the minute."""
+        self.sessions = self.peak = self.busy_s = self.per_minute = self._now = self._begun = 0.0
+        self._last_minute: deque[tuple[float, float]] = deque()
+        """What began within it, and when."""
         self._ends: list[tuple[float, float]] = []
         self._due: deque[float] = deque()
         """When those begin who call again."""
@@ -113,7 +116,11 @@ class _Tally:
         self.peak = max(self.peak, self._now)
         self.sessions += count
         self.busy_s += count * min(length_s, left_s)
-        self.begun[int(at_s // 60)] += count
+        while self._last_minute and self._last_minute[0][0] <= at_s - 60 + _ROUNDING_S:
+            self._begun -= self._last_minute.popleft()[1]
+        self._last_minute.append((at_s, count))
+        self._begun += count
+        self.per_minute = max(self.per_minute, self._begun)
         return True
 
 

@@ -44,6 +44,18 @@ def test_longer_answers_cost_more_and_leave_room_for_fewer_sessions() -> None:
     assert long.bill.model.value / long.sessions.value > short.bill.model.value / short.sessions.value
 
 
+def test_load_processes_are_those_of_the_busiest_time_and_not_of_the_mean() -> None:
+    """2,000 users at 0.98 ms a second each, beside what their calls take, at 70 % of a core."""
+    quiet = {"users": 20, "duration": "27m"}
+    load = {"stages": [quiet, {"users": 2000, "duration": "3m"}]}
+    made = {"load": load, "conversation": {"repeat_for": 600}}
+    found = forecast(Settings.model_validate(made), answer_s=None, twin=False, today=TODAY)
+    assert found.processes.value == pytest.approx(2000 * 0.98e-3 / 0.7, rel=0.05)
+    of_calls = settings({"users": 20, "ramp": 0, "duration": 10})
+    short = forecast(of_calls, answer_s=None, twin=True, today=TODAY)
+    assert short.processes.value == pytest.approx(max(1.0, short.sessions.value / 10 * 2e-3 / 0.7), rel=0.01)
+
+
 def test_secrets_beyond_the_accounts_limit_are_told_of_a_live_plan_alone() -> None:
     made = settings({"rate": 10, "ramp": 0, "duration": 120, "max_users": 100})
     live = forecast(made, answer_s=None, twin=False, today=TODAY)

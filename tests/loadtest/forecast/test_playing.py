@@ -28,6 +28,12 @@ def test_open_arrivals_come_when_they_are_due() -> None:
     assert (played.sessions, played.peak, played.per_minute, played.dropped) == (180, 10, 120, 0)
 
 
+def test_the_busiest_minute_may_begin_in_the_middle_of_one() -> None:
+    stages = [{"rate": 1, "duration": 30}, {"rate": 10, "duration": 60}, {"rate": 1, "duration": 60}]
+    played = play(settings({"stages": stages, "max_users": 500}), 5.0)
+    assert played.per_minute == 600
+
+
 def test_arrivals_that_find_nobody_free_are_dropped() -> None:
     played = play(settings({"rate": 2, "ramp": 0, "duration": 60, "max_users": 4}), 5.0)
     assert played.peak == 4
