@@ -20,7 +20,7 @@ from loadtest.config import pipeline
 from loadtest.config.environment import HIDDEN, of_child
 from loadtest.config.settings import RUNS, Settings
 from loadtest.events.errors import ConfigError
-from loadtest.system import disk
+from loadtest.system import container, disk
 from loadtest.system.version import __version__
 
 T = TypeVar("T")
@@ -224,7 +224,7 @@ def write_settings(
         git_revision=_git_revision(),
         seed=settings.load.seed,
         calibration=_calibration(),
-        host={"name": socket.gethostname(), "cores": os.cpu_count(), "system": platform.platform()},
+        host={"name": socket.gethostname(), "cores": container.cores(), "system": platform.platform()},
         pipeline=pipeline.told(environ),
     )
     text = json.dumps(written.as_dict(), indent=1, ensure_ascii=False) + "\n"

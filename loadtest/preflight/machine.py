@@ -5,6 +5,7 @@ The figures are what sessions were seen to take. A plan that surely can't work i
 of.
 """
 
+import contextlib
 import math
 import os
 import resource
@@ -15,6 +16,7 @@ from typing import Final
 
 from loadtest.config.settings import SET_UP_S, Settings
 from loadtest.criteria.words import plural
+from loadtest.system import container
 
 FILES_OF_A_PROCESS: Final = 64
 """Journal, log, pipes, event loop, libraries: about 40 were seen."""
@@ -28,7 +30,6 @@ BYTES_OF_REPORTS: Final = 2 << 20
 LEAST_DISK: Final = 256 << 10
 MEMORY_OF_A_PROCESS: Final = 200 << 20
 MEMORY_OF_A_SESSION: Final = 512 << 10
-_CGROUP: Final = Path("/sys/fs/cgroup")
 _MEMORY: Final = Path("/proc/meminfo")
 _PORTS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
@@ -141,27 +142,22 @@ def _memory(part: _Part) -> Finding:
     needed = part.processes * 2 * MEMORY_OF_A_PROCESS + part.users * MEMORY_OF_A_SESSION
     if part.settings.embedded_twin:
         needed += MEMORY_OF_A_PROCESS + part.users * MEMORY_OF_A_SESSION
-    free = min(_left_in_memory(), _left_in_cgroup())
+    free = _free_memory()
     text = f"{_mib(free)} free, the run needs about {_mib(needed)}"
     return Finding(name="memory", state="ok" if free >= needed else "warn", text=text)
 
 
-def _left_in_memory() -> int:
-    """What the kernel says can be had without swapping; a lot where it says nothing."""
-    try:
-        lines = _MEMORY.read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, ValueError, StopIteration):
-        return 1 << 62
-
-
-def _left_in_cgroup() -> int:
-    """What a container's limit leaves; a lot where there is none."""
-    try:
-        limit = int((_CGROUP / "memory.max").read_text(encoding="ascii"))
-        return max(0, limit - int((_CGROUP / "memory.current").read_text(encoding="ascii")))
-    except (OSError, ValueError):
-        return 1 << 62
+def _free_memory() -> int:
+    """What the kernel says can be had without swapping, or what a container's limit leaves, if that is less; a lot
+    where nothing says so."""
+    told = {"MemAvailable": 1 << 62, "MemTotal": 1 << 62}
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in _MEMORY.read_text(encoding="ascii").splitlines():
+            name, _, size = line.partition(":")
+            if name in told:
+                told[name] = int(size.split()[0]) << 10
+    left = container.memory_left(told["MemTotal"])
+    return told["MemAvailable"] if left is None else min(told["MemAvailable"], left)
 
 
 def _mib(size: int) -> str:

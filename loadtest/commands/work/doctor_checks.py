@@ -17,6 +17,7 @@ from loadtest.preflight.certificates import untrusted
 from loadtest.preflight.first_look import Seen, look
 from loadtest.processes.tcp_ports import bind_metrics
 from loadtest.rooms.extras import PACKAGES, is_installed, missing
+from loadtest.system import container
 from loadtest.system.version import __version__
 
 SKEW_LIMIT_S = 2.0
@@ -59,7 +60,7 @@ async def examine(settings: Settings) -> list[Check]:
 
 
 def _cores(settings: Settings) -> Check:
-    cores, needed = os.cpu_count() or 1, settings.load.processes + 1
+    cores, needed = container.cores(), settings.load.processes + 1
     if cores < needed:
         return Check(
             name="cores",
