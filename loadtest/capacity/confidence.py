@@ -31,7 +31,7 @@ def confidence(stages: Sequence[Facts], found: Sequence[Found], *, seed: int) ->
     stage = _passing(judged)
     if stage is not None and stage.open and stage.offered and not math.isinf(min(highs)):
         # What is put down to chance may as well have been the beginning of a backlog.
-        lows = [low * (1 - stage.allowed_growth / stage.offered) for low in lows]
+        lows = [low * max(0.0, 1 - stage.allowed_growth / stage.offered) for low in lows]
     lows.sort()
     highs.sort()
     high = highs[int(0.975 * SAMPLES)]

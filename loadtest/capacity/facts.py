@@ -8,7 +8,7 @@ from typing import Any, Final
 from loadtest.capacity.quota import Evidence, quota_of
 from loadtest.capacity.search import Found, Purpose
 from loadtest.criteria import stage_health
-from loadtest.criteria.slo import COUNT, RANKED, RANKS, RATIOS, SloOutcome, Unit
+from loadtest.criteria.slo import COUNT, DROPPED, EXPOSED, RANKED, RANKS, RATIOS, SloOutcome, Unit
 
 PER_USER: Final = 0.93
 """Of the best goodput per user: where no service level bounds a latency, a target below it doesn't keep up."""
@@ -16,6 +16,8 @@ BUDGET_USED: Final = "--max-sessions or --budget allowed no session more"
 BROKE_OFF: Final = "the run broke off"
 """By hand, or by a fault whose name stands beside it."""
 NONE_DUE: Final = "no session began in it: a longer --stage"
+OWN_POOL: Final = "our own pool of users was too small (--max-users)"
+OWN_LATENESS: Final = "our own processes were too late"
 CLEARLY: Final = 3.0
 """So many times beyond a bound no second try is needed."""
 
@@ -64,19 +66,23 @@ class Judged:
 class Facts:
     """A stage in figures. `level` in users or arrivals per second. `good`: ended well, a clean delete included, and met
     every bound on a latency. `growth`: sessions in progress at its end less those at its start; `allowed_growth`: what
-    is still put down to chance. `evidence`: of a quota, by all sessions since its settling began. `marks`: per session
-    whether it was good, and its set-up in s."""
+    is still put down to chance. `pool`: users that were there; `no_user`, `late`: arrivals that we dropped.
+    `session_s`: how long sessions lasted, on average. `evidence`: of a quota, by all sessions since its settling began.
+    `marks`: per session whether it was good, and its set-up in s."""
 
     number: int
     name: str
     purpose: Purpose
     level: float
     open: bool
+    pool: int
     at_s: float
     duration_s: float
     offered: int
     started: int
     dropped: int
+    no_user: int
+    late: int
     completed: int
     failed: int
     good: int
@@ -87,6 +93,7 @@ class Facts:
     in_progress_mean: float
     growth: int
     allowed_growth: float
+    session_s: float | None
     setup_p50_s: float | None
     setup_p95_s: float | None
     setup_from_due_p95_s: float | None
@@ -107,6 +114,25 @@ class Facts:
     @property
     def keeps_up(self) -> bool:
         return not self.open or self.growth <= self.allowed_growth
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether so few arrivals were due that a target which serves none of them would seem to keep up."""
+        return self.open and self.allowed_growth >= self.offered
+
+    def spoilt_by_us(self, usual_s: float | None) -> str | None:
+        """Why it fails for nothing but arrivals that we dropped, if so it is. `usual_s`: how long sessions last at the
+        highest level that passed. Had they lasted for longer here, the target would be what kept the pool busy; so it
+        is asked whether the pool, a little chance included, is too small for the usual ones."""
+        own = self.no_user + self.late
+        only_drops = all(EXPOSED.get(slo.indicator, slo.indicator) == DROPPED.indicator for slo in self.broken)
+        fails = bool(self.broken) or not self.keeps_up
+        if not self.open or not own or not fails or not only_drops or self.growth - own > self.allowed_growth:
+            return None
+        if self.late > self.no_user:
+            return OWN_LATENESS
+        busy = self.level * (usual_s or 0.0)
+        return OWN_POOL if busy + 2 * math.sqrt(busy) > self.pool else None
 
     @property
     def met_quota(self) -> bool:

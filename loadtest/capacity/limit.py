@@ -8,9 +8,9 @@ from statistics import median_low
 from typing import Any, Final
 
 from loadtest.capacity.confidence import confidence
-from loadtest.capacity.facts import CLEARLY, NONE_DUE, Facts, ended_early
+from loadtest.capacity.facts import CLEARLY, NONE_DUE, OWN_POOL, Facts, ended_early
 from loadtest.capacity.quota import quota_of
-from loadtest.capacity.search import Found, Purpose
+from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.criteria.words import amount, asked, load_words, plural
 from loadtest.events.errors import FOR_THEIR_NUMBER
 
@@ -20,6 +20,8 @@ SAME_LATENCY_S: Final = 0.05
 one."""
 SLOWER_S: Final = 0.2
 """So much longer than at the lowest level is slower for whoever waits, and not only for a clock."""
+TIME_UP: Final = "time was up (--give-up)"
+BLIND: Final = "too few arrivals to see whether it keeps up: a longer --stage"
 AT_ONCE: Final = "sessions at once"
 """What a quota bounds whose number is known."""
 _FAILED: Final = (Found.FAILED, Found.NARROWLY, Found.SLOW, Found.REFUSED)
@@ -65,10 +67,28 @@ def verdicts(stages: Sequence[Facts], *, bounds_latency: bool) -> list[Found]:
     return found
 
 
+def was_cut_short(stages: Sequence[Facts], search: Search, *, bounds_latency: bool) -> bool:
+    """Whether the search, which is told here again what it was told then, would have gone on."""
+    for place, facts in enumerate(stages, 1):
+        probe = search.next()
+        if probe is None or probe.level != facts.level:
+            return False  # a stage is judged otherwise in the light of those after it: nothing is known
+        search.tell(verdicts(stages[:place], bounds_latency=bounds_latency)[-1])
+    return search.next() is not None
+
+
 def limit(
-    stages: Sequence[Facts], *, bounds_latency: bool, processes: int, unit: str, cores: int | None = None, seed: int = 1
+    stages: Sequence[Facts],
+    *,
+    bounds_latency: bool,
+    processes: int,
+    unit: str,
+    cores: int | None = None,
+    seed: int = 1,
+    time_up: bool = False,
 ) -> Limit:
-    """The whole answer. `unit`: of the levels, for sentences; `cores` of a load host, where they are known."""
+    """The whole answer. `unit`: of the levels, for sentences; `cores` of a load host, where they are known. `time_up`:
+    the search would have gone on."""
     found = verdicts(stages, bounds_latency=bounds_latency)
     last = _last_word(stages, found)
     failed = sorted(level for level, (_, one) in last.items() if one in _FAILED)
@@ -86,6 +106,11 @@ def limit(
     broke = _broke_first(failing, stages, found)
     sure = confidence(stages, found, seed=seed) if failing is not None else None
     generator = _needed(invalid[-1], stages, processes, cores) if stopped_by_us else None
+    sentence = _sentence(stages, passing, failing, kind, quota, broke, generator, unit)
+    if kind in (LimitKind.KNEE, LimitKind.NONE) and passing is not None and passing.is_blind:
+        sentence += f"; {BLIND}"
+    if time_up and kind is not LimitKind.GENERATOR:
+        sentence += f"; {TIME_UP}"
     return Limit(
         passing=passing,
         failing=failing,
@@ -94,7 +119,7 @@ def limit(
         kind=kind,
         quota=quota,
         broke_first=broke,
-        sentence=_sentence(stages, passing, failing, kind, quota, broke, generator, unit),
+        sentence=sentence,
         confidence=sure,
         generator=generator,
     )
@@ -208,7 +233,8 @@ def _broke_first(failing: Facts | None, stages: Sequence[Facts], found: Sequence
 
 
 def _needed(facts: Facts, stages: Sequence[Facts], processes: int, cores: int | None) -> dict[str, Any]:
-    """How many load processes a run at that level would need: by the CPU that the highest valid level took."""
+    """How many load processes a run at that level would need: by the CPU that the highest valid level took. Where the
+    pool was too small, nobody needs more of them."""
     valid = [each for each in stages if each.health.outcome == "valid"]
     best = max(valid, key=lambda each: each.level, default=None)
     cpu = best.health.cpu_percent if best is not None else None
@@ -216,6 +242,8 @@ def _needed(facts: Facts, stages: Sequence[Facts], processes: int, cores: int | 
     if best is not None and best.level:
         per_process = best.level / processes * (70.0 / cpu if cpu and cpu > 10 else 1.0)
     needed = per_process and max(processes + 1, math.ceil(facts.level / per_process))
+    if OWN_POOL in facts.health.because:
+        needed = None
     return {
         "hosts_needed": math.ceil(needed / cores) if needed and cores else None,
         "level": facts.level,
@@ -242,6 +270,8 @@ def _sentence(
         return f"{early} before the limit was found; {held}"
     if kind is LimitKind.GENERATOR and generator is not None and NONE_DUE in generator["because"]:
         return f"at {load_words(generator['level'], unit)} no session began within the stage: a longer --stage; {held}"
+    if kind is LimitKind.GENERATOR and generator is not None and OWN_POOL in generator["because"]:
+        return f"at {load_words(generator['level'], unit)} {OWN_POOL}; {held}"
     if kind is LimitKind.GENERATOR and generator is not None:
         need = generator["processes_needed"]
         count = generator["hosts_needed"]

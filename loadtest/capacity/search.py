@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from loadtest.config.keys.workload import Capacity
+
 UNFIT_ATTEMPTS = 3
 """So often is a level tried again at which the generator was not fit: something else may have used the machine."""
 SUSTAIN_ATTEMPTS = 4
@@ -47,10 +49,12 @@ class Probe:
 
 
 class Search:
-    """Levels are whole numbers for users, any number for rates. `factor`: by how much it grows."""
+    """Levels are whole numbers for users, any number for rates, and none is above `most`. `factor`: by how much it
+    grows."""
 
     def __init__(self, *, start: float, most: float, precision: float, whole: bool, factor: float = 2.0) -> None:
-        self._start, self._most, self._precision, self._whole = start, most, precision, whole
+        self._start, self._precision, self._whole = start, precision, whole
+        self._most = float(math.floor(most)) if whole else most
         self._factor = factor
         self._told: list[tuple[Probe, Found]] = []
         self._passed: set[float] = set()
@@ -60,6 +64,10 @@ class Search:
         self._met_quota = False
         self._sustained: float | None = None
         self._next: Probe | None = Probe(level=self._rounded(start), purpose=Purpose.GROW)
+
+    @classmethod
+    def of(cls, asked: Capacity) -> "Search":
+        return cls(start=asked.start, most=asked.most, precision=asked.precision, whole=asked.by == "users")
 
     def next(self) -> Probe | None:
         """What to try; None: the search is over."""
@@ -109,7 +117,7 @@ class Search:
         self._next = Probe(level=slow[0], purpose=Purpose.AGAIN)
 
     def _grown(self, level: float) -> Probe:
-        return Probe(level=min(self._most, self._rounded(level * self._factor)), purpose=Purpose.GROW)
+        return Probe(level=self._rounded(level * self._factor), purpose=Purpose.GROW)
 
     def _choose(self) -> Probe | None:
         """The limit is looked for below the lowest level that failed: what passed above it is luck, or told as not
@@ -138,5 +146,7 @@ class Search:
 
     def _rounded(self, level: float) -> float:
         if self._whole:
-            return float(max(1, round(level)))
-        return float(f"{level:.3g}") if level > 0 and math.isfinite(level) else level
+            level = float(max(1, round(level)))
+        elif level > 0 and math.isfinite(level):
+            level = float(f"{level:.3g}")
+        return min(self._most, level)

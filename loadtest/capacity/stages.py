@@ -15,7 +15,7 @@ from typing import Final
 from loadtest.capacity.at_once import Line
 from loadtest.capacity.facts import BROKE_OFF, BUDGET_USED, NONE_DUE, Facts, Judged
 from loadtest.capacity.quota import Stay, evidence, is_refusal
-from loadtest.capacity.search import Purpose
+from loadtest.capacity.search import Found, Purpose
 from loadtest.criteria import stage_health
 from loadtest.criteria.samples import REMEMBERED, SAMPLERS, WEIGHTS, Running, Sampler, Source, scenario_of, source_of
 from loadtest.criteria.slo import COUNT, DEFAULT_SLOS, DROPPED, EXPOSED, RANKS, SECONDS, Slo, SloOutcome
@@ -24,6 +24,7 @@ from loadtest.events.errors import OURS, ConfigError, Kind
 from loadtest.events.kinds import (
     LOAD,
     ON_A_SECRET,
+    DropReason,
     Event,
     GeneratorFailed,
     Gone,
@@ -112,7 +113,7 @@ class Stages:
         self._drops: list[IterationDropped] = []
         self._samples: list[HealthSampled] = []
         self._faults: list[GeneratorFailed] = []
-        self._ends_ns: list[int] = []
+        self._ends: list[RunFinished] = []
         self._values: list[tuple[int, _Asked, tuple[float, int]]] = []
         self._judged: list[Facts] = []
         self._judged_until_ns = 0
@@ -121,6 +122,11 @@ class Stages:
     def bounds_latency(self) -> bool:
         """Whether any service level says how long something may take."""
         return any(slo.unit == SECONDS for slo in self._bounding)
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether all processes of the run came to its end, and nobody ended it by hand."""
+        return bool(self._ends) and all(end.reason == "completed" for end in self._ends)
 
     @property
     def in_progress(self) -> int:
@@ -137,7 +143,7 @@ class Stages:
             case GeneratorFailed():
                 self._faults.append(event)
             case RunFinished():
-                self._ends_ns.append(event.t_ns)
+                self._ends.append(event)
             case IterationDropped() if event.purpose == LOAD:
                 self._drops.append(event)
                 self._take(event, None)
@@ -234,7 +240,9 @@ class Stages:
             if (stage := _at(stages, due_ns)) is not None:
                 stage.values.setdefault(asked, []).append(value)
         first = len(self._judged) + 1
-        return self._judged + [self._facts(number, stage, line, begin_ns) for number, stage in enumerate(stages, first)]
+        return _without_ours(
+            self._judged + [self._facts(number, stage, line, begin_ns) for number, stage in enumerate(stages, first)]
+        )
 
     def _facts(self, number: int, stage: _Stage, line: Line, begin_ns: int) -> Facts:
         told, sessions = stage.told, stage.sessions
@@ -243,6 +251,8 @@ class Stages:
         ends = [s for s in self._sessions.values() if s.ended_ns and told.t_ns <= s.ended_ns < stage.until_ns]
         setups = sorted(s.setup_s for s in sessions if s.setup_s is not None)
         from_due = sorted(s.setup_from_due_s for s in sessions if s.setup_from_due_s is not None)
+        lengths_s = [(s.ended_ns - s.started_ns) / 1e9 for s in sessions if s.ended_ns is not None]
+        dropped = Counter(drop.reason for drop, _ in stage.drops)
         refused = [s.refused for s in sessions if s.refused is not None]
         before, after = line.at(told.t_ns), line.at(stage.until_ns)
         offered = sum(not s.again for s in sessions) + len(stage.drops)
@@ -254,11 +264,14 @@ class Stages:
             purpose=Purpose(purpose) if purpose in set(Purpose) else Purpose.GROW,
             level=told.rate if told.rate is not None else float(told.users),
             open=told.rate is not None,
+            pool=told.users,
             at_s=round((told.t_ns - begin_ns) / 1e9, 3),
             duration_s=round(duration_s, 3),
             offered=offered,
             started=len(sessions),
             dropped=len(stage.drops),
+            no_user=dropped[DropReason.NO_USER],
+            late=dropped[DropReason.LATE],
             completed=sum(s.ok for s in sessions),
             failed=sum(s.failed is not None for s in sessions),
             good=sum(good),
@@ -269,6 +282,7 @@ class Stages:
             in_progress_mean=round(line.mean(told.t_ns, stage.until_ns), 3),
             growth=after - before + len(stage.drops),
             allowed_growth=round(KEPT_UP * offered + chance, 2),
+            session_s=sum(lengths_s) / len(lengths_s) if lengths_s else None,
             setup_p50_s=quantile(setups, 0.5),
             setup_p95_s=quantile(setups, 0.95),
             setup_from_due_p95_s=quantile(from_due, 0.95),
@@ -297,7 +311,7 @@ class Stages:
             void.append(BUDGET_USED)
         elif not offered:
             void.append(NONE_DUE)
-        if lasting or any(end_ns < until_ns for end_ns in self._ends_ns):
+        if lasting or any(end.t_ns < until_ns for end in self._ends):
             void.append(BROKE_OFF)
         if ours := [s.failed[1] for s in stage.sessions if s.failed is not None and s.failed[1] in _OURS]:
             void.append(f"{plural(len(ours))} failed by a fault of ours ({', '.join(sorted(set(ours)))})")
@@ -305,6 +319,19 @@ class Stages:
         if offered < (1 - MISSING) * scheduled:
             void.append(f"{scheduled - offered:,} of {plural(scheduled, 'arrival')} never came")
         return replace(health, outcome="invalid", because=(*void, *health.because)) if void else health
+
+
+def _without_ours(stages: list[Facts]) -> list[Facts]:
+    """The same; those that fail by arrivals of which we ourselves were too few are void."""
+    passed = [facts for facts in stages if facts.open and facts.found() is Found.PASSED]
+    usual_s = max(passed, key=lambda facts: facts.level).session_s if passed else None
+    found = []
+    for facts in stages:
+        if facts.health.outcome != "invalid" and (why := facts.spoilt_by_us(usual_s)) is not None:
+            health = replace(facts.health, outcome="invalid", because=(why, *facts.health.because))
+            facts = replace(facts, health=health)
+        found.append(facts)
+    return found
 
 
 def _asked(slo: Slo) -> _Asked:

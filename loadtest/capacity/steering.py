@@ -41,19 +41,26 @@ def prepared(settings: Settings) -> Settings:
     capacity, most_active = settings.capacity or Capacity(), settings.target.max_active
     if most_active is not None and capacity.by == "users" and capacity.most > most_active:
         raise ConfigError(f"capacity.most: {capacity.most:g} users, but target.max_active is {most_active}")
-    if settings.load.processes > capacity.start:
-        raise ConfigError(f"capacity.start: {capacity.start:g} can't be shared by {settings.load.processes} processes")
+    if settings.distribution.master:  # each level is told by one clock, and judged by journals that are here
+        raise ConfigError("distribution.master: a search for the limit runs on one host")
     check(settings.slos)
     changes: dict[str, Any] = {
         "ramp": 0.0, "warm_up": 0.0, "stages": (), "trace": None, "duration": capacity.give_up, "rate": None,
         "arrivals": settings.load.arrivals if settings.load.arrivals == "poisson" else "constant",
     }  # fmt: skip
     if capacity.by == "arrivals":
-        pool = math.ceil(2 * capacity.most * (settings.conversation_s + SET_UP_S))
-        pool = min(settings.load.max_users or min(pool, POOL), most_active or POOL)
+        pool = settings.load.max_users
+        if pool is None:
+            pool = min(POOL, most_active or POOL, math.ceil(2 * capacity.most * (settings.conversation_s + SET_UP_S)))
+        elif most_active is not None and pool > most_active:
+            raise ConfigError(f"load.max_users: {plural(pool, 'user')}, but target.max_active is {most_active}")
         changes |= {"rate": capacity.most, "pacing": None, "max_users": pool}
+        shared, words = float(pool), f"load.max_users: {plural(pool, 'user')}"
     else:
-        changes["users"] = math.ceil(capacity.most)
+        changes["users"] = int(capacity.most)
+        shared, words = capacity.start, f"capacity.start: {load_words(capacity.start, capacity.unit)}"
+    if settings.load.processes > shared:
+        raise ConfigError(f"{words} can't be shared by {plural(settings.load.processes, 'load process')}")
     searched = settings.model_copy(
         update={
             "capacity": capacity,
@@ -63,8 +70,8 @@ def prepared(settings: Settings) -> Settings:
     )
     if latest_s(searched) <= 0:
         raise ConfigError(
-            f"capacity.give_up: {capacity.give_up:g} s are too short for a level: two times settle and sustain are"
-            f" {capacity.give_up - latest_s(searched):g} s"
+            f"capacity.give_up: {capacity.give_up:g} s are too short for a level: two times settle, and the longer of"
+            f" stage and sustain, are {capacity.give_up - latest_s(searched):g} s"
         )
     return searched
 
@@ -76,9 +83,9 @@ def settle_s(settings: Settings) -> float:
 
 
 def latest_s(searched: Settings) -> float:
-    """No level of a `prepared` search begins later: the best one is still to be held within its time."""
-    capacity = searched.capacity or Capacity()
-    return searched.load.duration - 2 * settle_s(searched) - capacity.sustain
+    """No level of a `prepared` search begins later: whichever it is, it is still to be held within its time."""
+    capacity, settling_s = searched.capacity or Capacity(), settle_s(searched)
+    return searched.load.duration - settling_s - max(settling_s, SLACK_S) - max(capacity.stage, capacity.sustain)
 
 
 def at_most(settings: Settings) -> Settings:
@@ -86,11 +93,11 @@ def at_most(settings: Settings) -> Settings:
     ConfigError."""
     searched = prepared(settings)
     capacity, settling_s, is_open = searched.capacity or Capacity(), settle_s(searched), searched.load.open
-    search = Search(start=capacity.start, most=capacity.most, precision=capacity.precision, whole=not is_open)
+    search = Search.of(capacity)
     stages, begins_s = [], 0.0
     while (probe := search.next()) is not None and begins_s < latest_s(searched):
         held_s = settling_s + (capacity.sustain if probe.purpose is Purpose.SUSTAIN else capacity.stage)
-        level: dict[str, Any] = {"rate": probe.level} if is_open else {"users": math.ceil(probe.level)}
+        level: dict[str, Any] = {"rate": probe.level} if is_open else {"users": int(probe.level)}
         stages.append(LoadStage(duration=held_s, **level))
         begins_s += held_s + SLACK_S
         search.tell(Found.PASSED)
@@ -157,8 +164,7 @@ class Steering:
         return b"" if order is None else json.dumps(order, separators=(",", ":")).encode() + b"\n"
 
     def _lead(self) -> Iterator[dict[str, Any] | None]:
-        capacity, load = self._capacity, self._settings.load
-        search = Search(start=capacity.start, most=capacity.most, precision=capacity.precision, whole=not load.open)
+        capacity, search = self._capacity, Search.of(self._capacity)
         deadline_s = time.monotonic() + BEGIN_LIMIT_S
         while not self._running:
             if time.monotonic() > deadline_s:

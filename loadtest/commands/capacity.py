@@ -40,6 +40,9 @@ def main(arguments: argparse.Namespace) -> Exit:
         raise ConfigError("--think is for --plan")
     dry_option.check_used(arguments)
     settings = options.settings_of(arguments, scenario=arguments.scenario)
+    by_arrivals = settings.capacity is not None and settings.capacity.by == "arrivals"
+    if by_arrivals and "load.pacing" in options.given(arguments):  # a scenario's own is for its runs
+        raise ConfigError("--pacing: only for users; in a search by arrivals sessions come at the rate of their level")
     if settings.probes.share:
         raise ConfigError("probes.share: a search for the limit runs no active checks")
     if arguments.dry_run:

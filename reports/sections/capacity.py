@@ -6,8 +6,8 @@ from typing import Any
 
 from loadtest import journal
 from loadtest.capacity.facts import BROKE_OFF, Facts, as_row
-from loadtest.capacity.limit import Limit, LimitKind, limit, verdicts
-from loadtest.capacity.search import Found
+from loadtest.capacity.limit import Limit, LimitKind, limit, verdicts, was_cut_short
+from loadtest.capacity.search import Found, Search
 from loadtest.capacity.stages import Stages
 from loadtest.config.settings import Settings
 from loadtest.criteria.bounds import lower_bound, upper_bound
@@ -48,6 +48,7 @@ def section(
         unit=asked.unit,
         cores=cores,
         seed=load.seed,
+        time_up=fold.is_completed and was_cut_short(stages, Search.of(asked), bounds_latency=fold.bounds_latency),
     )
     found = verdicts(stages, bounds_latency=fold.bounds_latency)
     return {
@@ -109,6 +110,8 @@ def apply(report: Report, capacity: dict[str, Any]) -> None:
     because = generator["invalid_because"]
     if not because and capacity["generator"] is not None:
         because += [why for why in capacity["generator"]["because"] if why != BROKE_OFF]
+        if not because and not report["interrupted"]:
+            because.append(BROKE_OFF)
     generator["suspect_because"] = [] if stage is None else [w for w in stage["generator"]["because"] if not because]
     generator["outcome"] = "invalid" if because else "suspect" if generator["suspect_because"] else "valid"
 

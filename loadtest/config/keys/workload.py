@@ -77,7 +77,8 @@ class Load(Section):
         None,
         ge=1,
         le=_MOST,
-        description="open arrivals: sessions at once, at most (default: for twice the expected length)",
+        description="open arrivals: sessions at once, at most (default: for twice the expected length; in a search"
+        " 2000 at most)",
     )
     processes: int = Field(1, ge=1, le=64, description="load processes on this host")
     seed: int = Field(1, description="of everything random")

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from loadtest.capacity.facts import Facts, Judged, as_row
-from loadtest.capacity.limit import Limit, limit, verdicts
+from loadtest.capacity.limit import Limit, limit, verdicts, was_cut_short
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.capacity.stages import Stages
 from loadtest.criteria.slo import Slo
@@ -15,7 +15,9 @@ from loadtest.events.errors import Code, Kind
 from loadtest.events.kinds import (
     DropReason,
     Event,
+    Failure,
     IterationDropped,
+    Outcome,
     SessionFinished,
     SessionStarted,
     StageStarted,
@@ -258,6 +260,31 @@ def test_a_latency_that_was_met_by_chance_widens_the_interval(beyond: int, *, su
     assert found is not None
     assert found["high"] == 40
     assert found["low"] == pytest.approx(20 if surely else 10, rel=0.1)
+
+
+def test_a_stage_of_few_arrivals_says_that_nothing_is_seen_in_it_and_no_interval_is_below_nothing() -> None:
+    target, fold = Target(seed=1, alive_s=20), Stages(())
+    for number, level in enumerate((1, 2), start=1):
+        for event in target.stage(f"{number} grow", level, open_=True, settle_s=22, hold_s=10):
+            if isinstance(event, SessionFinished) and number == 2:
+                failure = Failure(step=Step.CREATE, kind=Kind.TIMEOUT, code=Code.TIMEOUT)
+                event = msgspec.structs.replace(event, outcome=Outcome.FAILED, failure=failure)
+            fold.add(event)
+    passed, _ = facts = fold.facts()
+    found = limit(facts, bounds_latency=False, processes=1, unit="arrivals/s")
+    assert (passed.offered, passed.is_blind) == (10, True)
+    assert found.confidence is not None
+    assert found.confidence["low"] == 0
+    assert found.sentence.startswith("a knee between 1 and 2 arrivals/s: ")
+    assert found.sentence.endswith("; too few arrivals to see whether it keeps up: a longer --stage")
+
+
+def test_a_search_that_would_have_gone_on_is_told_from_one_that_was_over() -> None:
+    target = Target(seed=1)
+    whole = searched(target, open_=True, most=20)
+    for stages, short in ((whole.stages, False), (whole.stages[:-1], True), (whole.stages[1:], False)):
+        search = Search(start=5, most=20, precision=0.05, whole=False)
+        assert was_cut_short(stages, search, bounds_latency=False) is short
 
 
 def of_a_mix(target: Target, *, number: int, level: float, slow_s: float) -> list[Event]:

@@ -6,6 +6,7 @@ import pytest
 
 from loadtest.capacity.steering import at_most, prepared, settle_s
 from loadtest.config.resolve import resolve
+from loadtest.config.settings import Distribution
 from loadtest.events.errors import ConfigError
 from loadtest.load.tickets import steered_stage
 
@@ -27,6 +28,23 @@ def test_a_search_by_arrivals_is_an_open_run_with_a_bounded_pool() -> None:
     assert (settings.load.open, settings.load.rate, settings.pool) == (True, 50, 500)
     assert prepared(settings_of(capacity__by="arrivals", capacity__most=50_000)).pool == 2000
     assert prepared(settings_of(capacity__by="arrivals", target__max_active=7)).pool == 7
+    assert prepared(settings_of(capacity__by="arrivals", load__max_users=8000)).pool == 8000
+    assert prepared(settings_of(capacity__by="arrivals", load__max_users=5)).pool == 5
+
+
+def test_arrivals_need_no_level_that_the_processes_can_share() -> None:
+    assert prepared(settings_of(capacity__by="arrivals", capacity__start=0.5, load__processes=2)).load.processes == 2
+
+
+@pytest.mark.parametrize(("most", "levels", "pool"), [(10.5, [10, 10], 10), (12.7, [10, 12, 12], 12)])
+def test_no_level_is_above_most(most: float, levels: list[float], pool: int) -> None:
+    found = at_most(settings_of(capacity__start=10, capacity__most=most))
+    assert ([stage.level for stage in found.load.stages], found.pool) == (levels, pool)
+
+
+def test_a_rate_is_not_rounded_to_one_above_most() -> None:
+    found = at_most(settings_of(capacity__start=1236, capacity__most=1236, capacity__by="arrivals"))
+    assert [stage.level for stage in found.load.stages] == [1236, 1236]
 
 
 def test_objectives_do_not_abort_a_search() -> None:
@@ -38,7 +56,18 @@ def test_objectives_do_not_abort_a_search() -> None:
     ("options", "told"),
     [
         ({"capacity__most": 80, "target__max_active": 60}, "capacity.most: 80 users, but target.max_active is 60"),
-        ({"capacity__start": 2, "load__processes": 3}, "capacity.start: 2 can't be shared by 3 processes"),
+        (
+            {"capacity__start": 2, "load__processes": 3},
+            "capacity.start: 2 users can't be shared by 3 load processes",
+        ),
+        (
+            {"capacity__by": "arrivals", "load__max_users": 2, "load__processes": 3},
+            "load.max_users: 2 users can't be shared by 3 load processes",
+        ),
+        (
+            {"capacity__by": "arrivals", "load__max_users": 80, "target__max_active": 60},
+            "load.max_users: 80 users, but target.max_active is 60",
+        ),
         ({"capacity__start": 9, "capacity__most": 8}, "capacity: start is above most"),
         (
             {"slo": [{"indicator": "session.completed", "min": 9}]},
@@ -50,7 +79,13 @@ def test_objectives_do_not_abort_a_search() -> None:
         ),
         (
             {"capacity__give_up": "26s", "capacity__settle": "3s", "capacity__sustain": "20s"},
-            "capacity.give_up: 26 s are too short for a level: two times settle and sustain are 26 s",
+            "capacity.give_up: 26 s are too short for a level: two times settle, and the longer of stage and sustain,"
+            " are 26 s",
+        ),
+        (
+            {"capacity__give_up": "5m", "capacity__settle": "3s", "capacity__stage": "10m"},
+            "capacity.give_up: 300 s are too short for a level: two times settle, and the longer of stage and sustain,"
+            " are 606 s",
         ),
     ],
 )
@@ -58,6 +93,12 @@ def test_a_search_that_can_not_be_is_refused(options: dict[str, Any], told: str)
     with pytest.raises(ConfigError) as caught:
         prepared(settings_of(**options))
     assert caught.value.problems == [told]
+
+
+def test_a_search_over_several_hosts_is_refused() -> None:
+    settings = settings_of().model_copy(update={"distribution": Distribution(master=True)})
+    with pytest.raises(ConfigError, match=r"^distribution\.master: a search for the limit runs on one host$"):
+        prepared(settings)
 
 
 def test_a_level_settles_for_longer_than_a_conversation_lasts() -> None:
@@ -76,6 +117,13 @@ def test_what_a_search_does_at_most_is_what_it_has_time_to_begin(give_up: str, l
     found = at_most(settings_of(capacity__start=2, capacity__most=16, capacity__give_up=give_up, **times))
     assert [stage.level for stage in found.load.stages] == levels
     assert found.load.duration == sum(stage.duration for stage in found.load.stages)
+
+
+@pytest.mark.parametrize(("stage", "settle", "levels"), [("20s", "1s", [2, 4]), ("20s", "0s", [2, 4])])
+def test_no_level_begins_that_the_end_of_the_search_would_cut(stage: str, settle: str, levels: list[int]) -> None:
+    times = {"capacity__settle": settle, "capacity__stage": stage, "capacity__sustain": "1s"}
+    searched = at_most(settings_of(capacity__start=2, capacity__give_up="63s", **times))
+    assert [each.level for each in searched.load.stages] == levels
 
 
 def test_users_of_a_stage_come_in_over_the_first_half_of_its_settling() -> None:

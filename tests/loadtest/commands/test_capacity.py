@@ -40,6 +40,17 @@ def test_a_plan_is_told_in_sentences_and_json_is_refused_beside_it_before_the_se
     assert capsys.readouterr() == ("", said)
 
 
+def test_a_pace_of_users_is_refused_where_levels_are_arrivals(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["capacity", "--by", "arrivals", "--pacing", "30s", "--dry-run"]) == Exit.BAD_INPUT
+    said = "avaload: --pacing: only for users; in a search by arrivals sessions come at the rate of their level\n"
+    assert capsys.readouterr() == ("", said)
+    assert cli.main(["capacity", "--by", "users", "--most", "5", "--pacing", "30s", "--dry-run"]) == Exit.PASS
+    monkeypatch.setenv("AVALOAD_LOAD__PACING", "30s")
+    assert cli.main(["capacity", "--by", "arrivals", "--most", "5", "--dry-run"]) == Exit.PASS
+
+
 @pytest.mark.parametrize("words", [["--plan", "5"], ["--plan", "5", "--think", "9s"]])
 def test_a_dry_run_measures_nothing_that_a_plan_could_be_made_of(
     words: list[str], capsys: pytest.CaptureFixture[str]

@@ -8,7 +8,7 @@ import pytest
 
 from loadtest.capacity.limit import LimitKind
 from loadtest.events.errors import Code, Kind
-from loadtest.events.kinds import Event, Fault, GeneratorFailed, Outcome, StageStarted, Step
+from loadtest.events.kinds import Event, Fault, GeneratorFailed, Outcome, RunFinished, StageStarted, Step
 from tests.loadtest.capacity.simulated import Target
 from tests.reports import journals as j
 
@@ -65,6 +65,26 @@ def test_a_search_with_holes_in_its_journals_is_invalid(
 def test_an_engine_that_died_in_one_stage_is_no_hole_in_the_others(run_dir: Path) -> None:
     died = GeneratorFailed(t_ns=1, fault=Fault.ENGINE_DIED, process=0)
     assert judged(written(run_dir, held(), died, finish=None))[:2] == (0, [])
+
+
+def test_a_search_whose_time_was_up_says_so(run_dir: Path) -> None:
+    capacity = j.reported(written(run_dir, stages(Target(seed=1, alive_s=0.5), 5, 10)))["capacity"]
+    assert capacity["sentence"] == "no limit was found up to 10 users; time was up (--give-up)"
+
+
+def test_a_search_that_somebody_ended_blames_no_time(run_dir: Path) -> None:
+    path = written(run_dir, stages(Target(seed=1, alive_s=0.5), 5, 10), finish="interrupted")
+    assert j.reported(path)["capacity"]["sentence"] == "no limit was found up to 10 users"
+
+
+@pytest.mark.parametrize(("reason", "code"), [("completed", 4), ("interrupted", 130)])
+def test_a_level_that_the_end_of_the_run_cut_makes_the_search_invalid_unless_somebody_ended_it(
+    run_dir: Path, reason: str, code: int
+) -> None:
+    rest_ns = max(event.t_ns for event in held() if isinstance(event, StageStarted))
+    cut = RunFinished(t_ns=rest_ns - 10**9, reason=reason)
+    found, because, _ = judged(written(run_dir, held(), cut, finish=reason))
+    assert (found, because) == (code, [] if code == 130 else ["the run broke off"])
 
 
 def test_a_quota_of_one_is_an_answer_though_no_level_could_hold(run_dir: Path) -> None:
