@@ -13,9 +13,11 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohappyeyeballs
 import picows
+from picows.proxy import ProxyError  # type: ignore[attr-defined]  # python-socks': picows has no own
 
 from loadtest.http_client.user_agent import user_agent
 
@@ -26,6 +28,10 @@ _NEXT_ADDRESS_S: Final = 0.25
 """After which a host's next address is tried beside the one that hasn't answered yet (RFC 8305)."""
 _HANDSHAKE_TIMEOUT_S: Final = 60.0
 """Above every connect timeout: the step's own deadline ends a handshake that hangs."""
+
+
+_PROXY_STATUS: Final = "rejected connection with status "
+"""Before the number, in picows' words."""
 
 
 class ElsewhereError(OSError):
@@ -45,25 +51,41 @@ async def room_socket(
 ) -> None:
     """A WebSocket whose frames `listener` gets, pings among them, which it answers itself. `on_socket`: told of the
     socket while the handshake is under way.
-    Raises OSError and picows.WSError."""
+    `trust`: of the room and of its proxy, whichever has TLS. Raises OSError and picows.WSError."""
 
     async def connected(parsed: Any) -> socket.socket:
         found = await _connected(parsed.host, parsed.port, live=live, receive_bytes=ROOM_BUFFER_BYTES)
         on_socket(found)
         return found
 
-    await picows.ws_connect(
-        lambda: listener,
-        url,
-        extra_headers={"User-Agent": user_agent(), **headers},
-        websocket_handshake_timeout=_HANDSHAKE_TIMEOUT_S,
-        max_redirects=0,
-        max_frame_size=max_frame_bytes,
-        enable_auto_pong=False,
-        proxy=proxy,
-        socket_factory=connected,
-        ssl_context=trust if url.startswith("wss:") else None,
-    )
+    try:
+        await picows.ws_connect(
+            lambda: listener,
+            url,
+            extra_headers={"User-Agent": user_agent(), **headers},
+            websocket_handshake_timeout=_HANDSHAKE_TIMEOUT_S,
+            max_redirects=0,
+            max_frame_size=max_frame_bytes,
+            enable_auto_pong=False,
+            proxy=proxy,
+            proxy_ssl_context=trust if is_secured(proxy) else None,
+            socket_factory=connected,
+            ssl_context=trust if url.startswith("wss:") else None,
+        )
+    except ProxyError as error:
+        told = str(error)
+        status = told.rpartition(_PROXY_STATUS)[2] if _PROXY_STATUS in told else None
+        raise OSError(no_way(told) if status is None else no_way(status, refused=True)) from error
+
+
+def no_way(why: object, *, refused: bool = False) -> str:
+    """What is said of a proxy that does not let a connection through: with a status that refuses, or by hanging up."""
+    return f"the proxy {'refused' if refused else 'lost'} the way to the target: {why}"
+
+
+def is_secured(proxy: str | None) -> bool:
+    """Whether the way to the proxy has TLS."""
+    return proxy is not None and urlsplit(proxy).scheme == "https"
 
 
 async def reach(host: str, port: int, *, live: bool) -> None:

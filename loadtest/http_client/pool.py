@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from loadtest.http_client.connection import Answer, Connection, LostConnectionError
-from loadtest.http_client.opening import opened, secured
+from loadtest.http_client.opening import is_secured, no_way, opened, secured
 from loadtest.session.ports import Call
 from loadtest.system.clock import now_ns
 
@@ -173,9 +173,9 @@ class Pool:
         try:
             await connection.ask(f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n\r\n".encode(), met, is_tunnel=True)
         except Exception as error:
-            raise UnreachableError(f"the proxy lost the way to the target: {error}") from error
+            raise UnreachableError(no_way(error)) from error
         if met.status != 200:
-            raise UnreachableError(f"the proxy refused the way to the target: {met.status}")
+            raise UnreachableError(no_way(met.status, refused=True))
         inner = Connection(asyncio.get_running_loop())
         self._connections.add(inner)
         try:
@@ -186,6 +186,7 @@ class Pool:
         except BaseException:
             self._drop(inner)
             raise
+        self._connections.discard(connection)  # the inner one ends it
         return inner
 
     def _find(self, url: str, proxy: str | None) -> tuple[_Way, str]:
@@ -230,7 +231,7 @@ def _way(url: httpx.URL, proxy: str | None) -> _Way:
     if proxy is None:
         return _Way(target, None, host, "")
     parts = urlsplit(proxy)
-    entrance = _End(parts.hostname or "", parts.port or _DEFAULT_PORT[parts.scheme], parts.scheme == "https")
+    entrance = _End(parts.hostname or "", parts.port or _DEFAULT_PORT[parts.scheme], is_secured(proxy))
     return _Way(target, entrance, host, "" if target.is_secured else f"http://{host}")
 
 

@@ -12,6 +12,7 @@ from loadtest.events.errors import Code, Kind, StepError, broken_by, transport_f
 from loadtest.events.kinds import Mark
 from loadtest.http_client import why_refused
 from loadtest.http_client.aiohttp_session import http_session
+from loadtest.http_client.opening import no_way
 from loadtest.rooms import flood, opus
 from loadtest.rooms.app_messages import RoomMessages
 from loadtest.rooms.caller.microphone import Sends
@@ -241,6 +242,8 @@ class WebRtcRoom:
                     with reading("the room's Location"):
                         self._resource = self._own(urljoin(self._grant.room_url, location))
                 return body
+        except aiohttp.ClientHttpProxyError as error:
+            raise StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, no_way(error.status, refused=True)) from error
         except (aiohttp.ClientConnectorError, aiohttp.ClientConnectionResetError) as error:
             raise transport_failure(error, Code.CONNECT_FAILED, redact(str(error))) from error
         except (aiohttp.ClientError, OSError) as error:

@@ -18,6 +18,7 @@ from loadtest.events.errors import Code, Kind, StepError, transport_failure
 from loadtest.events.kinds import SecretKind
 from loadtest.http_client import why_refused
 from loadtest.http_client.connection import MAX_BODY_BYTES
+from loadtest.http_client.opening import is_secured
 from loadtest.http_client.pool import Pool
 from loadtest.secrecy.given_back import Ledger
 from loadtest.secrecy.redact import know, redact, remember
@@ -86,8 +87,9 @@ class Control:
         return trust(self._ca_file)
 
     def trust_for(self, room_url: str) -> ssl.SSLContext | None:
-        """Whose certificates are trusted on the way to a room; None: there are none on it."""
-        return None if room_url.startswith(("ws:", "http:")) else self._trust
+        """Whose certificates are trusted on the way to a room, its proxy's among them; None: there are none on it."""
+        plain = room_url.startswith(("ws:", "http:")) and not is_secured(self._proxy)
+        return None if plain else self._trust
 
     @cached_property
     def _sockets(self) -> "aiohttp.ClientSession":

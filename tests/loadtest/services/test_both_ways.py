@@ -305,7 +305,7 @@ def test_a_plain_target_is_asked_of_the_proxy_by_its_whole_url(http: str) -> Non
 def test_a_certificate_is_trusted_by_the_file_alone_directly_and_through_a_proxy(
     certified: Certified, http: str, scheme: str | None, trusted: bool
 ) -> None:
-    service, asked = Service(), list[bytes]()
+    service, asked, remembered = Service(), list[bytes](), list[int]()
     ca_file = certified.trusted("service", "proxy") if trusted else certified.trusted("proxy")
 
     async def main() -> Created:
@@ -318,7 +318,10 @@ def test_a_certificate_is_trusted_by_the_file_alone_directly_and_through_a_proxy
                 through = {"proxy": f"{scheme}://localhost:{await stack.enter_async_context(entrance)}"}
             control = controlled(http, f"https://{origin}", ca_file=ca_file, **through)
             await stack.enter_async_context(control)
-            return await create(control)
+            try:
+                return await create(control)
+            finally:
+                remembered.append(len(control._session._connections))
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if trusted:
@@ -329,4 +332,5 @@ def test_a_certificate_is_trusted_by_the_file_alone_directly_and_through_a_proxy
             assert (raised.value.code, raised.value.sent) == (Code.CONNECT_FAILED, False)
             assert "certificate" in raised.value.detail.lower()
     assert len(service.heard) == trusted
+    assert remembered == [int(trusted)]  # the tunnel is part of the connection in it
     assert [head.split()[0] for head in asked] == [b"CONNECT"] * (scheme is not None)
