@@ -10,6 +10,7 @@ Anything else that is raised is a bug (exit 1).
 """
 
 import errno
+import re
 import socket
 from collections.abc import Sequence
 from enum import IntEnum, StrEnum
@@ -143,6 +144,8 @@ _LIMIT_OF_ERRNO: Final = {
 }
 _NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 """The answer that a name doesn't exist. Any other failure of a look-up is of whoever should have answered us."""
+_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
+_ANSWERED: Final = frozenset({errno.ECONNREFUSED, errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH})
 _DEPTH: Final = 8
 
 
@@ -170,7 +173,20 @@ def _limit_of(error: BaseException) -> Code | None:
         if error.errno == socket.EAI_MEMORY:
             return Code.MEMORY
         return None if error.errno in _NO_SUCH_NAME else Code.NAME_RESOLUTION
-    return _LIMIT_OF_ERRNO.get(error.errno or 0) if isinstance(error, OSError) else None
+    if not isinstance(error, OSError):
+        return None
+    return _LIMIT_OF_ERRNO.get(error.errno) if error.errno is not None else _limit_of_several(str(error))
+
+
+def _limit_of_several(text: str) -> Code | None:
+    """Of attempts at several addresses of one name, which end in one error without a number: in its text each has its
+    own. An attempt that left this machine shows that ports were there: an address that lacks one is of a family that
+    this machine lacks."""
+    numbers = [int(number) for number in _ERRNO.findall(text)]
+    ours = [_LIMIT_OF_ERRNO[number] for number in numbers if number in _LIMIT_OF_ERRNO]
+    if not _ANSWERED.isdisjoint(numbers):
+        ours = [limit for limit in ours if limit is not Code.LOCAL_PORTS]
+    return ours[0] if ours else None
 
 
 class HarnessError(Exception):

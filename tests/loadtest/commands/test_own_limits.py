@@ -9,8 +9,10 @@ from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import pytest
 
 from loadtest.commands.work.checks import check_machine
@@ -120,6 +122,50 @@ def test_a_look_up_that_fails_is_ours_and_a_name_that_does_not_exist_is_not(
 
     error = asyncio.run(main())
     assert (error.kind, error.code, error.sent) == (kind, code, False)
+
+
+REFUSED = OSError(errno.ECONNREFUSED, "Connect call failed ('127.0.0.1', 1)")
+NO_ROUTE = OSError(errno.ENETUNREACH, "Network is unreachable")
+NO_PORT = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+NO_FILE = OSError(errno.EMFILE, "Too many open files")
+
+
+@pytest.mark.parametrize(
+    ("attempts", "limit"),
+    [
+        ((NO_ROUTE, NO_PORT), Code.LOCAL_PORTS),  # no IPv6 here, and no port for the address of IPv4
+        ((NO_PORT, NO_ROUTE), Code.LOCAL_PORTS),
+        ((REFUSED, NO_FILE), Code.OPEN_FILES),
+        ((NO_PORT, REFUSED), None),  # the target's port is closed; the address of IPv6 has none of ours to come from
+        ((NO_ROUTE, REFUSED), None),
+    ],
+    ids=str,
+)
+def test_a_limit_of_ours_is_found_where_a_name_has_several_addresses(
+    attempts: tuple[OSError, OSError], limit: Code | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to_come = list(attempts)
+
+    async def addresses(*_: Any, **__: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))] * len(attempts)
+
+    async def fail(*_: Any) -> None:
+        raise to_come.pop(0)
+
+    async def main() -> StepError:
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "getaddrinfo", addresses)
+        monkeypatch.setattr(loop, "sock_connect", fail)
+        return await failure_of_a_call("http://shop.example/")
+
+    error = asyncio.run(main())
+    told = (Kind.TRANSPORT, Code.CONNECT_FAILED) if limit is None else (Kind.OWN_LIMIT, limit)
+    assert (error.kind, error.code, error.sent, to_come) == (*told, False, [])
+    os_error = OSError(f"Multiple exceptions: {attempts[0]}, {attempts[1]}")
+    assert (
+        own_limit(aiohttp.ClientConnectorError(SimpleNamespace(host="shop.example", port=443, ssl=None), os_error))
+        is limit
+    )  # type: ignore[arg-type]
 
 
 def test_a_room_without_a_file_left_is_not_the_targets_fault() -> None:
