@@ -99,7 +99,7 @@ def know_environment(environ: Mapping[str, str]) -> None:
     for name, value in environ.items():
         if name.lower().endswith("_proxy"):
             know(_password(value), name="password")
-        elif _TELLS.search(name) is not None and not name.endswith(("_FILE", "_PATH", "_DIR")):
+        elif names_secret(name) and not name.endswith(("_FILE", "_PATH", "_DIR")):
             know(value, name=name)
 
 
@@ -202,10 +202,15 @@ def credentials(named: Iterable[tuple[str, str]]) -> set[str]:
     return {part for pair in named for name, part in _parts(*pair) if _is_credential(part, name)}
 
 
+def names_secret(name: str) -> bool:
+    """Whether what has that name is a secret, whatever it looks like."""
+    return _TELLS.search(name) is not None
+
+
 def _is_credential(value: str, name: str) -> bool:
     """A word, a number, a URL or a sentence isn't one."""
     mixed = any(each.isdigit() for each in value) and any(each.isalpha() for each in value)
-    if _TELLS.search(name) is not None:
+    if names_secret(name):
         return mixed and len(value) >= SHORTEST
     return mixed and len(value) >= 16 and "://" not in value and " " not in value.removeprefix("Bearer ")
 

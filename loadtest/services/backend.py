@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from loadtest.config.keys.backend import FROM_ENVIRONMENT, PLACE, BackendTarget, is_filled
 from loadtest.events.errors import Code, Kind, StepError
+from loadtest.secrecy.redact import credentials, names_secret
 from loadtest.services.cookies import Cookies
 from loadtest.services.creating import created, salvaged
 from loadtest.session.ports import Created
@@ -41,6 +42,9 @@ class Backend:
         }
         self._of_user = {name for name, text in texts.items() if is_filled(text)}
         self.secrets = [environ[name] for name in target.variables if environ.get(name)]
+        of_headers = [(name, value) for name, value in target.literals if name in target.headers]
+        self.literals = credentials((n, v) for n, v in of_headers if names_secret(n) and "cookie" not in n.lower())
+        """Keys that stand in the scenario. A cookie may be set anew, and what else is sent may be said again."""
         self._cookies: dict[int, Cookies] = {}
         self._users: dict[str, int] = {}
 

@@ -189,8 +189,8 @@ class Control:
 
     def ledger(self) -> Ledger:
         """For what the sessions of this process send: it knows the keys that all of them do."""
-        of_backend = [] if self._backend is None else [each.split()[-1] for each in self._backend.secrets]
-        keys = (self._openai_key, self._avaturn_key, *of_backend)
+        of_backend = [] if self._backend is None else [*self._backend.secrets, *sorted(self._backend.literals)]
+        keys = dict.fromkeys([self._openai_key, self._avaturn_key, *(each.split()[-1] for each in of_backend)])
         return Ledger((SecretKind.API_KEY, key) for key in keys)
 
     @property

@@ -1,5 +1,6 @@
 """The integrator's own endpoint: what is sent to it, and what its answers mean."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -7,8 +8,10 @@ import pytest
 
 from loadtest.config.keys.backend import BackendTarget, Hidden
 from loadtest.config.resolve import resolve
+from loadtest.config.settings import Settings
 from loadtest.events.errors import Code, ConfigError, StepError
 from loadtest.services.backend import Backend
+from loadtest.services.control import Control
 
 TARGET = BackendTarget(
     url="http://127.0.0.1:1/{user}/start",
@@ -52,6 +55,25 @@ def test_an_endpoint_of_which_only_the_address_is_said_gets_an_empty_object(
 ) -> None:
     request = request_of(Backend(BackendTarget(url="http://127.0.0.1:1/start", **said), {}), 1)
     assert (request.body, request.headers.get("Content-Type")) == (body, kind)
+
+
+def test_a_key_that_stands_in_the_scenario_is_one_that_no_answer_may_hold() -> None:
+    headers = {
+        "Authorization": "Bearer shop-key-0001",
+        "X-Api-Key": "shop-{user}-key-0002",
+        "Cookie": "sid=abcdef0123456789",
+        "X-Version": "application/vnd.shop.v2",
+    }
+    backend = {"url": "http://localhost:9/start", "headers": headers, "body": {"api_key": "shop-key-0003"}}
+    where = {"openai_base_url": "http://localhost:9/v1", "avaturn_base_url": "http://localhost:9"}
+    settings = Settings.model_validate({"target": {**where, "backend": backend}})
+    keys = {"OPENAI_API_KEY": "sk-of-openai-1", "AVATURN_API_KEY": "sk-of-avaturn-1"}
+
+    async def main() -> set[bytes]:
+        async with Control(settings, keys, connections=1) as control:
+            return {key for _, key in control.ledger().keys}
+
+    assert asyncio.run(main()) == {b"sk-of-openai-1", b"sk-of-avaturn-1", b"shop-key-0001", b"-key-0002"}
 
 
 def test_a_value_with_braces_of_its_own_goes_with_the_delete_too() -> None:
