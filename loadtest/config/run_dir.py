@@ -54,18 +54,24 @@ def check_unused(run_dir: Path) -> None:
 
 
 def make_run_dir(run_dir: Path, *, private: bool = True) -> None:
-    """`private`: nobody else may look into it, even if it was there. Raises ConfigError where it can't be made, and for
-    one of another account, which could change what the run's processes read in it."""
+    """`private`: nobody else may look into it, even if it was there. Raises ConfigError where it can't be made, where
+    journals can't be locked, and for one of another account, which could change what the run's processes read in it."""
     if not private:
         disk.follow_umask()
+    folder = journal.folder(run_dir)
     try:
         if private and run_dir.exists() and run_dir.stat().st_uid not in (0, os.geteuid()):
             why = "belongs to another account, which could change its files"
             raise ConfigError(f"{run_dir}: {why}; name one that isn't there yet")
-        journal.folder(run_dir).mkdir(parents=True)
+        made = [each for each in (folder, *folder.parents) if not each.exists()]
+        folder.mkdir(parents=True)
         if private:
             with contextlib.suppress(PermissionError):  # a mounted one may be root's: its files are ours
                 run_dir.chmod(0o700)
+        if not journal.can_lock(folder):
+            for each in made:
+                each.rmdir()
+            raise ConfigError(f"{run_dir}: its file system has no file locks; give --run-dir on a local disk")
     except OSError as error:
         raise ConfigError(f"{run_dir}: {error.strerror}") from error
 

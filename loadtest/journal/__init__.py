@@ -5,6 +5,7 @@ locked while its writer lives, so a reader can wait for engines that are still d
 truncated.
 """
 
+from loadtest.journal.files import can_lock as can_lock
 from loadtest.journal.files import folder as folder
 from loadtest.journal.files import has_last_word as has_last_word
 from loadtest.journal.files import hold as hold

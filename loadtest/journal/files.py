@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import socket
+import tempfile
 import time
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -106,6 +107,16 @@ def hold(path: Path) -> int:
     fd = disk.open_append(path)
     fcntl.flock(fd, fcntl.LOCK_EX)
     return fd
+
+
+def can_lock(where: Path) -> bool:
+    """Whether files in that folder can be locked: some file systems of networks and of user space have no locks. Raises
+    OSError where none can be made."""
+    with tempfile.TemporaryFile(dir=where) as file:
+        try:
+            return is_unlocked(file.fileno())
+        except OSError:
+            return False
 
 
 def has_last_word(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """`settings.json`: what is written of a run, and that directories of every schema can be read."""
 
+import errno
 import json
 import os
 from datetime import UTC, datetime
@@ -29,6 +30,23 @@ def test_what_was_written_is_read_back_as_settings(tmp_path: Path) -> None:
     assert (written["schema"], written["settings"]["name"], "scenario" in written) == (2, "talk", False)
     assert load_resolved(tmp_path) == SETTINGS
     assert (run_id(tmp_path), is_embedded(tmp_path)) == ("r", True)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_where_files_cant_be_locked_no_run_is_begun_and_nothing_is_left(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    (tmp_path / "there").mkdir()
+    for run_dir in (tmp_path / "new" / "run", tmp_path / "there"):
+        with pytest.raises(ConfigError) as raised:
+            make_run_dir(run_dir)
+        why = "its file system has no file locks; give --run-dir on a local disk"
+        assert raised.value.problems == [f"{run_dir}: {why}"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
 
 
 def test_a_baseline_is_written_as_it_is_called_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
