@@ -98,8 +98,7 @@ async def sweep_run(run_dir: Path, permission: Permission) -> SweepOutcome:
         raise ConfigError([*error.problems, f"nothing was sent; left: {first}{more}"]) from error
     host = urlsplit(url).netloc
     print(f"sweep: {plural(len(left.leaked), 'delete')} at {host}", file=sys.stderr, flush=True)
-    deletes_at = settings.target.model_copy(update={"openai_base_url": None})
-    if untrusted := await certificates.untrusted(deletes_at):
+    if untrusted := await certificates.untrusted([url], settings.target):
         raise ConfigError(untrusted)
     keys = {key: os.environ.get(key, "") for key in KEYS}
     introduce(run_id(run_dir))

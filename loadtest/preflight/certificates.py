@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -22,18 +23,22 @@ _NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LON
 
 
 def check_certificates(target: Target) -> None:
-    """Raises ConfigError with a sentence for each certificate that isn't trusted."""
-    if problems := asyncio.run(untrusted(target)):
+    """Of all that a run of it contacts. Raises ConfigError with a sentence for each that isn't trusted."""
+    if problems := asyncio.run(untrusted(urls_of(target), target)):
         raise ConfigError(problems)
 
 
-async def untrusted(target: Target) -> list[str]:
-    """A TLS handshake with each service that has one, on the way that the load will take; nothing is asked.
+def urls_of(target: Target) -> list[str]:
+    """Where a run of it asks."""
+    backend = [] if target.backend is None else target.backend.endpoints
+    return [url for url in (target.openai_base_url, target.avaturn_base_url, *backend) if url]
+
+
+async def untrusted(urls: Iterable[str], target: Target) -> list[str]:
+    """A TLS handshake with each of these that has TLS, on the way and with the trust of the target; nothing is asked.
 
     Returns a sentence for each certificate that isn't trusted. Whatever else goes wrong is the run's to find out.
     """
-    backend = None if target.backend is None else str(target.backend.url)
-    urls = [url for url in (target.openai_base_url, target.avaturn_base_url, backend) if url]
     found = {urlsplit(url) for url in urls if urlsplit(url).scheme == "https"}
     way = None if target.proxy is None else urlsplit(target.proxy)
     if not found:

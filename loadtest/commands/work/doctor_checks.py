@@ -13,7 +13,7 @@ from loadtest.config.settings import Settings, place
 from loadtest.criteria.words import plural
 from loadtest.events.errors import ConfigError
 from loadtest.preflight import machine
-from loadtest.preflight.certificates import untrusted
+from loadtest.preflight.certificates import untrusted, urls_of
 from loadtest.preflight.first_look import Seen, look
 from loadtest.processes.tcp_ports import bind_metrics
 from loadtest.rooms.extras import PACKAGES, is_installed, missing
@@ -50,7 +50,7 @@ async def examine(settings: Settings) -> list[Check]:
     target = settings.target
     wanted = KEYS if target.backend is None else (*KEYS, *target.backend.variables)
     checks += [Check(name=name, state="ok", text="set") for name in wanted if os.environ.get(name)]
-    checks += [Check(name="certificate", state="bad", text=said) for said in await untrusted(target)]
+    checks += [Check(name="certificate", state="bad", text=said) for said in await untrusted(urls_of(target), target)]
     today = datetime.now(UTC).date()
     for seen in await look(settings, {key: os.environ.get(key, "") for key in KEYS}) if target.check else ():
         checks += _service(seen)

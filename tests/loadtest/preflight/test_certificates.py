@@ -8,13 +8,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
 
+from loadtest.config.keys.backend import BackendTarget
 from loadtest.config.settings import Target
 from loadtest.events.errors import ConfigError
-from loadtest.preflight.certificates import check_certificates, untrusted
+from loadtest.preflight.certificates import check_certificates, untrusted, urls_of
 
 
 @dataclass
@@ -105,7 +107,8 @@ def said_of(certified: Certified, *names: str, scheme: str | None, status: int =
                 entrance = proxy(certified, secured=scheme == "https", asked=asked, status=status)
                 proxied = await stack.enter_async_context(entrance)
                 through, ports = f"{scheme}://localhost:{proxied}", {**ports, str(proxied): "PROXY"}
-            found = await untrusted(target(port, certified.trusted(*names), through=through))
+            contacted = target(port, certified.trusted(*names), through=through)
+            found = await untrusted(urls_of(contacted), contacted)
         for number, name in ports.items():
             found = [sentence.replace(number, name) for sentence in found]
         return found
@@ -140,8 +143,17 @@ def test_whatever_else_goes_wrong_is_the_runs_to_find_out(certified: Certified) 
     check_certificates(target(1, certified.trusted("service")))
 
 
+def test_a_run_looks_at_every_url_that_it_asks(certified: Certified) -> None:
+    delete = {"url": "https://stop.example/{session_id}", "method": "POST"}
+    backend = {"url": "https://shop.example/start", "session_id": "id", "token": "token", "delete": delete}
+    contacted = target(1, certified.trusted("service")).model_copy(update={"backend": BackendTarget(**backend)})
+    assert [urlsplit(url).hostname for url in urls_of(contacted)] == [
+        *("localhost", "localhost", "shop.example", "stop.example"),
+    ]
+
+
 def test_who_starts_something_gets_the_sentences(certified: Certified, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def one(_: Target) -> list[str]:
+    async def one(*_: object) -> list[str]:
         return ["not trusted"]
 
     monkeypatch.setattr("loadtest.preflight.certificates.untrusted", one)
@@ -198,6 +210,7 @@ def at(context: ssl.SSLContext | None, certified: Certified) -> list[str]:
     async def look() -> list[str]:
         async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context) as server:
             port = server.sockets[0].getsockname()[1]
-            return await untrusted(target(port, certified.trusted("service")))
+            contacted = target(port, certified.trusted("service"))
+            return await untrusted(urls_of(contacted), contacted)
 
     return asyncio.run(look())
