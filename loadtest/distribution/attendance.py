@@ -15,6 +15,7 @@ from loadtest.distribution.channel import Channel
 from loadtest.distribution.offset import Offset
 from loadtest.distribution.shipping import Shipper
 from loadtest.events.errors import Exit, GeneratorError
+from loadtest.events.kinds import RemainsChanged
 from loadtest.leftovers.finding import Leftovers, leftovers
 from loadtest.processes.ctrl_c import Interruption
 from loadtest.system import clock
@@ -174,7 +175,7 @@ class Attendance:
 
     def _left(self) -> Leftovers:
         """By the journals of this host."""
-        return leftovers(journal.words(self._run_dir))
+        return leftovers(journal.words(self._run_dir, RemainsChanged))
 
     def _verdict(self) -> Exit:
         fallen = [number for number in self._locusts if not self._has_last_word(number)]

@@ -44,10 +44,11 @@ from loadtest.events.kinds import (
     RunFinished,
     SecretGivenBack,
     SecretKind,
+    SessionFinished,
     StepFinished,
 )
 from loadtest.leftovers.deleting import sweep
-from loadtest.leftovers.finding import beyond_a_sweep, leftovers
+from loadtest.leftovers.finding import Leftovers, beyond_a_sweep, leftovers
 from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.opening import open_room, prepare
 from loadtest.secrecy.given_back import Watch
@@ -315,9 +316,8 @@ class Engine:
     async def _sweep(self, control: Control, predecessor: Path) -> None:
         """What a killed engine left is deleted by the one that replaces it. The Locust process hears what became of
         each of its sessions: the last words before a kill may not have got there."""
-        events = list(journal.words_of([predecessor]))
-        left = leftovers(events)
-        for word in beyond_a_sweep(events):
+        left, beyond = await asyncio.to_thread(_left_by, predecessor)
+        for word in beyond:
             if self._outbox is not None:
                 self._outbox.event(journal.encode(word))  # it stands in a journal already
         swept = await sweep(control, left, emit=self.emit, timeout_s=self._settings.target.delete_timeout_s)
@@ -373,3 +373,10 @@ class Engine:
             if (limit := own_limit(error)) is None:
                 raise
             self._fail(Fault.OWN_LIMIT, f"{LIMITS[limit]}: {error!r}")
+
+
+def _left_by(predecessor: Path) -> tuple[Leftovers, list[RemainsChanged]]:
+    """What a killed engine left, and the last words on its other sessions. Files are read: not for the loop."""
+    ended = {word.session for word in journal.words_of([predecessor], SessionFinished)}
+    beyond = beyond_a_sweep(journal.words_of([predecessor], RemainsChanged), ended)
+    return leftovers(journal.words_of([predecessor], RemainsChanged)), beyond

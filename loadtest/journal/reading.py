@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -14,6 +14,7 @@ from loadtest.journal.lines import JournalError, Lines, PassedOver, check_schema
 from loadtest.system import disk
 
 _SWEEP: Final = "sweep"
+_E = TypeVar("_E")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,26 +159,23 @@ def read_run(run_dir: Path) -> list[JournalFile]:
     return [read(path) for path in journals(run_dir)]
 
 
-def words_of(paths: Iterable[Path], passed: PassedOver | None = None) -> Iterator[Event]:
-    """Every event that can be read in any of these files, whoever wrote it, in the order of their stamps: what may be
-    left of a session is worth more than to know which file is sound."""
+def words_of(paths: Iterable[Path], kind: type[_E], passed: PassedOver | None = None) -> Iterator[_E]:
+    """Every event of that kind that can be read in any of these files, whoever wrote it, file by file: what may be left
+    of a session is worth more than to know which file is sound. Nothing is kept: a run may have millions."""
     passed = PassedOver() if passed is None else passed
-    events: list[Event] = []
     for path in paths:
         try:
             with disk.open_read(path) as file:
                 for batch in Lines(file, path.name, passed, of_any=True):
-                    events += batch
+                    yield from (event for event in batch if isinstance(event, kind))
         except OSError as error:
             passed.add(path.name, str(error.strerror))
-    events.sort(key=lambda event: event.t_ns)
-    return iter(events)
 
 
-def words(run_dir: Path, passed: PassedOver | None = None) -> Iterator[Event]:
+def words(run_dir: Path, kind: type[_E], passed: PassedOver | None = None) -> Iterator[_E]:
     """`words_of` all files of a run."""
     passed = PassedOver() if passed is None else passed
-    return words_of(_files(run_dir, passed), passed)
+    return words_of(_files(run_dir, passed), kind, passed)
 
 
 def merged(files: Iterable[JournalFile]) -> Iterator[Event]:

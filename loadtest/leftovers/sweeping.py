@@ -16,7 +16,7 @@ from loadtest.config.run_dir import is_embedded, load_resolved, run_id
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
 from loadtest.events.errors import ConfigError
-from loadtest.events.kinds import LOAD, Event, RunFinished, SessionStarted
+from loadtest.events.kinds import LOAD, Event, RemainsChanged, RunFinished, SessionStarted
 from loadtest.http_client.user_agent import introduce
 from loadtest.leftovers.deleting import AT_ONCE, sweep
 from loadtest.leftovers.finding import leftovers
@@ -75,11 +75,11 @@ async def sweep_run(run_dir: Path, permission: Permission) -> SweepOutcome:
     if not journal.wait_until_closed(run_dir, timeout_s=WAIT_S):
         raise ConfigError(f"{run_dir}: the run is still writing; sweep it once it has ended")
     passed = journal.PassedOver()
-    events = list(journal.words(run_dir, passed))
+    left = leftovers(journal.words(run_dir, RemainsChanged, passed))
     if not journal.paths(run_dir):
         raise journal.JournalError(journal.not_a_run(run_dir))
-    left = leftovers(events)
-    doubtful, absent_timeouts_s = sorted(left.doubtful), _absences_s(events, left.doubtful, settings)
+    begun = journal.words(run_dir, SessionStarted) if left.doubtful else ()
+    doubtful, absent_timeouts_s = sorted(left.doubtful), _absences_s(begun, left.doubtful, settings)
     if not left.leaked or is_embedded(run_dir):
         note = "the run's embedded twin has ended, and its sessions with it" if left.leaked else "nothing to delete"
         return SweepOutcome(
@@ -141,10 +141,8 @@ def _nowhere(_event: Event) -> None:
     pass
 
 
-def _absences_s(events: Iterable[Event], sessions: Container[str], settings: Settings) -> list[int]:
+def _absences_s(begun: Iterable[SessionStarted], sessions: Container[str], settings: Settings) -> list[int]:
     """Of these sessions' own scenarios. A probe's session asked for what its probe needed: it says nothing."""
-    names = {
-        e.scenario for e in events if isinstance(e, SessionStarted) and e.purpose == LOAD and e.session in sessions
-    }
+    names = {e.scenario for e in begun if e.purpose == LOAD and e.session in sessions}
     scenarios = [scenario for name in names if (scenario := settings.scenario_of(name)) is not None]
     return sorted({scenario.session.absence_s for scenario in scenarios})

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest import journal
-from loadtest.events.kinds import Event, Outcome, SessionFinished, SessionStarted
+from loadtest.events.kinds import Event, Outcome, RemainsChanged, SessionFinished, SessionStarted
 from loadtest.leftovers import finding
 from tests.loadtest.twin.process import RunningTwin
 
@@ -55,7 +55,7 @@ def started(run_dir: Path) -> set[str]:
 
 
 def leftovers(run_dir: Path) -> finding.Leftovers:
-    return finding.leftovers(events(run_dir))
+    return finding.leftovers(e for e in events(run_dir) if isinstance(e, RemainsChanged))
 
 
 def unexplained(sessions: Iterable[dict[str, Any]], run_dir: Path) -> list[dict[str, Any]]:

@@ -15,8 +15,10 @@ from loadtest.events.kinds import (
     Event,
     Remains,
     RemainsChanged,
+    RemainsReason,
     RunFinished,
     RunStarted,
+    SessionStarted,
 )
 from loadtest.leftovers.finding import leftovers
 
@@ -161,7 +163,7 @@ def test_from_the_lines_of_another_host_on_nothing_is_used_since_its_clock_is_an
     passed = journal.PassedOver()
     assert list(journal.batches(tmp_path / "a.jsonl", passed)) == [[started(), event]]
     assert passed.first == ["a.jsonl:3: from here on lines of run run on i"]
-    left = leftovers(journal.words_of([tmp_path / "a.jsonl"]))
+    left = leftovers(journal.words_of([tmp_path / "a.jsonl"], RemainsChanged))
     assert sorted(left.doubtful) == ["a", "b"]  # what may be left is asked of every line
 
 
@@ -250,20 +252,33 @@ def test_the_id_at_the_target_is_read_by_its_old_name_too(tmp_path: Path) -> Non
 
 
 def test_leftovers_are_the_last_word_on_each_session() -> None:
-    left = leftovers(
-        [
-            changed(1, "gone", Remains.DOUBTFUL),
-            changed(2, "gone", Remains.LEAKED, "av-1"),
-            changed(3, "gone", Remains.NOTHING, "av-1"),
-            changed(1, "unanswered", Remains.DOUBTFUL),
-            changed(1, "leaked", Remains.DOUBTFUL),
-            changed(2, "leaked", Remains.LEAKED, "av-2"),
-            changed(1, "refused", Remains.DOUBTFUL),
-            changed(2, "refused", Remains.NOTHING),
-        ]
-    )
-    assert left.leaked == {"leaked": "av-2"}
-    assert left.doubtful == {"unanswered": 1}
+    words = [
+        changed(1, "gone", Remains.DOUBTFUL),
+        changed(2, "gone", Remains.LEAKED, "av-1"),
+        changed(3, "gone", Remains.NOTHING, "av-1"),
+        changed(1, "unanswered", Remains.DOUBTFUL),
+        changed(1, "leaked", Remains.DOUBTFUL),
+        changed(2, "leaked", Remains.LEAKED, "av-2"),
+        changed(1, "refused", Remains.DOUBTFUL),
+        changed(2, "refused", Remains.NOTHING),
+        changed(5, "swept", Remains.LEAKED, "av-3"),  # by a host whose clock is behind
+        RemainsChanged(t_ns=4, session="swept", remains=Remains.NOTHING, reason=RemainsReason.SWEPT),
+    ]
+    for order in (words, words[::-1]):  # files are read one after the other, whoever wrote later
+        left = leftovers(order)
+        assert left.leaked == {"leaked": "av-2"}
+        assert left.doubtful == {"unanswered": 1}
+
+
+def test_what_is_asked_for_of_a_journal_is_not_kept_and_no_other_event_is_handed_out(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", started(), *(changed(n, "s", Remains.DOUBTFUL) for n in range(2, 2_000)))
+    passed = journal.PassedOver()
+    words = journal.words_of([tmp_path / "a.jsonl", tmp_path / "none.jsonl"], RemainsChanged, passed)
+    assert next(words).t_ns == 2
+    assert passed.first == []  # it has not come to the second file
+    assert sum(1 for _ in words) == 1_997
+    assert passed.first == ["none.jsonl: No such file or directory"]
+    assert list(journal.words_of([tmp_path / "a.jsonl"], SessionStarted)) == []
 
 
 def test_events_of_all_files_come_in_the_order_of_their_stamps(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from loadtest.distribution.channel import pack
 from loadtest.distribution.receiving import Receiver
 from loadtest.distribution.shipping import Shipper
 from loadtest.events.errors import ConfigError
+from loadtest.events.kinds import RemainsChanged
 from loadtest.session.hearing import tape
 from loadtest.system import disk
 
@@ -83,7 +84,7 @@ def test_what_is_no_plain_file_is_neither_read_nor_written_and_waited_for_by_nob
     passed = journal.PassedOver()
     with pytest.raises(journal.JournalError):
         journal.journals(run_dir, passed)
-    assert list(journal.words(run_dir, passed)) == []
+    assert list(journal.words(run_dir, RemainsChanged, passed)) == []
     assert passed.first[0].startswith("x.jsonl: ")
     assert journal.wait_until_closed(run_dir, timeout_s=0)
     assert list(journal.Follower(run_dir).read()) == []
