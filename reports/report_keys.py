@@ -223,7 +223,7 @@ _TEARDOWN: Final = {
     "unconfirmed": "without proof",
     "still_alive": "whose token still worked; counted even if swept later",
     "not_checked": "at which nobody looked",
-    "time_to_gone.{q}": "from the confirmed delete to the look that proved the end",
+    "time_to_gone.{q}": "from sending the confirmed delete to the look that proved the end",
     "time_to_gone_by.<cause>.count": "the same by what ended the session",
     "time_to_gone_by.<cause>.{q}": "the same by what ended the session",
     "ended_by.<cause>": "sessions by what ended them",

@@ -84,7 +84,7 @@ class Target(Section):
         20.0, gt=0, description="deadline of joining a room, until the avatar's first frame"
     )
     delete_timeout_s: DurationS = Field(10.0, gt=0, description="deadline of a delete")
-    gone_timeout_s: DurationS = Field(5.0, gt=0, description="how long a deleted session may still be seen")
+    gone_timeout_s: DurationS = Field(5.0, gt=0, description="how long after its delete's answer a session may be seen")
 
     def deadline_s(self, step: Step) -> float | None:
         """How long a step may take; None: what it waits for has deadlines of its own."""

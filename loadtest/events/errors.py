@@ -210,7 +210,8 @@ class StepError(HarnessError):
 
     `sent` is False only where it is certain that the request never left this machine: it decides whether an
     unanswered create may have left a session behind. `http_status` is None where no answer came. `field`: of a good
-    answer that was read, the one that is missing or not what it must be.
+    answer that was read, the one that is missing or not what it must be. `retry_after_s`: when a refusal says to come
+    again.
     """
 
     def __init__(
@@ -222,9 +223,11 @@ class StepError(HarnessError):
         http_status: int | None = None,
         sent: bool = True,
         field: str | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         self.kind, self.code, self.detail = kind, code, detail
         self.http_status, self.sent, self.field = http_status, sent, field
+        self.retry_after_s = retry_after_s
         super().__init__(f"{kind}/{code}: {detail}" if detail else f"{kind}/{code}")
 
 
@@ -241,6 +244,9 @@ def broken_by(error: Exception) -> StepError:
     if isinstance(error, StepError):
         return error
     limit = own_limit(error)
-    ours = StepError(Kind.BUG, Code.BUG, repr(error)) if limit is None else StepError(Kind.OWN_LIMIT, limit)
+    if limit is None:
+        ours = StepError(Kind.BUG, Code.BUG, repr(error))
+    else:
+        ours = StepError(Kind.OWN_LIMIT, limit, f"{LIMITS[limit]}: {error!r}")
     ours.__cause__ = error
     return ours

@@ -47,7 +47,7 @@ class GoneAfterDelete(Fold):
             return
         after_ns = event.t_ns - event.deleted_ns
         if event.gone == Gone.STILL_ALIVE:
-            self.tally.broken(life.session, f"still answered {after_ns / 1e9:.1f} s after its delete was confirmed")
+            self.tally.broken(life.session, f"still answered {after_ns / 1e9:.1f} s after its delete was sent")
         elif event.gone == Gone.CONFIRMED and after_ns <= _GONE_NS:
             self.tally.held()
 
@@ -175,10 +175,13 @@ class DeletedTwiceHarmlessly(Fold):
         return {Step.DELETE: self._delete}
 
     def _delete(self, event: StepFinished, life: Life) -> None:
-        if event.http_status in ENDED_STATUS:
+        status = event.http_status or 0
+        if status in ENDED_STATUS:
             self.tally.held()
-        elif life.room_ended_ns is not None and event.attempt == _LAST_ATTEMPT and (event.http_status or 0) >= 500:
-            self.tally.broken(life.session, f"its delete answered {event.http_status} each time; it had ended before")
+        elif life.room_ended_ns is None or status < 500 or status in NOBODYS_WORD:
+            return
+        elif event.attempt == _LAST_ATTEMPT:
+            self.tally.broken(life.session, f"its delete answered {status} each time; it had ended before")
 
 
 class CutIsSeen(Fold):

@@ -252,7 +252,17 @@ def _refused(answered: Answered, *secrets: str, creates: bool = False, word: obj
         whither = f"a redirect to {location[:MAX_LOCATION]}" if location else "a redirect without a Location"
         left = "nothing was created" if creates_nothing(status) else "what was asked for may have been created"
         text = f"{whither}; it was not followed, and {left}. {text}".rstrip()
-    return StepError(Kind.REJECTED, code, redact(f"HTTP {status}: {text}", *secrets), http_status=status)
+    detail = redact(f"HTTP {status}: {text}", *secrets)
+    return StepError(Kind.REJECTED, code, detail, http_status=status, retry_after_s=_retry_after_s(answered))
+
+
+def _retry_after_s(answered: Answered) -> float | None:
+    """Seconds or a date (RFC 9110 10.2.3); a date by the clock of who says it."""
+    told = (answered.header(b"retry-after") or "").strip()
+    if (seconds := validation.whole_number(told)) is not None:
+        return float(seconds)
+    at_s, now_s = validation.http_date_s(told), _date_s(answered.header(b"date"))
+    return None if at_s is None or now_s is None else float(max(0, at_s - now_s))
 
 
 def _word(body: bytes) -> object:

@@ -11,19 +11,17 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from loadtest.config.settings import Target
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.events.errors import Code, Kind, StepError, broken_by
 from loadtest.events.kinds import EndedBy, Failure, Gone, Outcome, Remains, RemainsReason, Step
+from loadtest.session.patience import Patience
 from loadtest.session.ports import GONE_STATUS, Call, ClientSecret, ControlApi, Created, creates_nothing
 from loadtest.session.record import Record, failure, span_id
-from loadtest.system.clock import now_ns
+from loadtest.system.clock import now_ns, sleep_until
 
 _T = TypeVar("_T")
 
-DELETE_ATTEMPTS = 3
-DELETE_BACKOFF_S = 0.25
-OWN_ATTEMPTS = 8
-"""While a limit of our own machine is in the way: other sessions end meanwhile and make room. 16 s in all."""
-BACKOFF_LIMIT_S = 4.0
+DELETE_PATIENCE_S = 16.0
+"""With what passes by itself."""
 GONE_LOOK_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 """Pauses between looks at a deleted session; the last one repeats."""
 
@@ -62,6 +60,9 @@ class Steps:
             raise
         except asyncio.CancelledError:
             outcome = Outcome.CANCELLED
+            raise
+        except Exception as error:  # ours, which is no good delete either
+            outcome, failed = Outcome.FAILED, failure(step, broken_by(error))
             raise
         finally:
             if failed is not None and step is not Step.DELETE:
@@ -139,7 +140,8 @@ class Owned:
             await self._delete(self.created, prove=prove)
 
     async def _delete(self, created: Created, *, prove: bool) -> None:
-        for attempt in range(1, OWN_ATTEMPTS + 1):
+        patience, attempt = Patience(DELETE_PATIENCE_S), 1
+        while True:
             sent_ns = now_ns()
             try:
                 status = await self._steps.timed(
@@ -150,13 +152,15 @@ class Owned:
                     attempt=attempt,
                 )
             except StepError as error:
-                attempts = OWN_ATTEMPTS if error.kind is Kind.OWN_LIMIT else DELETE_ATTEMPTS
-                if attempt >= attempts or error.http_status in (401, 403):
+                pause_s = patience.pause_s(error, attempt)
+                if pause_s is None:
                     self._steps.note(failure(Step.DELETE, error))
                     self._record.remain(Remains.LEAKED, RemainsReason.DELETE_FAILED, created.target_session_id)
                     return
-                await asyncio.sleep(min(DELETE_BACKOFF_S * 2 ** (attempt - 1), BACKOFF_LIMIT_S))
+                await asyncio.sleep(pause_s)
+                attempt += 1
             else:
+                answered_ns = now_ns()
                 break
         self._record.remain(Remains.NOTHING, RemainsReason.DELETED, created.target_session_id)
         if self.ended_by is None:
@@ -164,20 +168,23 @@ class Owned:
             ours = status // 100 == 2 or attempt > 1
             self.ended_by = EndedBy.DELETE if ours else self.ended_early_by()
         if prove and self.alive_seen:
-            await self._prove_gone(created, sent_ns)
+            await self._prove_gone(created, sent_ns, answered_ns)
 
-    async def _prove_gone(self, created: Created, deleted_ns: int) -> None:
-        """Only a refusal of the token that was good before proves the end; an error or silence proves nothing."""
-        deadline_ns = deleted_ns + int(self._target.gone_timeout_s * 1e9)
-        gone, looks, status = Gone.UNCONFIRMED, 0, None
-        while gone is not Gone.CONFIRMED:
-            await asyncio.sleep(GONE_LOOK_S[min(looks, len(GONE_LOOK_S) - 1)])
+    async def _prove_gone(self, created: Created, deleted_ns: int, answered_ns: int) -> None:
+        """Only a refusal of the token that was good before proves the end; an error or silence proves nothing.
+
+        The last look begins when the time is over, counted from the delete's answer, and may take as long again."""
+        most_s = self._target.gone_timeout_s
+        deadline_ns = answered_ns + int(most_s * 1e9)
+        gone, looks, status, over = Gone.UNCONFIRMED, 0, None, False
+        while gone is not Gone.CONFIRMED and not over:
+            pause_ns = int(GONE_LOOK_S[min(looks, len(GONE_LOOK_S) - 1)] * 1e9)
+            await sleep_until(min(now_ns() + pause_ns, deadline_ns))
             left_s = (deadline_ns - now_ns()) / 1e9
-            if left_s <= 0 and looks:
-                break
+            over = left_s <= 0
             looks += 1
             try:
-                async with asyncio.timeout(max(left_s, 0.05)):
+                async with asyncio.timeout(most_s if over else left_s):
                     status = await self._control.look(
                         Call(what="look", watch=self._record.watch),
                         token=created.token,
@@ -185,17 +192,18 @@ class Owned:
                     )
             except (StepError, TimeoutError):
                 status = None
+            seen_ns = now_ns()
             alive_or_unknown = Gone.STILL_ALIVE if status == 200 else Gone.UNCONFIRMED
             gone = Gone.CONFIRMED if status in GONE_STATUS else alive_or_unknown
         self.gone = gone
-        self._record.gone_checked(gone, deleted_ns=deleted_ns, looks=looks, http_status=status)
+        self._record.gone_checked(gone, deleted_ns=deleted_ns, t_ns=seen_ns, looks=looks, http_status=status)
         if gone is Gone.STILL_ALIVE:
             self._steps.note(
                 Failure(
                     step=Step.DELETE,
                     kind=Kind.PROTOCOL,
                     code=Code.STILL_ALIVE,
-                    detail=f"still answers {self._target.gone_timeout_s:g} s after its delete was confirmed",
+                    detail=f"still answers {most_s:g} s after its delete was confirmed",
                 )
             )
             self._record.remain(Remains.LEAKED, RemainsReason.STILL_ALIVE, created.target_session_id)

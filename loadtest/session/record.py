@@ -150,8 +150,8 @@ class Record:
             stalled_ns=way.heard.stalled_ns,
         )
 
-    def gone_checked(self, gone: Gone, *, deleted_ns: int, looks: int, http_status: int | None) -> None:
-        self._say(GoneChecked, gone=gone, deleted_ns=deleted_ns, looks=looks, http_status=http_status)
+    def gone_checked(self, gone: Gone, *, deleted_ns: int, t_ns: int, looks: int, http_status: int | None) -> None:
+        self._say(GoneChecked, t_ns=t_ns, gone=gone, deleted_ns=deleted_ns, looks=looks, http_status=http_status)
 
     def checked(self, rule: str, outcome: RuleOutcome, detail: str) -> None:
         """A probe's finding about a rule."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -25,6 +25,8 @@ MAX_ID: Final = 1_024
 """Characters of a session's id: it is sent as a part of a URL."""
 MAX_DELETABLE: Final = 16_384
 """Of one that is too long and could still be deleted by."""
+MAX_QUOTED: Final = 60_000
+"""Of one as it stands in a URL, which the clients take up to 65,536 characters of."""
 MAX_ADDRESS: Final = 8_192
 MAX_DEPTH: Final = 100
 """Of JSON within JSON: these services nest five deep, and what takes a value apart later must not run out of stack."""
@@ -172,13 +174,18 @@ def session_id(value: Any, what: str) -> tuple[str, StepError | None]:
         return str(value), StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} is a number, no text")
     if not isinstance(value, str) or not value:
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} is missing or no text")
-    if value in (".", "..") or len(value) > MAX_DELETABLE or _SURROGATE.search(value) is not None:
+    if value in (".", "..") or len(value) > MAX_DELETABLE or _SURROGATE.search(value) is not None or _is_long(value):
         raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} can't be a part of a URL")
     if len(value) > MAX_ID:
         return value, StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} has {len(value)} characters")
     if _CONTROL.search(value) is not None:
         return value, StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{what} has control characters")
     return value, None
+
+
+def _is_long(value: str) -> bool:
+    """Whether no client would send a URL with it: of other letters than ASCII's a part has up to twelve for each."""
+    return len(value) > MAX_ID and len(quote(value, safe="")) > MAX_QUOTED
 
 
 def salvaged_id(body: bytes, key: str) -> str | None:

@@ -13,7 +13,7 @@ from tests.support import Avaload, Done, avaload, call
 TARGETS = {
     "silent": ("--set", "fault.sdk_session_after_delete=503:1"),
     "keeps running": ("--set", "mutant=TD-1-keeps-running"),
-    "refusing": ("--set", "fault.delete=503:1"),
+    "refusing": ("--set", "fault.delete=500:1"),
 }
 
 Ran = tuple[RunningTwin, Avaload, Done]

@@ -134,7 +134,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away what a session waits for, and what each engine would read from the disk again."""
-    monkeypatch.setattr("loadtest.session.owned.DELETE_BACKOFF_S", 0.0)
+    monkeypatch.setattr("loadtest.session.patience.BACKOFF_S", 0.0)
+    monkeypatch.setattr("loadtest.session.owned.DELETE_PATIENCE_S", 0.0)
     monkeypatch.setattr("loadtest.session.owned.GONE_LOOK_S", (0.0,))
     context = ssl.create_default_context()
     monkeypatch.setattr("loadtest.services.control.trust", lambda _: context)

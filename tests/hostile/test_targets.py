@@ -29,6 +29,12 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target that says to come later is asked again no more often than others."""
+    monkeypatch.setattr("loadtest.session.owned.DELETE_PATIENCE_S", 0.0)
+
+
 def played(hostile: Hostile, http: str = "official") -> list[Event]:
     """The events of one session with that target, as its journal holds them."""
     waits = hostile.leaves or hostile.stays or TIMEOUT in (hostile.told or ())

@@ -24,7 +24,7 @@ from loadtest.preflight import machine
 from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.services.transport import fetch, open_session
-from loadtest.session import owned
+from loadtest.session import patience
 from loadtest.session.ports import Call, Grant
 from tests.loadtest.fakes import FakeControl, lifecycle
 
@@ -203,10 +203,10 @@ def test_a_session_that_found_no_memory_is_ours_and_deleted() -> None:
 def test_a_delete_waits_for_room_among_our_own_limits_longer_than_for_a_target(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(owned, "DELETE_BACKOFF_S", 0.0)
+    monkeypatch.setattr(patience, "BACKOFF_S", 0.0)
     full = StepError(Kind.OWN_LIMIT, Code.OPEN_FILES, sent=False)
-    down = StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, sent=False)
-    patient, usual = FakeControl(delete=[full] * 7 + [200]), FakeControl(delete=[down] * 7 + [200])
+    lost = StepError(Kind.TRANSPORT, Code.CONNECTION_LOST)
+    patient, usual = FakeControl(delete=[full] * 7 + [200]), FakeControl(delete=[lost] * 7 + [200])
     assert (ended(patient).remains, patient.calls.count("delete")) == (Remains.NOTHING, 8)
     assert (ended(usual).remains, usual.calls.count("delete")) == (Remains.LEAKED, 3)
 

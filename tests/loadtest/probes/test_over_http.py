@@ -18,7 +18,7 @@ from loadtest.probes.active_checks.faults import quota
 from loadtest.probes.bench import wire
 from loadtest.probes.bench.bench import Bench, Probe
 from loadtest.probes.bench.wire import Answer, Wire
-from loadtest.session import owned
+from loadtest.session import patience
 from loadtest.system.clock import wall_ns
 from tests.loadtest.fakes import FakeControl, FakeRoom, refused
 from tests.loadtest.probes.doubles import TICKET, FakeWire, answer, findings, ground
@@ -173,7 +173,7 @@ def test_an_expired_secret_that_leads_into_silence_is_a_breach_where_a_good_one_
 def test_deletes_that_are_denied_again_and_again_are_a_breach(
     delete: list[Any], faults: tuple[str, ...], outcome: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owned, "DELETE_BACKOFF_S", 0.0)
+    monkeypatch.setattr(patience, "BACKOFF_S", 0.0)
     monkeypatch.setattr(termination, "LEAVE_AFTER_S", 0.0)
     control = FakeControl(delete=delete)
 

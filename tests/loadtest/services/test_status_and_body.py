@@ -11,6 +11,7 @@ from loadtest.events.kinds import Step
 from loadtest.services.control import Control
 from loadtest.session.ports import Call, Grant
 from loadtest.session.record import failure
+from loadtest.text.validation import session_id
 from tests.loadtest.services.test_both_ways import (
     DEADLINE_S,
     WAYS,
@@ -42,11 +43,40 @@ def test_a_delete_is_done_by_every_answer_of_success_and_where_there_is_nothing_
 
 
 @WAYS
+def test_the_longest_id_that_is_taken_can_be_deleted_by(http: str) -> None:
+    longest = "🧪" * 5_000
+    assert session_id(longest, "it")[0] == longest
+
+    async def end(control: Control) -> int:
+        return await control.delete(Call(), target_session_id=longest, traceparent="00-a-b-01")
+
+    assert run(http, Service(), end) == 204
+
+
+@WAYS
 @pytest.mark.parametrize("status", [302, 400, 401, 403, 409, 429, 500, 503])
 def test_a_delete_is_refused_by_every_other_answer(http: str, status: int) -> None:
     with pytest.raises(StepError) as raised:
         run(http, Service({"DELETE": [answer("", status=f"{status} x")]}), delete)
     assert (raised.value.kind, raised.value.http_status) == (Kind.REJECTED, status)
+
+
+@pytest.mark.parametrize(
+    ("headers", "after_s"),
+    [
+        ((), None),
+        (("Retry-After: 7",), 7.0),
+        (("Date: Thu, 01 Jan 2026 00:00:00 GMT", "Retry-After: Thu, 01 Jan 2026 00:00:09 GMT"), 9.0),
+        (("Date: Thu, 01 Jan 2026 00:00:09 GMT", "Retry-After: Thu, 01 Jan 2026 00:00:00 GMT"), 0.0),
+        (("Retry-After: Thu, 01 Jan 2026 00:00:09 GMT",), None),  # of which clock?
+        (("Retry-After: soon",), None),
+        (("Retry-After: -1",), None),
+    ],
+)
+def test_a_refusal_says_when_to_come_again(headers: tuple[str, ...], after_s: float | None) -> None:
+    with pytest.raises(StepError) as raised:
+        run("lean", Service({"DELETE": [answer("", *headers, status="503 x")]}), delete)
+    assert raised.value.retry_after_s == after_s
 
 
 def test_a_delete_at_ones_own_endpoint_is_done_by_the_answer_that_a_post_gets() -> None:

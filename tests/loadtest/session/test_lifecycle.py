@@ -25,6 +25,7 @@ from loadtest.events.kinds import (
 )
 from loadtest.rooms.app_messages import translated
 from loadtest.session import lifecycle as lifecycle_module
+from loadtest.session import owned
 from loadtest.session.converse import Place
 from loadtest.session.lifecycle import CENSORED, Lifecycle
 from loadtest.session.ports import Call, ClientSecret, Grant, Listener
@@ -236,7 +237,7 @@ def test_repeated_cancellations_do_not_stop_a_delete() -> None:
 
 
 def test_only_the_delete_is_retried_and_each_attempt_is_told() -> None:
-    control = FakeControl(delete=[refused(503), refused(500), 200])
+    control = FakeControl(delete=[refused(502), refused(500), 200])
     events = run(control)
     deletes = [event for event in of(events, StepFinished) if event.step is Step.DELETE]
     assert [(event.attempt, event.outcome) for event in deletes] == [
@@ -288,6 +289,64 @@ def test_a_session_that_still_answers_after_its_delete_is_leaked() -> None:
     assert (last.outcome, last.remains, last.gone) == (Outcome.FAILED, Remains.LEAKED, Gone.STILL_ALIVE)
     assert (last.failure.step, last.failure.code) == (Step.DELETE, Code.STILL_ALIVE)
     assert remains(events)[-1] == (Remains.LEAKED, "still_alive")
+
+
+class HandClock:
+    """The time of tear-downs, which passes as the test says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 100.0
+        monkeypatch.setattr(owned, "now_ns", lambda: round(self.now_s * 1e9))
+        monkeypatch.setattr(owned, "sleep_until", self._sleep_until)
+
+    async def _sleep_until(self, due_ns: int) -> None:
+        self.now_s = max(self.now_s, due_ns / 1e9)
+
+
+def test_the_time_in_which_a_token_may_still_be_good_begins_with_the_deletes_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, looked_s = HandClock(monkeypatch), list[float]()
+
+    async def slow() -> int:
+        clock.now_s += 6
+        return 200
+
+    async def look() -> int:
+        looked_s.append(round(clock.now_s - 106, 3))
+        return 200 if clock.now_s < 106.5 else 404
+
+    events = run(FakeControl(delete=[slow], look=[look]))
+    (checked,) = of(events, GoneChecked)
+    assert looked_s == [0.0, 0.05, 0.15, 0.35, 0.75]
+    assert (finished(events).remains, checked.gone) == (Remains.NOTHING, Gone.CONFIRMED)
+    assert (checked.t_ns - checked.deleted_ns) / 1e9 == pytest.approx(6.75)  # since it was sent
+
+
+def test_a_session_is_still_alive_only_by_a_look_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, looked_s = HandClock(monkeypatch), list[float]()
+
+    async def look() -> int:
+        looked_s.append(round(clock.now_s - 100, 3))
+        clock.now_s += 0.3
+        return 200
+
+    events = run(FakeControl(look=[look]))
+    (checked,) = of(events, GoneChecked)
+    assert (looked_s[-2:], checked.gone) == ([4.35, 5.0], Gone.STILL_ALIVE)
+    assert (checked.t_ns - checked.deleted_ns) / 1e9 == pytest.approx(5.3)  # when that look was answered
+
+
+def test_a_mistake_of_our_own_in_a_delete_is_no_good_one() -> None:
+    async def broken() -> int:
+        raise ValueError("a URL too long")
+
+    events: list[Event] = []
+    with pytest.raises(ValueError, match="a URL too long"):
+        asyncio.run(lifecycle(FakeControl(delete=[broken]), events).run())
+    deleted = next(event for event in of(events, StepFinished) if event.step is Step.DELETE)
+    assert (deleted.outcome, deleted.failure.kind) == (Outcome.FAILED, Kind.BUG)
+    assert finished(events).remains is Remains.LEAKED
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])

@@ -122,3 +122,9 @@ def test_a_time_in_whole_unix_seconds_may_be_written_with_a_point(value: float) 
 def test_what_is_no_such_time_is_the_targets(value: Any) -> None:
     with pytest.raises(StepError, match="it is missing or no time in unix seconds"):
         validation.unix_s(value, "it")
+
+
+@pytest.mark.parametrize("value", ["🧪" * 6_000, "é" * 10_001, "%" * 20_000, "a" * 16_385, "..", "\ud83d"])
+def test_an_id_that_no_client_could_put_into_a_url_is_none(value: str) -> None:
+    with pytest.raises(StepError, match="the id can't be a part of a URL"):
+        validation.session_id(value, "the id")
