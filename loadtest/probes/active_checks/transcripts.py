@@ -9,7 +9,7 @@ from loadtest.events.errors import StepError
 from loadtest.probes.bench.bench import Bench, Probe
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.visit import Visit
-from loadtest.rooms.app_messages import OF_AVATAR, OF_USER, TRANSCRIPTION_FAILED
+from loadtest.rooms.app_messages import OF_AVATAR, OF_USER, PHRASE_STARTED, STARTED, TRANSCRIPTION_FAILED
 from loadtest.rules.transcripts import BACKWARDS_S
 from loadtest.system.clock import wall_ns
 from loadtest.text.validation import plain, stamp_s
@@ -67,12 +67,16 @@ def _told(visit: Visit) -> list[Any]:
 
 
 def _judge_answers(bench: Bench, subject: Subject, visit: Visit, answers: int, which: str) -> None:
+    """An answer in several phrases has a transcript for each that was announced."""
     told = len(visit.all(OF_AVATAR))
-    detail = f"{plural(told, 'transcript')} of {plural(answers, 'answer')}, {which} transcription of the user"
-    if answers <= told <= TURNS and answers < TURNS:  # answers that were not heard may have been told
+    phrases = max(answers, *(len(visit.all(kind)) for kind in (STARTED, PHRASE_STARTED)))
+    of_answers = plural(answers, "answer") + ("" if phrases == answers else f" in {plural(phrases, 'phrase')}")
+    detail = f"{plural(told, 'transcript')} of {of_answers}, {which} transcription of the user"
+    unheard = TURNS - answers
+    if unheard and answers <= told <= phrases + unheard:  # answers that were not heard may have been told
         bench.leave("TR-2", f"only {answers} of {TURNS} turns were answered", subject)
     else:
-        bench.judge_heard("TR-2", told == answers, detail, subject)
+        bench.judge_heard("TR-2", told == phrases, detail, subject)
 
 
 async def _judge_transcription(bench: Bench, subject: Subject, visit: Visit, said_ns: Sequence[int]) -> None:

@@ -15,7 +15,7 @@ from loadtest.probes.bench.reference import Spoken
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.visit import Visit
 from loadtest.probes.bench.wire import Answer
-from loadtest.rooms.app_messages import ENDED, OF_AVATAR, OF_USER, STARTED, translated
+from loadtest.rooms.app_messages import ENDED, OF_AVATAR, OF_USER, PHRASE_STARTED, STARTED, translated
 from loadtest.system.clock import now_ns
 from loadtest.twin.pcm import tone
 from tests.loadtest.fakes import FakeControl, FakeRoom, forever
@@ -232,6 +232,22 @@ def test_transcripts_of_answers_are_counted_also_where_one_turn_was_not_answered
         for number in range(told):
             visit.on_message(number, translated({"type": OF_AVATAR, "transcript": "well", "timestamp": 1.0}))
         transcripts._judge_answers(bench, subject, visit, answers, "with")
+
+    assert seen(scene) == {f"TR-2 {finding}"}
+
+
+@pytest.mark.parametrize(
+    ("told", "phrases", "finding"),
+    [(6, 6, "pass"), (5, 5, "pass"), (4, 4, "pass"), (6, 3, "fail"), (3, 6, "fail"), (3, 0, "pass")],
+)
+@pytest.mark.parametrize("kind", [STARTED, PHRASE_STARTED])
+def test_an_answer_in_several_phrases_has_as_many_transcripts(told: int, phrases: int, finding: str, kind: str) -> None:
+    async def scene(bench: Bench, subject: Subject, visit: Visit) -> None:
+        for _ in range(phrases):
+            visit.on_message(1, translated({"type": kind}))
+        for _ in range(told):
+            visit.on_message(1, translated({"type": OF_AVATAR, "transcript": "well", "timestamp": 1.0}))
+        transcripts._judge_answers(bench, subject, visit, 3, "with")
 
     assert seen(scene) == {f"TR-2 {finding}"}
 
