@@ -54,7 +54,7 @@ class OpenAIKnobs:
     shapes: str = _choice(
         *("shapes", "recorded", "documented"),
         text="documented: items with `object`, results of calls with `status`, no `obfuscation`, no `phase`, "
-        "no `language` and `prompt` that nobody set",
+        "no `language` and `prompt` that nobody set, no remark of the system on a user who says nothing",
     )
     first_item_done: str = _choice(
         *("first_item_done", "null", "item"),
@@ -72,8 +72,9 @@ class OpenAIKnobs:
         "calls of a tool that gpt-realtime-2 and its kin announce with a message in the same response",
     )
     reasoning_tokens: str = _choice(
-        *("reasoning_tokens", "asked", "always", "never"),
-        text="in the usage of gpt-realtime-2 and its kin; asked: if the session names an effort",
+        *("reasoning_tokens", "by_answer", "always", "never"),
+        text="in the usage of gpt-realtime-2 and its kin; by_answer: not of a call or the answer to its result, unless "
+        "the session names an effort",
     )
     output_items: int = knob("output_items", 1, integer(1, 20), "N", "output items that a spoken answer is split into")
     generation_speed: float = knob(

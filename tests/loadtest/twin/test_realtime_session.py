@@ -156,12 +156,8 @@ def test_an_idle_user_is_answered_too(scale: float) -> None:
         # What the avatar said for a second is no part of the silence, nor what the user said before it.
         assert triggered["audio_start_ms"] == pytest.approx(1200 + 1000, abs=60)
         assert triggered["audio_end_ms"] - triggered["audio_start_ms"] == pytest.approx(5000 / scale, abs=60)
-        assert talk.types(since=index)[1:4] == [
-            "input_audio_buffer.committed",
-            "conversation.item.added",
-            "conversation.item.done",
-        ]
-        assert talk.events[index + 1]["item_id"] == triggered["item_id"]
+        committed = talk.last("input_audio_buffer.committed")
+        assert committed["item_id"] == triggered["item_id"]
         assert len(talk.all("response.created")) == 2
 
     in_no_time(script)
@@ -838,7 +834,7 @@ def test_a_response_has_the_tools_and_the_thoughts_that_it_is_told() -> None:
         for settings, kind, thinks in (
             (own, "function_call", False),
             ({"reasoning": {"effort": "low"}, "prompt": {"id": "pmpt_1"}}, "message", True),
-            ({"reasoning": {"effort": None}}, "message", False),
+            ({"reasoning": {"effort": None}}, "message", True),
         ):
             talk.send("response.create", response=settings)
             await asyncio.sleep(LONG_S)

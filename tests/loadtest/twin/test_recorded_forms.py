@@ -224,6 +224,60 @@ def test_other_transcribers_and_the_knob_keep_the_order_that_they_had() -> None:
         assert len(talk.all(DELTA)) == 1
 
 
+def _ignored(knob: str) -> Talk:
+    """A user who says nothing after an answer, with the idle timeout on."""
+    talks = []
+    detection = {"type": "server_vad", "idle_timeout_ms": 5000}
+    heard = {"input": {**WHISPER["audio"]["input"], "turn_detection": detection}}
+
+    async def script() -> None:
+        talk = Talk(knob, "answer_s=0.4", session={"audio": heard})
+        talk.send("response.create")
+        await asyncio.sleep(0.4)
+        talk.say(speech_ms=0, silence_ms=5200)
+        await asyncio.sleep(6)
+        talks.append(talk)
+
+    in_no_time(script)
+    return talks[0]
+
+
+def test_a_remark_of_the_system_comes_before_the_turn_of_a_user_who_says_nothing() -> None:
+    talk = _ignored("shapes=recorded")
+
+    kinds = [event["type"] for event in talk.events]
+    at = kinds.index("input_audio_buffer.timeout_triggered")
+    assert kinds[at : at + 7] == [
+        "input_audio_buffer.timeout_triggered",
+        "conversation.item.added",
+        "conversation.item.done",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        "response.created",
+    ]
+    triggered, added, _, committed, turn, done, _ = talk.events[at : at + 7]
+    remark = added["item"]
+    assert (remark["role"], remark["status"], remark["content"][0]["type"]) == ("system", "completed", "input_text")
+    assert added["previous_item_id"] == talk.all("response.done")[0]["response"]["output"][0]["id"]
+    assert {each["previous_item_id"] for each in (committed, turn, done)} == {remark["id"]}
+    assert {triggered["item_id"], committed["item_id"]} == {turn["item"]["id"]}
+
+
+def test_the_documents_know_of_no_remark() -> None:
+    talk = _ignored("shapes=documented")
+
+    kinds = [event["type"] for event in talk.events]
+    at = kinds.index("input_audio_buffer.timeout_triggered")
+    assert kinds[at + 1 : at + 3] == ["input_audio_buffer.committed", "conversation.item.added"]
+
+
+def test_whisper_has_heard_nothing_of_a_user_who_says_nothing() -> None:
+    completed = _ignored("shapes=recorded").last(COMPLETED)
+
+    assert (completed["transcript"], completed["usage"]) == ("", {"type": "duration", "seconds": 0})
+
+
 # --- gpt-realtime-2.1
 
 
@@ -265,9 +319,11 @@ def test_an_answer_without_a_call_is_final_and_an_older_model_has_no_phases() ->
 @pytest.mark.parametrize(
     ("knob", "session", "is_told"),
     [
-        ("reasoning_tokens=asked", {"model": "gpt-realtime-2.1"}, False),
-        ("reasoning_tokens=asked", {"model": "gpt-realtime-2.1", "reasoning": {"effort": "low"}}, True),
-        ("reasoning_tokens=always", {"model": "gpt-realtime-2.1"}, True),
+        ("reasoning_tokens=by_answer", {"model": "gpt-realtime-2.1"}, True),
+        ("reasoning_tokens=by_answer", {"model": "gpt-realtime"}, False),
+        ("reasoning_tokens=by_answer", TWO_ONE, False),
+        ("reasoning_tokens=by_answer", {**TWO_ONE, "reasoning": {"effort": "low"}}, True),
+        ("reasoning_tokens=always", TWO_ONE, True),
         ("reasoning_tokens=always", {"model": "gpt-realtime"}, False),
         ("reasoning_tokens=never", {"model": "gpt-realtime-2.1", "reasoning": {"effort": "low"}}, False),
     ],
@@ -278,6 +334,23 @@ def test_tokens_of_thinking_are_told(knob: str, session: dict[str, Any], is_told
     details = usage["output_token_details"]
     assert ("reasoning_tokens" in details) is is_told
     assert usage["output_tokens"] == details["text_tokens"] + details["audio_tokens"]
+
+
+def test_the_answer_to_a_tool_s_result_needs_no_thought_and_the_next_one_does() -> None:
+    async def script() -> None:
+        talk = Talk(session=TWO_ONE)
+        talk.say(speech_ms=600)
+        await asyncio.sleep(LONG_S)
+        call_id = talk.last("response.done")["response"]["output"][-1]["call_id"]
+        result = {"type": "function_call_output", "call_id": call_id, "output": "fog"}
+        talk.send("conversation.item.create", item=result)
+        for _ in range(2):
+            talk.send("response.create", response={"tool_choice": "none"})
+            await asyncio.sleep(LONG_S)
+        details = [each["response"]["usage"]["output_token_details"] for each in talk.all("response.done")]
+        assert ["reasoning_tokens" in each for each in details] == [False, False, True]
+
+    in_no_time(script)
 
 
 def test_a_call_cut_off_in_its_announcement_leaves_one_unfinished_item() -> None:

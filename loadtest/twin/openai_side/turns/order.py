@@ -8,8 +8,8 @@ from dataclasses import dataclass
 USER_TURN = ("speech_stopped", "committed", "item.added", "item.done")
 """What the end of the user's speech brings, before the response; a manual commit leaves out the first."""
 
-IDLE_TURN = ("timeout_triggered", "committed", "item.added", "item.done")
-"""The same for `idle_timeout_ms`."""
+REMARK = ("item.added", "item.done")
+"""What `timeout_triggered` brings first, of a message of the system; then a turn follows that nobody spoke."""
 
 
 @dataclass(frozen=True, slots=True)

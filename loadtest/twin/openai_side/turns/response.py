@@ -208,9 +208,12 @@ class Response:
         return "after" if self._around.chance.happens("rate_limits", _SOMETIMES) else "none"
 
     def _tells_reasoning(self) -> bool:
-        asked = (self._config.get("reasoning") or {}).get("effort") is not None
         told = self._around.profile.reasoning_tokens
-        return self._plan.reasons and (told == "always" or (told == "asked" and asked))
+        if told != "by_answer" or not self._plan.reasons:
+            return self._plan.reasons and told == "always"
+        is_asked = (self._config.get("reasoning") or {}).get("effort") is not None
+        is_call = any(each.sequence is order.CALL for each in (*self._items, *self._planned))
+        return is_asked or not (is_call or self._context.last_type == "function_call_output")
 
     def _say(self, events: list[dict[str, Any]]) -> None:
         for event in events:

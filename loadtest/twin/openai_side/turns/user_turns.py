@@ -19,6 +19,7 @@ _SHORTEST_COMMIT_MS = 100
 _SHORTEST_WORD_MS = 100
 """Less voice than this is transcribed as nothing."""
 _TRANSCRIPT = "This is what the user of {} said."
+_NOBODY_SPOKE = {"type": "input_text", "text": "Nothing has been heard of the user for some time."}
 _WORD_MS = 300
 """Voice behind each word of a transcript that is told while the user speaks."""
 _KEPT_WORDS = 2
@@ -164,9 +165,16 @@ class UserTurns:
         self._on_speech()
 
     def _give_up_waiting(self, since_ms: int) -> None:
-        """Nobody spoke: OpenAI takes that for a turn."""
-        self._item_id = self._new_id("item")
-        self._end_turn(order.IDLE_TURN, since_ms=since_ms, until_ms=self._vad.position_ms, voiced_ms=0)
+        """Nobody spoke: OpenAI takes that for a turn, and remarks upon it."""
+        self._item_id, until_ms = self._new_id("item"), self._vad.position_ms
+        span = {"audio_start_ms": max(since_ms, self._taken_ms), "audio_end_ms": until_ms}
+        self._emit({"type": "input_audio_buffer.timeout_triggered", **span, "item_id": self._item_id})
+        if self._around.profile.shapes == "recorded":
+            remark = self._conversation.item(self._new_id("item"), role="system", content=[_NOBODY_SPOKE])
+            previous_item_id = self._conversation.add(remark)
+            for step in order.REMARK:
+                self._emit(_event(step, remark, previous_item_id))
+        self._end_turn(order.USER_TURN[1:], since_ms=since_ms, until_ms=until_ms, voiced_ms=0)
 
     def _end_turn(self, steps: tuple[str, ...], *, since_ms: int, until_ms: int, voiced_ms: int) -> None:
         item = self._take(steps, since_ms=since_ms, until_ms=until_ms)
@@ -183,7 +191,7 @@ class UserTurns:
         item.content = [{"type": "input_audio", "transcript": None}]
         previous_item_id = self._conversation.add(item)
         for step in steps:
-            self._emit(_event(step, item, previous_item_id, since_ms=since_ms, until_ms=until_ms))
+            self._emit(_event(step, item, previous_item_id, until_ms=until_ms))
         return item
 
     @property
@@ -254,7 +262,7 @@ class UserTurns:
         if model == "whisper-1":
             return {"type": "duration", "seconds": round(item.audio_ms / 1000, 2)}
         if model == _STREAMING_MODEL:
-            return {"type": "duration", "seconds": math.ceil(item.audio_ms / 1000)}
+            return {"type": "duration", "seconds": math.ceil(item.audio_ms / 1000) if transcript else 0}
         heard, written = item.audio_tokens, -(-len(transcript) // CHARACTERS_PER_TOKEN)
         return {
             "type": "tokens",
@@ -269,13 +277,11 @@ class UserTurns:
         return self._vad.position_ms - self._taken_ms + self._vad.rest_ms
 
 
-def _event(step: str, item: Item, previous_item_id: str | None, *, since_ms: int, until_ms: int) -> dict[str, Any]:
+def _event(step: str, item: Item, previous_item_id: str | None, *, until_ms: int = 0) -> dict[str, Any]:
     """One step of a turn."""
     match step:
         case "speech_stopped":
             fields: dict[str, Any] = {"audio_end_ms": until_ms, "item_id": item.id}
-        case "timeout_triggered":
-            fields = {"audio_start_ms": since_ms, "audio_end_ms": until_ms, "item_id": item.id}
         case "committed":
             fields = {"item_id": item.id, "previous_item_id": previous_item_id}
         case "item.added" | "item.done":
