@@ -54,7 +54,7 @@ class OpenAIKnobs:
     shapes: str = _choice(
         *("shapes", "recorded", "documented"),
         text="documented: items with `object`, results of calls with `status`, no `obfuscation`, no `phase`, "
-        "no `language` and `prompt` that nobody set, no remark of the system on a user who says nothing",
+        "no `language`, `prompt` and `description` that nobody set, no remark of the system on a user who says nothing",
     )
     first_item_done: str = _choice(
         *("first_item_done", "null", "item"),

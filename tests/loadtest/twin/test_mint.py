@@ -167,7 +167,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {"tools": [{"type": "function", "name": "a", "description": "b", "parameters": {"type": "object"}}]},
     {"tools": [{"type": "mcp", "server_label": "a", "server_url": "https://a.example", "require_approval": "never"}]},
     {
-        "tools": [{"type": "function", "name": "a"}],
+        "tools": [{"type": "function", "name": "a", "description": None}],
         "tool_choice": {"type": "function", "name": "a"},
     },
     {"model": "gpt-realtime-2", "reasoning": {"effort": "high"}, "parallel_tool_calls": False},

@@ -89,11 +89,26 @@ def test_a_transcriber_is_shown_with_its_language_and_prompt(knob: str, shown: d
     in_no_time(script)
 
 
+@pytest.mark.parametrize(
+    ("knob", "shown"), [("shapes=recorded", {"description": None, **WEATHER}), ("shapes=documented", WEATHER)]
+)
+def test_a_tool_is_shown_with_its_description(knob: str, shown: dict[str, Any]) -> None:
+    async def script() -> None:
+        clock = {"type": "function", "name": "clock", "description": "What time is it?"}
+        talk = Talk(knob, session={"tools": [WEATHER]})
+        assert talk.events[0]["session"]["tools"] == [shown]
+        talk.send("session.update", session={"type": "realtime", "tools": [clock, WEATHER]})
+        assert talk.last("session.updated")["session"]["tools"] == [clock, shown]
+
+    in_no_time(script)
+
+
 def test_what_session_created_shows_can_be_sent_back() -> None:
     async def script() -> None:
-        talk = Talk(session=WHISPER)
+        talk = Talk(session={**WHISPER, "tools": [WEATHER]})
         shown = talk.events[0]["session"]
-        talk.send("session.update", session={"type": "realtime", "audio": shown["audio"]})
+        patch = {name: shown[name] for name in ("audio", "tools")}
+        talk.send("session.update", session={"type": "realtime", **patch})
         assert talk.all("error") == []
         assert talk.last("session.updated")["session"] == shown
 

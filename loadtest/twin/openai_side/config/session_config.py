@@ -125,6 +125,10 @@ def _completed(session: dict[str, Any], knobs: OpenAIKnobs, *, asked: Mapping[st
     transcription, detection = audio["input"]["transcription"], audio["input"]["turn_detection"]
     if transcription is not None and knobs.shapes == "recorded":
         transcription = {"model": None, "language": None, "prompt": None} | transcription
+    if "tools" in session and knobs.shapes == "recorded":
+        session["tools"] = [
+            {"description": None} | each if each["type"] == "function" else each for each in session["tools"]
+        ]
     if detection is not None and detection.get("silence_duration_ms", ...) is None:
         silence_ms = _SILENCE_MS[reasoning] if knobs.silence_ms is None else knobs.silence_ms
         detection = detection | {"silence_duration_ms": silence_ms}

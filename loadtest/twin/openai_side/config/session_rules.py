@@ -139,7 +139,8 @@ _TOOL_NAMES = record({"read_only": boolean, "tool_names": list_of(text)})
 _TOOL = tagged(
     {
         "function": record(
-            {"type": text, "name": text, "description": text, "parameters": map_of(anything)}, required=("name",)
+            {"type": text, "name": text, "description": nullable(text), "parameters": map_of(anything)},
+            required=("name",),
         ),
         "mcp": exactly_one_of(
             *("server_url", "connector_id", "tunnel_id"),
