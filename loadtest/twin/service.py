@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from loadtest.twin import mutants
@@ -42,7 +43,7 @@ class Twin:
         clock_scale: float,
         openai: socket.socket,
         avaturn: socket.socket,
-        script: Sequence[Decision] = (),
+        scripts: Mapping[str, Sequence[Decision]] = MappingProxyType({}),
         certificates: Certificates | None = None,
     ) -> None:
         self.keys = Keys()
@@ -70,7 +71,11 @@ class Twin:
             client_secrets=self._secrets,
             truth=self.truth,
             around=Around(
-                profile=profile, chance=self._chance, timers=timers, limits=self._limits, script=iter(script)
+                profile=profile,
+                chance=self._chance,
+                timers=timers,
+                limits=self._limits,
+                scripts={name: iter(script) for name, script in scripts.items()},
             ),
         )
         surroundings = Surroundings(

@@ -105,7 +105,7 @@ async def _compare(
 ) -> list[str]:
     """Differences between a recording and a twin behind a recorder of its own."""
     from loadtest.twin.recorder.differences import differences
-    from loadtest.twin.recorder.foresight import script
+    from loadtest.twin.recorder.foresight import scripts
     from loadtest.twin.recorder.recording import Recorder
     from loadtest.twin.recorder.replaying import replay
 
@@ -115,7 +115,7 @@ async def _compare(
         clock_scale=options.clock_scale,
         openai=openai,
         avaturn=avaturn,
-        script=script(recorded),
+        scripts=scripts(recorded),
     )
     of_twin: list[Line] = []
     recorder = Recorder(

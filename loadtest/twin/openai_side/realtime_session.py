@@ -15,7 +15,7 @@ from loadtest.twin.openai_side.config import client_events, session_config
 from loadtest.twin.openai_side.config.session_rules import SPEECH, check_whole
 from loadtest.twin.openai_side.errors import RefusedError
 from loadtest.twin.openai_side.padding import padded
-from loadtest.twin.openai_side.surroundings import Around, Emit
+from loadtest.twin.openai_side.surroundings import Around, Decision, Emit, Script
 from loadtest.twin.openai_side.turns.conversation import Conversation, Item
 from loadtest.twin.openai_side.turns.response import Response
 from loadtest.twin.openai_side.turns.user_turns import UserTurns
@@ -37,7 +37,9 @@ _UNASKED_AFTER_S = 1.5
 class RealtimeSession:
     """The state of one session. `emit` gets every server event but its `event_id`."""
 
-    def __init__(self, *, config: Mapping[str, Any], around: Around, emit: Emit, hang_up: HangUp) -> None:
+    def __init__(
+        self, *, config: Mapping[str, Any], script: Script, around: Around, emit: Emit, hang_up: HangUp
+    ) -> None:
         self._prefix = secrets.token_hex(6)
         self._count = 0
         self._around = around
@@ -53,6 +55,7 @@ class RealtimeSession:
         self._beside: dict[str, Response] = {}
         """Those that write to none, by id: any number at a time, and no concern of the user's turns."""
         self._responses = 0
+        self._script = script
         self._turns = UserTurns(
             config=self._config,
             conversation=self._conversation,
@@ -166,6 +169,7 @@ class RealtimeSession:
             config=config,
             conversation=self._conversation,
             own_input=own_input,
+            decided=next(self._script, Decision()),
             around=self._around,
             alarms=self._alarms,
             emit=self._emit,

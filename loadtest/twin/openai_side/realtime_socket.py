@@ -21,7 +21,7 @@ from loadtest.twin.openai_side.config.session_rules import MODELS
 from loadtest.twin.openai_side.errors import RefusedError, bad_key, beta_is_gone
 from loadtest.twin.openai_side.minting.client_secrets import ClientSecrets
 from loadtest.twin.openai_side.realtime_session import LONGEST_S, RealtimeSession
-from loadtest.twin.openai_side.surroundings import Around
+from loadtest.twin.openai_side.surroundings import SCRIPTED, Around, Script
 from loadtest.twin.sockets import append_event
 from loadtest.twin.sockets.event_socket import EventSocket
 from loadtest.twin.truth import Truth
@@ -81,8 +81,9 @@ class Realtime:
         except RefusedError as refusal:
             if refusal.code == "invalid_api_key" and self.around.profile.bad_key_refused == "upgrade_401":
                 return refusal
-            return RealtimeSocket(self, config=None, refusal=refusal)
-        return RealtimeSocket(self, config=config, refusal=None)
+            return RealtimeSocket(self, config=None, refusal=refusal, script=iter(()))
+        script = self.around.scripts.get(headers.get(SCRIPTED, ""), iter(()))
+        return RealtimeSocket(self, config=config, refusal=None, script=script)
 
     def config_for(self, headers: Mapping[str, str], *, query: Mapping[str, list[str]]) -> Mapping[str, Any]:
         """The session object that this request is entitled to. Raises RefusedError."""
@@ -130,7 +131,14 @@ class RealtimeSocket(EventSocket):
 
     __slots__ = ("_created", "_early", "_event_prefix", "_events", "_expiry", "_owner", "_refusal", "_session")
 
-    def __init__(self, owner: Realtime, *, config: Mapping[str, Any] | None, refusal: RefusedError | None) -> None:
+    def __init__(
+        self,
+        owner: Realtime,
+        *,
+        config: Mapping[str, Any] | None,
+        refusal: RefusedError | None,
+        script: Script,
+    ) -> None:
         super().__init__()
         self._owner = owner
         self._refusal = refusal
@@ -144,7 +152,9 @@ class RealtimeSocket(EventSocket):
         if config is not None:
             if "model" in config and owner.around.profile.session_model == "snapshot":
                 config = {**config, "model": session_config.resolved_model(config["model"])}
-            self._session = RealtimeSession(config=config, around=owner.around, emit=self._emit, hang_up=self._hang_up)
+            self._session = RealtimeSession(
+                config=config, script=script, around=owner.around, emit=self._emit, hang_up=self._hang_up
+            )
 
     def on_open(self) -> None:
         """Greet, or say what is wrong and close."""

@@ -1,6 +1,6 @@
 """What all Realtime sessions of the twin share, and what each is given."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,10 @@ class Decision:
 
 
 Script = Iterator[Decision]
-"""For each response in turn; after its end all is left to the twin."""
+"""For each response of a socket in turn; after its end all is left to the twin."""
+
+SCRIPTED = "x-twin-script"
+"""The header by which a socket asks for the script of that name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,4 +42,4 @@ class Around:
     chance: Chance
     timers: Timers
     limits: RateLimits
-    script: Script = field(default_factory=lambda: iter(()))
+    scripts: Mapping[str, Script] = field(default_factory=dict)

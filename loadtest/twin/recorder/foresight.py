@@ -14,20 +14,21 @@ _ENDS = ("completed", "cancelled", "incomplete", "failed")
 _KINDS = {"message": "message", "function_call": "call"}
 
 
-def script(lines: Sequence[Line]) -> list[Decision]:
-    """What the model decided in each recorded response, for a twin to decide likewise: its items, and how it ended.
+def scripts(lines: Sequence[Line]) -> dict[str, list[Decision]]:
+    """What the model decided in each recorded response of each socket, by its number, for a twin to decide likewise:
+    its items, and how it ended.
 
     Which of them it is is no matter of the wire. Items of another kind are left to the twin; so is the end of a
     response that was never told.
     """
-    found: list[_Recorded] = []
+    found: dict[str, list[_Recorded]] = {}
     latest: dict[Any, _Recorded] = {}
     named: dict[str, _Recorded] = {}
     for line in lines:
         shape = line.get("shape", {})
         if line.get("type") == "response.created":
             latest[line["socket"]] = named[str(_table(shape, "response").get("id"))] = _Recorded()
-            found.append(latest[line["socket"]])
+            found.setdefault(str(line["socket"]), []).append(latest[line["socket"]])
         elif line.get("socket") not in latest:
             continue
         elif line.get("type") == "response.output_item.added":
@@ -36,7 +37,7 @@ def script(lines: Sequence[Line]) -> list[Decision]:
         elif line.get("type") == "response.done":
             response = _table(shape, "response")
             named.get(str(response.get("id")), latest[line["socket"]]).end = response
-    return [each.decision() for each in found]
+    return {name: [each.decision() for each in responses] for name, responses in found.items()}
 
 
 def heard(lines: Sequence[Line]) -> set[int]:

@@ -17,6 +17,7 @@ from aiohttp import (
     WSServerHandshakeError,
 )
 
+from loadtest.twin.openai_side.surroundings import SCRIPTED
 from loadtest.twin.pcm import FRAME_BYTES, SILENT_FRAME, tone
 from loadtest.twin.recorder.contract import AUDIO, EMPTY, NOT_JSON, OBJECT, Line, Names, parsed
 from loadtest.twin.recorder.filling import filled, with_lengths, without_strange_ids
@@ -131,9 +132,8 @@ class _Replay:
         protocols = () if key is None else ("realtime", f"openai-insecure-api-key.{key}")
         with contextlib.suppress(WSServerHandshakeError, ClientError, TimeoutError):
             async with asyncio.timeout(_HTTP_DEADLINE_S):
-                ws = await self._http.ws_connect(
-                    self._url(line), headers=self._headers(line), protocols=protocols, max_msg_size=0
-                )
+                headers = {**self._headers(line), SCRIPTED: str(line["socket"])}
+                ws = await self._http.ws_connect(self._url(line), headers=headers, protocols=protocols, max_msg_size=0)
             self._sockets[line["socket"]] = _Socket(ws, is_room=line["service"] == "avaturn")
 
     async def _send(self, socket: "_Socket", line: Line) -> None:

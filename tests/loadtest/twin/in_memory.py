@@ -41,9 +41,8 @@ class Talk:
         SESSION(request, "session")
         self.session = RealtimeSession(
             config=session_config.effective(request, knobs=profile),
-            around=Around(
-                profile=profile, chance=Chance(profile, seed=seed), timers=timers, limits=limits, script=iter(script)
-            ),
+            around=Around(profile=profile, chance=Chance(profile, seed=seed), timers=timers, limits=limits),
+            script=iter(script),
             emit=self.events.append,
             hang_up=self._hang_up,
         )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from loadtest.twin.openai_side.surroundings import Decision
-from loadtest.twin.recorder.foresight import heard, script
+from loadtest.twin.recorder.foresight import heard, scripts
 from loadtest.twin.recorder.reading import read
 from tests.contract.cassettes import KEPT
 from tests.loadtest.twin.in_memory import Talk, in_no_time
@@ -42,10 +42,12 @@ def test_a_replay_decides_as_the_recorded_model_did() -> None:
         _created(),
     ]
 
-    assert script(lines) == [
-        *(Decision(items=("message", "call")), Decision(items=("message",))),
-        *(Decision(), Decision()),
-    ]
+    elsewhere = [_created() | {"socket": 2}, _item("<response 2s>", "function_call") | {"socket": 2}]
+
+    assert scripts([*lines[:2], *elsewhere, *lines[2:]]) == {
+        "1": [Decision(items=("message", "call")), Decision(items=("message",)), Decision(), Decision()],
+        "2": [Decision(items=("call",))],
+    }
 
 
 @pytest.mark.parametrize(
@@ -64,11 +66,12 @@ def test_a_replay_ends_a_response_as_it_was_recorded(told: tuple[str, Any], stat
     first, second = "<response 1s>", "<response 1s.2>"
     lines = [_created(first), _created(second), _item(second, "message"), _done(first, told[0], **told[1])]
 
-    assert script(lines) == [Decision(items=(), status=status, reason=reason), Decision(items=("message",))]
+    decided = [Decision(items=(), status=status, reason=reason), Decision(items=("message",))]
+    assert scripts(lines) == {"1": decided}
 
 
 def test_a_replay_decides_as_each_recorded_session_did() -> None:
-    decided = {path.stem.partition("__")[2]: script(read(path)) for path in sorted(KEPT.glob("*.jsonl"))}
+    decided = {path.stem.partition("__")[2]: scripts(read(path)).get("1", []) for path in sorted(KEPT.glob("*.jsonl"))}
     message, call = (Decision(items=(kind,), status="completed") for kind in ("message", "call"))
 
     assert decided == {

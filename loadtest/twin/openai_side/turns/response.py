@@ -34,6 +34,7 @@ class Response:
         config: Mapping[str, Any],
         conversation: Conversation,
         own_input: Sequence[Item] | None,
+        decided: Decision,
         around: Around,
         alarms: Alarms,
         emit: Emit,
@@ -70,7 +71,6 @@ class Response:
         self._planned: list[OutputItem] = []
         self._deltas = 0
         self._is_half = False
-        decided = next(around.script, Decision())
         fate = around.chance.mishap("first_delta") or around.chance.mishap("response")
         self._decided = decided if fate is None else Decision()
         self._fate = fate or decided.reason
