@@ -126,7 +126,12 @@ async def _compare(
     await twin.start()
     try:
         async with recorder.serving():
-            await replay(recorded, recorder=recorder, keys={"openai": twin.keys.openai, "avaturn": twin.keys.avaturn})
+            await replay(
+                recorded,
+                recorder=recorder,
+                keys={"openai": twin.keys.openai, "avaturn": twin.keys.avaturn},
+                mint_url=f"{twin.openai_base_url}/realtime/client_secrets",
+            )
     finally:
         await twin.stop()
     return differences(recorded, of_twin)

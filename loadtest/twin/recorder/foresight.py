@@ -10,6 +10,9 @@ from loadtest.twin.recorder.contract import Line
 _APPEND = "input_audio_buffer.append"
 _ENDS_A_BUFFER = ("input_audio_buffer.commit", "input_audio_buffer.clear", "session.update")
 _DETECTED = ("input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped")
+_GREETINGS = ("session.created", "room.joined")
+_OF_THE_MODEL = ("missing_model", "invalid_model")
+"""Complaints of who has passed with his key."""
 _ENDS = ("completed", "cancelled", "incomplete", "failed")
 _KINDS = {"message": "message", "function_call": "call"}
 
@@ -57,16 +60,29 @@ def heard(lines: Sequence[Line]) -> set[int]:
 
 
 def accepted(lines: Sequence[Line]) -> set[tuple[str, str]]:
-    """The keys that a service has accepted at least once, by service and name."""
+    """The keys that a service has accepted at least once, by service and name. A socket is opened first and refused
+    in it: only its greeting shows that the key was a good one, or a complaint of something else."""
     answers = {line["exchange"]: line["status"] for line in lines if "exchange" in line and "status" in line}
-    opened = {line["socket"]: line["status"] for line in lines if "socket" in line and "status" in line}
+    welcome = greeted(lines).keys() | {line["socket"] for line in lines if _error(line).get("code") in _OF_THE_MODEL}
     found = set()
     for line in lines:
         if "path" in line:
-            status = answers.get(line["exchange"]) if "exchange" in line else opened.get(line["socket"])
-            if status not in (None, 401, 403):
-                found |= {(line["service"], name) for name in line["credentials"].values()}
+            is_good = (
+                answers.get(line["exchange"]) not in (None, 401, 403)
+                if "exchange" in line
+                else line["socket"] in welcome
+            )
+            found |= {(line["service"], name) for name in line["credentials"].values() if is_good}
     return found
+
+
+def greeted(lines: Sequence[Line]) -> dict[int, Line]:
+    """The sockets that a service has let in, and with what greeting."""
+    return {line["socket"]: line for line in lines if line.get("from") == "service" and line["type"] in _GREETINGS}
+
+
+def _error(line: Line) -> Mapping[str, Any]:
+    return _table(line.get("shape", {}), "error") if line.get("type") == "error" else {}
 
 
 class _Recorded:

@@ -5,6 +5,7 @@ import base64
 import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode
@@ -21,7 +22,7 @@ from loadtest.twin.openai_side.surroundings import SCRIPTED
 from loadtest.twin.pcm import FRAME_BYTES, SILENT_FRAME, tone
 from loadtest.twin.recorder.contract import AUDIO, EMPTY, NOT_JSON, OBJECT, Line, Names, parsed
 from loadtest.twin.recorder.filling import filled, with_lengths, without_strange_ids
-from loadtest.twin.recorder.foresight import accepted, heard
+from loadtest.twin.recorder.foresight import accepted, greeted, heard
 from loadtest.twin.recorder.recording import Recorder
 from loadtest.twin.recorder.upstream import http_session
 
@@ -30,6 +31,8 @@ _HTTP_DEADLINE_S = 20.0
 _EVENT_DEADLINE_S = 8.0
 _TIMEOUT = "input_audio_buffer.timeout_triggered"
 _LONGEST_IDLE_S = 30.0
+_NOT_ASKED = ("id", "object", "expires_at")
+"""What only an answer says of a session."""
 _FRAME_S = 0.020
 _SPEECH = tone(duration_ms=600)
 _PAUSE = bytes(48 * 10_500)
@@ -43,14 +46,15 @@ _STOPPED = "input_audio_buffer.speech_stopped"
 _SILENCED = (_STOPPED, "conversation.item.input_audio_transcription.")
 
 
-async def replay(lines: Sequence[Line], *, recorder: Recorder, keys: Mapping[str, str]) -> None:
+async def replay(lines: Sequence[Line], *, recorder: Recorder, keys: Mapping[str, str], mint_url: str) -> None:
     """Do what the client of `lines` did, in the same order, to the twin behind `recorder`.
 
     What the twin doesn't do is waited for once, then no more; nothing is raised for it. `keys`: the twin's, by service.
+    `mint_url`: where it mints what the client had got elsewhere.
     """
     async with (
         http_session(deadline_s=_HTTP_DEADLINE_S) as http,
-        _Replay(lines, recorder=recorder, keys=keys, http=http) as client,
+        _Replay(lines, recorder=recorder, keys=keys, mint_url=mint_url, http=http) as client,
     ):
         for line in with_lengths(lines):
             await client.follow(line)
@@ -58,14 +62,18 @@ async def replay(lines: Sequence[Line], *, recorder: Recorder, keys: Mapping[str
 
 class _Replay:
     def __init__(
-        self, lines: Sequence[Line], *, recorder: Recorder, keys: Mapping[str, str], http: ClientSession
+        self, lines: Sequence[Line], *, recorder: Recorder, keys: Mapping[str, str], mint_url: str, http: ClientSession
     ) -> None:
         self._names = recorder.names
         self._recorder = recorder
         self._keys = keys
+        self._mint_url = mint_url
         self._good = accepted(lines)
+        self._greeted = greeted(lines)
         self._heard = heard(lines)
         self._http = http
+        self._secrets: dict[str, str] = {}
+        """Of keys that prove to be secrets."""
         self._sockets: dict[int, _Socket] = {}
 
     async def __aenter__(self) -> "_Replay":
@@ -127,6 +135,8 @@ class _Replay:
                 socket.text_tasks += 1
 
     async def _open(self, line: Line) -> None:
+        if line["service"] == "openai" and not {"model", "intent"} & line["query"].keys():
+            await self._mint_elsewhere(line)
         credential = line["credentials"].get("protocol")
         key = self._credential(line, "protocol", credential) if credential else None
         protocols = () if key is None else ("realtime", f"openai-insecure-api-key.{key}")
@@ -135,6 +145,20 @@ class _Replay:
                 headers = {**self._headers(line), SCRIPTED: str(line["socket"])}
                 ws = await self._http.ws_connect(self._url(line), headers=headers, protocols=protocols, max_msg_size=0)
             self._sockets[line["socket"]] = _Socket(ws, is_room=line["service"] == "avaturn")
+
+    async def _mint_elsewhere(self, line: Line) -> None:
+        """Who was let in without naming a model had a secret. One that was not minted in the recording is minted here,
+        for the session that it was shown to have; the recorder doesn't see it."""
+        greeting = self._greeted.get(line["socket"], {}).get("shape", {}).get("session")
+        for name in line["credentials"].values():
+            if isinstance(greeting, dict) and name.startswith("<key ") and name not in self._secrets:
+                session = {member: each for member, each in greeting.items() if member not in _NOT_ASKED}
+                auth = {"authorization": f"Bearer {self._keys['openai']}"}
+                body = {"session": filled(session, self._names)}
+                with contextlib.suppress(ClientError, TimeoutError):
+                    async with self._http.post(self._mint_url, json=body, headers=auth) as answer:
+                        if answer.status == HTTPStatus.OK:
+                            self._secrets[name] = (await answer.json())["value"]
 
     async def _send(self, socket: "_Socket", line: Line) -> None:
         # Sound is sent on the cue of what it brought about; where nobody found speech in it, right here and silent.
@@ -163,6 +187,8 @@ class _Replay:
         """The same credential as was recorded: what the twin has issued in that place, its key, or a wrong key."""
         if not name.startswith("<key "):
             return self._names.value(name) or "unknown"
+        if line["service"] == "openai" and name in self._secrets:
+            return self._secrets[name]
         is_key = where != "x-session-token" and (line["service"], name) in self._good
         return self._keys[line["service"]] if is_key else f"wrong-{name.strip('<>').replace(' ', '-')}"
 

@@ -1,5 +1,7 @@
 """What a replay repeats of a recording that is not plain: recorded and compared with the same twin, nothing differs."""
 
+from tests.loadtest.twin.inside import Inside
+from tests.loadtest.twin.process import DEADLINE_S
 from tests.loadtest.twin.proxied import Proxied, recorded, replayed
 from tests.loadtest.twin.talking import Client
 
@@ -35,3 +37,50 @@ def test_what_a_recorded_socket_decided_is_decided_there_alone() -> None:
     lines = recorded(_in_a_room, two, knobs=["answer_s=0.4"])
 
     assert replayed(lines, "answer_s=0.4") == []
+
+
+# --- keys
+
+
+async def _looked(to: Proxied, *keys: str, query: str = "?model=gpt-realtime") -> None:
+    """Sockets that are opened with these keys, up to what comes first."""
+    for key in keys:
+        async with to.realtime(query, key=key) as client:
+            await client.socket.receive(DEADLINE_S)
+
+
+def test_a_wrong_key_is_a_wrong_one_though_its_socket_opened() -> None:
+    async def scene(to: Proxied) -> None:
+        await _looked(to, to.parts.keys.openai, "sk-wrong")
+
+    lines = recorded(scene)
+
+    assert [line["type"] for line in lines if "type" in line] == ["session.created", "error"]
+    assert replayed(lines) == []
+
+
+def test_a_key_is_a_good_one_if_the_complaint_is_of_the_model() -> None:
+    async def scene(to: Proxied) -> None:
+        await _looked(to, to.parts.keys.openai, query="")
+        await _looked(to, to.parts.keys.openai, query="?model=gpt-nothing")
+
+    lines = recorded(scene)
+
+    assert [line["shape"]["error"]["code"] for line in lines if "type" in line] == ["missing_model", "invalid_model"]
+    assert replayed(lines) == []
+
+
+def test_a_secret_that_was_minted_elsewhere_is_minted_for_such_a_session() -> None:
+    """With the voice, the tools and the transcriber that it had, of which the recording knows by the greeting alone."""
+    tool = {"type": "function", "name": "clock", "parameters": {"type": "object", "properties": {}}}
+    heard = {"input": {"transcription": {"model": "whisper-1"}}, "output": {"voice": "cedar"}}
+    session = {"audio": heard, "tools": [tool], "tool_choice": {"type": "function", "name": "clock"}}
+
+    async def scene(to: Proxied) -> None:
+        elsewhere = Inside(to.parts, to.http)
+        await _looked(to, await elsewhere.secret({"model": "gpt-realtime-2.1", **session}), query="")
+
+    lines = recorded(scene)
+
+    assert lines[0]["credentials"] == {"authorization": "<key 1>"}
+    assert replayed(lines) == []
