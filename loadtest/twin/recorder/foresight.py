@@ -8,7 +8,10 @@ from loadtest.twin.openai_side.surroundings import Decision
 from loadtest.twin.recorder.contract import Line
 
 _APPEND = "input_audio_buffer.append"
-_ENDS_A_BUFFER = ("input_audio_buffer.commit", "input_audio_buffer.clear", "session.update")
+_COMMIT = "input_audio_buffer.commit"
+_TOO_SMALL = "input_audio_buffer_commit_empty"
+_ENDS_A_BUFFER = (_COMMIT, "input_audio_buffer.clear", "session.update")
+_TURN_ENDS = ("input_audio_buffer.speech_stopped", "input_audio_buffer.timeout_triggered")
 _DETECTED = ("input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped")
 _GREETINGS = ("session.created", "room.joined")
 _OF_THE_MODEL = ("missing_model", "invalid_model")
@@ -56,6 +59,30 @@ def heard(lines: Sequence[Line]) -> set[int]:
             is_detected[socket] = False
         elif kind == _APPEND and is_detected.get(socket):
             found.add(id(line))
+    return found
+
+
+def too_short(lines: Sequence[Line]) -> set[int]:
+    """Which lines (by `id`) are sound of a client that was not enough for the commit which followed."""
+    found: set[int] = set()
+    appended: dict[Any, list[int]] = {}
+    commits: dict[Any, list[list[int]]] = {}
+    detected = set()
+    for line in lines:
+        kind, socket = line.get("type"), line.get("socket")
+        if kind == _APPEND:
+            appended.setdefault(socket, []).append(id(line))
+        elif kind in _ENDS_A_BUFFER[:2]:
+            sound = appended.pop(socket, [])
+            if kind == _COMMIT:
+                commits.setdefault(socket, []).append(sound)
+        elif kind in _TURN_ENDS:
+            detected.add(socket)
+        elif kind == "input_audio_buffer.committed" and socket in detected:
+            detected.remove(socket)
+        elif kind == "input_audio_buffer.committed" or _error(line).get("code") == _TOO_SMALL:
+            sound = commits[socket].pop(0) if commits.get(socket) else []
+            found |= set(sound if kind == "error" else ())
     return found
 
 

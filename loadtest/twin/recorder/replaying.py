@@ -22,7 +22,7 @@ from loadtest.twin.openai_side.surroundings import SCRIPTED
 from loadtest.twin.pcm import FRAME_BYTES, SILENT_FRAME, tone
 from loadtest.twin.recorder.contract import AUDIO, EMPTY, NOT_JSON, OBJECT, Line, Names, parsed
 from loadtest.twin.recorder.filling import filled, with_lengths, without_strange_ids
-from loadtest.twin.recorder.foresight import accepted, greeted, heard
+from loadtest.twin.recorder.foresight import accepted, greeted, heard, too_short
 from loadtest.twin.recorder.recording import Recorder
 from loadtest.twin.recorder.upstream import http_session
 
@@ -35,8 +35,11 @@ _NOT_ASKED = ("id", "object", "expires_at")
 """What only an answer says of a session."""
 _FRAME_S = 0.020
 _SPEECH = tone(duration_ms=600)
-_PAUSE = bytes(48 * 10_500)
-"""Longer than any turn detection waits for the user to go on."""
+_PAUSE = bytes(48 * 100)
+_PAUSES = 105
+"""Longer than any turn detection waits for the user to go on. More than it waits for would be left in the buffer."""
+_PAUSE_S = 0.02
+"""Ample for a twin in this process to say that it has heard one."""
 # What only speech brings about: on the way to one of these the user speaks.
 _ANSWERED = "avatar_started_speaking"
 _CUES = ("input_audio_buffer.speech_started", "ce_events.realtime.input_transcript", _ANSWERED)
@@ -70,7 +73,8 @@ class _Replay:
         self._mint_url = mint_url
         self._good = accepted(lines)
         self._greeted = greeted(lines)
-        self._heard = heard(lines)
+        self._unsent = heard(lines) | too_short(lines)
+        """Sound that is sent on the cue of what it brought about, or was as good as none."""
         self._http = http
         self._secrets: dict[str, str] = {}
         """Of keys that prove to be secrets."""
@@ -161,8 +165,8 @@ class _Replay:
                             self._secrets[name] = (await answer.json())["value"]
 
     async def _send(self, socket: "_Socket", line: Line) -> None:
-        # Sound is sent on the cue of what it brought about; where nobody found speech in it, right here and silent.
-        if line["type"] == "input_audio_buffer.append" and (socket.is_speaking or id(line) in self._heard):
+        # Where nobody found speech in it, sound is sent right here, and is silent.
+        if line["type"] == "input_audio_buffer.append" and (socket.is_speaking or id(line) in self._unsent):
             return
         shape = {"type": line["type"], **without_strange_ids(line.get("shape", {}))}
         await socket.send(filled(shape, self._names))
@@ -229,7 +233,7 @@ class _Socket:
                 await self._speak()
             if self.is_speaking and str(kind).startswith(_SILENCED) and _STOPPED in expected[index:]:
                 self.is_speaking = False
-                await self._say(_PAUSE)
+                await self._pause()
             if kind not in self._missing and not await self._has_come(kind):
                 self._missing.add(kind)
 
@@ -269,6 +273,16 @@ class _Socket:
         else:
             self.is_speaking = True
             await self._say(_SPEECH)
+
+    async def _pause(self) -> None:
+        """Be silent until the turn has ended."""
+        before = self._received[_STOPPED]
+        for _ in range(_PAUSES):
+            await self._say(_PAUSE)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PAUSE_S), self._changed:
+                    await self._changed.wait_for(lambda: self._received[_STOPPED] > before or self._received[None])
+                return
 
     async def _say(self, pcm: bytes) -> None:
         await self.send({"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode()})

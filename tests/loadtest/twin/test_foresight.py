@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from loadtest.twin.openai_side.surroundings import Decision
-from loadtest.twin.recorder.foresight import heard, scripts
+from loadtest.twin.recorder.foresight import heard, scripts, too_short
 from loadtest.twin.recorder.reading import read
 from tests.contract.cassettes import KEPT
 from tests.loadtest.twin.in_memory import Talk, in_no_time
@@ -95,6 +95,17 @@ def test_sound_is_heard_in_which_speech_was_found_before_the_client_ended_the_tu
         elsewhere = append | {"socket": 2}
         lines = [pushed, end, elsewhere, spoken, started, held, _line("input_audio_buffer.speech_stopped"), end]
         assert heard(lines) == {id(spoken), id(held)}
+
+
+def test_sound_was_too_short_if_the_commit_behind_it_was_refused_for_that() -> None:
+    small = _line("error", error={"code": "input_audio_buffer_commit_empty"})
+    commit, clear = (_line(f"input_audio_buffer.{kind}", by="client") for kind in ("commit", "clear"))
+    stopped, committed = (_line(f"input_audio_buffer.{kind}") for kind in ("speech_stopped", "committed"))
+    first, second, third, fourth, fifth = (_line("input_audio_buffer.append", by="client") for _ in range(5))
+    pipelined = [first, commit, second, commit, committed, small]
+    lines = [*pipelined, third, clear, fourth, stopped, committed, commit, small, fifth, commit, _line("error")]
+
+    assert too_short(lines) == {id(second), id(fourth)}
 
 
 # --- a response whose end is decided

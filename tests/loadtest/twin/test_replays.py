@@ -1,8 +1,10 @@
 """What a replay repeats of a recording that is not plain: recorded and compared with the same twin, nothing differs."""
 
+import base64
+
 from tests.loadtest.twin.inside import Inside
 from tests.loadtest.twin.process import DEADLINE_S
-from tests.loadtest.twin.proxied import Proxied, recorded, replayed
+from tests.loadtest.twin.proxied import Proxied, recorded, replayed, talk
 from tests.loadtest.twin.talking import Client
 
 TEXT = {"output_modalities": ["text"]}
@@ -83,4 +85,32 @@ def test_a_secret_that_was_minted_elsewhere_is_minted_for_such_a_session() -> No
     lines = recorded(scene)
 
     assert lines[0]["credentials"] == {"authorization": "<key 1>"}
+    assert replayed(lines) == []
+
+
+# --- sound
+
+
+def _sound(length_ms: int) -> str:
+    return base64.b64encode(bytes(48 * length_ms)).decode()
+
+
+async def _in_vain(client: Client) -> None:
+    """Nothing is left when the turn was found, and too little is there later; then there is enough."""
+    await client.say(speech_ms=600, silence_ms=200)
+    await client.until("input_audio_buffer.committed")
+    await client.send("input_audio_buffer.commit")
+    await client.until("error")
+    await client.until("response.done")
+    for length_ms, then in ((40, "error"), (400, "input_audio_buffer.committed")):
+        await client.send("input_audio_buffer.append", audio=_sound(length_ms))
+        await client.send("input_audio_buffer.commit")
+        await client.until(then)
+
+
+def test_a_commit_of_too_little_sound_is_refused_again() -> None:
+    lines = recorded(talk(_in_vain))
+
+    errors = [line["shape"]["error"]["code"] for line in lines if line.get("type") == "error"]
+    assert errors == ["input_audio_buffer_commit_empty"] * 2
     assert replayed(lines) == []
