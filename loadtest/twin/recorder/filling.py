@@ -20,7 +20,10 @@ _FILLERS = {
 }
 """By the name of the member; an `id` is named with what it is the id of."""
 _BEYOND_ALL_MS = 10_000_000
-_STRANGE = (("previous_item_id", STRING), ("response_id", STRING))
+_REFUSED = {"string_above_max_length": "x" * 65, "empty_string": ""}
+"""Ids that are refused with this code."""
+_UNKNOWN = "none of these"
+"""Nothing has this id, or may have it."""
 
 
 def filled(shape: Any, names: Names, *, key: str = "") -> Any:
@@ -41,7 +44,7 @@ def filled(shape: Any, names: Names, *, key: str = "") -> Any:
 def without_strange_ids(shape: dict[str, Any]) -> dict[str, Any]:
     """A client's event without ids that the service had not told by then: those that the client chose for its own
     items, and what refers to them. Without them the service takes the newest, and chooses itself."""
-    left = {name: each for name, each in shape.items() if (name, each) not in _STRANGE}
+    left = {name: each for name, each in shape.items() if (name, each) != ("previous_item_id", STRING)}
     if isinstance(item := left.get("item"), dict):
         left["item"] = {name: each for name, each in item.items() if (name, each) != ("id", STRING)}
     return left
@@ -61,6 +64,29 @@ def with_lengths(lines: Sequence[Line]) -> list[Line]:
             if item not in done:
                 line = {**line, "shape": {**shape, "audio_end_ms": _BEYOND_ALL_MS}}
             done.discard(item)
+        found.append(line)
+    return found[::-1]
+
+
+def with_refused_ids(lines: Sequence[Line]) -> list[Line]:
+    """The lines of a recording; an id of the client's that was refused is one that will be. A complaint is of the last
+    event before it that has such an id."""
+    complaints: dict[tuple[object, object], list[str]] = {}
+    found = []
+    for line in reversed(lines):
+        shape = line.get("shape", {})
+        error = shape.get("error")
+        if line.get("type") == "error" and line.get("from") == "service" and isinstance(error, dict):
+            complaints.setdefault((line["socket"], error.get("param")), []).append(str(error.get("code")))
+        elif line.get("type") == "conversation.item.create":
+            item = shape.get("item")
+            own = item.get("id") if isinstance(item, dict) else None
+            for param, value in (("previous_item_id", shape.get("previous_item_id")), ("item.id", own)):
+                codes = complaints.get((line.get("socket"), param))
+                if codes and value == STRING:
+                    bad = _REFUSED.get(codes.pop(), _UNKNOWN)
+                    shape = {**shape, **({"item": {**item, "id": bad}} if param == "item.id" else {param: bad})}
+            line = {**line, "shape": shape}
         found.append(line)
     return found[::-1]
 

@@ -109,7 +109,9 @@ def greeted(lines: Sequence[Line]) -> dict[int, Line]:
 
 
 def _error(line: Line) -> Mapping[str, Any]:
-    return _table(line.get("shape", {}), "error") if line.get("type") == "error" else {}
+    """What a service complains of in an event."""
+    is_one = line.get("from") == "service" and line.get("type") == "error"
+    return _table(line.get("shape", {}), "error") if is_one else {}
 
 
 class _Recorded:

@@ -21,7 +21,7 @@ from aiohttp import (
 from loadtest.twin.openai_side.surroundings import SCRIPTED
 from loadtest.twin.pcm import FRAME_BYTES, SILENT_FRAME, tone
 from loadtest.twin.recorder.contract import AUDIO, EMPTY, NOT_JSON, OBJECT, Line, Names, parsed
-from loadtest.twin.recorder.filling import filled, with_lengths, without_strange_ids
+from loadtest.twin.recorder.filling import filled, with_lengths, with_refused_ids, without_strange_ids
 from loadtest.twin.recorder.foresight import accepted, greeted, heard, too_short
 from loadtest.twin.recorder.recording import Recorder
 from loadtest.twin.recorder.upstream import http_session
@@ -59,7 +59,7 @@ async def replay(lines: Sequence[Line], *, recorder: Recorder, keys: Mapping[str
         http_session(deadline_s=_HTTP_DEADLINE_S) as http,
         _Replay(lines, recorder=recorder, keys=keys, mint_url=mint_url, http=http) as client,
     ):
-        for line in with_lengths(lines):
+        for line in with_refused_ids(with_lengths(lines)):
             await client.follow(line)
 
 

@@ -114,3 +114,34 @@ def test_a_commit_of_too_little_sound_is_refused_again() -> None:
     errors = [line["shape"]["error"]["code"] for line in lines if line.get("type") == "error"]
     assert errors == ["input_audio_buffer_commit_empty"] * 2
     assert replayed(lines) == []
+
+
+# --- ids
+
+
+async def _misled(client: Client) -> None:
+    """Ids that are refused, among some that aren't."""
+    message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]}
+    for own, after, then in (
+        ("mine_1", None, "conversation.item.done"),
+        ("mine_2", "nobody", "error"),
+        ("mine_2", "mine_1", "conversation.item.done"),
+        ("m" * 33, "mine_1", "error"),
+        ("my own", None, "error"),
+        ("", None, "error"),
+    ):
+        item = {**message, "id": own}
+        await client.send("conversation.item.create", item=item, previous_item_id=after)
+        await client.until(then)
+    await client.send("response.create", response=TEXT)
+    await client.send("response.cancel", response_id="nobody")
+    await client.until("response.done")
+
+
+def test_an_id_that_was_refused_is_refused_again() -> None:
+    lines = recorded(talk(_misled))
+
+    errors = [line["shape"]["error"]["code"] for line in lines if line.get("type") == "error"]
+    too_long = ("string_above_max_length", "invalid_value", "empty_string")
+    assert errors == ["item_not_found", *too_long, "response_cancel_not_active"]
+    assert replayed(lines) == []
