@@ -150,11 +150,14 @@ def parsed(body: bytes | str) -> Any:
 
 
 def shape(value: Any, names: Names, *, key: str = "") -> Any:
-    """The shape of a JSON value that is the member `key` of its object; items of a list count as the list does."""
+    """The shape of a JSON value that is the member `key` of its object; items of a list count as the list does. Where
+    bad JSON ends is no part of it, nor what was sent."""
     if isinstance(value, dict):
         if key in _OPAQUE:
             return OBJECT
-        echo = {"input": OBJECT} if "loc" in value and isinstance(value.get("input"), dict | list) else {}
+        echo: Line = {"input": OBJECT} if "loc" in value and isinstance(value.get("input"), dict | list) else {}
+        if value.get("type") == "json_invalid" and isinstance(loc := value.get("loc"), list):
+            echo["loc"] = [NUMBER if isinstance(each, int) else shape(each, names, key="loc") for each in loc]
         is_use = key == "usage"  # its `seconds` are of somebody's speech, not of a configuration
         return {
             _member(name, names): shape(each, names, key=name if not is_use or name == "type" else "")

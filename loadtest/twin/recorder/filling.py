@@ -16,6 +16,8 @@ _FILLERS = {
     "voice.id": "voice_1",
     "connector_id": "connector_1",
     "language": "en",
+    "max_duration": "60",
+    "user_absent_timeout": "60",
     "audio": base64.b64encode(_SILENCE).decode(),
 }
 """By the name of the member; an `id` is named with what it is the id of."""

@@ -220,8 +220,10 @@ class Recorder:
         else:
             self.names.learn_call(content, source=f"{number}s")
         shaped = shape(content, self.names)
-        if not isinstance(shaped, dict) or not isinstance(shaped.get("type"), str):
+        if not isinstance(shaped, dict):
             return line | {"type": NOT_JSON if content == NOT_JSON else OBJECT}
+        if not isinstance(shaped.get("type"), str):
+            return line | {"type": OBJECT, "shape": shaped}
         return line | {"type": shaped.pop("type"), "shape": shaped}
 
     def _request_line(self, service: str, request: Request) -> Line:

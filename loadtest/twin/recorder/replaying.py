@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -20,7 +21,7 @@ from aiohttp import (
 
 from loadtest.twin.openai_side.surroundings import SCRIPTED
 from loadtest.twin.pcm import FRAME_BYTES, SILENT_FRAME, tone
-from loadtest.twin.recorder.contract import AUDIO, EMPTY, NOT_JSON, OBJECT, Line, Names, parsed
+from loadtest.twin.recorder.contract import AUDIO, EMPTY, NOT_JSON, OBJECT, STRING, Line, Names, parsed
 from loadtest.twin.recorder.filling import filled, with_lengths, with_refused_ids, without_strange_ids
 from loadtest.twin.recorder.foresight import accepted, greeted, heard, too_short
 from loadtest.twin.recorder.recording import Recorder
@@ -33,6 +34,8 @@ _TIMEOUT = "input_audio_buffer.timeout_triggered"
 _LONGEST_IDLE_S = 30.0
 _NOT_ASKED = ("id", "object", "expires_at")
 """What only an answer says of a session."""
+_HEADERS = {"origin": "http://page.example", "content-type": "text/plain"}
+"""Of those that are not kept."""
 _FRAME_S = 0.020
 _SPEECH = tone(duration_ms=600)
 _PAUSE = bytes(48 * 100)
@@ -105,7 +108,7 @@ class _Replay:
         elif socket is None:
             return
         elif line.get("from") == "client":
-            if line["type"] not in (AUDIO, NOT_JSON, OBJECT):
+            if line["type"] != AUDIO or not socket.is_room:
                 await self._catch_up()
                 await self._send(socket, line)
         elif line.get("ended_by") == "client":
@@ -123,15 +126,14 @@ class _Replay:
 
     async def _exchange(self, line: Line) -> None:
         request = line.get("request", EMPTY)
-        body: dict[str, Any] = {} if request == EMPTY else {"json": filled(request, self._names)}
-        if request == NOT_JSON:
-            body = {"data": b"{"}
-        headers = self._headers(line)
-        if "json" in body and "content-type" in headers:
-            del headers["content-type"]  # aiohttp sends it, too
         with contextlib.suppress(ClientError, TimeoutError):
             async with self._http.request(
-                line["method"], self._url(line), headers=headers, allow_redirects=False, **body
+                line["method"],
+                self._url(line),
+                headers=self._headers(line),
+                data=None if request == EMPTY else self._written(request),
+                allow_redirects=False,
+                skip_auto_headers=("content-type",),
             ) as answer:
                 await answer.read()
         if line["path"].endswith("/tasks"):
@@ -165,11 +167,23 @@ class _Replay:
                             self._secrets[name] = (await answer.json())["value"]
 
     async def _send(self, socket: "_Socket", line: Line) -> None:
+        kind, shape = line["type"], line.get("shape")
         # Where nobody found speech in it, sound is sent right here, and is silent.
-        if line["type"] == "input_audio_buffer.append" and (socket.is_speaking or id(line) in self._unsent):
+        if kind == "input_audio_buffer.append" and (socket.is_speaking or id(line) in self._unsent):
             return
-        shape = {"type": line["type"], **without_strange_ids(line.get("shape", {}))}
-        await socket.send(filled(shape, self._names))
+        if kind == "input_audio_buffer.commit":
+            socket.is_speaking = False
+        if kind == AUDIO:
+            await socket.send(SILENT_FRAME)
+        elif kind == OBJECT:  # without a shape it was a list
+            await socket.send(self._written([] if shape is None else shape))
+        else:
+            named = {"type": kind, **without_strange_ids(shape or {})}
+            await socket.send(self._written(NOT_JSON if kind == NOT_JSON else named))
+
+    def _written(self, shape: Any) -> str:
+        """As JSON, or as what is none."""
+        return "{" if shape == NOT_JSON else json.dumps(filled(shape, self._names))
 
     def _url(self, line: Line) -> str:
         origin = self._recorder.origin(line["service"])
@@ -179,7 +193,7 @@ class _Replay:
 
     def _headers(self, line: Line) -> dict[str, str]:
         headers = {
-            name: "http://page.example" if name == "origin" else value for name, value in line["headers"].items()
+            name: _HEADERS.get(name, value) if value == STRING else value for name, value in line["headers"].items()
         }
         for where, name in line["credentials"].items():
             if where != "protocol":
@@ -216,7 +230,7 @@ class _Socket:
         self._missing: set[str | None] = set()
         self._changed = asyncio.Condition()
         self._frames: list[bytes] = []
-        self._is_room = is_room
+        self.is_room = is_room
         self._tasks = [asyncio.create_task(self._listen())]
         if is_room:
             self._tasks.append(asyncio.create_task(self._microphone()))
@@ -237,12 +251,13 @@ class _Socket:
             if kind not in self._missing and not await self._has_come(kind):
                 self._missing.add(kind)
 
-    async def send(self, event: Any) -> None:
-        """Send a client's event; nothing if the socket is gone."""
-        if event["type"] == "input_audio_buffer.commit":
-            self.is_speaking = False
+    async def send(self, message: str | bytes) -> None:
+        """Send a client's message; nothing if the socket is gone."""
         with contextlib.suppress(ConnectionError):
-            await self._ws.send_json(event)
+            if isinstance(message, bytes):
+                await self._ws.send_bytes(message)
+            else:
+                await self._ws.send_str(message)
 
     async def close(self) -> None:
         """Leave, in order and with a deadline."""
@@ -268,7 +283,7 @@ class _Socket:
         return True
 
     async def _speak(self) -> None:
-        if self._is_room:
+        if self.is_room:
             self._frames += [_SPEECH[start : start + FRAME_BYTES] for start in range(0, len(_SPEECH), FRAME_BYTES)]
         else:
             self.is_speaking = True
@@ -285,7 +300,8 @@ class _Socket:
                 return
 
     async def _say(self, pcm: bytes) -> None:
-        await self.send({"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode()})
+        event = {"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode()}
+        await self.send(json.dumps(event))
 
     async def _listen(self) -> None:
         while True:

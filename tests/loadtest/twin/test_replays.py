@@ -145,3 +145,57 @@ def test_an_id_that_was_refused_is_refused_again() -> None:
     too_long = ("string_above_max_length", "invalid_value", "empty_string")
     assert errors == ["item_not_found", *too_long, "response_cancel_not_active"]
     assert replayed(lines) == []
+
+
+# --- what is no event, and bodies that are not as they should be
+
+
+async def _garbled(client: Client) -> None:
+    for text in ("{", "[]", "7", "{}", '{"session": {"type": "realtime"}}', '{"type": 7}', '{"type": "no such"}'):
+        await client.socket.send_str(text)
+        await client.until("error")
+    await client.socket.send_bytes(b"sound")
+    await client.until("error")
+
+
+def test_what_is_no_event_is_sent_again() -> None:
+    lines = recorded(talk(_garbled))
+
+    told = [
+        (line["shape"]["error"]["code"], line["shape"]["error"]["param"])
+        for line in lines
+        if line.get("type") == "error"
+    ]
+    missing, invalid = ("missing_required_parameter", "type"), ("invalid_value", "type")
+    assert told == [
+        ("invalid_json", None),
+        *[("invalid_event", None)] * 2,
+        missing,
+        missing,
+        invalid,
+        invalid,
+        ("invalid_event", None),
+    ]
+    assert replayed(lines) == []
+
+
+async def _bodies(to: Proxied) -> None:
+    auth = {"authorization": f"Bearer {to.parts.keys.avaturn}"}
+    for kind, body in (
+        ("application/json", '{"max_duration": 90,'),
+        ("application/json", '{"max_duration": "90"}'),
+        ("application/json", '{"user_absent_timeout": "90"}'),
+        ("application/json", "null"),
+        ("text/plain", "{}"),
+    ):
+        headers = {**auth, "content-type": kind}
+        async with to.http.post(f"{to.avaturn}/api/v1/sessions", data=body, headers=headers) as answer:
+            await answer.read()
+
+
+def test_a_body_is_sent_again_as_good_or_bad_as_it_was() -> None:
+    lines = recorded(_bodies)
+
+    assert [line["status"] for line in lines if "status" in line] == [422, 200, 200, 422, 422]
+    assert lines[1]["response"]["detail"][0]["loc"] == ["body", "<number>"]
+    assert replayed(lines) == []
