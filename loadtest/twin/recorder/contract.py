@@ -25,6 +25,8 @@ REQUEST_HEADERS: Final = (
     *("content-type", "openai-beta", "origin"),
     *("access-control-request-method", "access-control-request-headers"),
 )
+PROTOCOLS: Final = ("realtime", "openai-beta.realtime-v1")
+"""Sub-protocols that decide how a socket is answered; the others are somebody's."""
 CREDENTIALS: Final = frozenset({"authorization", "x-session-token", "protocol"})
 DEEPEST: Final = 60
 

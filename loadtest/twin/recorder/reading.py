@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtest.twin import json_text
-from loadtest.twin.recorder.contract import CREDENTIALS, DEEPEST, REQUEST_HEADERS, VERSION, Line
+from loadtest.twin.recorder.contract import CREDENTIALS, DEEPEST, PROTOCOLS, REQUEST_HEADERS, VERSION, Line
 
 _MOST_READ: Final = 64 << 20
 
@@ -75,6 +75,10 @@ def _are_names_if_any(value: Any) -> bool:
     return value is ... or _are_names(value)
 
 
+def _are_protocols_if_any(value: Any) -> bool:
+    return value is ... or (_are_names(value) and set(PROTOCOLS) >= set(value))
+
+
 def _is_query(value: Any) -> bool:
     return isinstance(value, dict) and not json_text.is_deep(value, DEEPEST)
 
@@ -102,7 +106,7 @@ _REQUEST: Final[Mapping[str, Check]] = {
 _KINDS: Final[tuple[tuple[str, Mapping[str, Check]], ...]] = (
     ("method", {"exchange": _is_count, **_REQUEST, "method": lambda value: _is_text(value) and value.isalpha()}),
     ("exchange", {"status": _is_status, "headers": _are_names}),
-    ("path", {"socket": _is_count, **_REQUEST}),
+    ("path", {"socket": _is_count, **_REQUEST, "protocols": _are_protocols_if_any}),
     ("from", {"socket": _is_count, "from": ("client", "service").__contains__, "type": _is_text}),
     ("ended_by", {"socket": _is_count, "ended_by": _is_text, "code": _is_count}),
     ("status", {"socket": _is_count, "status": _is_status, "headers": _are_names_if_any}),

@@ -28,6 +28,7 @@ from loadtest.twin.recorder.contract import (
     AUDIO,
     NOT_JSON,
     OBJECT,
+    PROTOCOLS,
     REQUEST_HEADERS,
     Line,
     Names,
@@ -138,10 +139,10 @@ class Recorder:
     async def _socket(self, service: str, request: Request) -> StreamResponse:
         self._sockets += 1
         number = self._sockets
-        self._write(self._request_line(service, request) | {"socket": number})
-        offered = [
-            each.strip() for each in request.headers.get("sec-websocket-protocol", "").split(",") if each.strip()
-        ]
+        offered = _offered(request)
+        known = [each for each in offered if each in PROTOCOLS]
+        opening = self._request_line(service, request) | {"socket": number}
+        self._write(opening | ({"protocols": known} if known else {}))
         headers = [
             (name, value) for name, value in _passed_on(request.headers) if not name.startswith("sec-websocket-")
         ]
@@ -246,9 +247,9 @@ class Recorder:
             found["authorization"] = scheme
         if "x-session-token" in request.headers:
             found["x-session-token"] = request.headers["x-session-token"]
-        for protocol in request.headers.get("sec-websocket-protocol", "").split(","):
-            if protocol.strip().startswith(_KEY_PROTOCOL):
-                found["protocol"] = protocol.strip().removeprefix(_KEY_PROTOCOL)
+        for protocol in _offered(request):
+            if protocol.startswith(_KEY_PROTOCOL):
+                found["protocol"] = protocol.removeprefix(_KEY_PROTOCOL)
         return {where: self.names.credential(value) for where, value in found.items() if value}
 
     def _target(self, service: str, request: Request) -> URL:
@@ -277,6 +278,12 @@ class Recorder:
         """Where the proxy listens for a service, as `host:port`."""
         host, port = self._own[service].getsockname()[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _offered(request: Request) -> list[str]:
+    """The sub-protocols of a socket."""
+    named = (each.strip() for each in request.headers.get("sec-websocket-protocol", "").split(","))
+    return [each for each in named if each]
 
 
 def _pairs(headers: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -145,7 +145,9 @@ class _Replay:
             await self._mint_elsewhere(line)
         credential = line["credentials"].get("protocol")
         key = self._credential(line, "protocol", credential) if credential else None
-        protocols = () if key is None else ("realtime", f"openai-insecure-api-key.{key}")
+        protocols = line.get("protocols", [])
+        if key is not None:
+            protocols = [*(protocols or ["realtime"]), f"openai-insecure-api-key.{key}"]
         with contextlib.suppress(WSServerHandshakeError, ClientError, TimeoutError):
             async with asyncio.timeout(_HTTP_DEADLINE_S):
                 headers = {**self._headers(line), SCRIPTED: str(line["socket"])}

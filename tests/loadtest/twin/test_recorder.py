@@ -455,6 +455,7 @@ def _nested(depth: int) -> Any:
         REQUEST | {"path": "@127.0.0.2:9/x"},
         OPENED | {"path": "@127.0.0.2:9/realtime"},
         OPENED | {"path": ".example/realtime"},
+        OPENED | {"protocols": ["x\r\ny"]},
         REQUEST | {"service": "another"},
         REQUEST | {"method": "GET / HTTP/1.1\r\nX: y"},
         REQUEST | {"headers": {"x\r\ny": "1"}},

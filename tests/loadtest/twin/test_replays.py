@@ -88,6 +88,19 @@ def test_a_secret_that_was_minted_elsewhere_is_minted_for_such_a_session() -> No
     assert replayed(lines) == []
 
 
+def test_the_beta_by_sub_protocol_is_refused_again() -> None:
+    async def scene(to: Proxied) -> None:
+        offered = ("realtime", f"openai-insecure-api-key.{to.parts.keys.openai}", "openai-beta.realtime-v1", "mine")
+        async with to.http.ws_connect(f"{to.openai}?model=gpt-realtime", protocols=offered) as socket:
+            await socket.receive(DEADLINE_S)
+
+    lines = recorded(scene)
+
+    assert lines[0]["protocols"] == ["realtime", "openai-beta.realtime-v1"]
+    assert [line["shape"]["error"]["code"] for line in lines if "type" in line] == ["beta_api_shape_disabled"]
+    assert replayed(lines) == []
+
+
 # --- sound
 
 
