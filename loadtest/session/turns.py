@@ -184,6 +184,8 @@ class Turns:
     async def _hear_answer(self, clip: Clip, number: int, heard: Heard, *, hear_out: bool) -> None:
         speech_end_ns, answer_by_ns = await self._spoken(clip)
         if not await self.talk.until_told(lambda: self.talk.onset_ns is not None, answer_by_ns):
+            if self.talk.goes_on_regardless:
+                raise UndecidedError(Kind.PROTOCOL, Code.NOT_SILENCED, "still audible: the answer before goes on")
             nothing = f"nothing audible within {self.plan.answer_timeout_s:g} s"
             if self.talk.answer.is_announced:
                 heard.answer = AnswerEnd.SILENT

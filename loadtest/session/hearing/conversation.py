@@ -284,7 +284,7 @@ class Conversation:
         if self._interrupting:
             self.answer.sound_ns = 0  # that was of the answer before
             # Here and not where somebody waits for it: the next onset is of another answer, or takes this back.
-            self.silenced_ns, self.onset_ns = t_ns, None
+            self.silenced_ns = t_ns
         self._waiting.wake()
 
     # What the user's side needs
@@ -345,9 +345,14 @@ class Conversation:
         """The answer that is being heard is interrupted: its end will be `silenced_ns`, what comes then is another one.
         An end that was a pause is taken back: `silenced_ns` is None again when it goes on."""
         self._interrupting, self._announced_anew = True, False
-        self.silenced_ns = self._paused = None
+        self.silenced_ns = self._paused = self.onset_ns = None
         if not self.avatar_speaking:  # in a pause, or before its first sound
-            self.silenced_ns, self.onset_ns = self.last_audio_ns or 0, None
+            self.silenced_ns = self.last_audio_ns or 0
+
+    @property
+    def goes_on_regardless(self) -> bool:
+        """The answer that was spoken into has not fallen silent."""
+        return self._interrupting and self.silenced_ns is None
 
     @property
     def speaks_unasked(self) -> bool:

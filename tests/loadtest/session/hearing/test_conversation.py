@@ -833,6 +833,62 @@ def test_an_answer_that_outlasts_our_patience_is_spoken_into_and_its_rest_answer
     assert after_a_pause("say", rest) == Heard(first_audio_ns=700 * MS)
 
 
+def into_speech(first_audio: list[int], rest: Callable[[Listener, int], None]) -> Heard:
+    """A turn into an answer that outlasts `answer_max_s` and can be heard just then."""
+
+    async def scene() -> Heard:
+        t0, heard = now_ns(), Heard()
+
+        def observe(t_ns: int, mark: Mark, *_: Any, **__: Any) -> None:
+            if mark is Mark.FIRST_AUDIO:
+                first_audio.append((t_ns - t0) // MS)
+
+        talk = Conversation(observe=observe)
+        for frame in range(10):
+            talk.on_audio(t0 + frame * FRAME_NS, LOUD_FRAME)
+
+        def speaks(listener: Listener) -> None:
+            listener.on_mark(t0 + 200 * MS, Mark.SPEECH_START)
+            rest(listener, t0)
+
+        room = FakeRoom(on_speak=speaks)
+        room.listener = talk
+        plan = PLAN.model_copy(update={"answer_max_s": 0.05, "answer_timeout_s": 0.05})
+        await Turns(talk=talk, room=room, plan=plan).say(CLIP, 1, heard, hear_out=False)
+        return heard
+
+    return asyncio.run(scene())
+
+
+def test_an_answer_that_is_spoken_into_and_stops_only_then_is_no_early_one() -> None:
+    def rest(listener: Listener, t0: int) -> None:
+        for frame in range(10, 30):
+            listener.on_audio(t0 + frame * FRAME_NS, LOUD_FRAME)
+        listener.on_mark(t0 + 400 * MS, Mark.SPEECH_END)
+        asyncio.get_running_loop().call_soon(stops_and_answers, listener, t0)
+
+    def stops_and_answers(listener: Listener, t0: int) -> None:
+        hear(listener, t0 + 600 * MS, loud=1)
+        hear(listener, t0 + 1_200 * MS, loud=5)
+
+    first_audio: list[int] = []
+    assert into_speech(first_audio, rest) == Heard(first_audio_ns=800 * MS)
+    assert first_audio == [1_200]
+
+
+def test_one_that_does_not_stop_at_all_says_nothing_about_the_answer_that_nobody_heard() -> None:
+    def rest(listener: Listener, t0: int) -> None:
+        for frame in range(10, 30):
+            listener.on_audio(t0 + frame * FRAME_NS, LOUD_FRAME)
+        listener.on_mark(t0 + 400 * MS, Mark.SPEECH_END)
+
+    first_audio: list[int] = []
+    with pytest.raises(UndecidedError, match="still audible: the answer before goes on") as caught:
+        into_speech(first_audio, rest)
+    assert caught.value.code is Code.NOT_SILENCED
+    assert first_audio == []
+
+
 def test_what_goes_on_of_such_an_answer_is_not_blamed_on_a_silent_turn() -> None:
     assert type(after_a_pause("silence", lambda _listener, _t0: None)) is UndecidedError
 
