@@ -16,7 +16,7 @@ _GRAIN_NS = 5_000_000
 
 class Waiting:
     """Of one session; one waits at a time. `over`: why the room ended, once it did. `last_frame_ns`: when its last
-    frame came. `line`: between the room and its caller."""
+    frame came, or would have, where several come in one message. `line`: between the room and its caller."""
 
     def __init__(self, line: CallersLine | None = None) -> None:
         self._line = line

@@ -32,6 +32,16 @@ _PCM, _FLOAT = np.dtype("<i2"), np.dtype(np.float32)
 """Made once: to read them from their names is a third of the price of a loud frame."""
 
 
+def length_ns(pcm: bytes) -> int:
+    """How long a stretch of PCM sounds. A frame, the usual case, costs a comparison."""
+    return FRAME_NS if len(pcm) == FRAME_BYTES else len(pcm) // 2 * 1_000_000_000 // RATE_HZ
+
+
+def last_frame_ns(t_ns: int, pcm: bytes) -> int:
+    """When the last frame of a stretch would have come that arrived at `t_ns`, had it been sent frame by frame."""
+    return t_ns + max(0, length_ns(pcm) - FRAME_NS)
+
+
 def is_loud(pcm: bytes) -> bool:
     """Whether a stretch of PCM is loud. Digital silence, the usual case, costs a comparison."""
     return power(pcm) >= LOUD_POWER

@@ -11,7 +11,7 @@ from loadtest.rooms.app_messages import ERROR, LIFECYCLE_ERROR, is_avatar
 from loadtest.session.hearing.ear import Ear
 from loadtest.session.ports import Room, Told
 from loadtest.session.record import Record
-from loadtest.sound.speech import Clip
+from loadtest.sound.speech import Clip, last_frame_ns
 from loadtest.system.clock import now_ns
 
 SETTLE_S = 1.0
@@ -78,7 +78,7 @@ class Visit:
     def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0) -> None:
         if self._last_frame_ns and self._talks:
             self.longest_gap_ns = max(self.longest_gap_ns, t_ns - self._last_frame_ns)
-        self._last_frame_ns = t_ns
+        self._last_frame_ns = last_frame_ns(t_ns, pcm)
         self._ear.hear(t_ns, pcm)
         if self._records and len(self.sound) < MAX_SOUND_BYTES and any(pcm):
             self.sound += pcm

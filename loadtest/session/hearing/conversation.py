@@ -20,7 +20,7 @@ from loadtest.session.line import CallersLine
 from loadtest.session.playout import Playout
 from loadtest.session.ports import Told
 from loadtest.session.waiting import Waiting
-from loadtest.sound.speech import FRAME_NS, Clip
+from loadtest.sound.speech import FRAME_BYTES, FRAME_NS, Clip, last_frame_ns
 from loadtest.system.clock import now_ns
 
 ANOTHER_NS = 1_000_000_000
@@ -153,7 +153,8 @@ class Conversation:
         return redact_said(text) if text is not None and self._keep_transcripts else None
 
     def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0) -> None:
-        gap_ns, self._waiting.last_frame_ns = t_ns - self._waiting.last_frame_ns, t_ns
+        gap_ns = t_ns - self._waiting.last_frame_ns
+        self._waiting.last_frame_ns = t_ns if len(pcm) == FRAME_BYTES else last_frame_ns(t_ns, pcm)
         if self.hole_ns is not None and gap_ns > self.hole_ns:
             self.hole_ns = gap_ns
         if self.tape is not None:

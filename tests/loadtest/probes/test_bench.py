@@ -72,8 +72,8 @@ def test_a_finding_without_a_session_has_one_to_refer_to() -> None:
     assert checked.detail == "no reason"
 
 
-@pytest.mark.parametrize(("gap_s", "outcome"), [(0.02, "fail"), (0.5, "not_tested")])
-def test_who_was_too_busy_to_hear_can_not_blame_the_target(gap_s: float, outcome: str) -> None:
+@pytest.mark.parametrize(("gap_s", "frames", "outcome"), [(0.02, 1, "fail"), (0.5, 1, "not_tested"), (0.5, 25, "fail")])
+def test_who_was_too_busy_to_hear_can_not_blame_the_target(gap_s: float, frames: int, outcome: str) -> None:
     events: list[Event] = []
 
     async def scene() -> None:
@@ -85,7 +85,7 @@ def test_who_was_too_busy_to_hear_can_not_blame_the_target(gap_s: float, outcome
             visit.room = room
             visit.speak(CLIP)
             for frame in range(3):
-                visit.on_audio(int(frame * gap_s * S) + 1, SILENCE)
+                visit.on_audio(int(frame * gap_s * S) + 1, SILENCE * frames)
             subject._visits.append(visit)
             on.judge_heard("INT-1", False, "the avatar spoke on", subject)
 

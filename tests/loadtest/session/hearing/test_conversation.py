@@ -710,6 +710,29 @@ def test_a_hole_in_the_line_is_the_longest_time_without_a_frame_where_silence_co
     assert talk.hole_ns == 300 * MS
 
 
+@pytest.mark.parametrize("length_ms", [10, 20, 60, 100, 120, 200, 1_000])
+def test_a_message_that_comes_when_the_one_before_has_been_played_is_behind_no_hole(length_ms: int) -> None:
+    talk = Conversation(observe=lambda *_args, **_facts: None)
+    t0, message = now_ns() - length_ms // 2 * MS, bytes(48 * length_ms)  # the next one is due in half its length
+    talk.on_audio(t0, message)
+    talk.watch_line()
+    for number in range(1, 10):
+        talk.on_audio(t0 + number * length_ms * MS, message)
+    assert talk.hole_ns == min(length_ms, 20) * MS
+    assert not talk.line_broke(None)
+
+
+@pytest.mark.parametrize("length_ms", [20, 60, 200])
+def test_what_comes_later_than_that_is_a_hole_whatever_the_messages_lengths(length_ms: int) -> None:
+    talk = Conversation(observe=lambda *_args, **_facts: None)
+    t0, message = now_ns(), bytes(48 * length_ms)
+    talk.on_audio(t0, message)
+    talk.watch_line()
+    talk.on_audio(t0 + (length_ms + 150) * MS, message)
+    assert talk.hole_ns == 170 * MS
+    assert talk.line_broke(None)
+
+
 def test_a_room_that_sends_nothing_while_the_avatar_is_silent_has_no_holes() -> None:
     talk = Conversation(observe=lambda *_args, **_facts: None)
     t0 = now_ns()
