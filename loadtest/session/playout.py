@@ -9,7 +9,8 @@ from loadtest.sound.speech import FRAME_BYTES, FRAME_NS, RATE_HZ
 BUFFER_NS = 100_000_000
 """What is played is this much behind what arrives, as in a browser."""
 MOST_NS = 300_000_000
-"""A player throws away what it would have to keep for longer: a burst does not hide the next hole for ever."""
+"""A player throws away what it would have to keep for longer: a burst does not hide the next hole for ever. One message
+that is longer is kept whole: it can't be had in parts."""
 
 
 class Playout:
@@ -70,6 +71,7 @@ class Playout:
             self._first_ns, speaking = t_ns, False  # whoever spoke before it was not to be heard here
         self.frames += 1
         length_ns = FRAME_NS if len(pcm) == FRAME_BYTES else len(pcm) // 2 * 1_000_000_000 // RATE_HZ
+        most_ns = t_ns + (MOST_NS if length_ns == FRAME_NS else max(MOST_NS, length_ns + BUFFER_NS))
         if speaking:
             gap_ns = t_ns - self._last_ns
             if self.longest_gap_ns is None or gap_ns > self.longest_gap_ns:
@@ -78,9 +80,9 @@ class Playout:
             self._astray_ns += abs(gap_ns - self._length_ns * (lost + 1))
             # From the onset on, holes included: what only catches up with them is not ahead.
             self._said_ns += length_ns
-            if self._said_ns > t_ns + MOST_NS:
-                self.ahead_ns += self._said_ns - t_ns - MOST_NS
-                self._said_ns = t_ns + MOST_NS
+            if self._said_ns > most_ns:
+                self.ahead_ns += self._said_ns - most_ns
+                self._said_ns = most_ns
         else:
             self._said_ns = t_ns + length_ns
         self._last_ns, self._length_ns = t_ns, length_ns
@@ -90,4 +92,4 @@ class Playout:
                 self.underruns += 1
                 self.stalled_ns += t_ns - ends_ns
             ends_ns = t_ns + BUFFER_NS
-        self._ends_ns = min(ends_ns + length_ns, t_ns + MOST_NS)
+        self._ends_ns = min(ends_ns + length_ns, most_ns)

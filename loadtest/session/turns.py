@@ -171,8 +171,8 @@ class Turns:
         await self._let_it_end()
         may_speak = self.talk.is_answering or self.talk.speaks_unasked or self.talk.line_broke_before
         self.talk.begin(number)
-        unasked = self.talk.unasked
-        if await self.talk.until(lambda: self.talk.avatar_speaking, for_s):
+        unasked, onsets = self.talk.unasked, self.talk.onsets
+        if await self.talk.until(lambda: self.talk.avatar_speaking or self.talk.onsets > onsets, for_s):
             error = UndecidedError if may_speak else StepError
             self.talk.unasked = unasked if may_speak else max(self.talk.unasked, unasked + 1)
             raise error(Kind.PROTOCOL, Code.SPOKE_UNASKED, "the avatar spoke while the user said nothing")

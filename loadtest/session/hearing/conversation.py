@@ -101,6 +101,8 @@ class Conversation:
         self._paused: tuple[int, int] | None = None
         """Where the interrupted answer paused: its last sound, and the onset of the next."""
         self.avatar_speaking = False
+        self.onsets = 0
+        """So often it was heard to begin; one that has ended within the same message was never seen to speak."""
         self.avatar_ended = False
         """The app-message came since the last onset."""
         self.ended_ns = 0
@@ -153,8 +155,9 @@ class Conversation:
         return redact_said(text) if text is not None and self._keep_transcripts else None
 
     def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0) -> None:
-        gap_ns = t_ns - self._waiting.last_frame_ns
-        self._waiting.last_frame_ns = t_ns if len(pcm) == FRAME_BYTES else last_frame_ns(t_ns, pcm)
+        waiting = self._waiting
+        gap_ns = t_ns - waiting.last_frame_ns
+        waiting.last_frame_ns = t_ns if len(pcm) == FRAME_BYTES else last_frame_ns(t_ns, pcm)
         if self.hole_ns is not None and gap_ns > self.hole_ns:
             self.hole_ns = gap_ns
         if self.tape is not None:
@@ -226,6 +229,7 @@ class Conversation:
     def _on_onset(self, t_ns: int) -> None:
         is_another = self.avatar_ended
         self.avatar_speaking, self.avatar_ended = True, False
+        self.onsets += 1
         self.goes_on = not is_another and self.last_audio_ns is not None and t_ns - self.last_audio_ns < ANOTHER_NS
         if self._interrupting and self.silenced_ns is not None:
             if self.goes_on and self._is_the_interrupted():

@@ -7,9 +7,9 @@ from loadtest.sound.speech import (
     FRAME_NS,
     FULL_POWER,
     LOUD_POWER,
-    RATE_HZ,
     first_loud_ns,
     is_clipped,
+    length_ns,
     power,
 )
 
@@ -24,8 +24,8 @@ class Ear:
 
     `on_onset(t_ns)` is called once two loud frames came in a row, with the arrival of the first one plus where in it
     the sound begins; `on_offset(t_ns)` after a stretch of quiet, with the arrival of the last loud frame (whose 20 ms
-    still sound). `loud_stretches`: so many were loud, and `clipped_stretches` of them were clipped. `length_ns`: how
-    long the sound is that was heard last, from its onset to its last loud sample; by the clock it took less where a
+    still sound). `loud_stretches`: so many frames were loud, and `clipped_stretches` of them were clipped. `length_ns`:
+    how long the sound is that was heard last, from its onset to its last loud sample; by the clock it took less where a
     room sends an answer faster than it can be said.
     """
 
@@ -39,7 +39,12 @@ class Ear:
         self._last_loud_ns = 0
 
     def hear(self, t_ns: int, pcm: bytes) -> None:
-        """Take a stretch of audio (normally a frame) that arrived at `t_ns`."""
+        """Take a stretch of audio that arrived at `t_ns`: normally a frame; a longer one is heard frame by frame, as it
+        is played."""
+        if len(pcm) > FRAME_BYTES:
+            for at in range(0, len(pcm), FRAME_BYTES):
+                self.hear(t_ns + at // FRAME_BYTES * FRAME_NS, pcm[at : at + FRAME_BYTES])
+            return
         strength = power(pcm)
         if strength < LOUD_POWER:
             if not self._speaking:
@@ -49,27 +54,23 @@ class Ear:
                 self._loud_frames = 0
                 self._on_offset(self._last_loud_ns)
             else:
-                self._quiet_ns += _length_ns(pcm)
+                self._quiet_ns += length_ns(pcm)
             return
         self.loud_stretches += 1
         if strength >= FULL_POWER:
             self.clipped_stretches += is_clipped(pcm)
-        length_ns = _length_ns(pcm)
-        self._last_loud_ns = t_ns + length_ns - FRAME_NS
+        sounds_ns = length_ns(pcm)
+        self._last_loud_ns = t_ns + sounds_ns - FRAME_NS
         if self._speaking:
-            self.length_ns += self._quiet_ns + length_ns
+            self.length_ns += self._quiet_ns + sounds_ns
             self._quiet_ns = 0
             return
         if self._loud_frames == 0:
             before_ns = first_loud_ns(pcm)
             self._onset_ns = t_ns + before_ns
             self.length_ns, self._quiet_ns = -before_ns, 0
-        self.length_ns += length_ns
-        self._loud_frames += max(1, length_ns // FRAME_NS)
+        self.length_ns += sounds_ns
+        self._loud_frames += 1
         if self._loud_frames >= CONFIRM_FRAMES:
             self._speaking = True
             self._on_onset(self._onset_ns)
-
-
-def _length_ns(pcm: bytes) -> int:
-    return FRAME_NS if len(pcm) == FRAME_BYTES else len(pcm) // 2 * 1_000_000_000 // RATE_HZ

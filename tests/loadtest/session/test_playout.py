@@ -1,3 +1,5 @@
+import pytest
+
 from loadtest.session.playout import BUFFER_NS, MOST_NS, Playout
 from loadtest.sound.speech import FRAME_NS, SILENCE
 from tests.loadtest.fakes import LOUD_FRAME
@@ -53,6 +55,23 @@ def test_a_long_frame_lasts_as_long_as_its_sound() -> None:
     playout.take(1, SILENCE * 10, speaking=False)
     playout.take(1 + BUFFER_NS + 10 * FRAME_NS, SILENCE, speaking=True)
     assert playout.underruns == 0
+
+
+@pytest.mark.parametrize("frames", [1, 15, 20, 25, 50])
+def test_messages_of_any_length_that_come_in_time_never_run_it_dry_nor_ahead(frames: int) -> None:
+    length_ms = 20 * frames
+    on_time = told_of_messages(frames, [length_ms * n for n in range(20)])
+    assert on_time == (0, 0, 0)
+    late = told_of_messages(frames, [length_ms * n + (150 if n >= 10 else 0) for n in range(20)])
+    assert late == (1, 50, 0)
+
+
+def told_of_messages(frames: int, arrivals_ms: list[int]) -> tuple[int, float, float]:
+    """Underruns, ms stalled and ms ahead of messages of so many frames."""
+    playout = Playout()
+    for number, at_ms in enumerate(arrivals_ms):
+        playout.take(at_ms * MS + 1, LOUD_FRAME * frames, speaking=number > 0)
+    return playout.underruns, playout.stalled_ns / MS, playout.ahead_ns / MS
 
 
 def test_jitter_is_how_far_the_waits_are_from_the_length_of_a_frame_on_average() -> None:

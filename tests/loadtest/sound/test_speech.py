@@ -43,6 +43,24 @@ def test_the_ear_backdates_the_onset_and_the_offset() -> None:
     assert offsets == [14 * FRAME_NS]
 
 
+@pytest.mark.parametrize("frames_each", [1, 3, 20, 50])
+def test_the_edges_are_the_same_however_many_frames_come_in_a_message(frames_each: int) -> None:
+    onsets: list[int] = []
+    offsets: list[int] = []
+    ear = Ear(on_onset=onsets.append, on_offset=offsets.append)
+    frames = [SILENCE] * 7 + [tone(5_000)] * 33 + [SILENCE] * 110
+    for at in range(0, len(frames), frames_each):
+        ear.hear(at * FRAME_NS, b"".join(frames[at : at + frames_each]))
+    assert (onsets, offsets) == ([7 * FRAME_NS], [39 * FRAME_NS])
+    assert (ear.loud_stretches, ear.length_ns) == (33, 33 * FRAME_NS)
+
+
+def test_a_click_in_a_long_message_is_no_onset() -> None:
+    edges: list[int] = []
+    Ear(on_onset=edges.append, on_offset=edges.append).hear(0, SILENCE * 4 + tone(30_000) + SILENCE * 5)
+    assert edges == []
+
+
 def test_a_gap_between_words_is_not_the_end_of_an_answer() -> None:
     edges: list[int] = []
     ear = Ear(on_onset=edges.append, on_offset=edges.append)

@@ -976,6 +976,19 @@ def test_an_avatar_that_may_speak_by_itself_may_do_so_in_a_silent_turn() -> None
     assert asyncio.run(scene()).take_unasked() == 0
 
 
+def test_what_is_said_within_one_message_is_heard_in_a_silent_turn() -> None:
+    async def scene() -> None:
+        talk = Conversation(observe=lambda *_, **__: None)
+        talk.on_audio(now_ns(), SILENCE)
+        blip = SILENCE * 5 + LOUD_FRAME * 10 + SILENCE * 35
+        asyncio.get_running_loop().call_soon(talk.on_audio, now_ns(), blip)
+        with pytest.raises(StepError) as caught:
+            await Turns(talk=talk, room=FakeRoom(), plan=PLAN).silence(0.2, 0)
+        assert (type(caught.value), caught.value.code) == (StepError, Code.SPOKE_UNASKED)
+
+    asyncio.run(scene())
+
+
 def test_an_avatar_that_is_announced_as_speaking_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it goes on with is of the same answer; one that never ends holds up a session a single time."""
     monkeypatch.setattr(turns_module, "SETTLE_S", 0.05)
