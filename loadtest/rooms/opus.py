@@ -22,9 +22,13 @@ BIT_RATE = 32_000
 """What browsers send for a voice."""
 SILENT_BYTES = 3
 """A packet of up to three bytes codes no sound: silence, or a frame that was not sent at all (RFC 6716 3.1)."""
+CLOCK_HZ = 48_000
+"""Of RTP timestamps, whatever rate the sound has (RFC 7587 4.1)."""
 _LOOK_AHEAD = RATE_HZ // 400
 _DECODED_HZ = 48_000
 _STEP = _DECODED_HZ // RATE_HZ
+_LONGEST = 6 * FRAME_SAMPLES
+"""Samples of a packet: 120 ms (RFC 6716 3.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,20 +132,37 @@ class Decoder:
         decoded counts as silence."""
         is_silent = len(payload) <= SILENT_BYTES
         if not payload or (is_silent and self._is_flushed):  # nothing at all would end the stream for the codec
-            return SILENCE
+            return _silence(payload[:2])
         if self._codec is None:
             self._codec = av.CodecContext.create("libopus", "r")
             self._codec.sample_rate, self._codec.format, self._codec.layout = _DECODED_HZ, "s16", "mono"
         try:
             frames = self._codec.decode(av.Packet(payload))
         except av.FFmpegError:
-            return SILENCE
+            return _silence(payload[:2])
         # After sound one packet of silence is decoded, to let the sound's last overlap out of the decoder; what is
         # heard of it is the codec's, not the speaker's.
         self._is_flushed = is_silent
         if is_silent:
-            return SILENCE
+            return _silence(payload[:2])
         # The services' sound has 24 kHz, so of the decoder's 48 every second sample says all there is.
         return b"".join(
             np.frombuffer(frame.planes[0], dtype="<i2", count=frame.samples)[::_STEP].tobytes() for frame in frames
         )
+
+
+@lru_cache(maxsize=256)
+def _silence(begins: bytes) -> bytes:
+    """As long as the packet is by its first byte, and by its second where that counts frames (RFC 6716 3.1)."""
+    if not begins:
+        return SILENCE
+    config, code = begins[0] >> 3, begins[0] & 3
+    if config < 12:
+        samples = FRAME_SAMPLES * (1, 2, 4, 6)[config & 3] // 2  # SILK: 10 to 60 ms
+    elif config < 16:
+        samples = FRAME_SAMPLES * (1, 2)[config & 1] // 2  # hybrid: 10 or 20 ms
+    else:
+        samples = FRAME_SAMPLES * (1, 2, 4, 8)[config & 3] // 8  # CELT: 2.5 to 20 ms
+    frames = (1, 2, 2, begins[1] & 63 if len(begins) > 1 else 1)[code]
+    length = 2 * min(samples * frames, _LONGEST)
+    return SILENCE if length in (0, len(SILENCE)) else bytes(length)

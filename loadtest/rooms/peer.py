@@ -51,8 +51,9 @@ class Ear(Protocol):
     def on_failed(self, t_ns: int, part: str) -> None:
         """`part`, ice or dtls, has failed, now or after it had worked."""
 
-    def on_packet(self, t_ns: int, sequence: int, payload: bytes) -> None:
-        """An Opus packet of the other side; `sequence` counts modulo 65536, and goes on where a new stream follows."""
+    def on_packet(self, t_ns: int, sequence: int, timestamp: int, payload: bytes) -> None:
+        """An Opus packet of the other side; `sequence` counts modulo 65536, and goes on where a new stream follows.
+        `timestamp`: on Opus' clock, modulo 2**32; of a new stream's first packet it is that of the one before."""
 
     def on_sent_lost(self, t_ns: int) -> None:
         """The other side reports that it has missed more of our packets."""
@@ -94,7 +95,7 @@ class Peer:
         """Payload types that are Opus: the offer's, and the answer's own number for it."""
         self._stream = b""
         """The SSRC that is listened to: two streams at once would be one muddle of numbers and of sound."""
-        self._heard_ns = self._heard_sequence = self._renumbered = 0
+        self._heard_ns = self._heard_sequence = self._renumbered = self._heard_timestamp = self._retimed = 0
         self._gate = FloodGate(now_ns())
         """For whatever isn't sound that is heard."""
         self._bound_reassembly()
@@ -182,14 +183,19 @@ class Peer:
                         return
                     packet = self._dtls._rx_srtp.unprotect(data)
                     payload = payload_of(packet)
-                except (pylibsrtp.Error, IndexError):  # a stranger's packet, one that came twice, or half a one
+                    _, _, sequence, timestamp, _ = _HEADER.unpack_from(packet)
+                except (
+                    pylibsrtp.Error,
+                    IndexError,
+                    struct.error,
+                ):  # a stranger's packet, half a one, or one come twice
                     self._is_let_in(t_ns, flood.SOUND)
                     return
-                sequence = packet[2] << 8 | packet[3]
                 if stream != self._stream:
-                    self._follow(stream, sequence)
-                self._heard_ns, self._heard_sequence = t_ns, sequence
-                self._ear.on_packet(t_ns, (sequence + self._renumbered) & 0xFFFF, payload)
+                    self._follow(stream, sequence, timestamp)
+                self._heard_ns, self._heard_sequence, self._heard_timestamp = t_ns, sequence, timestamp
+                number, clock = (sequence + self._renumbered) & 0xFFFF, (timestamp + self._retimed) & 0xFFFFFFFF
+                self._ear.on_packet(t_ns, number, clock, payload)
 
         return received
 
@@ -232,10 +238,11 @@ class Peer:
             if not self._is_closed:
                 self._ear.on_broken(t_ns, why)
 
-    def _follow(self, stream: bytes, sequence: int) -> None:
+    def _follow(self, stream: bytes, sequence: int, timestamp: int) -> None:
         """From now on this stream is heard. Its numbers go on behind those of the one before."""
         if self._stream:
             self._renumbered += self._heard_sequence + 1 - sequence
+            self._retimed += self._heard_timestamp - timestamp
         self._stream = stream
 
     def _hear_reports(self, t_ns: int, data: bytes) -> None:

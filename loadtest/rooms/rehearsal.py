@@ -33,7 +33,7 @@ class _Silent:
     def on_closed(self, t_ns: int) -> None:
         """Nothing to do."""
 
-    def on_packet(self, t_ns: int, sequence: int, payload: bytes) -> None:
+    def on_packet(self, t_ns: int, sequence: int, timestamp: int, payload: bytes) -> None:
         """Nothing to do."""
 
     def on_sent_lost(self, t_ns: int) -> None:

@@ -20,6 +20,7 @@ from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.caller.situations import Around
 from loadtest.rooms.flood import FloodGate
 from loadtest.rooms.peer import Peer
+from loadtest.rooms.reception import Reception
 from loadtest.secrecy.redact import redact
 from loadtest.session.ports import Grant, Listener, Situation
 from loadtest.sound.speech import FRAME_NS, Clip
@@ -27,8 +28,6 @@ from loadtest.system.clock import now_ns
 from loadtest.text.validation import reading
 
 CLOSE_TIMEOUT_S = 1.0
-NEW_NUMBERS = 3000
-"""A jump of a minute is a stream that was numbered anew, not a minute that was lost."""
 _ANSWER_BYTES = 64 * 1024
 _CANDIDATES = 64
 """Addresses of one server; each is asked from each of ours. Some have a dozen."""
@@ -65,13 +64,16 @@ class WebRtcRoom:
         self._uplink = self._around.uplink(self._put)
         self._beat = self._tick if self._uplink is None else self._tick_into_line
         self._messages = RoomMessages(self._listener, watch=grant.watch, on_joined=self._on_joined)
-        self._decoder = opus.Decoder()
+        self._reception = Reception()
         self._resource: str | None = None
-        self._last_sequence: int | None = None
-        self.lost = 0
         self._ready = asyncio.get_running_loop().create_future()
-        self._is_over = False
+        self._is_over = self._has_frame = False
         self._gate = FloodGate(now_ns())
+
+    @property
+    def lost(self) -> int:
+        """Packets that didn't come, or too late to be heard."""
+        return self._reception.lost
 
     async def connect(self) -> None:
         offer = await self._peer.offer()
@@ -137,28 +139,24 @@ class WebRtcRoom:
         code = Code.ICE_FAILED if part == "ice" else Code.DTLS_FAILED
         self._end(t_ns, StepError(Kind.TRANSPORT, code, f"{part.upper()} failed"))
 
-    def on_packet(self, t_ns: int, sequence: int, payload: bytes) -> None:
+    def on_packet(self, t_ns: int, sequence: int, timestamp: int, payload: bytes) -> None:
         if self._is_over:
             return
         try:
             self._gate.take(t_ns, flood.SOUND)
-            self._hear(t_ns, sequence, payload)
+            self._hear(t_ns, self._reception.take(t_ns, sequence, timestamp, payload))
         except Exception as error:
             self._end(t_ns, broken_by(error))
 
-    def _hear(self, t_ns: int, sequence: int, payload: bytes) -> None:
-        last, self._last_sequence, lost = self._last_sequence, sequence, 0
-        if last is None:
+    def _hear(self, t_ns: int, received: tuple[bytes, int, int] | None) -> None:
+        if received is None:
+            return
+        if not self._has_frame:
+            self._has_frame = True
             self._listener.on_mark(t_ns, Mark.FIRST_FRAME)
             if not self._ready.done():
                 self._ready.set_result(None)
-        elif (ahead := (sequence - last) & 0xFFFF) > 0x7FFF:  # overtaken by the one before: too late to be heard
-            self._last_sequence = last
-            return
-        else:
-            lost = max(0, ahead - 1) if ahead < NEW_NUMBERS else 0
-            self.lost += lost
-        self._listener.on_audio(t_ns, self._decoder.decode(payload), lost)
+        self._listener.on_audio(t_ns, *received)
 
     def on_sent_lost(self, t_ns: int) -> None:
         self._listener.on_mark(t_ns, Mark.SENT_LOST)

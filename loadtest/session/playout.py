@@ -65,6 +65,12 @@ class Playout:
     def _of_stream_ns(self) -> int:
         return 0 if self._first_ns is None else self._last_ns + self._length_ns - self._first_ns
 
+    def rest(self, rest_ns: int) -> None:
+        """For so long nothing was sent, for there was silence alone: it is played without."""
+        self._last_ns += rest_ns
+        self._ends_ns += rest_ns
+        self._said_ns += rest_ns
+
     def take(self, t_ns: int, pcm: bytes, *, speaking: bool, lost: int = 0) -> None:
         """A stretch arrived at `t_ns`. `speaking`: the avatar was, before it; `lost`: so many before it never came."""
         if self._first_ns is None:

@@ -150,8 +150,9 @@ class Listener(Protocol):
     def on_mark(self, t_ns: int, mark: Mark) -> None:
         """A phase of connecting was reached, or a clip's first or last voiced frame left."""
 
-    def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0) -> None:
-        """Avatar audio, 24 kHz mono PCM16LE, silence included. `lost`: packets just before it that did not come."""
+    def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0, rest_ns: int = 0) -> None:
+        """Avatar audio, 24 kHz mono PCM16LE, silence included. `lost`: packets just before it that did not come.
+        `rest_ns`: so long before it nothing was sent, for there was silence alone."""
 
     def on_message(self, t_ns: int, told: Told) -> None:
         """An app-message."""

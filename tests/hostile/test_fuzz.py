@@ -331,16 +331,17 @@ def test_any_packet_and_message_of_a_webrtc_room_is_the_rooms_own_doing(monkeypa
     monkeypatch.setattr(webrtc, "Peer", NoPeer)
 
     async def play(batch: Batch) -> None:
-        for message, packet, sequence in batch:
+        for message, packet, sequence, timestamp in batch:
             heard = talk()
             room = webrtc.WebRtcRoom(GRANT, heard, (), HandTicker(), proxy=None, trust=trust)  # type: ignore[arg-type]
-            room.on_packet(1, sequence, packet)
-            room.on_packet(2, sequence * 7 & 0xFFFF, packet[::-1])
-            room.on_text(3, message)
+            room.on_packet(1, sequence, timestamp, packet)
+            room.on_packet(2, sequence * 7 & 0xFFFF, timestamp * 7 & 0xFFFFFFFF, packet[::-1])
+            room.on_packet(3, sequence * 7 + 1 & 0xFFFF, timestamp, packet)
+            room.on_text(4, message)
             assert blameless(heard.over), (heard.over, message[:200], packet[:80])
 
     @many()
-    @given(batches(st.tuples(generated.messages, generated.sounds, st.integers(0, 0xFFFF))))
+    @given(batches(st.tuples(generated.messages, generated.sounds, st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF))))
     def fuzz(batch: Batch) -> None:
         runner.run(play(batch))
 

@@ -11,7 +11,7 @@ from loadtest.rooms.app_messages import ERROR, LIFECYCLE_ERROR, is_avatar
 from loadtest.session.hearing.ear import Ear
 from loadtest.session.ports import Room, Told
 from loadtest.session.record import Record
-from loadtest.sound.speech import Clip, last_frame_ns
+from loadtest.sound.speech import FRAME_NS, SILENCE, Clip, last_frame_ns
 from loadtest.system.clock import now_ns
 
 SETTLE_S = 1.0
@@ -75,9 +75,11 @@ class Visit:
         self._record.observe(t_ns, mark, None)
         self._wake()
 
-    def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0) -> None:
+    def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0, rest_ns: int = 0) -> None:
         if self._last_frame_ns and self._talks:
-            self.longest_gap_ns = max(self.longest_gap_ns, t_ns - self._last_frame_ns)
+            self.longest_gap_ns = max(self.longest_gap_ns, t_ns - rest_ns - self._last_frame_ns)
+        if rest_ns:
+            self._ear.hear(t_ns - FRAME_NS, SILENCE)
         self._last_frame_ns = last_frame_ns(t_ns, pcm)
         self._ear.hear(t_ns, pcm)
         if self._records and len(self.sound) < MAX_SOUND_BYTES and any(pcm):

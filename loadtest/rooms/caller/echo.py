@@ -139,6 +139,6 @@ class Loudspeaker:
         self.on_mark, self.on_message = listener.on_mark, listener.on_message
         self.on_closed, self.on_sent = listener.on_closed, listener.on_sent
 
-    def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0) -> None:
+    def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0, rest_ns: int = 0) -> None:
         self._echo.hear(t_ns, pcm)
-        self._listener.on_audio(t_ns, pcm, lost)
+        self._listener.on_audio(t_ns, pcm, lost, rest_ns)

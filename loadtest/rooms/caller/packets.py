@@ -99,15 +99,16 @@ class Downlink:
         self.on_mark, self.on_sent = listener.on_mark, listener.on_sent
         self.is_cut = False
 
-    def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0) -> None:
+    def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0, rest_ns: int = 0) -> None:
         due_ns, is_lost = self._way.carry(t_ns, len(pcm), sends_again=self._sends_again)
 
         def arrive() -> None:
+            self._way.heard.rest(rest_ns)
             if not is_lost:
-                self._way.heard.take(due_ns, pcm, speaking=pcm != SILENCE)
+                self._way.heard.take(due_ns, pcm, speaking=pcm != SILENCE and bool(pcm.strip(b"\0")))
                 if self._echo is not None:
                     self._echo.hear(due_ns, pcm)
-            self._listener.on_audio(t_ns, pcm, lost)
+            self._listener.on_audio(t_ns, pcm, lost, rest_ns)
 
         self._hand_on(t_ns, due_ns, arrive)
 

@@ -20,7 +20,7 @@ from loadtest.session.line import CallersLine
 from loadtest.session.playout import Playout
 from loadtest.session.ports import Told
 from loadtest.session.waiting import Waiting
-from loadtest.sound.speech import FRAME_BYTES, FRAME_NS, Clip, last_frame_ns
+from loadtest.sound.speech import FRAME_BYTES, FRAME_NS, SILENCE, Clip, last_frame_ns
 from loadtest.system.clock import now_ns
 
 ANOTHER_NS = 1_000_000_000
@@ -154,7 +154,11 @@ class Conversation:
         text = None if self._clip is None else self._clip.text
         return redact_said(text) if text is not None and self._keep_transcripts else None
 
-    def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0) -> None:
+    def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0, rest_ns: int = 0) -> None:
+        if rest_ns:
+            self._waiting.last_frame_ns += rest_ns
+            self.playout.rest(rest_ns)
+            self._ear.hear(t_ns - FRAME_NS, SILENCE)
         waiting = self._waiting
         gap_ns = t_ns - waiting.last_frame_ns
         waiting.last_frame_ns = t_ns if len(pcm) == FRAME_BYTES else last_frame_ns(t_ns, pcm)

@@ -23,6 +23,7 @@ class Recorder:
         self.marks: list[tuple[int, Mark]] = []
         self.audio: list[tuple[int, bytes]] = []
         self.lost: list[int] = []
+        self.rests_ns: list[int] = []
         self.messages: list[tuple[int, Mapping[str, Any]]] = []
         self.ends: list[StepError] = []
         self.sent: list[tuple[int, bytes]] = []
@@ -32,9 +33,10 @@ class Recorder:
         self.marks.append((t_ns, mark))
         self._changed.set()
 
-    def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0) -> None:
+    def on_audio(self, t_ns: int, pcm: bytes, lost: int = 0, rest_ns: int = 0) -> None:
         self.audio.append((t_ns, pcm))
         self.lost.append(lost)
+        self.rests_ns.append(rest_ns)
         self._changed.set()
 
     def on_message(self, t_ns: int, told: Told) -> None:

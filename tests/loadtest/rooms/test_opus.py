@@ -63,8 +63,33 @@ def test_silence_is_three_bytes_and_comes_back_as_silence() -> None:
     assert decoded((payload, payload)) == [SILENCE, SILENCE]
 
 
+@pytest.mark.parametrize(
+    ("payload", "ms"),
+    [
+        (b"", 20),
+        (b"\x18", 60),
+        (b"\x00\1", 10),
+        (b"\x08", 20),
+        (b"\x59", 120),
+        (b"\x60", 10),
+        (b"\x80", 2.5),
+        (b"\xf8", 20),
+        (b"\xf9", 40),
+        (b"\xfb\3", 60),
+        (b"\xfb\x3f", 120),
+        (b"\xfb\0", 20),
+        (b"\xfb", 20),
+    ],
+)
+def test_a_packet_without_sound_is_as_much_silence_as_it_stands_for(payload: bytes, ms: float) -> None:
+    assert decoded((payload,)) == [bytes(int(48 * ms))]
+    *_, after_sound = decoded((*opus.encode(tone(3)), payload))
+    assert after_sound == bytes(int(48 * ms))
+
+
 def test_a_packet_that_is_no_opus_counts_as_silence() -> None:
-    assert opus.Decoder().decode(b"\xff" * 40) == SILENCE
+    assert opus.Decoder().decode(b"\xf8" + b"\xff" * 2000) == SILENCE
+    assert opus.Decoder().decode(b"\xff" * 40) == bytes(5760)
 
 
 @pytest.mark.parametrize("clip", corpus("corpus:en"), ids=lambda clip: clip.name)

@@ -384,7 +384,7 @@ def test_packets_that_never_came_are_counted_by_their_numbers(numbers: list[int]
     async def scene() -> tuple[int, int]:
         async with room_of(Grant(room_url="http://127.0.0.1:1/rooms/x/whip", token="t")) as (room, listener):
             for place, number in enumerate(numbers):
-                room.on_packet(place * 20_000_000, number, SILENT_OPUS)
+                room.on_packet(place * 20_000_000, number, number * 960, SILENT_OPUS)
             assert sum(listener.lost) == lost
             return room.lost, len(listener.audio)
 
@@ -449,9 +449,10 @@ def test_an_answer_without_opus_does_not_fit_the_offer() -> None:
 
 @dataclass
 class Packets:
-    """An ear: which packets it heard, when and under which number; which texts; and what it was broken by."""
+    """An ear: which packets it heard, when, under which number and with which timestamp; which texts; and what it was
+    broken by."""
 
-    heard: list[tuple[int, int]] = field(default_factory=list)
+    heard: list[tuple[int, int, int]] = field(default_factory=list)
     texts: list[str | bytes] = field(default_factory=list)
     broken: list[StepError] = field(default_factory=list)
 
@@ -461,8 +462,8 @@ class Packets:
     def on_broken(self, _t_ns: int, why: StepError) -> None:
         self.broken.append(why)
 
-    def on_packet(self, t_ns: int, sequence: int, _payload: bytes) -> None:
-        self.heard.append((t_ns // 1_000_000, sequence))
+    def on_packet(self, t_ns: int, sequence: int, timestamp: int, _payload: bytes) -> None:
+        self.heard.append((t_ns // 1_000_000, sequence, timestamp))
 
 
 class Open:
@@ -558,8 +559,9 @@ def test_a_message_of_any_room_has_a_bound(size: int, codes: list[Code]) -> None
     assert asyncio.run(scene()) == codes
 
 
-def numbers_heard(monkeypatch: pytest.MonkeyPatch, sent: list[tuple[int, int, int, int]]) -> list[tuple[int, int]]:
-    """What a peer hears (ms, number) of packets: when they come in ms, payload type, SSRC, number."""
+def numbers_heard(monkeypatch: pytest.MonkeyPatch, sent: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int]]:
+    """What a peer hears (ms, number, timestamp) of packets: when they come in ms, payload type, SSRC, number; their
+    stream's timestamps are their numbers."""
     clock = [10**12]
     monkeypatch.setattr("loadtest.rooms.peer.now_ns", lambda: clock[0])
     ear = Packets()
@@ -572,28 +574,30 @@ def numbers_heard(monkeypatch: pytest.MonkeyPatch, sent: list[tuple[int, int, in
             received = peer._demultiplexed(lambda _data, _address: None)
             for t_ms, payload_type, ssrc, number in sent:
                 clock[0] = 10**12 + t_ms * 1_000_000
-                received(struct.pack(">BBHII", 0x80, payload_type, number, 960, ssrc) + SILENT_OPUS, None)
+                received(struct.pack(">BBHII", 0x80, payload_type, number, number, ssrc) + SILENT_OPUS, None)
             peer._dtls = dtls
         finally:
             await peer.close()
 
     asyncio.run(script())
-    return [(t_ms - 10**6, number) for t_ms, number in ear.heard]
+    return [(t_ms - 10**6, number, timestamp) for t_ms, number, timestamp in ear.heard]
 
 
 def test_packets_of_another_codec_are_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = [(0, 96, 1, 7), (20, 0, 1, 8), (40, 0x80 | 111, 1, 9), (60, 13, 1, 10)]
-    assert numbers_heard(monkeypatch, sent) == [(0, 7), (40, 9)]
+    assert numbers_heard(monkeypatch, sent) == [(0, 7, 7), (40, 9, 9)]
 
 
 def test_of_two_streams_at_once_one_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = [(0, 96, 1, 7), (5, 96, 2, 900), (20, 96, 1, 8), (25, 96, 2, 901), (40, 96, 1, 9)]
-    assert numbers_heard(monkeypatch, sent) == [(0, 7), (20, 8), (40, 9)]
+    assert numbers_heard(monkeypatch, sent) == [(0, 7, 7), (20, 8, 8), (40, 9, 9)]
 
 
-def test_a_stream_that_follows_a_silent_one_is_heard_and_its_numbers_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_that_follows_a_silent_one_is_heard_and_its_numbers_and_its_clock_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     sent = [(0, 96, 1, 65535), (190, 96, 2, 900), (210, 96, 2, 901), (230, 96, 2, 903), (440, 96, 3, 65000)]
-    assert numbers_heard(monkeypatch, sent) == [(0, 65535), (210, 0), (230, 2), (440, 3)]
+    assert numbers_heard(monkeypatch, sent) == [(0, 65535, 65535), (210, 0, 65535), (230, 2, 65537), (440, 3, 65537)]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from loadtest.config.keys.caller import Line
 from loadtest.events.kinds import Mark, Way
 from loadtest.rooms.caller import packets
-from loadtest.rooms.caller.packets import Uplink
+from loadtest.rooms.caller.packets import Downlink, Uplink
 from loadtest.session.hearing.conversation import Conversation
 from loadtest.session.hearing.tape import Tape
 from loadtest.session.line import Direction
@@ -63,3 +63,21 @@ def test_an_echo_is_on_the_tape_where_the_speech_is_that_it_was_sent_with(monkey
     uplink.send(mixed, (Mark.SPEECH_END,))
     clock.run()
     assert tape.tracks()[0] == SILENCE * 5 + LOUD_FRAME + mixed
+
+
+def test_a_room_that_rests_is_not_held_up_by_the_callers_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, talk = Clock(monkeypatch), Conversation(observe=lambda *_, **__: None)
+    way = Direction(Way.DOWN, Line(delay_s=0.1), random.Random(1), round_trip_ns=0)
+    downlink = Downlink(way, talk, clock, None, sends_again=False)
+    talk.on_mark(1, Mark.FIRST_FRAME)
+    for at_ms, pcm, rest_ms in (
+        (0, LOUD_FRAME, 0),
+        (20, LOUD_FRAME, 0),
+        (420, SILENCE * 3, 380),
+        (880, LOUD_FRAME, 400),
+    ):
+        downlink.on_audio(at_ms * MS + 1, pcm, 0, rest_ms * MS)
+    clock.run()
+    assert (way.heard.underruns, way.heard.longest_gap_ns) == (0, 60 * MS)
+    assert talk.playout.underruns == 0
+    assert talk.last_audio_ns == 20 * MS + 1
