@@ -166,7 +166,7 @@ _MEDIA: Final = {
     "ahead.sessions": "that heard some",
     "ahead.sound_s": "how much, in all",
     "packets.expected": "by the rooms' numbers; packets is null where they number none",
-    "packets.lost": "that never came, or too late",
+    "packets.lost": "that never came, or over 100 ms late",
     "packet_loss": "share of those",
     "line": "what the callers' own lines did, which is in no other figure; null where no scenario has one",
     "line.sessions": "that had one",

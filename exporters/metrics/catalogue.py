@@ -205,7 +205,7 @@ MEDIA_PACKETS: Final = Metric(
 MEDIA_LOST: Final = Metric(
     name="avaload_media_packets_lost_total",
     type=Type.COUNTER,
-    help="Of the expected packets, those that never came or too late; says nothing while none are expected",
+    help="Of the expected packets, those that never came or over 100 ms late; says nothing while none are expected",
 )
 SECRET_AGE: Final = Metric(
     name="avaload_secret_age_seconds",

@@ -262,7 +262,7 @@ class MediaMeasured(_Fact, frozen=True, kw_only=True):
     for `stalled_ns` in all; `gap_max_ns`: the longest wait for the next frame of speech, None where none was heard.
     `jitter_ns`: by how much those waits differed from the length of what came, on average. `ahead_ns`: so much of the
     speech came faster than it plays that a player would not have kept it. `packets_lost`: by the room's numbering,
-    those that came too late among them; None: no room of it numbers anything.
+    those that came over 100 ms late among them; None: no room of it numbers anything.
     `messages_unwritten`: app-messages that came after the most that are written down of a session.
     """
 

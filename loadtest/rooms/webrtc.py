@@ -72,7 +72,7 @@ class WebRtcRoom:
 
     @property
     def lost(self) -> int:
-        """Packets that didn't come, or too late to be heard."""
+        """Packets that didn't come, or later than a player waits for them."""
         return self._reception.lost
 
     async def connect(self) -> None:

@@ -150,7 +150,7 @@ async def _play(
             talk_over_ns=turns.talk.talk_over_ns if turn.is_answered and turns.talk.speech_start_ns else None,
             unasked=turns.talk.take_unasked(),
             hole_ns=turns.talk.hole_ns,
-            packets_lost=None if lost_before is None else (turns.room.lost or 0) - lost_before,
+            packets_lost=None if lost_before is None else max(0, (turns.room.lost or 0) - lost_before),
             line_ns=None if line is None or line_before is None else line.added_ns(line_before),
             clip=None if said is None else said.name,
             language=None if said is None else said.language or language,

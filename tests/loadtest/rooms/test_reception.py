@@ -88,3 +88,31 @@ def test_a_hole_after_a_rest_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     talk.on_audio(10**12, SILENCE)
     talk.on_audio(10**12 + 900 * MS, SILENCE, 0, 380 * MS)
     assert talk.hole_ns == 520 * MS
+
+
+@pytest.mark.parametrize(
+    ("came", "lost"),
+    [
+        ([(0, 7), (20, 9), (21, 8), (40, 10)], 0),
+        ([(0, 7), (20, 9), (120, 8)], 0),
+        ([(0, 7), (20, 9), (121, 8)], 1),  # later than a player waits
+        ([(0, 7), (20, 10), (21, 9), (22, 8)], 0),
+        ([(0, 7), (20, 9), (21, 8), (22, 8)], 0),  # and once more: it was received once
+        ([(0, 7), (20, 9), (40, 11), (41, 8), (60, 12)], 1),
+        ([(0, 65534), (20, 0), (21, 65535)], 0),
+        ([(0, 7), (20, 107), (21, 106), (22, 8)], 98),
+    ],
+)
+def test_a_packet_that_was_overtaken_is_not_lost_where_a_player_would_have_waited_for_it(
+    came: list[tuple[int, int]], lost: int
+) -> None:
+    reception = Reception()
+    for at_ms, number in came:
+        reception.take(at_ms * MS, number, number * TICKS, SILENT)
+    assert reception.lost == lost
+
+
+def test_the_sound_of_one_that_was_overtaken_is_not_heard_in_the_wrong_place() -> None:
+    reception = Reception()
+    taken = [reception.take(number * MS, number, number * TICKS, SILENT) for number in (7, 9, 8, 10)]
+    assert [each is None for each in taken] == [False, False, True, False]
