@@ -89,7 +89,7 @@ class Peer:
         self._channel = self._connection.createDataChannel(CHANNEL)
         self._channel.on("message", lambda text: self._ear.on_text(now_ns(), text))
         self._write: Callable[[bytes], None] | None = None
-        self._payload_type = self._ssrc = self._sequence = self._timestamp = 0
+        self._payload_type = self._ssrc = self._sequence = self._timestamp = self._marker = 0
         self._sent_lost = 0
         self._understood: tuple[int, ...] = ()
         """Payload types that are Opus: the offer's, and the answer's own number for it."""
@@ -125,8 +125,16 @@ class Peer:
     def send(self, payload: bytes) -> None:
         """One 20 ms packet, written to the socket before this returns; nothing while there is no connection."""
         self.skip()
+        kind, self._marker = self._marker | self._payload_type, 0
         if self._write is not None:
-            self._write(_HEADER.pack(0x80, self._payload_type, self._sequence, self._timestamp, self._ssrc) + payload)
+            self._write(_HEADER.pack(0x80, kind, self._sequence, self._timestamp, self._ssrc) + payload)
+
+    def rest(self, packets: int = 1) -> None:
+        """Nothing is said for as long: the clock goes on, the numbers don't, and the next packet begins another stretch
+        of sound (RFC 3551 4.1)."""
+        if packets:
+            self._timestamp = (self._timestamp + packets * _RTP_STEP) & 0xFFFFFFFF
+            self._marker = 0x80
 
     def skip(self) -> None:
         """One packet that never arrives: the next one's number says so."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ssl
+from collections import deque
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -62,6 +63,8 @@ class WebRtcRoom:
         else:
             self._microphone = self._around.microphone(opus.encode(between))
         self._uplink = self._around.uplink(self._put)
+        self._resting, self._rested = 0, deque[int]()
+        """How long nothing was said by now, and before each frame that is on the line, in frames."""
         self._beat = self._tick if self._uplink is None else self._tick_into_line
         self._messages = RoomMessages(self._listener, watch=grant.watch, on_joined=self._on_joined)
         self._reception = Reception()
@@ -181,18 +184,25 @@ class WebRtcRoom:
 
     def _tick(self) -> None:
         frame, marks = self._microphone.take()
-        if frame is not None:
-            self._peer.send(frame)
-            for mark in marks:
-                self._listener.on_mark(now_ns(), mark)
+        if frame is None:
+            self._peer.rest()
+            return
+        self._peer.send(frame)
+        for mark in marks:
+            self._listener.on_mark(now_ns(), mark)
 
     def _tick_into_line(self) -> None:
         frame, marks = self._microphone.take()
-        if frame is not None and self._uplink is not None:
+        if frame is None:
+            self._resting += 1
+        elif self._uplink is not None:
+            self._rested.append(self._resting)
+            self._resting = 0
             self._uplink.send(frame, marks)
 
     def _put(self, frame: bytes | None) -> None:
         """What has come to the end of the line; what was lost on it has a number, too."""
+        self._peer.rest(self._rested.popleft())
         if frame is None:
             self._peer.skip()
         elif not self._is_over:

@@ -1,6 +1,7 @@
 """The WebRTC room against the twin, and against WHIP servers that misbehave."""
 
 import asyncio
+import random
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,6 +20,7 @@ pytest.importorskip("aiortc", reason="needs the extra webrtc")
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.rtcsctptransport import DataChunk
 
+from loadtest.config.keys.caller import Caller, Line
 from loadtest.events.errors import Code, Kind, StepError
 from loadtest.events.kinds import Mark
 from loadtest.rooms import opus
@@ -27,11 +29,12 @@ from loadtest.rooms.flood import DATAGRAM, MOST_A_SECOND
 from loadtest.rooms.peer import Peer, payload_of
 from loadtest.rooms.rehearsal import rehearse
 from loadtest.rooms.webrtc import WebRtcRoom
+from loadtest.session.line import CallersLine
+from loadtest.session.ports import Grant, Situation
 from loadtest.session.hearing.ear import Ear
-from loadtest.session.ports import Grant
 from loadtest.sound.sources import corpus
-from loadtest.sound.speech import RATE_HZ, SILENCE, is_loud
-from tests.loadtest.rooms.hearing import DEADLINE_S, HandTicker, Recorder, footprint
+from loadtest.sound.speech import RATE_HZ, SILENCE, clip_of, is_loud
+from tests.loadtest.rooms.hearing import DEADLINE_S, LOUD, HandTicker, Recorder, footprint
 from tests.loadtest.twin.process import RunningTwin
 
 TRUST = ssl.create_default_context()
@@ -414,6 +417,58 @@ def test_an_offer_names_only_this_machine_and_one_socket() -> None:
     ports = {line.split(" ")[5] for line in sdp.splitlines() if line.startswith("a=candidate:")}
     assert candidates == {"127.0.0.1"}
     assert len(ports) == 1
+
+
+class Later(HandTicker):
+    """A ticker that calls what is due when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.due: list[Callable[[], None]] = []
+
+    def at(self, _due_ns: int, call: Callable[[], None]) -> None:
+        self.due.append(call)
+
+    def run(self) -> None:
+        due, self.due = self.due, []
+        for call in due:
+            call()
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.06])
+def test_where_nothing_is_sent_between_turns_the_clock_goes_on_and_the_next_speech_is_marked(delay_s: float) -> None:
+    """Three packets, a rest of 200 ms, three packets; with a line's delay some of them leave during the rest."""
+    caller = Caller(up=Line(delay_s=delay_s))
+    line = CallersLine(caller, random.Random(1)) if delay_s else None
+    sent: list[bytes] = []
+
+    async def script() -> None:
+        ticker = Later()
+        grant = Grant(room_url="http://127.0.0.1:9/whip", token="t")
+        situation = Situation(caller=caller, chance=random.Random(1), line=line)
+        room = WebRtcRoom(grant, Recorder(), (), ticker, proxy=None, trust=TRUST, situation=situation)  # type: ignore[arg-type]
+        room._peer._write = sent.append
+        room._on_joined()
+        clip = clip_of("three", LOUD * 3)
+        for speech in range(2):
+            room.speak(clip)
+            ticker.tick(3)
+            ticker.tick(5)
+            ticker.run()
+            ticker.tick(0 if speech else 5)
+        await room.close()
+
+    asyncio.run(script())
+    headers = [struct.unpack_from(">xBHI", packet) for packet in sent]
+    first = headers[0][1:]
+    assert [(kind >> 7, number - first[0], (stamp - first[1]) // 960) for kind, number, stamp in headers] == [
+        (0, 0, 0),
+        (0, 1, 1),
+        (0, 2, 2),
+        (1, 3, 13),
+        (0, 4, 14),
+        (0, 5, 15),
+    ]
 
 
 def answered(change: Callable[[str], str]) -> tuple[str, tuple[int, ...]]:
