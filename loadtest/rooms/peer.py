@@ -69,11 +69,11 @@ class Ear(Protocol):
 
 
 class Peer:
-    """The offering side of one connection with one audio line both ways. `loopback`: the only local address offered;
-    None: all of this host's, loopback not among them. `close` it in any case."""
+    """The offering side of one connection with one audio line both ways. `loopback`: the only local address offered, or
+    the first one where `elsewhere`; None: all of this host's, loopback not among them. `close` it in any case."""
 
-    def __init__(self, ear: Ear, *, loopback: str | None) -> None:
-        self._ear, self._loopback = ear, loopback
+    def __init__(self, ear: Ear, *, loopback: str | None, elsewhere: bool = False) -> None:
+        self._ear, self._loopback, self._elsewhere = ear, loopback, elsewhere
         # Without this empty list aiortc asks Google's STUN server.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         line: Any = self._connection.addTransceiver("audio", direction="sendrecv")
@@ -105,8 +105,10 @@ class Peer:
         """The SDP to send, with all candidates in it. No packet leaves the host."""
         connection = self._ice.iceGatherer._connection
         if self._loopback is not None:
-            gather, addresses = connection.get_component_candidates, [self._loopback]
-            connection.get_component_candidates = lambda component, **_: gather(component, addresses)
+            gather, own = connection.get_component_candidates, self._loopback
+            connection.get_component_candidates = lambda component, addresses: gather(
+                component, [own, *addresses] if self._elsewhere else [own]
+            )
         await self._connection.setLocalDescription()
         self._understood = (self._line._codecs[0].payloadType,)
         for protocol in connection._protocols:

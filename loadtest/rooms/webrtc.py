@@ -54,7 +54,8 @@ class WebRtcRoom:
         self._proxy, self._trust, self._live = proxy, trust, live
         host = urlsplit(grant.room_url).hostname or ""
         self._on_this_machine = is_loopback(grant.room_url)
-        self._peer = Peer(self, loopback=("::1" if host == "::1" else "127.0.0.1") if self._on_this_machine else None)
+        loopback = ("::1" if host == "::1" else "127.0.0.1") if self._on_this_machine else None
+        self._peer = Peer(self, loopback=loopback, elsewhere=live)
         self._encodes = self._around.echo is not None
         """What the microphone hears isn't known ahead: its frames are encoded as they leave."""
         if self._encodes:
@@ -84,12 +85,14 @@ class WebRtcRoom:
             answer = await self._signal(offer)
             self._listener.on_mark(now_ns(), Mark.SIGNALLED)
             candidates = _candidates(answer)
-            elsewhere = [each for each in candidates if not _is_local(each)] if self._on_this_machine else []
+            is_bound = self._on_this_machine and not self._live
+            elsewhere = [each for each in candidates if is_bound and not _is_local(each)]
         if len(candidates) > _CANDIDATES:
             told = f"a room with {len(candidates)} addresses, and {_CANDIDATES} are too many"
             raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, told)
         if elsewhere:
-            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"a room on this machine offers the address {elsewhere[0]}")
+            told = f"a room on this machine offers the address {elsewhere[0]}, and the run is not --live"
+            raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, f"{told}: have it offer 127.0.0.1, or add --live")
         try:
             await self._peer.accept(answer)
         except ValueError as error:

@@ -50,10 +50,12 @@ def grant_of(twin: RunningTwin) -> tuple[dict[str, str], Grant]:
 
 
 @asynccontextmanager
-async def room_of(grant: Grant, ticker: Any = None) -> AsyncIterator[tuple[WebRtcRoom, Recorder]]:
+async def room_of(
+    grant: Grant, ticker: Any = None, *, live: bool = False
+) -> AsyncIterator[tuple[WebRtcRoom, Recorder]]:
     """A room, not yet connected; closed in the end."""
     listener = Recorder()
-    room = WebRtcRoom(grant, listener, (SILENCE,), ticker or HandTicker(), proxy=None, trust=TRUST)
+    room = WebRtcRoom(grant, listener, (SILENCE,), ticker or HandTicker(), proxy=None, trust=TRUST, live=live)
     try:
         async with asyncio.timeout(DEADLINE_S):
             yield room, listener
@@ -263,7 +265,7 @@ def test_a_whip_resource_is_deleted_by_its_own_token_and_once(rtc_twin: RunningT
 Answer = Callable[[aiohttp.web.Request], Awaitable[aiohttp.web.Response]]
 
 
-def failure_with(answer: Answer) -> StepError:
+def failure_with(answer: Answer, *, live: bool = False) -> StepError:
     """How the connect to a WHIP server fails that answers so."""
 
     async def script() -> StepError:
@@ -275,7 +277,7 @@ def failure_with(answer: Answer) -> StepError:
         await site.start()
         grant = Grant(room_url=f"http://127.0.0.1:{runner.addresses[0][1]}/whip", token="token-1")
         try:
-            async with room_of(grant) as (room, _):
+            async with room_of(grant, live=live) as (room, _):
                 return await failure_of(room)
         finally:
             await runner.cleanup()
@@ -300,7 +302,18 @@ def test_an_answer_that_names_another_machine_is_not_followed(line: str) -> None
 
     error = failure_with(answer)
     assert (error.kind, error.code) == (Kind.PROTOCOL, Code.BAD_SHAPE)
-    assert "192.0.2.7" in error.detail
+    assert error.detail == (
+        "a room on this machine offers the address 192.0.2.7, and the run is not --live:"
+        " have it offer 127.0.0.1, or add --live"
+    )
+
+
+def test_a_live_run_follows_whatever_address_a_room_on_this_machine_offers() -> None:
+    async def answer(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        sdp = "v=0\r\na=candidate:1 1 udp 2130706431 192.0.2.7 5000 typ host\r\n"
+        return aiohttp.web.Response(status=201, text=sdp, content_type="application/sdp")
+
+    assert failure_with(answer, live=True).detail.startswith("the answer is no SDP that fits the offer")
 
 
 @pytest.mark.parametrize(
@@ -404,19 +417,27 @@ def test_a_rehearsal_leaves_nothing() -> None:
     assert after == before
 
 
-def test_an_offer_names_only_this_machine_and_one_socket() -> None:
+def offered(**peer_of: Any) -> list[tuple[str, str]]:
+    """Each address and port of an offer, once, in their order."""
+
     async def script() -> str:
-        peer = Peer(None, loopback="127.0.0.1")  # type: ignore[arg-type]
+        peer = Peer(None, **peer_of)  # type: ignore[arg-type]
         try:
             return await peer.offer()
         finally:
             await peer.close()
 
-    sdp = asyncio.run(script())
-    candidates = {line.split(" ")[4:6][0] for line in sdp.splitlines() if line.startswith("a=candidate:")}
-    ports = {line.split(" ")[5] for line in sdp.splitlines() if line.startswith("a=candidate:")}
-    assert candidates == {"127.0.0.1"}
-    assert len(ports) == 1
+    lines = [line.split(" ") for line in asyncio.run(script()).splitlines() if line.startswith("a=candidate:")]
+    return list(dict.fromkeys((words[4], words[5]) for words in lines))
+
+
+def test_an_offer_names_only_this_machine_and_one_socket() -> None:
+    assert [address for address, _ in offered(loopback="127.0.0.1")] == ["127.0.0.1"]
+
+
+def test_an_offer_that_may_be_answered_from_elsewhere_names_the_hosts_addresses_too() -> None:
+    of_host = [address for address, _ in offered(loopback=None)]
+    assert [address for address, _ in offered(loopback="127.0.0.1", elsewhere=True)] == ["127.0.0.1", *of_host]
 
 
 class Later(HandTicker):
