@@ -25,7 +25,7 @@ from loadtest.rooms.flood import FloodGate, of_text
 from loadtest.rooms.native_stderr import quiet_stderr
 from loadtest.secrecy.redact import redact
 from loadtest.session.ports import Grant, Listener, Situation
-from loadtest.sound.speech import FRAME_MS, FRAME_NS, RATE_HZ, Clip
+from loadtest.sound.speech import FRAME_MS, FRAME_NS, RATE_HZ, Clip, mono
 from loadtest.system.clock import now_ns
 
 JOIN_TIMEOUT_S = 10.0
@@ -141,7 +141,7 @@ class DailyRoom:
             hear = self._relay.to(self._on_audio)
             self._client.set_audio_renderer(
                 self._avatar,
-                lambda _id, audio, _source: hear(audio.audio_frames),
+                lambda _id, audio, _source: hear(audio.audio_frames, audio.num_channels),
                 sample_rate=RATE_HZ,
                 callback_interval_ms=FRAME_MS,
             )
@@ -179,7 +179,7 @@ class DailyRoom:
                 self.on_participant(t_ns, participant)
         self._feed()
 
-    def _on_audio(self, t_ns: int, pcm: bytes) -> None:
+    def _on_audio(self, t_ns: int, pcm: bytes, channels: int) -> None:
         if self._is_over:
             return
         if not self._has_frame:
@@ -187,7 +187,7 @@ class DailyRoom:
             self._listener.on_mark(t_ns, Mark.FIRST_FRAME)
             if not self._ready.done():
                 self._ready.set_result(None)
-        self._listener.on_audio(t_ns, pcm)
+        self._listener.on_audio(t_ns, pcm if channels == 1 else mono(pcm, channels))
 
     # --- the microphone
 

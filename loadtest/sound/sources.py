@@ -13,7 +13,7 @@ from loadtest.sound import wav
 from loadtest.sound.made import made_clip
 from loadtest.sound.manifest import Recording
 from loadtest.sound.recordings import drawn, held, is_made, recordings
-from loadtest.sound.speech import RATE_HZ, Clip, clip_of
+from loadtest.sound.speech import RATE_HZ, Clip, clip_of, mono
 
 _MOST_TOLD: Final = 10
 """Of files that can't be used: thousands may have the same fault."""
@@ -30,7 +30,7 @@ def read_pcm(path: Path) -> bytes:
     found = wav.read(path)
     pcm, rate_hz = found.pcm, found.rate_hz
     if found.channels > 1:
-        pcm = np.frombuffer(pcm, dtype="<i2").reshape(-1, found.channels).mean(axis=1).astype("<i2").tobytes()
+        pcm = mono(pcm, found.channels)
     if rate_hz != RATE_HZ:
         import soxr  # only who brings such files pays for it
 

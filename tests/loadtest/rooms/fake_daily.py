@@ -93,8 +93,8 @@ class CustomAudioTrack:
 
 
 class AudioData:
-    def __init__(self, audio_frames: bytes) -> None:
-        self.audio_frames = audio_frames
+    def __init__(self, audio_frames: bytes, num_channels: int) -> None:
+        self.audio_frames, self.num_channels = audio_frames, num_channels
 
 
 class CallClient:
@@ -120,7 +120,9 @@ class CallClient:
 
     def set_audio_renderer(self, participant_id: str, callback: Any, **options: Any) -> None:
         call.renderer = {"participant": participant_id, **options}
-        self.hear = lambda pcm: self.thread.do(lambda: callback(participant_id, AudioData(pcm), "microphone"))
+        self.hear = lambda pcm, channels=1: self.thread.do(
+            lambda: callback(participant_id, AudioData(pcm, channels), "microphone")
+        )
 
     def leave(self, completion: Callable[[Any], None]) -> None:
         call.left += 1

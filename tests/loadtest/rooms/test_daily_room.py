@@ -109,6 +109,18 @@ def test_only_the_microphone_is_sent_and_it_is_a_track_of_our_own(module: Any) -
     }
 
 
+def test_an_avatar_in_stereo_is_heard_as_long_as_it_speaks(module: Any) -> None:
+    async def script() -> list[bytes]:
+        async with room_in(module, Call(answer=HERE)) as (room, listener, _):
+            client = await enter(room, listener)
+            client.hear(b"\x00\x20\x00\x10" * 480, 2)
+            client.hear(LOUD)
+            await listener.until(lambda: len(listener.audio) == 3)
+            return [pcm for _, pcm in listener.audio[1:]]
+
+    assert asyncio.run(script()) == [b"\x00\x18" * 480, LOUD]
+
+
 def test_a_clip_is_paced_by_the_library_and_never_blocks_the_loop(module: Any) -> None:
     async def script() -> tuple[list[bytes], list[Mark], int]:
         async with room_in(module, Call(answer=HERE)) as (room, listener, call):
