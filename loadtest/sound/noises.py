@@ -31,7 +31,7 @@ def hum(kind: str, level_dbfs: float) -> Samples:
             return at_rms(_babble(LOOP_S * RATE_HZ), level_dbfs)
     if not Path(kind).is_file():
         raise ConfigError(f"caller.noise: {kind}: no such file, and neither white, pink nor babble")
-    found = np.frombuffer(read_pcm(Path(kind)), dtype="<i2").astype(np.float32)[: LONGEST_S * RATE_HZ]
+    found = np.frombuffer(read_pcm(Path(kind), most_s=LONGEST_S), dtype="<i2").astype(np.float32)
     if not found.any():
         raise ConfigError(f"caller.noise: {kind}: its first {LONGEST_S} s are silent")
     return at_rms(found, level_dbfs)

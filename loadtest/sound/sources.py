@@ -25,9 +25,9 @@ def read_wav(path: Path) -> Clip:
     return clip_of(path.name, read_pcm(path))
 
 
-def read_pcm(path: Path) -> bytes:
-    """The same as raw samples, whether anything can be heard in it or not."""
-    found = wav.read(path)
+def read_pcm(path: Path, *, most_s: int | None = None) -> bytes:
+    """The same as raw samples, whether anything can be heard in it or not; `most_s`: so much of it at most."""
+    found = wav.read(path, most_s=most_s)
     pcm, rate_hz = found.pcm, found.rate_hz
     if found.channels > 1:
         pcm = mono(pcm, found.channels)

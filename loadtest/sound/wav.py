@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.events.errors import ConfigError
-from loadtest.sound.decoded import TOO_LONG, decoded, is_too_long
+from loadtest.sound.decoded import decoded, most_samples, too_long
 from loadtest.sound.kinds import advice, format_of, is_audible, kind_of
 from loadtest.system import disk
 
@@ -38,18 +38,19 @@ class Wav:
         return len(self.pcm) / (2 * self.channels * self.rate_hz)
 
 
-def read(path: Path) -> Wav:
-    """Raises ConfigError with one sentence where there is no sound in it that can be read."""
-    found = _read(path)
+def read(path: Path, *, most_s: int | None = None) -> Wav:
+    """`most_s`: so much of it at most. Raises ConfigError with one sentence where there is no sound in it that can be
+    read, or too much."""
+    found = _read(path, most_s)
     if found.rate_hz not in _RATES_HZ:
         said = f"{path}: a rate of {found.rate_hz:,} Hz, at which nobody records speech"
         raise ConfigError(f"{said}; its header may be damaged")
-    if is_too_long(len(found.pcm) // (2 * found.channels), found.rate_hz):
-        raise ConfigError(f"{path}: {TOO_LONG}")
+    if len(found.pcm) // (2 * found.channels) > most_samples(found.rate_hz):
+        raise ConfigError(f"{path}: {too_long(found.rate_hz)}")
     return found
 
 
-def _read(path: Path) -> Wav:
+def _read(path: Path, most_s: int | None) -> Wav:
     try:
         if path.stat().st_size > LARGEST:
             raise ConfigError(f"{path}: more than {LARGEST >> 20} MiB: a clip is what somebody says in one go")
@@ -58,12 +59,12 @@ def _read(path: Path) -> Wav:
         raise ConfigError(f"{path}: not a readable WAV file ({error.strerror})") from error
     if content[:4] not in (b"RIFF", b"RF64") or content[8:12] != b"WAVE":
         kind = kind_of(content)
-        if is_audible(kind) and (found := _decoded(path, content)) is not None:
+        if is_audible(kind) and (found := _decoded(path, content, most_s)) is not None:
             return found
         raise ConfigError(f"{path}: not a readable WAV file, but {kind}{advice(path, kind)}")
     content = _with_its_size(content)
     chunks = _chunks(content)
-    form, pcm = chunks.get(b"fmt ", b""), chunks.get(b"data") or None
+    form, pcm = chunks.get(b"fmt ", memoryview(b"")), chunks.get(b"data") or None
     if len(form) < _FMT_BYTES or pcm is None:
         lacks = "no samples" if pcm is None else "no format"
         raise ConfigError(f"{path}: not a readable WAV file (it holds {lacks})")
@@ -71,29 +72,33 @@ def _read(path: Path) -> Wav:
     if tag == _EXTENSIBLE and form[28:40] == _SUBFORMAT:
         tag = int.from_bytes(form[24:26], "little") | int.from_bytes(form[26:28], "little")
     if tag != _PCM or bits != 16:
-        if (found := _decoded(path, content)) is not None:
+        if (found := _decoded(path, content, most_s)) is not None:
             return found
         kind = "" if tag == _PCM else " float" if tag == _FLOAT else f" {format_of(tag)}"
         raise ConfigError(f"{path}: {bits} bit{kind}, which can't be read; 16 bit PCM is{advice(path, 'WAV')}")
     if not channels or not rate_hz:
         raise ConfigError(f"{path}: not a readable WAV file ({channels} channels at {rate_hz} Hz)")
-    return Wav(rate_hz=rate_hz, channels=channels, pcm=pcm[: len(pcm) // (2 * channels) * (2 * channels)])
+    samples = len(pcm) // (2 * channels)
+    if most_s is not None:
+        samples = min(samples, most_s * rate_hz)
+    return Wav(rate_hz=rate_hz, channels=channels, pcm=bytes(pcm[: samples * 2 * channels]))
 
 
-def _decoded(path: Path, content: bytes) -> Wav | None:
+def _decoded(path: Path, content: bytes, most_s: int | None) -> Wav | None:
     """By libsndfile, what isn't read here; None: nor by that."""
     try:
-        found = decoded(content)
+        found = decoded(content, most_s=most_s)
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
-    return None if found is None else Wav(rate_hz=found[0], channels=found[1], pcm=found[2])
+    return None if found is None else Wav(rate_hz=found[0], channels=1, pcm=found[1])
 
 
-def _chunks(content: bytes) -> dict[bytes, bytes]:
+def _chunks(content: bytes) -> dict[bytes, memoryview]:
     """The first chunk of each name."""
-    found: dict[bytes, bytes] = {}
+    found: dict[bytes, memoryview] = {}
+    whole = memoryview(content)  # of a long file, copies would be long too
     for name, at, size in _places(content):
-        found.setdefault(name, content[at : at + size])
+        found.setdefault(name, whole[at : at + size])
     return found
 
 

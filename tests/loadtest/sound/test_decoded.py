@@ -10,11 +10,11 @@ import soundfile
 from loadtest.config.clips.microphone import remarks
 from loadtest.config.keys.scenario import Conversation, Ignore, Say, Scenario
 from loadtest.events.errors import ConfigError
-from loadtest.sound import decoded
+from loadtest.sound import decoded, noises
 from loadtest.sound.kinds import kind_of
 from loadtest.sound.made import noise
 from loadtest.sound.noises import samples_of
-from loadtest.sound.sources import corpus, read_wav
+from loadtest.sound.sources import corpus, read_pcm, read_wav
 from tests.loadtest.sound.test_speech import wav as wav_file
 
 SECOND = (8000 * np.sin(2 * np.pi * 300 * np.arange(24_000) / 24_000)).astype(np.float32) / 32768
@@ -48,6 +48,8 @@ def written(path: Path, kind: str, sort: str, *, rate_hz: int = 24_000, channels
         ("a.aiff", "AIFF", "PCM_16", 44_100),
         ("a.au", "AU", "ULAW", 8_000),
         ("a.caf", "CAF", "PCM_16", 24_000),
+        ("a.sph", "NIST", "PCM_16", 16_000),
+        ("a.voc", "VOC", "PCM_16", 24_000),
     ],
 )
 @pytest.mark.parametrize("channels", [1, 2])
@@ -58,6 +60,15 @@ def test_every_form_is_read_as_the_same_sound(
     samples = samples_of(clip)
     assert clip.duration_s == pytest.approx(1, abs=0.11)
     assert np.sqrt(np.mean(samples[2400:21600] ** 2)) == pytest.approx(8000 / 2**0.5, rel=0.06)
+
+
+def test_a_form_in_which_nobody_can_go_back_is_read_too(tmp_path: Path) -> None:
+    assert read_wav(written(tmp_path / "a.wav", "WAV", "GSM610", rate_hz=8_000)).duration_s == 1.04  # in whole blocks
+
+
+@pytest.mark.parametrize(("kind", "name"), [("NIST", "a NIST SPHERE file"), ("VOC", "a VOC file")])
+def test_old_kinds_are_known_by_their_beginning(kind: str, name: str, tmp_path: Path) -> None:
+    assert kind_of(written(tmp_path / "a", kind, "PCM_16").read_bytes()) == name
 
 
 def test_a_folder_of_all_sorts_is_one_source_and_other_files_in_it_are_none(tmp_path: Path) -> None:
@@ -73,8 +84,68 @@ def test_what_is_longer_than_an_hour_is_refused_by_its_header(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoded, "LONGEST_S", 0)
-    with pytest.raises(ConfigError, match="more than 60 minutes: a clip is what somebody says in one go"):
+    with pytest.raises(ConfigError, match="more than 0 minutes: a clip is what somebody says in one go"):
         read_wav(written(tmp_path / f"a.{kind.lower()}", kind, "PCM_16"))
+
+
+def from_a_pipe(path: Path) -> Path:
+    """A FLAC file that doesn't say how many samples it has."""
+    content = bytearray(written(path, "FLAC", "PCM_16").read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_file_that_does_not_say_how_long_it_is_is_read_to_its_end(tmp_path: Path) -> None:
+    assert (
+        read_wav(from_a_pipe(tmp_path / "a.flac")).frames
+        == read_wav(written(tmp_path / "b.flac", "FLAC", "PCM_16")).frames
+    )
+
+
+def test_such_a_file_is_refused_where_its_end_is_too_far_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = from_a_pipe(tmp_path / "a.flac")
+    for longest_s, is_refused in ((1, False), (0, True)):
+        monkeypatch.setattr(decoded, "LONGEST_S", longest_s)
+        if is_refused:
+            with pytest.raises(ConfigError, match="a clip is what somebody says in one go"):
+                read_wav(path)
+        else:
+            assert read_wav(path).duration_s == 1
+
+
+def test_at_a_rate_above_48_khz_a_clip_may_have_no_more_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert decoded.too_long(96_000).startswith("more than 30 minutes")
+    monkeypatch.setattr(decoded, "LONGEST_S", 1)
+    assert read_wav(written(tmp_path / "a.flac", "FLAC", "PCM_16", rate_hz=48_000)).duration_s == 1
+    with pytest.raises(ConfigError, match="a clip is what somebody says in one go"):
+        read_wav(written(tmp_path / "a.flac", "FLAC", "PCM_16", rate_hz=96_000))
+
+
+@pytest.mark.parametrize(("name", "kind", "sort"), [("a.flac", "FLAC", "PCM_16"), ("a.wav", "WAV", "PCM_16")])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_of_a_long_file_no_more_is_read_than_is_asked_for(
+    name: str, kind: str, sort: str, channels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / name
+    soundfile.write(path, np.repeat(np.tile(SECOND, 4)[:, None], channels, axis=1), 24_000, format=kind, subtype=sort)
+    whole = read_pcm(path)
+    monkeypatch.setattr(decoded, "_BLOCK", 1_000)
+    assert read_pcm(path, most_s=9) == whole
+    monkeypatch.setattr(decoded, "LONGEST_S", 2)
+    assert read_pcm(path, most_s=2) == whole[: 2 * 48_000]
+    with pytest.raises(ConfigError, match="in one go"):
+        read_pcm(path)
+
+
+def test_a_noise_may_be_a_file_that_is_too_long_for_a_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoded, "LONGEST_S", 2)
+    monkeypatch.setattr(noises, "LONGEST_S", 2)
+    soundfile.write(tmp_path / "a.flac", np.tile(SECOND, 3), 24_000, subtype="PCM_16")
+    assert len(noises.hum(str(tmp_path / "a.flac"), -40)) == 2 * 24_000
 
 
 @pytest.mark.parametrize("rate_hz", [1, 1_999, 400_001])
