@@ -12,7 +12,8 @@ import yaml
 
 from tests.support import ROOT, executable
 
-pytestmark = pytest.mark.quiet  # a run is judged
+WITHIN_S = 150
+pytestmark = [pytest.mark.quiet, pytest.mark.timeout(3 * WITHIN_S)]  # a run is judged
 
 
 def test_the_job_on_gitlab_leaves_what_it_says(tmp_path: Path) -> None:
@@ -22,7 +23,7 @@ def test_the_job_on_gitlab_leaves_what_it_says(tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **variables}
     for line in job["script"]:
         subprocess.run(
-            ["sh", "-euc", line], cwd=tmp_path, env=environment, check=True, timeout=110, capture_output=True
+            ["sh", "-euc", line], cwd=tmp_path, env=environment, check=True, timeout=WITHIN_S, capture_output=True
         )
     for path in (*job["artifacts"]["paths"], *job["artifacts"]["reports"].values()):
         assert (tmp_path / path).exists(), path
@@ -117,7 +118,12 @@ def test_the_lines_for_a_plain_shell_and_for_jenkins_install_and_run(tmp_path: P
     environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "HOME": str(tmp_path)}
     for _ in range(1 if page.endswith(".md") else 2):  # a workspace of Jenkins is used again
         done = subprocess.run(
-            ["sh", "-ec", _shell_of(page)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+            ["sh", "-ec", _shell_of(page)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=WITHIN_S,
         )
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "installed").read_text().splitlines()[:2] == ["avaload/requirements.lock", "./avaload"]

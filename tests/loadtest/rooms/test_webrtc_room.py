@@ -29,9 +29,9 @@ from loadtest.rooms.flood import DATAGRAM, MOST_A_SECOND
 from loadtest.rooms.peer import Peer, payload_of
 from loadtest.rooms.rehearsal import rehearse
 from loadtest.rooms.webrtc import WebRtcRoom
+from loadtest.session.hearing.ear import Ear
 from loadtest.session.line import CallersLine
 from loadtest.session.ports import Grant, Situation
-from loadtest.session.hearing.ear import Ear
 from loadtest.sound.sources import corpus
 from loadtest.sound.speech import RATE_HZ, SILENCE, clip_of, is_loud
 from tests.loadtest.rooms.hearing import DEADLINE_S, LOUD, HandTicker, Recorder, footprint
