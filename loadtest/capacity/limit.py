@@ -8,7 +8,7 @@ from statistics import median_low
 from typing import Any, Final
 
 from loadtest.capacity.confidence import confidence
-from loadtest.capacity.facts import CLEARLY, NONE_DUE, OWN_POOL, Facts, ended_early
+from loadtest.capacity.facts import CLEARLY, NONE_DUE, OWN_LATENESS, OWN_POOL, Facts, ended_early
 from loadtest.capacity.quota import quota_of
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.criteria.words import amount, asked, load_words, plural
@@ -74,7 +74,8 @@ def was_cut_short(stages: Sequence[Facts], search: Search, *, bounds_latency: bo
         if probe is None or probe.level != facts.level:
             return False  # a stage is judged otherwise in the light of those after it: nothing is known
         search.tell(verdicts(stages[:place], bounds_latency=bounds_latency)[-1])
-    return search.next() is not None
+    # What ended early, by its budget or by the loss of a part of the generator, did not end for want of time.
+    return search.next() is not None and not (stages and stages[-1].is_last)
 
 
 def limit(
@@ -99,13 +100,13 @@ def limit(
     failing = last[failed[0]][0] if failed else None
     monotonic = not any(level > lowest_failed for level in passed)
     invalid = [facts for facts, one in zip(stages, found, strict=True) if one is Found.INVALID]
-    stopped_by_us = bool(invalid) and invalid[-1] is stages[-1] and (not failed or invalid[-1].is_last)
+    ours = _stopped_by_us(stages, invalid, passing, failing)
     alone = _refusals_alone(passing, failing, stages, found)
     quota = _quota(stages, passing, failing, alone=alone)
-    kind = _kind(passing, failing, quota, stopped_by_us=stopped_by_us, alone=alone)
+    kind = _kind(passing, failing, quota, stopped_by_us=ours is not None, alone=alone)
     broke = _broke_first(failing, stages, found)
     sure = confidence(stages, found, seed=seed) if failing is not None else None
-    generator = _needed(invalid[-1], stages, processes, cores) if stopped_by_us else None
+    generator = None if ours is None else _needed(ours, stages, processes, cores)
     sentence = _sentence(stages, passing, failing, kind, quota, broke, generator, unit)
     if kind in (LimitKind.KNEE, LimitKind.NONE) and passing is not None and passing.is_blind:
         sentence += f"; {BLIND}"
@@ -123,6 +124,20 @@ def limit(
         confidence=sure,
         generator=generator,
     )
+
+
+def _stopped_by_us(
+    stages: Sequence[Facts], invalid: Sequence[Facts], passing: Facts | None, failing: Facts | None
+) -> Facts | None:
+    """The level above which nothing was tried, for we could not load it. Whose fault it was may have shown only when a
+    lower one had passed."""
+    if invalid and invalid[-1] is stages[-1]:
+        return stages[-1] if failing is None or stages[-1].is_last else None
+    if failing is not None:
+        return None
+    least = -math.inf if passing is None else passing.level
+    above = [each for each in invalid if each.level > least and {OWN_POOL, OWN_LATENESS} & set(each.health.because)]
+    return min(above, key=lambda facts: facts.level, default=None)
 
 
 def _kind(

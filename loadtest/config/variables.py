@@ -39,6 +39,9 @@ def value_of(setting: str, text: str, *, name: str) -> Any:
         return text
     try:
         value = json.loads(text, parse_constant=_no_json)
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{name}: holds half of a character (\\ud800 to \\udfff), which no text has") from None
     except (ValueError, RecursionError):
         return text
     if flaw := toml_text.flaw({name: value}):

@@ -147,11 +147,12 @@ class Engine:
                 self._outbox = None  # it dies, and is replaced like any that died
                 raise
             finally:
+                ends_s = asyncio.get_running_loop().time() + TEARDOWN_LIMIT_S
                 await self._cancel_all()
                 for watcher in watchers[:2]:
                     watcher.cancel()
                 if watchers[2:]:
-                    await asyncio.wait(watchers[2:], timeout=TEARDOWN_LIMIT_S)
+                    await asyncio.wait(watchers[2:], timeout=max(0.0, ends_s - asyncio.get_running_loop().time()))
                 if self._health.worth_sampling:
                     self._sample(0)
                 if self._outbox is not None:

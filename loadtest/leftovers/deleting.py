@@ -5,6 +5,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from loadtest.events.errors import Code, Kind, StepError
@@ -33,10 +34,15 @@ async def sweep(control: ControlApi, left: Leftovers, *, emit: Callable[[Event],
     that failed are tried again together, as often as a session tries its own."""
     swept = Swept(gone=[], failed={})
     places = asyncio.Semaphore(AT_ONCE)
+    later: list[StepError] = []
+    """A limiter's word is for all: nothing more is asked in that round."""
 
     async def one(session: str) -> StepError | None:
         """What failed, if that may pass."""
         async with places:
+            if later:
+                swept.failed[session] = redact(str(later[0]))
+                return later[0]
             try:
                 async with asyncio.timeout(timeout_s):
                     await control.delete(
@@ -45,6 +51,8 @@ async def sweep(control: ControlApi, left: Leftovers, *, emit: Callable[[Event],
                         traceparent=f"00-{session}-{random.getrandbits(64) or 1:016x}-01",
                     )
             except StepError as error:
+                if error.http_status == HTTPStatus.TOO_MANY_REQUESTS:
+                    later.append(error)
                 swept.failed[session] = redact(str(error))
                 return error
             except TimeoutError:
@@ -68,6 +76,7 @@ async def sweep(control: ControlApi, left: Leftovers, *, emit: Callable[[Event],
 
     rest, patience, attempt = list(left.leaked), Patience(PATIENCE_S), 1
     while rest:
+        later.clear()
         gone_before = len(swept.gone)
         errors = zip(rest, await asyncio.gather(*map(one, rest)), strict=True)
         if len(swept.gone) > gone_before:

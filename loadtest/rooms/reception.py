@@ -4,7 +4,7 @@ from collections import deque
 
 from loadtest.rooms import opus
 from loadtest.session.playout import BUFFER_NS
-from loadtest.sound.speech import length_ns
+from loadtest.sound.speech import FRAME_NS, length_ns
 
 NEW_NUMBERS = 3000
 """A jump of a minute is a stream that was numbered anew, not a minute that was lost."""
@@ -53,7 +53,8 @@ class Reception:
 
     def _rested_ns(self, t_ns: int, timestamp: int) -> int:
         """How long the sender had silence alone, and sent nothing, by his clock (RFC 7587 3.1.3): no longer than it
-        took."""
+        took. Less than half a frame is a clock that isn't quite even."""
         ticks = (timestamp - self._due) & 0xFFFFFFFF
         rested_ns = ticks * 1_000_000_000 // opus.CLOCK_HZ if ticks < 0x80000000 else 0
-        return max(0, min(rested_ns, t_ns - self._heard_until_ns))
+        rested_ns = min(rested_ns, t_ns - self._heard_until_ns)
+        return rested_ns if rested_ns >= FRAME_NS // 2 else 0

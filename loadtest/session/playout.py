@@ -86,9 +86,10 @@ class Playout:
             self._astray_ns += abs(gap_ns - self._length_ns * (lost + 1))
             # From the onset on, holes included: what only catches up with them is not ahead.
             self._said_ns += length_ns
-            if self._said_ns > most_ns:
-                self.ahead_ns += self._said_ns - most_ns
-                self._said_ns = most_ns
+            over_ns = min(self._said_ns - most_ns, length_ns)  # what it keeps already stays
+            if over_ns > 0:
+                self.ahead_ns += over_ns
+                self._said_ns -= over_ns
         else:
             self._said_ns = t_ns + length_ns
         self._last_ns, self._length_ns = t_ns, length_ns
@@ -98,4 +99,4 @@ class Playout:
                 self.underruns += 1
                 self.stalled_ns += t_ns - ends_ns
             ends_ns = t_ns + BUFFER_NS
-        self._ends_ns = min(ends_ns + length_ns, most_ns)
+        self._ends_ns = min(ends_ns + length_ns, max(most_ns, ends_ns))

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Judge a run over three hosts that are network namespaces, each worker with a host name and a monotonic clock of its own.
-# As root: bash tests/benchmarks/network_namespaces.sh plain|cut|dead|load|master DURATION
+# As root: bash tests/judging/network_namespaces.sh plain|cut|dead|load|master DURATION
 #   plain: nothing happens.  cut: the link of a worker goes down.  dead: all processes of a worker are killed at once.
 #   load: the load process of a worker is killed.  master: all processes of the master's host but the twin are killed.
 # In the end it prints what the twin saw, what each command said, what was alive 30 s after the kill, and what the report

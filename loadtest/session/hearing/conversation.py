@@ -321,8 +321,9 @@ class Conversation:
 
     def line_broke(self, lost: int | None) -> bool:
         """Whether the line has lost or held up what was said, since it is watched: either side may have heard a hole.
-        `lost`: packets by now."""
-        return self._speech_lost or (self.hole_ns or 0) >= HOLE_NS or (lost or 0) > (self._lost or 0)
+        `lost`: packets by now; one may have come late, and counts no more."""
+        is_other = lost is not None and lost != (self._lost or 0)
+        return self._speech_lost or (self.hole_ns or 0) >= HOLE_NS or is_other
 
     def cut(self, t_ns: int) -> None:
         """The caller's own line is dead: what was going on is over for him, and nobody answers for that."""

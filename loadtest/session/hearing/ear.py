@@ -40,11 +40,15 @@ class Ear:
 
     def hear(self, t_ns: int, pcm: bytes) -> None:
         """Take a stretch of audio that arrived at `t_ns`: normally a frame; a longer one is heard frame by frame, as it
-        is played."""
-        if len(pcm) > FRAME_BYTES:
-            for at in range(0, len(pcm), FRAME_BYTES):
-                self.hear(t_ns + at // FRAME_BYTES * FRAME_NS, pcm[at : at + FRAME_BYTES])
-            return
+        is played. What is left of a frame goes with the last whole one: by itself it would count as much."""
+        if len(pcm) >= 2 * FRAME_BYTES:
+            last = len(pcm) // FRAME_BYTES - 1
+            for at in range(last):
+                self._hear(t_ns + at * FRAME_NS, pcm[at * FRAME_BYTES : (at + 1) * FRAME_BYTES])
+            t_ns, pcm = t_ns + last * FRAME_NS, pcm[last * FRAME_BYTES :]
+        self._hear(t_ns, pcm)
+
+    def _hear(self, t_ns: int, pcm: bytes) -> None:
         strength = power(pcm)
         if strength < LOUD_POWER:
             if not self._speaking:

@@ -141,7 +141,7 @@ class _Replay:
                 socket.text_tasks += 1
 
     async def _open(self, line: Line) -> None:
-        if line["service"] == "openai" and not {"model", "intent"} & line["query"].keys():
+        if line["service"] == "openai" and not {"model", "intent", "call_id"} & line["query"].keys():
             await self._mint_elsewhere(line)
         credential = line["credentials"].get("protocol")
         key = self._credential(line, "protocol", credential) if credential else None

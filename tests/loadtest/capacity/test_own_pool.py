@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from loadtest.capacity.facts import Facts
-from loadtest.capacity.limit import Limit, limit, verdicts
+from loadtest.capacity.limit import Limit, LimitKind, limit, verdicts
 from loadtest.capacity.search import Found
 from loadtest.capacity.stages import Stages
 from loadtest.events.kinds import (
@@ -89,5 +89,7 @@ def test_a_level_whose_arrivals_came_too_late_is_not_judged() -> None:
 
 @pytest.mark.parametrize("first", [10.5, 20])
 def test_a_level_above_is_void_as_soon_as_one_below_it_was_held(first: float) -> None:
-    facts, found, _ = judged(level(1, first, pool=100, lasting_s=10), level(2, 5, pool=100, lasting_s=10))
+    facts, found, answer = judged(level(1, first, pool=100, lasting_s=10), level(2, 5, pool=100, lasting_s=10))
     assert (found, facts[0].health.outcome) == ([Found.INVALID, Found.PASSED], "invalid")
+    assert (answer.kind, answer.passing) == (LimitKind.GENERATOR, facts[1])
+    assert "our own pool of users was too small (--max-users)" in answer.sentence

@@ -105,7 +105,12 @@ def test_a_variable_below_realtime_has_the_type_that_it_has_as_json(text: str, v
 
 
 def test_json_in_a_variable_may_hold_what_a_scenario_may() -> None:
-    for text, says in (("9" * 20, "a whole number in it has more than 64 bits"), ("[" * 200 + "]" * 200, "too deep")):
+    says_of = {
+        "9" * 20: "a whole number in it has more than 64 bits",
+        "[" * 200 + "]" * 200: "too deep",
+        r'{"a": "\ud800"}': "holds half of a character",
+    }
+    for text, says in says_of.items():
         with pytest.raises(ConfigError, match=rf"^AVALOAD_REALTIME__A: .*{says}"):
             resolve(None, {}, {"AVALOAD_REALTIME__A": text})
 

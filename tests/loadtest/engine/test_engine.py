@@ -74,7 +74,7 @@ def test_of_a_dead_engines_sessions_the_next_one_tells_what_became_of_each(
     with Journal(tmp_path / "dead.jsonl") as dead:
         for event in (run_started(), *session(1), *left):
             dead.write(encode(event))
-    control: Any = FakeControl(delete=[refused(503), 204])
+    control: Any = FakeControl(delete=[refused(401), 204])
     with Journal(tmp_path / "a.jsonl") as file, Budget(tmp_path / "budget") as budget:
         engine = Engine(Settings(), process=0, file=file, budget=budget)
         monkeypatch.setattr(engine, "_outbox", wire)

@@ -53,6 +53,12 @@ def test_a_sender_rests_where_its_numbers_go_on_and_its_clock_jumps(
     assert third == pytest.approx(rested_ms, abs=0.03)
 
 
+def test_a_clock_that_is_a_tick_off_makes_no_rest() -> None:
+    reception = Reception()
+    taken = [reception.take(number * 21 * MS, number, number * (TICKS + 1), LOUD) for number in range(50)]
+    assert [rest_ns for _, _, rest_ns in filter(None, taken)] == [0] * 50
+
+
 def test_a_sender_that_rests_while_the_avatar_is_silent_has_no_holes(monkeypatch: pytest.MonkeyPatch) -> None:
     """200 ms of silence are sent, and then a packet every 400 ms (libopus, DTX)."""
     talk, reception = Conversation(observe=lambda *_, **__: None), Reception()

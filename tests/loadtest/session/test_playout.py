@@ -103,6 +103,13 @@ def test_speech_that_comes_faster_than_it_plays_is_counted_beyond_what_a_player_
     assert played(*(20.0 * n - 6 * (n % 2) for n in range(100))).ahead_ns == 0
 
 
+def test_a_long_message_that_is_kept_is_not_thrown_away_for_a_short_one() -> None:
+    playout = Playout()
+    for at_ms, frames in ((1000, 50), (1010, 15), (2300, 1)):
+        playout.take(at_ms * 1_000_000, SILENCE * frames, speaking=at_ms > 1000)
+    assert (playout.ahead_ns, playout.stalled_ns) == (300_000_000, 200_000_000)
+
+
 def test_what_only_catches_up_with_a_hole_is_not_ahead() -> None:
     held_up = [20.0 * n if not 20 <= n < 70 else 1400.0 for n in range(120)]
     assert played(*held_up).ahead_ns == 0

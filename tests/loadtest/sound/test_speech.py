@@ -61,6 +61,17 @@ def test_a_click_in_a_long_message_is_no_onset() -> None:
     assert edges == []
 
 
+def test_what_is_left_of_a_frame_counts_with_the_whole_one_before_it() -> None:
+    onsets: list[int] = []
+    stub = 64  # of messages of 512 samples, 1.3 ms
+    Ear(on_onset=onsets.append, on_offset=onsets.append).hear(0, tone(5_000) + tone(5_000)[:stub])
+    assert onsets == []  # one message, a click
+    ear = Ear(on_onset=onsets.append, on_offset=onsets.append)
+    for index in range(3):
+        ear.hear(index * FRAME_NS, tone(5_000) + SILENCE[:stub])
+    assert (onsets, ear.loud_stretches) == ([0], 3)
+
+
 def test_a_gap_between_words_is_not_the_end_of_an_answer() -> None:
     edges: list[int] = []
     ear = Ear(on_onset=edges.append, on_offset=edges.append)

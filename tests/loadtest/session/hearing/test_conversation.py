@@ -334,7 +334,7 @@ def test_so_is_the_time_until_it_falls_silent(took_ms: int, barge_in_ms: int | N
 def test_packets_that_were_lost_while_the_line_is_watched_have_broken_it() -> None:
     talk = Conversation(observe=lambda *_args, **_facts: None)
     talk.watch_line(5)
-    assert [talk.line_broke(lost) for lost in (None, 5, 6)] == [False, False, True]
+    assert [talk.line_broke(lost) for lost in (None, 5, 6, 4)] == [False, False, True, True]
 
 
 def test_an_answer_with_a_pause_between_its_sentences_is_one_answer() -> None:
