@@ -85,8 +85,7 @@ class WebRtcRoom:
             answer = await self._signal(offer)
             self._listener.on_mark(now_ns(), Mark.SIGNALLED)
             candidates = _candidates(answer)
-            is_bound = self._on_this_machine and not self._live
-            elsewhere = [each for each in candidates if is_bound and not _is_local(each)]
+            elsewhere = [] if self._live or not self._on_this_machine else [a for a in candidates if not _is_local(a)]
         if len(candidates) > _CANDIDATES:
             told = f"a room with {len(candidates)} addresses, and {_CANDIDATES} are too many"
             raise StepError(Kind.PROTOCOL, Code.BAD_SHAPE, told)
