@@ -28,7 +28,7 @@ class Collector:
 
     def __init__(self, told: Callable[[bytes], int]) -> None:
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)  # its losses are counted; its lines hold URLs
-        self.session = session = _Session(self._fail)
+        self.session = session = _HeardSession(self._fail)
         session.trust_env = False  # no proxy and no .netrc that the run's options don't name
         session.max_redirects = 0  # and no other host that the endpoint may name
         session.stream = True  # its answers are read by `_hear`, up to a bound
@@ -62,7 +62,7 @@ class Collector:
             self.why = type(error).__name__
 
 
-class _Session(requests.Session):
+class _HeardSession(requests.Session):
     """Tells of what is raised, which OpenTelemetry's exporters keep for themselves."""
 
     def __init__(self, fail: Callable[[Exception], None]) -> None:

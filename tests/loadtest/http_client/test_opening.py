@@ -203,7 +203,7 @@ def test_a_run_that_is_not_live_connects_to_no_address_but_this_machines_whateve
 
 OPENERS = {
     *("ClientSession", "ws_connect", "urlopen", "create_connection", "open_connection"),
-    *("HTTPConnection", "HTTPSConnection", "Session", "PoolManager"),
+    *("HTTPConnection", "HTTPSConnection", "Session", "_HeardSession", "PoolManager"),
 }
 """Names of calls that open connections, or of classes whose objects do."""
 MAY_OPEN = {
