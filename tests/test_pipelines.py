@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,11 @@ def test_a_job_that_is_cancelled_tells_the_run_and_waits_for_its_end(tmp_path: P
     executable(tmp_path / "temp" / "avaload" / "bin" / "avaload", PATIENT.format(python=sys.executable))
     step = _step(action, "run")
     environ = runner | dict.fromkeys(step["env"], "") | {"ARTIFACT": "avaload"}
-    with subprocess.Popen([*BASH, step["run"]], cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True) as shell:
+    heard = partial(signal.signal, number, signal.SIG_DFL)  # what a shell was born to ignore it can't trap
+    command = [*BASH, step["run"]]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True, preexec_fn=heard
+    ) as shell:
         assert shell.stdout is not None
         assert shell.stdout.readline() == "up\n"
         shell.send_signal(number)  # a runner signals the step's shell, and nothing that it has started
