@@ -45,7 +45,7 @@ def at(path: str, answer: Answer, otherwise: Answer) -> Answer:
 
 
 async def never(_: web.Request) -> web.Response:
-    await asyncio.sleep(60)
+    await asyncio.sleep(5)
     return web.Response()
 
 
