@@ -80,7 +80,7 @@ def test_each_turn_agrees_with_the_stamps_of_the_twin(spoken: tuple[RunningTwin,
 
 
 def test_300_creates_at_once_of_a_second_each_are_reported_as_a_second(tmp_path: Path) -> None:
-    # What else the machine does can only make it late: the best of three counts.
+    # A machine that is too slow or busy can only make it late, and then the report says that it was: three may try.
     p50s_s: list[float] = []
     while len(p50s_s) < 3 and not any(p50_s <= 1.1 for p50_s in p50s_s):
         report = creates_at_once(300, tmp_path / str(len(p50s_s)))
@@ -88,7 +88,7 @@ def test_300_creates_at_once_of_a_second_each_are_reported_as_a_second(tmp_path:
         assert p50s_s[-1] >= 1.0
         # No call waited for another's connection: with 100 of them it would be reported as two seconds and more.
         assert report["generator"]["pool_wait_p99_s"] < 0.1
-    assert min(p50s_s) <= 1.1, p50s_s
+        assert p50s_s[-1] <= 1.1 or report["generator"]["outcome"] != "valid", p50s_s
 
 
 def creates_at_once(users: int, cwd: Path) -> dict[str, Any]:
