@@ -194,11 +194,7 @@ class Peer:
                     packet = self._dtls._rx_srtp.unprotect(data)
                     payload = payload_of(packet)
                     _, _, sequence, timestamp, _ = _HEADER.unpack_from(packet)
-                except (
-                    pylibsrtp.Error,
-                    IndexError,
-                    struct.error,
-                ):  # a stranger's packet, half a one, or one come twice
+                except (pylibsrtp.Error, IndexError, struct.error):  # a stranger's, half a one, or one come twice
                     self._is_let_in(t_ns, flood.SOUND)
                     return
                 if stream != self._stream:

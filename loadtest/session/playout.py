@@ -4,7 +4,7 @@ Frames are stamped on arrival, so what our own loop was late by is in here too. 
 (50 ms of loop lag, reports/sections/generator.py): on a fit generator it runs dry only because frames did not come.
 """
 
-from loadtest.sound.speech import FRAME_BYTES, FRAME_NS, RATE_HZ
+from loadtest.sound.speech import length_ns
 
 BUFFER_NS = 100_000_000
 """What is played is this much behind what arrives, as in a browser."""
@@ -76,8 +76,8 @@ class Playout:
         if self._first_ns is None:
             self._first_ns, speaking = t_ns, False  # whoever spoke before it was not to be heard here
         self.frames += 1
-        length_ns = FRAME_NS if len(pcm) == FRAME_BYTES else len(pcm) // 2 * 1_000_000_000 // RATE_HZ
-        most_ns = t_ns + (MOST_NS if length_ns == FRAME_NS else max(MOST_NS, length_ns + BUFFER_NS))
+        sounds_ns = length_ns(pcm)
+        most_ns = t_ns + max(MOST_NS, sounds_ns + BUFFER_NS)
         if speaking:
             gap_ns = t_ns - self._last_ns
             if self.longest_gap_ns is None or gap_ns > self.longest_gap_ns:
@@ -85,18 +85,18 @@ class Playout:
             self._waits += 1
             self._astray_ns += abs(gap_ns - self._length_ns * (lost + 1))
             # From the onset on, holes included: what only catches up with them is not ahead.
-            self._said_ns += length_ns
-            over_ns = min(self._said_ns - most_ns, length_ns)  # what it keeps already stays
+            self._said_ns += sounds_ns
+            over_ns = min(self._said_ns - most_ns, sounds_ns)  # what it keeps already stays
             if over_ns > 0:
                 self.ahead_ns += over_ns
                 self._said_ns -= over_ns
         else:
-            self._said_ns = t_ns + length_ns
-        self._last_ns, self._length_ns = t_ns, length_ns
+            self._said_ns = t_ns + sounds_ns
+        self._last_ns, self._length_ns = t_ns, sounds_ns
         ends_ns = self._ends_ns
         if t_ns > ends_ns:
             if speaking:
                 self.underruns += 1
                 self.stalled_ns += t_ns - ends_ns
             ends_ns = t_ns + BUFFER_NS
-        self._ends_ns = min(ends_ns + length_ns, max(most_ns, ends_ns))
+        self._ends_ns = min(ends_ns + sounds_ns, max(most_ns, ends_ns))

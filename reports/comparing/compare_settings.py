@@ -106,7 +106,7 @@ def _words(old: Any, new: Any) -> tuple[str, str]:
         if isinstance(old, list) and isinstance(new, list) and len(old) != len(new):
             return plural(len(old), "value"), plural(len(new), "value")
         alike = next(
-            (at for at, (one, other) in enumerate(zip(was, now, strict=False)) if one != other), len(min(texts))
+            (at for at, (one, other) in enumerate(zip(was, now, strict=False)) if one != other), min(map(len, texts))
         )
         begin = max(0, alike - _BEFORE)
         return _from(was, begin), _from(now, begin)

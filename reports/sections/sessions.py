@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from loadtest.capacity.facts import OWN_LATENESS, OWN_POOL
 from loadtest.criteria.slo import DROPPED
 from loadtest.criteria.words import plural
 from loadtest.events.errors import Code, Kind
@@ -134,7 +135,7 @@ def lighter(started: int, dropped_by: Mapping[str, int]) -> str | None:
     due = started + sum(dropped_by.values())
     if no_user + late <= DROPPED.objective * due:
         return None
-    why = "our own pool of users was too small (--max-users)" if no_user >= late else "our own processes were too late"
+    why = OWN_POOL if no_user >= late else OWN_LATENESS
     return f"{no_user + late:,} of {plural(due, 'arrival')} never became sessions: {why}; it was not the load asked for"
 
 
