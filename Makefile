@@ -4,6 +4,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # Says what is being installed, and how long it took.
 timed = printf 'installing %s … ' "$(1)"; began=$$(date +%s); $(2) && echo "$$(( $$(date +%s) - began )) s"
+# A test that failed is tried once more, with nothing beside it: what is wrong fails again, a machine that was too busy
+# does not. Both are printed.
+tried = $(BIN)/python -m pytest --cache-clear $(1) || { echo 'what failed is tried once more, with nothing beside it:'; \
+	$(BIN)/python -m pytest -v --last-failed --last-failed-no-failures none; }
 TOOLS := .venv/tools/bin
 UV_COMPILE = $(TOOLS)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-header --quiet
@@ -17,9 +21,9 @@ run: install ## the main job against the embedded twin: 20 users, 60 s, a report
 	$(BIN)/avaload run
 
 test: .venv/.dev system ## the whole test suite: three files at a time, for most of them wait; two that are judged; one that measures
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not quiet and not alone"
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m quiet
-	$(BIN)/python -m pytest -m alone
+	$(call tried,-n 3 --dist loadfile -m "not quiet and not alone")
+	$(call tried,-n 2 --dist loadfile -m quiet)
+	$(call tried,-m alone)
 
 install: .venv/.base ## create .venv and install what a run needs, nothing else
 

@@ -29,6 +29,8 @@ from tests.programs import needed
 
 ROOT = Path(__file__).parents[1]
 MARK = "E2E_MARK"
+# Deadlines only end a test that waits for what never comes. A machine that is busy is given so many times as long.
+PATIENCE = 3
 T = TypeVar("T")
 
 
@@ -40,7 +42,11 @@ def eventually(
     every_s: float = 0.02,
     during: "Avaload | None" = None,
 ) -> T:
-    """The first true value of `condition`; fails at the deadline, or when the run that it waits for has ended."""
+    """The first true value of `condition`; fails at the deadline, or when the run that it waits for has ended.
+
+    `within_s`: what a machine with nothing else to do needs at most.
+    """
+    within_s *= PATIENCE
     deadline_s = time.monotonic() + within_s
     while not (value := condition()):
         if during is not None and during.process.poll() is not None:
@@ -140,7 +146,8 @@ class Avaload:
         return self.process.pid
 
     def finish(self, *, within_s: float) -> Done:
-        """Wait for the command's end; fails where it does not come."""
+        """Wait for the command's end; fails where it does not come. `within_s`: as of `eventually`."""
+        within_s *= PATIENCE
         try:
             code = self.process.wait(within_s)
         except subprocess.TimeoutExpired:

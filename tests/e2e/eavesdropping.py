@@ -16,12 +16,13 @@ class Line:
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
 
-    def cut(self) -> None:
-        """All connections are gone; new ones may come."""
+    def cut(self) -> int:
+        """All connections are gone; new ones may come. Returns how many there were."""
         with self._lock:
             for each in self._open:
                 with contextlib.suppress(OSError):
                     each.shutdown(socket.SHUT_RDWR)
+            return len(self._open) // 2
 
     def carry(self, near: socket.socket) -> None:
         """A connection, to its end."""
