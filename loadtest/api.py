@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from loadtest.config.environment import OWNER, TOLD_FD, of_child
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 from loadtest.http_client import loopback
 from loadtest.system.lifeline import pipe
 
@@ -125,7 +125,7 @@ def read_run(run_dir: Path | str) -> "Frames":
 
     Raises ValueError, one line, where no journal can be read, or settings.json is broken.
     """
-    from loadtest.events.errors import ConfigError
+    from loadtest.errors.exceptions import ConfigError
     from loadtest.journal import JournalError
     from reports import tidy
 
@@ -140,7 +140,7 @@ def compare_runs(base: Path | str | Iterable[Path | str], new: Path | str | Iter
 
     Raises ValueError, one line a problem, where a run can't be read.
     """
-    from loadtest.events.errors import ConfigError
+    from loadtest.errors.exceptions import ConfigError
     from loadtest.journal import JournalError
     from reports.comparing.compare import compare
     from reports.figures import comparison_of

@@ -32,7 +32,8 @@ from loadtest.config.keys.workload import Load
 from loadtest.config.resolve import resolve
 from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.settings import RUNS, Probes, Settings
-from loadtest.events.errors import ConfigError, Exit, GeneratorError
+from loadtest.errors.exceptions import ConfigError, GeneratorError
+from loadtest.errors.exit_codes import Exit
 from loadtest.load.conductor import LoadProcess
 from loadtest.load.users import AFTER_FAILURE_S
 from loadtest.processes import companions, supervisor

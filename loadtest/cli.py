@@ -15,7 +15,9 @@ from typing import Any, Final, NoReturn, Protocol, cast
 from avaload import guarded, settle
 from loadtest.commands import printing
 from loadtest.config.environment import PREFIX, forget_steering
-from loadtest.events.errors import LIMITS, ConfigError, Exit, GeneratorError, HarnessError, own_limit
+from loadtest.errors.causes import LIMITS, own_limit
+from loadtest.errors.exceptions import ConfigError, GeneratorError, HarnessError
+from loadtest.errors.exit_codes import Exit
 from loadtest.system import disk
 from loadtest.system.version import __version__
 from loadtest.text.mistyped import did_you_mean

@@ -29,7 +29,8 @@ from loadtest.config.settings import Settings
 from loadtest.distribution.master import Master
 from loadtest.distribution.port import sockets
 from loadtest.engine.client import READY_LIMIT_S
-from loadtest.events.errors import Exit, GeneratorError
+from loadtest.errors.exceptions import GeneratorError
+from loadtest.errors.exit_codes import Exit
 from loadtest.load.conductor import LoadProcess
 from loadtest.load.duties import hear_master, on_owner_gone, report_to_master, tell_progress
 from loadtest.load.messages import READY

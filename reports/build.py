@@ -15,7 +15,7 @@ from loadtest.config.run_dir import Written, below_here
 from loadtest.config.settings import Settings
 from loadtest.criteria import slo
 from loadtest.criteria.slo import Slo
-from loadtest.events.errors import ConfigError, HarnessError
+from loadtest.errors.exceptions import ConfigError, HarnessError
 from loadtest.system import disk
 from loadtest.text.outlets import json_text
 from reports.comparing import compare, compare_runs

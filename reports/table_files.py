@@ -11,7 +11,7 @@ from typing import IO, Any, Final
 
 import pandas as pd
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.system import disk
 from loadtest.text.outlets import csv_cell, text
 from reports import TableFormat

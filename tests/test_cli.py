@@ -17,7 +17,8 @@ from loadtest.commands import options, sweep
 from loadtest.config import settings
 from loadtest.config.keys.backend import BackendTarget
 from loadtest.config.keys.workload import Capacity
-from loadtest.events.errors import ConfigError, Exit, GeneratorError, HarnessError
+from loadtest.errors.exceptions import ConfigError, GeneratorError, HarnessError
+from loadtest.errors.exit_codes import Exit
 from loadtest.journal import Journal, JournalError, encode
 from tests.exporters.traces.script import run_finished, run_started, session
 from tests.support import environment

@@ -98,7 +98,7 @@ def test_the_readers_contract_names_every_package_that_a_report_must_not_know() 
     }
     layers = next(each for each in contracts.values() if each["id"] == "loadtest")["layers"]
     every = {f"loadtest.{name.strip()}" for layer in layers for name in layer.split("|")}
-    core = "events", "text", "system", "journal", "secrecy", "criteria", "sound", "prices", "arrivals"
+    core = "errors", "events", "text", "system", "journal", "secrecy", "criteria", "sound", "prices", "arrivals"
     read = *core, "config", "rules", "capacity", "forecast"
     may = {f"loadtest.{name}" for name in read}
     assert set(contracts["readers"]["forbidden_modules"]) == every - may

@@ -10,7 +10,7 @@ from exporters.metrics.catalogue import BY_NAME
 from loadtest.config import environment
 from loadtest.config.keys.scenario import sections
 from loadtest.config.settings import Settings
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 from reports.report_keys import keys
 from tests.support import ROOT
 from tests.test_documents import WRITTEN

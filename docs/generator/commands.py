@@ -5,7 +5,7 @@ from typing import Final
 
 from docs.generator.markdown import code, table
 from loadtest import cli
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 from loadtest.twin.command_line import options as twin
 
 _HEAD: Final = """\

@@ -9,8 +9,9 @@ from typing import Any, Final, get_args
 import msgspec
 
 from docs.generator.markdown import code, paragraph, table
-from loadtest.events import errors, vocabulary
+from loadtest.errors import kinds
 from loadtest.events import kinds as events
+from loadtest.events import vocabulary
 
 _HEAD: Final = """\
 # The journal
@@ -75,7 +76,7 @@ def name_of(event: type[msgspec.Struct]) -> str:
 
 def word_sets() -> list[type[StrEnum]]:
     """The closed sets of words that fields are written in."""
-    found = [each for module in (vocabulary, errors) for each in vars(module).values()]
+    found = [each for module in (vocabulary, kinds) for each in vars(module).values()]
     return [each for each in found if isinstance(each, type) and issubclass(each, StrEnum) and each is not StrEnum]
 
 

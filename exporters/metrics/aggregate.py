@@ -17,7 +17,7 @@ from exporters.metrics.snapshot import Snapshot
 from exporters.sampling import Bounds, in_share
 from loadtest.criteria.samples import TAKING_SAMPLERS, Running, source_of
 from loadtest.criteria.slo import Slo
-from loadtest.events.errors import Kind
+from loadtest.errors.kinds import Kind
 from loadtest.events.kinds import (
     LOAD,
     ON_A_SECRET,

@@ -5,7 +5,8 @@ from typing import Final
 
 from exporters.metrics.metric import Label
 from loadtest.criteria.slo import TAKING
-from loadtest.events.errors import LIMITS, OURS, Code
+from loadtest.errors.causes import LIMITS
+from loadtest.errors.kinds import OURS, Code
 from loadtest.events.kinds import STEPS, Mark, Outcome, SessionFinished, Step, StepFinished
 
 

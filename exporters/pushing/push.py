@@ -39,7 +39,8 @@ from exporters.metrics.snapshot import EXEMPLARS, SEPARATOR, ids
 from exporters.traces.collector import REQUEST_S, Collector, endpoint_url, last
 from exporters.traces.conventions import SCHEMA_URL
 from exporters.traces.spans import resource, scope
-from loadtest.events.errors import Exit, HarnessError
+from loadtest.errors.exceptions import HarnessError
+from loadtest.errors.exit_codes import Exit
 from loadtest.secrecy.redact import redact
 from loadtest.system.version import __version__
 from loadtest.text.outlets import keep_safe, line

@@ -12,7 +12,7 @@ from urllib3 import Retry
 from urllib3.exceptions import HTTPError
 
 from loadtest.config.sendable import flaw_of_url
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 
 REQUEST_S: Final = 2.0
 """All that a request may take, its retries included."""

@@ -28,7 +28,9 @@ from exporters.traces.spans import died, resource, spans
 from exporters.traces.tail import TailSampler
 from exporters.traces.trace_counts import Counts
 from loadtest.config.run_dir import read_or_nothing
-from loadtest.events.errors import ConfigError, Exit, HarnessError, Kind
+from loadtest.errors.exceptions import ConfigError, HarnessError
+from loadtest.errors.exit_codes import Exit
+from loadtest.errors.kinds import Kind
 from loadtest.events.kinds import Event, SessionFinished, SessionStarted
 from loadtest.journal import Follower, JournalError, Source, journals, not_a_run
 from loadtest.secrecy.redact import redact

@@ -28,7 +28,7 @@ from exporters.traces.conventions import (
     ends_of_answers,
 )
 from loadtest.config.keys.scenario import ANSWERED
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     STEPS,
     Event,

@@ -10,7 +10,7 @@ from loadtest.config.promise import Promise
 from loadtest.config.run_dir import load_resolved
 from loadtest.criteria.samples import REMEMBERED, Running
 from loadtest.criteria.slo import Slo
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.events.kinds import (
     Event,
     MediaMeasured,

@@ -12,7 +12,7 @@ from loadtest.capacity.facts import CLEARLY, NONE_DUE, OWN_LATENESS, OWN_POOL, F
 from loadtest.capacity.quota import quota_of
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.criteria.words import amount, asked, load_words, plural
-from loadtest.events.errors import FOR_THEIR_NUMBER
+from loadtest.errors.kinds import FOR_THEIR_NUMBER
 
 SAME_LATENCY: Final = 1.5
 SAME_LATENCY_S: Final = 0.05

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from loadtest.capacity.at_once import Line
-from loadtest.events.errors import SAYS_QUOTA, Code, Kind
+from loadtest.errors.kinds import SAYS_QUOTA, Code, Kind
 from loadtest.events.kinds import Step, StepFinished
 
 _SHUT: Final = (Code.WS_CLOSED, Code.RTC_CLOSED, Code.DAILY_EJECTED)

@@ -20,7 +20,8 @@ from loadtest.criteria import stage_health
 from loadtest.criteria.samples import REMEMBERED, SAMPLERS, WEIGHTS, Running, Sampler, Source, scenario_of, source_of
 from loadtest.criteria.slo import COUNT, DEFAULT_SLOS, DROPPED, EXPOSED, RANKS, SECONDS, Slo, SloOutcome
 from loadtest.criteria.words import plural
-from loadtest.events.errors import OURS, ConfigError, Kind
+from loadtest.errors.exceptions import ConfigError
+from loadtest.errors.kinds import OURS, Kind
 from loadtest.events.kinds import (
     LOAD,
     ON_A_SECRET,

@@ -19,7 +19,7 @@ from loadtest.capacity.stages import Stages, check
 from loadtest.config.keys.workload import Capacity, LoadStage
 from loadtest.config.settings import SET_UP_S, Settings
 from loadtest.criteria.words import amount, asked, load_words, plural
-from loadtest.events.errors import ConfigError, GeneratorError
+from loadtest.errors.exceptions import ConfigError, GeneratorError
 
 _WHY: Final = {
     Purpose.GROW: "growing",

@@ -9,7 +9,8 @@ from loadtest.commands import options, plan
 from loadtest.commands.printing import complain, say_lines, show
 from loadtest.commands.work import dry_option
 from loadtest.commands.work.warned_run import loaded, tell_price, warn
-from loadtest.events.errors import ConfigError, Exit
+from loadtest.errors.exceptions import ConfigError
+from loadtest.errors.exit_codes import Exit
 from loadtest.journal import JournalError
 
 EXAMPLE: Final = "avaload capacity scenario.toml --by arrivals --start 5 --most 200"

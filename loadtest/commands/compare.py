@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.commands.printing import say_json, say_lines, tell_github
-from loadtest.events.errors import ConfigError, Exit
+from loadtest.errors.exceptions import ConfigError
+from loadtest.errors.exit_codes import Exit
 from loadtest.journal import run_of
 
 EXAMPLE: Final = "avaload compare runs/base-1 runs/base-2 --to runs/new-1 runs/new-2"

@@ -9,7 +9,8 @@ from typing import Final
 from loadtest.commands import options
 from loadtest.commands.printing import complain, say, say_json, say_lines
 from loadtest.criteria.words import plural
-from loadtest.events.errors import ConfigError, Exit
+from loadtest.errors.exceptions import ConfigError
+from loadtest.errors.exit_codes import Exit
 
 EXAMPLE: Final = "avaload doctor"
 

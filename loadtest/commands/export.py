@@ -14,7 +14,8 @@ from loadtest import journal
 from loadtest.commands.options import add_permission, as_checked, is_live
 from loadtest.commands.printing import complain
 from loadtest.criteria.words import plural
-from loadtest.events.errors import ConfigError, Exit
+from loadtest.errors.exceptions import ConfigError
+from loadtest.errors.exit_codes import Exit
 from loadtest.journal import run_of
 from loadtest.system import disk
 from reports import TableFormat

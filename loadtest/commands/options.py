@@ -17,7 +17,7 @@ from loadtest.config.keys.scenario import DurationS, Section, sections
 from loadtest.config.resolve import resolve
 from loadtest.config.settings import Settings
 from loadtest.criteria.slo import load_slos
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.prices.table import read as read_prices
 from loadtest.text.durations import in_words
 

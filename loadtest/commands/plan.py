@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from loadtest.commands import options
 from loadtest.commands.printing import say_json, say_lines
-from loadtest.events.errors import ConfigError, Exit
+from loadtest.errors.exceptions import ConfigError
+from loadtest.errors.exit_codes import Exit
 from loadtest.forecast import plan as plans
 from loadtest.journal import run_of
 from loadtest.prices import table

@@ -5,7 +5,7 @@ from typing import Final
 
 from loadtest.commands import options
 from loadtest.commands.printing import say_json, say_lines
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 from loadtest.prices import table
 
 EXAMPLE: Final = "avaload prices --prices our-contract.toml"

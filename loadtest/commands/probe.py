@@ -8,7 +8,7 @@ from loadtest.commands import options
 from loadtest.commands.printing import say_lines, show
 from loadtest.commands.work import dry_option
 from loadtest.commands.work.warned_run import loaded, tell_price
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 from loadtest.events.kinds import RuleOutcome
 from loadtest.probes.catalogue import chosen
 

@@ -10,7 +10,8 @@ from typing import Final
 
 from loadtest.commands import options
 from loadtest.commands.printing import show
-from loadtest.events.errors import ConfigError, Exit
+from loadtest.errors.exceptions import ConfigError
+from loadtest.errors.exit_codes import Exit
 from loadtest.journal import folder, run_of
 
 EXAMPLE: Final = "avaload report runs/x --slo slo.toml"

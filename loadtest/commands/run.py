@@ -8,7 +8,8 @@ from loadtest.commands.printing import show
 from loadtest.commands.work import dry_option
 from loadtest.commands.work.warned_run import loaded, tell_price, warn
 from loadtest.config.settings import Settings
-from loadtest.events.errors import ConfigError, Exit
+from loadtest.errors.exceptions import ConfigError
+from loadtest.errors.exit_codes import Exit
 
 EXAMPLE: Final = "avaload run --users 50 --duration 2m"
 

@@ -4,7 +4,7 @@ import argparse
 from typing import Final
 
 from loadtest.commands.printing import say
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 from loadtest.journal import run_of
 
 EXAMPLE: Final = "avaload session runs/x 1f3a"

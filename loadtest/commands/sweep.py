@@ -8,7 +8,7 @@ from typing import Final
 
 from loadtest.commands.options import add_permission, as_checked, is_live
 from loadtest.commands.printing import say_json, say_lines
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 from loadtest.journal import run_of
 
 EXAMPLE: Final = "avaload sweep runs/x"

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from loadtest.commands import options
-from loadtest.events.errors import ConfigError, Exit
+from loadtest.errors.exceptions import ConfigError
+from loadtest.errors.exit_codes import Exit
 
 _OWN_SETTINGS: Final = {
     *("load.processes", "output.run_dir", "distribution.max_wait", "distribution.token_file", "target.max_sessions")

@@ -20,7 +20,7 @@ from loadtest.config.variables import as_written, value_of, variables_of
 from loadtest.config.written.places import Written
 from loadtest.config.written.unused import unused
 from loadtest.criteria.slo import parse_slos
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.prices.table import over
 from loadtest.text import toml_text
 from loadtest.text.durations import parse_s

@@ -19,7 +19,7 @@ from loadtest import journal
 from loadtest.config import pipeline
 from loadtest.config.environment import HIDDEN, of_child
 from loadtest.config.settings import RUNS, Settings
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.system import container, disk
 from loadtest.system.version import __version__
 

@@ -6,7 +6,7 @@ from typing import Any, Final, NoReturn
 
 from loadtest.config.environment import PREFIX
 from loadtest.config.written.variables import problem_of
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.text import toml_text
 
 _LISTS: Final = ("probes.rules",)

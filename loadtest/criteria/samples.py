@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, get_args
 
 from loadtest.criteria.trend import Trend
-from loadtest.events.errors import OURS, Code, Kind
+from loadtest.errors.kinds import OURS, Code, Kind
 from loadtest.events.kinds import (
     STEPS,
     TO_THE_ROOM,

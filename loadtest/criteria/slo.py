@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from loadtest.criteria.sample_sizes import ENOUGH, for_one_bad
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.events.kinds import STEPS
 from loadtest.text import toml_text
 from loadtest.text.durations import parse_s

@@ -14,7 +14,8 @@ from loadtest.criteria.words import plural
 from loadtest.distribution.channel import Channel
 from loadtest.distribution.offset import Offset
 from loadtest.distribution.shipping import Shipper
-from loadtest.events.errors import Exit, GeneratorError
+from loadtest.errors.exceptions import GeneratorError
+from loadtest.errors.exit_codes import Exit
 from loadtest.events.kinds import RemainsChanged
 from loadtest.leftovers.finding import Leftovers, leftovers
 from loadtest.processes.ctrl_c import Interruption

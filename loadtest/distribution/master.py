@@ -31,7 +31,7 @@ from loadtest.distribution.report_shapes import (
     check_snapshot,
 )
 from loadtest.distribution.workers import Workers
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 from loadtest.events.kinds import DISK_FULL, Event, Fault, GeneratorFailed, RunFinished
 from loadtest.load import messages as m
 from loadtest.load.beginning import aggregate_of, open_journal, rulebook_of

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from loadtest.config.settings import Settings
 from loadtest.distribution.channel import CHUNK_BYTES
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.sound.manifest import Recording
 from loadtest.sound.recordings import recordings
 from loadtest.system import disk

@@ -10,7 +10,7 @@ from exporters.metrics import catalogue as c
 from exporters.metrics.metric import Type
 from exporters.metrics.snapshot import EDGES, EXEMPLAR_SIZE, EXEMPLARS, FAILURES, SEPARATOR, Snapshot
 from loadtest.criteria.stage_health import MAX_BECAUSE
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Step
 
 MOST_SERIES: Final = 10

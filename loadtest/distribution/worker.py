@@ -32,7 +32,8 @@ from loadtest.distribution import parcel
 from loadtest.distribution.attendance import Attendance
 from loadtest.distribution.channel import Channel, CorruptError, unpack
 from loadtest.distribution.port.keys import NAME, Keys
-from loadtest.events.errors import ConfigError, Exit, GeneratorError, HarnessError
+from loadtest.errors.exceptions import ConfigError, GeneratorError, HarnessError
+from loadtest.errors.exit_codes import Exit
 from loadtest.forecast.costing import check_budget
 from loadtest.preflight import machine
 from loadtest.preflight.certificates import check_certificates

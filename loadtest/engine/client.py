@@ -20,7 +20,8 @@ from gevent.queue import SimpleQueue
 
 from loadtest import journal
 from loadtest.config.environment import LIFELINE_FD
-from loadtest.events.errors import Code, GeneratorError, Kind
+from loadtest.errors.exceptions import GeneratorError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Event as JournalEvent
 from loadtest.events.kinds import (
     Failure,

@@ -19,6 +19,7 @@ from typing import Any
 from loadtest import journal
 from loadtest.budget.reserving import Budget
 from loadtest.budget.spending import Spending
+from loadtest.caller.pacing import Ticker
 from loadtest.config.access.guard import KEYS
 from loadtest.config.clips.microphone import microphone
 from loadtest.config.environment import SALT
@@ -27,7 +28,9 @@ from loadtest.criteria.words import plural
 from loadtest.engine.health import PROBE_S, Health
 from loadtest.engine.link import Orders, Outbox
 from loadtest.engine.warmup import warm_up
-from loadtest.events.errors import LIMITS, GeneratorError, HarnessError, Kind, own_limit
+from loadtest.errors.causes import LIMITS, own_limit
+from loadtest.errors.exceptions import GeneratorError, HarnessError
+from loadtest.errors.kinds import Kind
 from loadtest.events.kinds import (
     DISK_FULL,
     LOAD,
@@ -49,7 +52,6 @@ from loadtest.events.kinds import (
 )
 from loadtest.leftovers.deleting import sweep
 from loadtest.leftovers.finding import Leftovers, beyond_a_sweep, leftovers
-from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.opening import open_room, prepare
 from loadtest.secrecy.given_back import Watch
 from loadtest.secrecy.redact import redact

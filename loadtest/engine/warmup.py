@@ -12,12 +12,13 @@ from typing import Any
 
 import picows
 
+from loadtest.caller.pacing import Ticker
 from loadtest.config.clips.microphone import Microphone
 from loadtest.config.keys.caller import CLEAN
 from loadtest.config.keys.scenario import Conversation, Pause
-from loadtest.events.errors import GeneratorError, Kind
+from loadtest.errors.exceptions import GeneratorError
+from loadtest.errors.kinds import Kind
 from loadtest.rooms.app_messages import ROOM_JOINED
-from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.opening import open_room
 from loadtest.services.control import Control
 from loadtest.session.hearing.ear import Ear

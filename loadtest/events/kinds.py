@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.vocabulary import ON_A_SECRET as ON_A_SECRET
 from loadtest.events.vocabulary import STEPS as STEPS
 from loadtest.events.vocabulary import TO_THE_ROOM as TO_THE_ROOM

@@ -22,7 +22,7 @@ from loadtest.config.keys.scenario import (
 from loadtest.config.keys.session_object import table
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.prices.table import Prices
 from loadtest.prices.talk import Bill, Talk, bill
 from loadtest.sound.recordings import lengths_s

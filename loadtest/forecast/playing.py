@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from loadtest.arrivals.schedule import ClosedPopulation
 from loadtest.config.settings import Settings
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 
 MOST_PLAYED: Final = 300_000
 """Sessions that are played through one by one; of more users a share is, and counts for all."""

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.events.kinds import RunFinished
 from loadtest.journal.lines import JournalError, decode
 from loadtest.system import disk

@@ -10,7 +10,7 @@ from typing import IO, Final
 
 import msgspec
 
-from loadtest.events.errors import HarnessError
+from loadtest.errors.exceptions import HarnessError
 from loadtest.events.kinds import SCHEMA, Event, RunStarted
 
 _encode: Final = msgspec.json.Encoder().encode

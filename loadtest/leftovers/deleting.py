@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Event, Remains, RemainsChanged, RemainsReason
 from loadtest.leftovers.finding import Leftovers
 from loadtest.secrecy.redact import redact

@@ -15,7 +15,7 @@ from loadtest.config.keys.scenario import absence_words
 from loadtest.config.run_dir import is_embedded, load_resolved, run_id
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.events.kinds import LOAD, Event, RemainsChanged, RunFinished, SessionStarted
 from loadtest.http_client.user_agent import introduce
 from loadtest.leftovers.deleting import AT_ONCE, sweep

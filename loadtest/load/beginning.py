@@ -14,7 +14,7 @@ from loadtest import journal
 from loadtest.config.environment import PROCESS
 from loadtest.config.run_dir import run_id
 from loadtest.config.settings import Settings
-from loadtest.events.errors import GeneratorError
+from loadtest.errors.exceptions import GeneratorError
 from loadtest.events.kinds import RunStarted
 from loadtest.load.messages import NUMBERED
 from loadtest.rules.rulebook import Rulebook

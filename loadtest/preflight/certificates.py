@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from loadtest.config.access.trust import trust
 from loadtest.config.settings import Target
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 
 _DEADLINE_S = 5.0
 _DATES: Final = {

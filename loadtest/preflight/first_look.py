@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from loadtest.config.access.trust import trust
 from loadtest.config.settings import Settings
-from loadtest.events.errors import StepError
+from loadtest.errors.exceptions import StepError
 from loadtest.events.kinds import TO_THE_ROOM
 from loadtest.http_client.opening import reach
 from loadtest.http_client.pool import Pool

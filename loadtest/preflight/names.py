@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from loadtest.config.settings import Settings
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 
 DEADLINE_S: Final = 10.0
 

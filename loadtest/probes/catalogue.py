@@ -7,7 +7,7 @@ from typing import Final
 
 from loadtest.config.settings import Probes
 from loadtest.criteria.statements import RULES
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.probes.active_checks import (
     expiry,
     faults,

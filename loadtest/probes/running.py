@@ -3,7 +3,7 @@
 import asyncio
 
 from loadtest.config.settings import Settings
-from loadtest.events.errors import StepError
+from loadtest.errors.exceptions import StepError
 from loadtest.probes.bench.bench import AFFORDABLE_S, Bench, Ground, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS
 from loadtest.probes.catalogue import BY_LEAD, PURPOSE, chosen

@@ -17,7 +17,7 @@ from typing import Any
 
 from loadtest.config import environment
 from loadtest.config.settings import Settings
-from loadtest.events.errors import GeneratorError
+from loadtest.errors.exceptions import GeneratorError
 from loadtest.system import disk
 from loadtest.text.outlets import line
 

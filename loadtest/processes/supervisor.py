@@ -22,7 +22,7 @@ from loadtest.config.access.cluster import TOKEN
 from loadtest.config.access.scrapers import PASSWORD
 from loadtest.config.run_dir import load_resolved
 from loadtest.config.settings import Settings
-from loadtest.events.errors import GeneratorError
+from loadtest.errors.exceptions import GeneratorError
 from loadtest.processes.ctrl_c import Interruption
 from loadtest.processes.tcp_ports import free_port
 from loadtest.progress.glance import Glance

@@ -5,7 +5,7 @@ import errno
 import socket
 from typing import Final
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 
 _OF_THE_PORT: Final = (errno.EADDRINUSE, errno.EACCES)
 """Why a port can't be taken. All else is for want of the address."""

@@ -16,11 +16,13 @@ from typing import Any
 
 import daily
 
-from loadtest.events.errors import Code, Kind, StepError, broken_by
+from loadtest.caller.microphone import Marks
+from loadtest.caller.situations import Around
+from loadtest.errors.causes import broken_by
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Mark
 from loadtest.rooms.app_messages import bounded, translated
-from loadtest.rooms.caller.microphone import Marks
-from loadtest.rooms.caller.situations import Around
 from loadtest.rooms.flood import FloodGate, of_text
 from loadtest.rooms.native_stderr import quiet_stderr
 from loadtest.secrecy.redact import redact

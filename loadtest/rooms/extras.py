@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 
 PACKAGES = {"webrtc": "aiortc", "daily": "daily"}
 """By kind of room, which is the name of the extra too."""

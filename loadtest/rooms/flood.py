@@ -1,6 +1,7 @@
 """How much a room may send: far more than any conversation, far less than what would keep other sessions waiting."""
 
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 
 MOST_A_SECOND = 20_000
 """Short messages, or fragments of them. A conversation has some a second."""

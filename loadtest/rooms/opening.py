@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Literal, assert_never
 from urllib.parse import urlsplit
 
+from loadtest.caller.pacing import Ticker
 from loadtest.config.access.guard import is_loopback
 from loadtest.config.settings import Settings
-from loadtest.events.errors import Code, ConfigError, Kind, StepError
-from loadtest.rooms.caller.pacing import Ticker
+from loadtest.errors.exceptions import ConfigError, StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.rooms.extras import PACKAGES, is_installed, missing
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.session.ports import Grant, Listener, Room, Situation

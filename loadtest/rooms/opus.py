@@ -15,7 +15,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from loadtest.rooms.caller.microphone import Marks, Sends
+from loadtest.caller.microphone import Marks, Sends
 from loadtest.sound.speech import FRAME_SAMPLES, RATE_HZ, SILENCE, Clip, is_loud
 
 BIT_RATE = 32_000

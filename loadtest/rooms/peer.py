@@ -19,7 +19,8 @@ import pylibsrtp
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.rtp import RtcpPacket, RtcpRrPacket, RtcpSrPacket
 
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.rooms import flood
 from loadtest.rooms.app_messages import bounded
 from loadtest.rooms.flood import FloodGate

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
-from loadtest.events.errors import StepError
+from loadtest.errors.exceptions import StepError
 from loadtest.rooms.peer import Peer
 
 LIMIT_S = 5.0

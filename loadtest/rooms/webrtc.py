@@ -8,17 +8,19 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
+from loadtest.caller.microphone import Sends
+from loadtest.caller.pacing import Ticker
+from loadtest.caller.situations import Around
 from loadtest.config.access.guard import is_loopback
-from loadtest.events.errors import Code, Kind, StepError, broken_by, transport_failure
+from loadtest.errors.causes import broken_by, transport_failure
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Mark
 from loadtest.http_client import why_refused
 from loadtest.http_client.aiohttp_session import http_session
 from loadtest.http_client.opening import no_way
 from loadtest.rooms import flood, opus
 from loadtest.rooms.app_messages import RoomMessages
-from loadtest.rooms.caller.microphone import Sends
-from loadtest.rooms.caller.pacing import Ticker
-from loadtest.rooms.caller.situations import Around
 from loadtest.rooms.flood import FloodGate
 from loadtest.rooms.peer import Peer
 from loadtest.rooms.reception import Reception

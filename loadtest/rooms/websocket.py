@@ -8,14 +8,16 @@ from typing import Any
 
 import picows
 
-from loadtest.events.errors import Code, Kind, StepError, broken_by, transport_failure
+from loadtest.caller.pacing import Ticker
+from loadtest.caller.situations import Around
+from loadtest.errors.causes import broken_by, transport_failure
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Mark
 from loadtest.http_client import why_refused
 from loadtest.http_client.opening import room_socket
 from loadtest.rooms import flood
 from loadtest.rooms.app_messages import MAX_MESSAGE_BYTES, RoomMessages, bounded
-from loadtest.rooms.caller.pacing import Ticker
-from loadtest.rooms.caller.situations import Around
 from loadtest.rooms.flood import FloodGate
 from loadtest.secrecy.redact import redact
 from loadtest.session.ports import Grant, Listener, Situation

@@ -8,7 +8,7 @@ from typing import Final
 
 from loadtest.config.keys.scenario import ASKING, BARGING_IN
 from loadtest.criteria.words import plural
-from loadtest.events.errors import Code
+from loadtest.errors.kinds import Code
 from loadtest.events.kinds import Mark, Observed, Outcome, SessionFinished, SessionStarted, Step, StepFinished
 from loadtest.rules.fold import Fold, Handler, Key
 from loadtest.rules.life import Life

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from loadtest.config.keys.scenario import ANSWERED, HESITATING
-from loadtest.events.errors import Code
+from loadtest.errors.kinds import Code
 from loadtest.events.kinds import (
     Mark,
     Observed,

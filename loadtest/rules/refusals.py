@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     Mark,
     Observed,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from loadtest.config.keys.scenario import ANSWERED
-from loadtest.events.errors import NOBODYS_WORD
+from loadtest.errors.kinds import NOBODYS_WORD
 from loadtest.events.kinds import (
     Gone,
     GoneChecked,

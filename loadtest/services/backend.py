@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from loadtest.config.keys.backend import FROM_ENVIRONMENT, PLACE, BackendTarget, is_filled
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.secrecy.redact import credentials, names_secret
 from loadtest.services.cookies import Cookies
 from loadtest.services.creating import created, salvaged

@@ -14,7 +14,9 @@ from urllib.parse import quote
 from loadtest.config.access.guard import endpoints_of
 from loadtest.config.access.trust import trust
 from loadtest.config.settings import Settings, Target
-from loadtest.events.errors import Code, Kind, StepError, transport_failure
+from loadtest.errors.causes import transport_failure
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import SecretKind
 from loadtest.http_client import why_refused
 from loadtest.http_client.connection import MAX_BODY_BYTES

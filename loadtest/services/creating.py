@@ -5,7 +5,8 @@ deleted.
 import asyncio
 from typing import Any
 
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import SecretKind
 from loadtest.secrecy.redact import remember, reveals
 from loadtest.session.ports import Call, Created

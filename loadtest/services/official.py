@@ -11,7 +11,8 @@ import httpx2
 import openai
 
 from loadtest.config.settings import Target
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.http_client.pool import Pool
 from loadtest.http_client.user_agent import user_agent
 from loadtest.secrecy.redact import redact

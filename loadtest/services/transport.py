@@ -9,7 +9,9 @@ import zlib
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from loadtest.events.errors import Code, Kind, StepError, transport_failure
+from loadtest.errors.causes import transport_failure
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Step
 from loadtest.http_client.connection import (
     MAX_BODY_BYTES,

@@ -8,7 +8,8 @@ from typing import assert_never
 
 from loadtest.config.keys import scenario
 from loadtest.config.keys.scenario import Backchannel, BargeIn, Hesitate, Ignore, Pause, Say, Silence, Turn, WrittenTurn
-from loadtest.events.errors import Code, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code
 from loadtest.events.kinds import Failure, Outcome, Step
 from loadtest.session.hearing.conversation import Conversation
 from loadtest.session.hearing.tape import KeepAudio

@@ -16,7 +16,9 @@ from loadtest.config.keys.caller import CLEAN
 from loadtest.config.keys.scenario import Scenario
 from loadtest.config.promise import manner
 from loadtest.config.settings import Settings
-from loadtest.events.errors import Code, Kind, StepError, own_limit
+from loadtest.errors.causes import own_limit
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import EndedBy, Event, Failure, Mark, Outcome, Step
 from loadtest.secrecy.given_back import Ledger
 from loadtest.secrecy.redact import redact

@@ -1,6 +1,6 @@
 """What the line between a caller and his room does to what it carries: when a packet arrives, or that it never does.
 
-A model of chance and numbers alone; `rooms/caller` puts packets into it and takes them out. All that it did is counted
+A model of chance and numbers alone; `caller` puts packets into it and takes them out. All that it did is counted
 here, so that nobody blames the target for it.
 """
 

@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from loadtest.config.settings import Target
-from loadtest.events.errors import Code, Kind, StepError, broken_by
+from loadtest.errors.causes import broken_by
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import EndedBy, Failure, Gone, Outcome, Remains, RemainsReason, Step
 from loadtest.session.patience import Patience
 from loadtest.session.ports import GONE_STATUS, Call, ClientSecret, ControlApi, Created, creates_nothing

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.system.clock import now_ns
 
 ATTEMPTS: Final = 3

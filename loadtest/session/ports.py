@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from loadtest.config.keys.caller import Caller
-from loadtest.events.errors import StepError
+from loadtest.errors.exceptions import StepError
 from loadtest.events.kinds import Mark
 from loadtest.secrecy.given_back import Watch
 from loadtest.session.line import CallersLine

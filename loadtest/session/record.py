@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from loadtest.events.errors import StepError
+from loadtest.errors.exceptions import StepError
 from loadtest.events.kinds import (
     Event,
     Failure,

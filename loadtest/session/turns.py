@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from loadtest.config.keys import scenario
-from loadtest.events.errors import Code, HarnessError, Kind, StepError
+from loadtest.errors.exceptions import HarnessError, StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import AnswerEnd, Mark
 from loadtest.session.hearing.conversation import ANNOUNCED_LATE_NS, Conversation
 from loadtest.session.hearing.ear import QUIET_NS

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.session.line import CallersLine
 from loadtest.system.clock import now_ns
 

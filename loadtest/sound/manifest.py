@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.sound.languages import is_tag, nearest
 from loadtest.system import disk
 from loadtest.text.mistyped import did_you_mean, nearest_word

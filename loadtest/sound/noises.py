@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.sound.made import noise
 from loadtest.sound.sources import corpus, read_pcm
 from loadtest.sound.speech import FRAME_SAMPLES, RATE_HZ, Clip, Samples

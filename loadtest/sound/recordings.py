@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.sound import wav
 from loadtest.sound.decoded import SUFFIXES
 from loadtest.sound.frames import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, LOUD_POWER, RATE_HZ, longest_pause_s

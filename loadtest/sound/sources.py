@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.sound import wav
 from loadtest.sound.made import made_clip
 from loadtest.sound.manifest import Recording

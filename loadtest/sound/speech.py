@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.sound.frames import FRAME_BYTES as FRAME_BYTES
 from loadtest.sound.frames import FRAME_MS as FRAME_MS
 from loadtest.sound.frames import FRAME_NS as FRAME_NS

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.sound.decoded import decoded, most_samples, too_long
 from loadtest.sound.kinds import advice, format_of, is_audible, kind_of
 from loadtest.system import disk

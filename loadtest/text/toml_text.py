@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.system import disk
 
 _KEY_AND_COLON: Final = re.compile(r"""\s*["']?[\w.-]+["']?\s*:(\s|$)""")

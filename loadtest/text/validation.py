@@ -17,7 +17,9 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from loadtest.events.errors import Code, HarnessError, Kind, StepError, own_limit
+from loadtest.errors.causes import own_limit
+from loadtest.errors.exceptions import HarnessError, StepError
+from loadtest.errors.kinds import Code, Kind
 
 MAX_TOKEN: Final = 16_384
 """Characters of a secret or token: it is sent as a header, and no server takes a longer one."""

@@ -16,7 +16,8 @@ import numpy as np
 from loadtest.config.run_dir import SETTINGS
 from loadtest.criteria.slo import RANKS, SECONDS
 from loadtest.criteria.words import amount, cut, plural
-from loadtest.events.errors import ConfigError, Exit
+from loadtest.errors.exceptions import ConfigError
+from loadtest.errors.exit_codes import Exit
 from loadtest.events.kinds import RuleOutcome
 from loadtest.sound.frames import FRAME_MS
 from reports.comparing import compare_stats as stats

@@ -11,7 +11,7 @@ import numpy as np
 from loadtest import journal
 from loadtest.config.run_dir import Written, below_here
 from loadtest.config.settings import Settings
-from loadtest.events.errors import ConfigError, HarnessError
+from loadtest.errors.exceptions import ConfigError, HarnessError
 from loadtest.events.kinds import STEPS, Outcome
 from reports.comparing.compare_settings import other_plan
 from reports.data import frames, run_settings

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from loadtest.criteria.slo import RANKS
-from loadtest.events.errors import OURS
+from loadtest.errors.kinds import OURS
 from loadtest.events.kinds import Outcome
 
 _NAMES: Final = ("p50", "p90", "p95", "p99", "max")

@@ -4,7 +4,7 @@ from typing import Final
 
 import pandas as pd
 
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import AnswerEnd, Outcome
 from reports.data.measures import judged
 

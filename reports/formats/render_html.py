@@ -12,7 +12,7 @@ from loadtest.config.run_dir import Written
 from loadtest.criteria import stage_health
 from loadtest.criteria.slo import SECONDS, SHARE, TAKING
 from loadtest.criteria.words import amount, asked, cut, load_words, more, plural
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 from loadtest.events.kinds import EndedBy
 from loadtest.prices.talk import usd_words
 from loadtest.text.outlets import html
@@ -21,8 +21,8 @@ from reports.data.frames import Run
 from reports.data.run_settings import HTTP
 from reports.data.taking import WORDS
 from reports.formats import compare_pages, settings_rows
-from reports.formats.drawn import age_chart, capacity_chart, charts, secret_charts, spread_charts
-from reports.formats.drawn.chart import Chart
+from reports.formats.charts import age_chart, capacity_chart, secret_charts, spread_charts, timelines
+from reports.formats.charts.chart import Chart
 from reports.formats.explore import chosen, stories
 from reports.formats.explore.links import Links
 from reports.sections import generator, hosts
@@ -64,15 +64,15 @@ def render(report: dict[str, Any], run: Run, *, run_name: str, written: Written,
     """The text of report.html. `run` is the load sessions alone; `run_name` is how commands name its directory, `up`
     how links do (None: they can't)."""
     drawn: tuple[Chart | None, ...] = (
-        charts.concurrency(run, probed=report["probes"] > 0),
-        charts.latency(run),
+        timelines.concurrency(run, probed=report["probes"] > 0),
+        timelines.latency(run),
         spread_charts.steps(run),
-        charts.failures(run),
-        charts.first_audio(run),
+        timelines.failures(run),
+        timelines.first_audio(run),
         age_chart.answers_by_age(report["age"]),
         secret_charts.secret_ages(report["secrets"]["histograms"]),
         secret_charts.secret_margins(report["secrets"]["histograms"]),
-        charts.generator_health(run),
+        timelines.generator_health(run),
     )
     if report["capacity"] is not None:
         drawn = (capacity_chart.chart(report["capacity"]), *drawn)
@@ -188,7 +188,7 @@ def _environment() -> Environment:
     environment.filters["objective"] = objective_words.cells
     environment.filters["seen"] = rules.seen
     environment.filters["plural"] = plural
-    environment.filters["clock"] = charts.clock
+    environment.filters["clock"] = timelines.clock
     environment.filters["clock_seconds"] = lambda value: "–" if value is None else f"{value:z.1f} s".replace("-", "−")
     environment.filters["level"] = lambda value: f"{value:,.1f}".removesuffix(".0")
     environment.filters["load"] = lambda value, unit: load_words(round(value, 1), unit)

@@ -9,7 +9,7 @@ import pandas as pd
 from loadtest.config.keys.scenario import ABSENCE_S, DURATION_S
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
-from loadtest.events.errors import FOR_THEIR_NUMBER
+from loadtest.errors.kinds import FOR_THEIR_NUMBER
 from loadtest.events.kinds import LOAD, ON_A_SECRET, EndedBy, RemainsReason, RuleOutcome, Step
 from reports.data.frames import Run
 from reports.data.measures import quantile

@@ -26,7 +26,8 @@ from loadtest.criteria.stage_health import (
     SUSPECT_STEAL_PERCENT,
 )
 from loadtest.criteria.words import amount, asked, plural
-from loadtest.events.errors import LIMITS, Code, Kind
+from loadtest.errors.causes import LIMITS
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Fault
 from loadtest.events.vocabulary import USED_UP
 from loadtest.journal import PassedOver

@@ -10,7 +10,7 @@ import pandas as pd
 from loadtest.capacity.facts import OWN_LATENESS, OWN_POOL
 from loadtest.criteria.slo import DROPPED
 from loadtest.criteria.words import plural
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import DropReason, Gone, Mark, Outcome, Remains, RemainsReason, Step
 from reports.data.frames import Run
 from reports.data.measures import counts, failed_rate, quantiles

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from loadtest.criteria.slo import TAKING
-from loadtest.events.errors import Kind
+from loadtest.errors.kinds import Kind
 from loadtest.events.kinds import STEPS, Mark, Outcome, Step
 from reports.data.frames import Run
 from reports.data.measures import counts, failed_rate, judged, quantiles, seconds

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from loadtest import journal
 from loadtest.criteria.words import plural
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.events.kinds import (
     Event,
     Failure,

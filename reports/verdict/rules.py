@@ -14,7 +14,7 @@ from loadtest.config.access.guard import secrets_sent, variables_of
 from loadtest.config.promise import Promise
 from loadtest.config.run_dir import Written, load_for_sending
 from loadtest.criteria.statements import Group, Standing
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.events.kinds import RuleOutcome
 from loadtest.rules.rulebook import Rulebook
 from loadtest.rules.tally import Tally

@@ -13,7 +13,7 @@ import pandas as pd
 
 from loadtest.arrivals.schedule import WARM_UP
 from loadtest.criteria.slo import TAKING
-from loadtest.events.errors import Kind
+from loadtest.errors.kinds import Kind
 from loadtest.events.kinds import STEPS, Gone, Outcome
 from reports.data.frames import Run
 from reports.data.measures import judged

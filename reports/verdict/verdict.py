@@ -8,7 +8,8 @@ from typing import Any, Final
 from loadtest.config.keys.scenario import absence_words
 from loadtest.criteria.slo import DROPPED, EXPOSED, SECONDS, SloOutcome
 from loadtest.criteria.words import amount, cut, plural
-from loadtest.events.errors import Exit, Kind
+from loadtest.errors.exit_codes import Exit
+from loadtest.errors.kinds import Kind
 from reports.sections.capacity import names_quota
 from reports.sections.sessions import CERTAIN, LEFT_WORDS, lighter, unreached
 from reports.verdict import objective_words, rules

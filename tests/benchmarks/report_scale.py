@@ -27,7 +27,7 @@ import psutil
 from msgspec.structs import replace
 
 from loadtest.config.settings import Settings
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import EndedBy, Event, Gone, Mark, Observed, Outcome, Remains, Step, StepFinished
 from loadtest.journal import encode
 from tests.benchmarks import bench

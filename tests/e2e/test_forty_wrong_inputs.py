@@ -9,7 +9,7 @@ import pytest
 
 from loadtest import cli
 from loadtest.commands.work import load_run
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 from tests.support import ROOT
 
 TABLE: list[dict[str, Any]] = [

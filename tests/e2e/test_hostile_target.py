@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.events.errors import OURS, Exit
+from loadtest.errors.exit_codes import Exit
+from loadtest.errors.kinds import OURS
 from tests.e2e.target import events, unless_late
 from tests.hostile.around_answers import AROUND
 from tests.hostile.in_rooms import ROOM

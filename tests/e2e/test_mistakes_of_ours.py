@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 from tests.support import avaload
 
 SHORT = ("--room", "none", "--users", "2", "--duration", "3s", "--ramp", "0s", "--pacing", "300ms")

@@ -14,7 +14,8 @@ import pytest
 
 from loadtest import journal
 from loadtest.config.settings import Settings
-from loadtest.events.errors import Code, Exit, Kind
+from loadtest.errors.exit_codes import Exit
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     Failure,
     Fault,

@@ -15,12 +15,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from loadtest.caller.pacing import Ticker
 from loadtest.config.clips.microphone import Microphone
 from loadtest.config.settings import Settings
 from loadtest.engine.health import PROBE_S
 from loadtest.events.kinds import Event
 from loadtest.journal import decode, encode
-from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.opening import open_room
 from loadtest.services.control import Control
 from loadtest.session.lifecycle import Lifecycle, Surroundings

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.config.settings import Target
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Event, RemainsChanged, RuleChecked, SessionFinished
 from loadtest.probes import running
 from loadtest.probes.bench import bench, visit, wire

@@ -22,7 +22,8 @@ import uvloop
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from loadtest.events.errors import OURS, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import OURS
 from loadtest.events.kinds import Event, Remains, SessionFinished
 from loadtest.http_client import connection
 from loadtest.http_client.pool import Pool

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from loadtest.events.errors import Code
+from loadtest.errors.kinds import Code
 from tests.judging.judging import Setting, judged
 
 TURNS = ("say", "say", "say")

@@ -19,12 +19,12 @@ from typing import Any
 
 import uvloop
 
+from loadtest.caller.pacing import Ticker
 from loadtest.config.settings import Settings
 from loadtest.probes.bench.bench import Ground
 from loadtest.probes.bench.wire import Wire
 from loadtest.probes.catalogue import PURPOSE, chosen
 from loadtest.probes.running import run_probe
-from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.opening import open_room
 from loadtest.rules.rulebook import Rulebook
 from loadtest.services.control import Control

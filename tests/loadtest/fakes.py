@@ -6,7 +6,8 @@ from typing import Any
 
 from loadtest.config.clips.microphone import Microphone
 from loadtest.config.settings import Settings
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Event, Mark
 from loadtest.services.creating import created
 from loadtest.session.lifecycle import Lifecycle, Surroundings

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from loadtest.criteria.slo import Slo
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     ClockCompared,
     Outcome,

@@ -18,7 +18,7 @@ import loadtest
 from loadtest.cli import main
 from loadtest.config.run_dir import write_settings
 from loadtest.config.settings import Settings
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Event, Outcome, Step, WorkerChanged, WorkerState
 from reports import TableFormat
 from reports.tidy import COLUMNS, ROWS

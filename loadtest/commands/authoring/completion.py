@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from loadtest.commands.printing import say
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 
 EXAMPLE: Final = 'eval "$(avaload completion bash)"'
 SHELLS: Final = ("bash", "zsh", "fish")

@@ -7,7 +7,8 @@ from typing import Final
 
 from loadtest.commands.printing import complain, say, say_lines
 from loadtest.config.written.schema import FILE
-from loadtest.events.errors import ConfigError, Exit
+from loadtest.errors.exceptions import ConfigError
+from loadtest.errors.exit_codes import Exit
 from loadtest.text.mistyped import did_you_mean
 
 EXAMPLE: Final = "avaload examples smoke > smoke.toml"

@@ -12,7 +12,8 @@ from loadtest.commands.authoring import schema
 from loadtest.commands.printing import complain, say_lines
 from loadtest.config.keys.scenario import NAME
 from loadtest.config.written.schema import FILE
-from loadtest.events.errors import ConfigError, Exit
+from loadtest.errors.exceptions import ConfigError
+from loadtest.errors.exit_codes import Exit
 from loadtest.system import disk
 
 EXAMPLE: Final = "avaload init support-call --ci github"

@@ -6,7 +6,7 @@ from typing import Final
 
 from loadtest.commands.printing import say
 from loadtest.config.written.schema import FILE, schema
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 
 EXAMPLE: Final = f"avaload schema > {FILE}"
 

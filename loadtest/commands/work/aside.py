@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from loadtest.events.errors import GeneratorError
+from loadtest.errors.exceptions import GeneratorError
 
 
 def aside(work: Callable[..., None], *given: Any) -> None:

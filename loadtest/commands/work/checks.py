@@ -9,7 +9,7 @@ from loadtest.config.access.guard import KEYS
 from loadtest.config.clips.lengths import check_clips
 from loadtest.config.run_dir import check_unused
 from loadtest.config.settings import Settings
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.forecast.costing import check_budget
 from loadtest.preflight import machine
 from loadtest.preflight.names import check_names

@@ -11,7 +11,7 @@ from loadtest.config.access.guard import KEYS
 from loadtest.config.lint import ends, models_of
 from loadtest.config.settings import Settings, place
 from loadtest.criteria.words import plural
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.preflight import machine
 from loadtest.preflight.certificates import untrusted, urls_of
 from loadtest.preflight.first_look import Seen, look

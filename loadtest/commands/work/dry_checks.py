@@ -6,7 +6,7 @@ from typing import Final
 from loadtest.commands.printing import say_json, say_lines
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 from loadtest.forecast.costing import check_budget
 from loadtest.probes.catalogue import chosen
 from loadtest.probes.running import allowed

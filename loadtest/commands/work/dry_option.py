@@ -2,7 +2,7 @@
 
 import argparse
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 
 
 def add_options(parser: argparse.ArgumentParser, *, talks: bool = True) -> None:

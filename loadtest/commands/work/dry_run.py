@@ -11,7 +11,8 @@ from loadtest.config.access.guard import endpoints_of
 from loadtest.config.clips.lengths import check_clips
 from loadtest.config.settings import Settings, place
 from loadtest.criteria.words import load_words
-from loadtest.events.errors import ConfigError, Exit
+from loadtest.errors.exceptions import ConfigError
+from loadtest.errors.exit_codes import Exit
 from loadtest.forecast.expected import forecast
 from loadtest.preflight import machine
 from loadtest.text.durations import parse_s

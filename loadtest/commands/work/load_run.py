@@ -17,7 +17,8 @@ from loadtest.config.access.guard import KEYS
 from loadtest.config.environment import TOLD_FD
 from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
 from loadtest.config.settings import RUNS, Settings
-from loadtest.events.errors import Exit, GeneratorError
+from loadtest.errors.exceptions import GeneratorError
+from loadtest.errors.exit_codes import Exit
 from loadtest.http_client.user_agent import introduce
 from loadtest.processes import companions, supervisor, tcp_ports
 from loadtest.processes.ctrl_c import Interruption

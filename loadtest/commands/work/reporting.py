@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from loadtest.config.environment import CLUSTER_TOKEN, METRICS_PASSWORD, of_child, of_senders
 from loadtest.config.keys.backend import BackendTarget
-from loadtest.events.errors import Exit, GeneratorError
+from loadtest.errors.exceptions import GeneratorError
+from loadtest.errors.exit_codes import Exit
 
 LIMIT_S: Final = 3600.0
 """A million sessions take a minute."""

@@ -13,7 +13,7 @@ from loadtest.config.keys.session_object import default_realtime
 from loadtest.config.lint import findings
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 from loadtest.events.kinds import Fault
 from loadtest.text.validation import is_loopback
 

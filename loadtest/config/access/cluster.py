@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.config.environment import CLUSTER_TOKEN
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.text.validation import is_loopback
 
 TOKEN: Final = CLUSTER_TOKEN

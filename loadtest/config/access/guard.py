@@ -9,7 +9,7 @@ from loadtest.config.environment import CLUSTER_TOKEN, METRICS_PASSWORD
 from loadtest.config.keys.backend import BackendTarget
 from loadtest.config.sendable import flaw_of_key, flaw_of_value
 from loadtest.config.settings import Settings
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.secrecy.redact import collector_headers, credentials, know
 from loadtest.secrecy.spellings import letters
 from loadtest.text.validation import is_loopback as is_loopback

@@ -12,7 +12,7 @@ from loadtest.config.access.guard import LIVE_AVATURN, flaws, know_backend, know
 from loadtest.config.access.trust import check_trust
 from loadtest.config.keys.backend import BackendTarget, Hidden
 from loadtest.config.settings import Settings
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.text.validation import is_loopback
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from loadtest.config.environment import METRICS_PASSWORD
 from loadtest.config.keys.output import Output
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 
 if TYPE_CHECKING:
     import ssl  # a command whose run has no certificates does without

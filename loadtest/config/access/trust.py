@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 
 if TYPE_CHECKING:
     import ssl  # a command that only waits does without

@@ -17,7 +17,7 @@ from loadtest.config.keys.scenario import (
     Turn,
 )
 from loadtest.config.keys.session_object import vad_silence_s
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.sound.recordings import is_ours, lengths_s, pauses_s
 
 ANSWER_S = 3.0

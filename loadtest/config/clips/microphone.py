@@ -6,7 +6,7 @@ import numpy as np
 
 from loadtest.config.keys.caller import CLEAN, Caller
 from loadtest.config.keys.scenario import HESITANT, Conversation, Scenario, Spoken
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.sound.hesitation import hesitating
 from loadtest.sound.levels import FULL_SCALE, at_level, driven, phoned, speech_rms
 from loadtest.sound.made import noise

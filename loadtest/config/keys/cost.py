@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from loadtest.config.keys.scenario import Section
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.prices import table
 
 

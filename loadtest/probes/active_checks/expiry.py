@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loadtest.events.errors import Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Kind
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS, Subject
 from loadtest.probes.bench.visit import Visit

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from loadtest.criteria.words import plural
-from loadtest.events.errors import GATEWAY_STATUS, SAYS_QUOTA, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import GATEWAY_STATUS, SAYS_QUOTA
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import QUOTA_STATUS, Subject
 from loadtest.probes.bench.wire import MORE_TRIES_S, Answer

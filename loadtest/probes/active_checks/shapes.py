@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from loadtest.config.keys.session_object import announces_calls
-from loadtest.events.errors import GATEWAY_STATUS, Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import GATEWAY_STATUS, Code, Kind
 from loadtest.events.kinds import RuleOutcome
 from loadtest.probes.active_checks.expiry import start_refused
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe

@@ -5,7 +5,8 @@ import contextlib
 import uuid
 from collections.abc import Sequence
 
-from loadtest.events.errors import NOBODYS_WORD, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import NOBODYS_WORD, Kind
 from loadtest.probes.bench.bench import Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.wire import CALL_TIMEOUT_S

@@ -8,7 +8,8 @@ import contextlib
 from typing import Any
 
 from loadtest.criteria.words import plural
-from loadtest.events.errors import Code, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code
 from loadtest.probes.bench.bench import LATE_S, Bench, NotTestedError, Probe
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.visit import Visit

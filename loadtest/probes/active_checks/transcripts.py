@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from loadtest.criteria.words import plural
-from loadtest.events.errors import StepError
+from loadtest.errors.exceptions import StepError
 from loadtest.probes.bench.bench import Bench, Probe
 from loadtest.probes.bench.subject import Subject
 from loadtest.probes.bench.visit import Visit

@@ -9,7 +9,7 @@ from typing import Any
 
 from loadtest.config.keys.session_object import default_realtime
 from loadtest.criteria.statements import RULES, Prod
-from loadtest.events.errors import HarnessError
+from loadtest.errors.exceptions import HarnessError
 from loadtest.events.kinds import Outcome, RuleOutcome
 from loadtest.probes.bench.subject import End, Subject
 from loadtest.probes.bench.visit import Heard, Visit

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loadtest.events.errors import StepError
+from loadtest.errors.exceptions import StepError
 from loadtest.probes.bench.bench import Bench
 from loadtest.probes.bench.subject import Subject
 from loadtest.sound.speech import RATE_HZ

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from loadtest.events.errors import GATEWAY_STATUS, Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import GATEWAY_STATUS, Code, Kind
 from loadtest.events.kinds import Event, Mark, Outcome, Remains, RemainsReason, Step, StepFinished
 from loadtest.http_client import why_refused
 from loadtest.probes.bench.visit import Visit

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loadtest.events.errors import StepError
+from loadtest.errors.exceptions import StepError
 from loadtest.events.kinds import Mark
 from loadtest.rooms.app_messages import ERROR, LIFECYCLE_ERROR, is_avatar
 from loadtest.session.hearing.ear import Ear

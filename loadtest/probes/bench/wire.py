@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from loadtest.config.settings import Target
-from loadtest.events.errors import GATEWAY_STATUS, Code, Kind, StepError, transport_failure
+from loadtest.errors.causes import transport_failure
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import GATEWAY_STATUS, Code, Kind
 from loadtest.secrecy.given_back import Watch
 from loadtest.session.ports import Call
 from loadtest.sound.speech import SILENCE, Clip

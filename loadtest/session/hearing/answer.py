@@ -7,7 +7,7 @@ import unicodedata
 from typing import Final
 
 from loadtest.config.promise import Manner
-from loadtest.events.errors import Code
+from loadtest.errors.kinds import Code
 from loadtest.events.vocabulary import AnswerEnd
 from loadtest.sound.speech import FRAME_NS
 

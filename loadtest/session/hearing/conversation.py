@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from loadtest.config.promise import Manner
-from loadtest.events.errors import StepError
+from loadtest.errors.exceptions import StepError
 from loadtest.events.kinds import Mark
 from loadtest.rules.life import HOLE_NS
 from loadtest.secrecy.redact import redact_said

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from loadtest.config.settings import Settings
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.events.kinds import Outcome
 from loadtest.forecast.plan import Measured, Memory, Range
 from loadtest.prices.table import Prices, over, prices

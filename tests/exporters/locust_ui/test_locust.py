@@ -23,7 +23,7 @@ from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.metric import Metric
 from exporters.metrics.reading import quantile
 from exporters.metrics.snapshot import SEPARATOR, Snapshot
-from loadtest.events.errors import Code
+from loadtest.errors.kinds import Code
 from loadtest.events.kinds import STEPS, MediaMeasured, Step, StepFinished
 from tests.exporters.traces.script import S, session, session_id
 

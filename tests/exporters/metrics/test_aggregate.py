@@ -9,7 +9,7 @@ from exporters.metrics.aggregate import Aggregate
 from exporters.metrics.labels import ERROR_TYPE
 from exporters.metrics.snapshot import EDGES, EXEMPLARS, FAILURES, SEPARATOR, Snapshot, merged, without_gauges
 from loadtest.config.settings import Settings
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     ON_A_SECRET,
     STEPS,

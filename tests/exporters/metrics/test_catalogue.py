@@ -3,7 +3,8 @@ from pathlib import Path
 from exporters.metrics import catalogue as c
 from exporters.metrics.metric import Type
 from exporters.metrics.metrics_page import _ABSENT, markdown
-from loadtest.events.errors import LIMITS, Code
+from loadtest.errors.causes import LIMITS
+from loadtest.errors.kinds import Code
 from loadtest.events.kinds import ON_A_SECRET, Step
 
 

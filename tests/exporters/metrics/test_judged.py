@@ -12,7 +12,7 @@ from exporters.metrics.exposition import OPENMETRICS, PLAIN, exposition
 from exporters.metrics.snapshot import SEPARATOR, Snapshot, merged
 from loadtest.criteria.objectives import Judge, Objectives, Standing, State
 from loadtest.criteria.slo import Slo
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Event, Failure, Outcome, Step, StepFinished
 from tests.exporters.metrics.test_prometheus import openmetrics, plain, value
 from tests.exporters.traces.script import S, run_started, session

@@ -8,7 +8,7 @@ import pytest
 
 from loadtest.config.access.scrapers import PASSWORD, login
 from loadtest.config.resolve import resolve
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 
 
 def problems(options: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     LOAD,
     EndedBy,

@@ -10,7 +10,7 @@ from exporters.traces.collector import endpoint_url
 from exporters.traces.process import export
 from exporters.traces.trace_counts import Counts
 from loadtest.cli import main
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.events.kinds import AnswerEnd, Event, MediaMeasured, Remains, Step, StepFinished
 from loadtest.journal import Journal, JournalError, encode
 from tests.exporters.traces.receiver import Receiver, attributes

@@ -14,7 +14,7 @@ from loadtest.arrivals.schedule import WARM_UP, Arrival, ClosedPopulation, Shape
 from loadtest.config.keys.workload import Load
 from loadtest.config.resolve import resolve
 from loadtest.config.settings import Settings
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.load.tickets import Tickets, stages
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from loadtest.budget.reserving import Budget, spent_usd
 from loadtest.budget.spending import Spending
 from loadtest.config.settings import Settings
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.events.kinds import (
     LOAD,
     AnswerEnd,

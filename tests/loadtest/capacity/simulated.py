@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loadtest.arrivals.schedule import Shape, Span
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     Event,
     Failure,

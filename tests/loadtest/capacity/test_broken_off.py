@@ -9,7 +9,7 @@ from loadtest.capacity.facts import Facts
 from loadtest.capacity.limit import Limit, limit, verdicts
 from loadtest.capacity.search import Found
 from loadtest.capacity.stages import Stages
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     Event,
     Failure,

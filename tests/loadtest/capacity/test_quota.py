@@ -10,7 +10,7 @@ from loadtest.capacity.quota import Evidence, Refusal, quota_of
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.criteria.slo import Slo
 from loadtest.criteria.words import plural
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Step
 from tests.loadtest.capacity.simulated import Target
 from tests.loadtest.capacity.test_search import Result, searched

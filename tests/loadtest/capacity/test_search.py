@@ -11,7 +11,7 @@ from loadtest.capacity.limit import Limit, limit, verdicts, was_cut_short
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.capacity.stages import Stages
 from loadtest.criteria.slo import Slo
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     DropReason,
     Event,

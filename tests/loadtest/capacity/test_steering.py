@@ -7,7 +7,7 @@ import pytest
 from loadtest.capacity.steering import at_most, prepared, settle_s
 from loadtest.config.resolve import resolve
 from loadtest.config.settings import Distribution
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.load.tickets import steered_stage
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from loadtest.commands.printing import complain
 from loadtest.commands.work.aside import aside
-from loadtest.events.errors import ConfigError, GeneratorError
+from loadtest.errors.exceptions import ConfigError, GeneratorError
 from tests.support import eventually
 
 

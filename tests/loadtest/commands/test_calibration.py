@@ -8,7 +8,7 @@ import pytest
 from loadtest import cli
 from loadtest.commands.work import calibration
 from loadtest.commands.work.calibration import summary, turn_errors
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 from loadtest.events.kinds import Event, Mark, Observed, Outcome, Step, StepFinished
 
 MS = 1_000_000

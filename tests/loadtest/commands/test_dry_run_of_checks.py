@@ -8,7 +8,7 @@ import pytest
 from loadtest import cli
 from loadtest.commands.work.dry_checks import of_checks
 from loadtest.config.settings import Probes, Settings, Target
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 from loadtest.probes.catalogue import PROBES
 
 BRIEF = [probe.lead for probe in PROBES if not (probe.lasts_s or probe.alone)]

@@ -16,7 +16,7 @@ from loadtest.cli import main
 from loadtest.config.access.guard import guard
 from loadtest.config.run_dir import write_settings
 from loadtest.config.settings import Settings
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.events.kinds import Remains
 from tests.reports import journals as j
 

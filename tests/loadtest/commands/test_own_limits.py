@@ -15,13 +15,15 @@ from typing import Any
 import aiohttp
 import pytest
 
+from loadtest.caller.pacing import Ticker
 from loadtest.commands.work.checks import check_machine
 from loadtest.config.settings import Settings
-from loadtest.events.errors import Code, ConfigError, Kind, StepError, own_limit
+from loadtest.errors.causes import own_limit
+from loadtest.errors.exceptions import ConfigError, StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Event, Outcome, Remains, SessionFinished
 from loadtest.http_client.pool import UnreachableError
 from loadtest.preflight import machine
-from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.services.transport import fetch, open_session
 from loadtest.session import patience

@@ -8,7 +8,8 @@ import pytest
 from loadtest import cli
 from loadtest.commands.probe import table
 from loadtest.commands.work import load_run
-from loadtest.events.errors import ConfigError, Exit
+from loadtest.errors.exceptions import ConfigError
+from loadtest.errors.exit_codes import Exit
 from loadtest.events.kinds import RuleOutcome
 from tests.reports import journals as j
 

@@ -8,7 +8,7 @@ import pytest
 
 from loadtest.commands.work.reporting import write_reports
 from loadtest.config.run_dir import write_settings
-from loadtest.events.errors import GeneratorError
+from loadtest.errors.exceptions import GeneratorError
 from tests.loadtest.config.test_settings import resolved
 from tests.reports import journals as j
 

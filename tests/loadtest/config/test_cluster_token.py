@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.config.access.cluster import MIN_CHARACTERS, OF_ACCOUNT, cluster_token, fresh_token
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 
 TOKEN = "a token of the tests"
 

@@ -11,7 +11,7 @@ from loadtest.config.environment import HIDDEN
 from loadtest.config.keys.backend import MOST_HIDDEN, BackendTarget
 from loadtest.config.run_dir import load_for_sending, load_resolved, write_settings
 from loadtest.config.settings import Settings
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.processes.supervisor import process_environ
 from loadtest.services.backend import Backend
 from tests.loadtest.config.test_settings import problems, resolved

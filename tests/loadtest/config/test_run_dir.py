@@ -19,7 +19,7 @@ from loadtest.config.run_dir import (
     write_settings,
 )
 from loadtest.config.settings import Load, Settings
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 
 SETTINGS = Settings(name="talk", load=Load(users=7))
 

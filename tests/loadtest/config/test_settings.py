@@ -9,7 +9,7 @@ from loadtest.config.keys.session_object import assumed, vad_silence_s
 from loadtest.config.keys.workload import Load
 from loadtest.config.resolve import resolve
 from loadtest.config.settings import Settings
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.text.durations import parse_s
 
 KEYS = {"OPENAI_API_KEY": "sk-x", "AVATURN_API_KEY": "x"}

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from loadtest.config.clips.lengths import check_clips
 from loadtest.config.keys.scenario import BargeIn, Conversation, Say, Scenario, Spoken
 from loadtest.config.keys.session_object import default_realtime
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.sound.languages import nearest
 from loadtest.sound.sources import corpus
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from loadtest.config.resolve import resolve
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from loadtest.criteria.objectives import DELIVERY_NS, SILENT_NS, Breach, Counts, Judge, Objectives, breach
 from loadtest.criteria.slo import COUNT, INDICATORS, SECONDS, Slo
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     AnswerEnd,
     DropReason,

@@ -13,7 +13,8 @@ import pytest
 from loadtest import journal
 from loadtest.distribution.attendance import Attendance
 from loadtest.distribution.channel import Channel
-from loadtest.events.errors import Exit, GeneratorError
+from loadtest.errors.exceptions import GeneratorError
+from loadtest.errors.exit_codes import Exit
 from loadtest.events.kinds import RunFinished
 from loadtest.processes.ctrl_c import Interruption
 from tests.loadtest.distribution.master import KEYS, Serving, serving

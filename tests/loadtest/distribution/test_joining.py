@@ -11,7 +11,7 @@ from loadtest.config.keys.cost import Cost
 from loadtest.config.settings import Load, Settings, Target
 from loadtest.distribution import worker
 from loadtest.distribution.worker import Place, check_allowed, check_variables, own_limit, share, work
-from loadtest.events.errors import ConfigError, GeneratorError
+from loadtest.errors.exceptions import ConfigError, GeneratorError
 from loadtest.events.kinds import WorkerChanged
 from loadtest.preflight import machine
 from tests.loadtest.distribution.master import TOKEN, Serving, serving

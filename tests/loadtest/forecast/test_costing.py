@@ -7,7 +7,7 @@ import pytest
 
 from loadtest.config.keys.session_object import completed
 from loadtest.config.settings import Settings
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.forecast.costing import check_budget, expected, longest_answer_s, talk_of, worst
 from loadtest.prices.talk import Talk, bill
 from tests.loadtest.sound.test_speech import tone, wav

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from loadtest.config.settings import Settings
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.forecast.playing import Again, Played, play
 
 

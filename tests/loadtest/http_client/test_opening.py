@@ -15,7 +15,8 @@ import picows
 import pytest
 from aiohttp import web
 
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.http_client.aiohttp_session import http_session
 from loadtest.http_client.opening import room_socket
 from loadtest.rooms.webrtc import WebRtcRoom

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from loadtest.config.settings import Settings
-from loadtest.events.errors import StepError
+from loadtest.errors.exceptions import StepError
 from loadtest.http_client import user_agent as module
 from loadtest.http_client.user_agent import introduce, user_agent
 from loadtest.preflight.first_look import look

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.http_client import why_refused
 
 LIFECYCLE = "session_lifecycle_error"

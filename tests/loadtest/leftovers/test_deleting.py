@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Event
 from loadtest.leftovers import deleting
 from loadtest.leftovers.deleting import Swept, sweep

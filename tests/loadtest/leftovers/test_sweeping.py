@@ -11,7 +11,7 @@ from loadtest import journal
 from loadtest.config.access.permission import Permission
 from loadtest.config.run_dir import make_run_dir, write_settings
 from loadtest.config.settings import Settings
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.events.kinds import Remains, RemainsChanged, RemainsReason
 from loadtest.leftovers import sweeping
 

@@ -15,7 +15,7 @@ import trustme
 
 from loadtest.config.keys.backend import BackendTarget
 from loadtest.config.settings import Target
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.preflight.certificates import check_certificates, untrusted, urls_of
 
 

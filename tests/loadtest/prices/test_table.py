@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.prices.table import over, plain, prices, read
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from loadtest.config.settings import Probes
 from loadtest.criteria.statements import RULES, Prod, Source
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.probes.catalogue import BY_LEAD, PROBES, chosen, dealt
 
 

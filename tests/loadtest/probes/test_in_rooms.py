@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Event, Mark
 from loadtest.probes.active_checks import sound, termination, timers, transcripts
 from loadtest.probes.active_checks.interruption import unannounced_s

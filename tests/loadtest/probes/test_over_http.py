@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from loadtest.config.settings import Target
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Event, Mark
 from loadtest.probes import running
 from loadtest.probes.active_checks import expiry, lifetimes, shapes, termination

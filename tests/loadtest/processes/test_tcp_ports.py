@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.processes.tcp_ports import bind_metrics, check_port_free
 from tests.support import free_port
 

@@ -8,7 +8,7 @@ from exporters.metrics.aggregate import Aggregate
 from loadtest.criteria.objectives import Standing, State
 from loadtest.criteria.stage_health import MAX_BECAUSE
 from loadtest.criteria.statements import RULES
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Event, Outcome, Remains, Step
 from loadtest.progress.glance import MOST_FAILURES, Glance, Glances, Times
 from tests.reports import journals as j

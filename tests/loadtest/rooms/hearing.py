@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from loadtest.events.errors import StepError
+from loadtest.errors.exceptions import StepError
 from loadtest.events.kinds import Mark
 from loadtest.session.ports import Told
 from loadtest.sound.speech import FRAME_BYTES, SILENCE, Clip, clip_of

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Mark
 from loadtest.session.ports import Grant
 from loadtest.sound.speech import SILENCE
@@ -309,7 +310,7 @@ def test_a_failure_is_named_by_its_chain_and_shows_no_token(module: Any) -> None
 
 _REAL = """
 import asyncio, json, os, sys, time
-from loadtest.events.errors import StepError
+from loadtest.errors.exceptions import StepError
 from loadtest.session.ports import Grant
 from loadtest.rooms import daily
 from tests.loadtest.rooms.hearing import Recorder

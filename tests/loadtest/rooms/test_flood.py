@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.rooms import flood
 from loadtest.rooms.flood import MOST_A_SECOND, FloodGate
 

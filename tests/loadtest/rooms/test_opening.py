@@ -12,7 +12,8 @@ import pytest
 from loadtest.commands.work.doctor_checks import examine
 from loadtest.commands.work.load_run import run
 from loadtest.config.settings import Settings
-from loadtest.events.errors import Code, ConfigError, Kind, StepError
+from loadtest.errors.exceptions import ConfigError, StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.rooms.opening import kind_of, open_room, prepare
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.session.ports import Grant

@@ -9,7 +9,8 @@ from typing import Any
 import picows
 import pytest
 
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.rooms.webrtc import WebRtcRoom
 from loadtest.rooms.websocket import WebSocketRoom
 from loadtest.session.ports import Grant

@@ -20,11 +20,12 @@ pytest.importorskip("aiortc", reason="needs the extra webrtc")
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.rtcsctptransport import DataChunk
 
+from loadtest.caller.pacing import Ticker
 from loadtest.config.keys.caller import Caller, Line
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Mark
 from loadtest.rooms import opus
-from loadtest.rooms.caller.pacing import Ticker
 from loadtest.rooms.flood import DATAGRAM, MOST_A_SECOND
 from loadtest.rooms.peer import Peer, payload_of
 from loadtest.rooms.rehearsal import rehearse

@@ -3,7 +3,7 @@
 from typing import Any, Self
 
 from loadtest.config.promise import Promise
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     LOAD,
     Event,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from loadtest.config.promise import Promise
-from loadtest.events.errors import Code
+from loadtest.errors.kinds import Code
 from loadtest.events.kinds import Gone, Mark, Outcome, Step
 from loadtest.rules.rulebook import FOLDS
 from tests.loadtest.rules.session import PROMISE, Session, counts, judged, ns

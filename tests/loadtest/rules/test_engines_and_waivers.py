@@ -10,7 +10,7 @@ import pytest
 from loadtest.config.promise import Promise
 from loadtest.config.resolve import resolve
 from loadtest.criteria.rules_by_engine import unjudged
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.events.kinds import Event, Mark, RuleChecked, RuleOutcome
 from loadtest.rules.rulebook import Rulebook
 from tests.loadtest.rules.session import PROMISE, Session

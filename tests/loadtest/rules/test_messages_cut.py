@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from loadtest.events.errors import Code
+from loadtest.errors.kinds import Code
 from loadtest.events.kinds import Event, Gone, Mark, Observed, Step
 from loadtest.rules.rulebook import FOLDS, Rulebook
 from tests.loadtest.rules.session import PROMISE, Session, counts, judged, judged_events

@@ -8,7 +8,7 @@ import pytest
 from loadtest.config.promise import promise
 from loadtest.config.resolve import resolve
 from loadtest.criteria.statements import RULES, Standing
-from loadtest.events.errors import Code
+from loadtest.errors.kinds import Code
 from loadtest.events.kinds import Event, Mark, RuleChecked, RuleOutcome, SecretGivenBack, SecretKind, Step
 from loadtest.rules.rulebook import Rulebook
 from loadtest.rules.tally import Tally

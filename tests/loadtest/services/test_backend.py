@@ -9,7 +9,8 @@ import pytest
 from loadtest.config.keys.backend import BackendTarget, Hidden
 from loadtest.config.resolve import resolve
 from loadtest.config.settings import Settings
-from loadtest.events.errors import Code, ConfigError, StepError
+from loadtest.errors.exceptions import ConfigError, StepError
+from loadtest.errors.kinds import Code
 from loadtest.services.backend import Backend
 from loadtest.services.control import Control
 

@@ -11,7 +11,8 @@ import pytest
 import uvloop
 
 from loadtest.config.settings import Settings
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.services.control import Control
 from loadtest.session.ports import Call, ClientSecret, Created
 from tests.loadtest.preflight.test_certificates import Certified, proxy

@@ -8,7 +8,8 @@ import zlib
 
 import pytest
 
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.services.transport import fetch, open_session
 from loadtest.session.ports import Call
 from loadtest.text import validation

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
+from loadtest.caller.packets import Downlink
 from loadtest.config.keys import scenario
 from loadtest.config.keys.caller import Caller, Line
-from loadtest.events.errors import Code, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code
 from loadtest.events.kinds import Mark
 from loadtest.rooms.app_messages import translated
-from loadtest.rooms.caller.packets import Downlink
 from loadtest.session import turns as turns_module
 from loadtest.session.hearing.conversation import Conversation
 from loadtest.session.line import CallersLine

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     STEPS,
     EndedBy,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.session import patience
 from loadtest.session.patience import Patience
 

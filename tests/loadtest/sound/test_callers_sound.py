@@ -10,7 +10,7 @@ import pytest
 from loadtest.config.clips.microphone import microphone
 from loadtest.config.keys.caller import Caller
 from loadtest.config.keys.scenario import Conversation, Ignore, Say
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.sound.levels import at_level, driven, phoned, speech_rms
 from loadtest.sound.noises import hum, samples_of
 from loadtest.sound.sources import corpus

@@ -9,7 +9,7 @@ import soundfile
 
 from loadtest.config.clips.microphone import remarks
 from loadtest.config.keys.scenario import Conversation, Ignore, Say, Scenario
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.sound import decoded, noises
 from loadtest.sound.kinds import kind_of
 from loadtest.sound.made import noise

@@ -8,7 +8,7 @@ from loadtest.config.clips.microphone import microphone, remarks
 from loadtest.config.keys.caller import Caller
 from loadtest.config.keys.scenario import Conversation, Hesitate, Say, Scenario, SessionFields, Turn
 from loadtest.config.keys.session_object import default_realtime
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.sound.hesitation import hesitating
 from loadtest.sound.speech import SILENCE, Clip, clip_of, is_loud
 from tests.loadtest.sound.test_speech import tone, wav

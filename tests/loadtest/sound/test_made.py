@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.sound.made import cough, laugh, made_clip, mm_hmm
 from loadtest.sound.noises import samples_of
 from loadtest.sound.recordings import is_made

@@ -8,7 +8,7 @@ import pytest
 
 from loadtest.config.clips.microphone import remarks
 from loadtest.config.keys.scenario import Conversation, Say, Scenario
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.sound.recordings import recordings
 from loadtest.sound.sources import corpus
 from tests.loadtest.sound.test_speech import tone, wav

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.sound import recordings
 from loadtest.sound.recordings import lengths_s, pauses_s
 from loadtest.sound.sources import corpus

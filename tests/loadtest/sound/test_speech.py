@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from loadtest.config.clips.lengths import too_long
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.session.hearing.ear import QUIET_NS, Ear
 from loadtest.sound.sources import corpus, read_wav
 from loadtest.sound.speech import FRAME_BYTES, FRAME_NS, FRAME_SAMPLES, LOUD_RMS, SILENCE, clip_of, is_loud

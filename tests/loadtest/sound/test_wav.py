@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.sound import wav
 from loadtest.sound.sources import corpus, read_wav
 

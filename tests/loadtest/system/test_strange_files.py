@@ -17,7 +17,7 @@ from loadtest.config import run_dir as run_dirs
 from loadtest.distribution.channel import pack
 from loadtest.distribution.receiving import Receiver
 from loadtest.distribution.shipping import Shipper
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.events.kinds import RemainsChanged
 from loadtest.session.hearing import tape
 from loadtest.system import disk

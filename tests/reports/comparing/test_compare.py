@@ -16,7 +16,8 @@ from loadtest.cli import main
 from loadtest.config.run_dir import Written, read_written
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import amount
-from loadtest.events.errors import Code, ConfigError, HarnessError, Kind
+from loadtest.errors.exceptions import ConfigError, HarnessError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     DropReason,
     Event,

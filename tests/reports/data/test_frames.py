@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.events.kinds import STEPS, HealthSampled, RuleChecked, RuleOutcome, RunFinished
 from loadtest.journal import JournalError, encode
 from reports.build import build

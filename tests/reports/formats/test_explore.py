@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Event, Gone, Outcome, Remains, SessionFinished, SessionStarted, Step
 from reports.build import build
 from reports.data import frames

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from loadtest.config.settings import Settings
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Event, Step
 from reports.build import build
 from tests.browser import Page, browser

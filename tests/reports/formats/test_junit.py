@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from loadtest.criteria.slo import Slo
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Outcome, Remains, Step
 from reports.formats import junit
 from reports.verdict.verdict import verdict

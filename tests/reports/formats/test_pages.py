@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 import pytest
 
 from loadtest.criteria.slo import Slo
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     ClockCompared,
     Event,
@@ -36,7 +36,7 @@ from loadtest.events.kinds import (
 from reports.build import build
 from reports.data import frames
 from reports.formats import junit, render_md
-from reports.formats.drawn import charts, secret_charts
+from reports.formats.charts import secret_charts, timelines
 from tests.loadtest.capacity.simulated import Target
 from tests.reports import journals as j
 
@@ -341,7 +341,7 @@ def test_a_long_run_makes_no_larger_page(tmp_path: Path) -> None:
 def test_every_point_of_a_small_run_is_drawn(tmp_path: Path) -> None:
     in_order = [j.good_session(n, n * 0.5, first_audio_s=(0.5, 0.5 + n * 1e-6)) for n in range(1, 71)]
     j.write_file(tmp_path, sorted(itertools.chain(*in_order), key=lambda event: event.t_ns))
-    chart = charts.latency(frames.load(tmp_path))
+    chart = timelines.latency(frames.load(tmp_path))
     assert chart is not None
     dots = [path for path in re.findall(r'd="(M [^"]*)"', chart.drawings["wide"]) if path.count("M ") > 2]
     assert sorted(path.count("L ") for path in dots) == [70, 70, 70, 70, 140]  # no stroke, no dot
@@ -358,7 +358,7 @@ def test_marks_of_an_axis_are_told_apart_however_close_they_are() -> None:
 
 def test_bars_begin_at_zero_and_have_a_round_width(tmp_path: Path) -> None:
     j.write_file(tmp_path, j.good_session(1, 1, first_audio_s=(0.5071, 0.5072, 0.5601)))
-    chart = charts.first_audio(frames.load(tmp_path))
+    chart = timelines.first_audio(frames.load(tmp_path))
     assert chart is not None
     assert chart.rows == [("500 ms", "520 ms", "2"), ("560 ms", "580 ms", "1")]
     assert ">0 s<" in chart.drawings["wide"]
@@ -378,7 +378,7 @@ def test_of_a_prompt_only_the_length_is_shown(tmp_path: Path) -> None:
 def test_the_table_behind_a_chart_holds_its_numbers(tmp_path: Path) -> None:
     events: Iterable[Event] = [j.started(1, 0.5), j.finished(1, 0.5, 2.5), j.started(2, 1), j.finished(2, 1, 1.5)]
     j.write_file(tmp_path, events)
-    chart = charts.concurrency(frames.load(tmp_path))
+    chart = timelines.concurrency(frames.load(tmp_path))
     assert chart is not None
     assert chart.columns == ("from", "at its start", "at most")
     assert chart.rows == [("0:00", "0", "1"), ("0:01", "2", "2"), ("0:02", "1", "1")]
@@ -386,7 +386,7 @@ def test_the_table_behind_a_chart_holds_its_numbers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("at_s", "text"), [(0, "0:00"), (59.6, "1:00"), (754, "12:34"), (3725, "1:02:05")])
 def test_times_after_the_start_are_read_like_a_clock(at_s: float, text: str) -> None:
-    assert charts.clock(at_s) == text
+    assert timelines.clock(at_s) == text
 
 
 def test_the_markdown_fits_into_a_pull_request(run_dir: Path) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Step
 from reports.data import frames
-from reports.formats.drawn import capacity_chart, charts, spread_charts
+from reports.formats.charts import capacity_chart, spread_charts, timelines
 from tests.reports import journals as j
 from tests.reports.formats.test_explore import failing
 
@@ -46,7 +46,7 @@ def test_failures_are_counted_over_time_by_what_they_were(run_dir: Path) -> None
         for event in failing(number, number, Step.CREATE, Kind.REJECTED, code)
     ]
     j.write_file(run_dir, events)
-    chart = charts.failures(frames.load(run_dir))
+    chart = timelines.failures(frames.load(run_dir))
     assert chart is not None
     assert chart.rows[:4] == [
         ("create/rejected/http_5xx", "0:01", "1"),

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from loadtest.criteria.slo import Slo
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import STEPS, Event, Outcome, Remains, Step
 from reports.build import build
 from reports.formats import terminal

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from loadtest.config.settings import Settings
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import DropReason, Event, Gone, IterationDropped, Mark, Observed, Outcome, Remains, Step
 from loadtest.prices.talk import Talk, Usd, bill
 from reports.data import run_settings

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Event, Outcome, Remains, RuleChecked, RuleOutcome, Step
 from reports.sections.expiry import histogram
 from tests.reports import journals as j

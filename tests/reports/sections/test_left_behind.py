@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Event, Fault, GeneratorFailed, Gone, Outcome, Remains, Step
 from loadtest.journal import Journal
 from tests.reports import journals as j

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import EndedBy, Event, Gone, Outcome, Remains, RuleChecked, RuleOutcome, Step
 from reports.data import frames, run_settings
 from reports.sections import caps

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from loadtest.config.run_dir import Written
 from loadtest.criteria.slo import DEFAULT_SLOS
 from loadtest.criteria.statements import RULES
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     AnswerEnd,
     DropReason,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.events.errors import Code, ConfigError, Kind
+from loadtest.errors.exceptions import ConfigError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     Gone,
     GoneChecked,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     DropReason,
     Event,

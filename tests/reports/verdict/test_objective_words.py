@@ -9,7 +9,7 @@ import pytest
 
 from loadtest.criteria.slo import Slo
 from loadtest.criteria.words import plural
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import (
     DropReason,
     Event,

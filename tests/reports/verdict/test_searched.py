@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from loadtest.capacity.limit import LimitKind
-from loadtest.events.errors import Code, Kind
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Event, Fault, GeneratorFailed, Outcome, RunFinished, StageStarted, Step
 from tests.loadtest.capacity.simulated import Target
 from tests.reports import journals as j

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from loadtest.criteria.slo import COUNT, INDICATORS, RANKS, RATIOS, TAKING, Slo, load_slos, parse_slo, parse_slos
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 from loadtest.events.kinds import STEPS, AnswerEnd, StepFinished
 from reports.data import frames
 from reports.verdict.gates import judge as gate

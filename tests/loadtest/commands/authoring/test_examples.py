@@ -17,7 +17,7 @@ from loadtest.commands.authoring.examples import FOLDER
 from loadtest.commands.authoring.init import PIPELINES
 from loadtest.config.resolve import resolve
 from loadtest.config.written.schema import LINE, schema
-from loadtest.events.errors import Exit
+from loadtest.errors.exit_codes import Exit
 from tests.support import ROOT
 
 FILES = {path.stem: path for path in sorted(FOLDER.glob("*.toml"))}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.config.resolve import resolve
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 
 GOOD = {
     "trace_url": (

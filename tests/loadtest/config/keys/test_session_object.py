@@ -8,7 +8,7 @@ import pytest
 from loadtest.config.keys.session_object import vad_silence_s
 from loadtest.config.resolve import resolve
 from loadtest.config.settings import Settings
-from loadtest.events.errors import ConfigError
+from loadtest.errors.exceptions import ConfigError
 
 SILENCE = "AVALOAD_REALTIME__AUDIO__INPUT__TURN_DETECTION__SILENCE_DURATION_MS"
 

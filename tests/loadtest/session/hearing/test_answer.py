@@ -8,7 +8,8 @@ import pytest
 
 from loadtest.config.keys import scenario
 from loadtest.config.promise import Manner
-from loadtest.events.errors import Code, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code
 from loadtest.events.kinds import AnswerEnd, Mark
 from loadtest.rooms.app_messages import translated
 from loadtest.session import turns as turns_module

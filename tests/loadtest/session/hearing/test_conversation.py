@@ -8,7 +8,8 @@ import pytest
 from loadtest.config.keys import scenario
 from loadtest.config.keys.caller import Caller
 from loadtest.config.promise import Manner
-from loadtest.events.errors import Code, Kind, StepError
+from loadtest.errors.exceptions import StepError
+from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import Event, Mark, Outcome, StepFinished
 from loadtest.rooms.app_messages import translated
 from loadtest.session import turns as turns_module

@@ -7,7 +7,7 @@ import pytest
 from loadtest.criteria.trend import Trend
 from loadtest.events.kinds import Event
 from reports.data import frames
-from reports.formats.drawn.age_chart import answers_by_age, drift_words
+from reports.formats.charts.age_chart import answers_by_age, drift_words
 from reports.sections.heard.age import drifts, interval_of_median, section
 from tests.reports import journals as j
 

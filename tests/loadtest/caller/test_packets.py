@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
+from loadtest.caller import packets
+from loadtest.caller.packets import Downlink, Uplink
 from loadtest.config.keys.caller import Line
 from loadtest.events.kinds import Mark, Way
-from loadtest.rooms.caller import packets
-from loadtest.rooms.caller.packets import Downlink, Uplink
 from loadtest.session.hearing.conversation import Conversation
 from loadtest.session.hearing.tape import Tape
 from loadtest.session.line import Direction

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from loadtest.rooms.caller.microphone import Marks, Microphone
+from loadtest.caller.microphone import Marks, Microphone
 from loadtest.session.playout import MOST_NS
 from loadtest.session.ports import Listener
 from loadtest.sound.levels import PhoneBand, coded

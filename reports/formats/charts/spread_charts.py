@@ -15,8 +15,8 @@ from loadtest.criteria.words import amount
 from loadtest.events.kinds import STEPS, Outcome
 from reports.data.frames import Run
 from reports.data.measures import quantile, seconds
-from reports.formats.drawn import svg
-from reports.formats.drawn.chart import Chart, chart_of
+from reports.formats.charts import svg
+from reports.formats.charts.chart import Chart, chart_of
 from reports.sections.steps import durations_s
 
 _BARS: Final = 30

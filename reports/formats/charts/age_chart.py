@@ -7,8 +7,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from loadtest.criteria.slo import DRIFT, SECONDS
 from loadtest.criteria.words import amount, plural
-from reports.formats.drawn import svg
-from reports.formats.drawn.chart import Chart, chart_of
+from reports.formats.charts import svg
+from reports.formats.charts.chart import Chart, chart_of
 
 _PANELS: Final = (
     ("by_turn", "turn", "by the number of the turn"),

@@ -8,8 +8,8 @@ from typing import Any, Final
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from loadtest.criteria.words import amount, load_words
-from reports.formats.drawn import svg
-from reports.formats.drawn.chart import Chart, chart_of
+from reports.formats.charts import svg
+from reports.formats.charts.chart import Chart, chart_of
 
 _MARKS: Final = {
     ("passed",): ("o", svg.FIRST, "a dot passed"),

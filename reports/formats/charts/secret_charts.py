@@ -8,8 +8,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from loadtest.criteria.slo import SECONDS
 from loadtest.criteria.words import amount
-from reports.formats.drawn import svg
-from reports.formats.drawn.chart import Chart, chart_of
+from reports.formats.charts import svg
+from reports.formats.charts.chart import Chart, chart_of
 
 Bars = list[dict[str, Any]]
 """As `reports.sections.expiry.histogram` makes them."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from loadtest.rooms.caller.echo import Echo, EchoingMicrophone, Loudspeaker
-from loadtest.rooms.caller.microphone import Microphone, Sends
-from loadtest.rooms.caller.packets import Downlink, Later, Uplink
+from loadtest.caller.echo import Echo, EchoingMicrophone, Loudspeaker
+from loadtest.caller.microphone import Microphone, Sends
+from loadtest.caller.packets import Downlink, Later, Uplink
 from loadtest.session.ports import Listener, Situation
 
 

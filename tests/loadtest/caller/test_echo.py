@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from loadtest.caller.echo import Echo
+from loadtest.caller.microphone import Microphone
 from loadtest.config.keys.caller import Caller
-from loadtest.rooms.caller.echo import Echo
-from loadtest.rooms.caller.microphone import Microphone
 from loadtest.rooms.opus import Decoder, EncodedMicrophone
 from loadtest.sound.speech import FRAME_NS, FRAME_SAMPLES, RATE_HZ, SILENCE, is_loud
 

@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from loadtest.events.errors import StepError
+from loadtest.caller.echo import Echo
+from loadtest.caller.microphone import Marks
+from loadtest.errors.exceptions import StepError
 from loadtest.events.kinds import Mark
-from loadtest.rooms.caller.echo import Echo
-from loadtest.rooms.caller.microphone import Marks
 from loadtest.rules.life import HOLE_NS
 from loadtest.session.line import Direction
 from loadtest.session.ports import Listener, Told

@@ -15,8 +15,8 @@ from loadtest.criteria.words import amount, plural
 from loadtest.events.kinds import STEPS, Outcome, Step
 from reports.data.frames import Run
 from reports.data.measures import seconds
-from reports.formats.drawn import spread_charts, svg
-from reports.formats.drawn.chart import Chart, chart_of
+from reports.formats.charts import spread_charts, svg
+from reports.formats.charts.chart import Chart, chart_of
 from reports.sections.generator import SUSPECT_ENGINE_LAG_S
 from reports.sections.sessions import active
 

@@ -1,7 +1,7 @@
 """What a virtual user's microphone hands out, frame by frame."""
 
+from loadtest.caller.microphone import Microphone
 from loadtest.events.kinds import Mark
-from loadtest.rooms.caller.microphone import Microphone
 
 
 def test_between_clips_its_frames_come_in_turn_and_a_clip_cuts_in_at_once() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from reports.formats.drawn import svg
+from reports.formats.charts import svg
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
