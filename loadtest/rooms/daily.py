@@ -68,9 +68,8 @@ class DailyRoom:
         self._track: Any = daily.CustomAudioTrack(self._source)
         self._client: Any = daily.CallClient(event_handler=_handler(self, self._relay))
         self._avatar: str | None = None
-        self._last_error = ""
         self._is_in = self._is_over = self._has_frame = False
-        self._in_flight = 0
+        self._in_flight, self._last_error = 0, ""
         self._gate = FloodGate(now_ns())
 
     @property
@@ -127,9 +126,8 @@ class DailyRoom:
 
     def on_state(self, t_ns: int, state: str) -> None:
         if state == "left" and not self._is_over:
-            self._end(
-                t_ns, classify(self._last_error, self._grant.token) if self._last_error else _gone("the call was left")
-            )
+            said = self._last_error
+            self._end(t_ns, classify(said, self._grant.token) if said else _gone("the call was left"))
 
     def on_error(self, t_ns: int, message: str) -> None:
         self._last_error = message

@@ -229,12 +229,8 @@ class WebRtcRoom:
             self._ready.exception()  # seen: nobody may be waiting any more
 
     def _http(self) -> aiohttp.ClientSession:
-        return http_session(
-            trust=self._trust,
-            live=self._live,
-            headers={"Authorization": f"Bearer {self._grant.token}"},
-            proxy=self._proxy,
-        )
+        headers = {"Authorization": f"Bearer {self._grant.token}"}
+        return http_session(trust=self._trust, live=self._live, headers=headers, proxy=self._proxy)
 
     async def _signal(self, offer: str) -> str:
         """The answer to the offer. Redirects are refusals here: a run that may only reach this machine follows none."""

@@ -32,8 +32,6 @@ MAX_SOUND_BYTES = 2 * RATE_HZ
 _BINARY, _TEXT, _CONTINUATION = picows.WSMsgType.BINARY, picows.WSMsgType.TEXT, picows.WSMsgType.CONTINUATION
 _CLOSE, _PING = picows.WSMsgType.CLOSE, picows.WSMsgType.PING
 """To look one up in its enum costs as much as a comparison of a frame with silence, a hundred times a second a room."""
-
-
 NO_CODE = 1005
 _UNASKED = ("Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol")
 """What an upgrade may only agree to where it was asked for (RFC 6455 4.1): browsers refuse such a room."""
