@@ -77,7 +77,7 @@ _NAMES: Final = frozenset(name for names in INHERITED.values() for name in names
 _BEGIN: Final = tuple(name.rstrip("*") for names in INHERITED.values() for name in names if name.endswith("*"))
 _END: Final = tuple(name.lstrip("*") for names in INHERITED.values() for name in names if name.startswith("*"))
 _OWN: Final = {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
-_STEERING: Final = ("OTEL_", "LOCUST_", "GEVENT", "MPL", "SSLKEYLOGFILE")
+_STEERING: Final = ("OTEL_", "LOCUST_", "GEVENT", "MPL", "MATPLOTLIBRC", "SSLKEYLOGFILE")
 """Of our libraries, beginnings of names: they would change, or end, the command itself."""
 
 _COLLECTORS: Final = "collectors are named by --otlp-endpoint and --otlp-metrics"

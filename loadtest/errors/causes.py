@@ -15,6 +15,7 @@ LIMITS: Final = {
     Code.PROCESSES: "processes or threads",
     Code.NAME_RESOLUTION: "name resolution",
     Code.NETWORK_BUFFERS: "network buffers",
+    Code.NETWORK: "no way to that network",
     Code.DISK_FULL: "disk full",
 }
 """What a generator's own machine runs out of, or no longer does for it, in words."""
@@ -26,6 +27,8 @@ _LIMIT_OF_ERRNO: Final = {
     errno.ENOMEM: Code.MEMORY,
     errno.EAGAIN: Code.PROCESSES,  # of a fork or a thread: asyncio lets no other one out
     errno.ENOBUFS: Code.NETWORK_BUFFERS,
+    errno.ENETUNREACH: Code.NETWORK,  # no route, or a router on the way has none: never the target's word
+    errno.ENETDOWN: Code.NETWORK,
     errno.ENOSPC: Code.DISK_FULL,
     errno.EDQUOT: Code.DISK_FULL,
     errno.EFBIG: Code.DISK_FULL,
@@ -68,13 +71,13 @@ def _limit_of(error: BaseException) -> Code | None:
 
 def _limit_of_several(text: str) -> Code | None:
     """Of attempts at several addresses of one name, which end in one error without a number: in its text each has its
-    own. An attempt that left this machine shows that ports were there: an address that lacks one is of a family that
-    this machine lacks."""
+    own. An attempt that left this machine shows that ports and a network were there: an address that lacks one is of a
+    family that this machine lacks. So is one without a way, where another lacks something else."""
     numbers = [int(number) for number in _ERRNO.findall(text)]
     ours = [_LIMIT_OF_ERRNO[number] for number in numbers if number in _LIMIT_OF_ERRNO]
     if not _ANSWERED.isdisjoint(numbers):
-        ours = [limit for limit in ours if limit is not Code.LOCAL_PORTS]
-    return ours[0] if ours else None
+        ours = [limit for limit in ours if limit not in (Code.LOCAL_PORTS, Code.NETWORK)]
+    return min(ours, key=lambda limit: limit is Code.NETWORK, default=None)
 
 
 def transport_failure(error: BaseException, code: Code, detail: str, *, sent: bool = True) -> StepError:

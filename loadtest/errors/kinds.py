@@ -85,6 +85,7 @@ class Code(StrEnum):
     PROCESSES = "processes"
     NAME_RESOLUTION = "name_resolution"
     NETWORK_BUFFERS = "network_buffers"
+    NETWORK = "network"
     DISK_FULL = "disk_full"
     CANCELLED = "cancelled"
     BUG = "bug"

@@ -154,6 +154,8 @@ class _Looking:
         return Seen(service=service, url=url, took_s=time.perf_counter() - began)
 
     def _refusals(self, answer: _Answer, key: str, setting: str, url: str) -> list[str]:
+        if answer.status == 407:
+            return [f"target.{setting}: {url}: a proxy on the way wants a password (HTTP 407): see --proxy"]
         if answer.status == 401:
             return [f"{key}: {url} doesn't take it (HTTP 401): is it whole, still valid, of this service?"]
         limit_s = margin_s(self._settings)

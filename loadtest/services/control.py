@@ -20,7 +20,7 @@ from loadtest.errors.kinds import Code, Kind
 from loadtest.events.kinds import SecretKind
 from loadtest.http_client import why_refused
 from loadtest.http_client.connection import MAX_BODY_BYTES
-from loadtest.http_client.opening import is_secured
+from loadtest.http_client.opening import is_secured, no_way
 from loadtest.http_client.pool import Pool
 from loadtest.secrecy.given_back import Ledger
 from loadtest.secrecy.redact import know, redact, remember
@@ -248,6 +248,8 @@ def _refused(answered: Answered, *secrets: str, creates: bool = False, word: obj
     """An HTTP refusal as data. `creates`: the call should have created something; a redirect is never followed. `word`:
     the provider's own code."""
     status, text = answered.status, answered.body[:MAX_ERROR_BYTES].decode("utf-8", "replace")
+    if status == 407:  # always a proxy's word
+        return StepError(Kind.TRANSPORT, Code.CONNECT_FAILED, no_way(status, refused=True), http_status=status)
     code = why_refused.of_http(status, text, word=word)
     if status // 100 == 3 and creates:
         location = answered.header(b"location")

@@ -145,12 +145,13 @@ def _says_all(call: Call, status: int) -> bool:
 
 
 def _unpacked(packed: bytes, answer: Answer) -> tuple[bytes, StepError | None]:
-    """At most MAX_BODY_BYTES, and what is wrong with it."""
+    """At most MAX_BODY_BYTES, and what is wrong with it; what can't be unpacked as it came, for it may be a plain text
+    that a proxy calls packed."""
     if not packed:
         return packed, None
     encoding = answer.encoding.decode("latin-1").strip().lower()
     if encoding in ("br", "zstd"):
-        return b"", _badly_packed(answer, f"a body in an encoding that was not asked for ({encoding})")
+        return packed, _badly_packed(answer, f"a body in an encoding that was not asked for ({encoding})")
     if encoding not in ("gzip", "x-gzip", "deflate"):
         return packed, None
     is_raw = encoding == "deflate" and packed[:1] and packed[0] & 0xF != zlib.DEFLATED  # RFC 9110 8.4.1.2, and others
@@ -158,7 +159,7 @@ def _unpacked(packed: bytes, answer: Answer) -> tuple[bytes, StepError | None]:
     try:
         body = unpacking.decompress(packed, MAX_BODY_BYTES + 1)
     except zlib.error as error:
-        return b"", _badly_packed(answer, f"a body that its Content-Encoding does not unpack ({error})")
+        return packed, _badly_packed(answer, f"a body that its Content-Encoding does not unpack ({error})")
     if len(body) > MAX_BODY_BYTES:
         detail = f"HTTP {answer.status} with a body of more than {MAX_BODY_BYTES >> 20} MiB"
         return body[:MAX_BODY_BYTES], _badly_packed(answer, detail)

@@ -37,6 +37,8 @@ _DOTS_ALPHA: Final = 0.65
 """Many dots on one place are darker than one; a single one keeps a contrast of 3 to 1."""
 
 _STYLE: Final[dict[str, Any]] = {
+    # What a matplotlibrc says, of the folder one is in or one's own, is for somebody's own charts.
+    **{name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"},
     "svg.fonttype": "none",
     "svg.id": None,
     "text.parse_math": False,  # names are names

@@ -50,6 +50,8 @@ def caused(error: BaseException, by: BaseException) -> BaseException:
         (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), Code.NAME_RESOLUTION),
         (socket.gaierror(socket.EAI_FAIL, "Non-recoverable failure"), Code.NAME_RESOLUTION),
         (OSError(errno.ENOBUFS, "No buffer space available"), Code.NETWORK_BUFFERS),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), Code.NETWORK),
+        (OSError(errno.ENETDOWN, "Network is down"), Code.NETWORK),
         (OSError(errno.ENOSPC, "No space left on device"), Code.DISK_FULL),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), Code.DISK_FULL),
         (OSError(errno.EFBIG, "File too large"), Code.DISK_FULL),
@@ -140,6 +142,7 @@ NO_FILE = OSError(errno.EMFILE, "Too many open files")
         ((REFUSED, NO_FILE), Code.OPEN_FILES),
         ((NO_PORT, REFUSED), None),  # the target's port is closed; the address of IPv6 has none of ours to come from
         ((NO_ROUTE, REFUSED), None),
+        ((NO_ROUTE, NO_ROUTE), Code.NETWORK),
     ],
     ids=str,
 )

@@ -123,6 +123,10 @@ def test_one_call_each_with_its_key_that_creates_nothing() -> None:
             "OPENAI_API_KEY: http://openai/v1 doesn't take it (HTTP 401): is it whole, still valid, of this service?",
         ),
         (
+            {"openai": answering(407, PAGE)},
+            "target.openai_base_url: http://openai/v1: a proxy on the way wants a password (HTTP 407): see --proxy",
+        ),
+        (
             {"avaturn": answering(401, PAGE)},
             "AVATURN_API_KEY: http://avaturn doesn't take it (HTTP 401): is it whole, still valid, of this service?",
         ),

@@ -162,6 +162,26 @@ def test_an_answer_of_success_that_cant_be_unpacked_is_none(
 
 
 @WAYS
+@UNREADABLE
+def test_a_session_in_plain_text_that_is_called_packed_is_found_and_can_be_deleted(http: str, encoding: str) -> None:
+    plain = b'{"session_id": "av-7", "token": "t"}'
+    created = run(http, Service({"sessions": [packed(encoding, plain, status="201 x")]}), create)
+    assert created.target_session_id == "av-7"
+    assert (created.flaw.kind, created.flaw.code) == (Kind.PROTOCOL, Code.BAD_SHAPE)
+
+
+@WAYS
+@pytest.mark.parametrize(("ask", "path"), [(mint, "client_secrets"), (create, "sessions"), (delete, "DELETE")])
+def test_a_proxy_that_wants_a_password_is_no_refusal_of_the_target(
+    http: str, ask: Callable[[Control], Awaitable[Any]], path: str
+) -> None:
+    with pytest.raises(StepError) as raised:
+        run(http, Service({path: [answer("", status="407 Proxy Authentication Required")]}), ask)
+    assert (raised.value.kind, raised.value.code) == (Kind.TRANSPORT, Code.CONNECT_FAILED)
+    assert raised.value.detail == "the proxy refused the way to the target: 407"
+
+
+@WAYS
 def test_a_refusal_longer_than_is_read_is_one_by_its_status(http: str) -> None:
     long = b"HTTP/1.1 503 x\r\ncontent-length: 6000000\r\n\r\n" + b" " * 6_000_000
     with pytest.raises(StepError) as raised:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 
@@ -25,6 +26,14 @@ def test_a_few_that_took_far_longer_are_told_and_not_drawn() -> None:
 def test_where_nothing_is_far_everything_is_drawn() -> None:
     spread = spread_charts.spread_of(np.array([0.1, 0.2, 0.3]))
     assert (spread.beyond, spread.beyond_words, int(spread.heights.sum())) == (0, "", 3)
+
+
+def test_a_chart_is_the_same_whatever_somebodys_matplotlibrc_says(run_dir: Path) -> None:
+    j.write_file(run_dir, [e for n in range(1, 5) for e in j.good_session(n, n, create_s=0.2 * n)])
+    run = frames.load(run_dir)
+    own, somebodys = timelines.latency(run), {"text.usetex": True, "axes.grid": False, "lines.linewidth": 9.0}
+    with mpl.rc_context(somebodys):
+        assert timelines.latency(run) == own
 
 
 def test_every_step_has_its_distribution(run_dir: Path) -> None:
