@@ -5,8 +5,8 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # Says what is being installed, and how long it took.
 timed = printf 'installing %s … ' "$(1)"; began=$$(date +%s); $(2) && echo "$$(( $$(date +%s) - began )) s"
 # A test that failed is tried once more, with nothing beside it: what is wrong fails again, a machine that was too busy
-# does not. Both are printed.
-tried = $(BIN)/python -m pytest --cache-clear $(1) || { echo 'what failed is tried once more, with nothing beside it:'; \
+# does not. Both are printed. Any other end than by failed tests (1) is one.
+tried = $(BIN)/python -m pytest --cache-clear $(1) || { [ $$? -eq 1 ] || exit 1; echo 'what failed is tried once more, with nothing beside it:'; \
 	$(BIN)/python -m pytest -v --last-failed --last-failed-no-failures none; }
 TOOLS := .venv/tools/bin
 UV_COMPILE = $(TOOLS)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import HOLES
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -19,8 +21,14 @@ def _suite(folder: Path, body: str, **more: str) -> subprocess.CompletedProcess[
 
 def test_with_ci_set_a_skipped_test_fails_the_suite_and_is_named(tmp_path: Path) -> None:
     done = _suite(tmp_path, "pytest.skip('chromium is not installed')", CI="true")
-    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    assert done.returncode == HOLES
     assert "test_one.py::test_one: Skipped: chromium is not installed" in done.stdout
+
+
+def test_a_test_that_fails_beside_a_skipped_one_is_not_all_that_was_wrong(tmp_path: Path) -> None:
+    body = "pytest.skip('chromium is not installed')\n\ndef test_three():\n    assert False"
+    assert _suite(tmp_path, body, CI="true").returncode == HOLES
+    assert _suite(tmp_path, body).returncode == pytest.ExitCode.TESTS_FAILED
 
 
 def test_without_ci_a_skipped_test_is_no_failure(tmp_path: Path) -> None:

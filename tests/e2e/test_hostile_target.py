@@ -14,6 +14,7 @@ import pytest
 
 from loadtest.errors.exit_codes import Exit
 from loadtest.errors.kinds import OURS
+from reports.sections.sessions import Left
 from tests.e2e.target import events, unless_late
 from tests.hostile.around_answers import AROUND
 from tests.hostile.in_rooms import ROOM
@@ -136,7 +137,7 @@ def test_checks_of_a_target_that_answers_anything_are_told_and_leave_nothing(tmp
                 scripts.setdefault(endpoint, []).append(script)
     rules = ("EXP-4", "VAL-1", "GA-1", "GA-2", "GA-4", "TD-11", "TD-1", "SDK-1")
     with in_a_thread(Fickle(scripts)) as url:
-        at = ("--openai-base-url", f"{url}/v1", "--avaturn-base-url", url, "--metrics-port", "off")
+        at = ("--openai-base-url", f"{url}/v1", "--avaturn-base-url", url, "--metrics-port", "off", "--no-check")
         run_dir = tmp_path / "checks"
         with avaload("probe", *rules, *at, "--run-dir", run_dir, cwd=tmp_path, environ=KEYS) as run:
             done = run.finish(within_s=150)
@@ -145,7 +146,10 @@ def test_checks_of_a_target_that_answers_anything_are_told_and_leave_nothing(tmp
     found = run.report()
     assert {row["kind"] for row in found["failures"]}.isdisjoint(OURS)
     assert {row["id"] for row in found["rules"]} >= set(rules)
-    assert done.code in (Exit.PASS, Exit.FAIL, Exit.INVALID)
+    # A look after the delete may be answered by anything, too: "it is there" is a session left behind.
+    left = {why for why, count in found["sessions"]["left_behind"].items() if count}
+    assert left <= {Left.STILL_ALIVE, Left.CREATE_UNANSWERED}
+    assert done.code in (Exit.PASS, Exit.FAIL, Exit.INVALID, *[Exit.LEFT_BEHIND] * (Left.STILL_ALIVE in left))
 
 
 @pytest.mark.parametrize(
