@@ -1,8 +1,9 @@
 """How many sessions a target lets be at once, from what it refused: bounds that hold however slow anybody was.
 
 A session is certainly there between its answered create and its delete, and possibly from its create to its confirmed
-end. So the quota is at least the most that were certainly there at once, and at most the fewest that were possibly
-there while one was refused. Where both are the same number, that is the quota.
+end. Where rooms refuse, only one that was let into its room is certain: others may have failed for the same cause. So
+the quota is at least the most that were certainly there at once, and at most the fewest that were possibly there while
+one was refused. Where both are the same number, that is the quota.
 """
 
 from bisect import bisect_left, bisect_right
@@ -15,8 +16,9 @@ from loadtest.capacity.at_once import Line
 from loadtest.errors.kinds import SAYS_QUOTA, Code, Kind
 from loadtest.events.kinds import Step, StepFinished
 
-_SHUT: Final = (Code.WS_CLOSED, Code.RTC_CLOSED, Code.DAILY_EJECTED)
-"""A room that is over before anything was seen in it may be a way to refuse too."""
+_SHUT: Final = (Code.WS_CLOSED, Code.RTC_CLOSED, Code.DAILY_EJECTED, Code.OTHER)
+"""A room that is over before anything was seen in it may be a way to refuse too, without a word or in one that nobody
+knows."""
 ENOUGH: Final = 5
 """Refusals that make a quota of a number which the target gives no word for."""
 ENOUGH_TOLD: Final = 2
@@ -38,13 +40,14 @@ def is_refusal(event: StepFinished) -> bool:
 
 @dataclass(slots=True)
 class Stay:
-    """A session at the target, in ns: create sent and answered, delete sent, confirmed end. `turned_away`: when it was
-    refused, at which step and how."""
+    """A session at the target, in ns: create sent and answered, delete sent, confirmed end. `joined`: it was in its
+    room. `turned_away`: when it was refused, at which step and how."""
 
     sent_ns: int | None = None
     created_ns: int | None = None
     left_ns: int | None = None
     gone_ns: int | None = None
+    joined: bool = False
     turned_away_ns: int | None = None
     code: Code | None = None
     step: Step | None = None
@@ -62,11 +65,12 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Of a stage. `peak`: sessions certainly there at once. `told`: refusals in the target's own word for a quota;
-    `how`: all of them, by step and code.
+    """Of a stage. `peak`: sessions certainly there at once; `joined`: those in their rooms alone. `told`: refusals in
+    the target's own word for a quota; `how`: all of them, by step and code.
     `let_in`: (create sent, answered, certainly there then); `left_ns`, `gone_ns`: of all that were let in, in order."""
 
     peak: int
+    joined: int = 0
     refusals: tuple[Refusal, ...] = ()
     told: int = 0
     how: dict[str, int] = field(default_factory=dict)
@@ -98,11 +102,13 @@ def evidence(stays: Iterable[Stay], from_ns: int, until_ns: int) -> Evidence:
     entered = [stay for stay in stays if stay.created_ns is not None]
     admitted = [stay for stay in entered if stay.turned_away_ns is None]
     unanswered = [stay for stay in stays if stay.created_ns is None and stay.turned_away_ns is None]
-    certain = Line.of((stay.created_ns, stay.left_ns) for stay in admitted)
-    peak, _ = certain.peak(from_ns, until_ns)
+    created = Line.of((stay.created_ns, stay.left_ns) for stay in admitted)
+    in_rooms = Line.of((stay.created_ns, stay.left_ns) for stay in admitted if stay.joined)
+    peak, joined = created.peak(from_ns, until_ns)[0], in_rooms.peak(from_ns, until_ns)[0]
     refused = [s for s in stays if s.turned_away_ns is not None and from_ns <= (s.sent_ns or 0) < until_ns]
     if not refused:
-        return Evidence(peak=peak)
+        return Evidence(peak=peak, joined=joined)
+    certain = in_rooms if any(stay.step is Step.CONNECT for stay in refused) else created
     possible = Line.of((stay.sent_ns, stay.gone_ns) for stay in admitted + unanswered)
     with_refused = Line.of((stay.sent_ns, stay.gone_ns) for stay in entered + unanswered)
     refusals = []
@@ -116,6 +122,7 @@ def evidence(stays: Iterable[Stay], from_ns: int, until_ns: int) -> Evidence:
     of_stage = [stay for stay in admitted if from_ns <= (stay.sent_ns or 0) < until_ns]
     return Evidence(
         peak=peak,
+        joined=joined,
         refusals=tuple(refusals),
         told=sum(stay.code in SAYS_QUOTA for stay in refused),
         how=dict(Counter(f"{stay.step} {stay.code}" for stay in refused)),
@@ -129,7 +136,8 @@ def quota_of(stages: Sequence[Evidence]) -> Quota | None:
     """What all stages say together; None: nothing of a number of sessions at once."""
     refusals = [refusal for stage in stages for refusal in stage.refusals]
     told = sum(stage.told for stage in stages)
-    least = max((stage.peak for stage in stages), default=0)
+    by_rooms = any(each.startswith(Step.CONNECT) for stage in stages for each in stage.how)
+    least = max((stage.joined if by_rooms else stage.peak for stage in stages), default=0)
     if not least or (told < ENOUGH_TOLD and len(refusals) < ENOUGH):
         return None
     most = _fewest(refusal.crowd for refusal in refusals)

@@ -186,6 +186,8 @@ class Stages:
             session.setup_s, session.setup_from_due_s = setup_s, session.running.from_due_s(event)
         if event.step is Step.CREATE:
             stay.sent_ns = event.started_ns
+        elif event.step is Step.CONNECT and event.failure is None:
+            stay.joined = True
         elif event.failure is not None and stay.left_ns is None:
             stay.left_ns = event.t_ns  # whatever failed: it may be over from here on
         if is_refusal(event) and event.failure is not None:

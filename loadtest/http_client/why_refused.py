@@ -75,7 +75,9 @@ def of_message(message: Mapping[str, Any]) -> StepError:
     facts = inner if isinstance(inner, Mapping) else message
     told = plain(facts.get("code"))
     text = plain(facts.get("message")) or plain(inner)
-    code = of_word(told) or of_word(facts.get("type")) or in_text(text) or Code.OTHER
+    word = of_word(told) or of_word(facts.get("type"))
+    telling = word if word is not Code.INTERNAL_ERROR else None
+    code = telling or in_text(text) or word or Code.OTHER
     return StepError(Kind.PROTOCOL if code in _FAULTS else Kind.REJECTED, code, redact(f"{told}: {text}"))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from loadtest.capacity.limit import limit
-from loadtest.capacity.quota import Evidence, Refusal, quota_of
+from loadtest.capacity.quota import Evidence, Quota, Refusal, Stay, evidence, quota_of
 from loadtest.capacity.search import Found, Purpose, Search
 from loadtest.criteria.slo import Slo
 from loadtest.criteria.words import plural
@@ -25,6 +25,7 @@ WAYS = {
     "503": (Step.CREATE, Kind.REJECTED, Code.HTTP_5XX),
     "limits_exceeded in the room": IN_ROOM,
     "a room that closes without a word": (Step.CONNECT, Kind.TRANSPORT, Code.WS_CLOSED),
+    "a word in the room that nobody knows": (Step.CONNECT, Kind.PROTOCOL, Code.OTHER),
 }
 
 
@@ -225,3 +226,18 @@ def test_one_or_two_sessions_less_are_chance() -> None:
     best = stage.goodput_per_s / stage.level
     assert not stage.is_slow(best * 1.1)
     assert stage.is_slow(best * 1.5)
+
+
+@pytest.mark.parametrize("above", [1, 3])
+@pytest.mark.parametrize("odd", [0, 1, 2])
+def test_who_failed_to_get_into_a_room_that_refuses_is_not_counted_as_let_in(above: int, odd: int) -> None:
+    s = 10**9
+    held = [Stay(sent_ns=n, created_ns=s + n, left_ns=60 * s, gone_ns=61 * s, joined=True) for n in range(6)]
+    failed = [Stay(sent_ns=5 * s, created_ns=6 * s, left_ns=26 * s, gone_ns=27 * s) for _ in range(odd)]
+    refused = [
+        Stay(sent_ns=at * s, created_ns=at * s + 1, left_ns=at * s + 2, gone_ns=(at + 1) * s, turned_away_ns=at * s + 2,
+             code=Code.LIMITS_EXCEEDED, step=Step.CONNECT)
+        for at in range(10, 50, 5) for _ in range(above)
+    ]  # fmt: skip
+    found = quota_of([evidence([*held, *failed, *refused], 0, 60 * s)])
+    assert found == Quota(least=6, most=6)

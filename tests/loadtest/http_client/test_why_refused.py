@@ -28,6 +28,7 @@ def nested(code: object, **more: Any) -> dict[str, Any]:
         (nested("client_secret_expired"), Kind.REJECTED, Code.INVALID_API_KEY),
         (nested("insufficient_quota"), Kind.REJECTED, Code.QUOTA),
         (nested("internal_error"), Kind.PROTOCOL, Code.INTERNAL_ERROR),
+        (nested("internal_error", message="upstream said insufficient_quota"), Kind.REJECTED, Code.QUOTA),
         (nested("never_heard_of"), Kind.PROTOCOL, Code.OTHER),
         (nested(None), Kind.PROTOCOL, Code.OTHER),
         (nested(["limits_exceeded"]), Kind.PROTOCOL, Code.OTHER),
