@@ -58,7 +58,7 @@ REFUSALS = tuple(_BY_CODE)
 SOCKET_ERRORS = tuple(code for code in (*_BY_CODE, *_ON_A_SOCKET))
 """Codes of `error` events in the middle of a conversation."""
 
-RESPONSE_FAILURES = ("server_error", "inference_rate_limit_exceeded")
+RESPONSE_FAILURES = ("server_error", "inference_rate_limit_exceeded", "rate_limit_exceeded", "insufficient_quota")
 """Ends of a response with the status `failed`."""
 
 RESPONSE_CUTS = ("max_output_tokens", "content_filter")
@@ -91,4 +91,8 @@ def of_response(name: str) -> dict[str, str]:
     kind, message = "server_error", _SERVER_ERROR
     if name == "inference_rate_limit_exceeded":
         kind, message = "rate_limit_error", "Rate limit reached for the model of this session."
+    elif name == "rate_limit_exceeded":
+        kind, message = "tokens", "Rate limit reached for the tokens of this organization."
+    elif name == "insufficient_quota":
+        kind, message = "insufficient_quota", "The quota of this organization is used up."
     return {"type": kind, "code": name, "message": message}

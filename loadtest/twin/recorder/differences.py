@@ -1,11 +1,16 @@
 """In what the twin differs from a recording of the real services, one line each."""
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from loadtest.twin.recorder.contract import Line, without_source
 from loadtest.twin.recorder.orders import shifted
+
+_LIKE_OTHERS: Final = re.compile(r"null|true|false|-?[0-9.]+")
+"""Texts that look like values of another kind: told in quotes."""
 
 
 @dataclass
@@ -164,8 +169,11 @@ def _over(shapes: Iterable[Any]) -> _Seen:
 def _value(shape: Any) -> str:
     if isinstance(shape, str):
         # An id that something has issued is a string like any other.
-        return "<string>" if without_source(shape) == "{id}" else shape
-    return "null" if shape is None else str(shape).lower() if isinstance(shape, bool) else str(shape)
+        text = "<string>" if without_source(shape) == "{id}" else shape
+        return f'"{text}"' if _LIKE_OTHERS.fullmatch(text) else text
+    if isinstance(shape, float) and shape.is_integer():
+        shape = int(shape)  # JSON has one kind of number
+    return json.dumps(shape)
 
 
 def _listed(kinds: set[str]) -> str:

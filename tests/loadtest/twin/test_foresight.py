@@ -58,6 +58,8 @@ def test_a_replay_decides_as_the_recorded_model_did() -> None:
         (("incomplete", {"reason": "content_filter"}), "incomplete", "content_filter"),
         (("incomplete", {"reason": "<string>"}), "incomplete", "max_output_tokens"),
         (("failed", {"error": {"code": "inference_rate_limit_exceeded"}}), "failed", "inference_rate_limit_exceeded"),
+        (("failed", {"error": {"code": "rate_limit_exceeded"}}), "failed", "rate_limit_exceeded"),
+        (("failed", {"error": {"code": "insufficient_quota"}}), "failed", "insufficient_quota"),
         (("failed", {"error": None}), "failed", "server_error"),
         (("failed", {}), "failed", "server_error"),
     ],

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from loadtest.twin.openai_side.faults import RESPONSE_FAILURES
 from tests.loadtest.twin.in_memory import Talk, in_no_time
 
 WEATHER = {
@@ -411,7 +412,7 @@ def test_the_choice_of_tools_decides(settings: dict[str, Any], share: str, kind:
 # --- failures
 
 
-@pytest.mark.parametrize("code", ["server_error", "inference_rate_limit_exceeded"])
+@pytest.mark.parametrize("code", RESPONSE_FAILURES)
 def test_a_response_can_fail(code: str) -> None:
     talk = _answered(f"fault.response={code}:1")
 

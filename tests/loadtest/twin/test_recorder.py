@@ -357,7 +357,7 @@ def test_a_member_that_one_side_lacks_is_named(honest: _Recording, tmp_path: Pat
         3,
         [
             "POST /v1/realtime/client_secrets 200: lacks the header x-should-retry",
-            "POST /v1/realtime/client_secrets 200: response.session.audio.output.speed is 1.0, recorded 2",
+            "POST /v1/realtime/client_secrets 200: response.session.audio.output.speed is 1, recorded 2",
             "POST /v1/realtime/client_secrets 200: response.session has tracing, which was not recorded",
             "POST /v1/realtime/client_secrets 200: response lacks deadline",
         ],
@@ -417,6 +417,27 @@ def test_a_recording_in_which_nobody_answered_shows_no_twin_to_be_right(tmp_path
     assert _refused("--replay-diff", str(path)) == [
         f"avaload twin: {path}: nothing to compare: it has no answer of a service"
     ]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "twin", "told"),
+    [
+        (1, 1.0, None),
+        (0.25, 0.25, None),
+        (1.5, 1, "1, recorded 1.5"),
+        ("true", True, 'true, recorded "true"'),
+        (None, "null", '"null", recorded null'),
+        (1, "1", '"1", recorded 1'),
+        ("alloy", "marin", "marin, recorded alloy"),
+    ],
+)
+def test_numbers_of_one_value_are_one_and_a_text_is_no_other_kind(recorded: Any, twin: Any, told: str | None) -> None:
+    def updated(speed: Any) -> list[Any]:
+        said = {"socket": 1, "from": "service", "type": "session.updated", "shape": {"session": {"speed": speed}}}
+        return [OPENED, {"socket": 1, "status": 101, "headers": []}, said]
+
+    found = differences(updated(recorded), updated(twin))
+    assert found == ([] if told is None else [f"realtime: session.updated.session.speed is {told}"])
 
 
 def test_what_was_not_answered_is_counted_and_differs_in_nothing(
