@@ -270,7 +270,9 @@ class Recorder:
             return None
         if is_here(urlsplit(self._upstreams[service]).hostname) and not is_here(urlsplit(room).hostname):
             return None
-        path = urlsplit(room).path
+        path = urlsplit(room).path.rstrip("/")
+        if not path or self._rooms.get(path, room) != room:  # rooms that differ in host or query alone
+            path = f"{path}/{len(self._rooms) + 1}"
         self._rooms[path] = room
         return json.dumps(content | {"room_url": f"ws://{self.origin(service)}{path}"}).encode()
 

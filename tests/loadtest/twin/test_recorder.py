@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from loadtest.twin.recorder.contract import NOT_JSON, Names, parsed, shape
 from loadtest.twin.recorder.differences import differences
 from loadtest.twin.recorder.reading import ContractError, read
+from loadtest.twin.recorder.recording import Recorder
 from loadtest.twin.serving import main
 from tests.loadtest.twin.process import DEADLINE_S, RunningTwin, running_twin
 from tests.loadtest.twin.talking import in_room, realtime
@@ -417,6 +419,19 @@ def test_a_recording_in_which_nobody_answered_shows_no_twin_to_be_right(tmp_path
     assert _refused("--replay-diff", str(path)) == [
         f"avaload twin: {path}: nothing to compare: it has no answer of a service"
     ]
+
+
+def test_every_room_has_a_path_of_its_own_at_the_recorder() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as own:
+        upstreams = {"avaturn": "http://127.0.0.1:9"}
+        recorder = Recorder(upstreams=upstreams, own={"avaturn": own}, write=lambda line: None)
+        at = recorder.origin("avaturn")
+        rooms = ["/ws?room=1", "/ws?room=2", "/ws?room=1", "", "/", ":9/"]
+        told = [recorder._with_own_room("avaturn", {"room_url": f"ws://127.0.0.1{room}"}) for room in rooms]
+
+    assert [json.loads(each or b"{}")["room_url"].removeprefix(f"ws://{at}") for each in told] == [
+        "/ws", "/ws/2", "/ws", "/3", "/4", "/5"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
