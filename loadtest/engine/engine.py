@@ -25,7 +25,7 @@ from loadtest.config.clips.microphone import microphone
 from loadtest.config.environment import SALT
 from loadtest.config.settings import Settings
 from loadtest.criteria.words import plural
-from loadtest.engine.health import PROBE_S, Health
+from loadtest.engine.health import Health
 from loadtest.engine.link import Orders, Outbox
 from loadtest.engine.warmup import warm_up
 from loadtest.errors.causes import LIMITS, own_limit
@@ -137,7 +137,7 @@ class Engine:
             gc.collect()
             gc.freeze()
             self._health.watch_gc()
-            watchers = [asyncio.ensure_future(self._probe_lag()), asyncio.ensure_future(self._sample_health())]
+            watchers = [asyncio.ensure_future(self._health.watch_loop()), asyncio.ensure_future(self._sample_health())]
             for watcher in watchers:
                 watcher.add_done_callback(self._on_watched)
             if predecessor is not None:
@@ -355,13 +355,6 @@ class Engine:
     def _on_kept(self, writing: asyncio.Future[None]) -> None:
         if not writing.cancelled() and (error := writing.exception()) is not None:
             self._fail(Fault.SINK_FAILED, f"audio could not be kept: {error!r}")
-
-    async def _probe_lag(self) -> None:
-        due_ns = clock.now_ns()
-        while True:
-            due_ns = max(due_ns + int(PROBE_S * 1e9), clock.now_ns())
-            await asyncio.sleep((due_ns - clock.now_ns()) / 1e9)
-            self._health.lag(max(0, clock.now_ns() - due_ns))
 
     async def _sample_health(self) -> None:
         while True:

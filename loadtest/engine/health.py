@@ -14,6 +14,7 @@ from loadtest.system.clock import now_ns, wall_ns
 
 PROBE_S = 0.01
 MIN_SAMPLE_NS = 500_000_000
+_NEVER_NS = 1 << 62
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -43,7 +44,7 @@ class Health:
 
     def __init__(self, *, source: str, process: int) -> None:
         self._source, self._process = source, process
-        self.lag_ns = 0
+        self._lag_ns, self._due_ns = 0, _NEVER_NS
         self.events_lost = 0
         self.pacing_ns: list[int] = []
         self.pool_wait_ns: list[int] = []
@@ -54,8 +55,27 @@ class Health:
         self._jiffies = _jiffies()
 
     def lag(self, lag_ns: int) -> None:
-        self.lag_ns = lag_ns
+        self._lag_ns = lag_ns
         self._lags_ns.append(lag_ns)
+
+    @property
+    def lag_ns(self) -> int:
+        """Of what is stamped now: the last look's, or how long the next one is overdue. After a stop of ours the loop
+        hands out what has waited before it looks again."""
+        return max(self._lag_ns, now_ns() - self._due_ns)
+
+    async def watch_loop(self) -> None:
+        """Looks how late the loop is, for as long as it is let. A look that was late isn't made up for: what has waited
+        along with it needs some turns of the loop, and its lag is told for as long."""
+        import asyncio  # not for the hub, which looks for itself
+
+        try:
+            while True:
+                self._due_ns = now_ns() + int(PROBE_S * 1e9)
+                await asyncio.sleep(PROBE_S)
+                self.lag(max(0, now_ns() - self._due_ns))
+        finally:
+            self._due_ns = _NEVER_NS
 
     def watch_gc(self) -> None:
         gc.callbacks.append(self._on_gc)
