@@ -31,6 +31,7 @@ from loadtest.session.ports import GONE_STATUS, Call, ControlApi, Created, OpenR
 from loadtest.session.record import Record
 from loadtest.session.ticket import Ticket as Ticket
 from loadtest.system.clock import now_ns, sleep_until
+from loadtest.system.deadline import Deadline
 
 CENSORED = "censored"
 """Message of the cancellation that ends a session because the run ended."""
@@ -205,7 +206,7 @@ class Lifecycle:
             talk.line.down.heard.leave()
         await asyncio.sleep(caller.cut_for_s)
         try:
-            async with asyncio.timeout(target.connect_timeout_s):
+            async with Deadline(target.connect_timeout_s):
                 call = Call(what="rejoin", watch=self._record.watch)
                 traceparent = self._record.traceparent(span)
                 grant = await self._control.grant(call, token=created.token, traceparent=traceparent)

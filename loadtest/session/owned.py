@@ -19,6 +19,7 @@ from loadtest.session.patience import Patience
 from loadtest.session.ports import GONE_STATUS, Call, ClientSecret, ControlApi, Created, creates_nothing
 from loadtest.session.record import Record, failure, span_id
 from loadtest.system.clock import now_ns, sleep_until
+from loadtest.system.deadline import Deadline
 
 _T = TypeVar("_T")
 
@@ -45,11 +46,12 @@ class Steps:
         """Run a step under its deadline and emit its StepFinished. Raises StepError, also for the deadline."""
         timeout_s = self._target.deadline_s(step)
         call, span, outcome = Call(what=step, watch=self._record.watch), span_id(), Outcome.OK
+        deadline = Deadline(timeout_s)
         failed: Failure | None = None
         started_ns = ended_ns = now_ns()
         try:
             try:
-                async with asyncio.timeout(timeout_s):
+                async with deadline:
                     return await work(call, span)
             finally:
                 ended_ns = now_ns()
@@ -75,6 +77,7 @@ class Steps:
                 span=span,
                 started_ns=started_ns,
                 t_ns=ended_ns,
+                late_ns=deadline.late_ns,
                 outcome=outcome,
                 failure=failed,
                 attempt=attempt,

@@ -97,9 +97,19 @@ class Record:
         self._say(Observed, t_ns=t_ns, mark=mark, turn=turn, lag_ns=lag_ns, text=text, **facts)
 
     def step(
-        self, step: Step, call: Call, *, span: str, started_ns: int, t_ns: int, outcome: Outcome, **facts: Any
+        self,
+        step: Step,
+        call: Call,
+        *,
+        span: str,
+        started_ns: int,
+        t_ns: int,
+        outcome: Outcome,
+        late_ns: int = 0,
+        **facts: Any,
     ) -> None:
-        """An HTTP step, or converse. `facts`: further fields of StepFinished."""
+        """An HTTP step, or converse. `late_ns`: by which its deadline passed late. `facts`: further fields of
+        StepFinished."""
         server_ns = call.server_ns
         if server_ns is not None and server_ns > t_ns - started_ns:
             server_ns = None  # nobody works longer on a call than it takes
@@ -114,7 +124,7 @@ class Record:
             http_status=call.http_status,
             server_ns=server_ns,
             pool_wait_ns=call.pool_wait_ns,
-            lag_ns=self._lag_ns(),
+            lag_ns=max(self._lag_ns(), late_ns),
             **facts,
         )
 

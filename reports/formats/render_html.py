@@ -213,7 +213,7 @@ def _health(figures: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     pool_s = (generator.SUSPECT_POOL_WAIT_S, generator.INVALID_POOL_WAIT_S)
     return [
         lag("engine_lag_p99_s", "Engine's loop lag, p99 of a second, in 95 % of the seconds", *late_s),
-        lag("engine_lag_max_s", "Engine's loop lag, longest", None, None),
+        lag("engine_lag_max_s", "Engine's loop lag, longest", generator.SUSPECT_STOP_S, None),
         lag("stamp_lag_p99_s", "Steps' ends stamped late, p99", *late_s),
         lag("pool_wait_p99_s", "Waiting for a connection of our own, p99 of the calls", *pool_s),
         lag("pacing_error_p99_s", "Audio frames sent late, p99 of a second", generator.SUSPECT_PACING_S, None),

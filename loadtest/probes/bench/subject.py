@@ -21,6 +21,7 @@ from loadtest.session.record import Record
 from loadtest.session.ticket import Ticket
 from loadtest.sound.speech import SILENCE
 from loadtest.system.clock import now_ns
+from loadtest.system.deadline import Deadline
 
 QUOTA_STATUS = frozenset({402, 403, 409, 429})
 
@@ -158,7 +159,7 @@ class Subject:
     async def grant(self) -> Grant:
         """The way into its room."""
         try:
-            async with asyncio.timeout(self._target.connect_timeout_s):
+            async with Deadline(self._target.connect_timeout_s):
                 grant = await self._granted()
         except TimeoutError:
             raise StepError(Kind.TIMEOUT, Code.TIMEOUT, "the SDK session was not answered") from None

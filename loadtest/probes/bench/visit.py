@@ -13,6 +13,7 @@ from loadtest.session.ports import Room, Told
 from loadtest.session.record import Record
 from loadtest.sound.speech import FRAME_NS, SILENCE, Clip, last_frame_ns
 from loadtest.system.clock import now_ns
+from loadtest.system.deadline import Deadline
 
 SETTLE_S = 1.0
 """Quiet after which an answer is over where no app-message said so."""
@@ -145,7 +146,7 @@ class Visit:
                 return False
             changed = self._changed
             try:
-                async with asyncio.timeout(left_s):
+                async with Deadline(left_s):
                     await changed.wait()
             except TimeoutError:
                 return condition()

@@ -20,6 +20,7 @@ from loadtest.secrecy.given_back import Watch
 from loadtest.session.ports import Call
 from loadtest.sound.speech import SILENCE, Clip
 from loadtest.system.clock import now_ns
+from loadtest.system.deadline import Deadline
 from loadtest.text.validation import http_date_s, json_object, plain
 
 if TYPE_CHECKING:  # the plan of a load process names the probes; only an engine runs them, and pays for the clients
@@ -144,7 +145,7 @@ class Wire:
         sent = headers if raw is None else {"Content-Type": "application/json", **headers}
         sent_ns = now_ns()
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
+            async with Deadline(CALL_TIMEOUT_S):
                 status, raw_headers, answer = await self._control.exchange(
                     call or Call(what=f"check: {method}", reads_body=method != "DELETE", watch=self._watch),
                     method=method,
@@ -164,7 +165,7 @@ class Wire:
         url = "ws" + self._openai.removeprefix("http") + "/realtime"
         headers = {"Authorization": f"Bearer {secret}", **({"OpenAI-Beta": "realtime=v1"} if beta else {})}
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
+            async with Deadline(CALL_TIMEOUT_S):
                 socket = await self._control.websocket(url, headers)
         except TimeoutError:
             raise StepError(Kind.TIMEOUT, Code.TIMEOUT, "OpenAI's socket did not open") from None
@@ -192,7 +193,7 @@ class Realtime:
         for what is no event."""
         events, size = list[dict[str, Any]](), 0
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
+            async with Deadline(within_s):
                 while (message := await self._socket.receive()).type.name == "TEXT":
                     size += len(message.data)
                     if size > MAX_EVENTS_BYTES:
@@ -208,7 +209,7 @@ class Realtime:
         no more."""
         frames = [*clip.frames, *[SILENCE] * int(silence_s * 50)]
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
+            async with Deadline(CALL_TIMEOUT_S):
                 for at in range(0, len(frames), _BURST_FRAMES):
                     audio = base64.b64encode(b"".join(frames[at : at + _BURST_FRAMES])).decode()
                     await self._socket.send_json({"type": "input_audio_buffer.append", "audio": audio})

@@ -72,6 +72,14 @@ def test_one_bad_second_in_an_hour_is_forgiven_and_shown(run_dir: Path) -> None:
     assert (found["outcome"], found["engine_lag_p99_s"], found["engine_lag_max_s"]) == ("valid", 0.001, 0.8)
 
 
+@pytest.mark.parametrize(("stopped_s", "because"), [(1.0, []), (20.0, ["an engine stood still for 20 s"])])
+def test_an_engine_that_once_stood_still_for_long_makes_a_run_suspect(
+    run_dir: Path, stopped_s: float, because: list[str]
+) -> None:
+    found = section(run_dir, *seconds_of(), j.health(30, lag_max_ns=j.ns(stopped_s)))
+    assert found["suspect_because"] == because
+
+
 def test_each_process_is_given_two_seconds_to_find_its_feet(run_dir: Path) -> None:
     j.write_file(run_dir, [j.health(31, lag_p99_s=9), j.health(32, lag_p99_s=0.003)], incarnation=1, started_s=30)
     found = section(run_dir, j.health(1.9, lag_p99_s=9))
