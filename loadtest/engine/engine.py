@@ -155,6 +155,7 @@ class Engine:
                     watcher.cancel()
                 if watchers[2:]:
                     await asyncio.wait(watchers[2:], timeout=max(0.0, ends_s - asyncio.get_running_loop().time()))
+                self._tell_sleep()
                 if self._health.worth_sampling:
                     self._sample(0)
                 if self._outbox is not None:
@@ -359,7 +360,13 @@ class Engine:
     async def _sample_health(self) -> None:
         while True:
             await asyncio.sleep(1.0)
+            self._tell_sleep()
             self._sample(len(self._running))
+
+    def _tell_sleep(self) -> None:
+        """Rooms and secrets did not outlive it, and our clock stood still: nothing else would show it."""
+        if slept_s := self._health.slept_s():
+            self._fail(Fault.SLEPT, f"for {slept_s:,.0f} s")
 
     def _sample(self, active: int) -> None:
         """What can't be read for want of open files, say, is told by the limit's name; the sessions go on."""

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.events.kinds import HealthSampled
+from loadtest.system import clock
 from loadtest.system.clock import now_ns, wall_ns
 
 PROBE_S = 0.01
 MIN_SAMPLE_NS = 500_000_000
+SLEPT_NS = 1_000_000_000
+"""Less is no sleep: the two clocks are not read at once."""
 _NEVER_NS = 1 << 62
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -51,6 +54,7 @@ class Health:
         self._lags_ns: list[int] = []
         self._gc_started_ns = self._gc_pause_ns = 0
         self._cpu_s, self._since_ns = time.process_time(), now_ns()
+        self._slept_ns = clock.slept_ns()
         self._statm = Path("/proc/self/statm")
         self._jiffies = _jiffies()
 
@@ -76,6 +80,14 @@ class Health:
                 self.lag(max(0, now_ns() - self._due_ns))
         finally:
             self._due_ns = _NEVER_NS
+
+    def slept_s(self) -> float:
+        """For how long the machine has slept since this was asked last; 0 for less than a second."""
+        slept_ns = clock.slept_ns() - self._slept_ns
+        if slept_ns <= SLEPT_NS:
+            return 0.0
+        self._slept_ns += slept_ns
+        return slept_ns / 1e9
 
     def watch_gc(self) -> None:
         gc.callbacks.append(self._on_gc)

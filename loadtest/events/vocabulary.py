@@ -166,6 +166,7 @@ class Fault(StrEnum):
     SINK_FAILED = "sink_failed"  # metrics, log or Locust's table took an event badly
     OWN_LIMIT = "own_limit"  # this machine ran out of something
     DISK_FULL = "disk_full"  # the journal could not be written
+    SLEPT = "slept"  # this machine was suspended
     BUG = "bug"  # a mistake of avaload
 
 

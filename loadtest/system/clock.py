@@ -12,6 +12,13 @@ def wall_ns() -> int:
     return time.time_ns()
 
 
+def slept_ns() -> int:
+    """For how long this machine has slept since it was booted, which `now_ns` doesn't count; 0 where nobody says."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
 def boot_id() -> str:
     """Names the monotonic clock's base: stamps of two files compare only where it is equal."""
     try:

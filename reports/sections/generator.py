@@ -54,6 +54,7 @@ _FAULTS: Final = {
     Fault.DRAIN_TIMEOUT: "sessions in flight did not end in their time",
     Fault.JOURNAL_MISSING: "a journal of another host is missing or not whole",
     Fault.DISK_FULL: "disk full: the run was stopped and its sessions deleted",
+    Fault.SLEPT: "a machine of the run slept",
     Fault.BUG: "a bug of avaload itself: sessions are missing from the load",
 }
 """Faults that make a run invalid, in words. SINK_FAILED costs a view, not the truth: it only counts."""
@@ -143,7 +144,7 @@ def _broken(run: Run, figures: dict[str, Any], *, searched: bool) -> list[str]:
         found = run.faults[run.faults["fault"] == fault]
         if len(found):
             detail = next((f" ({text})" for text in found["detail"].dropna() if text), "")
-            times = "" if fault is Fault.DISK_FULL else _times(len(found))  # each process says it
+            times = "" if fault in (Fault.DISK_FULL, Fault.SLEPT) else _times(len(found))  # each process says it
             because.append(f"{words}{times}{detail}")
     engines = set(run.files[run.files["role"] == "engine"]["name"]) if searched else set()
     if truncated := [name for name in figures["truncated"] if name not in engines]:

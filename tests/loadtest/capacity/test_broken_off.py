@@ -57,7 +57,7 @@ def test_without_a_fault_every_level_is_held() -> None:
     assert folded()[1] == [Found.PASSED] * 3
 
 
-@pytest.mark.parametrize("which", [Fault.WORKER_LOST, Fault.BUG, Fault.DISK_FULL, Fault.EVENTS_LOST])
+@pytest.mark.parametrize("which", [Fault.WORKER_LOST, Fault.BUG, Fault.DISK_FULL, Fault.EVENTS_LOST, Fault.SLEPT])
 def test_after_a_fault_that_lasts_no_level_is_judged_any_more(which: Fault) -> None:
     facts, found, answer = folded(fault(1, which))
     assert found == [Found.PASSED, Found.INVALID, Found.INVALID]

@@ -13,6 +13,8 @@ from loadtest.engine.engine import Engine
 from loadtest.events.kinds import (
     DropReason,
     Event,
+    Fault,
+    GeneratorFailed,
     IterationDropped,
     Outcome,
     Remains,
@@ -22,6 +24,7 @@ from loadtest.events.kinds import (
 from loadtest.journal import Journal, decode, encode
 from loadtest.session.converse import Place
 from loadtest.session.ticket import Ticket
+from loadtest.system import clock
 from tests.exporters.traces.script import run_started, session, session_id
 from tests.loadtest.fakes import FakeControl, refused
 
@@ -52,6 +55,18 @@ def test_a_caller_whose_second_session_finds_no_place_is_told_as_dropped(
     drops = [event for event in events if isinstance(event, IterationDropped)]
     assert [each.reason for each in drops] == dropped
     assert all(each.due_ns > 0 for each in drops)
+
+
+def test_a_machine_that_slept_is_a_fault_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Journal(tmp_path / "a.jsonl") as file, Budget(tmp_path / "budget", sessions=None) as budget:
+        engine = Engine(Settings(), process=0, file=file, budget=budget)
+        slept_ns, events = clock.slept_ns(), list[Event]()
+        monkeypatch.setattr(engine, "emit", events.append)
+        monkeypatch.setattr(clock, "slept_ns", lambda: slept_ns + 600_000_000_000)
+        engine._tell_sleep()
+        engine._tell_sleep()
+    (fault,) = [event for event in events if isinstance(event, GeneratorFailed)]
+    assert (fault.fault, fault.detail) == (Fault.SLEPT, "for 600 s")
 
 
 class Wire:

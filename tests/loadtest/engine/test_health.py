@@ -4,9 +4,11 @@ import asyncio
 import socket
 import time
 
+import pytest
 import uvloop
 
 from loadtest.engine.health import Health
+from loadtest.system import clock
 
 BLOCKED_S = 0.2
 TURNS = 3
@@ -50,3 +52,18 @@ def test_what_waited_while_the_loop_was_stopped_is_told_to_be_so_late() -> None:
 
 def test_a_loop_that_nobody_looks_at_yet_is_not_told_to_be_late() -> None:
     assert Health(source="engine", process=0).lag_ns == 0
+
+
+def test_a_machine_that_slept_is_told_once_for_each_sleep_of_over_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept_s = [1000.0]  # before we were started
+    monkeypatch.setattr(clock, "slept_ns", lambda: int(slept_s[0] * 1e9))
+    health, told = Health(source="engine", process=0), list[float]()
+    for more_s in (0.0, 0.9, 599.1, 0.0, 7.5):
+        slept_s[0] += more_s
+        told.append(health.slept_s())
+    assert told == [0, 0, 600, 0, 7.5]
+
+
+def test_a_clock_that_counts_no_sleep_tells_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
+    assert clock.slept_ns() == 0

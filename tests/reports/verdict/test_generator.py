@@ -99,6 +99,11 @@ def test_every_fault_voids_the_run_but_that_of_a_view(run_dir: Path, fault: Faul
     assert (found["outcome"], found["faults"]) == (outcome, {fault.value: 1})
 
 
+def test_a_sleep_is_told_once_though_every_engine_tells_it(run_dir: Path) -> None:
+    told = [GeneratorFailed(t_ns=j.at(5), fault=Fault.SLEPT, process=n, detail="for 600 s") for n in range(2)]
+    assert section(run_dir, *told)["invalid_because"] == ["a machine of the run slept (for 600 s)"]
+
+
 def test_steal_and_open_files_make_a_run_suspect(run_dir: Path) -> None:
     found = section(run_dir, *seconds_of(steal_percent=25.0, open_files=900, files_limit=1024))
     assert found["suspect_because"] == [
