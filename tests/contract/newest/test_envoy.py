@@ -102,8 +102,8 @@ class Envoy:
         openai, avaturn, admin = free_port(), free_port(), free_port()
         self.openai_url, self.avaturn_url = f"https://127.0.0.1:{openai}/v1", f"https://127.0.0.1:{avaturn}"
         self._admin = f"http://127.0.0.1:{admin}"
-        mint = _fault("/v1/realtime/client_secrets", "POST", abort=_abort(20))
-        create = _fault("/api/v1/sessions", "POST", abort=_abort(20), delay=_delay(100))
+        mint = _fault("/v1/realtime/client_secrets", "POST", abort=_abort(40))
+        create = _fault("/api/v1/sessions", "POST", abort=_abort(40), delay=_delay(100))
         config = {
             "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin}}},
             "static_resources": {
