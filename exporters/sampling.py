@@ -36,7 +36,7 @@ class Bounds:
 
     def broken_by(self, event: Event, running: Running | None) -> bool:
         """Whether it lies beyond a service level's bound: one of the slow. `running` has seen it."""
-        for slo, sampler in self._judges.get(source_of(event), ()):
+        for slo, sampler in self._judges.get(source_of(event), ()) if self._judges else ():
             value = sampler(event, running)
             if (
                 value is not None

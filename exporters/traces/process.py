@@ -75,10 +75,10 @@ class _Sessions:
         self._resources: dict[str, Resource] = {}
 
     def add(self, source: Source, event: Event) -> None:
-        if isinstance(event, SessionStarted):
+        if type(event) is SessionStarted:
             self._buffers[event.session] = _Buffer(event, source, source.offset_ns)
             return
-        if isinstance(event, SessionFinished):
+        if type(event) is SessionFinished:
             if event.failure is not None and event.failure.kind is Kind.ENGINE_DIED:
                 # Not the engine's word: it stands in another file than the session's events, which may be read later.
                 self._late.append(event)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from loadtest.events.kinds import Event, HealthSampled, RunFinished, RunStarted
+from loadtest.events.kinds import SCHEMA, Event, HealthSampled, RunFinished, RunStarted
 from loadtest.journal.files import is_unlocked, paths
-from loadtest.journal.lines import LONGEST, JournalError, check_schema, decode
+from loadtest.journal.lines import LONGEST, JournalError, check_schema, decode, decode_all
 from loadtest.system import disk
 
 _CHUNK: Final = 1 << 20
@@ -82,31 +82,36 @@ class Follower:
         while left > 0 and (chunk := file.read(min(left, _CHUNK))):
             left -= len(chunk)
             source.read += len(chunk)
-            *lines, source.rest = (source.rest + chunk).split(b"\n")
-            for line in lines:
-                if (event := self._event(source, line)) is not None:
+            whole, _, source.rest = (source.rest + chunk).rpartition(b"\n")
+            of_today = source.started is not None and source.started.schema == SCHEMA
+            events = decode_all(whole, of_today=of_today)
+            for event in self._one_by_one(whole) if events is None else events:
+                if self._is_dated(source, event):
                     yield source, event
             if len(source.rest) > LONGEST:  # its end will be a bad line
                 source.rest = source.rest[:1]
         # An unlocked file that is empty may be one that its writer is about to lock.
         source.closed = source.finished or (source.unlocked and not new and source.started is not None)
 
-    def _event(self, source: Source, line: bytes) -> Event | None:
-        try:
-            event = decode(line)
-        except JournalError:
-            self.bad_lines += bool(line)
-            return None
+    def _one_by_one(self, lines: bytes) -> Iterator[Event]:
+        for line in lines.split(b"\n"):
+            try:
+                yield decode(line)
+            except JournalError:
+                self.bad_lines += bool(line)
+
+    def _is_dated(self, source: Source, event: Event) -> bool:
+        """Whether the file has begun. Raises JournalError for one of another schema."""
         if isinstance(event, RunStarted):
             check_schema(event, source.path.name)
             source.started = event
         elif source.started is None:  # not the beginning of a journal: nothing to date its events by
             self.bad_lines += 1
-            return None
+            return False
         if isinstance(event, RunStarted | HealthSampled):
             source.offset_ns = event.wall_ns - event.t_ns
         source.finished = isinstance(event, RunFinished)
-        return event
+        return True
 
 
 def _size(path: Path) -> int:

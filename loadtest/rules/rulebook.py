@@ -49,6 +49,8 @@ class Rulebook:
         self._lives: dict[str, Life] = {}
         self._folds = {kind.rule: kind() for kind in FOLDS}
         self._probed = {rule: Tally() for rule in RULES}
+        self._of_no_probe = set(RULES).intersection(*(each.waived for each in promises.values())) if promises else set()
+        """Rules that all scenarios waive: a probe's session is of no scenario."""
         self._waived: dict[str, Fold] = {}
         """What sessions have shown whose scenarios waive the rule."""
         self._why_not = {rule: why for each in promises.values() for rule, why in each.unjudged.items()}
@@ -122,7 +124,7 @@ class Rulebook:
     def tally(self, rule: str) -> Tally:
         """What load sessions and probes have shown of a rule."""
         fold = self._folds.get(rule)
-        probed = Tally() if self._waives_probes(rule) else self._probed[rule]
+        probed = Tally() if rule in self._of_no_probe else self._probed[rule]
         return probed if fold is None or self._is_unsaid(rule) else fold.value().plus(probed)
 
     def waiver(self, rule: str) -> Waiver | None:
@@ -132,13 +134,9 @@ class Rulebook:
             return None
         fold = self._waived.get(rule)
         tally = Tally() if fold is None or self._is_unsaid(rule) else fold.value()
-        if self._waives_probes(rule):
+        if rule in self._of_no_probe:
             tally = tally.plus(self._probed[rule])
         return Waiver(reason="; ".join(dict.fromkeys(reasons.values())), scenarios=tuple(reasons), tally=tally)
-
-    def _waives_probes(self, rule: str) -> bool:
-        """A probe's session is of no scenario."""
-        return bool(self._promises) and all(rule in each.waived for each in self._promises.values())
 
     def _is_unsaid(self, rule: str) -> bool:
         return rule in self._unsaid and not self._unsaid[rule].came
@@ -146,7 +144,7 @@ class Rulebook:
     def violations(self) -> dict[str, int]:
         """By rule, of all rules, but what is waived. Asked after every session (exporters/traces/tail.py): nothing is
         built but the numbers."""
-        counts = {rule: 0 if self._waives_probes(rule) else each.violations for rule, each in self._probed.items()}
+        counts = {rule: 0 if rule in self._of_no_probe else each.violations for rule, each in self._probed.items()}
         for rule, fold in self._folds.items():
             if not self._is_unsaid(rule):
                 counts[rule] += fold.value().violations
