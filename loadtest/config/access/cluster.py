@@ -16,11 +16,12 @@ from typing import Final
 
 from loadtest.config.environment import CLUSTER_TOKEN
 from loadtest.errors.exceptions import ConfigError
+from loadtest.system import disk
 from loadtest.text.validation import is_loopback
 
 TOKEN: Final = CLUSTER_TOKEN
 MIN_CHARACTERS: Final = 12
-MAX_BYTES: Final = 4096
+MAX_CHARACTERS: Final = 4096
 OF_ACCOUNT: Final = Path(".local", "state", "avaload", "cluster-token")
 """In the home directory; made when it is first needed."""
 ADVICE: Final = f"set {TOKEN}, or give --token-file FILE (`openssl rand -hex 32` makes a token)"
@@ -48,15 +49,14 @@ def cluster_token(host: str, *, file: Path | None, environ: Mapping[str, str], r
 
 def _checked(text: str, origin: str) -> str:
     token = text.strip()
-    if len(token) < MIN_CHARACTERS or not token.isprintable():
-        raise ConfigError(f"{origin}: a cluster token has at least {MIN_CHARACTERS} printable characters")
+    if not MIN_CHARACTERS <= len(token) <= MAX_CHARACTERS or not token.isprintable():
+        raise ConfigError(f"{origin}: a cluster token has {MIN_CHARACTERS} to {MAX_CHARACTERS:,} printable characters")
     return token
 
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES).decode()
+        return disk.read_named(path).decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"--token-file: {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -93,4 +93,4 @@ def _own_text(path: Path) -> str:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
             raise ConfigError(f"the cluster token: {path}: not a file of this account alone (mode 0600); delete it")
-        return file.read(MAX_BYTES)
+        return file.read(MAX_CHARACTERS + 1)

@@ -7,6 +7,7 @@ import pytest
 
 from loadtest.config.access.cluster import MIN_CHARACTERS, OF_ACCOUNT, cluster_token, fresh_token
 from loadtest.errors.exceptions import ConfigError
+from loadtest.system import disk
 
 TOKEN = "a token of the tests"
 
@@ -58,10 +59,29 @@ def test_a_token_of_the_account_that_others_could_have_written_or_read_is_not_be
         token(HOME=str(tmp_path))
 
 
-@pytest.mark.parametrize("bad", ["x" * (MIN_CHARACTERS - 1), "a token with\nanother line", "  "])
+@pytest.mark.parametrize("bad", ["x" * (MIN_CHARACTERS - 1), "x" * 4097, "a token with\nanother line", "  "])
 def test_what_is_no_token_is_said(bad: str) -> None:
-    with pytest.raises(ConfigError, match=r"AVALOAD_CLUSTER_TOKEN: .* at least 12 printable characters"):
+    with pytest.raises(ConfigError, match=r"AVALOAD_CLUSTER_TOKEN: .* 12 to 4,096 printable characters"):
         token(AVALOAD_CLUSTER_TOKEN=bad)
+
+
+def test_a_file_is_read_as_editors_and_shells_make_one(tmp_path: Path) -> None:
+    (tmp_path / "windows").write_bytes(b"\xef\xbb\xbf" + TOKEN.encode() + b"\r\n")
+    assert token(file=tmp_path / "windows") == TOKEN
+    read, write = os.pipe()
+    os.write(write, TOKEN.encode() + b"\n")
+    os.close(write)
+    assert token(file=Path(f"/dev/fd/{read}")) == TOKEN
+    os.close(read)
+
+
+def test_a_pipe_that_nobody_writes_into_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "_PIPE_S", 0.05)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match=r"--token-file: .*pipe: a pipe from which nothing came"):
+        token(file=tmp_path / "pipe")
 
 
 def test_a_file_that_can_not_be_read_is_said(tmp_path: Path) -> None:
