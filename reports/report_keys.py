@@ -103,6 +103,7 @@ _TURNS: Final = {
     "failures.<kind>": "failed ones by kind",
     "answered_early": "answered before the user had finished",
     "answered_early_by_line": "answered early while the line had a hole: cancelled, in no rate",
+    "undecided.<kind>": "the line, or an avatar that speaks by itself, may be why: cancelled, in no rate",
     "answered_early_rate": "share of those",
     "tainted": "with a stamp taken while our loop was late by more than 10 ms",
     "by_kind.<turn>.count": "by kind of turn, without cancelled ones",

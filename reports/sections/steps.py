@@ -59,13 +59,13 @@ def turns(run: Run) -> dict[str, Any]:
     barge_in: from the user's speech over the avatar to its last audible frame, whatever came after; `censored` ones
     never fell silent and have no number. dead_air: the longest silence inside each answer of an ok turn that was heard
     out, 0 where none was as long as 240 ms. answered_early_by_line: the line had a hole before the early answer, so
-    that either side may have heard the end of a speech: cancelled, and in no rate. `tainted`: a stamp was taken while
-    our event loop was late by more than TAINTED_MS.
+    that either side may have heard the end of a speech: cancelled, and in no rate. undecided: all of which nobody knows
+    whose fault they are, by kind. `tainted`: a stamp was taken while our event loop was late by more than TAINTED_MS.
     """
     rows = run.turns
     failed = rows[rows["outcome"] == Outcome.FAILED]
     early = failed["kind"] == Kind.ANSWERED_EARLY
-    by_line = (rows["outcome"] == Outcome.CANCELLED) & (rows["kind"] == Kind.ANSWERED_EARLY)
+    undecided = counts(rows[rows["outcome"] == Outcome.CANCELLED]["kind"])
     to_judge = judged(rows)
     first_audio_s = seconds(rows[rows["outcome"] == Outcome.OK]["first_audio_ns"])
     barge_in_s = seconds(rows["barge_in_ns"])
@@ -78,7 +78,8 @@ def turns(run: Run) -> dict[str, Any]:
         "failed_rate": failed_rate(rows),
         "failures": counts(failed["kind"]),
         "answered_early": int(early.sum()),
-        "answered_early_by_line": int(by_line.sum()),
+        "answered_early_by_line": undecided.get(Kind.ANSWERED_EARLY, 0),
+        "undecided": undecided,
         "answered_early_rate": round(float(early.sum() / len(to_judge)), 9) if len(to_judge) else None,
         "tainted": int(tainted.fillna(False).sum()),
         "by_kind": {

@@ -238,12 +238,22 @@ def _notes(report: Report, absences_s: Collection[float]) -> list[str]:
             f"{plural(cut)} with more app-messages than are written down: the rest was counted, and the rules saw none"
         )
     notes += [_recovered(row) for row in report["recovery"] if row["during"]["broken"] or row["after"]["broken"]]
-    if early := report["turns"]["answered_early_by_line"]:
-        notes.append(f"{plural(early, 'turn')} answered early while the line had a hole: not judged, in no objective")
+    if undecided := report["turns"]["undecided"]:
+        notes.append(_undecided(undecided, judged=report["turns"]["count"]))
     notes += [rules.describe(row) for row in rules.waived(report["rules"])]
     notes += [f"not as assumed: {rules.describe(row)}" for row in rules.assumed(report["rules"])]
     notes += [f"generator suspect: {why}" for why in report["generator"]["suspect_because"]]
     return notes
+
+
+def _undecided(by_kind: Report, *, judged: int) -> str:
+    """Turns of which nobody knows whose fault they are."""
+    lost = sum(by_kind.values())
+    of_them = ", ".join(f"{count:,} {kind}" for kind, count in by_kind.items())
+    return (
+        f"{lost:,} of {plural(lost + judged, 'turn')} not judged, in no objective ({of_them}): the caller's line, or an"
+        " avatar that speaks by itself, may be why"
+    )
 
 
 def _recovered(row: Report) -> str:

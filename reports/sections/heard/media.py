@@ -51,12 +51,13 @@ def _ahead(rows: pd.DataFrame) -> dict[str, Any] | None:
 def _line(run: Run) -> dict[str, Any] | None:
     """What the callers' own lines did (`[caller]` of the scenario), which is in no other figure; None: they had none.
 
-    added: what a line added to each turn's question and answer, both ways together. loss is what never arrived, a share
-    of packets; held: sent again, and late. delay: mean of all that arrived, and the longest.
+    added: what a line added to the question and answer of each answered turn, both ways together. loss is what never
+    arrived, a share of packets; held: sent again, and late. delay: mean of all that arrived, and the longest.
     """
     if not len(run.lines):
         return None
-    added_s = seconds(run.turns["line_ns"])
+    turns = run.turns
+    added_s = seconds(turns[turns["first_audio_ns"].notna()]["line_ns"])
     ways = {str(way): _way(run.lines[run.lines["way"] == way]) for way in Way}
     return {"sessions": run.lines["session"].nunique(), "added": {"count": len(added_s), **quantiles(added_s)}, **ways}
 

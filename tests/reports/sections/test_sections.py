@@ -227,6 +227,7 @@ def test_turns_time_the_first_audio_of_those_that_were_answered(report: dict[str
         "failures": {"answered_early": 1, "transport": 1},
         "answered_early": 1,
         "answered_early_by_line": 1,
+        "undecided": {"answered_early": 1},
         "answered_early_rate": round(1 / 7, 9),
         "time_to_first_audio": {
             "count": 5, "p50_s": 1.0, "p90_s": 1.68, "p95_s": 1.84, "p99_s": 1.968, "max_s": 2.0,
@@ -434,7 +435,8 @@ def test_the_verdict_says_why_in_order(report: dict[str, Any]) -> None:
             "1 session deleted but not proved gone: the look after the delete showed neither",
             "1 iteration due and never started (1 late)",
             "1 session cut off by the end of the run, in no quantile of converse",
-            "1 turn answered early while the line had a hole: not judged, in no objective",
+            "1 of 8 turns not judged, in no objective (1 answered_early): the caller's line, or an avatar that speaks "
+            "by itself, may be why",
             "generator suspect: event loop lag: p99 19.1 ms, more than 10 ms",
         ],
     }
