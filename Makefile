@@ -12,6 +12,12 @@ TOOLS := .venv/tools/bin
 UV_COMPILE = $(TOOLS)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-header --quiet
 
+# An environment works only where it was made: of a checkout that was moved or copied it is made anew.
+ifneq ($(shell cat .venv/.created 2>/dev/null),$(CURDIR))
+CLEAR := $(if $(wildcard .venv/.created),--clear)
+$(shell rm -f .venv/.created .venv/.base .venv/.dev .venv/tools/.made)
+endif
+
 .PHONY: help run test install lint check bench contract soak image-test lowest stack lock generated docs pictures corpus system roots audit sbom
 
 help: ## what can be made
@@ -108,8 +114,8 @@ sbom: .venv/tools/.made ## dist/avaload.cdx.json: what a run installs, as Cyclon
 
 .venv/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "avaload needs Python 3.11 or newer")'
-	@$(call timed,a virtual environment in .venv,$(PYTHON) -m venv .venv)
-	@touch $@
+	@$(call timed,a virtual environment in .venv,$(PYTHON) -m venv $(CLEAR) .venv)
+	@printf '%s\n' '$(CURDIR)' > $@
 
 .venv/.base: requirements.lock pyproject.toml | .venv/.created
 	@$(call timed,what a run needs ($(words $(shell grep -oE '^[a-z0-9-]+==' requirements.lock)) packages),$(PIP) --require-hashes -r requirements.lock)

@@ -1,6 +1,7 @@
 """What is installed is pinned by hashes, and its licences are told."""
 
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -73,3 +74,20 @@ def test_the_audit_asks_for_all_that_a_run_may_install() -> None:
         "requirements-tools.lock",
     }
     assert len(asked) == 4
+
+
+def test_the_environment_of_a_checkout_that_was_moved_is_made_anew(tmp_path: Path) -> None:
+    def would_do(folder: Path) -> str:
+        return subprocess.run(["make", "-n", "install"], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+    first = tmp_path / "a checkout"
+    (first / ".venv").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, first)
+    assert "-m venv  .venv" in would_do(first)  # whatever lies there is kept
+    (first / ".venv" / ".created").write_text(f"{first}\n")
+    (first / ".venv" / ".base").touch()
+    assert "-m venv" not in would_do(first)
+    moved = first.rename(tmp_path / "moved")
+    assert "-m venv --clear .venv" in would_do(moved)
+    assert "--require-hashes -r requirements.lock" in would_do(moved)
