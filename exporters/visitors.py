@@ -47,9 +47,9 @@ def meant_only(app: App, *, bound: str, served_as: Iterable[str] = ()) -> App:
 def _is_meant(environ: dict[str, Any], known: set[str]) -> bool:
     host = environ.get("HTTP_HOST", "")
     origin = environ.get("HTTP_ORIGIN")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-        return False
     try:
+        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            return False
         named = urlsplit(f"//{host}")
         name, _ = named.hostname or "", named.port
     except ValueError:  # half a bracket, a port that is none

@@ -15,11 +15,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final
 
 MOST_READ: Final = 64 << 20
 """Bytes of a file that is read whole. What is JSON takes up to twenty times as much in memory."""
+_MOST_NESTED: Final = 100
+"""Objects and lists within each other; ours are some ten."""
 _PIPE_S: Final = 10.0
 JOURNAL: Final = "journal"
 """The folder of journals in a run directory."""
@@ -113,13 +116,19 @@ def read_named(path: Path) -> bytes:
 
 def read_object(path: Path) -> dict[str, Any]:
     """A JSON object, whoever wrote it; what is no number (NaN) is null. Raises OSError, and ValueError for anything
-    else."""
+    else, and for what whoever goes through it would run out of stack with."""
     try:
         found = json.loads(read(path), parse_constant=lambda _: None)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if not isinstance(found, dict):
         raise ValueError("must hold an object")
+    level: list[Any] = [found]
+    for _ in range(_MOST_NESTED):
+        held = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [inner for inner in chain.from_iterable(held) if isinstance(inner, dict | list)]
+    if level:
+        raise ValueError("nested too deeply")
     return found
 
 

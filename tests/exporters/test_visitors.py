@@ -68,7 +68,16 @@ def test_names_that_were_given_are_meant_too() -> None:
 
 
 def test_a_page_of_another_origin_is_refused_and_one_of_ours_is_not() -> None:
-    for origin in ("http://evil.example", "null", "http://localhost:3000", "http://127.0.0.1", "file://", "x"):
+    for origin in (
+        "http://evil.example",
+        "null",
+        "http://localhost:3000",
+        "http://127.0.0.1",
+        "file://",
+        "x",
+        "http://[",
+        "http://[x]",
+    ):
         assert asked("127.0.0.1", HTTP_HOST="127.0.0.1:8089", HTTP_ORIGIN=origin)[0] == 403
     assert asked("127.0.0.1", HTTP_HOST="127.0.0.1:8089", HTTP_ORIGIN="http://127.0.0.1:8089")[0] == 200
 

@@ -1,5 +1,6 @@
 """Who may read /metrics: anybody who reaches the port, unless the run has a certificate or a user for it."""
 
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,6 +45,8 @@ def tls(certificate: Path, key: Path) -> "ssl.SSLContext":
     import ssl
 
     for path in (certificate, key):
+        if path.is_fifo():  # OpenSSL would wait for it
+            raise OSError(errno.EINVAL, "a pipe, not a file", str(path))
         path.open("rb").close()  # OpenSSL does not say which of the two it can't open
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key, password="")  # an encrypted key is refused, not asked about

@@ -1,5 +1,6 @@
 """What a run refuses before anything is started when it comes to who may scrape it."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ def test_what_can_not_be_used_is_said_once_each_before_anything_is_started(certi
     ]
     assert problems({"output.metrics_cert": certificate, "output.metrics_key": nowhere}, {}) == [
         f"output.metrics_cert: {nowhere}: No such file or directory"
+    ]
+    os.mkfifo(pipe := certificate.with_name("pipe.pem"))
+    assert problems({"output.metrics_cert": certificate, "output.metrics_key": pipe}, {}) == [
+        f"output.metrics_cert: {pipe}: a pipe, not a file"
     ]
     swapped = {"output.metrics_cert": key, "output.metrics_key": certificate}
     assert problems(swapped, {}) == [

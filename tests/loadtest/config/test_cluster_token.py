@@ -65,23 +65,27 @@ def test_what_is_no_token_is_said(bad: str) -> None:
         token(AVALOAD_CLUSTER_TOKEN=bad)
 
 
-def test_a_file_is_read_as_editors_and_shells_make_one(tmp_path: Path) -> None:
-    (tmp_path / "windows").write_bytes(b"\xef\xbb\xbf" + TOKEN.encode() + b"\r\n")
-    assert token(file=tmp_path / "windows") == TOKEN
-    read, write = os.pipe()
-    os.write(write, TOKEN.encode() + b"\n")
-    os.close(write)
-    assert token(file=Path(f"/dev/fd/{read}")) == TOKEN
-    os.close(read)
+@pytest.mark.parametrize("written", [b"\xef\xbb\xbf%b\r\n", b"%b\r\n", b"  %b\n\n"])
+def test_what_an_editor_puts_around_a_token_is_no_part_of_it(tmp_path: Path, written: bytes) -> None:
+    (tmp_path / "token").write_bytes(written % TOKEN.encode())
+    assert token("10.0.0.5", file=tmp_path / "token") == TOKEN
 
 
-def test_a_pipe_that_nobody_writes_into_is_not_waited_for_without_end(
+def test_a_token_can_come_through_a_pipe_and_nobody_waits_for_one_that_says_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk, "_PIPE_S", 0.05)
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ConfigError, match=r"--token-file: .*pipe: a pipe from which nothing came"):
-        token(file=tmp_path / "pipe")
+    reader, writer = os.pipe()
+    os.write(writer, TOKEN.encode())
+    os.close(writer)
+    assert token("10.0.0.5", file=Path(f"/dev/fd/{reader}")) == TOKEN
+    os.close(reader)
+    monkeypatch.setattr(disk, "_PIPE_S", 0.0)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    held = os.open(pipe, os.O_RDWR)
+    with pytest.raises(ConfigError, match=r"--token-file: .*pipe: a pipe from which nothing came within"):
+        token("10.0.0.5", file=pipe)
+    os.close(held)
 
 
 def test_a_file_that_can_not_be_read_is_said(tmp_path: Path) -> None:

@@ -234,3 +234,15 @@ def test_what_a_shell_pipes_and_what_a_link_leads_to_is_read(tmp_path: Path) -> 
         assert disk.read_named(Path(f"/dev/fd/{reading}")) == b"piped"
     finally:
         os.close(reading)
+
+
+@pytest.mark.parametrize("depth", [101, 900, 100_000])
+@pytest.mark.parametrize(("begin", "end"), [('{"a": ', "}"), ('{"a": [', "]}")])
+def test_no_object_is_read_whose_reader_would_run_out_of_stack(
+    tmp_path: Path, begin: str, end: str, depth: int
+) -> None:
+    (path := tmp_path / "settings.json").write_text(begin * depth + "1" + end * depth)
+    with pytest.raises(ValueError, match="^nested too deeply$"):
+        disk.read_object(path)
+    path.write_text(begin * 50 + "1" + end * 50)
+    assert list(disk.read_object(path)) == ["a"]
