@@ -101,7 +101,7 @@ def assess(
         slos,
         judged_rules,
         hosts.section(run_dir),
-        capacity.section(run_dir, resolved, slos, cores=written.host.get("cores")),
+        capacity.section(run_dir, resolved, slos, cores=written.cores),
         _baseline(run_dir, resolved, baseline),
     )
     report["traces"] = trace_counts.read(run_dir)

@@ -104,6 +104,17 @@ class Written:
         """Of avaload, that ran it."""
         return _of(str, self.versions, "avaload")
 
+    @property
+    def host_name(self) -> str | None:
+        """Of the machine that it ran on."""
+        return _of(str, self.host, "name")
+
+    @property
+    def cores(self) -> int | None:
+        """Of that machine, as far as one can have them."""
+        found = _of(int, self.host, "cores")
+        return None if found is None or not 0 < found < 1 << 16 else found
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON, in the schema of today."""
         told = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("problem", "name")}

@@ -340,7 +340,7 @@ def _notes(base: Sequence[Measured], new: Sequence[Measured]) -> list[str]:
             notes.append(f"{run.name}: stopped early; compared is what had run by then")
         if run.written.settings is None:
             notes.append(f"{run.name}: {run.written.problem}; so nothing says that it ran the same plan")
-    hosts = {run_host for run in (*base, *new) if (run_host := run.written.host.get("name"))}
+    hosts = {run_host for run in (*base, *new) if (run_host := run.written.host_name)}
     if len(hosts) > 1:
         notes.append(f"measured on {plural(len(hosts), 'host')}: {', '.join(sorted(hosts))}")
     if min(len(base), len(new)) < 2:

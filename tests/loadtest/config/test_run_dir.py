@@ -87,6 +87,14 @@ def test_settings_of_another_version_leave_the_rest_of_the_file_readable(tmp_pat
     assert (written.name, written.run_id, written.tags, written.host) == ("talk", "r", {"build": "7"}, {})
 
 
+@pytest.mark.parametrize("cores", ["many", None, [4], -4, 0, 10**400])
+def test_a_machine_is_called_and_has_cores_only_where_a_name_and_a_number_say_so(tmp_path: Path, cores: object) -> None:
+    for name, count, found in (("host-a", 4, ("host-a", 4)), (["host-a"], cores, (None, None))):
+        (tmp_path / "settings.json").write_text(json.dumps({"host": {"name": name, "cores": count}}))
+        written = read_written(tmp_path)
+        assert (written.host_name, written.cores) == found
+
+
 def test_a_directory_that_another_account_made_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     ours.mkdir()

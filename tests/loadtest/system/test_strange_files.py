@@ -242,7 +242,7 @@ def test_no_object_is_read_whose_reader_would_run_out_of_stack(
     tmp_path: Path, begin: str, end: str, depth: int
 ) -> None:
     (path := tmp_path / "settings.json").write_text(begin * depth + "1" + end * depth)
-    with pytest.raises(ValueError, match="^nested too deeply$"):
+    with pytest.raises(ValueError, match="nested too deeply"):
         disk.read_object(path)
     path.write_text(begin * 50 + "1" + end * 50)
     assert list(disk.read_object(path)) == ["a"]

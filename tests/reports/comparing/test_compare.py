@@ -385,12 +385,14 @@ def test_no_part_of_the_settings_is_forgotten_by_comparisons() -> None:
 
 def test_what_else_differs_is_told_and_is_no_obstacle(base: Path, tmp_path: Path) -> None:
     plan = PLAN | {"realtime": {"model": "gpt-realtime-mini"}, "load": {"users": 20, "duration": 1234567.5}}
-    compared = compare([base], [written(tmp_path / "now", sessions(), plan=plan, git_revision="def")])
+    host = {"name": ["no text"]}
+    compared = compare([base], [written(tmp_path / "now", sessions(), plan=plan, git_revision="def", host=host)])
     assert compared["outcome"] == "no_change"
     assert compared["settings"] == [
         {"key": "realtime.model", "base": "gpt-realtime", "new": "gpt-realtime-mini", "default_changed": False},
         {"key": "load.duration", "base": "60", "new": "1234567.5", "default_changed": False},
         {"key": "git_revision", "base": "abc", "new": "def", "default_changed": False},
+        {"key": "host.name", "base": "not set", "new": "['no text']", "default_changed": False},
     ]
 
 
