@@ -11,8 +11,9 @@ BACKOFF_S = 0.25
 BACKOFF_LIMIT_S: Final = 4.0
 PATIENT_ATTEMPTS: Final = 8
 """Of what passes by itself: our own machine's limits, since other sessions end meanwhile and make room; a target that
-can't be reached, or says to come later."""
-_LATER: Final = (429, 503)
+can't be reached, is busy with that session, or says to come later."""
+_LATER: Final = (409, 423, 425, 429, 502, 503, 504)
+_NOT_THERE: Final = (Code.CONNECT_FAILED, Code.CONNECTION_LOST)
 _FINAL: Final = (401, 403)
 
 
@@ -29,7 +30,7 @@ class Patience:
         if error.http_status in _FINAL:
             return None
         left_s = (self._until_ns - now_ns()) / 1e9
-        passes = error.kind is Kind.OWN_LIMIT or error.code is Code.CONNECT_FAILED or error.http_status in _LATER
+        passes = error.kind is Kind.OWN_LIMIT or error.code in _NOT_THERE or error.http_status in _LATER
         if attempt >= ATTEMPTS and not (passes and attempt < PATIENT_ATTEMPTS and left_s > 0):
             return None
         backoff_s = min(BACKOFF_S * (1 << (attempt - 1)), BACKOFF_LIMIT_S)

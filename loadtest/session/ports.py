@@ -31,10 +31,14 @@ def is_deleted(status: int) -> bool:
     return status // 100 == 2 or status in (404, 410)
 
 
+_GAVE_UP = (408, 499)
+"""A proxy's words for a request that it no longer waits for: whoever stands behind it may go on."""
+
+
 def creates_nothing(status: int) -> bool:
     """Whether a create that was answered so has made nothing: it was refused, or the same is to be asked elsewhere. By
     any other redirect a page may tell where to look at what it has made."""
-    return status // 100 == 4 or status in (307, 308)
+    return (status // 100 == 4 and status not in _GAVE_UP) or status in (307, 308)
 
 
 @dataclass(slots=True)

@@ -125,6 +125,8 @@ def test_a_failed_mint_creates_and_deletes_nothing() -> None:
         (refused(422), Remains.NOTHING),
         (refused(429), Remains.NOTHING),
         (refused(307), Remains.NOTHING),
+        (refused(408), Remains.DOUBTFUL),
+        (refused(499), Remains.DOUBTFUL),
         (refused(308), Remains.NOTHING),
         (refused(301), Remains.DOUBTFUL),
         (refused(303), Remains.DOUBTFUL),
