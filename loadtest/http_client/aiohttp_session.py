@@ -11,6 +11,7 @@ import aiohttp
 
 from loadtest.http_client.answers import Answers
 from loadtest.http_client.opening import local_socket
+from loadtest.http_client.pool import KEPT_S
 from loadtest.http_client.user_agent import user_agent
 
 MAX_HEADER_BYTES: Final = 100 << 10
@@ -42,7 +43,7 @@ def http_session(
         connector=_Connector(
             limit=connections,
             ssl=True if trust is None else trust,
-            keepalive_timeout=60,
+            keepalive_timeout=KEPT_S,
             ttl_dns_cache=60,
             socket_factory=None if live else local_socket,
         ),
