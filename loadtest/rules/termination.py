@@ -11,6 +11,8 @@ from loadtest.events.kinds import (
     Mark,
     Observed,
     Outcome,
+    RemainsChanged,
+    RemainsReason,
     SessionFinished,
     SessionStarted,
     Step,
@@ -23,8 +25,6 @@ from loadtest.rules.tally import Tally
 _S: Final = 1_000_000_000
 _GONE_NS: Final = 5 * _S
 _LAST_ATTEMPT: Final = 3
-_FINAL_STATUS: Final = (401, 403)
-"""After these a delete isn't tried again."""
 _SYSTEMATIC: Final = 3
 
 
@@ -38,9 +38,10 @@ class GoneAfterDelete(Fold):
         super().__init__()
         self._deletes = 0
         self._denied = Tally()
+        self._said: dict[str, int] = {}  # the status of the last delete, where that was denied
 
     def handlers(self) -> Mapping[Key, Handler]:
-        return {GoneChecked: self._look, Step.DELETE: self._delete}
+        return {GoneChecked: self._look, Step.DELETE: self._delete, RemainsChanged: self._left}
 
     def _look(self, event: GoneChecked, life: Life) -> None:
         if life.room_ended_ns is not None or "ended before its delete" in life.noted:
@@ -54,14 +55,18 @@ class GoneAfterDelete(Fold):
     def _delete(self, event: StepFinished, life: Life) -> None:
         status = event.http_status
         self._deletes += event.attempt == 1
+        self._said.pop(life.session, None)
         if status is None or status in NOBODYS_WORD or life.room_ended_ns is not None:
             return
         if status in ENDED_STATUS and "delete denied" in life.noted:
             self._denied.broken(life.session, "its delete was answered with an error, and had ended it all the same")
         elif status // 100 >= 3 and status not in ENDED_STATUS:
             life.noted.add("delete denied")
-            if event.attempt == _LAST_ATTEMPT or status in _FINAL_STATUS:
-                self._denied.broken(life.session, f"its delete was answered with HTTP {status}, each time")
+            self._said[life.session] = status
+
+    def _left(self, event: RemainsChanged, life: Life) -> None:
+        if event.reason == RemainsReason.DELETE_FAILED and (status := self._said.pop(life.session, 0)):
+            self._denied.broken(life.session, f"its delete was answered with HTTP {status}, each time")
 
     def value(self) -> Tally:
         denied = self._denied.violations

@@ -123,6 +123,9 @@ class Session:
     def deleted(self, t_s: float, *, status: int = 200, **more: Any) -> Self:
         return self.step(Step.DELETE, t_s, t_s, http_status=status, **more)
 
+    def left(self, t_s: float) -> Self:
+        return self._say(RemainsChanged, t_s, remains=Remains.LEAKED, reason="delete_failed")
+
     def looked(self, t_s: float, gone: Gone = Gone.CONFIRMED, *, deleted_s: float) -> Self:
         return self._say(GoneChecked, t_s, gone=gone, deleted_ns=self.at(deleted_s), looks=1, http_status=404)
 

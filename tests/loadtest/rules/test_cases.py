@@ -10,6 +10,7 @@ from loadtest.config.promise import Promise
 from loadtest.errors.kinds import Code
 from loadtest.events.kinds import Gone, Mark, Outcome, Step
 from loadtest.rules.rulebook import FOLDS
+from loadtest.session.ports import is_deleted
 from tests.loadtest.rules.session import PROMISE, Session, counts, judged, ns
 
 KEPT, BROKEN, NOTHING = (1, 0), (1, 1), (0, 0)
@@ -70,7 +71,7 @@ def denied(number: int, *statuses: int) -> Session:
     session = up(number)
     for attempt, status in enumerate(statuses, 1):
         session.deleted(5 + attempt, status=status, attempt=attempt)
-    return session
+    return session if is_deleted(statuses[-1]) else session.left(5 + len(statuses))
 
 
 Row = tuple[str, str, tuple[int, int], Callable[[], list[Session]], Promise]
@@ -132,6 +133,7 @@ ROWS = [
     row("TD-1", "some deletes are denied", (4, 0), lambda: [denied(n, 500, 500, 500) for n in range(3)] + [
         up(n).deleted(5).looked(5.2, deleted_s=5) for n in range(3, 7)]),
     row("TD-1", "denied at first, done then", NOTHING, lambda: [denied(n, 500, 200) for n in range(3)]),
+    row("TD-1", "busy five times, done then", NOTHING, lambda: [denied(n, *[409] * 5, 204) for n in range(3)]),
     row("TD-1", "a gateway says no", NOTHING, lambda: [denied(n, 503, 503, 503) for n in range(3)]),
     row("TD-2", "had ended before its delete", BROKEN, lambda: up().say(1).talked(4).deleted(4.1, status=404).over(
         4.2)),
