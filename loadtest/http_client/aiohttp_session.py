@@ -10,8 +10,8 @@ from typing import Any, Final
 import aiohttp
 
 from loadtest.http_client.answers import Answers
+from loadtest.http_client.connection import KEPT_S
 from loadtest.http_client.opening import local_socket
-from loadtest.http_client.pool import KEPT_S
 from loadtest.http_client.user_agent import user_agent
 
 MAX_HEADER_BYTES: Final = 100 << 10

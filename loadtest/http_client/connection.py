@@ -4,6 +4,7 @@ It is as lenient as the official clients are, and no answer takes more memory or
 """
 
 import asyncio
+import re
 import select
 from typing import Any, Final, cast
 
@@ -17,6 +18,12 @@ MAX_BODY_BYTES: Final = 4 << 20
 """Of an answer, unpacked. What these services answer has some kB; a longer one would be held for every session."""
 MAX_PIECES: Final = 1 << 16
 """Of a body, in chunks of a few bytes: each costs what a kB costs."""
+KEPT_S: Final = 4.0
+"""How long a connection may wait for its next call. Many servers hang up after 5 s (Node, uvicorn), and what is sent in
+that moment is lost: of a create nobody knows what it made."""
+_KEPT_SHARE: Final = 0.8
+"""Of the time that a server says it waits."""
+_WAITS: Final = re.compile(rb"timeout\s*=\s*(\d{1,9})", re.IGNORECASE)
 _FRAMING: Final = 8
 """Bytes around a byte of the body that are nothing special: a chunk of one byte has six."""
 _BODYLESS: Final = (204, 304)
@@ -49,13 +56,14 @@ class Answer:
 
 
 class Connection(asyncio.Protocol):
-    """`is_over`: no further call can go over it. `free_since`: the loop's time when the last call was answered."""
+    """`is_over`: no further call can go over it. `good_until`: the loop's time from which on the target may hang up."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.transport: asyncio.Transport | None = None
         self.is_over = False
-        self.free_since = 0.0
+        self.good_until = 0.0
+        self._kept_s = KEPT_S
         self._hang_up = select.poll()
         self._parser: Any = None
         self._answer: Answer | None = None
@@ -159,6 +167,8 @@ class Connection(asyncio.Protocol):
                 self._transfer = value
             case b"content-encoding":
                 answer.encoding = value
+            case b"keep-alive" if waits := _WAITS.search(value):
+                self._kept_s = min(KEPT_S, int(waits[1]) * _KEPT_SHARE)
 
     def on_headers_complete(self) -> None:
         answer = self._answer
@@ -243,7 +253,7 @@ class Connection(asyncio.Protocol):
 
     def _finish(self) -> None:
         waiter, self._waiter, self._answer = self._waiter, None, None
-        self.free_since = self._loop.time()
+        self.good_until = self._loop.time() + self._kept_s
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 

@@ -21,9 +21,6 @@ from loadtest.http_client.opening import is_secured, no_way, opened, secured
 from loadtest.session.ports import Call
 from loadtest.system.clock import now_ns
 
-KEPT_S: Final = 4.0
-"""How long a connection may wait for its next call. Many servers hang up after 5 s (Node, uvicorn), and what is sent in
-that moment is lost: of a create nobody knows what it made."""
 _UNTRUSTING: Final = "it is to be encrypted, and this pool trusts nobody"
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
@@ -127,12 +124,12 @@ class Pool:
 
     def _free(self, way: _Way) -> Connection | None:
         """The one that was used last, if the target hasn't closed it: nothing is sent over one that it has."""
-        oldest = asyncio.get_running_loop().time() - KEPT_S
-        while way.free and way.free[0].free_since < oldest:
+        now_s = asyncio.get_running_loop().time()
+        while way.free and way.free[0].good_until < now_s:
             self._drop(way.free.popleft())
         while way.free:
             connection = way.free.pop()
-            if not connection.has_hung_up():
+            if connection.good_until >= now_s and not connection.has_hung_up():
                 return connection
             self._drop(connection)
         return None

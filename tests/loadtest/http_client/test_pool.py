@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from loadtest.http_client import pool as module
+from loadtest.http_client import connection as module
 from loadtest.http_client.connection import Answer, BrokenAnswerError, LostConnectionError
 from loadtest.http_client.pool import Pool, UnreachableError, header_lines
 from loadtest.session.ports import Call
@@ -76,17 +76,29 @@ def test_the_connection_that_was_used_last_is_used_next() -> None:
     assert server.opened == 3
 
 
-def test_a_connection_that_nobody_used_for_a_while_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("kept_s", "said", "opened"),
+    [
+        (module.KEPT_S, b"", 1),
+        (-1.0, b"", 2),
+        (module.KEPT_S, b"keep-alive: timeout=5, max=99\r\n", 1),
+        (module.KEPT_S, b"Keep-Alive: max=99, Timeout=0\r\n", 2),
+        (-1.0, b"Keep-Alive: timeout=60\r\n", 2),
+        (module.KEPT_S, b"Keep-Alive: timeout=-1\r\nkeep-alive: \xff\r\n", 1),
+    ],
+)
+def test_a_connection_is_given_up_before_the_target_gives_it_up(
+    monkeypatch: pytest.MonkeyPatch, kept_s: float, said: bytes, opened: int
+) -> None:
     assert module.KEPT_S < 5.0, "servers that hang up after 5 s would do so just as a create is sent"
-    server = Server(OK)
+    monkeypatch.setattr(module, "KEPT_S", kept_s)
+    server = Server(OK.replace(b"content", said + b"content"))
 
     async def script(ask: Asked) -> list[bytes]:
-        first = await ask()
-        monkeypatch.setattr(module, "KEPT_S", -1.0)
-        return [first, await ask()]
+        return [await ask(), await ask()]
 
     assert played(server, script) == [b"ok", b"ok"]
-    assert server.opened == 2
+    assert server.opened == opened
 
 
 @pytest.mark.parametrize(
