@@ -198,10 +198,9 @@ def _passed(report: Report) -> str:
         kept += f", {plural(accepted, 'rule')} waived"
     words = {0: "no objective was judged", 1: "the objective was met", 2: "both objectives were met"}
     objectives = words.get(met, f"all {met} objectives were met")
-    return (
-        f"{objectives}{kept}, nothing was left behind, "
-        f"{sessions['completed']:,} of {plural(sessions['started'])} completed"
-    )
+    is_known = not any(sessions[each] for each in ("doubtful", "unknown", "unconfirmed"))  # a note says it of these
+    left = ", nothing was left behind" if is_known else ""
+    return f"{objectives}{kept}{left}, {sessions['completed']:,} of {plural(sessions['started'])} completed"
 
 
 def _notes(report: Report, absences_s: Collection[float]) -> list[str]:

@@ -59,6 +59,7 @@ def test_an_unconfirmed_end_is_neither_gone_nor_left_behind(run_dir: Path) -> No
     assert (report["teardown"]["confirmed_gone"], report["teardown"]["unconfirmed"]) == (0, 1)
     assert report["teardown"]["time_to_gone"] == dict.fromkeys(("p50_s", "p90_s", "p95_s", "p99_s", "max_s"))
     assert report["verdict"]["exit_code"] == 0
+    assert "nothing was left behind" not in report["verdict"]["reasons"][0]
 
 
 def test_a_create_without_an_answer_is_doubtful_and_fails_nothing_by_itself(run_dir: Path) -> None:
@@ -69,6 +70,7 @@ def test_a_create_without_an_answer_is_doubtful_and_fails_nothing_by_itself(run_
 
     assert (report["sessions"]["leaked"], report["sessions"]["doubtful"]) == (0, 1)
     assert report["verdict"]["exit_code"] == 0
+    assert "nothing was left behind" not in report["verdict"]["reasons"][0]
     assert report["verdict"]["reasons"][report["verdict"]["told"] :] == [
         "1 session doubtful: create was not answered, or with a server error; user_absent_timeout ends them"
     ]
