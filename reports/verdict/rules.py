@@ -24,8 +24,9 @@ from loadtest.text.outlets import markdown as as_markdown
 
 Row = dict[str, Any]
 
-_LARGEST_SEARCHED: Final = 256 * 2**20
-"""A journal beyond this was written by the redactor all the same; searching it would take longer than the report."""
+_MOST_SEARCHED: Final = 256 * 2**20
+"""Of each file. What a journal holds beyond was written by the redactor all the same; searching it would take longer
+than the report."""
 _ARTEFACTS: Final = ("*.json", "*.log", "*.jsonl", "*.html", "*.md", "*.xml", "parcel/*.json")
 _OF_REPORTS: Final = ("report.", "junit.", "compare.")
 """Files that reports write after the search: to judge a run again gives the same."""
@@ -60,10 +61,13 @@ def section(run_dir: Path, written: Written) -> list[Row]:
             for event in batch:
                 book.add(event)
     values, unknown = _sent(run_dir, written)
-    rows = book.rows({"SEC-1": _searched(run_dir, values)})
+    searched, longer = _searched(run_dir, values)
+    rows = book.rows({"SEC-1": searched})
     for row in rows:
         if row["id"] == "SEC-1" and unknown:
             row["seen"].append(f"not looked for, since not known here: {', '.join(unknown)}")
+        if row["id"] == "SEC-1" and longer:
+            row["seen"].append(f"searched in the first {_MOST_SEARCHED >> 20} MiB alone: {', '.join(longer)}")
     return rows
 
 
@@ -143,19 +147,23 @@ def _sent(run_dir: Path, written: Written) -> tuple[set[str], list[str]]:
     return secrets_sent(settings, os.environ, openly=openly), unknown
 
 
-def _searched(run_dir: Path, values: Collection[str]) -> Tally:
-    """SEC-1 over what the run has left: a case for each file. `values`: what it has sent."""
-    tally = Tally()
+def _searched(run_dir: Path, values: Collection[str]) -> tuple[Tally, list[str]]:
+    """SEC-1 over what the run has left: a case for each file, but for those that are too long to be searched whole,
+    whose names come second. `values`: what it has sent."""
+    tally, longer = Tally(), []
     found = [path for pattern in _ARTEFACTS for path in run_dir.glob(pattern)]
     ours = [path for path in found if not path.name.startswith(_OF_REPORTS)]
     for path in sorted([*journal.paths(run_dir), *ours]):
-        if not disk.is_plain(path) or not 0 < path.stat().st_size <= _LARGEST_SEARCHED:
+        if not disk.is_plain(path) or not (size := path.stat().st_size):
             continue
-        with disk.open_read(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        part = min(size, _MOST_SEARCHED)
+        with disk.open_read(path) as file, mmap.mmap(file.fileno(), part, access=mmap.ACCESS_READ) as text:
             told = file_tells(text, values)
-            if told is None:
-                tally.held()
-            else:
-                tally.broken("", f"{path.name} {told}")
+        if told is not None:
+            tally.broken("", f"{path.name} {told}")
+        elif size > part:
+            longer.append(path.name)
+        else:
+            tally.held()
     tally.evidence.clear()
-    return tally
+    return tally, longer

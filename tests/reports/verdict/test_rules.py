@@ -142,6 +142,28 @@ def test_a_key_in_what_the_run_has_left_breaks_sec_1(tmp_path: Path) -> None:
     assert row["summary"].endswith("locust.log holds something that looks like a key or a token")
 
 
+def test_a_file_that_is_too_long_to_be_searched_whole_is_no_case_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "_MOST_SEARCHED", 3 << 20)
+    j.write_file(tmp_path, j.good_session(1, 1))
+    cases = row_of(j.reported(tmp_path), "SEC-1")["cases"]
+    key = b"sent Authorization: Bearer abcdef0123456789abcdef\n"
+    with (tmp_path / "locust.log").open("wb") as log:
+        log.seek(3 << 20)
+        log.write(key)
+
+    row = row_of(j.reported(tmp_path), "SEC-1")
+    assert (row["outcome"], row["cases"]) == ("pass", cases)
+    assert row["seen"] == ["searched in the first 3 MiB alone: locust.log"]
+
+    with (tmp_path / "locust.log").open("r+b") as log:
+        log.seek((3 << 20) - len(key))
+        log.write(key)
+    row = row_of(j.reported(tmp_path), "SEC-1")
+    assert (row["outcome"], row["violations"], row["seen"]) == ("fail", 1, [])
+
+
 def test_a_run_that_is_judged_again_is_not_searched_for_what_else_is_in_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
