@@ -8,7 +8,7 @@ from typing import IO, Final
 
 from loadtest.events.kinds import SCHEMA, Event, HealthSampled, RunFinished, RunStarted
 from loadtest.journal.files import is_unlocked, paths
-from loadtest.journal.lines import LONGEST, JournalError, check_schema, decode, decode_all
+from loadtest.journal.lines import LONGEST, JournalError, check_schema, decode, decode_all, pass_hole
 from loadtest.system import disk
 
 _CHUNK: Final = 1 << 20
@@ -90,6 +90,9 @@ class Follower:
                     yield source, event
             if len(source.rest) > LONGEST:  # its end will be a bad line
                 source.rest = source.rest[:1]
+                pass_hole(file)
+                left -= file.tell() - source.read
+                source.read = file.tell()
         # An unlocked file that is empty may be one that its writer is about to lock.
         source.closed = source.finished or (source.unlocked and not new and source.started is not None)
 

@@ -3,9 +3,10 @@
 Disks, copies and other writers damage files. Every line that can be read is used, and what was passed over is told.
 """
 
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import IO, Final
 
 import msgspec
@@ -84,7 +85,19 @@ class PassedOver:
 
 def raw_lines(file: IO[bytes]) -> Iterator[bytes]:
     """The lines of an open file as they are, for who searches them; of one that is longer than any of ours, pieces."""
-    return iter(lambda: file.readline(LONGEST), b"")
+    while piece := file.readline(LONGEST):
+        yield piece
+        if not piece.endswith(b"\n"):
+            pass_hole(file)
+
+
+def pass_hole(file: IO[bytes]) -> None:
+    """Go on behind what a file only claims to hold, where it does so here: a stranger's may claim a TiB."""
+    try:
+        file.seek(file.tell(), os.SEEK_DATA)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # there is no more
+            file.seek(0, os.SEEK_END)
 
 
 class Lines:
@@ -127,6 +140,8 @@ class Lines:
             elif len(rest) > LONGEST:
                 self._pass_over(self._number, f"longer than {LONGEST >> 20} MiB")
                 rest, in_too_long = b"", True
+            if in_too_long:
+                pass_hole(self._file)
             if not (chunk := self._file.read(_CHUNK)):
                 return
             rest += chunk
@@ -170,11 +185,16 @@ class Lines:
         return events
 
     def _read_so_far(self, number: int) -> set[int]:
+        seen: set[int] = set()
         with open(self._file.fileno(), "rb", closefd=False) as file:
             at = file.tell()
             file.seek(0)
-            seen = {hash(line.removeprefix(_BOM).rstrip(b"\n")) for line in islice(file, number)}
-            file.seek(at)
+            for piece in raw_lines(file):
+                seen.add(hash(piece.removeprefix(_BOM).rstrip(b"\n")))
+                number -= piece.endswith(b"\n")
+                if not number:
+                    break
+            os.lseek(file.fileno(), at, os.SEEK_SET)
         return seen
 
     def _pass_over(self, number: int, why: str) -> None:

@@ -128,6 +128,27 @@ def test_a_line_without_end_costs_its_own_place_alone_and_is_never_held_whole(tm
     assert most < 16_000_000
 
 
+def test_a_file_that_claims_more_than_it_holds_is_read_as_fast_as_one_that_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "host-engine-0-0.jsonl"
+    write(path, started())
+    with path.open("r+b") as file:
+        file.seek(1 << 40, os.SEEK_END)  # as a whole it would take minutes
+        file.write(b"\n" + journal.encode(started()) + journal.encode(RunFinished(t_ns=5, reason="x")))
+        file.truncate(4 << 40)
+    read = [event for batch in journal.batches(path) for event in batch]
+    assert read == [started(), RunFinished(t_ns=5, reason="x")]
+
+    with path.open("rb") as file:
+        assert sum(b"run_finished" in line for line in journal.raw_lines(file)) == 1
+
+    run_dir = tmp_path / "run"
+    (run_dir / "journal").mkdir(parents=True)
+    path.rename(run_dir / "journal" / path.name)
+    follower = journal.Follower(run_dir)
+    assert RunFinished(t_ns=5, reason="x") in [event for _, event in follower.read()]
+    assert follower.unread == 0
+
+
 def test_a_file_that_holds_itself_twice_counts_once(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     one, two = changed(1, "a", Remains.DOUBTFUL), changed(2, "b", Remains.DOUBTFUL)
