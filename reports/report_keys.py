@@ -338,6 +338,7 @@ _GENERATOR: Final = {
     "outcome": "valid, suspect or invalid",
     "hub_lag_p99_s": "lag of Locust's loop: p99 of a second, in 95 % of the seconds",
     "engine_lag_p99_s": "the same of the engine's loop",
+    "hub_lag_max_s": "the worst of Locust's loop",
     "engine_lag_max_s": "the worst",
     "stamp_lag_p99_s": "how late ends of steps were stamped",
     "pacing_error_p99_s": "how late sound was sent",

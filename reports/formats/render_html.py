@@ -218,6 +218,7 @@ def _health(figures: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         lag("pool_wait_p99_s", "Waiting for a connection of our own, p99 of the calls", *pool_s),
         lag("pacing_error_p99_s", "Audio frames sent late, p99 of a second", generator.SUSPECT_PACING_S, None),
         lag("hub_lag_p99_s", "Hub's loop lag, p99 of a second", None, None),
+        lag("hub_lag_max_s", "Hub's loop lag, longest", generator.SUSPECT_STOP_S, None),
         lag("start_lateness_p99_s", "Sessions started after they were due, p99", None, None),
         lag("gc_pause_max_s", "Garbage collection, longest pause", None, None),
         (

@@ -44,7 +44,8 @@ SUSPECT_POOL_WAIT_S: Final = SUSPECT_POOL_NS / 1e9
 INVALID_POOL_WAIT_S: Final = INVALID_POOL_NS / 1e9
 SUSPECT_PACING_S: Final = SUSPECT_PACING_NS / 1e9
 SUSPECT_STOP_S: Final = 1.0
-"""An engine that stood still for longer, even once, let callers fall silent and deadlines pass."""
+"""An engine that stood still for longer, even once, let callers fall silent and deadlines pass; a load process let
+nobody begin."""
 
 _LOAD_ROLES: Final = ("engine", "load", "master")
 _FAULTS: Final = {
@@ -74,6 +75,7 @@ def section(run: Run, *, missing: Sequence[str] = (), probed: bool = False, sear
     sink_faults = int((run.faults["fault"] == Fault.SINK_FAILED).sum())
     figures: dict[str, Any] = {
         "hub_lag_p99_s": _sustained_s(hub["lag_p99_ns"]),
+        "hub_lag_max_s": quantile(seconds(hub["lag_max_ns"]), 1.0),
         "engine_lag_p99_s": _sustained_s(engine["lag_p99_ns"]),
         "engine_lag_max_s": quantile(seconds(engine["lag_max_ns"]), 1.0),
         "stamp_lag_p99_s": quantile(seconds(run.steps["lag_ns"]), 0.99),
@@ -199,9 +201,10 @@ def _suspect_because(run: Run, figures: dict[str, Any]) -> list[str]:
         figures, "pool_wait_p99_s", "waiting for our own connections", SUSPECT_POOL_WAIT_S, INVALID_POOL_WAIT_S
     )
     because += _above(figures, "pacing_error_p99_s", "lateness of sent audio", SUSPECT_PACING_S)
-    stopped_s = figures["engine_lag_max_s"]
-    if stopped_s is not None and stopped_s > SUSPECT_STOP_S:
-        because.append(f"an engine stood still for {amount(stopped_s, SECONDS, SUSPECT_STOP_S)}")
+    for name, what in (("engine_lag_max_s", "an engine"), ("hub_lag_max_s", "a load process")):
+        stopped_s = figures[name]
+        if stopped_s is not None and stopped_s > SUSPECT_STOP_S:
+            because.append(f"{what} stood still for {amount(stopped_s, SECONDS, SUSPECT_STOP_S)}")
     cpu = figures["cpu_percent_p95"]
     if cpu is not None and cpu > SUSPECT_CPU_PERCENT:
         because.append(f"a process used {cpu:.0f} % of a core or more in one second of twenty")
