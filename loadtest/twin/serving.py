@@ -59,8 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _recorded(path: Path) -> list[Line]:
     """Raises ContractError for what can't be compared; what won't be is told."""
     from loadtest.twin.recorder.differences import answered
+    from loadtest.twin.recorder.foresight import strange_models
 
     lines = read(path)
+    if strange := strange_models(lines):
+        raise ContractError(f"{path}: nothing to compare: this twin has no model {', '.join(strange)}")
     told, asked = answered(lines)
     if not told:
         raise ContractError(f"{path}: nothing to compare: it has no answer of a service")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loadtest.twin.openai_side import faults
+from loadtest.twin.openai_side.config.session_rules import MODELS, TRANSCRIBERS
 from loadtest.twin.openai_side.surroundings import Decision
 from loadtest.twin.recorder.contract import Line
 
@@ -84,6 +85,19 @@ def too_short(lines: Sequence[Line]) -> set[int]:
             sound = commits[socket].pop(0) if commits.get(socket) else []
             found |= set(sound if kind == "error" else ())
     return found
+
+
+def strange_models(lines: Sequence[Line]) -> list[str]:
+    """The models of recorded sessions, as they are printed, that this twin doesn't have: what it refuses can't be
+    compared."""
+    found: list[str] = []
+    for line in lines:
+        told = line.get("shape") if line.get("from") == "service" else line.get("response")
+        session = _table(told, "session") if isinstance(told, dict) else {}
+        transcription = _table(_table(_table(session, "audio"), "input"), "transcription")
+        found += [each for each in (session.get("model"),) if each is not None and each not in MODELS]
+        found += [each for each in (transcription.get("model"),) if each is not None and each not in TRANSCRIBERS]
+    return list(dict.fromkeys(map(repr, found)))
 
 
 def accepted(lines: Sequence[Line]) -> set[tuple[str, str]]:

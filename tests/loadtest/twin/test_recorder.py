@@ -375,6 +375,13 @@ def test_a_member_that_one_side_lacks_is_named(honest: _Recording, tmp_path: Pat
         ('{"contract": 1}\n{"exchange": 1', "not a recording: a line is not JSON"),
         ('{"contract": 1}\n{"exchange": "1"}\n', "not a recording: line 2 is of no known kind"),
         ('{"contract": 1}\n', "nothing to compare: it has no answer of a service"),
+        (
+            '{"contract": 1}\n'
+            '{"socket": 1, "from": "service", "type": "session.created", "shape": {"session": {"model": "gpt-real"}}}\n'
+            '{"exchange": 1, "status": 200, "headers": [], "response": {"session": {"model": "gpt-realtime", '
+            '"audio": {"input": {"transcription": {"model": "gpt-heard"}}}}}}\n',
+            "nothing to compare: this twin has no model 'gpt-real', 'gpt-heard'",
+        ),
     ],
 )
 def test_a_bad_file_is_one_line(tmp_path: Path, content: str | None, complaint: str) -> None:
