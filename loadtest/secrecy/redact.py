@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from loadtest.secrecy.decodings import readings
 from loadtest.secrecy.recent import Recent
@@ -35,8 +35,15 @@ _SECRETS_IN_BYTES = re.compile(
 signs or more, and among them 12 letters and digits in a row."""
 _BEGINNINGS = (b"sk-", b"sk_", b"ek-", b"ek_", b"eyJ")
 """And "bearer": where none is, what they begin is not looked for, which takes five times as long."""
-_TELLS = re.compile(r"KEY|PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|COOKIE|AUTHORIZATION", re.IGNORECASE)
+_TELLING = "KEY|PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|COOKIE|AUTHORIZATION"
+_TELLS = re.compile(_TELLING, re.IGNORECASE)
 """Names whose values are secrets, whatever they look like."""
+_IN_URLS = re.compile(
+    rf"([?&;#][\w.-]{{0,64}}(?:{_TELLING}|SIG|CODE|ASSERTION|SAML|TICKET)[\w.-]{{0,64}}=)[^\s&#\"'<>]+"
+    r"|(://[^\s/@:]{0,256}:)[^\s/@]{1,256}(?=@)",
+    re.IGNORECASE,
+)
+"""What a URL that a target told holds for somebody else: where it redirects to, say."""
 _HARMLESS = frozenset({"accept", "accept-charset", "accept-encoding", "accept-language", "content-type"})
 _ESCAPED = re.compile(rb"%[0-9A-Fa-f]{2}|\\[ux][0-9A-Fa-f]{2}|\\[0-7nrtbf]|&#|=[0-9A-F]{2}")
 _PIECE_BYTES, _OVERLAP_BYTES = 1 << 20, 64 << 10
@@ -130,7 +137,12 @@ def redact_said(text: str) -> str:
 
 def _hidden(text: str, known: Iterable[str | None] = ()) -> str:
     cut = text if len(text) <= MAX_READ else _without_last_word(text[:MAX_READ])
-    return _OPAQUE.sub(HIDDEN, _SECRETS.sub(HIDDEN, printable(_without(cut, known))))
+    plain = _IN_URLS.sub(_blanked, printable(_without(cut, known)))
+    return _OPAQUE.sub(HIDDEN, _SECRETS.sub(HIDDEN, plain))
+
+
+def _blanked(found: re.Match[str]) -> str:
+    return f"{found[1] or found[2]}{HIDDEN}"
 
 
 def _without(text: str, known: Iterable[str | None] = ()) -> str:
@@ -152,7 +164,7 @@ def _without(text: str, known: Iterable[str | None] = ()) -> str:
 def redact_lines(text: str) -> str:
     """A whole text for a log, such as a traceback: without secrets, nothing cut."""
     pieces = [text[at : at + MAX_READ] for at in range(0, len(text), MAX_READ)] if len(text) > 16 * MAX_READ else [text]
-    return "".join(_SECRETS.sub(HIDDEN, _without(piece)) for piece in pieces)
+    return "".join(_SECRETS.sub(HIDDEN, _IN_URLS.sub(_blanked, _without(piece))) for piece in pieces)
 
 
 class _Stream(Outlet):
@@ -221,10 +233,10 @@ def _is_credential(value: str, name: str) -> bool:
 
 
 def _password(url: str) -> str:
-    try:
-        return unquote(urlsplit(url).password or "")
-    except ValueError:
-        return ""
+    """Of a proxy, however it is written: without a scheme, or with signs in it that should be escaped. Who is named
+    without one may be a token."""
+    user, colon, password = url.partition("://")[2 if "://" in url else 0].rpartition("@")[0].partition(":")
+    return unquote(password if colon else user)
 
 
 def _without_last_word(text: str) -> str:

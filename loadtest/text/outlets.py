@@ -33,8 +33,9 @@ _ENTITY: Final = re.compile(r"&(?=#?\w+;)")
 _ACTIVE: Final = re.compile(r"(?<=[a-zA-Z]:)(?=//)|(?<=[wW]{3})(?=\.)|(?<=@)(?=[A-Za-z0-9])")
 """Where GitHub's Markdown would begin a link or tell a person that he was named."""
 _NAME: Final = re.compile(r"[\w.:/@+-]+", re.ASCII)
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""The last four are the first four in full width, which some spreadsheets take for them."""
+_FORMULA: Final = re.compile("(?:^|(?<=[;\t\n]))(?=[=+\\-@\t\n\uff1d\uff0b\uff0d\uff20])")
+"""Where a cell begins with one, also for a spreadsheet to which commas don't separate cells, as in half of Europe. The
+last four signs are the first four in full width, which some spreadsheets take for them."""
 _BETWEEN: Final = "<!-- -->"
 LEAST_WIDTH: Final = 20
 _USUAL_WIDTH: Final = 80
@@ -104,8 +105,7 @@ def xml(words: str) -> str:
 def csv_cell(words: str) -> str:
     """For a cell of CSV: a spreadsheet takes nothing that begins so for a formula
     (https://owasp.org/www-community/attacks/CSV_Injection)."""
-    found = text(words)
-    return f"'{found}" if found.startswith(_FORMULA) else found
+    return _FORMULA.sub("'", text(words))
 
 
 def html(words: Any) -> Any:

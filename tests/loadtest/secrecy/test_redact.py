@@ -114,6 +114,39 @@ def test_the_environment_tells_keys_passwords_of_proxies_and_headers_of_the_coll
     assert redact(text) == f"{HIDDEN} | {HIDDEN} | {HIDDEN} | /etc/ssl/ca.pem | /etc/keys/long-name"
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "me:{}@proxy.example:1",
+        "//me:{}@proxy.example:1",
+        "http://me:{}#1@proxy.example:1",
+        "http://me:a/b?{}@proxy.example",
+        "http://me:{}@[::1",
+        "http://{}@proxy.example",
+    ],
+)
+def test_a_proxys_password_is_known_however_the_variable_is_written(proxy: str) -> None:
+    password = f"n1ne-of-ours-{len(proxy)}"
+    know_environment({"ALL_PROXY": proxy.format(password)})
+    assert password not in redact(f"407 for {proxy.format(password)}")
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (
+            "to https://a.example/in?lang=de&access_token=ab12&x=1",
+            "to https://a.example/in?lang=de&access_token={}&x=1",
+        ),
+        ('<a href="/in?code=4711&amp;X-Amz-Signature=ab12">', '<a href="/in?code={}&amp;X-Amz-Signature={}">'),
+        ("to wss://me:ab12@a.example/in#id_token=ab12", "to wss://me:{}@a.example/in#id_token={}"),
+        ("http://[::1]:80/a?user=me: what a@b says", "http://[::1]:80/a?user=me: what a@b says"),
+    ],
+)
+def test_what_a_url_holds_for_somebody_else_is_not_said_again(said: str, kept: str) -> None:
+    assert redact(said) == kept.replace("{}", HIDDEN)
+
+
 def test_the_latest_tokens_are_known_without_being_named() -> None:
     for number in range(1000):
         remember(f"token:{number:06}:of-a-session")

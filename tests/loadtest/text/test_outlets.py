@@ -152,3 +152,17 @@ def test_a_record_of_a_log_file_is_one_line() -> None:
 
 def test_a_command_behind_ever_so_many_empty_lines_is_none() -> None:
     assert outlets.terminal("\n" * 200_000 + " \t::error::x") == "\n" * 200_000 + " \t: :error::x"
+
+
+@pytest.mark.parametrize(
+    ("words", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("-1 is too few", "'-1 is too few"),
+        ("a;=1+1;@b", "a;'=1+1;'@b"),
+        ("a\n+1\tb\t-2", "a\n'+1\tb\t'-2"),
+        ("a=1, b+c; d-e", "a=1, b+c; d-e"),
+    ],
+)
+def test_no_cell_of_a_table_begins_with_a_formula_whichever_sign_divides_cells(words: str, cell: str) -> None:
+    assert outlets.csv_cell(words) == cell
