@@ -44,7 +44,12 @@ def flaw_of_url(url: str) -> str | None:
         port = parts.port
     except ValueError:
         return NO_URL
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or "{" in parts.netloc:
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or port == 0
+        or any(sign in parts.netloc for sign in "{\\")
+    ):
         return NO_URL
     if parts.username is not None or parts.password is not None:
         return "a URL with a user name or password in it would end up in reports"

@@ -120,6 +120,8 @@ class Target(Section):
         if flaw := flaw_of_url(url):
             shown = "" if "@" in url else f"{url!r} "  # what stands before it may be a password
             raise ValueError(f"{shown}{flaw}, such as https://api.example.com" if flaw == NO_URL else flaw)
+        if "?" in url or "#" in url:  # what is called there would become a part of it
+            raise ValueError("must be without a query and a fragment")
         return url.rstrip("/")
 
 
