@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from loadtest.commands.printing import complain
 from loadtest.config.keys.scenario import DurationS, Section, sections
 from loadtest.config.resolve import resolve
+from loadtest.config.sendable import host_name
 from loadtest.config.settings import Settings
 from loadtest.criteria.slo import load_slos
 from loadtest.errors.exceptions import ConfigError
@@ -191,11 +192,20 @@ def add_permission(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--allow-host",
+        type=allowed_host,
         action="append",
         default=[],
         metavar="HOST",
         help="with --live: may be contacted, and told a key; repeatable",
     )
+
+
+def allowed_host(given: str) -> str:
+    """A host as `--allow-host` names it. Raises ConfigError."""
+    try:
+        return host_name(given)
+    except ValueError as error:
+        raise ConfigError(f"--allow-host: {error}") from error
 
 
 def as_checked(flag: str, setting: str, given: Any) -> Any:

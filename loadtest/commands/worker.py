@@ -25,6 +25,7 @@ def add_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--master-port", metavar="N", help=f"port of a worker's master (default {port})")
     group.add_argument(
         "--allow-host",
+        type=options.allowed_host,
         action="append",
         default=[],
         metavar="HOST",

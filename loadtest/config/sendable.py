@@ -1,6 +1,8 @@
 """What can be sent by HTTP, found out before anything is started. No value is quoted: it may be a secret."""
 
+import ipaddress
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -54,6 +56,17 @@ def flaw_of_url(url: str) -> str | None:
     if parts.username is not None or parts.password is not None:
         return "a URL with a user name or password in it would end up in reports"
     return None
+
+
+def host_name(given: str) -> str:
+    """A host's name or address as it is compared with a URL's. Raises ValueError for anything else."""
+    bare = given[1:-1] if given.startswith("[") and given.endswith("]") else given
+    try:
+        ipaddress.ip_address(bare)
+    except ValueError:
+        if re.fullmatch(r"[\w.-]{1,253}", given) is None:
+            raise ValueError("is not the name of a host: leave out scheme, user, port and path") from None
+    return bare.lower()
 
 
 def checked_json(tree: Any) -> Any:

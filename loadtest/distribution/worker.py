@@ -15,10 +15,10 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from loadtest.config.access.cluster import ADVICE, TOKEN, cluster_token
 from loadtest.config.access.guard import KEYS, endpoints_of, guard, is_loopback
@@ -26,6 +26,7 @@ from loadtest.config.clips.lengths import check_clips
 from loadtest.config.environment import PROCESS
 from loadtest.config.keys.scenario import DurationS, Section
 from loadtest.config.run_dir import check_unused, make_run_dir, write_settings
+from loadtest.config.sendable import host_name
 from loadtest.config.settings import Settings
 from loadtest.config.written.sentences import words
 from loadtest.distribution import parcel
@@ -52,7 +53,7 @@ CONNECT_S: Final = 0.05
 class Place(Section):
     """Where a worker is to work. `allowed`: hosts, beyond this machine's loopback, that its master may point it at."""
 
-    master_host: str
+    master_host: Annotated[str, AfterValidator(host_name)]
     master_port: int = Field(5557, ge=1, le=65535)
     processes: int = Field(1, ge=1, le=64)
     max_wait: DurationS = Field(300.0, gt=0)

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
 from loadtest.config.keys.scenario import DurationS, Section
-from loadtest.config.sendable import blank_in, flaw_of_url
+from loadtest.config.sendable import blank_in, flaw_of_url, host_name
 from loadtest.journal import run_of
 
 _PLACEHOLDERS: Final = {
@@ -80,11 +80,7 @@ class Output(Section):
         listed = [given] if isinstance(given, str) else given
         if not isinstance(listed, list | tuple):
             return given
-        names = [name for each in listed for name in (each.split(",") if isinstance(each, str) else [each])]
-        for name in names:
-            if not isinstance(name, str) or re.fullmatch(r"[A-Za-z0-9.:_-]{1,253}", name) is None:
-                raise ValueError(f"{name!r} is not the name of a host")
-        return names
+        return [host_name(name) for each in listed for name in str(each).split(",")]
 
     @field_validator("metrics_port", mode="before")
     @classmethod

@@ -27,6 +27,7 @@ NO_TWIN = (
     "target: a run over several hosts needs endpoints: the embedded twin is on loopback, and its keys don't travel"
     " (`avaload twin` serves one for all)"
 )
+NO_HOST = "is not the name of a host: leave out scheme, user, port and path"
 
 
 def settings(*, processes: int = 2, host: str = "127.0.0.1", live: bool = False) -> Settings:
@@ -64,6 +65,9 @@ def wait_for_leave(master: Serving) -> None:
             ("--worker", "--master-host", "x", "--dry-run", "--answer", "3s"),
             [f"{option}: not for --worker: its master knows the plan" for option in ("--dry-run", "--answer")],
         ),
+        (("--worker", "--master-host", "http://127.0.0.1"), [f"--master-host: {NO_HOST}"]),
+        (("--worker", "--master-host", "a:5557"), [f"--master-host: {NO_HOST}"]),
+        (("--worker", "--master-host", "x", "--allow-host", "https://u:s3cret@x"), [f"--allow-host: {NO_HOST}"]),
         (("--worker", "--master"), ["argument --master: not allowed with argument --worker .*"]),
         (("--master-host", "x"), ["--master-host: only for --worker"]),
         (("--master",), [NO_TWIN]),
