@@ -88,7 +88,9 @@ def _described(event: type[msgspec.Struct]) -> list[str]:
 def _row(event: type[msgspec.Struct], field: Any) -> tuple[str, ...]:
     kind = re.sub(r"[\w.]+\.(\w+)", r"\1", getattr(field.type, "__name__", "") or str(field.type))
     if get_args(field.type):
-        kind = re.sub(r"[\w.]+\.(\w+)", r"\1", str(field.type)).replace("None", "null").replace(" | ", " or ")
+        told = re.sub(r"[\w.]*Annotated\[(\w+), \S+ \S+\)\]", r"\1", str(field.type))
+        told = re.sub(r"[\w.]*Optional\[(\w+)\]", r"\1 | None", told)
+        kind = re.sub(r"[\w.]+\.(\w+)", r"\1", told).replace("None", "null").replace(" | ", " or ")
     default = "" if field.default in (msgspec.NODEFAULT, None, ()) else code(str(field.default))
     needed = field.default is msgspec.NODEFAULT
     meaning = _remarks(event).get(field.name) or _said(event, field.name) or _OF_ALL.get(field.name, "")

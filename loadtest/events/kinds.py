@@ -8,7 +8,7 @@ made to provoke something; service levels read "load" alone.
 
 import math
 from collections.abc import Callable
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -38,6 +38,8 @@ SCHEMA: Final = 2
 1: the session's id at the target was called after one vendor (`journal/lines.py` still reads it), and the first line
 left its schema out. 2: `target_session_id`."""
 
+Ns = Annotated[int, msgspec.Meta(ge=-(1 << 61), le=1 << 61)]
+"""Up to the year 2043: two of them together, or one less another, are still a number that tables can hold."""
 ROUNDING_S: Final = 1.0
 """expires_at and a Date header are whole seconds, each cut by itself."""
 _ONE_CLOCK_S: Final = 5.0
@@ -66,8 +68,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class RunStarted(_Fact, frozen=True, kw_only=True):
     """First line of every journal file: who writes it, and both clocks at one instant."""
 
-    t_ns: int
-    wall_ns: int
+    t_ns: Ns
+    wall_ns: Ns
     run_id: str  # made once, by the master
     scenario: str
     role: str  # engine | load | master
@@ -84,7 +86,7 @@ class StageStarted(_Fact, frozen=True, kw_only=True):
     the level is held. Open arrivals only: `rate` per second at its start and, over all processes, how many `arrivals`
     the stage has."""
 
-    t_ns: int
+    t_ns: Ns
     stage: str  # its name in the plan
     users: int
     steady: bool
@@ -96,12 +98,12 @@ class SessionStarted(_Fact, frozen=True, kw_only=True):
     """An iteration became a session; its mint is next. `again`: it is its second one, which nobody planned: the
     caller's line was cut for longer than the first could live."""
 
-    t_ns: int
+    t_ns: Ns
     session: str
     span_id: str  # of the session's root span
     scenario: str
     user: int  # number of the virtual user
-    due_ns: int  # when it was to start; t_ns - due_ns is the generator's lateness
+    due_ns: Ns  # when it was to start; t_ns - due_ns is the generator's lateness
     again: bool = False
     purpose: str = LOAD
 
@@ -110,12 +112,12 @@ class SecretMinted(_Fact, frozen=True, kw_only=True):
     """A client secret was answered. `fingerprint` is a salted hash: equal for equal secrets of one run, useless
     outside. `provider_s`: unix time of the answer by the provider's own clock, its Date header (None: it sent none)."""
 
-    t_ns: int
+    t_ns: Ns
     session: str
     fingerprint: str  # salted hash, equal for equal secrets of one run
     ttl_s: int  # as asked for
     expires_at_s: int  # unix seconds, the provider's clock
-    wall_ns: int  # our wall clock at t_ns
+    wall_ns: Ns  # our wall clock at t_ns
     provider_s: int | None = None
     purpose: str = LOAD
 
@@ -172,7 +174,7 @@ def share_used(age_s: float, lives_s: float) -> float:
 class RemainsChanged(_Fact, frozen=True, kw_only=True):
     """What the session may leave behind from now on; written before the call that could leave it."""
 
-    t_ns: int
+    t_ns: Ns
     session: str
     remains: Remains  # what may be left from now on
     reason: RemainsReason  # why that remains
@@ -200,10 +202,10 @@ class StepFinished(_Fact, frozen=True, kw_only=True):
     None: not known, or there is none.
     """
 
-    t_ns: int
+    t_ns: Ns
     session: str
     step: Step  # which step
-    started_ns: int
+    started_ns: Ns
     outcome: Outcome
     span_id: str
     parent_id: str
@@ -211,21 +213,21 @@ class StepFinished(_Fact, frozen=True, kw_only=True):
     turn: int | None = None
     attempt: int = 1  # of a delete, from 1
     http_status: int | None = None
-    server_ns: int | None = None
-    pool_wait_ns: int | None = None
-    lag_ns: int | None = None
+    server_ns: Ns | None = None
+    pool_wait_ns: Ns | None = None
+    lag_ns: Ns | None = None
     turn_kind: str | None = None  # as in the scenario
-    first_audio_ns: int | None = None
-    barge_in_ns: int | None = None
+    first_audio_ns: Ns | None = None
+    barge_in_ns: Ns | None = None
     censored: bool = False
-    dead_air_ns: int | None = None
+    dead_air_ns: Ns | None = None
     answer: AnswerEnd | None = None  # how it ended
-    talk_over_ns: int | None = None
+    talk_over_ns: Ns | None = None
     went_on: bool | None = None  # despite a sound that asks for nothing
     unasked: int = 0
-    hole_ns: int | None = None
+    hole_ns: Ns | None = None
     packets_lost: int | None = None
-    line_ns: int | None = None
+    line_ns: Ns | None = None
     clip: str | None = None  # what the user said, by its name
     language: str | None = None  # in which it was said: a tag like de
     purpose: str = LOAD
@@ -241,11 +243,11 @@ class Observed(_Fact, frozen=True, kw_only=True):
     it was said.
     """
 
-    t_ns: int
+    t_ns: Ns
     session: str
     mark: Mark  # what was observed
     turn: int | None = None
-    lag_ns: int | None = None
+    lag_ns: Ns | None = None
     text: str | None = None
     well_formed: bool | None = None
     stamped_s: float | None = None
@@ -266,17 +268,17 @@ class MediaMeasured(_Fact, frozen=True, kw_only=True):
     `messages_unwritten`: app-messages that came after the most that are written down of a session.
     """
 
-    t_ns: int
+    t_ns: Ns
     session: str
     frames: int  # of audio that arrived
     underruns: int
-    stalled_ns: int  # how long the avatar's speech stood still, in all
-    gap_max_ns: int | None = None
+    stalled_ns: Ns  # how long the avatar's speech stood still, in all
+    gap_max_ns: Ns | None = None
     packets_lost: int | None = None  # of all its rooms
     messages_unwritten: int = 0
-    heard_ns: int | None = None  # from the first frame to the end of the last one, a cut of the line left out
-    jitter_ns: int | None = None  # mean deviation of the waits for frames of speech
-    ahead_ns: int | None = None  # sound that came faster than it plays, more than a player keeps
+    heard_ns: Ns | None = None  # from the first frame to the end of the last one, a cut of the line left out
+    jitter_ns: Ns | None = None  # mean deviation of the waits for frames of speech
+    ahead_ns: Ns | None = None  # sound that came faster than it plays, more than a player keeps
     purpose: str = LOAD
 
 
@@ -288,16 +290,16 @@ class LineMeasured(_Fact, frozen=True, kw_only=True):
     player at the end of the way down, as in MediaMeasured.
     """
 
-    t_ns: int
+    t_ns: Ns
     session: str
     way: Way  # up: from the caller; down: to him
     packets: int  # of sound that were sent
     lost: int  # of them
     held: int  # lost and sent again, as TCP does
-    delay_ns: int  # mean time on the way
-    delay_max_ns: int  # the longest
+    delay_ns: Ns  # mean time on the way
+    delay_max_ns: Ns  # the longest
     underruns: int = 0  # how often the avatar's speech ran dry
-    stalled_ns: int = 0  # how long the avatar's speech stood still, in all
+    stalled_ns: Ns = 0  # how long the avatar's speech stood still, in all
     purpose: str = LOAD
 
 
@@ -305,10 +307,10 @@ class GoneChecked(_Fact, frozen=True, kw_only=True):
     """The look after the delete. `deleted_ns`: when the confirmed delete was sent; `t_ns`: when the last look was
     answered."""
 
-    t_ns: int
+    t_ns: Ns
     session: str
     gone: Gone  # what the look showed
-    deleted_ns: int
+    deleted_ns: Ns
     looks: int  # how often it was looked
     http_status: int | None
     purpose: str = LOAD
@@ -318,7 +320,7 @@ class SecretGivenBack(_Fact, frozen=True, kw_only=True):
     """An answer held a secret that was sent: which kind, and in which place of which answer, never what. `foreign`: one
     that another session has sent. A session tells each place once."""
 
-    t_ns: int
+    t_ns: Ns
     session: str
     secret: SecretKind  # which kind
     place: str  # where in which answer
@@ -330,7 +332,7 @@ class RuleChecked(_Fact, frozen=True, kw_only=True):
     """A probe's finding about one rule: what it provoked was answered as the rule says, or not. `detail`: redacted,
     one line, for people: what was done and what was seen."""
 
-    t_ns: int
+    t_ns: Ns
     session: str
     rule: str  # its id
     outcome: RuleOutcome  # what is known of it now
@@ -344,11 +346,11 @@ class SessionFinished(_Fact, frozen=True, kw_only=True):
     `answers_searched`: HTTP answers, and messages of its room, in which the secrets that it had sent were looked for.
     """
 
-    t_ns: int
+    t_ns: Ns
     session: str
     scenario: str
-    started_ns: int
-    due_ns: int
+    started_ns: Ns
+    due_ns: Ns
     outcome: Outcome
     remains: Remains  # what it may have left behind
     failure: Failure | None = None
@@ -362,8 +364,8 @@ class SessionFinished(_Fact, frozen=True, kw_only=True):
 class IterationDropped(_Fact, frozen=True, kw_only=True):
     """An iteration that was due and did not become a session: counted, never silently skipped."""
 
-    t_ns: int
-    due_ns: int
+    t_ns: Ns
+    due_ns: Ns
     scenario: str
     reason: DropReason  # why
     purpose: str = LOAD
@@ -377,18 +379,18 @@ class HealthSampled(_Fact, frozen=True, kw_only=True):
     machine's CPU time, what its host gave to others. `open_files` of this process, of at most `files_limit`.
     """
 
-    t_ns: int
-    wall_ns: int
+    t_ns: Ns
+    wall_ns: Ns
     source: str
     process: int
-    lag_p99_ns: int  # how late the loop was
-    lag_max_ns: int  # the same, at most
+    lag_p99_ns: Ns  # how late the loop was
+    lag_max_ns: Ns  # the same, at most
     cpu_percent: float
     rss_bytes: int  # memory of this process
     sessions_active: int = 0  # in progress
-    pacing_p99_ns: int | None = None
-    pool_wait_p99_ns: int | None = None  # wait for a connection of our own pool
-    gc_pause_max_ns: int | None = None  # longest pause of the garbage collector
+    pacing_p99_ns: Ns | None = None
+    pool_wait_p99_ns: Ns | None = None  # wait for a connection of our own pool
+    gc_pause_max_ns: Ns | None = None  # longest pause of the garbage collector
     events_lost: int = 0  # on their way to the sinks
     steal_percent: float | None = None
     open_files: int | None = None  # of this process
@@ -398,7 +400,7 @@ class HealthSampled(_Fact, frozen=True, kw_only=True):
 class GeneratorFailed(_Fact, frozen=True, kw_only=True):
     """Something of ours broke; `detail` is for people."""
 
-    t_ns: int
+    t_ns: Ns
     fault: Fault  # what broke
     process: int
     detail: str = ""
@@ -408,7 +410,7 @@ class RunAborted(_Fact, frozen=True, kw_only=True):
     """A service level with `abort` was broken: the run stops early. Of `count` samples (in the last `window_s`, or so
     far) `beyond` were on the wrong side of the bound; of a share, bad."""
 
-    t_ns: int
+    t_ns: Ns
     slo: str  # name of the objective
     indicator: str  # what it bounds
     count: int  # samples that were seen
@@ -420,7 +422,7 @@ class WorkerChanged(_Fact, frozen=True, kw_only=True):
     """In the master's journal, of a run over several hosts: a worker's command, and which load processes of the run are
     its own. `directory`: its run directory over there; it holds all that they wrote."""
 
-    t_ns: int
+    t_ns: Ns
     worker: str  # one per command
     host: str
     state: WorkerState  # what the master knows of it
@@ -435,11 +437,11 @@ class ClockCompared(_Fact, frozen=True, kw_only=True):
     Half of `rtt_ns` is the most that it can be off: the answer was read somewhere within the round trip.
     """
 
-    t_ns: int
+    t_ns: Ns
     host: str
     boot_id: str  # of the other host
-    offset_ns: int  # to be added to a stamp of that host and boot
-    rtt_ns: int  # round trip of the comparison
+    offset_ns: Ns  # to be added to a stamp of that host and boot
+    rtt_ns: Ns  # round trip of the comparison
 
 
 DISK_FULL: Final = "disk_full"
@@ -449,7 +451,7 @@ DISK_FULL: Final = "disk_full"
 class RunFinished(_Fact, frozen=True, kw_only=True):
     """Last line of a journal file; without it the file is truncated and is reported so."""
 
-    t_ns: int
+    t_ns: Ns
     reason: str  # completed | interrupted | aborted | orphaned | disk_full
 
 

@@ -3,6 +3,7 @@
 However long the run, a chart has a bounded number of marks: points up to DOTS, then quantiles per bucket of time.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -253,7 +254,8 @@ def bucket_s(run: Run) -> float:
 
 def _round_s(run: Run, pieces: int) -> float:
     length_s = (run.end_ns - run.start_ns) / 1e9
-    return float(next((width for width in _WIDTHS_S if length_s / width <= pieces), _WIDTHS_S[-1]))
+    days = math.ceil(length_s / pieces / _WIDTHS_S[-1])
+    return float(next((width for width in _WIDTHS_S if length_s / width <= pieces), days * _WIDTHS_S[-1]))
 
 
 def clock(at_s: float) -> str:

@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import fields
 
 from loadtest import journal
 from loadtest.events.kinds import (
@@ -31,7 +32,16 @@ FINITE = st.floats(
 st.register_type_strategy(float, FINITE)
 
 
-@given(st.one_of([st.builds(cls) for cls in EVENTS]))
+NS = st.integers(-(1 << 61), 1 << 61)
+"""So far is a time from another, at most."""
+
+
+def of_any_time(cls: type[Event]) -> st.SearchStrategy[Event]:
+    drawn = {each.name: NS for each in fields(cls) if each.name.endswith("_ns")}
+    return st.builds(cls, **drawn)
+
+
+@given(st.one_of([of_any_time(cls) for cls in EVENTS]))
 def test_every_event_survives_its_journal_line(event: Event) -> None:
     assert journal.decode(journal.encode(event)) == event
 
@@ -110,6 +120,15 @@ def test_a_bad_line_is_named_by_its_number_however_far_it_is(tmp_path: Path) -> 
     passed = journal.PassedOver()
     assert sum(map(len, journal.batches(tmp_path / "a.jsonl", passed))) == 20_002
     assert [where.partition(": ")[0] for where in passed.first] == ["a.jsonl:20002"]
+
+
+@pytest.mark.parametrize("t_ns", [10**30, 1 << 62, -(1 << 62)])
+def test_a_line_of_a_time_that_no_clock_tells_is_passed_over(tmp_path: Path, t_ns: int) -> None:
+    last = RunFinished(t_ns=5, reason="x")
+    write(tmp_path / "a.jsonl", started(), RunFinished(t_ns=t_ns, reason="x"), last)
+    passed = journal.PassedOver()
+    assert list(journal.batches(tmp_path / "a.jsonl", passed)) == [[started(), last]]
+    assert passed.first[0].startswith("a.jsonl:2: not an event line: ")
 
 
 def test_a_line_without_end_costs_its_own_place_alone_and_is_never_held_whole(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Charts of how times are spread, of failures over time and of a search: one far value doesn't hide the others."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,11 @@ def test_a_single_high_level_does_not_press_the_others_together(far: int) -> Non
     assert at[3] - at[0] > 0.25 * (at[4] - at[0])  # from 1 to 8 is a good part of the way, not a hair
     assert ("users (logarithmic)" in drawing) == (far == 1000)
     assert ("set-up p95, s (logarithmic)" in drawing) == (far == 1000)
+
+
+@pytest.mark.parametrize("length_s", [0, 1, 90, 3_600, 86_400 * 365, 2**61 / 1e9])
+def test_a_time_axis_has_few_pieces_however_long_the_run_says_it_was(run_dir: Path, length_s: float) -> None:
+    j.write_file(run_dir, j.good_session(1, 1))
+    run = frames.load(run_dir)
+    run = replace(run, end_ns=run.start_ns + round(length_s * 1e9))
+    assert length_s / timelines.bucket_s(run) <= timelines.BUCKETS
