@@ -210,8 +210,8 @@ def test_a_delete_waits_for_room_among_our_own_limits_longer_than_for_a_target(
 ) -> None:
     monkeypatch.setattr(patience, "BACKOFF_S", 0.0)
     full = StepError(Kind.OWN_LIMIT, Code.OPEN_FILES, sent=False)
-    lost = StepError(Kind.TRANSPORT, Code.CONNECTION_LOST)
-    patient, usual = FakeControl(delete=[full] * 7 + [200]), FakeControl(delete=[lost] * 7 + [200])
+    broken = StepError(Kind.REJECTED, Code.HTTP_5XX, http_status=500)
+    patient, usual = FakeControl(delete=[full] * 7 + [200]), FakeControl(delete=[broken] * 7 + [200])
     assert (ended(patient).remains, patient.calls.count("delete")) == (Remains.NOTHING, 8)
     assert (ended(usual).remains, usual.calls.count("delete")) == (Remains.LEAKED, 3)
 
