@@ -15,9 +15,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final
+
+from loadtest.system.nesting import is_deep
 
 MOST_READ: Final = 64 << 20
 """Bytes of a file that is read whole. What is JSON takes up to twenty times as much in memory."""
@@ -123,11 +124,7 @@ def read_object(path: Path) -> dict[str, Any]:
         raise ValueError("nested too deeply") from error
     if not isinstance(found, dict):
         raise ValueError("must hold an object")
-    level: list[Any] = [found]
-    for _ in range(_MOST_NESTED):
-        held = [each.values() if isinstance(each, dict) else each for each in level]
-        level = [inner for inner in chain.from_iterable(held) if isinstance(inner, dict | list)]
-    if level:
+    if is_deep(found, _MOST_NESTED):
         raise ValueError("nested too deeply")
     return found
 

@@ -20,6 +20,7 @@ import msgspec
 from loadtest.errors.causes import own_limit
 from loadtest.errors.exceptions import HarnessError, StepError
 from loadtest.errors.kinds import Code, Kind
+from loadtest.system.nesting import is_deep
 
 MAX_TOKEN: Final = 16_384
 """Characters of a secret or token: it is sent as a header, and no server takes a longer one."""
@@ -41,7 +42,6 @@ LATEST_S: Final = 253_402_300_799
 """Unix time of the end of the year 9999: the last that dates can say."""
 _MOST: Final = 1 << 62
 
-_BRANCHES: Final = frozenset({dict, list})
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -101,7 +101,7 @@ def json_value(body: bytes | str, what: str) -> Any:
         if opened > MAX_PARTS:
             raise RecursionError
         value = _parsed(body)
-        if opened > MAX_DEPTH and _is_deep(value):
+        if opened > MAX_DEPTH and is_deep(value, MAX_DEPTH):
             raise RecursionError
     except RecursionError as error:
         told = f"{what} nests too deep, or has more than {MAX_PARTS} lists and objects"
@@ -125,21 +125,6 @@ def _opened(body: bytes | str) -> int:
     if isinstance(body, str):
         return body.count("[") + body.count("{")
     return body.count(b"[") + body.count(b"{")
-
-
-def _is_deep(value: Any) -> bool:
-    """Whether it nests deeper than MAX_DEPTH."""
-    level = [[value]]
-    for _ in range(MAX_DEPTH + 1):
-        level = [
-            inner
-            for each in level
-            for inner in (each.values() if isinstance(each, dict) else each)
-            if type(inner) in _BRANCHES
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _refuse_constant(name: str) -> NoReturn:
