@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from loadtest.events.kinds import SCHEMA, Event, HealthSampled, RunFinished, RunStarted
+from loadtest.events.kinds import Event, HealthSampled, RunFinished, RunStarted
 from loadtest.journal.files import is_unlocked, paths
 from loadtest.journal.lines import LONGEST, JournalError, check_schema, decode, decode_all, pass_hole
 from loadtest.system import disk
@@ -83,8 +83,7 @@ class Follower:
             left -= len(chunk)
             source.read += len(chunk)
             whole, _, source.rest = (source.rest + chunk).rpartition(b"\n")
-            of_today = source.started is not None and source.started.schema == SCHEMA
-            events = decode_all(whole, of_today=of_today)
+            events = decode_all(whole, source.started)
             for event in self._one_by_one(whole) if events is None else events:
                 if self._is_dated(source, event):
                     yield source, event

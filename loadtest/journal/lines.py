@@ -45,9 +45,10 @@ def decode(line: bytes | str) -> Event:
         raise JournalError(f"not an event line: {error}") from error
 
 
-def decode_all(lines: bytes, *, of_today: bool = False) -> list[Event] | None:
+def decode_all(lines: bytes, started: RunStarted | None) -> list[Event] | None:
     """The events of whole lines at once; None where something is odd about them. One by one takes three times as long.
-    `of_today`: their file's beginning says that no key has its old name, which isn't searched for then."""
+    `started`: of their file, if it was read: where it says that no key has its old name, that isn't searched for."""
+    of_today = started is not None and started.schema == SCHEMA
     try:
         return _decoder.decode_lines(lines if of_today else _renamed(lines))
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -147,8 +148,7 @@ class Lines:
             rest += chunk
 
     def _decoded(self, text: bytes) -> list[Event]:
-        of_today = self.started is not None and self.started.schema == SCHEMA
-        events = None if self._seen else decode_all(text, of_today=of_today)
+        events = None if self._seen else decode_all(text, self.started)
         if events is None or list(map(type, events)).count(RunStarted) > (self.started is None):
             return self._one_by_one(text.split(b"\n"))
         if self.started is None:
