@@ -15,7 +15,8 @@ UV_COMPILE = $(TOOLS)/uv pip compile --universal --python-version 3.11 --generat
 # An environment works only where it was made: of a checkout that was moved or copied it is made anew.
 ifneq ($(shell cat .venv/.created 2>/dev/null),$(CURDIR))
 CLEAR := $(if $(wildcard .venv/.created),--clear)
-$(shell rm -f .venv/.created .venv/.base .venv/.dev .venv/tools/.made)
+$(shell rm -f .venv/.base .venv/.dev .venv/tools/.made)
+.PHONY: .venv/.created
 endif
 
 .PHONY: help run test install lint check bench contract soak image-test lowest stack lock generated docs pictures corpus system roots audit sbom

@@ -77,8 +77,9 @@ def test_the_audit_asks_for_all_that_a_run_may_install() -> None:
 
 
 def test_the_environment_of_a_checkout_that_was_moved_is_made_anew(tmp_path: Path) -> None:
-    def would_do(folder: Path) -> str:
-        return subprocess.run(["make", "-n", "install"], cwd=folder, check=True, capture_output=True, text=True).stdout
+    def would_do(folder: Path, *asked: str) -> str:
+        words = ["make", *(asked or ("-n", "install"))]
+        return subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True).stdout
 
     first = tmp_path / "a checkout"
     (first / ".venv").mkdir(parents=True)
@@ -89,5 +90,6 @@ def test_the_environment_of_a_checkout_that_was_moved_is_made_anew(tmp_path: Pat
     (first / ".venv" / ".base").touch()
     assert "-m venv" not in would_do(first)
     moved = first.rename(tmp_path / "moved")
+    assert "what can be made" in would_do(moved, "help")  # which makes nothing, and forgets nothing
     assert "-m venv --clear .venv" in would_do(moved)
     assert "--require-hashes -r requirements.lock" in would_do(moved)
