@@ -88,6 +88,8 @@ def test_the_setting_takes_names_of_hosts_alone() -> None:
     for bad in ("http://a", "a b", "", "a,,b", "*/x"):
         with pytest.raises(ValueError, match="not the name of a host"):
             Output(served_as=bad)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="valid string"):
+        Output(served_as=["a", 5])  # type: ignore[arg-type]
 
 
 def request(port: int, path: str, *, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:

@@ -80,7 +80,8 @@ class Output(Section):
         listed = [given] if isinstance(given, str) else given
         if not isinstance(listed, list | tuple):
             return given
-        return [host_name(name) for each in listed for name in str(each).split(",")]
+        names = [name for each in listed for name in (each.split(",") if isinstance(each, str) else [each])]
+        return [host_name(name) if isinstance(name, str) else name for name in names]
 
     @field_validator("metrics_port", mode="before")
     @classmethod
