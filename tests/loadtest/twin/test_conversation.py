@@ -120,8 +120,8 @@ def test_the_pause_before_the_answer_is_a_knob(start_twin: Callable[..., Running
     async def script(user: User) -> None:
         user.say(duration_ms=100)
         await user.message(SPEECH_ENDED)
-        # 20 frames of sound; begun inside a frame, they are spread over one more, and over another for each hole.
-        assert 20 <= sum(loud for _, loud in user.frames) <= 24
+        # 20 frames of sound; begun inside a frame, they are spread over one more.
+        assert sum(loud for _, loud in user.frames) in (20, 21)
 
     twin = start_twin("--set", "answer_after=fixed:0.9", "--set", "answer_s=0.4")
     (turn,) = converse(twin, script)["turns"]
