@@ -95,8 +95,9 @@ def strange_models(lines: Sequence[Line]) -> list[str]:
         told = line.get("shape") if line.get("from") == "service" else line.get("response")
         session = _table(told, "session") if isinstance(told, dict) else {}
         transcription = _table(_table(_table(session, "audio"), "input"), "transcription")
-        found += [each for each in (session.get("model"),) if each is not None and each not in MODELS]
-        found += [each for each in (transcription.get("model"),) if each is not None and each not in TRANSCRIBERS]
+        for model, known in ((session.get("model"), MODELS), (transcription.get("model"), TRANSCRIBERS)):
+            if model is not None and model not in known:
+                found.append(model)
     return list(dict.fromkeys(map(repr, found)))
 
 
