@@ -4,7 +4,7 @@ import ast
 import inspect
 import re
 from enum import StrEnum
-from typing import Any, Final, get_args
+from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
 
@@ -86,10 +86,10 @@ def _described(event: type[msgspec.Struct]) -> list[str]:
 
 
 def _row(event: type[msgspec.Struct], field: Any) -> tuple[str, ...]:
-    kind = re.sub(r"[\w.]+\.(\w+)", r"\1", getattr(field.type, "__name__", "") or str(field.type))
-    if get_args(field.type):
-        told = re.sub(r"[\w.]*Annotated\[(\w+), \S+ \S+\)\]", r"\1", str(field.type))
-        told = re.sub(r"[\w.]*Optional\[(\w+)\]", r"\1 | None", told)
+    hint = get_type_hints(event)[field.name]  # without what bounds a number
+    kind = re.sub(r"[\w.]+\.(\w+)", r"\1", getattr(hint, "__name__", "") or str(hint))
+    if get_args(hint):
+        told = re.sub(r"[\w.]*Optional\[(\w+)\]", r"\1 | None", str(hint))
         kind = re.sub(r"[\w.]+\.(\w+)", r"\1", told).replace("None", "null").replace(" | ", " or ")
     default = "" if field.default in (msgspec.NODEFAULT, None, ()) else code(str(field.default))
     needed = field.default is msgspec.NODEFAULT
