@@ -5,7 +5,7 @@ from typing import Any
 
 def is_deep(value: Any, most: int) -> bool:
     """Whether lists and objects lie in each other beyond `most` levels."""
-    level = [[value]]
+    level: list[dict[Any, Any] | list[Any]] = [[value]]
     for _ in range(most + 1):
         level = [
             inner
