@@ -107,13 +107,13 @@ TALKS: list[Callable[[], Any]] = [
     lambda: _turn("fault.first_delta=server_error:1"),
     lambda: _turn("fault.realtime=server_error:1"),
     lambda: _turn(session={"tools": [WEATHER]}),
-    lambda: _turn(session={"type": "transcription", **_heard("gpt-4o-transcribe")}),
+    lambda: _turn(session={"type": "transcription", **_heard("gpt-4o-transcribe-diarize")}),
     _committed,
 ]
 SENT = {
     *("session.created", "session.updated", "conversation.created", "error", "rate_limits.updated"),
     *(f"conversation.item.{what}" for what in ("added", "done", "retrieved", "deleted", "truncated")),
-    *(f"conversation.item.input_audio_transcription.{what}" for what in ("delta", "completed", "failed")),
+    *(f"conversation.item.input_audio_transcription.{what}" for what in ("delta", "segment", "completed", "failed")),
     *(f"input_audio_buffer.{what}" for what in ("speech_started", "speech_stopped", "committed", "cleared")),
     *("input_audio_buffer.timeout_triggered", "response.created", "response.done"),
     *(f"response.{what}.{step}" for what in ("output_item", "content_part") for step in ("added", "done")),

@@ -86,13 +86,21 @@ def is_fatal(code: str) -> bool:
     return (_BY_CODE.get(code) or _ON_A_SOCKET[code]).is_fatal
 
 
-def of_response(name: str) -> dict[str, str]:
-    """`status_details.error` of a failed response."""
-    kind, message = "server_error", _SERVER_ERROR
-    if name == "inference_rate_limit_exceeded":
-        kind, message = "rate_limit_error", "Rate limit reached for the model of this session."
-    elif name == "rate_limit_exceeded":
-        kind, message = "tokens", "Rate limit reached for the tokens of this organization."
-    elif name == "insufficient_quota":
-        kind, message = "insufficient_quota", "The quota of this organization is used up."
+def of_response(name: str) -> dict[str, str | None]:
+    """`status_details.error` of a failed response. As elsewhere, the real service names no code of its own faults."""
+    match name:
+        case "inference_rate_limit_exceeded":
+            kind, message = "invalid_request_error", "Rate limit reached for the model of this session."
+        case "rate_limit_exceeded":
+            kind, message = "tokens", "Rate limit reached for the tokens of this organization."
+        case "insufficient_quota":
+            kind, message = name, "The quota of this organization is used up."
+        case _:
+            return {"type": "server_error", "code": None, "message": _SERVER_ERROR}
     return {"type": kind, "code": name, "message": message}
+
+
+def of_transcription(item_id: str) -> dict[str, str | None]:
+    """`error` of a turn whose words weren't understood."""
+    message = f"Input transcription failed for item '{item_id}'."
+    return {"type": "server_error", "code": None, "message": message, "param": None}

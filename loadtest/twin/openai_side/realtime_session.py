@@ -197,7 +197,7 @@ class RealtimeSession:
         config["audio"] = {**config["audio"], "output": {**config["audio"]["output"], **output}}
         voice = self._config["audio"]["output"]["voice"]
         if self._conversation.has_spoken and config["audio"]["output"]["voice"] != voice:
-            raise session_config.voice_is_fixed("response.audio.output.voice")
+            raise session_config.voice_is_fixed()
         check_whole(config, path="response")
         return config
 

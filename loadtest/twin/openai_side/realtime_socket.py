@@ -7,7 +7,7 @@ import asyncio
 import functools
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -33,6 +33,9 @@ _CLOSE_MALFORMED = 4000
 _MALFORMED = ("beta_api_shape_disabled", "missing_model", "invalid_model")
 _CLOSE_GOING_AWAY = 1001
 _CLOSE_MISSING = 1006
+_CLOSE_TOO_BIG = 1009
+_EARLY_BYTES = 15 * 2**20
+"""Kept of what comes before the session begins."""
 _KEPT_SESSIONS = 256
 _EXPIRED = f"Your session hit the maximum duration of {LONGEST_S // 60} minutes."
 
@@ -129,7 +132,17 @@ class Realtime:
 class RealtimeSocket(EventSocket):
     """One connection: refused from the start, or a session."""
 
-    __slots__ = ("_created", "_early", "_event_prefix", "_events", "_expiry", "_owner", "_refusal", "_session")
+    __slots__ = (
+        "_created",
+        "_early",
+        "_early_left",
+        "_event_prefix",
+        "_events",
+        "_expiry",
+        "_owner",
+        "_refusal",
+        "_session",
+    )
 
     def __init__(
         self,
@@ -146,6 +159,7 @@ class RealtimeSocket(EventSocket):
         self._created: asyncio.TimerHandle | None = None
         self._early: list[tuple[Callable[[Any], None], Any]] | None = None
         """What comes before the session begins, and who takes it then; None: it has begun."""
+        self._early_left = _EARLY_BYTES
         self._expiry: asyncio.TimerHandle | None = None
         self._events = 0
         self._event_prefix = f"event_{secrets.token_hex(6)}"
@@ -205,11 +219,15 @@ class RealtimeSocket(EventSocket):
         if self._session is not None and not self._is_early(self.on_binary, payload):
             self._session.complain(RefusedError("Events must be text messages.", code="invalid_event"))
 
-    def _is_early(self, take: Callable[[Any], None], what: object) -> bool:
+    def _is_early(self, take: Callable[[Any], None], what: Sized) -> bool:
         """Whether nothing may be answered yet: the first event is session.created. Then it is taken afterwards."""
         if self._early is None:
             return False
-        self._early.append((take, what))
+        self._early_left -= len(what)
+        if self._early_left < 0:
+            self._hang_up(_CLOSE_TOO_BIG, "")
+        else:
+            self._early.append((take, what))
         return True
 
     def _begin(self) -> None:

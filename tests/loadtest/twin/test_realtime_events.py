@@ -55,7 +55,8 @@ def test_the_voice_is_fixed_once_it_has_spoken(twin: RunningTwin) -> None:
         await client.until("response.done")
         patch = {"type": "realtime", "audio": {"output": {"voice": "cedar"}}}
         await client.send("session.update", session=patch)
-        assert (await client.until("error"))["error"]["code"] == "cannot_update_voice"
+        error = (await client.until("error"))["error"]
+        assert (error["code"], error["param"]) == ("cannot_update_voice", None)
 
     converse(twin, script)
 
@@ -120,6 +121,16 @@ def test_nothing_is_answered_before_the_session_is_there(start_twin: Callable[..
             kinds = [event["type"] for event in client.events[:3]]
             assert kinds == ["session.created", "session.updated", "input_audio_buffer.speech_started"]
             assert client.events[1]["session"]["instructions"] == "Say mango."
+
+    asyncio.run(run())
+
+
+def test_what_comes_before_the_session_is_there_has_a_bound(start_twin: Callable[..., RunningTwin]) -> None:
+    async def run() -> None:
+        async with realtime(start_twin("--set", "latency.session_created=fixed:60")) as client:
+            for _ in range(16):
+                await client.socket.send_str(" " * 2**20)
+            assert await client.closed() == (1009, "")
 
     asyncio.run(run())
 

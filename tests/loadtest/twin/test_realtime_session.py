@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from loadtest.twin.openai_side.faults import RESPONSE_FAILURES
 from tests.loadtest.twin.in_memory import Talk, in_no_time
 
 WEATHER = {
@@ -282,9 +281,19 @@ def test_a_transcription_can_fail() -> None:
     talk = _answered("fault.transcription=failed:1", session=_input(transcription={"model": "gpt-transcribe"}))
 
     failed = talk.last("conversation.item.input_audio_transcription.failed")
-    assert set(failed["error"]) == {"type", "code", "message", "param"}
+    message = f"Input transcription failed for item '{failed['item_id']}'."
+    assert failed["error"] == {"type": "server_error", "code": None, "message": message, "param": None}
     assert talk.all("conversation.item.input_audio_transcription.completed") == []
     assert talk.last("response.done")["response"]["status"] == "completed"
+
+
+def test_who_spoke_is_told_by_the_transcriber_that_tells_speakers_apart() -> None:
+    talk = _answered(session=_input(transcription={"model": "gpt-4o-transcribe-diarize"}))
+
+    segment = talk.last("conversation.item.input_audio_transcription.segment")
+    completed = talk.last("conversation.item.input_audio_transcription.completed")
+    assert (segment["item_id"], segment["text"]) == (completed["item_id"], completed["transcript"])
+    assert (segment["speaker"], segment["start"], segment["end"]) == ("A", 0.0, 0.8)
 
 
 def test_a_very_short_utterance_has_an_empty_transcript() -> None:
@@ -412,13 +421,24 @@ def test_the_choice_of_tools_decides(settings: dict[str, Any], share: str, kind:
 # --- failures
 
 
-@pytest.mark.parametrize("code", RESPONSE_FAILURES)
-def test_a_response_can_fail(code: str) -> None:
-    talk = _answered(f"fault.response={code}:1")
+@pytest.mark.parametrize(
+    ("fault", "kind", "code"),
+    [
+        ("server_error", "server_error", None),
+        ("inference_rate_limit_exceeded", "invalid_request_error", "inference_rate_limit_exceeded"),
+        ("rate_limit_exceeded", "tokens", "rate_limit_exceeded"),
+        ("insufficient_quota", "insufficient_quota", "insufficient_quota"),
+    ],
+)
+def test_a_response_can_fail_and_then_costs_nothing(fault: str, kind: str, code: str | None) -> None:
+    talk = _answered(f"fault.response={fault}:1")
 
     done = talk.last("response.done")["response"]
     assert (done["status"], done["output"]) == ("failed", [])
-    assert done["status_details"]["error"]["code"] == code
+    error = done["status_details"]["error"]
+    assert (error["type"], error["code"]) == (kind, code)
+    usage = done["usage"]
+    assert [usage[name] for name in ("total_tokens", "input_tokens", "output_tokens")] == [0, 0, 0]
     assert talk.all("error") == []
     assert talk.all("response.output_audio.delta") == []
 
@@ -427,7 +447,7 @@ def test_a_status_in_place_of_the_first_delta_is_a_failed_response() -> None:
     talk = _answered("fault.first_delta=503:1")
 
     done = talk.last("response.done")["response"]
-    assert (done["status"], done["status_details"]["error"]["code"]) == ("failed", "server_error")
+    assert (done["status"], done["status_details"]["error"]["type"]) == ("failed", "server_error")
     assert talk.all("response.output_audio.delta") == []
 
 

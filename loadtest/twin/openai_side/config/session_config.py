@@ -92,7 +92,7 @@ def updated(
     if "model" in patch and not is_same_model(patch["model"], current["model"]):
         raise RefusedError("The model of a session cannot be changed.", code="invalid_value", param="session.model")
     if has_spoken and after["audio"]["output"]["voice"] != current["audio"]["output"]["voice"]:
-        raise voice_is_fixed("session.audio.output.voice")
+        raise voice_is_fixed()
     if current.get("tracing") is not None and after.get("tracing") != current["tracing"]:
         raise RefusedError("Tracing cannot be changed once it is on.", code="invalid_value", param="session.tracing")
     after |= {"model": current["model"]} if "model" in current else {}
@@ -110,10 +110,10 @@ def is_same_model(one: str, other: str) -> bool:
     return resolved_model(one) == resolved_model(other)
 
 
-def voice_is_fixed(param: str) -> RefusedError:
+def voice_is_fixed() -> RefusedError:
     """The voice can't change once it has spoken."""
     return RefusedError(
-        "Cannot update a conversation's voice if assistant audio is present.", code="cannot_update_voice", param=param
+        "Cannot update a conversation's voice if assistant audio is present.", code="cannot_update_voice"
     )
 
 

@@ -93,6 +93,11 @@ class Context:
         }
 
 
+NOTHING_READ = Context(
+    text_tokens=0, audio_tokens=0, cached_text_tokens=0, cached_audio_tokens=0, answers=0, last_type=None
+)
+
+
 class Conversation:
     """The items in order. Every response reads all of them again, so input usage grows with each turn."""
 

@@ -11,7 +11,7 @@ from loadtest.twin.openai_side import faults
 from loadtest.twin.openai_side.alarms import Alarms
 from loadtest.twin.openai_side.surroundings import Around, Decision, Emit, NewId
 from loadtest.twin.openai_side.turns import order
-from loadtest.twin.openai_side.turns.conversation import Conversation, Item
+from loadtest.twin.openai_side.turns.conversation import NOTHING_READ, Conversation, Item
 from loadtest.twin.openai_side.turns.output_item import DELTA_MS, OutputItem
 from loadtest.twin.openai_side.turns.plan import Plan
 
@@ -190,7 +190,9 @@ class Response:
             if each.is_open:
                 self._say(each.close(is_complete=each.is_complete))
         self._status, self._status_details = status, details
-        if status != "failed":
+        if status == "failed":  # it costs nothing, and says so
+            self._usage = NOTHING_READ.usage(text_out=0, audio_out=0, reasoning=False)
+        else:
             self._usage = self._context.usage(
                 text_out=sum(each.text_tokens for each in self._items),
                 audio_out=sum(each.audio_tokens for each in self._items),

@@ -1,9 +1,8 @@
-"""The user's side of a conversation: the audio buffer, its turns and their transcripts.
+"""The user's side of a conversation: the audio buffer and its turns.
 
 Source: docs/contract.md#a-voice-turn.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,22 +10,13 @@ from loadtest.twin.openai_side.alarms import Alarms
 from loadtest.twin.openai_side.errors import RefusedError
 from loadtest.twin.openai_side.surroundings import Around, Emit, NewId
 from loadtest.twin.openai_side.turns import order
-from loadtest.twin.openai_side.turns.conversation import CHARACTERS_PER_TOKEN, Conversation, Item
+from loadtest.twin.openai_side.turns.conversation import Conversation, Item
 from loadtest.twin.openai_side.turns.patience import Patience
+from loadtest.twin.openai_side.turns.transcripts import SHORTEST_WORD_MS, Transcripts
 from loadtest.twin.openai_side.turns.vad import SpeechStarted, Vad
 
 _SHORTEST_COMMIT_MS = 100
-_SHORTEST_WORD_MS = 100
-"""Less voice than this is transcribed as nothing."""
-_TRANSCRIPT = "This is what the user of {} said."
 _NOBODY_SPOKE = {"type": "input_text", "text": "Nothing has been heard of the user for some time."}
-_WORD_MS = 300
-"""Voice behind each word of a transcript that is told while the user speaks."""
-_KEPT_WORDS = 2
-"""Words that are told only when the turn is over."""
-_STREAMING_MODEL = "gpt-realtime-whisper"
-_LOGPROBS = "item.input_audio_transcription.logprobs"
-_TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
 
 class UserTurns:
@@ -50,19 +40,23 @@ class UserTurns:
         on_turn: Callable[[], None],
     ) -> None:
         self._input: Mapping[str, Any] = config["audio"]["input"]
-        self._include = config.get("include") or []
         self._conversation = conversation
         self._around = around
         self._alarms = alarms
         self._emit = emit
         self._new_id = new_id
-        self._is_answered = is_answered
         self._on_speech = on_speech
         self._on_turn = on_turn
         self._vad = Vad(self.turn_detection, self._input.get("noise_reduction"))
-        self._manner = self._manner_of_transcripts()
-        self._streamed = 0
-        """Words told of what is being said."""
+        self._transcripts = Transcripts(
+            config=config,
+            conversation=conversation,
+            around=around,
+            alarms=alarms,
+            emit=emit,
+            new_id=new_id,
+            is_answered=is_answered,
+        )
         self._taken_ms = 0
         """Where in the audio the buffer begins: all before it was committed or cleared."""
         self._item_id = ""
@@ -74,8 +68,8 @@ class UserTurns:
             on_over=self._give_up_waiting,
         )
         self._patience.configure(self._idle_timeout_ms)
-        self._waiting: list[tuple[Item, str]] = []
-        """Transcripts that wait for the end of the response."""
+        self.answer_half_done = self._transcripts.answer_half_done
+        """The model is in the middle of its answer."""
 
     @property
     def turn_detection(self) -> Mapping[str, Any] | None:
@@ -96,8 +90,7 @@ class UserTurns:
     def configure(self, config: Mapping[str, Any]) -> None:
         """Take over a changed session object."""
         self._input = config["audio"]["input"]
-        self._include = config.get("include") or []
-        self._manner = self._manner_of_transcripts()
+        self._transcripts.configure(config)
         self._vad.configure(self.turn_detection, self._input.get("noise_reduction"))
         self._patience.configure(self._idle_timeout_ms)
 
@@ -107,7 +100,7 @@ class UserTurns:
             if isinstance(found, SpeechStarted):
                 self._start(found.audio_start_ms)
             else:
-                self._stream()
+                self._transcripts.stream(self._item_id, voiced_ms=self._vad.voiced_ms)
                 self._end_turn(
                     order.USER_TURN,
                     since_ms=self._vad.started_ms,
@@ -115,7 +108,7 @@ class UserTurns:
                     voiced_ms=self._vad.voiced_ms,
                 )
         if self._vad.speaking:
-            self._stream()
+            self._transcripts.stream(self._item_id, voiced_ms=self._vad.voiced_ms)
 
     def commit(self) -> None:
         """Make a turn of what is in the buffer, as the client wishes; nobody answers by itself."""
@@ -131,7 +124,7 @@ class UserTurns:
         voiced_ms = self._vad.voiced_ms if self._vad.speaking else 0
         item = self._take(order.USER_TURN[1:], since_ms=self._taken_ms, until_ms=self._vad.position_ms)
         # Without turn detection nobody has looked for voice: the client knows what it commits.
-        self._transcribe(item, voiced_ms=voiced_ms if self.turn_detection is not None else _SHORTEST_WORD_MS)
+        self._transcripts.of_turn(item, voiced_ms=voiced_ms if self.turn_detection is not None else SHORTEST_WORD_MS)
         self._vad.forget_rest()
         self._vad.forget_speech()
 
@@ -141,25 +134,20 @@ class UserTurns:
         self._vad.forget_rest()
         self._emit({"type": "input_audio_buffer.cleared"})
 
-    def answer_half_done(self) -> None:
-        """The model is in the middle of its answer."""
-        if self._manner == "streamed":
-            self._tell_waiting()
-
     def response_started(self) -> None:
         """The model answers."""
         self._patience.end()
 
     def response_ended(self, *, audio_s: float) -> None:
         """The model has finished a response of this length; what silence follows counts from when it has been heard."""
-        self._tell_waiting()
+        self._transcripts.answer_done()
         if not self._vad.speaking:
             self._patience.answered(audio_s)
 
     def _start(self, audio_start_ms: int) -> None:
         self._patience.end()
         self._item_id = self._new_id("item")
-        self._streamed = 0
+        self._transcripts.begin()
         told = {"audio_start_ms": audio_start_ms, "item_id": self._item_id}
         self._emit({"type": "input_audio_buffer.speech_started", **told})
         self._on_speech()
@@ -178,11 +166,11 @@ class UserTurns:
 
     def _end_turn(self, steps: tuple[str, ...], *, since_ms: int, until_ms: int, voiced_ms: int) -> None:
         item = self._take(steps, since_ms=since_ms, until_ms=until_ms)
-        if self._manner == "early":
-            self._transcribe(item, voiced_ms=voiced_ms)
+        if self._transcripts.is_early:
+            self._transcripts.of_turn(item, voiced_ms=voiced_ms)
         self._on_turn()
-        if self._manner != "early":
-            self._transcribe(item, voiced_ms=voiced_ms)
+        if not self._transcripts.is_early:
+            self._transcripts.of_turn(item, voiced_ms=voiced_ms)
 
     def _take(self, steps: tuple[str, ...], *, since_ms: int, until_ms: int) -> Item:
         since_ms = max(since_ms, self._taken_ms)
@@ -193,84 +181,6 @@ class UserTurns:
         for step in steps:
             self._emit(_event(step, item, previous_item_id, until_ms=until_ms))
         return item
-
-    @property
-    def _words_said(self) -> str:
-        return _TRANSCRIPT.format(self._conversation.code_word)
-
-    def _transcribe(self, item: Item, *, voiced_ms: int) -> None:
-        if self._input["transcription"] is not None:
-            transcript = "" if voiced_ms < _SHORTEST_WORD_MS else self._words_said
-            said, self._streamed = self._streamed, 0
-            self._alarms.after(
-                self._around.chance.latency_s("transcription"), lambda: self._transcribed(item, transcript, said=said)
-            )
-
-    def _transcribed(self, item: Item, transcript: str, *, said: int) -> None:
-        if self._manner == "streamed":
-            self._say(item.id, _words(transcript)[said:])
-        if self._manner != "early" and self._is_answered():
-            self._waiting.append((item, transcript))
-        else:
-            self._tell(item, transcript)
-
-    def _manner_of_transcripts(self) -> str:
-        """Like the knob `transcript`, with the model taken into account."""
-        manner = self._around.profile.transcript
-        if manner != "by_model":
-            return manner
-        return "streamed" if (self._input["transcription"] or {}).get("model") == _STREAMING_MODEL else "early"
-
-    def _stream(self) -> None:
-        """Tell the words that were understood by now of what the user is saying."""
-        if self._manner != "streamed" or self._input["transcription"] is None:
-            return
-        words = _words(self._words_said)
-        understood = min(self._vad.voiced_ms // _WORD_MS, len(words) - _KEPT_WORDS)
-        if understood > self._streamed:
-            self._say(self._item_id, words[self._streamed : understood])
-            self._streamed = understood
-
-    def _say(self, item_id: str, pieces: list[str]) -> None:
-        for piece in pieces:
-            where = {"item_id": item_id, "content_index": 0}
-            self._emit({"type": f"{_TRANSCRIPTION}.delta", **where, "delta": piece, **self._sure(piece)})
-
-    def _sure(self, transcript: str) -> dict[str, Any]:
-        return {"logprobs": _logprobs(transcript)} if _LOGPROBS in self._include else {}
-
-    def _tell_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for item, transcript in waiting:
-            self._tell(item, transcript)
-
-    def _tell(self, item: Item, transcript: str) -> None:
-        where = {"item_id": item.id, "content_index": 0}
-        if self._around.chance.mishap("transcription") is not None:
-            error = {"type": "transcription_error", "code": "audio_unintelligible", "param": None}
-            message = "The audio could not be transcribed."
-            self._emit({"type": f"{_TRANSCRIPTION}.failed", **where, "error": {**error, "message": message}})
-            return
-        item.content = [{"type": "input_audio", "transcript": transcript}]
-        if transcript and self._manner != "streamed":
-            self._say(item.id, [transcript])
-        told = {"transcript": transcript, "usage": self._transcription_usage(item, transcript)}
-        self._emit({"type": f"{_TRANSCRIPTION}.completed", **where, **told, **self._sure(transcript)})
-
-    def _transcription_usage(self, item: Item, transcript: str) -> dict[str, Any]:
-        model = (self._input["transcription"] or {}).get("model")
-        if model == "whisper-1":
-            return {"type": "duration", "seconds": round(item.audio_ms / 1000, 2)}
-        if model == _STREAMING_MODEL:
-            return {"type": "duration", "seconds": math.ceil(item.audio_ms / 1000) if transcript else 0}
-        heard, written = item.audio_tokens, -(-len(transcript) // CHARACTERS_PER_TOKEN)
-        return {
-            "type": "tokens",
-            "total_tokens": heard + written,
-            "input_tokens": heard,
-            "output_tokens": written,
-            "input_token_details": {"text_tokens": 0, "audio_tokens": heard},
-        }
 
     @property
     def _buffered_ms(self) -> float:
@@ -290,11 +200,3 @@ def _event(step: str, item: Item, previous_item_id: str | None, *, until_ms: int
         case _:
             raise ValueError(f"no such step of a turn: {step}")
     return {"type": f"input_audio_buffer.{step}", **fields}
-
-
-def _words(transcript: str) -> list[str]:
-    return [f" {word}" for word in transcript.split()]
-
-
-def _logprobs(transcript: str) -> list[dict[str, Any]]:
-    return [{"token": word, "logprob": -0.01, "bytes": list(word.encode())} for word in transcript.split()]
