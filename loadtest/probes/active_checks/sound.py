@@ -27,7 +27,7 @@ async def sound(bench: Bench) -> None:
     async with bench.subject() as subject:
         sent = await spoken_by_openai(bench, subject, {})
         if sent is None:
-            raise NotTestedError("OpenAI itself did not answer")
+            raise NotTestedError("OpenAI itself gave no whole answer")
         _, sent_tone = _pitch(sent.pcm)
         if sent_tone < TONE_SHARE:
             raise NotTestedError("OpenAI answers with no tone: there is nothing to compare pitch and length with")

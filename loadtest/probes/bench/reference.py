@@ -29,7 +29,7 @@ class Spoken:
 
 
 async def spoken_by_openai(bench: Bench, subject: Subject, realtime: Mapping[str, Any]) -> Spoken | None:
-    """OpenAI's own answer to the probe's clip; None: there was none."""
+    """OpenAI's own answer to the probe's clip; None: there was none, or it was not said to its end."""
     try:
         secret = await subject.mint(realtime=realtime)
         async with bench.wire.realtime(secret.value) as socket:
@@ -38,6 +38,9 @@ async def spoken_by_openai(bench: Bench, subject: Subject, realtime: Mapping[str
             await socket.say(bench.clip, silence_s=1.5)
             events = await socket.until("response.done", within_s=GENERATED_WITHIN_S)
     except StepError:
+        return None
+    ended = events[-1].get("response") if events else None
+    if not isinstance(ended, dict) or ended.get("status") != "completed":
         return None
     try:
         pcm = b"".join(base64.b64decode(event["delta"]) for event in events if event.get("type") == _SOUND)
