@@ -277,3 +277,16 @@ def test_ever_so_many_backslashes_are_one_escape_or_none() -> None:
     many = "\\" * 300_000
     assert list(readings(many + " ")) == [many + " "]
     assert list(readings(many + "u0041b")) == [many + "u0041b", "Ab"]
+
+
+@pytest.mark.parametrize(
+    ("before", "told"), [("a ", "holds something that looks like a key or a token"), ("a ta", None)]
+)
+@pytest.mark.parametrize("key", ["sk-q7mPz4Wk9TnX2vBs8RyL5dHc3FgJ6aUe", "Bearer q7mPz4Wk9TnX2vBs8RyL5dHc3FgJ6aUe"])
+def test_a_file_is_searched_in_pieces_and_where_they_meet_nothing_is_lost_or_begun(
+    key: str, before: str, told: str | None
+) -> None:
+    piece = 2**20
+    text = before.rjust(piece).encode() + key.encode()
+    assert file_tells(text.ljust(3 * piece)) == told
+    assert file_tells(text[len(key) // 2 :].ljust(3 * piece)) == told
